@@ -27,7 +27,7 @@ from tinygrad_lite.transforms.raveling import ravel
 __all__ = ["DistributedOptimizer", "average", "average_gradients", "broadcast", "rank", "shard", "size", "together"]
 
 _LAUNCHED = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMI_RANK", "PMIX_RANK")
-"""Variables of the environment that launchers of MPI set."""
+"""The environment variables that MPI launchers set."""
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Tensors made out of nothing, out of numbers, and out of other libraries' arrays, as the array API standard has it."""
+"""Functions of the array API standard that make tensors, from numbers or from other libraries' arrays."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -14,7 +14,7 @@ from tinygrad_lite.ops.shapes.joining import array
 
 
 def _as_tensor(make: Callable[..., Any]) -> Callable[..., Any]:
-    """A function of NumPy's that makes an array, as one that makes a tensor."""
+    """A NumPy function that makes an array, changed to make a tensor."""
 
     @wraps(make)
     def made(*args: Any, **params: Any) -> Any:

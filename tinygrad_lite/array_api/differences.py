@@ -1,4 +1,4 @@
-"""Functions that the array API standard has with other arguments or results than NumPy's do on tensors."""
+"""Functions whose arguments or results differ between the array API standard and NumPy."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -35,7 +35,7 @@ def unique_values(x: Any, /) -> Any:
 
 
 def _several(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function that answers with several arrays, whose answers about a tensor are tensors."""
+    """A function with several results, which are tensors if its argument is one."""
 
     @wraps(function)
     def call(x: Any, /) -> Any:

@@ -19,7 +19,7 @@ from tinygrad_lite.engine.tensor import tensor
 from tinygrad_lite.errors import ShapeError, UsageError
 
 is_writing: ContextVar[bool] = ContextVar("is_writing", default=False)
-"""Whether a function runs whose arrays are to be written into."""
+"""Whether a function is running that may write into its arrays."""
 
 
 def functionalize(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -60,7 +60,7 @@ _ARRAYS = (np.ndarray, Traced)
 
 
 class _Memory:
-    """The memory of an array and its views: how often it was written into."""
+    """The memory that an array and its views share: how often it was written to."""
 
     def __init__(self) -> None:
         self.writes = 0

@@ -30,7 +30,7 @@ class Result:
 
     @property
     def text(self) -> str:
-        """The report, or the error; one in the user's code with the lines of theirs that led to it."""
+        """The report, or the error; for an error in the user's code, also the lines of that code that led to it."""
         if self.error is None:
             return str(self.report)
         if isinstance(self.error, SystemExit):

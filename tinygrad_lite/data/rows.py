@@ -12,7 +12,7 @@ from tinygrad_lite.foundation.foreign import as_numpy
 
 
 class Rows(Protocol):
-    """Something that has a number of rows, and makes a batch of some."""
+    """Data with a number of rows, which makes batches of them."""
 
     def __len__(self) -> int: ...
 
@@ -23,7 +23,7 @@ class Rows(Protocol):
         """Raise `InputError` if a number is not finite, as far as that can be seen without making a batch."""
 
     def generators(self) -> dict[str, np.random.Generator]:
-        """What the samples are drawn with, by the names of the dataset's fields."""
+        """The generators that draw the samples, by the names of the dataset's fields."""
 
 
 Taker = Callable[[Any], Any]

@@ -13,7 +13,7 @@ class Constraint(NamedTuple):
 
     Attributes:
         words: what an array must be, for messages.
-        holds: where an array is so: an array of truths of its shape, or of a shape that broadcasts to it.
+        holds: where an array meets it: booleans of its shape, or of a shape that broadcasts to it.
         event_dim: the number of the last axes that belong to one value, such as 1 for vectors.
     """
 

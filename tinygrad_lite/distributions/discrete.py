@@ -36,7 +36,7 @@ class _Discrete(Distribution):
 
 
 def _clamped(probs: Array) -> Array:
-    """Probabilities away from 0 and 1 by the distance of two numbers there, so that their logarithms are finite."""
+    """Probabilities kept away from 0 and 1 by the spacing of numbers at 1, so that their logarithms are finite."""
     eps = float(np.finfo(probs.dtype).eps)
     return np.clip(probs, eps, 1 - eps)
 
@@ -61,7 +61,7 @@ class _OfProbability(_Discrete):
         return np.log(p) - np.log1p(-p)
 
     def _log_chance(self, successes: Array, failures: Array) -> Array:
-        """log pˢ (1 - p)ᶠ of so many events that happen and that do not, with all digits next to 0 and 1."""
+        """log pˢ (1 - p)ᶠ for s events that happen and f that do not, with all digits next to 0 and 1."""
         return -successes * softplus(-self.logits) - failures * softplus(self.logits)
 
 

@@ -210,7 +210,7 @@ def _in_dtype_of_value(method: Callable[[Any, Array], Array]) -> Callable[[Any, 
 
 
 def one_of(owner: object, **parameters: Any) -> dict[str, Any]:
-    """The one parameter among several that was passed."""
+    """The one parameter that was passed, of several that may be."""
     passed = {name: x for name, x in parameters.items() if x is not None}
     if len(passed) != 1:
         raise InputError(f"{type(owner).__name__} takes one of {', '.join(parameters)}, got {len(passed)} of them")

@@ -89,7 +89,7 @@ def _entropy_and(formula: Formula) -> Formula:
 
 
 def _infinite(p: Any, q: Any) -> Array:
-    """There are values of p that q does not have."""
+    """Infinity: p has values that q cannot have."""
     return np.full(np.broadcast_shapes(p.batch_shape, q.batch_shape), np.inf, np.result_type(p.dtype, q.dtype))
 
 

@@ -9,7 +9,7 @@ from tinygrad_lite.ops.continuations.forms import not_continued
 from tinygrad_lite.ops.gamma_functions import lgamma, polygamma
 
 LARGE = 1e4
-"""From this rate on, the expansion has more digits than the sum, whose weights round with its size."""
+"""From this rate on, the expansion is more accurate than the sum, whose weights lose digits as the rate grows."""
 
 
 def _mean_log_factorial(rate: Array, order: int) -> Array:

@@ -27,7 +27,7 @@ _KNOWN = {
     functional.binary_cross_entropy: ("probabilities", False),
     nn.BCELoss: ("probabilities", False),
 }
-"""For each loss what the outputs are to it, and whether its targets are numbers of classes, not 0 and 1."""
+"""For each loss, what it takes the outputs for, and whether its targets are class numbers instead of 0 and 1."""
 
 
 class Classifier(ClassifierMixin, Network):

@@ -1,4 +1,4 @@
-"""The modules of estimators that are given none."""
+"""The modules that estimators have by default."""
 
 from collections.abc import Sequence
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""`Network`: what the estimators have in common, which is a module, how it is trained, and what it makes of rows."""
+"""`Network`: what the estimators have in common: a module, its training, and its outputs for rows."""
 
 from typing import Any, ClassVar, Self
 
@@ -22,7 +22,7 @@ from tinygrad_lite.training.faults import FaultFinder
 from tinygrad_lite.training.run import compiled_step
 
 AT_ONCE = 1000
-"""The rows of which a module makes outputs at once, unless its batches are larger."""
+"""How many rows a module takes at once for its outputs, unless its batches are larger."""
 
 
 class Network(Settings):
@@ -186,7 +186,7 @@ class Network(Settings):
     def _keep(
         self, module: Module, optimizer: Any, rng: np.random.Generator, records: list[dict[str, Any]], is_new: bool
     ) -> None:
-        """Keep what a training has made."""
+        """Keep the results of a training."""
         if is_new:
             self.history_ = History()
         self.module_, self.optimizer_, self._rng, self._partial = module.eval(), optimizer, rng, None

@@ -1,4 +1,4 @@
-"""`Regressor`: a module whose outputs are what is to be predicted."""
+"""`Regressor`: a module whose outputs are the predicted targets."""
 
 from typing import Any, Self
 

@@ -10,7 +10,7 @@ from tinygrad_lite.errors import InputError, UsageError
 from tinygrad_lite.nn import Module
 
 PARTS = "module", "optimizer"
-"""The parameters that have parameters of their own, which are those of a function or a class."""
+"""The parameters that are functions or classes, and so have parameters of their own."""
 
 
 class Settings(BaseEstimator):

@@ -1,4 +1,4 @@
-"""`Transformer`: the code that an autoencoder makes of a row."""
+"""`Transformer`: an autoencoder, which replaces each row by its code."""
 
 from typing import Any, Self
 

@@ -56,7 +56,7 @@ def decoded(sent: Mapping[str, Any]) -> Array:
 
 
 def main() -> None:
-    """Say that it is ready, load the file that it is told, and answer calls until there are no more."""
+    """Report that the process is ready, load the file that is named, and answer calls until there are no more."""
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
@@ -105,11 +105,11 @@ def _said(act: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 
 class RefusedError(PermissionError):
-    """What a submission may not do."""
+    """An action that is forbidden to submissions."""
 
 
 class _Guard:
-    """Refuses what a submission has no business with; its own folder is its own."""
+    """Refuses what a submission has no business doing; in its own folder it may do anything."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.resolve()

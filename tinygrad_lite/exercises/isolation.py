@@ -142,7 +142,7 @@ class Isolated:
         return dict(message)
 
     def _ended(self) -> str:
-        """How it ended."""
+        """How the process ended."""
         code = self._process.wait()
         if code >= 0:
             return f"ended Python, with status {code},"

@@ -19,7 +19,7 @@ def answer_in(path: Path, name: str) -> Any:
 
 
 def said_of(error: BaseException) -> str:
-    """The kind of an error, and what it says, if anything."""
+    """The kind of an error, and its message, if it has one."""
     return f"{type(error).__name__}: {error}".rstrip(": ")
 
 

@@ -124,7 +124,7 @@ class _Marking:
         self.report: Report
 
     def remarks(self) -> Remarks:
-        """What is wrong, and which common mistake it looks like."""
+        """The remarks on what is wrong, and on which common mistake it looks like."""
         answer = self._submission(self._g, self._y, self._trial)
         shape = np.shape(self._x)
         if answer.shape != shape and (answer.shape or self._declaration.write != "derivative"):

@@ -17,7 +17,7 @@ class Misconception(Shown):
 
     Attributes:
         name: its name, which its page has, too.
-        title: a few words.
+        title: its title, a few words.
         sentences: what the gradient checker says of it, up to what stands for `{}`, and what a learner is told of
             that: never a number or a formula that would mend it.
         thought: what one thinks.

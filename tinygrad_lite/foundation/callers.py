@@ -51,7 +51,7 @@ def writes_an_entry(frame: FrameType) -> bool:
 def lost_array(frame: FrameType, differentiable: Container[Any]) -> str:
     """Why an array that a frame asks for would lose a history, and what to write instead.
 
-    What is asked for by a `differentiable` function is in a list, of which NumPy tells us nothing.
+    If a `differentiable` function asks for it, the value is in a list, which NumPy does not hand to us.
     """
     function = _function_around(frame, differentiable)
     if function is None:

@@ -185,9 +185,9 @@ _NAMES: dict[str, dict[str, str]] = {
 
 
 class _Missing:
-    """A name that an object has not, read as an attribute.
+    """An attribute that raises an error which says what to write instead.
 
-    A class with a `__getattr__`, which would hear of every such name, has its attributes read in a slower way.
+    A `__getattr__` would do the same for every name, but slows down all other reads of attributes.
     """
 
     def __init__(self, name: str, instead: str) -> None:

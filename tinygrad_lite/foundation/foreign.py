@@ -14,7 +14,7 @@ DATA_WITHOUT_HISTORY = (
     "own parameters, tg.grad(f)(module); to drop the history on purpose, value.detach()"
 )
 _LABELS = {"iloc": "labels", "dims": "names of axes", "units": "units", "unit": "units", "mask": "mask"}
-"""Things that containers hold besides numbers, each by the attribute that shows it."""
+"""What containers hold besides numbers, by the attribute that shows it."""
 
 
 def numbers_of(x: Any, name: str) -> Any:
@@ -90,7 +90,7 @@ copy_of: Callable[..., Any] = np.array
 
 
 def kept_apart(array: Any) -> Any:
-    """A copy of an array that stays as it is, even where NumPy writes a result into an operand that nobody holds."""
+    """A read-only copy of an array, into which NumPy cannot write a result either, as it does into temporaries."""
     copy = _copied(array)
     copy.setflags(write=False)
     return copy

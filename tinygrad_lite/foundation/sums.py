@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 MANY = 4096
-"""From this many entries on, BLAS takes less time than NumPy's loop, with all that surrounds it."""
+"""From this many entries on, BLAS with its preparations takes less time than NumPy's loop."""
 
 LARGE = 16_384
-"""From this many entries on, an array of the terms of a sum takes longer than the search for a way without it."""
+"""From this many entries on, making an array of a sum's terms takes longer than looking for a way to avoid it."""
 
 _add_up = np.add.reduce
 

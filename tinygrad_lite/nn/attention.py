@@ -26,7 +26,7 @@ class MultiheadAttention(Module):
     It returns the output, of the query's shape, and the weights, (N, L, S), averaged over the heads unless
     `average_attn_weights=False`; None if `need_weights=False`. `attn_mask`, (L, S) or (N·h, L, S), and
     `key_padding_mask`, (N, S), are True for a key that is not seen, or are added to the scores. `is_causal` says that
-    `attn_mask` is the causal one. A query that sees no key gets NaN with weights, and else the output of zeros.
+    `attn_mask` is the causal one. A query that sees no key gets NaN if weights are returned, else the output for zeros.
 
     Source: Vaswani et al. (2017), Attention is all you need, section 3.2.2.
 

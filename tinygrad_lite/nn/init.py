@@ -1,7 +1,7 @@
 """Initialisers: initial arrays, drawn from the `rng` that the caller passes (a seed or a Generator).
 
-`uniform(shape)` makes an array; `uniform_(tensor)`, with PyTorch's name, gives a leaf such an array. So it is with all
-of them, and the settings are the same.
+`uniform(shape)` makes an array; `uniform_(tensor)`, with PyTorch's name, gives a leaf such an array. All
+initialisers have these two forms, with the same settings.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -40,7 +40,7 @@ class _Weights(Module):
             setattr(self, name + suffix, tensor(drawn, requires_grad=True))
 
     def _check(self, x: Array, role: str, rank: int, features: int) -> None:
-        """Raise unless an input has this rank, or has one axis less for want of a batch, and this many features."""
+        """Raise unless an input has this rank, or one axis less if there is no batch, and this many features."""
         if hasattr(x, "batch_sizes"):
             raise UsageError(f"{self.summary()} takes an array of sequences of one length, not a PackedSequence")
         if len(np.shape(x)) not in (rank - 1, rank) or np.shape(x)[-1] != features:

@@ -4,6 +4,6 @@ from tinygrad_lite.engine.op import Array
 
 
 def kept(array: Array) -> Array:
-    """The array, which nobody may write to from now on: so a compiled function does not look whether somebody did."""
+    """The array, read-only for good, so that a compiled function need not check whether somebody has changed it."""
     array.setflags(write=False)
     return array

@@ -21,7 +21,7 @@ class LBFGS(Optimizer):
     H is the inverse of a Hessian that maps the last `history_size` changes of w to those of the gradient. The length t
     is lr, or with line_search_fn="strong_wolfe" one that meets the strong Wolfe conditions. `step(closure)` needs a
     function that sets the gradients to None, computes the loss, calls its `backward` and returns it. It may be
-    compiled, but the step decides in Python, and cannot be.
+    compiled; the step itself cannot, since it decides in Python how far to go.
     Source: Nocedal and Wright (2006), Numerical optimization, algorithm 7.4, as in PyTorch.
 
     Raises:
@@ -138,7 +138,7 @@ class LBFGS(Optimizer):
         return np.concatenate(gradients)
 
     def _move(self, start: list[Array], change: Array) -> None:
-        """Let the parameters be where they started, plus a change."""
+        """Set the parameters to where they started, plus a change."""
         ends = np.cumsum([parameter.size for parameter in self.parameters])[:-1]
         for parameter, w, part in zip(self.parameters, start, np.split(change, ends)):
             parameter.replace((w + part.reshape(w.shape)).astype(w.dtype))

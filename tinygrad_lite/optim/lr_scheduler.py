@@ -258,7 +258,7 @@ class MultiStepLR(LRScheduler):
 
 
 class ConstantLR(LRScheduler):
-    """A part of the rate for the first T steps: η(t) = s · η₀ for t < T, and η₀ from then on.
+    """A fraction of the rate for the first T steps: η(t) = s · η₀ for t < T, and η₀ from then on.
 
     Raises:
         InputError: if total_iters is not a whole number of at least 1, or factor does not lie between 0 and 1.
@@ -556,13 +556,13 @@ class OneCycleLR(_MomentumCycle):
     """One cycle for the whole training: up from max_lr / div_factor to `max_lr`, and down to near 0.
 
     `pct_start` is the share of steps that go up. The way down ends at the first rate / final_div_factor, or with
-    `three_phase` goes to the first rate in as many steps as up, and then on. The momentum goes against the rate. Ways
-    are half cosine waves, or lines for anneal_strategy="linear".
+    `three_phase` goes to the first rate in as many steps as up, and then on. The momentum goes against the rate. The
+    rate follows half cosine waves, or lines for anneal_strategy="linear".
     Source: Smith and Topin (2018), Super-convergence: very fast training using large learning rates.
 
     Raises:
         InputError: if a setting is out of its range, if the momentum is to cycle and the optimiser has none, or if
-            there are more steps than were said.
+            more steps are taken than there are in the cycle.
 
     Example:
         >>> import tinygrad_lite as tg
@@ -628,7 +628,7 @@ class OneCycleLR(_MomentumCycle):
         return [self._between(t, group, 2) for group in groups]
 
     def _between(self, t: Any, group: Group, i: int) -> Any:
-        """The value on the way between the settings that are entries i and i + 1 of t's phase."""
+        """The value at t, on the way from the setting named by entry i of its phase to the one named by entry i + 1."""
         values = [
             self._way(group[phase[i]], group[phase[i + 1]], (t - phase[0]) / (phase[1] - phase[0]))
             for phase in self.phases

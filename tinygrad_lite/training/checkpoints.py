@@ -1,7 +1,7 @@
-"""Checkpoints: all that a run consists of in one file, from which it goes on as if it had not stopped.
+"""Checkpoints: the whole state of a run in one file, from which it continues as if it had never stopped.
 
-The file has the format safetensors. It holds the arrays of all states; what else there is is JSON in its metadata.
-Nothing in it is ever run.
+The file has the format safetensors. It holds the arrays of all states, and everything else as JSON in its metadata.
+Nothing in it is ever executed.
 """
 
 import json
@@ -20,7 +20,7 @@ from tinygrad_lite.training import encoding, weight_files
 from tinygrad_lite.training.snapshot import Saved, restore, state_of
 
 _FORMAT = 2
-"""The version of what the metadata look like; the first one had no gradients, frozen layers and complex128."""
+"""The version of the metadata's layout; version 1 had no gradients, no frozen layers and no complex128."""
 _KEY = "tinygrad_lite"
 _NUMBERS = (int, float, np.ndarray, np.generic)
 

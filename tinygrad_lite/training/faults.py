@@ -1,4 +1,4 @@
-"""What makes a training fail: the first number that is not finite, found by running its epoch once more."""
+"""The cause of a training that fails: the first number that is not finite, found by running its epoch again."""
 
 import collections
 from time import perf_counter
@@ -18,7 +18,7 @@ _SHARE = 0.01  # of the time that snapshots may take
 class FaultFinder:
     """Names the operation of the first value or gradient that is not finite.
 
-    It keeps a snapshot of the start of an epoch, a new one whenever that costs little beside the time since the last.
+    It keeps a snapshot of the start of an epoch, and takes a new one when that costs little compared to the time since.
     """
 
     def __init__(self, training: Training) -> None:

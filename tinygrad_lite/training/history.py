@@ -1,4 +1,4 @@
-"""What a training run leaves behind: the figures of each epoch, and the weights of the best one."""
+"""The record of a training run: the figures of each epoch, and the weights of the best one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Ctrl-C between steps: a step that has begun is made to its end."""
+"""Ctrl-C between steps: a step that has begun is finished first."""
 
 import signal
 import threading

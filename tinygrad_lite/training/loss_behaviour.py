@@ -1,4 +1,4 @@
-"""What a loss does with outputs and targets: found out by changing them, so that a loss needs no name."""
+"""What a loss does with outputs and targets, found out by changing them, so that any function can be the loss."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -31,7 +31,7 @@ def broadcast_targets(loss: _Loss, outputs: Any, targets: Any) -> tuple[Any, ...
 
 
 def _is_symmetric(loss: _Loss, outputs: Any, i: int, targets: Any, k: int) -> bool:
-    """Whether targets can change places along an axis, although others make another loss, and outputs stay apart.
+    """Whether the loss stays when targets change places along an axis, though it depends on them, output by output.
 
     A loss that compares two samples as a whole is symmetric, too; but there, each output's slope hangs on the others.
     """

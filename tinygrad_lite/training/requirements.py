@@ -1,4 +1,4 @@
-"""What `fit` needs its arguments to be, said before anything is trained."""
+"""Checks of the arguments of `fit`, before anything is trained."""
 
 from collections.abc import Iterable
 from inspect import isclass

@@ -115,9 +115,9 @@ class Training:
 
 
 def compiled_step(training: Training, backend: bool | str) -> Callable[..., Any]:
-    """The steps of a training as a program, but its very first, which makes the state that the program starts from.
+    """The step of a training, compiled; the very first call runs uncompiled, since it makes the state of the optimiser.
 
-    Of a step that several processes share, the gradient is one program and the update another.
+    If several processes share a step, its gradient and its update are two programs.
     """
     name = None if backend is True else str(backend)
     if training.is_shared:

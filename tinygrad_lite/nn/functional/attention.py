@@ -84,7 +84,7 @@ def _shared(x: Array, query: Array) -> Array:
 
 
 def causal_mask(rows: int, columns: int, dtype: Any) -> Array:
-    """A mask to add, which hides from each query the keys behind its own place."""
+    """A mask to add, which hides from each query the keys after its own position."""
     return np.triu(np.full((rows, columns), -np.inf, dtype), 1)
 
 
@@ -94,7 +94,7 @@ def _causal(rows: int, columns: int, dtype: Any) -> Array:
 
 
 def _added(mask: Array, dtype: Any, hides: bool) -> Array:
-    """A mask to add, from one that is boolean (and says who is hidden, or else who is seen) or a number to add."""
+    """The mask as numbers to add; a boolean mask says which keys are hidden, or, unless `hides`, which are seen."""
     mask = mask if hasattr(mask, "dtype") else np.asarray(mask)
     if mask.dtype.kind == "b":
         return np.where(mask, -np.inf, 0.0).astype(dtype) if hides else np.where(mask, 0.0, -np.inf).astype(dtype)

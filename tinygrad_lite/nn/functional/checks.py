@@ -28,7 +28,7 @@ def shape_of(x: Array) -> tuple[int, ...]:
 
 
 def in_real_numbers(x: Array) -> Array:
-    """An input, in float64 if it holds whole numbers or booleans, whose narrow dtypes overflow without a word."""
+    """An input; in float64 if it holds whole numbers or booleans, whose narrow dtypes overflow silently."""
     return x.astype(float) if getattr(getattr(x, "dtype", None), "kind", "f") in "biu" else x
 
 

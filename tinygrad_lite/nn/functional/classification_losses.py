@@ -205,7 +205,7 @@ def multi_margin_loss(
     if len(shape_of(input)) > 2:
         raise ShapeError(f"multi_margin_loss needs shape (N, C) or (C,), got {shape_of(input)}")
     input = np.reshape(input, 1) if shape_of(input) == () else input
-    is_single = len(shape_of(input)) == 1 and np.size(target) == 1  # whose class number may be an array of it
+    is_single = len(shape_of(input)) == 1 and np.size(target) == 1  # its class number may come in an array of one entry
     numbers = np.reshape(target, ()) if is_single else target
     rows, labels, _ = _rows("multi_margin_loss", input, numbers, len(shape_of(input)) - 1, None)
     hinges = activations.relu(margin + np.expand_dims(losses.negative_log_likelihood(rows, labels), 1) + rows)

@@ -54,7 +54,7 @@ def conv(
 def _settings(
     axes: int, shape: Shape, kernel: Shape, bias: Shape | None, stride: Any, padding: Any, dilation: Any, groups: int
 ) -> dict[str, Any]:
-    """What a convolution needs to know, checked once for each form of a call: a check takes longer than small ones."""
+    """A convolution's settings, checked once for each form of a call: a check takes longer than a small convolution."""
     name = f"conv{axes}d"
     _check_kernel(name, kernel, axes, groups, "O, C / groups")
     _check_bias(name, bias, kernel[0])

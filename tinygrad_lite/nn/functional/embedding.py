@@ -81,7 +81,7 @@ def embedding_bag(
 ) -> Array:
     """The sum, the mean or the largest entries of the rows W[i] over each bag of numbers i, of shape (bags, features).
 
-    The input is (bags, numbers), or one axis of numbers that the `offsets` cut into bags, each at its begin;
+    The input is (bags, numbers), or one axis of numbers that the `offsets` cut into bags, each beginning at one;
     with `include_last_offset`, the last one is the end. `per_sample_weights`, of the input's shape, multiply the rows
     of a sum. A number `padding_idx` is left out, and an empty bag gives 0. All else is as in `embedding`.
 

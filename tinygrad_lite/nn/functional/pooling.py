@@ -307,7 +307,7 @@ class _Windows:
         return ends - starts if includes_padding else np.minimum(ends, n) - np.maximum(starts, 0)
 
 
-_windows = lru_cache(_Windows)  # to check the settings takes longer than to look at small images
+_windows = lru_cache(_Windows)  # checking the settings takes longer than pooling a small image
 
 
 def _wanted(name: str, axes: int, x: Array, output_size: Any) -> tuple[int, ...]:

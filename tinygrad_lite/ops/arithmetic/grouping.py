@@ -12,7 +12,7 @@ from tinygrad_lite.ops.arithmetic.reductions import closest
 
 
 def _distinct(x: Array, function: Callable[..., Any], settings: dict[str, Any]) -> tuple[Any, Array]:
-    """What one of NumPy's functions answers, and for each distinct value the place where it is first."""
+    """The answer of a NumPy function, and the position at which each distinct value occurs first."""
     answer = function(x, **settings)
     axis, equal_nan = settings.get("axis"), settings.get("equal_nan", function is np.unique)
     places = np.unique(x, return_index=True, axis=axis, equal_nan=equal_nan)[1]
@@ -28,7 +28,7 @@ distinct = primitive(
 
 
 def _with_gradient(function: Callable[..., Any]) -> None:
-    """Let the values that a function answers be the entries that they are."""
+    """Replace the values in an answer by the entries of the input that have them, so that a gradient flows."""
     signature = signature_of(function)
     name = next(iter(signature.parameters))
 
@@ -59,7 +59,7 @@ counted = primitive(_histogram, arity=1)
 
 
 def _edges(a: Array, edges: Array, bins: Any, range: Any) -> Array:
-    """Edges as NumPy has found them, which move with the smallest and largest entry unless somebody chose them."""
+    """NumPy's edges, which move with the smallest and the largest entry unless the caller chose them."""
     if np.ndim(bins) or range is not None or not np.size(a):
         return edges
     first, last = np.min(a), np.max(a)

@@ -119,7 +119,7 @@ def _sum(
 
 
 def _divides_as_numpy(a: Array, count: Any) -> bool:
-    """Whether an array divided by a count is what NumPy's means are, which divide in float64."""
+    """Whether dividing an array by a count gives NumPy's means, which divide in float64."""
     kind = a.dtype
     return type(a) is np.ndarray and (
         kind == np.float64 or (kind == np.float32 and type(count) is int and count < 2**24)
@@ -213,7 +213,7 @@ def _deviation(x: Array, axis: Axis = None, where: Array = True, **_: Any) -> Ar
 def _of_deviation(
     g: Array, x: Array, deviation: Array, axis: Axis, ddof: float, keepdims: bool = False, where: Array = True
 ) -> Array:
-    """The gradient of a variance of these deviations, which are more than the entries of x if the mean has more."""
+    """The gradient of a variance of these deviations, which outnumber the entries of x if the mean broadcasts them."""
     count = _count(x, axis, where)
     if type(count) is int and deviation.dtype != np.float16:
         freedom: Any = count - ddof if count > ddof else 0  # by NumPy it would take a third of the time of the slope
@@ -367,7 +367,7 @@ std_as_numpy = _with_mean(np.std, std, root)
 
 
 FEW_WIN = 2**15
-"""From so many entries for each extremum on, its gradient is one of few entries, and not an array of zeros."""
+"""From this many entries for each extremum on, its gradient holds these few entries, not an array of zeros."""
 
 
 def _extremum_vjp(
@@ -397,7 +397,7 @@ def _nothing_ties(winners: Array, extremum: Array) -> bool:
 
 
 def _ties(winners: Array, extremum: Array, axis: Axis = None, initial: Any = None) -> Array:
-    """How many entries share each extremum, the initial value among them; NaN where any number may be behind NaN."""
+    """How many entries share each extremum, counting the initial value; NaN where the extremum is NaN."""
     if type(winners) is np.ndarray and initial is None and _nothing_ties(winners, extremum):
         return extremum.dtype.type(1)
     unknown = np.isnan(extremum)

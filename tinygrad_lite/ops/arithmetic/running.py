@@ -34,7 +34,7 @@ def _back(g: Array, x: Array, axis: int | None) -> Array:
 
 
 LONG_SLICES = 512
-"""Entries in a slice, from which on a call of a ufunc for each takes less time than NumPy's steps from row to row."""
+"""From this many entries in a slice on, one ufunc call for each slice is faster than NumPy's steps from row to row."""
 
 
 def _in_slices(function: Rule, ufunc: np.ufunc) -> Rule:

@@ -38,7 +38,7 @@ def _chosen(condition: Array, a: Array, b: Array) -> Array:
 
 
 def _bits(x: Array, condition: Array, like: Array) -> Array:
-    """The bits of an array of the condition's shape, or of a number that is to have its dtype, as integers, or None."""
+    """The bits, as integers, of an array of the condition's shape or of a number in that dtype; None for others."""
     if type(x) in (int, float) and abs(x) < 1e30:
         x = like.dtype.type(x)
     elif type(x) is not np.ndarray or x.shape != condition.shape:

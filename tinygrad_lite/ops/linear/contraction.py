@@ -31,7 +31,7 @@ def _einsum(*arrays: Array, subscripts: str, optimize: Any = False) -> Array:
 
 
 def _suit_blas(arrays: Sequence[Array]) -> bool:
-    """Whether they are arrays of numbers that BLAS takes, and not so small that NumPy's loop has ended before."""
+    """Whether BLAS takes these arrays, and they are large enough for it to be faster than NumPy's loop."""
     of_blas = all(type(x) is np.ndarray and x.dtype == arrays[0].dtype and x.dtype.char in "fdFD" for x in arrays)
     return of_blas and prod([x.size for x in arrays]) >= MANY
 

@@ -74,7 +74,7 @@ def ihfft(a: Array, n: int | None = None, axis: int = -1, norm: Norm = None) -> 
 
 
 def _over_axes(function: Callable[..., Array], other: Op, last: Op, axes: Sequence[int] | None) -> None:
-    """A function over several axes: a transform along each, of the last axis first, or of it last on the way back."""
+    """Declare a transform over several axes: along the last axis first, or, on the way back, last."""
 
     def over_axes(
         a: Array, s: Sequence[int] | None = None, axes: Sequence[int] | None = axes, norm: Norm = None

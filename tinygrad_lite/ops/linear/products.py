@@ -13,7 +13,7 @@ from tinygrad_lite.foundation.signatures import newer
 from tinygrad_lite.ops.arithmetic.casting import conjugated
 
 SMALL = 8
-"""Matrices of fewer rows than these are multiplied together, as one."""
+"""A stack of matrices with fewer rows than this is multiplied as one matrix."""
 
 
 def _times(x: Array, matrix: Array) -> Array:

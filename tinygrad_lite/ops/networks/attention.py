@@ -1,4 +1,4 @@
-"""The weights of attention: a softmax of scores to which a mask is added, -∞ where nobody may look."""
+"""The weights of attention: a softmax of scores plus a mask, which is -∞ where a query must not look."""
 
 import numpy as np
 

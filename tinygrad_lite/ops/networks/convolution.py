@@ -30,10 +30,10 @@ LARGE = 2**20
 """The bytes of windows that are laid out at a time: as many as stay in the cache between being written and read."""
 
 MORE = 2
-"""If there are more than so many times as many channels in the results as in the images, reading them takes longer."""
+"""Above this ratio of the results' channels to the images', it takes longer to read the results."""
 
 WIDE = 16
-"""Rows of so many pixels are copied fast one by one."""
+"""Rows of at least this many pixels are copied fast one by one."""
 
 
 class Geometry:
@@ -63,7 +63,7 @@ class Geometry:
 
     @lru_cache  # noqa: B019
     def read(self, rows: int) -> tuple[Any, ...]:
-        """For each place of the kernel, the index of what so many rows of the result read in the padded image."""
+        """For each place of the kernel, the index in the padded image of what this many rows of the result read."""
         counts = rows, *self.out[1:]
         places = np.ndindex(*self.kernel)
         return tuple((slice(None), *shown_at(place, counts, self.stride, self.dilation)) for place in places)
@@ -143,7 +143,7 @@ def _columns(x: Array, at: Geometry, groups: int, first: int, rows: int) -> Arra
 
 
 def _blocks(x: Array, at: Geometry) -> Iterable[tuple[int, int]]:
-    """The rows of the result from one to another at a time, so that what they read stays in the cache."""
+    """Blocks of rows of the result, so small that what they read stays in the cache."""
     rows = at.out[0]
     if type(x) is np.ndarray and rows:
         line = x.itemsize * x.shape[0] * x.shape[-1] * prod(at.kernel) * prod(at.out[1:])
@@ -202,7 +202,7 @@ def _transposed_convolution(
     borders = tuple((r - 1 - before, r - 1 - after) for r, (before, after) in zip(at.reach, padding))
     fits = {*stride} == {1} and min(map(min, borders)) >= 0
     if type(y) is type(weight) is np.ndarray and fits and len(weight) <= MORE * channels:
-        # what reads the pixels of y around each of x takes half the time of what adds to the pixels of x
+        # reading the pixels of y around each pixel of x takes half the time of adding to the pixels of x
         return _convolution(y, _turned(weight, groups), stride, borders, dilation, groups)
     y = batch_last(y)
     back = np.swapaxes(_in_groups(weight, groups), 1, 2)

@@ -34,7 +34,7 @@ class Standard(NamedTuple):
         return known[1]
 
     def laid(self, g: Array) -> Array:
-        """g as the entries lie in memory, since arrays that lie differently take several times as long together."""
+        """g in the memory layout of the entries: arrays with different layouts take several times as long together."""
         entries = self.entries
         if type(g) is not type(entries) or type(g) is not np.ndarray or g.strides == entries.strides:
             return g

@@ -42,7 +42,7 @@ def _checked(function: Callable[..., Any], x: Array, *settings: Any) -> Array:
 
 
 def _copying(apart: tuple[int, ...], copies: tuple[int, ...], joined: tuple[int, ...]) -> Reader:
-    """Reads an array along new axes, so often, and joins them with its own."""
+    """Repeat an array along new axes this many times, and join these with its own axes."""
 
     def read(x: Array) -> Array:
         for op, shape in (reshape, apart), (broadcast_to, copies), (reshape, joined):

@@ -144,7 +144,7 @@ def _is_of_numbers(index: Index) -> bool:
 
 
 FEW_PARTS = 64
-"""To add fewer entries than these, or to an array this many times as large, it is not worth numbering all entries."""
+"""It does not pay to number all entries to add fewer than this, or to add to an array this many times as large."""
 
 
 def places(shape: tuple[int, ...]) -> Array:
@@ -356,7 +356,7 @@ def piecewise(x: Array, condlist: Any, funclist: Sequence[Any], *args: Any, **kw
     y = np.zeros_like(x)
     for condition, function in zip(conditions, funclist):
         if callable(function) and not np.any(condition):
-            continue  # as NumPy, which calls a function for what entries there are
+            continue  # as in NumPy, which calls no function for no entries
         entries = as_array(function(x[condition], *args, **kw) if callable(function) else function)
         entries = entries if entries.dtype == y.dtype else entries.astype(y.dtype)  # y is of x's dtype, as in NumPy
         y = index_set(y, entries, index=condition)
@@ -437,7 +437,7 @@ class Entries:
         """A copy with these entries replaced; if an entry occurs twice, the last value stays."""
         mask: Any = self._index
         if hasattr(mask, "__trace__") and mask.dtype == bool and mask.shape == self._x.shape and np.ndim(values) == 0:
-            return np.where(mask, values, self._x)  # which a compiled function can do, too
+            return np.where(mask, values, self._x)  # a compiled function can do this, too
         return index_set(self._x, values, index=self._index)
 
     def add(self, values: Array) -> Any:

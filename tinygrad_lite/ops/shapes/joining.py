@@ -111,7 +111,7 @@ def _joined(data: Any, place: str = "") -> Array:
 
 
 def _shape(x: Any) -> tuple[int, ...]:
-    """np.shape, which takes longer than many an operation."""
+    """np.shape, which itself takes longer than many operations."""
     if type(x) in _NUMBERS:
         return ()
     return x.shape if hasattr(x, "shape") else np.shape(x)
