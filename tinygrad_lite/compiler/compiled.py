@@ -68,7 +68,7 @@ class Compiled:
         if instance is None:
             return self
         try:
-            fields = object.__getattribute__(instance, "__dict__")  # which nobody who records takes for a reading
+            fields = object.__getattribute__(instance, "__dict__")  # a recording does not notice this read
         except AttributeError:
             raise UsageError(
                 f"{type(instance).__name__} has no __dict__ to keep the programs of {name_of(self._f)}: compile the "
@@ -125,7 +125,7 @@ class Compiled:
         return result
 
     def _misses_errors(self) -> bool:
-        """Whether NumPy is to do something about floating-point errors that native code does not do."""
+        """Whether NumPy is set to report floating-point errors, which native code does not report."""
         return self.backend != "numpy" and not {*np.geterr().values()} <= {"ignore", "warn"}
 
     def fitting_unless_watched(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Run | None:

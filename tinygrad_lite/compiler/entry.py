@@ -24,9 +24,9 @@ MISS = object()
 _OTHERS = "sum(map(getrefcount, held)) != count"
 """Whether others hold an array: all else being equal, there cannot be fewer references than before."""
 errors_handling: Callable[[], Any] = getattr(getattr(umath, "_extobj_contextvar", None), "get", np.geterr)
-"""What NumPy does about floating-point errors; where NumPy keeps that is not public, and ten times faster to read."""
+"""NumPy's settings for floating-point errors; their variable is private to NumPy, but ten times faster to read."""
 _GONE = (LookupError, AttributeError, TypeError, ValueError)
-"""What it raises to read an entry, an attribute or a closure's variable that is not there any more."""
+"""The errors of reading an entry, an attribute or a closure's variable that no longer exists."""
 
 
 class EntryWriter:
@@ -155,7 +155,7 @@ class EntryWriter:
             self.tests.append(f"a{i}.strides != {strides!r} and (a{i} := {_laid_out(f'a{i}', order)}) is None")
 
     def _are_as_different(self, leaves: Sequence[Any]) -> None:
-        """Require that those tensors and generators are the same that were the same."""
+        """Require that two arguments are the same tensor or generator only if they were so before."""
         those = [(name, x) for name, x in zip(self.parameters, leaves) if isinstance(x, (Tensor, np.random.Generator))]
         firsts = range(len(those)) if (same_as := aliases(leaves)) is None else same_as
         self.tests += [f"{name} is not {those[j][0]}" for i, ((name, _), j) in enumerate(zip(those, firsts)) if i != j]
@@ -166,7 +166,7 @@ class EntryWriter:
             self.tests += [f"{a} is {b}" for a, b in combinations(distinct, 2)]
 
     def heeds_errors(self) -> None:
-        """Require that what NumPy does about floating-point errors is as it is now, since native code does nothing."""
+        """Require NumPy's present settings for floating-point errors, since native code reports no errors."""
         self.scope["errors"] = errors_handling
         self.tests.append(f"errors() != {self.name(errors_handling())}")
 
@@ -267,7 +267,7 @@ class EntryWriter:
         return self.scope["entry"]  # type: ignore[no-any-return]
 
     def _in_their_places(self) -> tuple[list[str], list[str]]:
-        """Lines before and after the run that let the places have the arrays which nobody else holds.
+        """Lines before and after the run that put arrays into the places which nobody else holds.
 
         An array that somebody holds by now is theirs, and the place gets another with the same entries.
         If other code, such as another program, has put its own arrays into the places, those are copied; a gradient,
@@ -320,7 +320,7 @@ class EntryWriter:
         return name in self._held and expression.removesuffix("._array") not in self._held
 
 
-@lru_cache(1000)  # after other objects have taken the places of those that it uses, a function often has the same text
+@lru_cache(1000)  # functions that differ only in the objects that they use have the same text
 def _code(text: str) -> CodeType:
     return compile(text, "<entry>", "exec")
 

@@ -1,4 +1,4 @@
-"""Repeats: where a program does the same again and again, as the turns of a loop do.
+"""Repeats: where a program does the same things over and over, as the turns of a loop do.
 
 Two turns are the same if their operations have the same form (the same parameters, shapes, dtypes and orders in
 memory) and the same wiring: what one turn takes from itself or from an earlier turn, the next one takes from itself or
@@ -70,7 +70,7 @@ def map_numbers(function: Callable[[int], Any], index: Any) -> Any:
 
 
 def operation(call: Instruction) -> Hashable:
-    """What an instruction does, whatever it does it to."""
+    """The operation of an instruction, without its inputs."""
     op = call.op
     if isinstance(op, Draw):
         return Draw, op.name, id(op.generator), op.argument, identity(op.args), identity(tuple(op.kwargs.items()))

@@ -107,7 +107,7 @@ class Run:
 
     @cached_property
     def sources(self) -> list[NumpySource]:
-        """The programs in NumPy, which nobody writes before somebody asks."""
+        """The programs in NumPy, which are written when they are asked for."""
         first = NumpySource(self.program, self.name, self.parameters)
         if len(self._programs) == 1:
             return [first]
@@ -203,7 +203,7 @@ class Run:
         return (returned, [left.fields[left.name] for left in self._left]) if self._left else returned
 
     def is_worth_an_entry(self) -> bool:
-        """Whether to make an entry after a call without one: yes, but seldom if the last ones soon did not fit."""
+        """Whether to make an entry after a call without one: rarely, if the last entries soon did not fit any more."""
         self._waited += 1
         return self._waited > self._patience
 
@@ -283,7 +283,7 @@ def _layouts(program: Program) -> dict[int, tuple[tuple[int, ...], tuple[int, ..
 def _quickly(executor: Any) -> Callable[[Leaves], list[Any]]:
     """A function that runs a program which reads nothing but its arguments, by an entry if one fits."""
     entry: Callable[..., Any] | None = None
-    attempts = 3  # upstream gradients hardly come in more forms
+    attempts = 3  # upstream gradients rarely come in more forms
 
     def run(leaves: Leaves) -> list[Any]:
         nonlocal attempts, entry
@@ -301,7 +301,7 @@ def _quickly(executor: Any) -> Callable[[Leaves], list[Any]]:
 
 
 def _built(returned: Any, results: Iterator[str], writer: EntryWriter) -> str | None:
-    """The expression for a function's return value from those of its leaves; None for other than usual containers."""
+    """The expression for a function's return value from those of its leaves; None for unusual containers."""
     if returned is True or returned is False:
         return next(results)
     if returned is None:

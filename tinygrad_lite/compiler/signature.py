@@ -70,7 +70,7 @@ def is_known_by_identity(x: Any) -> bool:
 
 
 def is_namespace(x: Any) -> bool:
-    """Whether an object is a library's, and is there to have attributes, such as what argparse returns."""
+    """Whether an object is a library's that exists to have attributes, such as the result of argparse."""
     return type(x).__module__ in ("types", "argparse") and type(x).__hash__ is None
 
 

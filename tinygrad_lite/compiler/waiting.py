@@ -1,4 +1,4 @@
-"""Waiting for a first call: shows on a terminal for what, and makes it shorter."""
+"""Long first calls: shows on a terminal what is being done, and pauses the garbage collector."""
 
 import gc
 import sys
@@ -8,16 +8,16 @@ from contextlib import contextmanager
 from time import perf_counter
 
 FIRST = 2.0
-"""Seconds until the first words."""
+"""Seconds until the first message."""
 EACH = 0.5
-"""Seconds between later ones."""
+"""Seconds between later messages."""
 
 
 @contextmanager
 def without_collections() -> Iterator[None]:
     """A block in which Python does not look for cycles of objects.
 
-    What a program is made of stays, and to look through it again and again took a tenth of a long first call.
+    A program's objects stay alive, and looking through them again and again took a tenth of a long first call.
     """
     is_enabled = gc.isenabled()
     gc.disable()

@@ -116,7 +116,7 @@ class Emitter:
         return name
 
     def _written(self, x: "Entry") -> str:
-        """The expression for an entry; what occurs in it twice has got a name."""
+        """The expression for an entry; parts that occur twice get a name first."""
         uses: dict[Entry, int] = {}
         _count(x, uses)
         named: dict[Entry, str] = {}
@@ -128,7 +128,7 @@ class Emitter:
         return x.written(named)
 
     def number(self, dtype: np.dtype[Any], value: Any) -> "Entry":
-        """A number that is known."""
+        """A constant."""
         with np.errstate(over="ignore"):
             text = number(np.array(value).astype(dtype)[()])
         return Entry(self, dtype, [text], is_atom=True)
@@ -222,7 +222,7 @@ class Entry(Arithmetic):
         a, b = (self.like(other), self) if swapped else (self, self.like(other))
         if self.dtype.kind == "f":
             return self.made(a, f" {operator} ", b)
-        # without a sign, what is too large begins anew, as in NumPy; with one, C leaves open what happens
+        # unsigned integers wrap around, as NumPy's do; C leaves the overflow of signed ones undefined
         return self.made(f"({TYPES[self.dtype]})((uint64_t)", a, f" {operator} (uint64_t)", b, ")")
 
     def __neg__(self) -> "Entry":
@@ -254,14 +254,14 @@ class Entry(Arithmetic):
         return self + other
 
     def function(self, name: str, *others: Any) -> "Entry":
-        """What a function of libm gives for this entry and others."""
+        """The result of a libm function of this entry and others."""
         parts: list[Any] = [f"{name}{'f' * (self.dtype.itemsize == 4)}(", self]
         for x in others:
             parts += [", ", self.like(x)]
         return self.made(*parts, ")", is_atom=True)
 
     def intrinsic(self, name: str, *others: Any) -> "Entry":
-        """What a function that is called so in LLVM gives for this entry and others."""
+        """The result of the function that LLVM calls by this name, of this entry and others."""
         if name in ("maximum", "minimum"):  # NaN propagates
             other = self.like(others[0])
             first = (self > other) if name == "maximum" else (self < other)

@@ -88,14 +88,14 @@ class _Function:
         source: the same program in NumPy.
         name: the name of the function.
         state: the struct of its state, if there is any.
-        may_refuse: whether it says if it is done, since it refuses some values.
+        may_refuse: whether it refuses some values, for which it returns false.
         shared: the texts of the functions that others may call, too, by name.
         parts: the other definitions, in order; the function is the last.
     """
 
     def __init__(self, source: NumpySource, taken: Names) -> None:
         self._prefix = taken.new(source.name)
-        self.name = taken.new(f"{self._prefix}_run")  # which no library's function is called
+        self.name = taken.new(f"{self._prefix}_run")  # no library function has such a name
         self.source = source
         program = expanded(_in_c_order(source.program), few=inf)
         for call in program.calls:

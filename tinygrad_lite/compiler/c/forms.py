@@ -20,13 +20,13 @@ def _remainder(a: Entry, b: Entry) -> Entry:
 
 
 def _remainder_of_integers(a: Entry, b: Entry) -> Any:
-    """As that of floats; by 0 and by -1 it is 0, and C does not know it."""
+    """The remainder of integers; 0 for the divisors 0 and -1, for which C leaves it undefined."""
     rest = a.made(a, " % ", (b.equals(0) | b.equals(-1)).chooses(b.like(1), b))
     return (rest.differs(0) & (rest < 0).differs(b < 0)).chooses(rest + b, rest)
 
 
 def _floor_divide_of_integers(a: Entry, b: Entry) -> Any:
-    """The quotient rounded down; by 0 it is 0, and by -1 the smallest integer stays itself, and C knows neither."""
+    """The quotient rounded down; as in NumPy, 0 for the divisor 0, and the smallest integer divided by -1 is itself."""
     divisor = (b.equals(0) | b.equals(-1)).chooses(b.like(1), b)
     quotient = a.made(a, " / ", divisor)
     rest = a - quotient * divisor
@@ -86,7 +86,7 @@ _OF_INTEGERS = {"remainder": _remainder_of_integers, "floor_divide": _floor_divi
 
 
 def form(call: Instruction) -> Form | None:
-    """The form of an operation for these inputes; None if it has none."""
+    """The form of an operation for these inputs; None if it has none."""
     if not all(x.dtype in TYPES for x in (*call.reads, call.result)):
         return None
     ufunc: Any = call.op.forward

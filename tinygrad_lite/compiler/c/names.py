@@ -25,7 +25,7 @@ class Names:
     """Identifiers for the things in one scope, all different.
 
     Attributes:
-        taken: those that mean something there.
+        taken: the names that already mean something there.
     """
 
     def __init__(self, taken: Iterable[str] = ()) -> None:

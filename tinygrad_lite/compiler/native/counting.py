@@ -32,7 +32,7 @@ def _ranks(lines: Any) -> Any:
 
 def _argsort(x: Any, axis: int | None = -1, kind: Any = None, order: Any = None, stable: Any = None) -> Any:
     if x.is_numpys_otherwise and kind not in ("stable", "mergesort") and not stable:
-        return None  # NumPy orders equal entries as it likes
+        return None  # NumPy does not say in which order equal entries come
     x, axis = (np.reshape(x, (-1,)), 0) if axis is None else (x, axis)
     if not x.ndim or x.size * x.shape[axis] > x.few:
         return None

@@ -55,13 +55,13 @@ class Emitter:
         return f"%v{self._count}"
 
     def value(self, text: str) -> str:
-        """The name of what an instruction gives."""
+        """Emit an instruction; return the name of its result."""
         name = self.fresh()
         self.lines.append(f"  {name} = {text}")
         return name
 
     def first(self, text: str) -> str:
-        """The name of what an instruction at the function's beginning gives."""
+        """Emit an instruction at the function's beginning; return the name of its result."""
         name = self.fresh()
         self.head.append(f"  {name} = {text}")
         return name
@@ -144,7 +144,7 @@ class Emitter:
         return x.text
 
     def number(self, dtype: np.dtype[Any], value: Any) -> "Entry":
-        """A number that is known."""
+        """A constant."""
         if dtype == BOOL:
             return Entry(self, dtype, "true" if value else "false")
         if dtype not in TYPES:
@@ -192,7 +192,7 @@ class Entry(Arithmetic):
         return number if isinstance(number, Entry) else self._emitter.number(self.dtype, number)
 
     def made(self, text: str, dtype: Any = None) -> "Entry":
-        """What an instruction gives."""
+        """The result of an instruction."""
         return Entry(self._emitter, self.dtype if dtype is None else np.dtype(dtype), self._emitter.value(text))
 
     def computed(self, operator: str, other: Any, swapped: bool = False) -> "Entry":
@@ -234,7 +234,7 @@ class Entry(Arithmetic):
         return first.made(f"select i1 {self.text}, {first.type} {first.text}, {second.type} {second.text}")
 
     def intrinsic(self, name: str, *others: Any) -> "Entry":
-        """What LLVM's function of this name gives for this entry and others."""
+        """The result of LLVM's function of this name for this entry and others."""
         kind = "f" if self.dtype.kind == "f" else "i"
         operands = ", ".join(f"{self.type} {x.text}" for x in (self, *map(self.like, others)))
         return self.made(f"call {self.type} @llvm.{name}.{kind}{8 * self.dtype.itemsize}({operands})")

@@ -59,7 +59,7 @@ class NativeExecutor:
         self._kept = {place: self._kept_view(x) for place, x in plan.kept.items()}
         self._values = {x: self._view(x) for x in self._numbers}
         self._bound: dict[Place, Array] = {}
-        self._references = 0  # to what others may hold, when nobody does
+        self._references = 0  # how many there are to these arrays while nobody else holds one
         self._link()
 
     # The memory
@@ -84,11 +84,11 @@ class NativeExecutor:
         """The entries of a variable that stays in a place, as an array which is the base of all views of it."""
         root = self.plan.layouts[x].root
         memory, start = self._memory(root)
-        # what is no array, beyond which NumPy would look for a base
+        # not an array: NumPy would then make that array's base the base of all views
         return self._view(x, (ctypes.c_char * max(root.nbytes, 1)).from_buffer(memory, start))
 
     def _move(self, place: Place) -> Array:
-        """Give the value in a place memory of its own; return the array, in which nothing is yet."""
+        """Give the value in a place memory of its own; return the new array, which is not filled yet."""
         former = self._kept[place]
         root = self.plan.layouts[self.plan.kept[place]].root
         self._moved[root] = memory = (ctypes.c_char * max(former.nbytes, 1))()
@@ -221,7 +221,7 @@ class NativeExecutor:
     # A run
 
     def _load(self, leaves: Leaves) -> None:
-        """Let the program's memory, of which nobody else can have an array, hold the values in the places."""
+        """Load the values in the places into memory of which nobody else holds an array."""
         if self._bound and not self._is_alone(leaves):
             for place in self._bound:
                 self._move(place)
@@ -241,7 +241,7 @@ class NativeExecutor:
         )
 
     def _count_references(self, leaves: Leaves) -> None:
-        """Remember how many references there are when nobody else holds an array, as is so after the first run."""
+        """After the first run, when nobody else holds an array, remember how many references there are."""
         self._references = self._references or sum(map(getrefcount, self._held(leaves)))
 
     def _held(self, leaves: Leaves) -> list[Any]:

@@ -24,7 +24,7 @@ from tinygrad_lite.ops.shapes import arranging, indexing, joining, shaping
 FEW = 16  # arrays that one operation puts into another; more are put there by several operations
 
 onto = Op(lambda whole, *parts, **params: whole, [None], name="onto", arity=None)
-"""Puts arrays into the memory of its first, at indices, or adds them to what is there: a part of what others do."""
+"""Puts arrays into the memory of the first one at indices, or adds them there; larger operations are made of it."""
 
 
 def can_put(parts: Sequence[Any], whole: Variable) -> bool:

@@ -233,7 +233,7 @@ def _compiled(text: str) -> bytes:
 def _is_own(path: Path) -> bool:
     """Whether nobody but the user can write to a file or folder."""
     if not hasattr(os, "getuid"):
-        return True  # on Windows, the user's folders are the user's
+        return True  # on Windows, only the user can write to the user's folders
     status = path.stat()
     return status.st_uid == os.getuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 

@@ -110,7 +110,7 @@ def _same_form(call: Instruction, _: Definitions) -> Any:
 
 
 def _stretched_by_itself(call: Instruction, definitions: Definitions) -> Any:
-    """What is broadcast need not be, if it meets an array of the result's shape entry by entry."""
+    """An array need not be broadcast if it meets one of the result's shape entry by entry."""
     for i, x in enumerate(call.inputs):
         if not (broadcast := definitions.made(x, shaping.broadcast_to)):
             continue

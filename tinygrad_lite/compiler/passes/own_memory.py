@@ -1,6 +1,6 @@
-"""Memory of their own: copies of the arrays that leave a program and that, after other passes, somebody else has, too.
+"""Memory of their own: copies of results that share memory with an argument or another result after other passes.
 
-Without them, a copy or a product with 1 that has gone would let the caller write to an argument, or to another result.
+Those passes remove copies and products with 1. Without new copies, the caller could write into an argument.
 """
 
 from collections.abc import Callable, Sequence

@@ -67,10 +67,10 @@ class Guard:
             return False
 
     def put(self, value: Any) -> None:
-        """Let there be another value."""
+        """Put another value in its place."""
 
     def restore(self) -> None:
-        """Let there be the value that was read, if there is another."""
+        """Put back the value that was read, if it has changed."""
         if not self.holds():
             self.put(self.value)
 
@@ -116,7 +116,7 @@ class Truth(Item):
 
 
 class _Whole(Guard):
-    """What is said of a container as a whole, which gets back what was taken from it; what was added is left in it."""
+    """A guard of a container as a whole: `put` gives back what was taken out, and leaves in what was added."""
 
     def __init__(self, owner: Any, value: Any, label: str) -> None:
         super().__init__(owner, None, value, label)

@@ -1,4 +1,4 @@
-"""What to write where a function needs a value while it is recorded, by what asks for the value."""
+"""Advice for code that needs a value while it is recorded, by what asks for the value."""
 
 import ast
 import sys
@@ -29,7 +29,7 @@ _BY_METHOD = {
 
 
 def instead() -> str:
-    """What to write in place of what asks for a value at this moment."""
+    """What to write in place of the code that asks for a value at this moment."""
     user = calling_frame()
     inside, outside = _until(user, sys._getframe(1)), _until(None, user)
     method = next((name for frame in inside if (name := frame.f_code.co_name) in _BY_METHOD), "")

@@ -44,7 +44,7 @@ class Reached:
         classes: the users' classes of the objects that are reached.
         objects: these objects by id.
         arrays: the arrays of NumPy, each with what a person would call it, by id.
-        names: the names that the functions have anything to do with, some of which they may read from a module.
+        names: all names in the functions' code, some of which they may read from a module.
 
     Args:
         roots: the functions and objects to begin with, each with what a person would call it.
@@ -195,7 +195,7 @@ class Reached:
 
 
 def _held(thing: Any) -> Any:
-    """What is behind a thing of Python's that only hands on what it holds; None if it is no such thing."""
+    """The object behind a bound method, a weak reference, a proxy or a holder; None for any other object."""
     if isinstance(thing, (BuiltinMethodType, MethodWrapperType)):
         return None if isinstance(thing.__self__, ModuleType) else thing.__self__
     if isinstance(thing, weakref.ref):

@@ -89,7 +89,7 @@ class Recorder(Surroundings):
         """Forget all values of a recording that is over, when nobody else has any.
 
         Raises:
-            UsageError: if somebody has, who could not know what the value is in the next run.
+            UsageError: if somebody else still holds one, which would be wrong after the next run.
         """
         self.state_keys = self.optimizers.let_go()
         made = [weakref.ref(tensor) for tensor in self._made]
@@ -98,7 +98,7 @@ class Recorder(Surroundings):
         for generation, wait in ((0, 0), (1, 0.001), (2, 0.01), (2, 0.1)):
             if all(reference() is None for reference in self._values):
                 break
-            gc.collect(generation)  # a function inside the function that knows itself outlives it; it is young
+            gc.collect(generation)  # an inner function that refers to itself is a cycle, and a young one
             if active_count() > 1:
                 sleep(wait)  # a thread that looks at what others do may hold the frames of this one for a moment
         for reference in made:

@@ -76,9 +76,9 @@ def with_live_arrays(program: Program, earlier: Program) -> Program:
 
 
 def not_followed(program: Program, entries: list[Entries]) -> list[Entries]:
-    """Those arrays of which NumPy alone may have computed what the program fixes.
+    """The arrays from which NumPy alone, unrecorded, may have computed constants of the program.
 
-    An array that the program reads is one of them only if the program has other constants, made of who knows what.
+    An array that the program reads is one of them only if the program has other constants, of unknown origin.
     """
     live = {id(_memory(place.array)) for place in program.inputs.values() if isinstance(place, Outside)}
     return entries if program.constants else [guard for guard in entries if id(_memory(guard.owner)) not in live]

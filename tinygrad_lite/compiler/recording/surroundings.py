@@ -54,7 +54,7 @@ def _without_history(x: Any, op: Op | None) -> Any:
 
 
 class Surroundings(Transcript):
-    """A transcript that hears of what the function reads and writes, and makes inputs and updates of the program of it.
+    """A transcript that is told what the function reads and writes, and makes the program's inputs and updates of it.
 
     Attributes:
         guards: the attributes that the function read and that the program fixes.

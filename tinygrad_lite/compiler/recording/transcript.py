@@ -40,7 +40,7 @@ _kinds: dict[CodeType, str] = {}
 MOST = 1000
 """The most pieces of code of which we remember whose they are."""
 kept_whole: ContextVar[Collection[Op]] = ContextVar("kept_whole", default=())
-"""The operations that are not recorded as those that their forwards are composed of."""
+"""The operations that are recorded as a whole, although their forwards are composed of others."""
 
 
 class Transcript:
@@ -110,7 +110,7 @@ class Transcript:
         return None
 
     def _next(self, expected: Sequence[Any], done: int) -> Any:
-        """What an earlier recording has at the position after those that are done; None if there is nothing."""
+        """The next item of an earlier recording, after those that are done; None if there are no more."""
         return expected[done] if done < len(expected) else None
 
     def variable_of(self, array: Any, otherwise: Any = None) -> Any:

@@ -1,1 +1,1 @@
-"""The NumPy backend: a program as source that a person would have written, and as modules that leave the house."""
+"""The NumPy backend: a program as source that a person could have written, and as modules of their own."""

@@ -46,7 +46,7 @@ _JOINING = (("axis", 0), ("dtype", None), ("casting", "same_kind"))
 
 
 class _Named:
-    """An object without a text, such as a generator, that gets a name: the same for the same object."""
+    """An object that has no literal, such as a generator, and so gets a name: one for each object."""
 
     def __init__(self, thing: Any, name: str) -> None:
         self._thing = thing
@@ -277,7 +277,7 @@ class Expressions:
         return self._named("np.swapaxes", call, operands)
 
     def _required(self, call: Instruction, operands: list[Text]) -> Text:
-        """What is required of the values is a statement of its own before they are used."""
+        """A requirement of values, as a statement before they are used."""
         return operands[1]
 
     def _cast(self, call: Instruction, operands: list[Text]) -> Text:
@@ -381,7 +381,7 @@ _PLAIN = (bool, int, float, complex, str, bytes, type(None), type(...))
 
 
 def _has_literal(value: Any) -> bool:
-    """Whether a value has a text of which Python makes an equal value; of what else reprs say, nobody knows."""
+    """Whether Python makes an equal value of a value's literal; what other reprs mean is unknown."""
     if isinstance(value, (np.dtype, np.ndarray, np.generic)):
         return np.dtype(getattr(value, "dtype", value)).kind in _NUMBERS
     if isinstance(value, type):

@@ -102,7 +102,7 @@ def _drain(loop: ast.For, own: Collection[str], later: list[ast.stmt]) -> None:
             start, stop, part = part.slice.lower or start, part.slice.upper or stop, part.value
         if not isinstance(part, ast.Name) or part.id not in own or read.count(part.id) > 1:
             continue
-        begin: Any = start.value if isinstance(start, ast.Constant) else -1  # where it is a name, nobody knows
+        begin: Any = start.value if isinstance(start, ast.Constant) else -1  # a name may stand for any position
         end = _end(later, part.id)
         if end is not None and end <= begin:
             drained = ast.Call(ast.Name(DRAINED, ast.Load()), [part, start, stop, ast.Constant(is_backward)], [])

@@ -20,7 +20,7 @@ Progression = tuple[int, int, int]
 
 
 def common_start(texts: Sequence[str]) -> str:
-    """What all texts start with."""
+    """The longest start that all texts share."""
     first, last = min(texts), max(texts)
     length = next((i for i, (a, b) in enumerate(zip(first, last)) if a != b), len(first))
     return first[:length]
@@ -46,7 +46,7 @@ def range_text(numbers: Progression) -> str:
 
 @dataclass
 class Iterable:
-    """What a loop runs over: an expression, or the parts of a list or of a comprehension with what is between them."""
+    """The iterable of a loop: an expression, or the parts of a list or a comprehension with the text between them."""
 
     parts: list[str]
     between: str = ""

@@ -416,7 +416,7 @@ class NumpySource:
         if is_short:
             return None
         text = self._sequence(values)
-        return f"[*{text}]" if text.startswith("reversed(") else text  # NumPy joins sequences, and no iterators
+        return f"[*{text}]" if text.startswith("reversed(") else text  # NumPy joins sequences, but no iterators
 
     def _continues(self, run: Sequence[Variable], x: Variable) -> bool:
         """Whether a value comes next to a run of neighbours in a list."""
@@ -460,7 +460,7 @@ class NumpySource:
 
 
 def _room(x: Variable) -> int:
-    """How long an expression may be to be written where it is used; what the user named soon gets a line."""
+    """The longest expression that is written where it is used; a value that the user named gets a line sooner."""
     return WIDTH // 2 if x.is_named else 3 * WIDTH // 4
 
 

@@ -59,7 +59,7 @@ def _is_plain(part: Any) -> bool:
 
 @cache
 def _tables() -> frozenset[Op]:
-    """The operations of our own tables; what a user's operation returns, nobody knows."""
+    """The operations of our own tables; a user's operation may return anything."""
     ours = f"{ops.__name__}."
     shelves = [module for name, module in sys.modules.items() if name.startswith(ours)]
     return frozenset(x for shelf in shelves for x in vars(shelf).values() if isinstance(x, Op) and is_registered(x))
