@@ -1,4 +1,4 @@
-"""What else must agree with a gradient that is right: forward mode, and the same gradient in the caller's precision."""
+"""Further comparisons of a gradient: with forward mode, and with the same gradient in the caller's precision."""
 
 from collections.abc import Callable, Iterator
 

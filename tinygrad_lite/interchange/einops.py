@@ -1,4 +1,4 @@
-"""einops on tensors: after this import, its functions take them; and its layers as modules.
+"""einops for tensors: once this is imported, its functions take tensors; and its layers, as modules.
 
 einops knows each library's arrays by a class of its own, and finds ours once it is defined. Its functions for the array
 API standard, `einops.array_api`, need no such class.

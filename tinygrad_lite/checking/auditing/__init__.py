@@ -1,1 +1,1 @@
-"""What the gradients of a model tell by themselves: the audit, and the first NaN or infinity."""
+"""What a model's gradients tell without a reference: the audit, and the first NaN or infinity."""

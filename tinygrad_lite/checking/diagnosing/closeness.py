@@ -1,4 +1,4 @@
-"""Says how far a gradient agrees that is wrong in its last digits only, whose numbers it may be, and what accepts it.
+"""Describes a gradient that is wrong in its last digits only: how far it agrees, why, and which `rtol` accepts it.
 
 A gradient by differences, by an adjoint of a solver, or in float32 is no mistake: it has an error of its own.
 """

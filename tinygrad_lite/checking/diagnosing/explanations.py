@@ -42,7 +42,7 @@ TOLERANCE = 1e-7
 _SHARE = 1e-3  # the largest part of a difference that an explanation may leave
 _ROUNDS = 3  # the largest number of mistakes, one beside another
 _TOGETHER = 1_000_000  # the largest number of entries of the mistakes that are tried at once
-_ENDS = 4  # of a line that runs often, how many times at its begin and at its end are looked at by themselves
+_ENDS = 4  # of a line that runs often, how many times at its beginning and at its end are looked at by themselves
 _WORK = 300_000  # the largest number of operations in passes with a mistake in each repeat of a line
 
 

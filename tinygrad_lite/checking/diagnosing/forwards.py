@@ -1,4 +1,4 @@
-"""Mistakes in the values that a gradient is computed from: a forward pass of its own that is not the function's."""
+"""Mistakes in a gradient's own forward pass, which computes other values than the function does."""
 
 from collections.abc import Callable, Iterator, Sequence
 

@@ -37,12 +37,12 @@ from tinygrad_lite.checking.diagnosing.trace import Changes, Edge, Pass, Trace
 from tinygrad_lite.engine.op import Array
 
 Apply = Callable[[Pass, Any], Array]
-"""What arrives at a place in place of what should, from the pass and what it has there."""
+"""Computes the wrong contribution or gradient at a place, from the pass and what it holds there."""
 
 OTHER = 4.5
-"""The rank from which on other values of the run take part."""
+"""From this rank on, mistakes involve other values of the run."""
 WEAK = 4.8
-"""The rank from which on a mistake is believed only if it explains everything."""
+"""From this rank on, a mistake is believed only if it explains everything."""
 _NEAR = 24  # how many values may be taken for another: those that were computed close to it
 _NEAR_NUMBERS = 8  # the same for single numbers, of which any is like any other
 _POWERS = {"": 1.0, "²": 2.0, "^½": 0.5}
@@ -272,7 +272,7 @@ def softmax(x: Array, axis: int = -1) -> Array:
     return e / np.sum(e, axis=axis, keepdims=True)
 
 
-# what arrives in place of what should
+# wrong contributions and gradients
 
 
 def _made(mistake: Mistake, done: Pass, held: Any) -> Array:

@@ -1,1 +1,1 @@
-"""What the gradient is held against: slopes with a bound of their error, and what rounding hides."""
+"""What a gradient is compared with: slopes with a bound of their error, and the effects of rounding."""

@@ -1,4 +1,4 @@
-"""Gradients that somebody else computes: arrays, functions that return them, and products with the Jacobian."""
+"""Gradients that the caller supplies: arrays, functions that return them, and products with the Jacobian."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
@@ -20,7 +20,7 @@ Call = Callable[..., Any]
 
 
 class Supplied(Protocol):
-    """A gradient that somebody else computes."""
+    """A gradient that the caller supplies."""
 
     source: str
     is_known_at_one_point: bool

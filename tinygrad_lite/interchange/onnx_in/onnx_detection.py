@@ -1,4 +1,4 @@
-"""Boxes and bent convolutions, as networks that find objects need them."""
+"""Non-maximum suppression and deformable convolutions, for networks that detect objects."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from tinygrad_lite.nn.functional.checks import values_of
 def non_max_suppression(
     boxes: Array, scores: Array, most: Any = 0, overlap: Any = 0.0, threshold: Any = None, centered: bool = False
 ) -> Array:
-    """The batch, the class and the number of each box that no better one covers by more than a share."""
+    """The batch, class and index of each box that is kept: no better box overlaps it by more than a threshold."""
     boxes, scores = (values_of(x) for x in (boxes, scores))
     count, share = int(np.reshape(values_of(most), ())), float(np.reshape(values_of(overlap), ()))
     least = -np.inf if threshold is None else float(np.reshape(values_of(threshold), ()))
@@ -33,13 +33,13 @@ def non_max_suppression(
 
 
 def _overlap(low: Any, high: Any) -> float:
-    """The area that two boxes share, as a part of the area of both together."""
+    """Intersection over union: the area that two boxes share, as a fraction of the area of both together."""
     shared = np.prod(np.maximum(high.min(axis=0) - low.max(axis=0), 0))
     together = np.prod(high - low, axis=1).sum() - shared
     return float(shared / together) if together > 0 else 0.0
 
 
-def bent_convolution(
+def deformable_convolution(
     x: Array,
     weight: Array,
     offset: Array,

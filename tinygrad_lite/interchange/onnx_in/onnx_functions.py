@@ -170,7 +170,7 @@ def _scattered(x: Array, index: tuple[Any, ...], updates: Array, reduction: str)
 
 
 def _turns(keys: Any) -> Any:
-    """How many equal keys are in front of each."""
+    """For each key, how many equal ones come before it."""
     order = np.argsort(keys, kind="stable")
     ordered = keys[order]
     starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])

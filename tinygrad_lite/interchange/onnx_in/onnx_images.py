@@ -1,4 +1,4 @@
-"""Images in other sizes and at other places, as ONNX's Resize, GridSample and RoiAlign mean them."""
+"""Resizing and sampling of images, as ONNX's Resize, GridSample and RoiAlign define them."""
 
 from collections.abc import Sequence
 from functools import reduce

@@ -42,7 +42,7 @@ class _Node:
         return name
 
     def number(self, name: str, x: float, dtype: Any = np.float32) -> str:
-        """A number that nobody trains."""
+        """A constant number, which is not trained."""
         return self.array(name, x, dtype, prefix="const_")
 
     def _fresh(self, wanted: str) -> str:

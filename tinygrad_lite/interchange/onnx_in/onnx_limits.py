@@ -1,4 +1,4 @@
-"""What a small file could make the onnx package grow without end, counted before it begins."""
+"""Limits on the work that a small file can make for the onnx package, checked before it begins."""
 
 from collections.abc import Iterator
 from math import prod

@@ -8,7 +8,7 @@ from tinygrad_lite.interchange.onnx_in.onnx_values import Code, written
 
 
 def _plain(**settings: Any) -> dict[str, Any]:
-    """The settings that differ from what a layer does by itself."""
+    """The settings that differ from the layer's defaults."""
     usual = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1, "ceil_mode": False, "count_include_pad": True}
     shared = {name: _shared(x) for name, x in settings.items()}
     return {name: x for name, x in shared.items() if x != usual[name]}
@@ -113,7 +113,7 @@ def _pool(node: Node) -> str:
 
 
 def _told(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings that say something."""
+    """The settings without those that leave the default."""
     return {name: x for name, x in settings.items() if x not in (None, False, "NOTSET")}
 
 
@@ -284,9 +284,9 @@ def _non_max_suppression(node: Node) -> str:
 
 
 @operator("DeformConv")
-def _bent_convolution(node: Node) -> str:
+def _deformable_convolution(node: Node) -> str:
     settings = {name: node.setting(name) for name in ("strides", "pads", "dilations", "group", "offset_group")}
-    return node.call("ox.bent_convolution", *range(5), **_told(settings))
+    return node.call("ox.deformable_convolution", *range(5), **_told(settings))
 
 
 @operator("QuantizeLinear", "DequantizeLinear")

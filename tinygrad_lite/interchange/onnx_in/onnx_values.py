@@ -82,7 +82,7 @@ class Value:
 
 
 def calculates(dtype: Any) -> bool:
-    """Whether NumPy itself has a dtype: not bfloat16, and not numbers of four or eight bits with a point."""
+    """Whether NumPy itself has a dtype: not bfloat16, nor floating-point numbers of four or eight bits."""
     return dtype.kind in "biufc" and dtype.type.__module__ == "numpy"
 
 

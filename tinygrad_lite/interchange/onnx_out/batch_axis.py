@@ -96,7 +96,7 @@ def _sizes_along(args: Sequence[Any], axes: Sequence[Axis]) -> Iterator[int]:
 
 
 def _resized(x: Any, axis: Axis, size: int) -> Any:
-    """An argument whose arrays have their rows again and again, up to so many."""
+    """An argument whose arrays repeat their rows up to this many."""
 
     def resized(leaf: Any) -> Any:
         if axis is None or not np.ndim(leaf):

@@ -173,7 +173,7 @@ def number_of(dtype: Any) -> int:
 
 
 class UnknownError(UsageError):
-    """Somebody asks for numbers that are known only when the graph runs."""
+    """Numbers were asked for that are known only when the graph runs."""
 
 
 class Value(OfVariable):
