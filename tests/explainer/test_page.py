@@ -156,6 +156,30 @@ def test_everything_can_be_read(show: Show, make: Callable[[], Any], width: int)
         assert wide <= 0, view
 
 
+def test_a_long_rule_is_told_in_parts(show: Show) -> None:
+    x = tg.tensor(np.random.default_rng(0).normal(size=(1, 1, 4, 4)), requires_grad=True, name="x")
+    opened = show(tg.explain(np.sum(nn.functional.max_pool2d(x * x, 2) ** 2)), step=7)
+    assert "Backward 3 of 4: max_pool" in opened.panel()
+    parts = [text for text in opened.formulas() if re.match(r"[abc] = ", text)]
+    assert [part[0] for part in parts] == ["a", "b", "c"]
+    assert all("t1[..., " in part for part in parts)
+    assert "where" in opened.panel()
+    opened.page.evaluate("main.go(lesson.last)")
+    label = opened.page.locator("#graph .edge-label title").all_text_contents()
+    assert not any("shape=" in text for text in label)
+
+
+def test_an_exponent_stands_beside_its_base_in_every_font(show: Show) -> None:
+    x = tg.tensor([1.0, 2.0], requires_grad=True, name="x")
+    opened = show(tg.explain(np.sum(np.tanh(x) * 1e-30)), step=2)
+    base, exponent = (
+        opened.page.locator(f"#step msup > :{part}-child").first.bounding_box() for part in ("first", "last")
+    )
+    middle = base["y"] + base["height"] / 2
+    assert exponent["y"] + exponent["height"] / 2 < middle
+    assert base["y"] < exponent["y"] + exponent["height"] < base["y"] + base["height"]
+
+
 def test_an_index_stands_below_its_line_in_every_font(show: Show) -> None:
     opened = show(tg.explain(np.sum(tg.tensor([1.0, 2.0], requires_grad=True, name="x"))), step=2)
     base, index = (

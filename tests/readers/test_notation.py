@@ -1,12 +1,16 @@
 """Formulas: what is printed reads as what is computed."""
 
+import re
 from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
-from tinygrad_lite.readers import notation
+import tinygrad_lite as tg
+from tinygrad_lite import nn
+from tinygrad_lite.readers import abbreviation, notation
+from tinygrad_lite.readers.abbreviation import abbreviated
 from tinygrad_lite.readers.symbol import Symbol
 
 NUMBERS = {name: np.array([[0.3, 0.7], [1.1, 0.2]]) + i for i, name in enumerate("abc")}
@@ -31,7 +35,9 @@ NUMBERS = {name: np.array([[0.3, 0.7], [1.1, 0.2]]) + i for i, name in enumerate
         (lambda a, b, c: np.sum(a) * b, "sum(a) · b", r"\left(\sum a\right) \cdot b"),
         (lambda a, b, c: a.T @ b, "aᵀ @ b", r"{a}^{\top} \, b"),
         (lambda a, b, c: (a < b) & ((b < c) | (a < c)), "a < b and (b < c or a < c)", None),
-        (lambda a, b, c: a * 1e-7, "a · 1e-07", r"a \cdot 1 \cdot 10^{-7}"),
+        (lambda a, b, c: a * 1e-7, "a · 1e-07", r"a \cdot 10^{-7}"),
+        (lambda a, b, c: a * -1e-7, "a · -1e-07", r"a \cdot -10^{-7}"),
+        (lambda a, b, c: a * 2.5e-7, "a · 2.5e-07", r"a \cdot 2.5 \cdot 10^{-7}"),
         (lambda a, b, c: a[0, 1:], "a[0, 1:]", None),
         (lambda a, b, c: np.tanh(alpha_times(a)), "tanh(alpha · a)", r"\tanh\left(\alpha \cdot a\right)"),
     ],
@@ -103,3 +109,83 @@ def test_special_characters_stand_in_text(name: str) -> None:
 )
 def test_indices_of_names(name: str, latex: str) -> None:
     assert notation.latex_name(name) == latex
+
+
+@pytest.mark.parametrize(
+    ("expression", "text"),
+    [
+        (lambda a, b: np.logical_and(np.True_, a < b), "a < b"),
+        (lambda a, b: np.logical_or(np.False_, a < b), "a < b"),
+        (lambda a, b: np.logical_xor(np.False_, a < b), "a < b"),
+        (lambda a, b: np.logical_xor(np.True_, a < b), "not (a < b)"),
+        (lambda a, b: np.logical_not(a < b) * a, "not (a < b) · a"),
+        (lambda a, b: np.logical_and(np.logical_or(a < b, a > b), b < a), "(a < b or a > b) and b < a"),
+        (lambda a, b: np.logical_xor(a < b, np.logical_not(a > b)), "a < b xor not (a > b)"),
+    ],
+    ids=lambda part: part if isinstance(part, str) else "",
+)
+def test_truths_read_as_in_a_sentence(expression: Any, text: str) -> None:
+    symbols = [Symbol(NUMBERS[name], name) for name in "ab"]
+    assert notation.text(expression(*symbols)) == text
+    for write in (notation.latex, notation.mathml):
+        assert "logical" not in write(expression(*symbols))
+
+
+def test_slices_among_parameters_read_as_an_index() -> None:
+    window = tg.tensor(np.ones((1, 1, 4, 4)), requires_grad=True, name="x")
+    lesson = tg.explain(np.sum(nn.functional.max_pool2d(window, 2)))
+    assert "indices=([..., 0:3:2, 0:3:2], " in str(lesson)
+    assert "slice(" not in str(lesson)
+
+
+def written_out(formula: Any, parts: Any) -> str:
+    """The text of an abbreviated formula with its letters replaced by what they stand for."""
+    known: dict[str, Symbol] = {}
+
+    def whole(x: Any) -> Any:
+        if type(x) is not Symbol:
+            return x
+        if x.op is None:
+            return known.get(x.name or "", x)
+        return Symbol(x.value, None, x.op, [whole(operand) for operand in x.inputs], x.params)
+
+    for letter, part in parts:
+        known[letter] = whole(part)
+    return notation.text(whole(formula))
+
+
+functional = nn.functional
+LARGE = {
+    "max_pool": lambda x: functional.max_pool2d(x, 2),
+    "average pooling": lambda x: functional.avg_pool2d(x, 2),
+    "layer_norm": lambda x: functional.layer_norm(x, x.shape[1:]),
+    "group_norm": lambda x: functional.group_norm(x, 2),
+    "cross_entropy": lambda x: functional.cross_entropy(x[:, :, 0, 0], np.array([0, 1])),
+    "softmax": lambda x: np.exp(x - np.max(x)) / np.sum(np.exp(x - np.max(x))) * x,
+    "logsumexp": lambda x: functional.logsumexp(x, axis=1),
+    "std": lambda x: np.std(x, axis=0),
+    "determinant": lambda x: np.linalg.det(x[0, 0]),
+    "interpolation": lambda x: np.interp(x, np.arange(4.0), np.arange(4.0) ** 2),
+}
+
+
+@pytest.mark.parametrize("make", LARGE.values(), ids=LARGE.keys())
+def test_what_occurs_several_times_in_a_long_rule_gets_a_letter(make: Any) -> None:
+    rng = np.random.default_rng(0)
+    x = tg.tensor(rng.normal(size=(2, 2, 4, 4)), requires_grad=True, name="a")
+    rules = [
+        contribution.rule
+        for step in tg.explain(np.sum(make(x))).backward.steps
+        for contribution in step.contributions
+        if type(contribution.rule) is Symbol
+    ]
+    for rule in rules:
+        formula, parts = abbreviated(rule)
+        assert written_out(formula, parts) == notation.text(rule), "it says the same"
+        assert len(abbreviation.text(rule)) <= max(len(notation.text(rule)), 320)
+        letters = [letter for letter, _ in parts]
+        assert not {*letters} & {*re.findall(r"\w+", notation.text(rule))}, "a letter is no name"
+        assert len({*letters}) == len(letters)
+    longest = max(rules, key=lambda rule: len(notation.text(rule)))
+    if len(notation.text(longest)) > 200:
+        assert abbreviated(longest)[1]

@@ -21,6 +21,7 @@ from tinygrad_lite.explainer.rerun import EVALUATIONS, Update, change, is_possib
 from tinygrad_lite.explainer.steps import LONG, Contribution, Pass, formula_of
 from tinygrad_lite.foundation.phrases import parts, phrase
 from tinygrad_lite.readers import notation
+from tinygrad_lite.readers.abbreviation import abbreviated
 from tinygrad_lite.readers.symbol import Symbol, extent
 
 SCRIPTS = (
@@ -208,7 +209,13 @@ class _Content:
             t = np.zeros_like(node.arrays[contribution.position])
             told["push"] = self._program(node, f"push {contribution.position}", change, {"t": t, **inputs})
         if not isinstance(contribution.rule, str):
-            told["ruleMath"] = self._template(node, contribution.rule)
+            rule, parts = abbreviated(contribution.rule)
+            told["rule"] = notation.text(rule)
+            told["ruleMath"] = self._template(node, rule)
+            if contribution.local is None and (outline := notation.outline(rule)) != told["rule"]:
+                told["outline"] = outline
+            if parts:
+                told["where"] = [[a, self._template(node, part), notation.text(part)] for a, part in parts]
         if factors := self._factors(contribution.rule):
             told["factors"] = factors
         return told

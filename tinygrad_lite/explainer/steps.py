@@ -10,7 +10,7 @@ from tinygrad_lite.engine.backward import accumulated, fitted, whole
 from tinygrad_lite.engine.grad_mode import no_grad
 from tinygrad_lite.engine.op import Array, Deferred
 from tinygrad_lite.explainer.graph import Graph, Node
-from tinygrad_lite.readers import notation
+from tinygrad_lite.readers import abbreviation, notation
 from tinygrad_lite.readers.symbol import Symbol, extent, operations_in, without_numbers
 
 FEW = 12  # the largest number of entries of an array that are shown one by one
@@ -45,7 +45,7 @@ class Contribution:
     @property
     def formula(self) -> str:
         """The rule as text."""
-        return self.rule if isinstance(self.rule, str) else notation.text(self.rule)
+        return self.rule if isinstance(self.rule, str) else abbreviation.text(self.rule)
 
     @property
     def takes_real_part(self) -> bool:

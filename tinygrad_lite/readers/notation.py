@@ -28,6 +28,9 @@ _INFIX: dict[Op, tuple[str, str, int]] = {
     selection.greater_equal: ("≥", r"\geq", _COMPARISON),
     selection.bitwise_and: ("and", r"\wedge", _LOGIC),
     selection.bitwise_or: ("or", r"\vee", _LOGIC),
+    selection.logical_and: ("and", r"\wedge", _LOGIC),
+    selection.logical_or: ("or", r"\vee", _LOGIC),
+    selection.logical_xor: ("xor", r"\oplus", _LOGIC),
 }
 _UNCHANGED = (positive, casting.cast, selection.stop_gradient)
 _USUAL = [("order", "C"), ("casting", "same_kind"), ("optimize", False), ("keepdims", False)]
@@ -35,7 +38,15 @@ _GREEK = {"sigmoid": r"\sigma", "normal_cdf": r"\Phi"}
 _NAMED = ("exp", "log", "sin", "cos", "tan", "sinh", "cosh", "tanh", "max", "min", "arg")
 _GREEK_LETTERS = frozenset("alpha beta gamma delta epsilon theta lambda mu sigma tau phi omega eta".split())  # noqa: SIM905
 
-_NEUTRAL = {selection.bitwise_and: True, selection.bitwise_or: False}
+_UNCLEAR = {products.matmul, selection.bitwise_or, selection.logical_or, selection.logical_xor}
+
+_NEUTRAL = {
+    selection.bitwise_and: True,
+    selection.bitwise_or: False,
+    selection.logical_and: True,
+    selection.logical_or: False,
+    selection.logical_xor: False,
+}
 
 
 class _Writer:
@@ -57,6 +68,8 @@ class _Writer:
             and len(said := [operand for operand in inputs if not _goes_without_saying(op, operand)]) == 1
         ):
             return self.of(said[0])
+        if op is selection.logical_not or (op is selection.logical_xor and _is_true(inputs[0])):
+            return self.denied(self.within(inputs[-1], _UNARY)), _UNARY
         if op in _INFIX:
             return self.infix(op, *inputs)
         if op is elementwise.negative:
@@ -101,6 +114,9 @@ class _Writer:
     def negated(self, text: str) -> str:
         return f"-{text}"
 
+    def denied(self, text: str) -> str:
+        raise NotImplementedError
+
     def bracketed(self, text: str) -> str:
         raise NotImplementedError
 
@@ -118,11 +134,17 @@ class _Writer:
 
 
 class _Text(_Writer):
+    def __init__(self, tells_parameters: bool = True) -> None:
+        self._tells_parameters = tells_parameters
+
     def name(self, name: str) -> str:
         return name
 
     def symbol(self, op: Op) -> str:
         return _INFIX[op][0]
+
+    def denied(self, text: str) -> str:
+        return f"not {text}"
 
     def bracketed(self, text: str) -> str:
         return f"({text})"
@@ -141,7 +163,8 @@ class _Text(_Writer):
 
     def call(self, x: Expression) -> tuple[str, int]:
         parts = [self.of(operand)[0] for operand in x.inputs]
-        parts += [f"{name}={_parameter(value)}" for name, value in _told(x)]
+        if self._tells_parameters:
+            parts += [f"{name}={_parameter(value)}" for name, value in _told(x)]
         return f"{_name(x.op)}({', '.join(parts)})", _ATOM
 
 
@@ -153,7 +176,10 @@ class _Latex(_Writer):
         text, binds = super().number(x)
         mantissa, e, exponent = text.partition("e")
         if e and exponent[-1:].isdigit():
-            return rf"{mantissa} \cdot 10^{{{int(exponent)}}}", _PRODUCT
+            power = f"10^{{{int(exponent)}}}"
+            if mantissa in ("1", "-1"):
+                return power if mantissa == "1" else f"-{power}", _POWER if mantissa == "1" else _UNARY
+            return rf"{mantissa} \cdot {power}", _PRODUCT
         return text.replace("inf", r"\infty"), binds
 
     def name(self, name: str) -> str:
@@ -169,6 +195,9 @@ class _Latex(_Writer):
         if op is elementwise.multiply and (np.ndim(numbers(a)) == 0 or np.ndim(numbers(b)) == 0):
             text = text.replace(r" \odot ", r" \cdot ", 1) if r"\odot" not in self.within(a, binds) else text
         return text, binds
+
+    def denied(self, text: str) -> str:
+        return rf"\neg {text}"
 
     def bracketed(self, text: str) -> str:
         return rf"\left({text}\right)"
@@ -215,6 +244,8 @@ class _MathML(_Writer):
         sign = _operator(MINUS) if text.startswith("-") else ""
         if e and exponent[-1:].isdigit():
             power = f"<msup><mn>10</mn>{self.number(int(exponent))[0]}</msup>"
+            if mantissa == "1":
+                return (f"<mrow>{sign}{power}</mrow>", _UNARY) if sign else (power, _POWER)
             return f"<mrow>{sign}<mn>{mantissa}</mn>{_operator('·')}{power}</mrow>", _PRODUCT
         digits = f"<mn>{escape(text.removeprefix('-').replace('inf', '∞'))}</mn>"
         return (f"<mrow>{sign}{digits}</mrow>" if sign else digits), binds
@@ -232,6 +263,9 @@ class _MathML(_Writer):
 
     def negated(self, text: str) -> str:
         return f"{_operator(MINUS)}{text}"
+
+    def denied(self, text: str) -> str:
+        return f"{_operator('¬')}{text}"
 
     def bracketed(self, text: str) -> str:
         grows = "" if "<mfrac" in text else " stretchy='false'"
@@ -293,6 +327,18 @@ def text(x: Any) -> str:
         'exp(a) @ bᵀ - a² / (a + b)'
     """
     return _Text().of(x)[0]
+
+
+def outline(x: Any) -> str:
+    """The expression as text, without the parameters of its calls, for where there is little room.
+
+    Example:
+        >>> import numpy as np
+        >>> from tinygrad_lite.readers.symbol import Symbol
+        >>> outline(np.sum(Symbol(np.ones((2, 2)), "a"), axis=1))
+        'sum(a)'
+    """
+    return _Text(tells_parameters=False).of(x)[0]
 
 
 def latex(x: Any, names: Mapping[str, str] = NO_PARAMS) -> str:
@@ -357,18 +403,20 @@ def _told(x: Expression) -> list[tuple[str, Any]]:
     return [(name, value) for name, value in x.params.items() if value is not None and (name, value) not in _USUAL]
 
 
+def _is_true(x: Any) -> bool:
+    return isinstance(x, (bool, np.bool)) and bool(x)
+
+
 def _goes_without_saying(op: Op, x: Any) -> bool:
     """Whether an operand of "and" is always true, or an operand of "or" always false."""
-    return (
-        not isinstance(x, Expression) and np.ndim(x) == 0 and isinstance(x, (bool, np.bool)) and x == _NEUTRAL.get(op)
-    )
+    return isinstance(x, (bool, np.bool)) and x == _NEUTRAL.get(op)
 
 
 def _differs(x: Any, op: Op) -> bool:
     """Whether an operand needs brackets to be clear: a matrix product inside another one, or "or" inside "and"."""
     while isinstance(x, Expression) and x.op in _UNCHANGED:
         x = x.inputs[0]
-    return isinstance(x, Expression) and x.op is not op and bool({x.op, op} & {products.matmul, selection.bitwise_or})
+    return isinstance(x, Expression) and x.op is not op and bool({x.op, op} & _UNCLEAR)
 
 
 def _is_transposed(x: Expression) -> bool:
@@ -385,6 +433,8 @@ def _parameter(value: Any) -> str:
         return _listed(value)
     if isinstance(value, str) and not value.isidentifier():
         return repr(value)
+    if isinstance(value, tuple) and any(isinstance(part, slice) for part in value):
+        return f"[{_index(value, None)}]"
     if isinstance(value, tuple):
         inside = ", ".join(map(_parameter, value))
         return f"({inside},)" if len(value) == 1 else f"({inside})"
@@ -401,10 +451,11 @@ def _listed(array: Any) -> str:
     return f"({' × '.join(map(str, array.shape))} {'truths' if array.dtype == bool else 'numbers'})"
 
 
-def _index(index: Any, shape: tuple[int, ...]) -> str:
+def _index(index: Any, shape: tuple[int, ...] | None) -> str:
     parts = index if isinstance(index, tuple) else (index,)
-    along_axes = all(isinstance(part, (int, slice)) for part in parts)  # one after another, from the first
-    written = [_part(part, shape[k] if along_axes else None) for k, part in enumerate(parts)]
+    # one after another, from the first
+    along_axes = shape is not None and all(isinstance(part, (int, slice)) for part in parts)
+    written = [_part(part, shape[k] if shape is not None and along_axes else None) for k, part in enumerate(parts)]
     while along_axes and len(written) > 1 and written[-1] == ":":
         written.pop()  # axes that are not named are taken whole
     return ", ".join(written)

@@ -46,15 +46,17 @@ const formulas = (() => {
     for (const each of handout.querySelectorAll(".formula, .term p")) if (letters(each) > LINE) write(each);
   }
 
-  // A font without a table for formulas, as on many a phone, leaves an index on the line: then a style lowers it.
-  function lookForSubscripts() {
-    const probe = shown("<msub><mi>x</mi><mn>1</mn></msub>", "");
+  // A font without a table for formulas, as on many a phone, leaves an index on the line, and has an exponent far above
+  // it: then a style lowers them.
+  function lookForScripts() {
+    const probe = shown("<msub><mi>x</mi><mn>1</mn></msub><msup><mi>x</mi><mn>2</mn></msup>", "");
     document.body.append(probe);
-    const [base, index] = [...probe.querySelectorAll("mi, mn")].map((each) => each.getBoundingClientRect());
+    const [base, index, , exponent] = [...probe.querySelectorAll("mi, mn")].map((each) => each.getBoundingClientRect());
     document.documentElement.classList.toggle("flat-subscripts", index.bottom <= base.bottom + 1);
+    document.documentElement.classList.toggle("high-exponents", exponent.bottom < base.top + 0.3 * base.height);
     probe.remove();
   }
-  lookForSubscripts();
+  lookForScripts();
 
   return {
     fit,
@@ -79,8 +81,10 @@ const formulas = (() => {
       const sum = summed ? `<munder>${sign("∑")}<mtext>${axes}</mtext></munder>` : "";
       return shown(`<mtext>${say("contribution")}</mtext>${sign("=")}${sum}${filled(each.ruleMath, step.node)}`, text);
     },
+    // what the letters in the rule stand for
+    where: (step, each) => (each.where ?? []).map(([letter, template, text]) => shown(`${nameOf(letter)}${sign("=")}${filled(template, step.node)}`, `${letter} = ${text}`)),
     // the rule alone
-    term: (step, each) => (each.ruleMath === undefined ? each.rule : shown(filled(each.ruleMath, step.node), each.rule)),
+    term: (step, each) => (each.where ? `${each.rule}, ${say("where")} ${each.where.map(([letter, , text]) => `${letter} = ${text}`).join(", ")}` : each.ruleMath === undefined ? each.rule : shown(filled(each.ruleMath, step.node), each.rule)),
     // ∂y/∂x = the local derivative
     local: (step, each) => shown(`${derivative(nameAt(step.node), nameAt(each.node))}${sign("=")}${filled(each.localMath, step.node)}`, `∂${nameAt(step.node)}/∂${nameAt(each.node)} = ${each.local}`),
     gradient: (i) => shown(derivative(nameAt(lesson.root), nameAt(i)), `∂${nameAt(lesson.root)}/∂${nameAt(i)}`),

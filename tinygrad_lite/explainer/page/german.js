@@ -235,6 +235,7 @@ const tables = {
     value: "Wert",
     warning: "Warnung",
     warnings: "Warnungen",
+    "where": "mit",
     "where {values}": "bei {values}",
     "{entry} as a sum": "{entry} als Summe",
     "{entry} receives": "{entry} bekommt",

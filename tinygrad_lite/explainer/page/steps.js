@@ -196,6 +196,7 @@ const stepView = (() => {
     const slope = lesson.slope(step, each);
     const box = element("section", { class: `contribution hue${k % 5}` }, element("h4", {}, sayWith("to {name}", { name: link(each.node) })));
     box.append(formula(formulas.rule(step, each)));
+    formulas.where(step, each).forEach((part, k) => box.append(formula(`${k ? "" : say("where")} `, part)));
     if (each.local !== undefined) {
       const use = node.inputs.filter((x) => x === each.node).length > 1 ? say(" by this use") : "";
       box.append(formula(`${say("upstream × local, where")} `, formulas.local(step, each), use));
