@@ -35,10 +35,11 @@ from tinygrad_lite.readers.recording import Source, is_users
 _FORMULAS = frozenset({optim.adaptive.__file__, optim.descent.__file__})
 _UPDATING = frozenset({*_FORMULAS, optim.optimizer.__file__, optim.lr_scheduler.__file__})
 _ERRORS = ("divide", "over", "under", "invalid")
-_FORMULA, _UPDATE, _PASS, _USERS, _ELSEWHERE = "formula", "update", "pass", "user's", "elsewhere"
-_kinds: dict[CodeType, str] = {}
+_PASS = backward.propagate.__code__
+_FORMULA, _UPDATE, _USERS, _ELSEWHERE = "formula", "update", "user's", "elsewhere"
+_kinds: dict[str, str] = {}
 MOST = 1000
-"""The most pieces of code of which we remember whose they are."""
+"""The most files of which we remember whose code they have."""
 kept_whole: ContextVar[Collection[Op]] = ContextVar("kept_whole", default=())
 """The operations that are recorded as a whole, although their forwards are composed of others."""
 
@@ -236,16 +237,15 @@ class Transcript:
         section, source = FORWARD, None
         frame = sys._getframe(1)
         while (code := frame.f_code) is not self._outermost:
-            kind = _kinds.get(code) or _kind(code)
+            kind = _kinds.get(code.co_filename) or _kind(code.co_filename)
             if kind is _ELSEWHERE:
-                pass
+                if code is _PASS:
+                    section = BACKWARD
             elif kind is _USERS:
                 if source is None:
                     source = Source(code.co_filename, frame.f_lineno, code.co_name)
                 if section == FORWARD:
                     self.namer.line(result, frame)
-            elif kind is _PASS:
-                section = BACKWARD
             else:
                 section = UPDATE
                 if kind is _FORMULA:  # an optimiser's formula is read by its own names
@@ -283,18 +283,15 @@ class Transcript:
         return rule
 
 
-def _kind(code: CodeType) -> str:
-    """Whose code it is."""
-    file = code.co_filename
+def _kind(file: str) -> str:
+    """Whose code a file has."""
     if file in _UPDATING:
         kind = _FORMULA if file in _FORMULAS else _UPDATE
-    elif code is backward.propagate.__code__:
-        kind = _PASS
     else:
         kind = _USERS if is_users(file) else _ELSEWHERE
     if len(_kinds) >= MOST:
         _kinds.clear()
-    _kinds[code] = kind
+    _kinds[file] = kind
     return kind
 
 
