@@ -1,5 +1,6 @@
 """The errors that this package raises, each also of the built-in kind that callers expect; and its warning."""
 
+import re
 import reprlib
 import sys
 import warnings
@@ -120,6 +121,14 @@ RESTATED = tuple(theirs for theirs, _ in _RESTATED)
 """The kinds of errors that NumPy and Python raise about arguments, which `complain` raises again as ours."""
 
 
+_ADVICE = {
+    "Cannot interpret '(True|False)' as a data type": "keepdims= by name, since a dtype follows the axis in NumPy",
+    "axes don't match array": "x.swapaxes(a, b) to exchange two axes, since transpose takes the order of all",
+    "repeat\\(\\) takes from 2 to 3 positional": "np.tile(x, times) to repeat the whole along each axis",
+}
+"""What to write, by patterns of NumPy's errors that those meet who know PyTorch's functions of these names."""
+
+
 def complain(error: Exception, name: str, args: Iterable[Any], params: Mapping[str, Any] | None = None) -> NoReturn:
     """Raise an error of NumPy's or Python's as one of ours, which names the operation and its arguments.
 
@@ -131,7 +140,8 @@ def complain(error: Exception, name: str, args: Iterable[Any], params: Mapping[s
         finally:
             del error  # its traceback has this frame, which else would keep it, and all frames below, in a circle
     kind = next(ours for theirs, ours in _RESTATED if isinstance(error, theirs))
-    raise kind(f"{name} cannot take {in_words(args, params)}: {error}") from error
+    advice = next((f": write {instead}" for words, instead in _ADVICE.items() if re.search(words, str(error))), "")
+    raise kind(f"{name} cannot take {in_words(args, params)}: {error}{advice}") from error
 
 
 def refuse_complex(name: str) -> NoReturn:

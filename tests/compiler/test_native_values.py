@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable
+from enum import IntEnum
 from functools import partial
 from typing import Any
 
@@ -277,6 +278,28 @@ def test_numbers_of_python_take_the_dtype_of_what_they_meet(backend: str, dtype:
         for found, expected in zip(compiled(x), f(x), strict=True):
             assert found.dtype == expected.dtype
             np.testing.assert_allclose(found, expected, rtol=1e-3 if dtype == "f2" else 1e-6)
+
+
+class Level(IntEnum):
+    HIGH = 3
+
+
+class Share(float):
+    """A number that is Python's and has a class of its own."""
+
+
+@pytest.mark.parametrize("number", [Level.HIGH, Share(0.5), True, np.float32(2)], ids=repr)
+@pytest.mark.parametrize("dtype", ["f", "d"])
+def test_numbers_of_classes_derived_from_pythons(backend: str, dtype: str, number: Any) -> None:
+    """NumPy gives them the dtype of their array, and not that of what they meet."""
+    x = tg.tensor(np.arange(1, 4).astype(dtype), requires_grad=True)
+
+    def f(x: Any, number: Any = number) -> Any:
+        return (x * number).sum() / number + np.maximum(x, number)
+
+    for step, args in ((tg.compile(f, backend), (x,)), (tg.compile(f, backend), (x, number))):
+        for _ in range(2):
+            assert_same(step(*args).numpy(), f(x).numpy())
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])

@@ -2,8 +2,10 @@
 
 import copy
 import importlib
+import pickle
 import re
 from collections.abc import Callable
+from inspect import signature
 from types import ModuleType
 from typing import Any
 
@@ -17,8 +19,9 @@ from tinygrad_lite.foundation import elsewhere
 
 NAMES = {
     **elsewhere._METHODS,
-    "roll": "np.roll(x)",
-    "median": "np.median(x)",
+    "roll": "np.roll(x, shift, axis)",
+    "isnan": "np.isnan(x)",
+    "acos": "np.arccos(x)",
     "add_": "x.at[index].set(values)",
     "zero_": "x.data = value",
 }
@@ -106,6 +109,16 @@ def test_a_module_may_have_such_a_name() -> None:
         (tg, "manual_seed", "rng=, a seed"),
         (tg, "logcumsumexp", "np.logaddexp.accumulate(x, axis)"),
         (tg, "special", "scipy.special, whose erfinv"),
+        (tg, "randn_like", "a method of np.random.default_rng(seed), of x.shape"),
+        (tg, "max", "x.max(axis), the values alone, and x.argmax(axis) for where they are; np.maximum(x, y)"),
+        (tg, "split", "np.split(x, parts, axis), which takes the number of parts"),
+        (tg, "transpose", "np.swapaxes(x, a, b)"),
+        (tg, "pi", "np.pi"),
+        (nn.functional, "leaky_relu_", "the same without the underscore"),
+        (nn.utils, "rnn", "np.pad"),
+        (tg.data, "Dataset", "a list or an array"),
+        (tg.data, "TensorDataset", "the tuple of the arrays"),
+        (tg.distributions, "TransformedDistribution", "a subclass of distributions.Distribution"),
         (nn.functional, "grid_sample", "four reads x[..., i, j]"),
         (nn.functional, "max_pool2d_with_indices", "return_indices=True"),
         (tg, "randn", "a method of np.random.default_rng(seed)"),
@@ -120,34 +133,225 @@ def test_a_name_that_pytorch_has_says_what_to_write(module: ModuleType, name: st
         getattr(module, name)
 
 
-ADVICE: dict[str, Callable[[Any, Any], Any]] = {
-    "lerp": lambda x, y: x.lerp(y, 0.25),
-    "addmm": lambda x, y: x.addmm(x, y),
-    "logdet": lambda x, y: x.logdet(),
-    "inverse": lambda x, y: x.inverse(),
-    "repeat_interleave": lambda x, y: x.repeat_interleave(2, 1),
-    "logcumsumexp": lambda x, y: x.logcumsumexp(1),
-    "cummax": lambda x, y: x.cummax(1)[0],
-    "cummin": lambda x, y: x.cummin(1)[0],
-    "clamp_min": lambda x, y: x.clamp_min(1.5),
-    "clamp_max": lambda x, y: x.clamp_max(1.5),
-    "where": lambda x, y: x.where(x > y, y),
-    **{name: lambda x, y, name=name: getattr(x, name)(y) for name in ("ne", "lt", "le", "gt", "ge", "bmm", "eq")},
-    **{name: lambda x, y, name=name: getattr(x, name)() for name in ("det", "pinverse")},
+@pytest.mark.parametrize("module", elsewhere._NAMES)
+def test_an_import_of_such_a_name_says_what_to_write(module: str) -> None:
+    name = {
+        "tinygrad_lite": "einsum",
+        "tinygrad_lite.nn": "LazyLinear",
+        "tinygrad_lite.nn.functional": "grid_sample",
+        "tinygrad_lite.nn.utils": "rnn",
+        "tinygrad_lite.optim": "SparseAdam",
+        "tinygrad_lite.data": "Dataset",
+        "tinygrad_lite.distributions": "Weibull",
+    }[module]
+    with pytest.raises(ImportError, match=f"^module {module!r} has no attribute {name!r}: write "):
+        exec(f"from {module} import {name}")
+    with pytest.raises(ImportError, match=r"^cannot import name 'nonsense'"):
+        exec(f"from {module} import nonsense")
+
+
+@pytest.mark.parametrize("name", elsewhere._MODULE_METHODS)
+@pytest.mark.parametrize(
+    "make", [nn.Sequential, nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict], ids=lambda x: x.__name__
+)
+def test_containers_say_it_too(make: Callable[[], nn.Module], name: str) -> None:
+    with pytest.raises(AttributeError, match=f"^a {make.__name__} has no attribute {name!r}: write "):
+        getattr(make(), name)
+    with pytest.raises(AttributeError, match=f"^'{make.__name__}' object has no attribute 'nonsense'$"):
+        make().nonsense
+
+
+FUNCTIONS = {
+    name: function
+    for name, function in vars(nn.functional).items()
+    if callable(function) and not name.startswith("_") and not isinstance(function, type)
 }
+
+
+@pytest.mark.parametrize("setting", ["dim", "keepdim", "size_average", "reduce"])
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_setting_of_pytorchs_functions_says_what_to_write(name: str, setting: str) -> None:
+    known = signature(FUNCTIONS[name]).parameters
+    assert pickle.loads(pickle.dumps(FUNCTIONS[name])) is FUNCTIONS[name]
+    if setting in known or not known.keys() & ({"axis"} if setting.endswith("dim") else {"reduction"}):
+        return
+    inputs = [x.name for x in known.values() if x.default is x.empty]
+    with pytest.raises(UsageError, match=f"^{name} has no setting {setting}=1: write "):
+        FUNCTIONS[name](**dict.fromkeys(inputs, np.ones((2, 2))), **{setting: 1})
+    with pytest.raises(TypeError, match="unexpected keyword argument 'nonsense'"):
+        FUNCTIONS[name](**dict.fromkeys(inputs, np.ones((2, 2))), nonsense=1)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        *(
+            (lambda x=x: tg.optim.Adam([tg.tensor(1.0, requires_grad=True)], **{x: True}), f"Adam has no setting {x}=")
+            for x in ("foreach", "fused", "capturable", "differentiable")
+        ),
+        (
+            lambda: tg.optim.lr_scheduler.StepLR(
+                tg.optim.SGD([tg.tensor(1.0, requires_grad=True)], lr=0.1), 3, verbose=True
+            ),
+            "StepLR has no setting verbose=True: write nothing, and print scheduler.get_last_lr()",
+        ),
+        (lambda: tg.data.DataLoader([1.0], num_workers=2), "DataLoader has no setting num_workers=2: write nothing"),
+        (lambda: nn.Linear(1, 1).to("cuda"), "and no device; got 'cuda'"),
+        (lambda: tg.save({}, "model.pt"), "save takes the path, and what to save by name"),
+    ],
+)
+def test_a_setting_of_a_training_script_says_what_to_write(make: Callable[[], Any], words: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(words)):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        *((lambda x, name=name: getattr(x, name)(1, True), "write keepdims= by name") for name in ("sum", "mean")),
+        (lambda x: x.var(0, False), "write keepdims= by name"),
+        (lambda x: x.var(0, unbiased=False), "write ddof=0"),
+        (lambda x: x.std(0, unbiased=True), "is written ddof=1"),
+        (lambda x: x.max(dim=1), "axis=1, which gives the values alone, and argmax(axis=1) says where they are"),
+        (lambda x: x.transpose(1, 2), "write x.swapaxes(a, b)"),
+        (lambda x: x.transpose(-2, -1), "write x.swapaxes(a, b)"),
+        (lambda x: x.flatten(1), "write x.reshape(*x.shape[:1], -1)"),
+        (lambda x: x.flatten(start_dim=1), "write x.reshape(shape)"),
+        (lambda x: x.repeat(2, 1, 1), "write np.tile(x, times)"),
+    ],
+)
+def test_a_call_as_of_pytorchs_tensors_says_what_to_write(call: Callable[[Any], Any], words: str) -> None:
+    with pytest.raises((UsageError, tg.errors.ShapeError), match=re.escape(words)):
+        call(tg.tensor(np.ones((2, 3, 4))))
+
+
+@pytest.mark.parametrize("axes", [(0, 1), (-2, -1)])
+def test_an_exchange_of_the_axes_of_a_matrix_that_is_none_warns(axes: tuple[int, int]) -> None:
+    x = tg.tensor(np.arange(6.0).reshape(2, 3))
+    with pytest.warns(tg.errors.TinygradWarning, match=re.escape(f"x.transpose{axes} of a matrix is the matrix")):
+        np.testing.assert_array_equal(x.transpose(*axes), x)
+    np.testing.assert_array_equal(x.transpose(1, 0), x.T)
+    np.testing.assert_array_equal(x.transpose(axes), x)  # an order that is computed, perhaps
+
+
+INDEX = np.array([[2, 0, 1, 3], [3, 1, 0, 2], [0, 1, 2, 3], [1, 0, 3, 2]])
+ADVICE: dict[str, Callable[..., Any]] = {
+    "lerp": lambda x, y, i: x.lerp(y, 0.25),
+    "addmm": lambda x, y, i: x.addmm(x, y),
+    "repeat_interleave": lambda x, y, i: x.repeat_interleave(2, 1),
+    "logcumsumexp": lambda x, y, i: x.logcumsumexp(1),
+    "cummax": lambda x, y, i: x.cummax(1)[0],
+    "cummin": lambda x, y, i: x.cummin(1)[0],
+    "clamp_min": lambda x, y, i: x.clamp_min(1.5),
+    "clamp_max": lambda x, y, i: x.clamp_max(1.5),
+    "where": lambda x, y, i: x.where(x > y, y),
+    "kthvalue": lambda x, y, i: x.kthvalue(2, 1).values,
+    "topk": lambda x, y, i: x.topk(2, 1).values,
+    "addcmul": lambda x, y, i: x.addcmul(x, y, value=0.25),
+    "addcdiv": lambda x, y, i: x.addcdiv(x, y, value=0.25),
+    "gather": lambda x, y, i: x.gather(1, i),
+    "take_along_dim": lambda x, y, i: x.take_along_dim(i, 1),
+    "scatter": lambda x, y, i: x.scatter(1, i, y),
+    "scatter_add": lambda x, y, i: x.scatter_add(1, i, y),
+    "index_add": lambda x, y, i: x.index_add(0, i[0], y),
+    "index_copy": lambda x, y, i: x.index_copy(0, i[0], y),
+    "index_select": lambda x, y, i: x.index_select(1, i[0]),
+    **{
+        name: lambda x, y, i, name=name: getattr(x, name)(y)
+        for name in (
+            *("ne", "lt", "le", "gt", "ge", "bmm", "eq", "dist", "multiply", "atan2", "hypot", "fmax", "kron"),
+            *("floor_divide", "logaddexp", "remainder", "mm"),
+        )
+    },
+    **{
+        name: lambda x, y, i, name=name: getattr(x, name)()
+        for name in (
+            *("det", "logdet", "inverse", "pinverse", "frac", "erf", "lgamma", "digamma", "diag_embed"),
+            *("absolute", "asinh", "exp2", "tril", "norm", "nansum"),
+        )
+    },
+}
+
+
+def code_in(advice: str) -> str:
+    """The code at the start of an advice, before the words about it."""
+    parts = advice.split(";")[0].split(", ")
+    for count in range(len(parts), 0, -1):
+        try:
+            compile(", ".join(parts[:count]), "advice", "eval")
+            return ", ".join(parts[:count])
+        except SyntaxError:
+            continue
+    raise AssertionError(f"no code in {advice!r}")
 
 
 @pytest.mark.compare
 @pytest.mark.parametrize("name", ADVICE)
 def test_what_is_advised_is_what_pytorch_does(name: str) -> None:
-    torch = pytest.importorskip("torch")
+    torch, special = pytest.importorskip("torch"), pytest.importorskip("scipy.special")
     rng = np.random.default_rng(0)
     shape = (3, 4, 4) if name == "bmm" else (4, 4)
     x, y = [a @ a.swapaxes(-1, -2) + np.eye(4) for a in rng.normal(size=(2, *shape))]
-    expected = ADVICE[name](torch.tensor(x), torch.tensor(y))
-    names = {"x": tg.tensor(x), "y": tg.tensor(y), "a": x, "b": y, "weight": 0.25, "repeats": 2, "axis": 1}
-    found = eval(elsewhere._METHODS[name], {"np": np, "minimum": 1.5, "maximum": 1.5, "condition": x > y, **names})
+    expected = ADVICE[name](torch.tensor(x), torch.tensor(y), torch.tensor(INDEX))
+    names = {"x": tg.tensor(x), "y": tg.tensor(y), "a": x, "b": y, "weight": 0.25, "value": 0.25, "k": 2, "axis": 1}
+    settings = {"repeats": 2, "minimum": 1.5, "maximum": 1.5, "condition": x > y, "values": y}
+    settings["index"] = INDEX[0] if name.startswith("index") else INDEX
+    if name in ("addcmul", "addcdiv"):
+        names["a"] = x
+    if name == "tril":
+        names["k"] = 0
+    scipy = type("scipy", (), {"special": special})
+    found = eval(code_in(elsewhere._METHODS[name]), {"np": np, "scipy": scipy, **names, **settings})
     np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-9)
+
+
+@pytest.mark.compare
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("std", lambda x: x.std(1)),
+        ("var", lambda x: x.var(1)),
+        ("max", lambda x: x.max(1).values),
+        ("min", lambda x: x.min(1).values),
+        ("sort", lambda x: x.sort(1).values),
+        ("nonzero", lambda x: x.nonzero()),
+    ],
+)
+def test_what_is_advised_for_names_that_numpy_has_for_something_else(name: str, call: Callable[[Any], Any]) -> None:
+    torch = pytest.importorskip("torch")
+    x = np.random.default_rng(0).normal(size=(3, 4))
+    with pytest.raises(AttributeError) as caught:
+        getattr(tg, name)
+    advice = str(caught.value).partition(": write ")[2]
+    found = eval(code_in(advice), {"np": np, "x": tg.tensor(x), "axis": 1})
+    np.testing.assert_allclose(np.asarray(found), call(torch.tensor(x)).numpy(), rtol=1e-12)
+
+
+# what published models and training scripts call of PyTorch's tensors, in sixty of them
+CALLED = re.findall(
+    r"\w+",
+    """
+abs add add_ addmm all any argmax argmin argsort backward bernoulli bmm bool byte chunk clamp clamp_ clamp_min clone
+contiguous copy_ cos cpu cuda cumprod cumsum data detach detach_ device diag diagonal dim div div_ dot double dtype
+element_size eq equal erf exp exp_ expand expand_as expm1 fill_ flatten flip float floor gather ge ger grad grad_fn
+gt half index_add index_add_ index_copy_ index_fill_ index_put_ index_select int inverse is_contiguous is_cuda
+is_floating_point is_leaf isnan item le lerp lgamma log log10 log1p log_softmax logsumexp long lt masked_fill
+masked_fill_ masked_scatter_ masked_select matmul max mean median min mm mT mul mul_ multinomial mv narrow ndim
+ndimension ne neg new_empty new_full new_ones new_tensor new_zeros nonzero norm normal_ numel numpy permute pow prod
+random_ reciprocal register_hook relu repeat repeat_interleave requires_grad requires_grad_ reshape retain_grad roll
+round rsqrt scatter scatter_ scatter_add scatter_add_ scatter_reduce select shape sigmoid sign sin size softmax
+split sqrt square squeeze squeeze_ std stride sub sub_ sum T t tanh to tolist topk trace transpose tril triu trunc
+type type_as unbind unflatten unfold uniform_ unsqueeze unsqueeze_ var view view_as where zero_
+""",
+)
+
+
+@pytest.mark.parametrize("name", CALLED)
+def test_what_scripts_call_of_a_tensor_is_here_or_says_what_to_write(name: str) -> None:
+    x = tg.tensor(np.ones((2, 2)), requires_grad=True)
+    if not hasattr(x, name):
+        with pytest.raises(AttributeError, match=f"^a Tensor has no attribute '{name}': write "):
+            getattr(x, name)
 
 
 @pytest.mark.parametrize("module", elsewhere._NAMES)

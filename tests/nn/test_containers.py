@@ -92,7 +92,7 @@ def test_names_of_a_sequential() -> None:
     np.testing.assert_array_equal(model(X).numpy(), x.numpy())
     del model[0]
     assert list(model.state_dict())[:2] == ["1.weight", "1.bias"]
-    with pytest.raises(AttributeError, match="Sequential has no attribute 'fist'"):
+    with pytest.raises(AttributeError, match="'Sequential' object has no attribute 'fist'"):
         _ = model.fist
 
 

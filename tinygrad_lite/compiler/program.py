@@ -189,7 +189,10 @@ def _stand_in(x: Any, stand_ins: Mapping[Variable, Any]) -> Any:
     return stand_ins.get(x, x) if isinstance(x, Variable) else x
 
 
+_PYTHONS_NUMBERS = frozenset({bool, int, float, complex})
+"""These classes themselves: a member of an IntEnum, say, has a dtype for NumPy, that of its array."""
+
+
 def is_python_number(x: Any) -> bool:
     """Whether a value is a number of Python's own, which takes the dtype of the array that it meets."""
-    kind = type(x)  # of which a class is asked faster than of a recorded value
-    return issubclass(kind, (int, float, complex)) and not issubclass(kind, np.generic)
+    return type(x) in _PYTHONS_NUMBERS

@@ -7,10 +7,11 @@ import numpy as np
 
 from tinygrad_lite.data.rows import Rows, rows_of
 from tinygrad_lite.errors import InputError
+from tinygrad_lite.foundation.elsewhere import SettingsElsewhere
 from tinygrad_lite.foundation.settings import whole
 
 
-class DataLoader:
+class DataLoader(SettingsElsewhere):
     """Batches of rows, one epoch for each loop over it.
 
     With `shuffle`, an epoch's order is `rng.permutation(number of rows)`, as in the `epochs` of a compiled function.

@@ -3,9 +3,15 @@
 Parameters are numbers, arrays or tensors. Randomness is passed to `sample` and `rsample` as `rng`.
 """
 
+from typing import TYPE_CHECKING
+
 from tinygrad_lite.distributions.continuous import *
 from tinygrad_lite.distributions.discrete import *
 from tinygrad_lite.distributions.distribution import Distribution as Distribution
 from tinygrad_lite.distributions.divergences import *
 from tinygrad_lite.distributions.gammas import *
 from tinygrad_lite.distributions.multivariate import *
+from tinygrad_lite.foundation.elsewhere import unknown_names as _unknown_names
+
+if not TYPE_CHECKING:  # a type checker would take it for a promise that any name is there
+    __getattr__ = _unknown_names(__name__)

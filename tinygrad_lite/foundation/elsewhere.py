@@ -2,7 +2,8 @@
 
 import re
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from functools import wraps
 from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
@@ -10,68 +11,106 @@ import numpy as np
 
 from tinygrad_lite.errors import UsageError
 
-_ARGUMENTS = {"dim": "axis", "keepdim": "keepdims"}
+_ARGUMENTS = {
+    "dim": "axis",
+    "dims": "axis",
+    "keepdim": "keepdims",
+    "dim0": "axis1",
+    "dim1": "axis2",
+    "shifts": "shift",
+    "diagonal": "k",
+}
 _NO_DEVICES = "nothing, since there are no devices"
+_ONE_IMPLEMENTATION = "nothing, since each formula has one implementation"
 _SETTINGS = {
     **{name: f"{ours}={{!r}}" for name, ours in _ARGUMENTS.items()},
     "start_dim": "start_axis={!r}",
     "end_dim": "end_axis={!r}",
     "device": _NO_DEVICES,
     **dict.fromkeys(("size_average", "reduce"), "reduction='mean', 'sum' or 'none'"),
+    **dict.fromkeys(("foreach", "fused", "capturable", "differentiable"), _ONE_IMPLEMENTATION),
+    "verbose": "nothing, and print scheduler.get_last_lr()",
+    **dict.fromkeys(
+        ("num_workers", "pin_memory", "persistent_workers", "prefetch_factor", "worker_init_fn", "timeout"),
+        "nothing, since a batch is made when it is asked for",
+    ),
+    "generator": "rng={!r}",
 }
 _CAST = "x.astype(np.float32), say"
+_ALONG = "np.arange(len(x))[:, None], index"
 _METHODS = {
     "view": "x.reshape(shape)",
     "permute": "x.transpose(axes)",
     "t": "x.T",
     "unsqueeze": "np.expand_dims(x, axis), or x[:, None]",
     "dim": "x.ndim",
+    "ndimension": "x.ndim",
     "numel": "x.size",
     "nelement": "x.size",
     "view_as": "x.reshape(y.shape)",
     "reshape_as": "x.reshape(y.shape)",
-    "expand": "np.broadcast_to(x, shape)",
+    "unflatten": "x.reshape(shape)",
+    "expand": "np.broadcast_to(x, shape), with the length of an axis in place of -1",
     "expand_as": "np.broadcast_to(x, y.shape)",
     "split": "np.split(x, parts, axis), which takes the number of parts, or where they begin, and not their size",
     "chunk": "np.array_split(x, parts, axis)",
-    "unbind": "list(x)",
+    "tensor_split": "np.array_split(x, parts, axis)",
+    "unbind": "list(x), or list(np.moveaxis(x, axis, 0))",
     "narrow": "a slice, such as x[:, start:end]",
+    "select": "an index, such as x[:, i]",
     "movedim": "np.moveaxis(x, source, destination)",
+    "swapdims": "x.swapaxes(a, b)",
     "unfold": "np.lib.stride_tricks.sliding_window_view(x, size, axis)",
     "masked_fill": "np.where(mask, value, x)",
     "masked_select": "x[mask]",
+    "masked_scatter": "x.at[mask].set(values)",
     "clamp": "x.clip(minimum, maximum)",
     "gather": "np.take_along_axis(x, index, axis)",
+    "take_along_dim": "np.take_along_axis(x, index, axis)",
     "index_select": "np.take(x, index, axis)",
-    "scatter": "x.at[index].set(values)",
-    "scatter_add": "x.at[index].add(values)",
+    "scatter": f"x.at[{_ALONG}].set(values), along axis 1; nn.functional.one_hot makes rows with a one in each",
+    "scatter_add": f"x.at[{_ALONG}].add(values), along axis 1",
+    "scatter_reduce": f"x.at[{_ALONG}].add(values), along axis 1",
     "index_add": "x.at[index].add(values)",
+    "index_copy": "x.at[index].set(values)",
+    "index_fill": "x.at[index].set(value)",
+    "index_put": "x.at[index].set(values)",
     "topk": "np.take_along_axis(x, np.argsort(-x, axis)[..., :k], axis)",
+    "kthvalue": "np.sort(x, axis)[..., k - 1]",
+    "values": "x.max(axis) itself, which is the values alone",
+    "indices": "x.argmax(axis), x.argmin(axis) or x.argsort(axis)",
     "add": "x + y",
     "sub": "x - y",
     "mul": "x * y",
     "div": "x / y",
     "pow": "x ** power",
     "neg": "-x",
+    "addcmul": "x + value * a * b",
+    "addcdiv": "x + value * a / b",
     "reciprocal": "1 / x",
     "rsqrt": "1 / np.sqrt(x)",
     "lerp": "x + weight * (y - x)",
+    "frac": "x - np.trunc(x)",
     "eq": "x == y",
     "ne": "x != y",
     "lt": "x < y",
     "le": "x <= y",
     "gt": "x > y",
     "ge": "x >= y",
+    "equal": "np.array_equal(x, y)",
     "mm": "x @ y",
     "addmm": "x + a @ b",
     "baddbmm": "x + a @ b",
     "bmm": "x @ y",
     "mv": "x @ y",
-    "norm": "np.linalg.norm(x)",
+    "ger": "np.outer(x, y)",
+    "norm": "np.linalg.norm(x), or np.linalg.norm(x, axis=axis)",
+    "dist": "np.linalg.norm(x - y)",
     "inverse": "np.linalg.inv(x)",
     "pinverse": "np.linalg.pinv(x)",
     "logdet": "np.linalg.slogdet(x)[1]",
-    **{name: f"np.linalg.{name}(x)" for name in ("det", "slogdet", "cholesky", "svd", "qr")},
+    **{name: f"np.linalg.{name}(x)" for name in ("det", "slogdet", "cholesky", "svd", "qr", "matrix_power")},
+    "diag_embed": "x[..., None] * np.eye(x.shape[-1])",
     "repeat_interleave": "np.repeat(x, repeats, axis)",
     "logcumsumexp": "np.logaddexp.accumulate(x, axis)",
     "cummax": "np.maximum.accumulate(x, axis)",
@@ -81,29 +120,45 @@ _METHODS = {
     "where": "np.where(condition, x, y)",
     "amax": "x.max(axis)",
     "amin": "x.min(axis)",
+    "median": "np.median(x, axis), where the middle two of an even number count half each",
     "clone": "x.copy(), or x, since no array changes",
     "contiguous": "x, as it is",
-    "to": _CAST,
+    "is_contiguous": "nothing, since every reshape works",
+    "to": "x, since there are no devices, or x.astype(dtype)",
     "type": _CAST,
     "type_as": "x.astype(y.dtype)",
     "float": _CAST,
     "double": _CAST,
     "half": _CAST,
+    "bfloat16": "x.astype(np.float32), since NumPy has no bfloat16",
     "int": "x.astype(int)",
     "long": "x.astype(int)",
+    "short": "x.astype(np.int16)",
+    "byte": "x.astype(np.uint8)",
     "bool": "x.astype(bool)",
+    "is_floating_point": "x.dtype.kind == 'f'",
+    "is_complex": "x.dtype.kind == 'c'",
+    "element_size": "x.dtype.itemsize",
     "cpu": _NO_DEVICES,
     "cuda": _NO_DEVICES,
     "is_cuda": _NO_DEVICES,
+    "pin_memory": _NO_DEVICES,
+    "get_device": _NO_DEVICES,
+    "share_memory_": "nothing, since no array changes",
     "new_zeros": "np.zeros(shape, x.dtype)",
     "new_ones": "np.ones(shape, x.dtype)",
     "new_full": "np.full(shape, value, x.dtype)",
+    "new_empty": "np.empty(shape, x.dtype)",
+    "bernoulli": "np.random.default_rng(seed).random(x.shape) < x",
+    "multinomial": "np.random.default_rng(seed).choice(len(x), size, p=x)",
     "requires_grad_": "x.requires_grad = True",
     "detach_": "x = x.detach()",
     "grad_fn": "x.op",
     "register_hook": "x.retain_grad(), which keeps the gradient that a hook would see; tg.custom_gradient changes one",
     "new_tensor": "tg.tensor(data)",
     "stride": "x.numpy().strides",
+    **{name: f"scipy.special.{name}(x)" for name in ("erf", "erfc", "erfinv", "logit", "digamma")},
+    "lgamma": "scipy.special.gammaln(x)",
 }
 
 
@@ -111,17 +166,52 @@ _IN_PLACE = "x = x.at[index].set(values) or an expression, since no array change
 _METHODS |= {
     f"{name}_": _IN_PLACE
     for name in (
-        *("add", "sub", "mul", "div", "pow", "neg", "clamp", "copy", "exp", "sqrt", "abs", "relu", "sigmoid", "tanh"),
-        *("zero", "fill", "masked_fill", "index_add", "scatter", "scatter_add", "normal", "uniform", "random"),
+        *("add", "sub", "mul", "div", "pow", "neg", "clamp", "clip", "copy", "exp", "log", "sqrt", "rsqrt", "abs"),
+        *("relu", "sigmoid", "tanh", "zero", "fill", "masked_fill", "index_add", "index_copy", "index_fill"),
+        *("index_put", "scatter", "scatter_add", "lerp", "addcmul", "addcdiv", "addmm", "round", "floor", "sign"),
+        *("reciprocal", "clamp_min", "clamp_max", "tril", "triu", "fill_diagonal"),
     )
+}
+_METHODS |= {
+    f"{name}_": "tg.nn.init.normal_(x) or another of its functions, for a leaf"
+    for name in ("normal", "uniform", "random", "bernoulli", "exponential", "log_normal", "cauchy")
+}
+_METHODS |= {
+    f"{name}_": f"x = {instead}"
+    for name, instead in {
+        "squeeze": "x.squeeze(axis)",
+        "unsqueeze": "np.expand_dims(x, axis)",
+        "t": "x.T",
+        "transpose": "x.swapaxes(a, b)",
+    }.items()
 }
 _METHODS |= {
     name: f"np.{name}(x)"
     for name in (
         *("tan", "sinh", "cosh", "log2", "log10", "floor", "ceil", "trunc", "fmod", "isnan", "isinf", "isfinite"),
-        *("logical_not", "logical_and", "logical_or", "diag", "argwhere"),
-        *("tril", "triu", "flip", "roll", "tile", "unique", "outer", "inner", "cross", "median", "quantile", "diff"),
+        *("logical_not", "logical_and", "logical_or", "logical_xor", "diag", "argwhere", "tile", "unique", "outer"),
+        *("inner", "cross", "diff", "absolute", "negative", "exp2", "fabs", "rad2deg", "deg2rad", "sinc"),
+        *("nan_to_num", "nanmean", "nansum", "count_nonzero", "fliplr", "flipud", "rot90", "isreal", "signbit"),
+        *("arcsin", "arccos", "arctan", "arcsinh", "arccosh", "arctanh", "bincount", "corrcoef", "cov"),
     )
+}
+_METHODS |= {
+    name: f"np.{name}(x, y)"
+    for name in (
+        *("subtract", "multiply", "divide", "true_divide", "floor_divide", "remainder", "float_power", "arctan2"),
+        *("hypot", "logaddexp", "logaddexp2", "fmax", "fmin", "copysign", "heaviside", "kron", "vdot", "isclose"),
+        *("greater", "greater_equal", "less", "less_equal", "not_equal", "allclose"),
+    )
+}
+_METHODS |= {f"a{name}": f"np.arc{name}(x)" for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh")}
+_METHODS |= {"atan2": "np.arctan2(x, y)"}
+_METHODS |= {
+    "tril": "np.tril(x, k)",
+    "triu": "np.triu(x, k)",
+    "flip": "np.flip(x, axis)",
+    "roll": "np.roll(x, shift, axis)",
+    "quantile": "np.quantile(x, q, axis)",
+    "moveaxis": "np.moveaxis(x, source, destination)",
 }
 
 
@@ -133,6 +223,10 @@ _MODULE_METHODS = {
     "bfloat16": "model.to(np.float32), since NumPy has no bfloat16",
     "compile": "tg.compile(model), or of a whole step",
     "set_submodule": "model.name = module",
+    "reset_parameters": "a new layer in its place, or tg.nn.init for each parameter",
+    "reset_running_stats": "a new layer in its place",
+    "flatten_parameters": "nothing, since the weights are read as they are",
+    "share_memory": "nothing, since processes of tg.distributed have copies",
     **dict.fromkeys(
         ("register_backward_hook", "register_full_backward_hook", "register_full_backward_pre_hook"),
         "register_forward_hook, and retain_grad() of the output that it sees, which then has a .grad",
@@ -140,30 +234,64 @@ _MODULE_METHODS = {
 }
 _RNG = "rng=, a seed or a generator, in each layer, loader or sample that draws"
 _GENERATOR = "a method of np.random.default_rng(seed)"
-_TRANSFORM = "tg.grad, tg.vjp or another transform of a function"
+_TRANSFORM = "tg.grad, tg.vjp or another transform of a function; tg.custom_gradient for a Function"
 _AVERAGE = "optim.ExponentialMovingAverage"
+_OWN_DATASET = "a list or an array, or any object with __len__ and __getitem__"
+_SUBCLASS = "a subclass of distributions.Distribution, with the log_prob of it"
 # of each of our modules, by patterns
 _NAMES: dict[str, dict[str, str]] = {
     "tinygrad_lite": {
+        # names that NumPy has, too, with other arguments or results
+        "max|min": "x.NAME(axis), the values alone, and x.argNAME(axis) for where they are; np.NAMEimum(x, y) of two",
+        "sort": "np.sort(x, axis), the values alone, and np.argsort(x, axis) for where they are",
+        "std|var": "np.NAME(x, axis, ddof=1)",
+        "transpose": "np.swapaxes(x, a, b)",
+        "nonzero": "np.argwhere(x)",
+        "zeros|ones|empty": "np.NAME(shape), whose shape is a tuple",
+        "meshgrid": "np.meshgrid(x, y, indexing='ij')",
+        "rand_like|randn_like|randint_like": _GENERATOR + ", of x.shape",
+        "bucketize": "np.searchsorted(boundaries, x)",
         "cat|concat": "np.concatenate(arrays, axis)",
-        "from_numpy|as_tensor|asarray": "tg.tensor(array)",
-        "manual_seed|seed|Generator": _RNG,
-        "randn?|randint|randperm|normal|bernoulli|multinomial": _GENERATOR,
+        "from_numpy|as_tensor|asarray|scalar_tensor": "tg.tensor(array)",
+        "manual_seed|seed|Generator|default_generator|initial_seed|[gs]et_rng_state": _RNG,
+        "randn?|randint|randperm|normal|bernoulli|multinomial|poisson": _GENERATOR,
         "autograd|func|vmap": _TRANSFORM,
+        "Variable": "tg.tensor(array)",
         "inference_mode|set_grad_enabled": "tg.no_grad() or tg.enable_grad()",
+        "[gs]et_default_dtype|set_default_tensor_type": "dtype= in each layer, or model.to(dtype)",
         "jit": "tg.compile",
-        "flatten": "x.reshape(-1)",
+        "flatten": "x.reshape(-1), or x.reshape(len(x), -1)",
+        "unflatten": "x.reshape(shape)",
         "cdist": "np.linalg.norm(x[..., :, None, :] - y[..., None, :, :], axis=-1)",
         "var_mean|std_mean|aminmax": "a call of NumPy's for each",
+        "broadcast_tensors": "np.broadcast_arrays(x, y)",
+        "cartesian_prod": "itertools.product, or np.meshgrid",
+        "combinations": "itertools.combinations",
+        "block_diag|matrix_exp|lu|lu_factor|lu_unpack": "scipy.linalg, and tg.linalg where a gradient is needed",
+        "cholesky_solve|solve|lstsq": "np.linalg.solve, or tg.linalg",
         "fft": "np.fft",
-        "special|erfinv|lgamma|digamma|polygamma": "scipy.special, whose erfinv, gammaln, psi and others take tensors",
+        "[ai]?stft|(hann|hamming|blackman|kaiser|bartlett)_window": "np.fft.rfft of windows; np.hanning and others",
+        "complex|polar|view_as_complex": "real + 1j * imaginary",
+        "view_as_real": "np.stack([z.real, z.imag], -1)",
+        "special|polygamma": "scipy.special, whose erfinv, gammaln, psi and others take tensors",
         "cond|while_loop|scan": "Python's `if` and `for`; np.where in a compiled function",
         "utils": "tg.data and tg.nn.utils",
-        "device|cuda|backends|amp|autocast": _NO_DEVICES,
+        "device|cuda|backends|amp|autocast|GradScaler|mps|accelerator": _NO_DEVICES,
+        "[gs]et_num_threads": "OMP_NUM_THREADS in the environment",
         "is_tensor": "isinstance(x, tg.Tensor)",
-        "(Float|Double|Long|Bool)Tensor": "tg.tensor(array)",
+        "is_floating_point|is_complex": "x.dtype.kind",
+        "is_grad_enabled": "x.requires_grad of a result",
+        "(Float|Double|Half|Long|Int|Short|Byte|Char|Bool)Tensor": "tg.tensor(array)",
+        "Size": "tuple",
         "long|int": "np.int64",
         "double|float|half": "np.float64, np.float32 or np.float16",
+        "bfloat16": "np.float32, since NumPy has no bfloat16",
+        "pi|e|inf|nan|newaxis": "np.NAME",
+        "sparse|sparse_.*": "an array of the package `sparse`, or of SciPy's",
+        "detach": "x.detach()",
+        "onnx": "tg.export_onnx",
+        "hub": "tg.load, or tg.from_torch",
+        "nested": "arrays with padding, and a mask",
     },
     "tinygrad_lite.nn": {
         "Lazy.*|Uninitialized.*": "the layer with its shapes, which a module knows when it is made",
@@ -171,16 +299,35 @@ _NAMES: dict[str, dict[str, str]] = {
         "SyncBatchNorm": "nn.BatchNorm1d, 2d or 3d",
         "Buffer": "self.register_buffer(name, array), or an array in a field",
         "NLLLoss2d": "nn.NLLLoss",
-        "LinearCrossEntropy.*": "nn.Linear and nn.CrossEntropyLoss, one after the other",
+        "LinearCrossEntropy.*|AdaptiveLogSoftmaxWithLoss": "nn.Linear and nn.CrossEntropyLoss, one after the other",
         "CrossMapLRN2d": "nn.LocalResponseNorm",
+        "parameter|modules": "tg.nn itself",
     },
     "tinygrad_lite.nn.functional": {
         "grid_sample|affine_grid": "four reads x[..., i, j], each times its weight",
         "upsample.*": "nn.functional.interpolate",
         "linear_cross_entropy": "nn.functional.cross_entropy(nn.functional.linear(x, weight, bias), target)",
         ".*_with_indices": "return_indices=True",
+        "(relu|elu|celu|selu|rrelu|leaky_relu|hardtanh|threshold)_": "the same without the underscore",
+    },
+    "tinygrad_lite.nn.utils": {
+        "rnn": "np.pad for sequences of several lengths, and a mask of the loss",
+        "clip_grad_norm": "nn.utils.clip_grad_norm_",
+        "stateless": "nn.functional_call",
     },
     "tinygrad_lite.optim": {"swa_utils": _AVERAGE, "SparseAdam": "optim.Adam, since every gradient is a whole array"},
+    "tinygrad_lite.data": {
+        "TensorDataset": "the tuple of the arrays",
+        "(Iterable|Chain|Concat|Stack)?Dataset|Subset": _OWN_DATASET,
+        "random_split": "np.random.default_rng(seed).permutation(len(x)), cut into parts",
+        ".*Sampler|default_collate": "DataLoader's shuffle= and rng=, or a generator of your own",
+    },
+    "tinygrad_lite.distributions": {
+        "TransformedDistribution|transforms|.*Transform": _SUBCLASS,
+        "Pareto|Weibull|Relaxed.*|MixtureSameFamily|.*StraightThrough|HalfCauchy|Wishart|VonMises": _SUBCLASS,
+        "FisherSnedecor|GeneralizedPareto|InverseGamma|LKJCholesky|LogisticNormal|LowRank.*": _SUBCLASS,
+        "ContinuousBernoulli|Kumaraswamy|NegativeBinomial": _SUBCLASS,
+    },
 }
 
 
@@ -208,20 +355,20 @@ class Elsewhere:
         return [name for name in super().__dir__() if name not in _METHODS]
 
 
-class ModulesElsewhere:
-    """Says what to write in place of a method, or of a setting by name, that PyTorch's modules have."""
+class SettingsElsewhere:
+    """Says what to write in place of an argument by name that PyTorch's class of the same name takes."""
 
     if not TYPE_CHECKING:  # a type checker would take it for a promise that any argument will do
 
         def __new__(cls, /, *args: Any, **settings: Any) -> Self:
             if cls.__init__ is object.__init__ and (args or settings):
                 raise TypeError(f"{cls.__name__}() takes no arguments")
-            for name in filter(_SETTINGS.__contains__, settings):
-                known = signature(cls.__init__).parameters
-                if name not in known and all(x.kind is not Parameter.VAR_KEYWORD for x in known.values()):
-                    instead = _SETTINGS[name].format(settings[name])
-                    raise UsageError(f"{cls.__name__} has no setting {name}={settings[name]!r}: write {instead}")
+            refuse_settings(cls.__name__, cls.__init__, settings)
             return super().__new__(cls)
+
+
+class ModulesElsewhere(SettingsElsewhere):
+    """Says what to write in place of a method that PyTorch's modules have."""
 
     def __dir__(self) -> list[str]:
         return [name for name in super().__dir__() if name not in _MODULE_METHODS]
@@ -230,6 +377,39 @@ class ModulesElsewhere:
 for _owner, _table in ((Elsewhere, _METHODS), (ModulesElsewhere, _MODULE_METHODS)):
     for _name, _instead in _table.items():
         setattr(_owner, _name, _Missing(_name, _instead))
+
+
+def refuse_settings(name: str, function: Callable[..., Any], settings: Mapping[str, Any]) -> None:
+    """Raise if a call has an argument by name that PyTorch's function of the same name takes, and this one does not."""
+    for setting in filter(_SETTINGS.__contains__, settings):
+        known = signature(function).parameters
+        if setting not in known and all(x.kind is not Parameter.VAR_KEYWORD for x in known.values()):
+            instead = _SETTINGS[setting].format(settings[setting])
+            raise UsageError(f"{name} has no setting {setting}={settings[setting]!r}: write {instead}")
+
+
+def refusing_settings(functions: dict[str, Any]) -> dict[str, Any]:
+    """Those of a module's functions that take an axis or a reduction, with errors that say what to write.
+
+    The others have no argument that has another name in PyTorch, and are spared the time of a call.
+    """
+
+    def refusing(function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def called(*args: Any, **settings: Any) -> Any:
+            try:
+                return function(*args, **settings)
+            except TypeError:
+                refuse_settings(function.__name__, function, settings)
+                raise
+
+        called.__module__ = functions["__name__"]  # where a pickle finds it
+        return called
+
+    names = {name: getattr(getattr(x, "__code__", None), "co_varnames", ()) for name, x in functions.items()}
+    return {
+        name: refusing(functions[name]) for name, arguments in names.items() if {"axis", "reduction"} & {*arguments}
+    }
 
 
 def unknown_names(module: str, others: Callable[[str], str] = lambda name: "") -> Callable[[str], NoReturn]:
@@ -243,24 +423,42 @@ def unknown_names(module: str, others: Callable[[str], str] = lambda name: "") -
         there = sys.modules[module]
         reason = f"module {module!r} has no attribute {name!r}"
         known = (instead for pattern, instead in _NAMES[module].items() if re.fullmatch(pattern, name))
-        instead = "" if name.startswith("_") else next(known, "") or others(name)
-        if instead:
-            raise AttributeError(f"{reason}: write {instead}", obj=there)
-        raise AttributeError(reason, name=name, obj=there)
+        instead = "" if name.startswith("_") else next(known, "").replace("NAME", name) or others(name)
+        if not instead:
+            raise AttributeError(reason, name=name, obj=there)
+        if _is_import(sys._getframe(1)):  # which would go on with a message of its own after an AttributeError
+            raise ImportError(f"{reason}: write {instead}", name=module)
+        raise AttributeError(f"{reason}: write {instead}", obj=there)
 
     return unknown
 
 
+def _is_import(caller: Any) -> bool:
+    """Whether it is Python's `from … import …` that asks a package for a name."""
+    if caller.f_code.co_name == "__getattr__":  # of the package, which asks here
+        caller = caller.f_back
+    return bool(caller.f_code.co_filename == "<frozen importlib._bootstrap>")
+
+
 def of_numpy(name: str) -> str:
     """What to write in place of a function of PyTorch that NumPy has, or that its tensors have as a method."""
-    if callable(getattr(np, name, None)):
-        return f"np.{name}"
-    return _METHODS.get(name, "")
+    return _METHODS.get(name) or (f"np.{name}" if callable(getattr(np, name, None)) else "")
 
 
 def unknown_argument(operation: str, name: str, value: Any, known: Collection[str]) -> str:
     """The message for an argument by name that an operation does not take."""
     there = ", ".join(f"{keyword}=" for keyword in sorted(known)) or "no keyword"
-    if name in _ARGUMENTS:
-        return f"{operation}: {name}={value!r} is written {_ARGUMENTS[name]}={value!r}, as in NumPy; it takes {there}"
+    if instead := instead_of_argument(operation, name, value):
+        return f"{operation}: {name}={value!r} is written {instead}, as in NumPy; it takes {there}"
     return f"{operation}: {name}={value!r} has no derivative here; it knows {there}"
+
+
+def instead_of_argument(operation: str, name: str, value: Any) -> str:
+    """What to write in place of an argument by name that PyTorch's function takes; empty if there is none."""
+    if name == "unbiased":
+        return f"ddof={int(value)}"
+    if name in ("start_dim", "end_dim"):
+        return "x.reshape(shape)"
+    if name == "dim" and operation in ("max", "min"):
+        return f"axis={value!r}, which gives the values alone, and arg{operation}(axis={value!r}) says where they are"
+    return f"{_ARGUMENTS[name]}={value!r}" if name in _ARGUMENTS else ""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.errors import UsageError
+from tinygrad_lite.foundation.elsewhere import instead_of_argument
 
 _HOMES = ("numpy", "scipy.special")
 """The libraries that functions with a derivative come from."""
@@ -33,7 +34,9 @@ def bound_to(signature: inspect.Signature, name: str, args: Iterable[Any], param
         return dict(signature.bind(*args, **params).arguments)
     except TypeError as error:
         bare = [parameter.replace(annotation=parameter.empty) for parameter in signature.parameters.values()]
-        raise UsageError(f"{name}{inspect.Signature(bare)}: {error}") from None
+        instead = (instead_of_argument(name, x, value) for x, value in params.items())
+        advice = "".join(f"; write {text}" for text in filter(None, instead))
+        raise UsageError(f"{name}{inspect.Signature(bare)}: {error}{advice}") from None
 
 
 def path_of(function: Any) -> str:

@@ -29,9 +29,7 @@ class _Container(Module):
 
     def __getattr__(self, name: str) -> Any:
         entries = vars(self).get("_entries", {})
-        if name not in entries:
-            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
-        return entries[name]
+        return entries[name] if name in entries else super().__getattribute__(name)  # which raises its error again
 
     def __setattr__(self, name: str, value: Any) -> None:
         entries = vars(self).get("_entries")

@@ -283,7 +283,9 @@ class State(Structure):
         except TypeError:
             is_real = False
         if not is_real:
-            raise UsageError(f"to() takes a dtype of floating-point numbers, such as np.float32; got {dtype!r}")
+            raise UsageError(
+                f"to() takes a dtype of floating-point numbers, such as np.float32, and no device; got {dtype!r}"
+            )
         self._check_own()
         fields = [field for _, field, _ in self._state() if field.dtype.kind == "f"]
         self._replace([(field, _array(field).astype(dtype)) for field in fields])

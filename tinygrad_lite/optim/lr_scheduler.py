@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tinygrad_lite.errors import InputError, UsageError
+from tinygrad_lite.foundation.elsewhere import SettingsElsewhere
 from tinygrad_lite.foundation.settings import not_negative, number, positive, share, whole
 from tinygrad_lite.ops.requirements import refuse_where
 from tinygrad_lite.optim.optimizer import Group, Optimizer, number_of
@@ -20,7 +21,7 @@ from tinygrad_lite.optim.optimizer import Group, Optimizer, number_of
 Factors = Callable[[int], float] | Sequence[Callable[[int], float]]
 
 
-class LRScheduler:
+class LRScheduler(SettingsElsewhere):
     """Sets the learning rates of an optimiser's groups in each step. A subclass defines the function, `rate`.
 
     Attributes:

@@ -12,6 +12,7 @@ from tinygrad_lite.engine.backward import widened
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import InputError, ShapeError, UsageError, warn
+from tinygrad_lite.foundation.elsewhere import SettingsElsewhere
 from tinygrad_lite.foundation.settings import not_negative
 
 Group = dict[str, Any]
@@ -26,7 +27,7 @@ _IMPLEMENTATION = ("foreach", "fused", "capturable", "differentiable")
 """Settings of PyTorch's that choose among its implementations."""
 
 
-class Optimizer:
+class Optimizer(SettingsElsewhere):
     """Updates parameters from their gradients by a formula. A subclass defines the formula, `update`.
 
     `update(self, w, g, state, …)` returns the new value of a parameter w with gradient g. It may read and write w's own

@@ -25,7 +25,7 @@ _KEY = "tinygrad_lite"
 _NUMBERS = (int, float, np.ndarray, np.generic)
 
 
-def save(path: str | os.PathLike[str], /, **contents: Any) -> None:
+def save(path: str | os.PathLike[str], /, *unnamed: Any, **contents: Any) -> None:
     """Write a checkpoint of models, optimisers, schedules, generators, loaders and values, each under a name.
 
     It holds the state of whatever has `state_dict` and `load_state_dict`; the state of each `numpy.random.Generator`;
@@ -51,8 +51,10 @@ def save(path: str | os.PathLike[str], /, **contents: Any) -> None:
         >>> tg.load(path, model=model, optimizer=optimizer)["epoch"]
         3
     """
-    if not contents:
-        raise UsageError("save takes what to save by name, such as tg.save(path, model=model, optimizer=optimizer)")
+    if unnamed or not contents:
+        raise UsageError(
+            "save takes the path, and what to save by name, such as tg.save(path, model=model, optimizer=optimizer)"
+        )
     arrays: dict[str, Array] = {}
     names = sorted(contents, key=lambda name: name != "model")  # whose arrays have the plain names
     states = {name: state_of(contents[name]) for name in names}

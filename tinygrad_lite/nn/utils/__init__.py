@@ -1,7 +1,13 @@
 """Tools for what a model holds: clipping of gradients, parameters as a vector, parameters that are computed."""
 
+from typing import TYPE_CHECKING
+
+from tinygrad_lite.foundation.elsewhere import unknown_names as _unknown_names
 from tinygrad_lite.nn.utils import parametrizations as parametrizations
 from tinygrad_lite.nn.utils import parametrize as parametrize
 from tinygrad_lite.nn.utils.clipping import *
 from tinygrad_lite.nn.utils.older import *
 from tinygrad_lite.nn.utils.vectors import *
+
+if not TYPE_CHECKING:  # a type checker would take it for a promise that any name is there
+    __getattr__ = _unknown_names(__name__)

@@ -13,7 +13,7 @@ import numpy as np
 from tinygrad_lite.engine.arguments import as_array
 from tinygrad_lite.engine.op import Array, Traced, primitive
 from tinygrad_lite.engine.registry import implements
-from tinygrad_lite.errors import RESTATED, UsageError, complain
+from tinygrad_lite.errors import RESTATED, UsageError, complain, warn
 from tinygrad_lite.ops.shapes.indexing import Distinct, along, getitem, performed, places
 
 
@@ -108,6 +108,8 @@ implements(np.broadcast_to)(broadcast_to)
 
 
 def _explicit(order: str) -> str:
+    if isinstance(order, int):
+        raise UsageError(f"an axis to flatten from is PyTorch's: write x.reshape(*x.shape[:{order}], -1)")
     if order not in ("C", "F"):
         raise UsageError(f"order={order!r} follows the memory layout, which tensors do not promise; pass 'C' or 'F'")
     return order
@@ -127,8 +129,14 @@ def _reshape_method(self: Array, *shape: Any, order: str = "C", copy: bool | Non
     return _reshape_as_numpy(self, shape[0] if len(shape) == 1 else shape, order, copy=copy)
 
 
+_UNCHANGED = ((0, 1), (-2, -1))
+"""Orders of two axes that PyTorch takes for the pair to exchange."""
+
+
 @implements(np.ndarray.transpose)
 def _transpose_method(self: Array, *axes: Any) -> Array:
+    if axes in _UNCHANGED and len(self.shape) == 2:
+        warn(f"x.transpose{axes} of a matrix is the matrix itself, as in NumPy: write x.T to exchange its axes")
     axes = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes
     return transpose(self, axes=axes) if axes else transpose(self)
 
