@@ -41,7 +41,7 @@ def instead() -> str:
         return _OF_AN_ENTRY
     with ONE_AT_A_TIME:
         read = None if user is None else expression_at(user)
-    if not isinstance(read, ast.Subscript) or any(isinstance(x, ast.Slice) for x in ast.walk(read.slice)):
+    if not isinstance(read, ast.Subscript) or _is_cut(read.slice):
         return _BY_METHOD.get(method, _OF_A_NUMBER)
     return f"write {_read_of('tg.tensor', read)} in place of {ast.unparse(read)}" + (
         "" if method == "__array__" else f", {_read_of('np.stack', read)} if it is a list of tensors, {_ARGUMENT}"
@@ -55,6 +55,13 @@ def _until(end: FrameType | None, frame: FrameType | None) -> list[FrameType]:
         frames.append(frame)
         frame = frame.f_back
     return frames
+
+
+def _is_cut(index: ast.expr) -> bool:
+    """Whether an index has a slice with a bound that is computed; what is inside an array of indices does not count."""
+    parts = index.elts if isinstance(index, ast.Tuple) else [index]
+    bounds = (bound for x in parts if isinstance(x, ast.Slice) for bound in (x.lower, x.upper, x.step))
+    return not all(bound is None or isinstance(bound, ast.Constant) for bound in bounds)
 
 
 def _read_of(function: str, read: ast.Subscript) -> str:
