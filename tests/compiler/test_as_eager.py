@@ -497,7 +497,6 @@ NEEDING: list[tuple[Callable[[Any, Any], Any], str]] = [
     (lambda a, x: a[x.argmax()], r"write tg\.tensor\(a\)\[x\.argmax\(\)\] in place of a\[x\.argmax\(\)\]"),
     (lambda a, x: a[np.argsort(x)[:2]], r"write tg\.tensor\(a\)\[np\.argsort\(x\)\[:2\]\] in place of a\["),
     (lambda a, x: a[None, :][:, np.argsort(x)], r"write tg\.tensor\(a\[None, :\]\)\[:, np\.argsort\(x\)\] in place"),
-    (lambda a, x: a[: x.argmax()], r"a plain number"),
     (lambda a, x: a[np.argsort(x), None], r"write tg\.tensor\(a\)\[np\.argsort\(x\), None\] in place of a\["),
     (lambda a, x: LISTED[x.argmax()], r"np\.stack\(LISTED\)\[x\.argmax\(\)\] if it is a list"),
     (lambda a, x: [1, 2][(x[0] > 0).astype(int)], r"np\.stack\(\[1, 2\]\)\["),

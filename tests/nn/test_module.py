@@ -207,6 +207,43 @@ def test_a_state_that_does_not_fit_changes_nothing(change: Callable[[Any], Any],
         np.testing.assert_array_equal(array, before[path])
 
 
+class Masked(nn.Module):
+    """Keeps a mask for the next call, and tables in a dict, as published models do."""
+
+    def __init__(self, persistent: bool = True) -> None:
+        self.mask: Any = None
+        self.tables = {0: np.arange(3)}
+        self.inner = nn.ModuleList([nn.Linear(2, 2, rng=0)])
+        if not persistent:
+            self.register_buffer("mask", None, persistent=False)
+
+    def forward(self, x: Any) -> Any:
+        if self.mask is None:
+            self.mask = np.tri(2)
+        return self.inner[0](x) * self.mask
+
+
+def test_the_error_for_an_array_that_a_module_keeps_says_how_to_leave_it_out() -> None:
+    fresh, used = Masked(), Masked()
+    used(np.ones((2, 2)))
+    advice = r"is an array in a field, and part of the state here: load_state_dict\(state, strict=False\) leaves it"
+    with pytest.raises(InputError, match=f"unknown mask; mask {advice}"):
+        fresh.load_state_dict(used.state_dict())
+    with pytest.raises(InputError, match=f"missing mask; mask {advice}"):
+        used.load_state_dict(fresh.state_dict())
+    with pytest.raises(InputError, match=rf"missing tables\.0; tables\.0 {advice}"):
+        fresh.load_state_dict({k: v for k, v in fresh.state_dict().items() if k != "tables.0"})
+    assert used.load_state_dict(fresh.state_dict(), strict=False).missing_keys == ["mask"]
+    apart = Masked(persistent=False)
+    apart(np.ones((2, 2)))
+    apart.load_state_dict(fresh.state_dict())
+    for layer, name in ((nn.BatchNorm1d(2), "running_mean"), (nn.Linear(2, 2, bias=False, rng=0), "bias")):
+        state = layer.state_dict()
+        misfit = {k: v for k, v in state.items() if k != name} if name in state else state | {name: np.ones(2)}
+        with pytest.raises(InputError, match=f" {name}$"):  # what a layer of ours has is all that it can have
+            layer.load_state_dict(misfit)
+
+
 @pytest.mark.parametrize("again", [lambda x: pickle.loads(pickle.dumps(x)), copy.deepcopy])
 def test_modules_can_be_copied_and_pickled(again: Callable[[Any], Any]) -> None:
     model = Model().eval()

@@ -1,6 +1,6 @@
 """What a module learns and remembers: its parameters and buffers, saved, loaded, converted and frozen."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -243,8 +243,29 @@ class State(Structure):
                     for problem, paths in (("missing", missing), ("unknown", unknown))
                     if paths
                 )
+                + self._kept_in_fields({*missing, *unknown})
             )
         return LoadReport(missing, unknown)
+
+    def _kept_in_fields(self, paths: Collection[str]) -> str:
+        """What to write if one of these paths leads to an array that a module of the user's keeps for itself.
+
+        PyTorch leaves such arrays out of a state, and a module that keeps a mask has none before its first call.
+        """
+        owners = {path: type(field) for path, field, _ in walk(self) if isinstance(field, Structure)}
+        for path, field, _ in walk(self):
+            is_kept = field is None or _is_array(field) or (isinstance(field, Tensor) and not is_parameter(field))
+            if path not in paths or not is_kept:
+                continue
+            above = path.rpartition(".")[0]
+            while above not in owners:
+                above = above.rpartition(".")[0]
+            if not owners[above].__module__.startswith(__package__.partition(".")[0]):
+                return (
+                    f"; {path} is an array in a field, and part of the state here: load_state_dict(state, strict="
+                    "False) leaves it as it is, and register_buffer(name, None, persistent=False) keeps it out"
+                )
+        return ""
 
     def _check_own(self) -> None:
         """Raise if this module stands for another, whose values are being differentiated."""
