@@ -29,69 +29,77 @@ class Judgement:
         values: Vector,
         unsteady: Any,
     ) -> None:
-        self._look, self._comparison, self._kinks, self._steps, self._values = (
-            examination,
-            comparison,
-            kinks,
-            steps,
-            values,
-        )
+        self._look, self._comparison, self._kinks = examination, comparison, kinks
+        self._steps, self._values = steps, values
         self._subject = examination.subject
         self._verdicts = self._judged(unsteady)
 
     def _judged(self, unsteady: Any) -> Any:
+        """The verdict on each entry; a verdict overrules those that were given before it."""
         comparison, kinks = self._comparison, self._kinks
-        verdicts = np.full(comparison.gradient.shape, Verdict.RIGHT, object)
         finite = np.isfinite(comparison.gradient)
         bad = comparison.suspicious
         kinked = kinks.at(comparison, bad)
         self._together, unclear = kinks.meeting(comparison, kinked)
         bad &= ~(self._together | unclear)
         bad |= kinks.contrary
-        with np.errstate(invalid="ignore", divide="ignore"):
-            blurred = comparison.hidden | (self._blurred() if self._look.method != "differences" else False)
-            value = self._look.at_0[:, None]
-            undefined = finite & (np.isnan(value) | (np.isinf(value) & bad))  # derivatives of an infinite value or NaN
-            bad |= undefined
-            comparison.reference[undefined] = np.nan
-            unknown = (~np.isfinite(comparison.bound) | (bad & ~np.isfinite(comparison.reference))) & finite & ~kinked
+        undefined = self._undefined(bad) & finite
+        bad |= undefined
+        comparison.reference[undefined] = np.nan
+        unknown = (~np.isfinite(comparison.bound) | (bad & ~np.isfinite(comparison.reference))) & finite & ~kinked
+        verdicts = np.full(comparison.gradient.shape, Verdict.RIGHT, object)
         verdicts[bad] = Verdict.WRONG
-        verdicts[blurred & ~bad] = Verdict.NOISY
-        verdicts[unknown] = Verdict.NOISY
-        meeting = np.zeros_like(bad)
-        if not self._subject.plain and kinks.steps and not self._diagnosis.faults:
-            # where kinks meet, the conventions at each need not add up to a slope of the whole
-            meeting = bad & finite & kinks.touched & ~kinked
+        verdicts[(self._blurred() & ~bad) | unknown] = Verdict.NOISY
+        meeting = self._meeting(bad & finite & ~kinked)
         verdicts[kinks.apart] = Verdict.WRONG if len(kinks.steps) == 1 else Verdict.KINKS_MEET
         verdicts[kinks.unclear] = Verdict.KINKS_MEET
-        verdicts[kinked] = Verdict.KINK
-        verdicts[self._together & finite] = Verdict.KINK
+        verdicts[kinked | (self._together & finite)] = Verdict.KINK
         verdicts[meeting | unclear] = Verdict.KINKS_MEET
         verdicts[(comparison.jumps | (kinked & comparison.hidden)) & finite] = Verdict.JUMP
-        offence = outside_domain(self._steps) if np.any(~finite | unknown) else ""
-        self._offence = offence
-        verdicts[(~finite | unknown) & bool(offence)] = Verdict.DOMAIN
-        verdicts[(~finite | undefined) & (not offence)] = Verdict.NOT_FINITE
-        idle = ~np.any(comparison.gradient, axis=0) & self._subject.varies
-        if len(idle) <= FULL:
-            idle[[*influence.stationary(self._look, np.flatnonzero(idle & ~np.any(bad, axis=0)).tolist())]] = False
-            verdicts[:, idle] = np.where(
-                np.isin(verdicts[:, idle], [Verdict.RIGHT, Verdict.WRONG]), Verdict.NO_GRADIENT, verdicts[:, idle]
-            )
+        self._offence = outside_domain(self._steps) if np.any(~finite | unknown) else ""
+        if self._offence:
+            verdicts[~finite | unknown] = Verdict.DOMAIN
+        else:
+            verdicts[~finite | undefined] = Verdict.NOT_FINITE
+        self._judge_idle(verdicts, bad)
         verdicts[kinks.contrary & ~meeting] = Verdict.WRONG
         verdicts[:, comparison.unchecked] = Verdict.NOT_CHECKED
         verdicts[unsteady | (np.any(unsteady) & (verdicts != Verdict.RIGHT))] = Verdict.NOT_DETERMINISTIC
         verdicts[:, ~self._subject.varies] = Verdict.HELD_FIXED
         return verdicts
 
+    def _undefined(self, bad: Any) -> Any:
+        """Where the function's value is NaN, or is infinite and its gradient not what the reference says."""
+        value = self._look.at_0[:, None]
+        return np.isnan(value) | (np.isinf(value) & bad)
+
+    def _meeting(self, entries: Any) -> Any:
+        """The wrong entries where kinks meet, at which their conventions need not add up to a slope of the whole."""
+        if self._subject.plain or not self._kinks.steps or self._diagnosis.faults:
+            return np.zeros_like(entries)
+        return entries & self._kinks.touched
+
+    def _judge_idle(self, verdicts: Any, bad: Any) -> None:
+        """Give a verdict on the entries without a gradient, unless the function is only stationary there."""
+        idle = ~np.any(self._comparison.gradient, axis=0) & self._subject.varies
+        if len(idle) > FULL:
+            return
+        idle[[*influence.stationary(self._look, np.flatnonzero(idle & ~np.any(bad, axis=0)).tolist())]] = False
+        verdicts[:, idle] = np.where(
+            np.isin(verdicts[:, idle], [Verdict.RIGHT, Verdict.WRONG]), Verdict.NO_GRADIENT, verdicts[:, idle]
+        )
+
     def _blurred(self) -> Any:
         """Whether rounding hides an entry, next to the other entries and to the values of the function."""
         comparison = self._comparison
-        size = np.maximum(np.abs(comparison.gradient), np.abs(comparison.reference))
-        usual, largest = np.max(self._look.size) / self._look.scales, np.max(self._look.largest)
-        uncertain = comparison.bound + ALLOWED * comparison.noise
-        least = max(1e-9, 4 * ALLOWED * self._look.epsilon)
-        return uncertain > np.maximum(1e-3 * np.fmax(size, 1e-2 * largest), least * usual)
+        if self._look.method == "differences":
+            return comparison.hidden
+        with np.errstate(invalid="ignore", divide="ignore"):
+            size = np.maximum(np.abs(comparison.gradient), np.abs(comparison.reference))
+            usual, largest = np.max(self._look.size) / self._look.scales, np.max(self._look.largest)
+            uncertain = comparison.bound + ALLOWED * comparison.noise
+            least = max(1e-9, 4 * ALLOWED * self._look.epsilon)
+            return comparison.hidden | (uncertain > np.maximum(1e-3 * np.fmax(size, 1e-2 * largest), least * usual))
 
     def checked(self, k: int) -> Checked:
         """The gradient of the k-th variable, with a verdict on each entry."""

@@ -112,7 +112,9 @@ class Instruction:
         self, op: Op, inputs: tuple[Any, ...], params: Mapping[str, Any] = NO_PARAMS, is_view: bool = True
     ) -> "Instruction":
         """A call of another operation for the same result; by default the result is a view if it was one before."""
-        view_of = (self.view_of if self.view_of in inputs else inputs[0]) if self.view_of and is_view else None
+        view_of = self.view_of if is_view else None
+        if view_of and view_of not in inputs:
+            view_of = inputs[0]
         return self._copy(op, inputs, params, view_of)
 
     def _copy(self, op: Op, inputs: tuple[Any, ...], params: Mapping[str, Any], view_of: Any) -> "Instruction":

@@ -19,8 +19,10 @@ def _mean_log_factorial(rate: Array, order: int) -> Array:
 
 
 def _at_rate(rate: float, order: int) -> float:
-    if not 0 <= rate < np.inf:
-        return (np.inf if order < 2 else 0.0) if rate > 0 else np.nan
+    if rate == np.inf:
+        return np.inf if order < 2 else 0.0
+    if not rate >= 0:
+        return np.nan
     return _by_expansion(rate, order) if rate > LARGE else _by_sum(rate, order)
 
 

@@ -124,6 +124,13 @@ def total_along(x: Any, axis: int | tuple[int, ...] | None) -> Any:
     return total_in_any_order(x, tuple([i % x.ndim for i in axes]), keepdims=True)
 
 
+def axes_of(axis: Any, count: int) -> tuple[int, ...]:
+    """The axes that an argument `axis` names, counted from the front; all `count` of them if it is None."""
+    if axis is None or not count:  # as in NumPy, a number takes the axis 0
+        return tuple(range(count))
+    return tuple(i % count for i in (axis if isinstance(axis, (tuple, list)) else (axis,)))
+
+
 def _ones(count: int, dtype: Any) -> Any:
     return _few_ones(count, dtype) if count <= MANY else np.ones(count, dtype)
 

@@ -260,7 +260,12 @@ class Reasons:
         result, x = edge
         op, inputs = result.op, self._inputs(result)
         several = [rule is not None for rule, _ in zip(op.vjps, inputs)].count(True) > 1
-        count = len(inputs) if op.linear and several else 2 if op.kind == "multiplying" else 0
+        if op.linear and several:
+            count = len(inputs)
+        elif op.kind == "multiplying":
+            count = 2
+        else:
+            return []
         return [(label, argument, array) for label, argument, array in inputs[:count] if argument is not x]
 
 

@@ -137,7 +137,9 @@ class _Leaf:
             return stand_ins.enter_context(value.substituted({name: _parameter(x) for name, x in state.items()}))
         if self.place in by_number:
             return by_number[self.place]
-        return value.copy() if isinstance(value, np.ndarray) else value.detach() if isinstance(value, Tensor) else value
+        if isinstance(value, Tensor):
+            return value.detach()
+        return value.copy() if isinstance(value, np.ndarray) else value
 
     def tangent(self, by_number: Mapping[int, Array]) -> Any:
         """Its part of a tangent; what is no array stands for itself."""

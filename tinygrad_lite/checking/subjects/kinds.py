@@ -47,7 +47,11 @@ def subject_of(
         for name, function in supplied.items():
             _require_form(name, function, argument_names(f, len(inputs)))
     hvp, gradient = supplied.pop("hvp", None), supplied.pop("gradient", None)
-    rules: Supplied | None = Products(**supplied) if supplied else None if gradient is None else Gradient(gradient)
+    rules: Supplied | None = None
+    if supplied:
+        rules = Products(**supplied)
+    elif gradient is not None:
+        rules = Gradient(gradient)
     subject = _of_program(program, rules, wrt, bounds) if program else Subject(f, inputs, rules, wrt, bounds)
     if hvp:
         return HessianOf(subject, program.gradient if program and gradient is None else gradient, hvp)

@@ -14,8 +14,12 @@ import numpy as np
 from tinygrad_lite.compiler.native.arithmetic import Arithmetic
 
 BOOL = np.dtype(bool)
-TYPES = {np.dtype(kind): "float" if kind == "f4" else "double" if kind == "f8" else f"i{8 * int(kind[1])}" for kind in
-         ("f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")} | {BOOL: "i1"}  # fmt: skip
+TYPES = {
+    np.dtype(np.float32): "float",
+    np.dtype(np.float64): "double",
+    **{np.dtype(f"{sign}{size}"): f"i{8 * size}" for sign in "iu" for size in (1, 2, 4, 8)},
+    BOOL: "i1",
+}
 """The types of an entry that native code computes with."""
 REALS = (np.dtype(np.float64), np.dtype(np.float32))
 WHOLE = (np.dtype(np.int64), np.dtype(np.int32))
@@ -274,8 +278,10 @@ class Entry(Arithmetic):
             how = "sitofp" if a.kind == "i" else "uitofp"
         elif b.itemsize == a.itemsize and a != BOOL:
             return Entry(self._emitter, b, self.text)
+        elif b.itemsize < a.itemsize and a != BOOL:
+            how = "trunc"
         else:
-            how = "trunc" if b.itemsize < a.itemsize and a != BOOL else "sext" if a.kind == "i" else "zext"
+            how = "sext" if a.kind == "i" else "zext"
         return self.made(f"{how} {self.type} {self.text} to {TYPES[b]}", b)
 
 

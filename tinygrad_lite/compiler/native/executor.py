@@ -442,7 +442,12 @@ class NativeExecutor:
         else:
             view = writer.name(self._view(x, self.plan.constants.get(root)))
             views.append((view, x))
-            value = f"{view}.copy('K')" if x.shape else f"{view}.item()" if x.is_number else f"{view}[()]"
+            if x.shape:
+                value = f"{view}.copy('K')"
+            elif x.is_number:
+                value = f"{view}.item()"
+            else:
+                value = f"{view}[()]"
         return f"wrap({value})" if is_wrapped else value
 
     def _let_others_keep(

@@ -326,7 +326,9 @@ def _dot(a: Any, b: Any) -> Any:
 def _inner(a: Any, b: Any) -> Any:
     if not (a.ndim and b.ndim):
         return a * b
-    return a @ (b if b.ndim == 1 else np.transpose(b)) if b.ndim <= 2 else None
+    if b.ndim > 2:
+        return None
+    return a @ (b if b.ndim == 1 else np.transpose(b))
 
 
 def _multi_dot(*arrays: Any) -> Any:

@@ -28,6 +28,7 @@ from tinygrad_lite.compiler.native.scalars import Form, same
 from tinygrad_lite.compiler.program import Instruction, Variable, axes_in_memory
 from tinygrad_lite.engine.op import NO_PARAMS, Array
 from tinygrad_lite.engine.tensor import positive
+from tinygrad_lite.foundation.sums import axes_of
 from tinygrad_lite.ops.arithmetic import reductions, running
 from tinygrad_lite.ops.linear import linalg
 from tinygrad_lite.ops.linear import products as linear
@@ -551,9 +552,7 @@ def _added(x: Entry, total: Entry) -> Entry:
 
 
 def _lost_axes(call: Instruction) -> set[int]:
-    ndim, axis = len(call.inputs[0].shape), call.params.get("axis")
-    reduced = range(ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-    return {i % ndim for i in reduced} if ndim else set()
+    return set(axes_of(call.params.get("axis"), len(call.inputs[0].shape)))
 
 
 def _adds(call: Instruction) -> bool:

@@ -146,7 +146,9 @@ shared_machine = lru_cache(100)(Machine)
 def vector_bits() -> int:
     """The size of the processor's vector registers, in bits."""
     _, features = _processor()
-    return 512 if "+avx512f" in features else 256 if "+avx" in features else 128
+    if "+avx512f" in features:
+        return 512
+    return 256 if "+avx" in features else 128
 
 
 def cache_directory() -> Path:

@@ -56,8 +56,10 @@ def _svd(call: Instruction) -> Function:
 
 def _for_shape(call: Instruction, ending: str) -> str:
     """The name of a function for singular values: before NumPy 2.1, wide matrices had functions of their own."""
+    if hasattr(_umath_linalg, "svd"):
+        return f"svd{ending}"
     rows, columns = call.inputs[0].shape[-2:]
-    return f"svd{ending}" if hasattr(_umath_linalg, "svd") else f"svd_{'m' if rows < columns else 'n'}{ending}"
+    return f"svd_{'m' if rows < columns else 'n'}{ending}"
 
 
 _FUNCTIONS: dict[Op, Callable[[Instruction], Function]] = {
@@ -226,7 +228,11 @@ def write_alone(
     """
     (matrix, shape), (made, made_shape) = arrays
     n, double = shape[-1], np.dtype(float)
-    core = 0 if call.op in _NEVER_FAIL else 1 if call.op is linalg.solve and len(call.inputs[1].shape) == 1 else 2
+    core = 2  # the axes of one result
+    if call.op in _NEVER_FAIL:
+        core = 0
+    elif call.op is linalg.solve and len(call.inputs[1].shape) == 1:
+        core = 1
     around = made_shape[: len(made_shape) - core]
     columns = made_shape[-1] if core == 2 else 1
     row, column = (*made.strides[len(made_shape) - core :], 0, 0)[:2]

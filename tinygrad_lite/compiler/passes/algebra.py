@@ -18,6 +18,7 @@ import numpy as np
 from tinygrad_lite.compiler.program import Instruction, Program, Variable
 from tinygrad_lite.engine.op import Op
 from tinygrad_lite.engine.tensor import positive
+from tinygrad_lite.foundation.sums import axes_of
 from tinygrad_lite.ops.arithmetic import casting, elementwise, reductions, selection
 from tinygrad_lite.ops.linear import products
 from tinygrad_lite.ops.shapes import indexing, joining, shaping
@@ -273,10 +274,9 @@ def _sum_of_broadcast(call: Instruction, definitions: Definitions) -> Any:
         return None
     x, shape = inner.inputs[0], inner.result.shape
     padded = (1,) * (len(shape) - len(x.shape)) + x.shape
-    axis = call.params.get("axis")
-    axes = range(len(shape)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    axes = axes_of(call.params.get("axis"), len(shape))
     stretched = {i for i in range(len(shape)) if padded[i] != shape[i]}
-    if {i % len(shape) for i in axes} != stretched or (x.shape, x.dtype) != (call.result.shape, call.result.dtype):
+    if {*axes} != stretched or (x.shape, x.dtype) != (call.result.shape, call.result.dtype):
         return None
     count = prod(shape[i] for i in stretched)
     return call.of(elementwise.multiply, (x, float(count) if x.dtype.kind == "f" else count))

@@ -301,8 +301,8 @@ class Surroundings(Transcript):
                 self._attribute(owner, name, before)
 
     def _update(self, place: Place, value: Any) -> None:
-        if type(value) is not Recorded:
-            value = value if value is None else self.constant(value) if hasattr(value, "dtype") else value
+        if type(value) is not Recorded and hasattr(value, "dtype"):
+            value = self.constant(value)
         now = value.variable if type(value) is Recorded else value
         place = self._known(place)
         was = self._places.get(place)

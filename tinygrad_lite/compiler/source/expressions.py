@@ -15,6 +15,7 @@ from tinygrad_lite.compiler.program import Instruction, Variable
 from tinygrad_lite.engine.op import Op
 from tinygrad_lite.engine.registry import TABLES, functions_of
 from tinygrad_lite.foundation.signatures import path_of
+from tinygrad_lite.foundation.sums import axes_of
 from tinygrad_lite.ops.arithmetic import casting, curves, elementwise, ordering, reductions
 from tinygrad_lite.ops.linear import contraction, linalg, norms, products
 from tinygrad_lite.ops.networks import normal
@@ -157,12 +158,11 @@ class Expressions:
 
     def _windows(self, call: Instruction, operands: list[Text]) -> Text:
         """Windows as entries at a grid of places along each axis, since JAX has no views."""
-        sizes, axes = call.params["window_shape"], call.params.get("axis")
+        sizes = call.params["window_shape"]
         sizes = (sizes,) if isinstance(sizes, int) else tuple(sizes)
         shape = list(call.reads[0].shape)
-        axes = range(len(shape)) if axes is None else (axes,) if isinstance(axes, int) else axes
         text = operands[0].text
-        for size, axis in zip(sizes, (axis % len(shape) for axis in axes)):
+        for size, axis in zip(sizes, axes_of(call.params.get("axis"), len(shape))):
             shape[axis] -= size - 1
             places = f"np.arange({shape[axis]})[:, None] + np.arange({size})"
             text = f"np.moveaxis(np.take({text}, {places}, axis={axis}), {axis + 1}, -1)"

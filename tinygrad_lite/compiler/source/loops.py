@@ -89,7 +89,9 @@ class Counter:
         if factor == -1:
             return f"{offset} - {self.name}"
         product = self.name if factor == 1 else f"{factor} * {self.name}"
-        return product + (f" + {offset}" if offset > 0 else f" - {-offset}" if offset else "")
+        if not offset:
+            return product
+        return f"{product} + {offset}" if offset > 0 else f"{product} - {-offset}"
 
 
 @dataclass

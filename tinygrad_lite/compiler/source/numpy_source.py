@@ -449,8 +449,8 @@ class NumpySource:
             self._line(f"        state[{key}] = np.where({self._refused}, {kept}, state[{key}])")
         results = [self._unless_refused(x).text if isinstance(x, Variable) else "None" for x in self.program.results]
         if self._is_pure and self.has_state:
-            together = results[0] if len(results) == 1 else f"({', '.join(results)})" if results else "None"
-            results = [together, "state"]
+            together = f"({', '.join(results)})" if len(results) > 1 else "".join(results)
+            results = [together or "None", "state"]
         if results:
             line = f"return {', '.join(results)}"
             one_each = ["return (", *(f"    {result}," for result in results), ")"]

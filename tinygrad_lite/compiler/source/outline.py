@@ -219,9 +219,10 @@ def _result(values: Sequence[Variable]) -> Variable:
     """A variable that stands for others: it has the form of the largest, and the name that a person gave."""
     largest = max(values, key=lambda x: x.nbytes)
     named = next((x for x in values if x.is_named), None)
+    if named:
+        return replace(largest, name=named.name, is_named=True)
     names = [x.name for x in values if x.name]
-    name = named.name if named else max(names, key=names.count) if names else None
-    return replace(largest, name=name, is_named=named is not None)
+    return replace(largest, name=max(names, key=names.count, default=None), is_named=False)
 
 
 def _use_places(items: Sequence[Item], program: Program, kept: Mapping[Variable, list[Place]]) -> None:

@@ -80,7 +80,9 @@ def dropout(x: Array, ratio: Any, training: Any, mask: bool, rng: Any) -> Any:
 def reshape(x: Array, shape: Any, keeps_zeros: bool = False) -> Array:
     """x in a shape in which 0 stands for the size that there is."""
     sizes = wholes(shape)
-    return np.reshape(x, sizes if keeps_zeros else tuple(x.shape[k] if n == 0 else n for k, n in enumerate(sizes)))
+    if not keeps_zeros:
+        sizes = tuple(x.shape[k] if n == 0 else n for k, n in enumerate(sizes))
+    return np.reshape(x, sizes)
 
 
 def flatten(x: Array, axis: int) -> Array:

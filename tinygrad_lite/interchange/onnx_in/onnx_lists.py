@@ -28,9 +28,9 @@ def stacked(parts: list[Array], axis: int = 0, is_backward: bool = False) -> Arr
 
 def inserted(parts: list[Array], x: Array, place: Any = None) -> list[Array]:
     """A list with one array more, by default at its end."""
-    k = len(parts) if place is None else whole(place) % (len(parts) + 1) if whole(place) >= 0 else whole(place)
+    k = len(parts) if place is None else whole(place)
     parts = list(parts)
-    parts.insert(k, x)
+    parts.insert(k % (len(parts) + 1) if k >= 0 else k, x)
     return parts
 
 

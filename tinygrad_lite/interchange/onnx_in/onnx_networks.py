@@ -237,8 +237,9 @@ def _resize(node: Node) -> str:
     told = {name: x for name, x in _told(settings).items() if usual.get(name) != x}
     if node.input(1) is not None and settings["places"] == "tf_crop_and_resize":
         told["region"] = node.setting("", 1)
-    extent = {"sizes": sizes} if sizes else {"scales": Code(scales) if isinstance(scales, Code) else tuple(scales)}
-    return node.call("ox.resize", 0, **extent, **told)
+    if sizes:
+        return node.call("ox.resize", 0, sizes=sizes, **told)
+    return node.call("ox.resize", 0, scales=Code(scales) if isinstance(scales, Code) else tuple(scales), **told)
 
 
 @operator("GridSample")

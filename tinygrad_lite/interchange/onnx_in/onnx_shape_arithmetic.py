@@ -74,7 +74,9 @@ def _within(start: int, end: int, step: int, size: int) -> slice:
     start, end = (n + size if n < 0 else n for n in (start, end))
     if step > 0:
         return slice(max(start, 0), max(end, 0), step)
-    return slice(min(start, size - 1), None if end < 0 else end, step) if start >= 0 else slice(0, 0)
+    if start < 0:
+        return slice(0, 0)
+    return slice(min(start, size - 1), None if end < 0 else end, step)
 
 
 def _concat(node: Node, values: list[Value]) -> tuple[Items, int] | None:

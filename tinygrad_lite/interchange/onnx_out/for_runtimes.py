@@ -113,8 +113,9 @@ def _results(node: Node, dtype: Any) -> Iterable[Any]:
         return dtype, np.dtype(np.int64)
     if node.operator == "Cast":
         return (_DTYPES.get(node.attributes["to"]),)
-    places = node.operator in _OF_PLACES
-    return (np.dtype(np.int64) if places else np.dtype(bool) if node.operator in _OF_TRUTHS else dtype,)
+    if node.operator in _OF_PLACES:
+        return (np.dtype(np.int64),)
+    return (np.dtype(bool) if node.operator in _OF_TRUTHS else dtype,)
 
 
 def _wider(graph: Graph, node: Node, values: tuple[str, ...], dtype: Any) -> list[Node]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.registry import operation
+from tinygrad_lite.foundation.sums import axes_of
 from tinygrad_lite.ops.arithmetic.ordering import lines_along
 from tinygrad_lite.ops.arithmetic.reductions import Axis, logsumexp
 from tinygrad_lite.ops.linear import contraction
@@ -606,7 +607,7 @@ def _matrix_norm(x: Array, keepdims: bool = False, ord: Any = "fro") -> Array:
 
 
 def _norm(x: Array, ord: Any = None, axes: Axis = None, keepdims: bool = False) -> Array:
-    count = 1 if isinstance(axes, int) else len(axes) if axes is not None else x.ndim
+    count = len(axes_of(axes, x.ndim))
     if ord in (None, "fro", "f") or count == 1:
         return _vector_norm(x, axis=axes, keepdims=keepdims, ord=2 if ord in (None, "fro", "f") else ord)
     axes = axes if isinstance(axes, tuple) else (0, 1)

@@ -94,8 +94,9 @@ def _pinv(a: Array, rcond: Any = None, hermitian: bool = False, *, rtol: Any = n
     if not a.size:
         return np.zeros((*a.shape[:-2], a.shape[-1], a.shape[-2]), a.dtype)
     if rcond is None:
-        by_size = max(a.shape[-2:]) * float(np.finfo(a.dtype).eps)
-        rcond = 1e-15 if rtol is np._NoValue else by_size if rtol is None else rtol
+        rcond = 1e-15 if rtol is np._NoValue else rtol
+    if rcond is None:
+        rcond = max(a.shape[-2:]) * float(np.finfo(a.dtype).eps)
     u, s, v = _singular(as_read(a) if hermitian else a)
     kept = _kept(s, rcond)
     inverse = np.where(kept, 1 / np.where(kept, s, 1), 0)

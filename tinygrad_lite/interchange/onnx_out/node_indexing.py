@@ -113,7 +113,9 @@ def _sliced(graph: Graph, x: str, shape: Shape, slices: list[slice]) -> str:
         part = slices[axis]
         start, stop, step = part.indices(shape[axis])
         starts.append(start if part.start is None or part.start >= 0 else part.start)
-        ends.append((LAST if step > 0 else -LAST) if part.stop is None else stop if stop >= 0 else -LAST)
+        if part.stop is None:
+            stop = LAST if step > 0 else -LAST
+        ends.append(stop if stop >= 0 else -LAST)
         steps.append(step)
     return graph.add("Slice", x, starts, ends, cut, steps)
 

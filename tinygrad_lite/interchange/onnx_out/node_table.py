@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from tinygrad_lite.foundation.sums import axes_of
 from tinygrad_lite.interchange.onnx_out.node_indexing import INDEXING
 from tinygrad_lite.interchange.onnx_out.written_values import Call, Writer, number_of
 from tinygrad_lite.ops.networks.activations import log_softmax, softmax
@@ -114,19 +115,15 @@ def _stretched(call: Call) -> str:
 
 
 def _with_axes(call: Call) -> str:
-    return call.add("Unsqueeze", call.as_is(0), list(_axes(call.params["axis"], len(call.shape))))
+    return call.add("Unsqueeze", call.as_is(0), list(axes_of(call.params["axis"], len(call.shape))))
 
 
 def _without_axes(call: Call) -> str:
     shape, axis = np.shape(call.inputs[0]), call.params.get("axis")
-    axes = [i for i, n in enumerate(shape) if n == 1] if axis is None or not shape else _axes(axis, len(shape))
+    axes = [i for i, n in enumerate(shape) if n == 1] if axis is None else axes_of(axis, len(shape))
     if not axes:  # runtimes take no axes for all that have length 1
         return call.add("Identity", call.as_is(0))
     return call.add("Squeeze", call.as_is(0), list(axes))
-
-
-def _axes(axis: Any, count: int) -> tuple[int, ...]:
-    return tuple(i % count for i in (axis if isinstance(axis, (tuple, list)) else (axis,)))
 
 
 def _concatenated(call: Call) -> str | None:
@@ -146,7 +143,7 @@ def _windows(call: Call) -> str:
     """The windows along one axis after another: each reads the entries at a table of places."""
     x, count = call.inputs[0], np.ndim(call.inputs[0])
     sizes, axis = call.params["window_shape"], call.params.get("axis")
-    axes = range(count) if axis is None else _axes(axis, count)
+    axes = axes_of(axis, count)
     name, order, lengths = call.as_is(0), list(range(count)), list(x.shape)
     for k, (size, i) in enumerate(zip(np.atleast_1d(sizes).tolist(), axes)):
         lengths[i] -= size - 1
@@ -201,9 +198,8 @@ def _number(call: Call, number: float) -> str:
 
 
 def reduced(call: Call, operator: str, x: str, axis: Any, count: int, keepdims: bool) -> str:
-    axes = list(range(count)) if axis is None else list(_axes(axis, count)) if count else []
     settings = {"keepdims": int(bool(keepdims)), "noop_with_empty_axes": 1}
-    return call.add(operator, x, np.array(axes, np.int64), **settings)
+    return call.add(operator, x, np.array(axes_of(axis, count), np.int64), **settings)
 
 
 def _truths(is_any: bool) -> Writer:

@@ -188,8 +188,9 @@ class _Labels:
             return f"{self(place.of)}.grad"
         if isinstance(place, Entry) and id(place.parameter) in self._paths:
             return f"{self._paths[id(place.parameter)]}.{place.entry}"
-        held = place.array if isinstance(place, Outside) else place.tensor(()) if isinstance(place, Data) else None
-        return self._paths.get(id(held), place.name)
+        if isinstance(place, Outside):
+            return self._paths.get(id(place.array), place.name)
+        return self._paths.get(id(place.tensor(())), place.name) if isinstance(place, Data) else place.name
 
 
 def _performed(graph: Graph, call: Any, values: dict[Variable, Value]) -> Value:
