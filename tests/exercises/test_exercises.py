@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -123,6 +124,29 @@ def test_an_exception_is_passed_on_with_its_line() -> None:
     assert caught.value.__notes__[0].startswith("raised by your derivative, line ")
     assert caught.value.__notes__[0].endswith("return 2 * x[7]")
     assert exercise.attempts == 0
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("def derivative(y, x):\n    return 2^x", "a power is written with **"),
+        ("import numpy as np\ndef derivative(y, x):\n    return np.cos(2^3) * x ^ 2.0", "a power is written with **"),
+        ("def derivative(y, x):\n    return 2x", "line 2: invalid decimal literal; a product is written with *"),
+        ("def derivative(y, x):\n    return x(1 + x)", "a product is written with *"),
+        ("def derivative(y, x):\n    c = 2\n    return c(1 + x)", "a product is written with *"),
+        ("c = 2\nc(1)", "line 2, cannot be run: TypeError: 'int' object is not callable; a product"),
+        ("def derivative(y, x):\n    return np.exp(x)", "begin with `import numpy as np`"),
+        ("import math\ndef derivative(y, x):\n    return math.exp(x)", "write NumPy's functions, such as np.exp"),
+        ("def derivative(y, x):\n    return 2 if x > 0 else 0", "choose entry by entry"),
+    ],
+)
+def test_what_is_written_as_on_paper_gets_advice(code: str, words: str, tmp_path: Path) -> None:
+    file = tmp_path / "square.py"
+    file.write_text(code)
+    command = [sys.executable, "-W", "ignore", "-m", "tinygrad_lite", "exercise", "square", "--check", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert words in done.stderr, done.stderr
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,12 @@ import numpy as np
 import pytest
 
 import tinygrad_lite as tg
+from tests.exercises.answers import ANSWERS
+from tests.exercises.wrong_answers import WRONG_ANSWERS
 from tinygrad_lite.checking.diagnosing import composites, forwards, mistakes
 from tinygrad_lite.errors import InputError
+from tinygrad_lite.exercises.course import COURSE
+from tinygrad_lite.exercises.example import written
 from tinygrad_lite.exercises.exercise import Exercise
 from tinygrad_lite.exercises.misconception import Misconception
 from tinygrad_lite.exercises.misconceptions import MISCONCEPTIONS, recognised
@@ -32,6 +36,25 @@ def test_each_example_is_marked_as_what_it_is_an_example_of(misconception: Misco
     name = misconception.name
     mark = Exercise(misconception.example.declaration(name)).check(misconception.example.submission(name))
     assert mark.misconception == name, str(mark)
+
+
+@pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
+@pytest.mark.parametrize(("name", "wrong", "misconception"), WRONG_ANSWERS)
+def test_what_students_write_is_named_for_what_it_is(name: str, wrong: str, misconception: str) -> None:
+    declaration = next(each for each in COURSE if each.name == name)
+    code = f"{declaration.head}\n    p = 1 / (1 + np.exp(-z))\n    return {wrong}" if "z" in declaration.names else None
+    is_number = declaration.write == "numbers"
+    submission = (
+        eval(wrong) if is_number else written(code or f"{declaration.head}\n    return {wrong}", declaration.write)
+    )  # noqa: S307, RUF100
+    mark = tg.exercises.start(name).check(submission)
+    assert not mark.ok
+    assert mark.misconception == misconception, str(mark)
+    if "only in sign" in str(mark) and not is_number:
+        trial = declaration.inputs[0]
+        g = [np.ones_like(declaration.value(trial))] if declaration.write == "vjp" else []
+        args = [*g, declaration.value(trial), *trial.values()]
+        np.testing.assert_allclose(submission(*args), -np.asarray(ANSWERS[name](*args)))
 
 
 def test_the_pages_are_what_the_table_says() -> None:

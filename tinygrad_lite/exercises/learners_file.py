@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from tinygrad_lite.errors import InputError
+from tinygrad_lite.exercises.submission import advice_on
 
 
 def answer_in(path: Path, name: str) -> Any:
@@ -36,7 +37,8 @@ def loaded(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except SyntaxError as error:
         line = "" if error.lineno is None else f", line {error.lineno}"  # a file that is no text has none
-        raise InputError(f"{path.name}{line}: {error.msg}") from None
+        advice = advice_on(error)
+        raise InputError(f"{path.name}{line}: {error.msg}{f'; {advice}' if advice else ''}") from None
     except SystemExit:  # otherwise the command would end here, with the exit status of a right answer
         raise InputError(f"{path.name} leaves Python when it is run: take out what calls exit") from None
     except EOFError as error:
@@ -44,7 +46,10 @@ def loaded(path: Path) -> ModuleType:
     except Exception as error:
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
         line = f", line {lines[-1]}," if lines else ""
-        raise InputError(f"{path.name}{line} cannot be run: {said_of(error)}") from error
+        advice = advice_on(error)
+        raise InputError(
+            f"{path.name}{line} cannot be run: {said_of(error)}{f'; {advice}' if advice else ''}"
+        ) from error
     finally:
         sys.dont_write_bytecode = writes
     return module

@@ -1,7 +1,7 @@
 """Marks a submission by how the function's values change, with the gradient checker's diagnosis."""
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,11 +23,24 @@ from tinygrad_lite.checking.diagnosing.mistakes import (
     UPSTREAM,
     VALUE,
 )
+from tinygrad_lite.checking.diagnosing.patterns import constant_ratio
 from tinygrad_lite.checking.report import Finding
 from tinygrad_lite.engine.op import NO_PARAMS, Array, Op
 from tinygrad_lite.engine.tensor import wrap
 from tinygrad_lite.errors import InputError
 from tinygrad_lite.exercises.declaration import Declaration
+from tinygrad_lite.exercises.likenesses import (
+    ANTIDERIVATIVE,
+    MULTIPLIED,
+    ROWS,
+    SUMMED,
+    counts_rows,
+    is_antiderivative,
+    of_factors,
+    of_uses,
+    reduced,
+    uses_of,
+)
 from tinygrad_lite.exercises.mark import distance
 from tinygrad_lite.exercises.misconceptions import recognised
 from tinygrad_lite.exercises.misfit import Misfit
@@ -42,6 +55,8 @@ _ONE_USE = (OVERWRITTEN, ONE_OF_TWO, PART)
 _VALUE_FOR_G = "y stands where g should be"
 _BY_HAND = 5e-3
 """How far a number with three digits may be off, relative to the right one."""
+_BY_CHANCE = ("constant_factor", "sum_or_mean", "value_for_derivative")
+_CONSTANT = "a constant factor"
 _REPEATED = "was repeated by broadcasting, and the gradient is not summed over the copies"
 
 # Σ g·y, whose gradient is what a vjp computes; it is not in the registry, and is recognised by its name
@@ -73,22 +88,42 @@ class Remarks:
 def remarks_on(declaration: Declaration, submission: Called) -> Remarks:
     """The remarks on a submission: those on the first trial that it fails. Its exceptions pass through."""
     entries = kinks = 0
-    for number, trial in enumerate(declaration.inputs[:1] if declaration.write == "numbers" else declaration.inputs):
+    trials = declaration.inputs[:1] if declaration.write == "numbers" else declaration.inputs
+    for number, trial in enumerate(trials):
         marking = _Marking(declaration, submission, trial)
-        try:
-            remarks = marking.remarks()
-        except Misfit as misfit:
-            remarks = _recognised((misfit.told,), misfit.likeness)
-        if remarks.misconception == "sum_or_mean" and np.ndim(trial[declaration.argument]) == 0:  # nothing is summed
-            how = "missing" if "a mean" in remarks.likeness else "too much"
-            remarks = replace(remarks, likeness=f"a constant factor is {how}", misconception="constant_factor")
+        remarks = marking.remarks()
         if remarks.told and number:
-            return _of_a_later_trial(remarks, trial)
+            return _of_a_later_trial(remarks, marking.ratio, trial)
         if remarks.told:
-            return remarks
+            return _confirmed(remarks, marking, [_Marking(declaration, submission, x) for x in trials[1:2]])
         counts = marking.report.counts()
         entries, kinks = entries + sum(counts.values()), kinks + counts.get(Verdict.KINK, 0)
     return Remarks(f"{entries} {'entry' if entries == 1 else 'entries'}{f', {kinks} at a kink' if kinks else ''}")
+
+
+def _confirmed(remarks: Remarks, marking: "_Marking", others: "Sequence[_Marking]") -> Remarks:
+    """The remarks, without a likeness that the numbers of one trial have by chance, and those of another have not."""
+    for other in others if remarks.misconception in _BY_CHANCE else ():
+        try:
+            again = other.remarks()
+        except Exception:  # the first trial has been marked without
+            return remarks
+        is_small = remarks.misconception == "sum_or_mean" and again.misconception == "constant_factor"  # a sum of two
+        alike = is_small or again.misconception == remarks.misconception
+        if remarks.likeness.startswith(_CONSTANT):
+            alike = alike and _agree(marking.ratio, other.ratio)
+        if not again.told or alike:
+            return remarks
+        if marking.factor and marking.factor == other.factor:
+            return _recognised(remarks.told, marking.factor)
+        said = again if again.misconception in ("sum_or_mean", "extra_factor") else Remarks()
+        return replace(remarks, likeness=said.likeness, misconception=said.misconception)
+    return remarks
+
+
+def _agree(a: float | None, b: float | None) -> bool:
+    """Whether two ratios are the same, as far as they are known."""
+    return a is None or b is None or abs(a - b) <= 1e-6 * abs(a)
 
 
 def _recognised(told: tuple[str, ...], sentence: str, operation: str = "") -> Remarks:
@@ -103,8 +138,10 @@ def _recognised(told: tuple[str, ...], sentence: str, operation: str = "") -> Re
     return Remarks(told=told, likeness=likeness, misconception=misconception.name)
 
 
-def _of_a_later_trial(remarks: Remarks, trial: Mapping[str, Array]) -> Remarks:
+def _of_a_later_trial(remarks: Remarks, ratio: float | None, trial: Mapping[str, Array]) -> Remarks:
     """The same, if the first trial, which the question shows, went well."""
+    if counts_rows(ratio, trial):
+        return _recognised((*remarks.told, _not_for(trial, hardcoded=False)), ROWS)
     depends = remarks.misconception in ("constant_factor", "sum_or_mean")  # a factor that was right for the first trial
     if remarks.likeness and not depends:
         return replace(remarks, told=(*remarks.told, _not_for(trial, hardcoded=False)))
@@ -122,9 +159,27 @@ class _Marking:
         # with an upstream gradient of ones, each entry of an elementwise derivative arrives unchanged
         self._g = np.ones(shape)[()] if declaration.elementwise else np.random.default_rng(0).uniform(0.5, 1.5, shape)
         self.report: Report
+        self.ratio: float | None = None  # of the answer to what is right, if it is the same for all entries
+        self.factor = ""  # a sentence on an argument that is a factor too much or too few
 
     def remarks(self) -> Remarks:
         """The remarks on what is wrong, and on which common mistake it looks like."""
+        try:
+            remarks = self._remarks()
+        except Misfit as misfit:
+            return _recognised((misfit.told,), misfit.likeness)
+        if remarks.misconception == "sum_or_mean" and np.ndim(self._x) == 0 and not self._is_of_a_sum():
+            how = "missing" if "a mean" in remarks.likeness else "too much"
+            return replace(remarks, likeness=f"a constant factor is {how}", misconception="constant_factor")
+        return remarks
+
+    def _is_of_a_sum(self) -> bool:
+        """Whether the ratio of the answer to what is right is the number of entries of a sum in the function."""
+        counts = reduced(self._declaration.function, self._trial)
+        ratio = self.ratio
+        return ratio is not None and any(np.isclose(max(ratio, 1 / ratio), n, rtol=_BY_HAND) for n in counts)
+
+    def _remarks(self) -> Remarks:
         answer = self._submission(self._g, self._y, self._trial)
         shape = np.shape(self._x)
         if answer.shape != shape and (answer.shape or self._declaration.write != "derivative"):
@@ -147,11 +202,39 @@ class _Marking:
         return Remarks()
 
     def _of_failing(self, answer: Array, failing: list[Finding]) -> Remarks:
-        operation, why = self._why(answer, failing)
-        if why == SIGN:
-            return _recognised((_only_in_sign(failing),), why, operation) if operation else _sign(failing)
+        right = np.asarray(self.report.checked[0].reference)[0]
+        self.ratio = constant_ratio(answer, right)
+        if self._is_sum_of(answer, right):
+            summed = SUMMED.format(self._declaration.argument)
+            return _recognised((summed,), summed)
+        operation, why = self._why(answer, right, failing)
+        if why == SIGN and (not operation or same(answer, -right, 1e-6)):
+            told = _only_in_sign(failing)
+            return _recognised((told,), why, operation) if operation else _sign(failing)
+        if self._declaration.write != "numbers":
+            self.factor = of_factors(answer, right, self._x, self._trial)
+        if not recognised(why):
+            operation, why = "", self.factor
+        if (not why or why.startswith("a factor of")) and self._is_antiderivative():
+            operation, why = "", ANTIDERIVATIVE
         told = self._told(failing)
+        if "nearly right" in told and why.startswith("in the gradient of"):  # some term fits every small difference
+            why = ""
         return _recognised((told,), why, operation)
+
+    def _is_sum_of(self, answer: Array, right: Array) -> bool:
+        """Whether an answer that is the same for all entries is the sum of what belongs to each."""
+        total = np.sum(right)
+        is_one = self._declaration.write == "derivative" and np.size(right) > 1
+        return is_one and bool(total) and same(answer, np.full_like(right, total), 1e-6)
+
+    def _is_antiderivative(self) -> bool:
+        if self._declaration.write != "derivative":
+            return False
+        try:
+            return is_antiderivative(self._gradient, self._x, self._y)
+        except Exception:  # the submission runs on numbers that the exercise did not ask for
+            return False
 
     def _moved(self, x: Array) -> dict[str, Array]:
         return {**self._trial, self._declaration.argument: x}
@@ -194,15 +277,21 @@ class _Marking:
             return f"{name} = {brief(self._x)}"
         return f"{name}[{', '.join(map(str, index))}], where {name} is {brief(self._x[index])}"
 
-    def _why(self, answer: Array, failing: list[Finding]) -> tuple[str, str]:
+    def _why(self, answer: Array, right: Array, failing: list[Finding]) -> tuple[str, str]:
         """The operation, "" for the whole function, and the gradient checker's sentence on the mistake."""
         if not np.all(np.isfinite(answer)):
             return "", ""  # whatever the cause
-        one_number = self._declaration.write == "numbers" and answer.size == 1  # which many mistakes would give
-        if one_number and same(answer, -np.ravel(failing[0].reference)[0] * np.ones_like(answer), _BY_HAND):
+        by_hand = self._declaration.write == "numbers"
+        one_number = by_hand and answer.size == 1  # which many mistakes would give
+        if by_hand and same(answer, -right, _BY_HAND):
             return "", SIGN
         if self._declaration.elementwise and same(answer, self._y, 1e-9):
             return "", VALUE
+        by_uses = (
+            "" if self._declaration.write == "vjp" else of_uses(answer, uses_of(self._weighted, self._x), _BY_HAND)
+        )
+        if by_uses and (by_hand or by_uses == MULTIPLIED):
+            return "", by_uses
         why = self._of_the_whole()
         if why == LOCAL and (uses := [finding for finding in failing if finding.why in _ONE_USE]):
             return uses[0].where.split(",")[0], uses[0].why  # one of a sum's uses hands on what arrives, and rightly so

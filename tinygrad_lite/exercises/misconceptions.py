@@ -6,6 +6,7 @@ import numpy as np
 
 from tinygrad_lite.checking.diagnosing import forwards, mistakes
 from tinygrad_lite.errors import InputError
+from tinygrad_lite.exercises import likenesses
 from tinygrad_lite.exercises.example import Example, written
 from tinygrad_lite.exercises.misconception import Misconception
 
@@ -14,8 +15,8 @@ _SUFFIX = r"\??(, [-+.\de]+ times)?(, each of the \d+ times that the line is run
 
 def recognised(sentence: str) -> tuple[Misconception, str] | None:
     """The misconception that a sentence of the gradient checker is about, and what a learner is told."""
-    if "the constant in" in sentence and "is used where" in sentence:  # which fits by chance, and helps nobody
-        return None
+    if "the constant in" in sentence and ("is used where" in sentence or "is there in place of" in sentence):
+        return None  # which fits by chance, and helps nobody
     for misconception in MISCONCEPTIONS.values():
         for template, told in misconception.sentences.items():
             if re.fullmatch(re.sub(r"\\{.*?\\}", ".+", re.escape(template)) + _SUFFIX, sentence):
@@ -213,6 +214,17 @@ _TABLE = [
         Example(lambda x: np.exp(x) + x**2, "2 * x", (_X, {"x": [1.0, -0.5]})),
     ),
     Misconception(
+        "uses_multiplied",
+        "What comes back from several uses is multiplied",
+        {likenesses.MULTIPLIED: ""},
+        "The chain rule multiplies, so whatever comes back is multiplied.",
+        "Along one path the factors are multiplied, since each step stretches what the one before it passes on. "
+        "Several paths act side by side: each of them moves the result by itself, and the moves add up.",
+        "If one of the uses handed back 0, would nothing come back at all?",
+        Example(lambda x: x**2 + 5 * x, "2 * x * 5", (_X, {"x": [1.0, -0.5]})),
+        placed=False,
+    ),
+    Misconception(
         "repeated_index",
         "An index that occurs twice is written once",
         {mistakes.REPEATED: "of repeated indices only one counts: the others are overwritten, and should be added up"},
@@ -290,6 +302,17 @@ _TABLE = [
         "function for which the two are the same.",
         "Where the curve is flat, the derivative is 0. Is my answer 0 there?",
         Example(lambda x: np.sin(x), "y", (_X,)),
+        placed=False,
+    ),
+    Misconception(
+        "antiderivative",
+        "It is the antiderivative",
+        {likenesses.ANTIDERIVATIVE: ""},
+        "The exponent goes up by 1, and I divide by it.",
+        "That is the way back: it finds the function whose slope this one is. The derivative is the slope of this one, "
+        "and the exponent goes down.",
+        "What do I get if I differentiate my answer: the function that I began with, or its second derivative?",
+        Example(lambda x: x**3, "x**4 / 4", (_X, {"x": [1.0, -0.75]})),
         placed=False,
     ),
     Misconception(
@@ -445,7 +468,7 @@ _TABLE = [
     Misconception(
         "shape",
         "The gradient has the wrong shape",
-        {"it has shape {}": ""},
+        {"it has shape {}": "", likenesses.SUMMED: ""},
         "The gradient has the shape of what arrives.",
         "There is one number for each entry of the argument: how much the final result changes with that entry. So a "
         "gradient always has its argument's shape.",
@@ -540,7 +563,11 @@ _TABLE = [
     Misconception(
         "wrong_axis",
         "Along the wrong axis",
-        {mistakes.AXIS: "", "the sum in the derivative of softmax is along the wrong axis": ""},
+        {
+            mistakes.AXIS: "",
+            "the sum in the derivative of softmax is along the wrong axis": "",
+            "the sum in the derivative of softmax is over all axes": "",
+        },
         "g spreads over the array by broadcasting, and NumPy knows how.",
         "NumPy lines shapes up at the last axis, whichever axis was meant. A sum along an axis goes back along that "
         "axis; "
@@ -592,7 +619,7 @@ _TABLE = [
     Misconception(
         "hard_coded",
         "A number that holds for one input only",
-        {"it is right for the inputs that were shown, {}": ""},
+        {"it is right for the inputs that were shown, {}": "", likenesses.ROWS: ""},
         "It is right for the example, so it is right.",
         "A size or a value of the example, written as a number, is right for that example. x.size and x.shape are "
         "right "

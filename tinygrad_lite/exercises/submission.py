@@ -43,11 +43,24 @@ class Task:
         return f"def {self.write}({', '.join(self.parameters)}):"
 
 
-_OF_WHOLE_ARRAYS = {
-    "truth value of an array": "choose entry by entry, with np.where(condition, a, b)",
-    "can be converted to Python scalars": "write NumPy's functions, such as np.exp, in place of those of math",
+_WHOLE = "it is called with whole arrays: "
+_PRODUCT = "a product is written with *, as in 2 * (x + 1)"
+_ADVICE = {
+    "truth value of an array": _WHOLE + "choose entry by entry, with np.where(condition, a, b)",
+    "can be converted to Python scalars": _WHOLE + "write NumPy's functions, such as np.exp, in place of those of math",
+    "bitwise_xor": "a power is written with **, as in x**2: in Python, ^ is another operation",
+    "for ^: ": "a power is written with **, as in x**2: in Python, ^ is another operation",
+    "object is not callable": _PRODUCT,
+    "invalid decimal literal": _PRODUCT,
+    "name 'np' is not defined": "NumPy is called np once it is imported: begin with `import numpy as np`",
+    "name 'numpy' is not defined": "NumPy is called np here, once it is imported: begin with `import numpy as np`",
 }
-"""What to do about errors of code that was written for a single number."""
+"""What to do about errors of code that was written as on paper, or for a single number."""
+
+
+def advice_on(error: BaseException) -> str:
+    """What a learner may have meant where Python's message does not say it; empty if that is not known."""
+    return next((advice for words, advice in _ADVICE.items() if words in str(error)), "")
 
 
 class Submission:
@@ -88,9 +101,8 @@ class Submission:
             if isinstance(error, ValueError) and (misfit := misfit_of(error, _file(error), shape)):
                 raise misfit from None
             error.add_note(f"raised by your {self._name}{_line(error)}")
-            for words, advice in _OF_WHOLE_ARRAYS.items():
-                if words in str(error):
-                    error.add_note(f"it is called with whole arrays: {advice}")
+            if advice := advice_on(error):
+                error.add_note(advice)
             raise
         except SystemExit:  # otherwise marking would end here, with the exit status of a right answer
             raise UsageError(f"{self._name} leaves Python: let it end with `return` and the derivative") from None

@@ -35,6 +35,7 @@ def _of_softmax(axis: int) -> tuple[Rule, dict[str, Rule]]:
         "the sum in the derivative of softmax is along the wrong axis": lambda g, x, y: (
             y * (g - _total(g * y, -1 - axis))
         ),
+        "the sum in the derivative of softmax is over all axes": lambda g, x, y: y * (g - np.sum(g * y)),
         "the derivative of softmax is left out": lambda g, x, y: g,
         "y is missing in the sum in y (g - Σ g y), the derivative of softmax": lambda g, x, y: y * (g - total(g)),
         "of y (g - Σ g y), the derivative of softmax, only g - Σ g y is there": lambda g, x, y: g - total(g * y),
@@ -79,6 +80,7 @@ _FUNCTIONS: list[tuple[str, Callable[[Array], Array], Rule, dict[str, Rule]]] = 
         lambda g, x, y: g * (x > 0),
         {
             "the mask of relu is the wrong way round: it lets through what should be 0": lambda g, x, y: g * (x <= 0),
+            "the mask of relu is the wrong way round: it lets through what is below 0": lambda g, x, y: g * (x < 0),
             "the output of relu is used in place of its mask": lambda g, x, y: g * y,
         },
     ),
