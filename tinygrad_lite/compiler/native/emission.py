@@ -14,7 +14,7 @@ import numpy as np
 from tinygrad_lite.compiler.native.arithmetic import Arithmetic
 
 BOOL = np.dtype(bool)
-TYPES = {
+TYPES: dict[np.dtype[Any], str] = {
     np.dtype(np.float32): "float",
     np.dtype(np.float64): "double",
     **{np.dtype(f"{sign}{size}"): f"i{8 * size}" for sign in "iu" for size in (1, 2, 4, 8)},
