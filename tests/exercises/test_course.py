@@ -197,7 +197,7 @@ def test_hints_come_in_three_steps(declaration: Declaration) -> None:
         ("reciprocal", 0.5, "sign"),  # which is y as well, at this x
         ("numerator", lambda y, a, b: -a / b**2, "other_argument"),
         ("denominator", lambda y, a, b: 1 / b, "other_argument"),
-        ("denominator", lambda y, a, b: -1 / b**2, ""),  # a value that stands for another by chance is not told
+        ("denominator", lambda y, a, b: -1 / b**2, "extra_factor"),  # not a value that stands for another by chance
     ],
 )
 def test_the_mistakes_of_lessons_have_their_names(name: str, answer: Any, misconception: str) -> None:

@@ -108,11 +108,7 @@ def _confirmed(remarks: Remarks, marking: "_Marking", others: "Sequence[_Marking
             again = other.remarks()
         except Exception:  # the first trial has been marked without
             return remarks
-        is_small = remarks.misconception == "sum_or_mean" and again.misconception == "constant_factor"  # a sum of two
-        alike = is_small or again.misconception == remarks.misconception
-        if remarks.likeness.startswith(_CONSTANT):
-            alike = alike and _agree(marking.ratio, other.ratio)
-        if not again.told or alike:
+        if not again.told or _holds(remarks, marking, again, other):
             return remarks
         if marking.factor and marking.factor == other.factor:
             return _recognised(remarks.told, marking.factor)
@@ -121,9 +117,14 @@ def _confirmed(remarks: Remarks, marking: "_Marking", others: "Sequence[_Marking
     return remarks
 
 
-def _agree(a: float | None, b: float | None) -> bool:
-    """Whether two ratios are the same, as far as they are known."""
-    return a is None or b is None or abs(a - b) <= 1e-6 * abs(a)
+def _holds(remarks: Remarks, marking: "_Marking", again: Remarks, other: "_Marking") -> bool:
+    """Whether what is said of one trial may be true of another, of which something else may be said."""
+    a, b = marking.ratio, other.ratio
+    if remarks.misconception == "sum_or_mean":  # a sum of two entries is twice their mean
+        return again.misconception in (*_BY_CHANCE, "")
+    if remarks.likeness.startswith(_CONSTANT) and a is not None and b is not None:
+        return abs(a - b) <= 1e-6 * abs(a)
+    return again.misconception == remarks.misconception
 
 
 def _recognised(told: tuple[str, ...], sentence: str, operation: str = "") -> Remarks:
