@@ -33,9 +33,9 @@ def instead() -> str:
     user = calling_frame()
     inside, outside = _until(user, sys._getframe(1)), _until(None, user)
     method = next((name for frame in inside if (name := frame.f_code.co_name) in _BY_METHOD), "")
-    if any(frame.f_code.co_filename == lr_scheduler.__file__ for frame in outside):
+    if any(map(_is_of_a_schedule, outside)):
         return _OF_A_SCHEDULE + _OF_ITS_FUNCTION
-    if any(frame.f_code.co_filename == lr_scheduler.__file__ for frame in inside):
+    if any(map(_is_of_a_schedule, inside)):
         return _OF_A_SCHEDULE
     if user is not None and writes_an_entry(user):
         return _OF_AN_ENTRY
@@ -46,6 +46,10 @@ def instead() -> str:
     return f"write {_read_of('tg.tensor', read)} in place of {ast.unparse(read)}" + (
         "" if method == "__array__" else f", {_read_of('np.stack', read)} if it is a list of tensors, {_ARGUMENT}"
     )
+
+
+def _is_of_a_schedule(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__", "")).startswith(lr_scheduler.__name__)
 
 
 def _until(end: FrameType | None, frame: FrameType | None) -> list[FrameType]:

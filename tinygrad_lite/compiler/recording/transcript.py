@@ -4,6 +4,7 @@ import sys
 import weakref
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextvars import ContextVar
+from pathlib import Path
 from types import CodeType
 from typing import Any
 
@@ -33,7 +34,8 @@ from tinygrad_lite.ops.requirements import refuse_where
 from tinygrad_lite.readers.recording import Source, is_users
 
 _FORMULAS = frozenset({optim.adaptive.__file__, optim.descent.__file__})
-_UPDATING = frozenset({*_FORMULAS, optim.optimizer.__file__, optim.lr_scheduler.__file__})
+_SCHEDULES = map(str, Path(optim.lr_scheduler.__file__).parent.glob("*.py"))
+_UPDATING = frozenset({*_FORMULAS, optim.optimizer.__file__, *_SCHEDULES})
 _ERRORS = ("divide", "over", "under", "invalid")
 _PASS = backward.propagate.__code__
 _FORMULA, _UPDATE, _USERS, _ELSEWHERE = "formula", "update", "user's", "elsewhere"

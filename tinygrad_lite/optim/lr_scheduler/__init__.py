@@ -1,0 +1,41 @@
+"""Learning rates that change from step to step: each schedule is its formula, under PyTorch's names.
+
+As in PyTorch, most schedules multiply the rate that they find. So they can be chained, and follow a rate that the user
+changes in between. What the formulas decide, they decide by np.where, so that a compiled step can follow them.
+"""
+
+from tinygrad_lite.optim.lr_scheduler.composed import ChainedScheduler, SequentialLR
+from tinygrad_lite.optim.lr_scheduler.cycles import CyclicLR, OneCycleLR
+from tinygrad_lite.optim.lr_scheduler.plateau import ReduceLROnPlateau
+from tinygrad_lite.optim.lr_scheduler.rate_curves import (
+    ConstantLR,
+    CosineAnnealingLR,
+    CosineAnnealingWarmRestarts,
+    ExponentialLR,
+    LambdaLR,
+    LinearLR,
+    MultiplicativeLR,
+    MultiStepLR,
+    PolynomialLR,
+    StepLR,
+)
+from tinygrad_lite.optim.lr_scheduler.schedule import LRScheduler
+
+__all__ = [
+    "ChainedScheduler",
+    "ConstantLR",
+    "CosineAnnealingLR",
+    "CosineAnnealingWarmRestarts",
+    "CyclicLR",
+    "ExponentialLR",
+    "LRScheduler",
+    "LambdaLR",
+    "LinearLR",
+    "MultiStepLR",
+    "MultiplicativeLR",
+    "OneCycleLR",
+    "PolynomialLR",
+    "ReduceLROnPlateau",
+    "SequentialLR",
+    "StepLR",
+]
