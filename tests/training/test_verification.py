@@ -14,7 +14,7 @@ import pytest
 from tinygrad_lite import nn
 from tinygrad_lite.errors import UsageError, VerificationError
 from tinygrad_lite.nn import functional as F
-from tinygrad_lite.optim import Adam
+from tinygrad_lite.optim import LBFGS, SGD, Adam
 from tinygrad_lite.training import fit, verify_training
 
 r = np.random.default_rng(0)
@@ -294,7 +294,7 @@ def test_right_models_pass_and_stay_as_they_are(made: Callable[[], tuple[nn.Modu
     )
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert verify_training(model, loss, batch).ok
+        assert verify_training(model, loss, batch, optimizer=Adam(model.parameters())).ok
     assert model.training
     assert all(w.grad is None for w in model.parameters())
     after = model.state_dict()
@@ -407,7 +407,7 @@ FAULTS: dict[str, tuple[Callable[[], nn.Module], Any, Any, str, str]] = {
         nn.MSELoss(),
         (X, -np.abs(REAL) - 3),
         "8 rows can be learned",
-        "do not reach the targets",
+        "outputs never go below 0, however large the weights are, and targets go from -",
     ),
     "a reshape with the number of rows": (
         lambda: Made(lambda s, x: s.out(np.reshape(x, (13, 32)).T), out=linear(13, 1)),
@@ -567,7 +567,7 @@ FAULTS: dict[str, tuple[Callable[[], nn.Module], Any, Any, str, str]] = {
         nn.MSELoss(),
         (X, np.full((32, 1), 1e9)),
         "8 rows can be learned",
-        "does not fall",
+        "outputs never go above 1, however large the weights are, and targets go from 1e",
     ),
 }
 
@@ -695,6 +695,95 @@ def test_a_loss_that_leaves_out_targets_is_worth_a_look(loss: Any, targets: Any,
     assert finding.check == "targets fit outputs"
     assert message in finding.text
     assert (finding.ok is None) == ("whatever" in message)
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (lambda w: SGD(w, lr=1e6), r"SGD with a rate of 1e\+06 takes the loss from .* to .*e\+.* in 10 steps: choose"),
+        (lambda w: SGD(w, lr=0.1, weight_decay=100.0), "a smaller rate or weight decay"),
+        (lambda w: SGD(w, lr=0.01, momentum=9.0), "SGD with a rate of 0.01 takes"),
+        (lambda w: Adam([{"params": w[:1]}, {"params": w[1:], "lr": 1e6}]), "Adam with a rate of 0.001, 1e"),
+    ],
+)
+def test_an_optimizer_whose_steps_are_too_large_is_found(made: Callable[[Any], Any], message: str) -> None:
+    model = linear(13, 1)
+    with pytest.raises(VerificationError, match=f"✗ the optimiser trains the model: .*{message}"):
+        verify_training(model, F.mse_loss, (X, REAL), optimizer=made([*model.parameters()]))
+
+
+def test_a_loss_that_comes_down_again_is_worth_a_look() -> None:
+    model = mlp(13, 8, 3)
+    optimizer = SGD(model.parameters(), lr=1.0, momentum=9.0)
+    found = verify_training(model, nn.CrossEntropyLoss(), (X, THREE), optimizer=optimizer)
+    assert "? the optimiser trains the model: SGD with a rate of 1 takes the loss from" in str(found)
+
+
+def test_an_optimizer_that_needs_a_closure_or_cannot_be_copied_is_not_tried() -> None:
+    model = linear(13, 1)
+    uncopied = SGD(model.parameters(), lr=1e6)
+    vars(uncopied)["lock"] = threading.Lock()
+    for optimizer in (LBFGS(model.parameters()), uncopied):
+        found = verify_training(model, F.mse_loss, (X, REAL), optimizer=optimizer)
+        assert "the optimiser" not in str(found)
+
+
+def test_steps_that_leave_the_domain_of_an_operation_name_it() -> None:
+    model = Made(lambda s, x: np.sqrt(s.out(x) + 3), out=linear(13, 1))
+    with pytest.raises(VerificationError, match=r"(?s)to nan in 10 steps: sqrt made nan in the forward pass.*remedy"):
+        verify_training(model, F.mse_loss, (X, REAL - 4), optimizer=SGD(model.parameters(), lr=0.1))
+
+
+def test_clipped_gradients_do_not_diverge() -> None:
+    model, batch = linear(13, 1), (30 * X, REAL)
+    optimizer = SGD(model.parameters(), lr=0.1)
+    with pytest.raises(VerificationError, match="or clip_norm=1"):
+        fit(model, F.mse_loss, batch, epochs=1, optimizer=optimizer)
+    assert verify_training(model, F.mse_loss, batch, optimizer=optimizer, clip_norm=0.01).ok
+    fit(model, F.mse_loss, batch, epochs=1, optimizer=optimizer, clip_norm=0.01)
+
+
+@pytest.mark.parametrize(
+    ("choose", "lr", "message"),
+    [
+        (lambda w: w, 0.0, "SGD with a rate of 0 has not changed any parameter in 10 steps"),
+        (lambda w: w[2:], 0.1, "it leaves out 0.weight, 0.bias: pass them to it, or freeze them by requires_grad_"),
+        (lambda w: w, 0.1, None),
+    ],
+)
+def test_parameters_that_an_optimizer_leaves_as_they_are_are_worth_a_look(choose: Any, lr: float, message: Any) -> None:
+    model = mlp(13, 8, 3)
+    optimizer = SGD(choose([*model.parameters()]), lr=lr)
+    found = verify_training(model, nn.CrossEntropyLoss(), (X, THREE), optimizer=optimizer)
+    said = {finding.check: finding for finding in found.findings}.get("the optimiser trains the model")
+    assert found.ok
+    assert (said and said.ok, said and said.text.startswith(message)) == (None, message and True)
+
+
+FIRST = (np.arange(32) < 20)[:, None]
+
+
+@pytest.mark.parametrize(
+    ("loss", "inputs", "targets", "message"),
+    [
+        (F.cross_entropy, X, np.zeros(32, int), "the targets are alike: each is 0; shuffle the data"),
+        (F.mse_loss, X, np.ones((32, 2)), "the targets are alike; shuffle"),
+        (F.mse_loss, np.ones((32, 13)), REAL, "the inputs are alike; shuffle"),
+        (lambda y, t: F.mse_loss(y[:1], t[:1]), X, REAL, "on the outputs of 31 of 32 rows"),
+        (F.soft_margin_loss, X, np.where(FIRST, 1.0, 0.0), "on the outputs of 12 of 32 rows, those with target 0.0"),
+        (F.soft_margin_loss, X, np.where(FIRST, 1.0, -1.0), None),
+        (lambda y, t: np.mean(np.maximum(0, 9 + np.where(FIRST, y - 99, y)) * t), X, np.abs(REAL), "20 of 32 rows"),
+        (lambda y, t: np.mean(np.maximum(0, 9 + np.where(FIRST, y, y - 99)) * t), X, np.abs(REAL), None),
+    ],
+)
+def test_rows_that_are_alike_or_do_not_count_are_worth_a_look(
+    loss: Any, inputs: Any, targets: Any, message: str | None
+) -> None:
+    width = targets.shape[1] if targets.ndim > 1 else 3
+    found = verify_training(linear(13, width), loss, (inputs, targets), raise_exception=False)
+    said = [x.text for x in found.findings if x.check in ("the rows differ", "each row counts") and x.ok is None]
+    assert len(said) == (message is not None)
+    assert all(message in text for text in said)
 
 
 def test_frozen_parameters_are_named() -> None:

@@ -108,7 +108,7 @@ def fit(
     if checkpoint is not None:
         check_folder(checkpoint)
     if verify and not resumes:
-        _verify(model, loss, loader, held_out, optimizer)
+        _verify(model, loss, loader, held_out, optimizer, clip_norm)
     optimizer = Adam(model.parameters()) if optimizer is None else optimizer
     training = Training(model, loss, optimizer, loader, scheduler, clip_norm, accumulate)
     history, faults = training.history, FaultFinder(training)
@@ -148,13 +148,19 @@ def fit(
 
 
 def _verify(
-    model: Module, loss: Loss, loader: DataLoader, held_out: DataLoader | None, optimizer: Optimizer | None
+    model: Module,
+    loss: Loss,
+    loader: DataLoader,
+    held_out: DataLoader | None,
+    optimizer: Optimizer | None,
+    clip_norm: float | None,
 ) -> None:
     """Check the data, and let `verify_training` look at the first batch; try the last one, if it is smaller."""
     for part in (loader, held_out or loader):
         part.dataset.check_finite()
     rows, size = len(loader.dataset), loader.batch_size
-    verify_training(model, loss, loader.dataset.take(np.arange(min(rows, size))), optimizer=optimizer)
+    first = loader.dataset.take(np.arange(min(rows, size)))
+    verify_training(model, loss, first, optimizer=optimizer, clip_norm=clip_norm)
     if len(loader) > 1 and not loader.drop_last and rows % size:
         try_batch(model, loss, loader.dataset.take(np.arange(rows % size)))
 

@@ -1,14 +1,19 @@
-"""Checks that train: whether a model can learn a few rows by heart, and whether its outputs are logits."""
+"""Checks that train: a model learns a few rows by heart, and its optimiser takes its first steps."""
 
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lite import trees
+from tinygrad_lite.checking.auditing.anomaly import detect_anomaly
 from tinygrad_lite.engine.grad_mode import no_grad
+from tinygrad_lite.engine.tensor import Tensor
+from tinygrad_lite.errors import AnomalyError
 from tinygrad_lite.nn import Module
-from tinygrad_lite.optim import Adam
+from tinygrad_lite.nn.utils import clip_grad_norm_
+from tinygrad_lite.optim import Adam, Optimizer
 from tinygrad_lite.training.batches import count_of, outputs_of, plain
 from tinygrad_lite.training.finding import Finding
 from tinygrad_lite.training.loss_behaviour import flees, takes_probabilities_for_logits
@@ -17,6 +22,9 @@ from tinygrad_lite.training.trial import Trial, is_real
 STEPS = 60  # with each rate; fewer would not show a loss that falls below 0
 RATES = 0.03, 0.003
 SURE = 8  # losses in a row that must be lower, since some models draw random numbers
+FIRST_STEPS = 10  # of the optimiser, after which a loss that grows without end has grown by far more than BEYOND
+BEYOND = 1000
+GROWS = 1.5  # weights ten times as large make outputs more than this times as large, unless something bounds them
 
 
 @dataclass
@@ -53,6 +61,8 @@ def few_rows_can_be_learned(trial: Trial) -> Finding:
         return Finding(check, None, f"{said}: is its sign right?")
     if best < first - 0.1 * abs(first) or first == 0:
         return Finding(check, True, said)
+    if bounds := _out_of_reach(trial):
+        return Finding(check, False, f"{said}: {bounds}")
     reached, wanted = _largest(course.outputs), _largest(trial.few[1])
     if wanted > 100 * reached:
         said = f"{said}: targets reach {wanted:.3g}, and outputs {reached:.3g}: standardise the targets"
@@ -128,10 +138,8 @@ def _descent(trial: Trial, scale: int) -> str:
 
     It does from the bottom of a valley, and where numbers are large; not where outputs cannot change.
     """
-    (inputs, targets), (model, loss), rng = trial.few, trial.copies(), np.random.default_rng(0)
-    weights = [w for w in model.parameters() if w.requires_grad]
-    for w in weights:
-        w.replace(w.data + (rng.normal(size=w.shape) * scale * (np.sqrt(np.mean(w.data**2)) or 1)).astype(w.dtype))
+    (inputs, targets), (model, loss) = trial.few, trial.copies()
+    weights = _move(model, scale, np.random.default_rng(0))
     here, slopes = [w.data for w in weights], [np.zeros(w.shape) for w in weights]
     rate, lowest, start = 0.0, np.inf, np.nan
     for _ in range(2 * STEPS):
@@ -149,6 +157,86 @@ def _descent(trial: Trial, scale: int) -> str:
             rate /= 4
     fell = start - lowest > 0.1 * abs(start) and any(map(np.any, slopes))
     return f"from weights moved at random, gradient descent takes it from {start:.3g} to {lowest:.3g}" if fell else ""
+
+
+def _move(model: Module, scale: float, rng: np.random.Generator) -> list[Tensor]:
+    """Move the weights of a model at random by this times their size, and return them."""
+    weights = [w for w in model.parameters() if w.requires_grad]
+    for w in weights:
+        w.replace(w.data + (rng.normal(size=w.shape) * scale * (np.sqrt(np.mean(w.data**2)) or 1)).astype(w.dtype))
+    return weights
+
+
+def _out_of_reach(trial: Trial) -> str:
+    """Targets beyond the bounds of the outputs, as they are behind a ReLU or a sigmoid; empty if there are none."""
+    rng, ranges = np.random.default_rng(0), []
+    for scale in (10, 100):
+        drawn = [trial.copies()[0] for _ in range(4)]
+        for model in drawn:
+            _move(model, scale, rng)
+        with no_grad():
+            outputs = [trees.leaves(plain(outputs_of(model, trial.few[0]))) for model in drawn]
+        ranges.append([(np.min(y, initial=np.inf), np.max(y, initial=-np.inf)) for y in map(np.array, zip(*outputs))])
+    for y, (low, high), (lowest, highest), t in zip(outputs[0], *ranges, trees.leaves(plain(trial.few[1]))):
+        if is_real(t) and np.shape(y) == t.shape:
+            is_below = np.min(t) < lowest >= GROWS * min(low, 0)
+            if is_below or np.max(t) > highest <= GROWS * max(high, 0):
+                never = f"below {lowest:.3g}" if is_below else f"above {highest:.3g}"
+                return (
+                    f"outputs never go {never}, however large the weights are, and targets go from {np.min(t):.3g} to "
+                    f"{np.max(t):.3g}: leave out what bounds the outputs, such as a last ReLU or sigmoid, or scale the "
+                    "targets"
+                )
+    return ""
+
+
+def first_steps_do_not_diverge(trial: Trial) -> Finding | None:
+    """Let a copy of the optimiser train a copy of the model on the few rows."""
+    check = "the optimiser trains the model"
+    if trial.optimizer is None:
+        return None
+    try:
+        model, optimizer, losses = _first_steps(trial, trial.optimizer)
+    except Exception:  # it may need a closure, or be of a user's class that cannot be copied
+        return None
+    rates = sorted({float(group["lr"]) for group in optimizer.param_groups if group.get("lr") is not None})
+    said = f"{type(optimizer).__name__} with a rate of {', '.join(f'{rate:.3g}' for rate in rates)}"
+    limit = BEYOND * max(abs(losses[0]), 1)
+    if np.isfinite(losses[0]) and not np.max(losses) <= limit:
+        said = f"{said} takes the loss from {losses[0]:.3g} to {np.max(losses):.3g} in {FIRST_STEPS} steps"
+        try:
+            with detect_anomaly():
+                _first_steps(trial, trial.optimizer)
+        except AnomalyError as error:
+            return Finding(check, False, f"{said}: {error}")
+        recovers = losses[-1] <= limit
+        return Finding(
+            check, None if recovers else False, f"{said}: choose a smaller rate or weight decay, or clip_norm=1"
+        )
+    if not any(w.grad is not None and np.any(w.grad.data) for w in optimizer.parameters):
+        return None
+    if all(np.array_equal(w.data, start.data) for w, start in zip(optimizer.parameters, trial.optimizer.parameters)):
+        return Finding(check, None, f"{said} has not changed any parameter in {FIRST_STEPS} steps")
+    known = {*map(id, optimizer.parameters)}
+    others = [path for path, w in model.named_parameters() if w.requires_grad and id(w) not in known]
+    text = f"it leaves out {', '.join(others[:8])}: pass them to it, or freeze them by requires_grad_(False)"
+    return Finding(check, None, text) if others else None
+
+
+def _first_steps(trial: Trial, optimizer: Optimizer) -> tuple[Module, Optimizer, list[float]]:
+    """Copies of the model and the optimiser after some steps, and the loss before each of them."""
+    model, loss, optimizer = deepcopy((*trial.originals, optimizer))
+    inputs, targets = trial.few
+    losses: list[float] = []
+    for _ in range(FIRST_STEPS):
+        optimizer.zero_grad()
+        value = loss(outputs_of(model.train(), inputs), targets)
+        losses.append(float(value))
+        value.backward()
+        if trial.clip_norm is not None:
+            clip_grad_norm_(optimizer.parameters, trial.clip_norm)
+        optimizer.step()
+    return model, optimizer, losses
 
 
 def outputs_are_logits(trial: Trial) -> Finding | None:

@@ -46,7 +46,7 @@ def _is_symmetric(loss: _Loss, outputs: Any, i: int, targets: Any, k: int) -> bo
         numbers = (drawn, t), (drawn, np.roll(t, 1, axis)), (drawn, alike), (moved, t)
         try:
             before, turned, others, apart = (
-                _value_and_slopes(loss, _with_leaf(outputs, i, a), _with_leaf(targets, k, b)) for a, b in numbers
+                value_and_slopes(loss, _with_leaf(outputs, i, a), _with_leaf(targets, k, b)) for a, b in numbers
             )
         except Exception:  # of these numbers, the user's loss takes none
             return True
@@ -64,7 +64,7 @@ def ignores_targets(loss: _Loss, outputs: Any, targets: Any) -> bool:
     others = trees.map_leaves(lambda t: np.roll(plain(t), 1, axis=0) if _is_number(t) else t, targets)
     alike = trees.map_leaves(lambda t: np.repeat(plain(t)[:1], len(t), axis=0) if _is_number(t) else t, targets)
     try:
-        own, *replaced = (_value_and_slopes(loss, outputs, t) for t in (targets, others, alike))
+        own, *replaced = (value_and_slopes(loss, outputs, t) for t in (targets, others, alike))
     except Exception:  # a loss may refuse them, which is to look at them
         return False
     return all(_are_equal(own, x) for x in replaced)
@@ -139,7 +139,7 @@ def _value(loss: _Loss, outputs: Any, targets: Any) -> float:
         return np.nan
 
 
-def _value_and_slopes(loss: _Loss, outputs: Any, targets: Any) -> list[Any]:
+def value_and_slopes(loss: _Loss, outputs: Any, targets: Any) -> list[Any]:
     """The loss, and its gradients by the outputs."""
     outputs = trees.map_leaves(lambda x: tensor(x, requires_grad=True) if _is_array(x, "f") else x, plain(outputs))
     value = loss(outputs, targets)

@@ -1,4 +1,4 @@
-"""Checks of what the outputs depend on: on the inputs of their own row, and on those of no other."""
+"""Checks of rows: they differ, the loss depends on each, and outputs on the inputs of their own row and of no other."""
 
 import itertools
 import operator
@@ -13,6 +13,7 @@ from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.nn import Module
 from tinygrad_lite.training.batches import outputs_of, plain
 from tinygrad_lite.training.finding import Finding
+from tinygrad_lite.training.loss_behaviour import value_and_slopes
 from tinygrad_lite.training.trial import Trial, is_real
 
 
@@ -32,6 +33,35 @@ def _influences(trial: Trial, model: Module) -> Iterator[tuple[int, Any]]:
             x.grad = None
         total.backward(retain_graph=True)
         yield row, [np.zeros(x.shape) if x.grad is None else x.grad.numpy() for x in sources]
+
+
+def rows_differ(trial: Trial) -> Finding | None:
+    """Batches of one class, as of data that are sorted, and inputs that say nothing."""
+    for name, tree in (("targets", trial.targets), ("inputs", trial.inputs)):
+        arrays = [np.asarray(x) for x in trees.leaves(plain(tree)) if np.ndim(x)]
+        if trial.rows > 1 and arrays and all((x == x[:1]).all() for x in arrays):
+            value = f": each is {arrays[0][0]}" if arrays[0].ndim == 1 else ""
+            return Finding("the rows differ", None, f"the {name} are alike{value}; shuffle the data if they are sorted")
+    return None
+
+
+def rows_count(trial: Trial) -> Finding | None:
+    """Rows whose outputs the loss does not depend on: a loss of one row, or of targets of -1 and 1 that gets 0."""
+    outputs = [x for x in trees.leaves(plain(trial.outputs)) if is_real(x)]
+    if trial.rows < 2 or any(not x.ndim or len(x) != trial.rows for x in outputs):
+        return None
+    slopes = value_and_slopes(trial.copies()[1], trial.outputs, trial.targets)[1:]
+    silent = ~np.any([x.reshape(trial.rows, -1).any(axis=1) for x in slopes], axis=0)
+    if silent.all():  # which other checks explain
+        return None
+    same = ""
+    for t in map(np.asarray, trees.leaves(plain(trial.targets))):
+        if t.size == trial.rows and len(values := np.unique(t.ravel()[silent])) == 1 and values[0] not in t[~silent]:
+            same = f", those with target {values[0]}"
+    if not same and 2 * np.sum(silent) < trial.rows:  # a margin or a mask leaves out a few
+        return None
+    text = f"the loss does not depend on the outputs of {np.sum(silent)} of {trial.rows} rows{same}"
+    return Finding("each row counts", None, text)
 
 
 def rows_are_independent(trial: Trial) -> Finding | None:

@@ -1,6 +1,5 @@
 """`Trial`: copies of a model and a loss, and what they make of a batch."""
 
-from collections.abc import Iterable
 from copy import deepcopy
 from typing import Any
 
@@ -8,6 +7,7 @@ from tinygrad_lite import trees
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import UsageError
 from tinygrad_lite.nn import Module
+from tinygrad_lite.optim import Optimizer
 from tinygrad_lite.training.batches import Batch, count_of, outputs_of
 from tinygrad_lite.training.run import Loss
 
@@ -19,6 +19,8 @@ class Trial:
 
     Attributes:
         originals: the model and the loss themselves.
+        optimizer: what will train the model, if that is known.
+        clip_norm: the largest norm of its gradients, if it is clipped.
         trained: for each parameter of the optimiser, by id, the id of its copy.
         outputs, value: the outputs of the copies for the batch, and their loss.
         few: a batch of a few rows, or the whole one if the model or the loss takes no fewer; `takes_few` says which.
@@ -26,12 +28,16 @@ class Trial:
         has_moved: whether any gradient on the way there was not zero.
     """
 
-    def __init__(self, model: Module, loss: Loss, batch: Batch, trained: Iterable[Tensor]) -> None:
+    def __init__(
+        self, model: Module, loss: Loss, batch: Batch, optimizer: Optimizer | None, clip_norm: float | None
+    ) -> None:
         self.originals = model, loss
+        self.optimizer, self.clip_norm = optimizer, clip_norm
         self.inputs, self.targets = batch
         self.rows = count_of(batch)
         copied: dict[int, Any] = {}
         self.model, self.loss = deepcopy(self.originals, copied)
+        trained = [] if optimizer is None else optimizer.parameters
         self.trained = {id(w): id(copied.get(id(w), w)) for w in trained}  # in the graph of the copies
         self.model.train()
         self.outputs = outputs_of(self.model, self.inputs)

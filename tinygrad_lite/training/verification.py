@@ -20,19 +20,26 @@ from tinygrad_lite.training.first_checks import (
     parameters_are_known,
     targets_fit,
 )
-from tinygrad_lite.training.learning_checks import few_rows_can_be_learned, outputs_are_logits
+from tinygrad_lite.training.learning_checks import (
+    few_rows_can_be_learned,
+    first_steps_do_not_diverge,
+    outputs_are_logits,
+)
 from tinygrad_lite.training.requirements import check_batch, check_model
-from tinygrad_lite.training.row_checks import inputs_influence_outputs, rows_are_independent
+from tinygrad_lite.training.row_checks import inputs_influence_outputs, rows_are_independent, rows_count, rows_differ
 from tinygrad_lite.training.run import Loss
 from tinygrad_lite.training.trial import Trial
 
 _CHECKS = (
     targets_fit,
+    rows_differ,
+    rows_count,
     loss_at_start,
     dtypes_stay,
     parameters_are_known,
     few_rows_can_be_learned,
     outputs_are_logits,
+    first_steps_do_not_diverge,
     gradients_arrive,
     rows_are_independent,
     inputs_influence_outputs,
@@ -56,7 +63,13 @@ class Verification:
 
 
 def verify_training(
-    model: Module, loss: Loss, batch: Batch, *, optimizer: Optimizer | None = None, raise_exception: bool = True
+    model: Module,
+    loss: Loss,
+    batch: Batch,
+    *,
+    optimizer: Optimizer | None = None,
+    clip_norm: float | None = None,
+    raise_exception: bool = True,
 ) -> Verification:
     """Look for faults on one batch, with copies of the model and the loss, which stay as they are.
 
@@ -68,10 +81,13 @@ def verify_training(
     - The inputs influence the outputs.
     - The outputs of one row do not depend on the other rows, in evaluation mode, by gradients.
     - A few rows can be learned: their loss falls.
+    - The first steps of the optimiser do not make the loss larger and larger.
+    - Rows differ, and the loss depends on most of them.
 
     Args:
         batch: a pair, the inputs and the targets of a few rows.
         optimizer: what will train the model; its parameters may be others than the model's.
+        clip_norm: the largest norm of the gradient, as in `fit`.
         raise_exception: whether a failed check is an error.
 
     Raises:
@@ -95,8 +111,7 @@ def verify_training(
         except Exception as error:  # whatever the user's objects raise
             unseen = Finding("the model can be copied", None, f"no, so nothing was looked at: {error}")
             return Verification((unseen,))
-        trained = [] if optimizer is None else optimizer.parameters
-        result = Verification(tuple(_findings(Trial(model, loss, batch, trained))))
+        result = Verification(tuple(_findings(Trial(model, loss, batch, optimizer, clip_norm))))
     if raise_exception and not result.ok:
         failed = [str(finding) for finding in result.findings if finding.ok is False]
         raise VerificationError("\n".join(["verify=False would train all the same, but", *failed]))
