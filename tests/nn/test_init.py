@@ -82,10 +82,20 @@ def test_a_leaf_is_given_what_the_function_makes(name: str) -> None:
         assert leaf.dtype == dtype
         assert leaf.requires_grad
         assert np.isfortran(leaf.numpy()), "the layout stays, which a layer may have chosen"
-    with pytest.raises(UsageError, match=f"{name}_ fills a tensor, got ndarray"):
+    with pytest.raises(UsageError, match=f"{name}_ fills a tensor, .*got ndarray"):
         getattr(init, f"{name}_")(np.empty(shape), *settings)
     with pytest.raises(GraphError, match="only a leaf"):
         getattr(init, f"{name}_")(leaf * 2, *settings)
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_a_tensor_in_place_of_a_shape_and_an_array_in_place_of_a_tensor(name: str) -> None:
+    """As PyTorch took it under the name without an underscore, and as `weight.data` is one there."""
+    weight = nn.Linear(3, 3, rng=0).weight
+    with pytest.raises(UsageError, match=rf"^{name} makes an array of a shape, got a tensor: write {name}_\(tensor\)"):
+        getattr(init, name)(weight)
+    with pytest.raises(UsageError, match=rf"^{name}_ fills a tensor, such as layer.weight and not layer.weight.data"):
+        getattr(init, f"{name}_")(weight.data)
 
 
 def test_as_ported_code_writes_it() -> None:

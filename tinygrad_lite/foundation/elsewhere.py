@@ -34,6 +34,7 @@ _SETTINGS = {
         ("num_workers", "pin_memory", "persistent_workers", "prefetch_factor", "worker_init_fn", "timeout"),
         "nothing, since a batch is made when it is asked for",
     ),
+    **dict.fromkeys(("collate_fn", "sampler", "batch_sampler"), "a loop of your own over batches, without a loader"),
     "generator": "rng={!r}",
 }
 _CAST = "x.astype(np.float32), say"

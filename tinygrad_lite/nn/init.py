@@ -7,8 +7,9 @@ initialisers have these two forms, with the same settings.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import wraps
 from math import ceil, erf, prod, sqrt
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -19,6 +20,8 @@ Rng: TypeAlias = int | np.random.Generator | None
 """A seed, a generator to draw from, or None for numbers that cannot be reproduced."""
 
 Shape: TypeAlias = int | Sequence[int]
+
+_Initialiser = TypeVar("_Initialiser", bound=Callable[..., Any])
 
 _source: ContextVar[np.random.Generator | None] = ContextVar("_source", default=None)
 
@@ -52,6 +55,20 @@ def drawing_from(rng: np.random.Generator) -> Iterator[None]:
         _source.reset(token)
 
 
+def _of_a_shape(initialiser: _Initialiser) -> _Initialiser:
+    """An initialiser that says what to write to those who pass it a tensor, as PyTorch's once took one."""
+    name = initialiser.__name__
+
+    @wraps(initialiser)
+    def made(shape: Any, *settings: Any, **options: Any) -> Any:
+        if isinstance(shape, Tensor):
+            raise UsageError(f"{name} makes an array of a shape, got a tensor: write {name}_(tensor), which fills it")
+        return initialiser(shape, *settings, **options)
+
+    return made  # type: ignore[return-value]
+
+
+@_of_a_shape
 def constant(shape: Shape, val: float, *, dtype: Any = np.float64, rng: Rng = None) -> Any:
     """An array of one value; `rng` is not used, but lets this stand in for any other initialiser.
 
@@ -62,6 +79,7 @@ def constant(shape: Shape, val: float, *, dtype: Any = np.float64, rng: Rng = No
     return np.full(shape, val, dtype)
 
 
+@_of_a_shape
 def zeros(shape: Shape, *, dtype: Any = np.float64, rng: Rng = None) -> Any:
     """An array of zeros; as for `constant`, `rng` is not used.
 
@@ -72,6 +90,7 @@ def zeros(shape: Shape, *, dtype: Any = np.float64, rng: Rng = None) -> Any:
     return np.zeros(shape, dtype)
 
 
+@_of_a_shape
 def ones(shape: Shape, *, dtype: Any = np.float64, rng: Rng = None) -> Any:
     """An array of ones; as for `constant`, `rng` is not used.
 
@@ -82,6 +101,7 @@ def ones(shape: Shape, *, dtype: Any = np.float64, rng: Rng = None) -> Any:
     return np.ones(shape, dtype)
 
 
+@_of_a_shape
 def eye(shape: Sequence[int], *, dtype: Any = np.float64, rng: Rng = None) -> Any:
     """A matrix with ones on the diagonal: a linear layer that passes on its input.
 
@@ -96,6 +116,7 @@ def eye(shape: Sequence[int], *, dtype: Any = np.float64, rng: Rng = None) -> An
     return np.eye(*_checked("eye", shape, [2]), dtype=dtype)
 
 
+@_of_a_shape
 def dirac(shape: Sequence[int], groups: int = 1, *, dtype: Any = np.float64, rng: Rng = None) -> Any:
     """A kernel (out, in, …) of a convolution that passes on as many channels of each group as there are.
 
@@ -118,6 +139,7 @@ def dirac(shape: Sequence[int], groups: int = 1, *, dtype: Any = np.float64, rng
     return kernel
 
 
+@_of_a_shape
 def normal(shape: Shape, mean: float = 0.0, std: float = 1.0, *, dtype: Any = np.float64, rng: Rng = None) -> Any:
     """Normally distributed numbers, N(mean, std²).
 
@@ -128,6 +150,7 @@ def normal(shape: Shape, mean: float = 0.0, std: float = 1.0, *, dtype: Any = np
     return generator(rng).normal(mean, std, shape).astype(dtype)
 
 
+@_of_a_shape
 def uniform(shape: Shape, a: float = 0.0, b: float = 1.0, *, dtype: Any = np.float64, rng: Rng = None) -> Any:
     """Uniformly distributed numbers, U(a, b).
 
@@ -138,6 +161,7 @@ def uniform(shape: Shape, a: float = 0.0, b: float = 1.0, *, dtype: Any = np.flo
     return generator(rng).uniform(a, b, shape).astype(dtype)
 
 
+@_of_a_shape
 def trunc_normal(
     shape: Shape,
     mean: float = 0.0,
@@ -174,6 +198,7 @@ def trunc_normal(
     return drawn.astype(dtype)
 
 
+@_of_a_shape
 def xavier_uniform(shape: Sequence[int], gain: float = 1.0, *, dtype: Any = np.float64, rng: Rng = None) -> Any:
     """U(-a, a) with a = gain · √(6 / (fan_in + fan_out)): keeps the variance both forward and backward.
 
@@ -191,6 +216,7 @@ def xavier_uniform(shape: Sequence[int], gain: float = 1.0, *, dtype: Any = np.f
     return uniform(shape, -bound, bound, dtype=dtype, rng=rng)
 
 
+@_of_a_shape
 def xavier_normal(shape: Sequence[int], gain: float = 1.0, *, dtype: Any = np.float64, rng: Rng = None) -> Any:
     """N(0, σ²) with σ = gain · √(2 / (fan_in + fan_out)); otherwise as `xavier_uniform`.
 
@@ -201,6 +227,7 @@ def xavier_normal(shape: Sequence[int], gain: float = 1.0, *, dtype: Any = np.fl
     return normal(shape, 0.0, gain * sqrt(2 / sum(_fans(shape))), dtype=dtype, rng=rng)
 
 
+@_of_a_shape
 def kaiming_uniform(
     shape: Sequence[int],
     a: float = 0.0,
@@ -232,6 +259,7 @@ def kaiming_uniform(
     return uniform(shape, -bound, bound, dtype=dtype, rng=rng)
 
 
+@_of_a_shape
 def kaiming_normal(
     shape: Sequence[int],
     a: float = 0.0,
@@ -250,6 +278,7 @@ def kaiming_normal(
     return normal(shape, 0.0, _kaiming(shape, a, mode, nonlinearity), dtype=dtype, rng=rng)
 
 
+@_of_a_shape
 def orthogonal(shape: Sequence[int], gain: float = 1.0, *, dtype: Any = np.float64, rng: Rng = None) -> Any:
     """A matrix (out, in · …) with orthonormal rows or, if it is higher than wide, columns, times the gain.
 
@@ -269,6 +298,7 @@ def orthogonal(shape: Sequence[int], gain: float = 1.0, *, dtype: Any = np.float
     return (gain * (q if rows >= columns else q.T)).reshape(shape).astype(dtype)
 
 
+@_of_a_shape
 def sparse(
     shape: Sequence[int], sparsity: float, std: float = 0.01, *, dtype: Any = np.float64, rng: Rng = None
 ) -> Any:
@@ -347,7 +377,10 @@ def _in_place(initialiser: Callable[..., Any], example: str = "(2, 3)", settings
 
     def fill(tensor: Tensor, *settings: Any, **options: Any) -> Tensor:
         if not isinstance(tensor, Tensor):
-            raise UsageError(f"{name}_ fills a tensor, got {type(tensor).__name__}: {name}(shape) makes an array")
+            raise UsageError(
+                f"{name}_ fills a tensor, such as layer.weight and not layer.weight.data, got {type(tensor).__name__}: "
+                f"{name}(shape) makes an array"
+            )
         values = initialiser(tensor.shape, *settings, dtype=tensor.dtype, **options)
         tensor.data = np.asfortranarray(values) if np.isfortran(tensor.numpy()) else values
         return tensor
