@@ -17,8 +17,11 @@ from tinygrad_lite.compiler.recording.transcript import kept_whole
 from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.errors import InputError, UsageError
 from tinygrad_lite.interchange.onnx_out.formulas import ENTRY_BY_ENTRY
-from tinygrad_lite.interchange.onnx_out.formulas_of_arrays import OF_ARRAYS
+from tinygrad_lite.interchange.onnx_out.formulas_along_axes import ALONG_AXES
 from tinygrad_lite.interchange.onnx_out.formulas_of_decompositions import OF_VALUES
+from tinygrad_lite.interchange.onnx_out.formulas_of_linear_algebra import OF_LINEAR_ALGEBRA
+from tinygrad_lite.interchange.onnx_out.formulas_of_order import OF_ORDER
+from tinygrad_lite.interchange.onnx_out.formulas_of_reductions import OF_REDUCTIONS
 from tinygrad_lite.interchange.onnx_out.formulas_of_scipy import of_scipy
 from tinygrad_lite.interchange.onnx_out.node_table import WHOLE, WRITERS
 from tinygrad_lite.interchange.onnx_out.own_operations import by_forward, own_operations
@@ -72,7 +75,8 @@ def written(f: Callable[..., Any], args: Sequence[Any], names: Names = NO_NAMES,
     copies = trees.map_leaves(lambda x: tensor(x.numpy(), x.requires_grad) if isinstance(x, Tensor) else x, tuple(args))
     program, returned = _recorded(f, copies, passes)
     own = own_operations()
-    formulas = by_forward(own, ENTRY_BY_ENTRY, OF_ARRAYS, OF_VALUES, of_scipy())
+    tables = ENTRY_BY_ENTRY, OF_REDUCTIONS, OF_ORDER, ALONG_AXES, OF_LINEAR_ALGEBRA, OF_VALUES, of_scipy()
+    formulas = by_forward(own, *tables)
     made = Written(name_of(f), Graph(by_forward(own, WRITERS), formulas, by_forward(own, REASONS)))
     for place, value in program.updates.items():
         if isinstance(place, Entry) and place.read(()) is None and value is not None:
