@@ -1,6 +1,7 @@
 """Containers have the methods of lists and dicts, and the names of their entries are paths."""
 
 import copy
+import inspect
 import pickle
 from collections import OrderedDict
 from collections.abc import Callable
@@ -11,7 +12,7 @@ import pytest
 
 import tinygrad_lite as tg
 from tinygrad_lite import nn
-from tinygrad_lite.errors import IndexingError, UsageError
+from tinygrad_lite.errors import IndexingError, TinygradWarning, UsageError
 
 X = np.array([[1.0, -2.0, 3.0]])
 
@@ -246,3 +247,31 @@ def test_what_is_refused_changes_nothing(make: Any, attempt: Any, message: str) 
 def test_containers_define_no_forward() -> None:
     with pytest.raises(UsageError, match="ModuleList defines no forward"):
         nn.ModuleList([linear()])(X)
+
+
+IN_PLACE = [
+    layer
+    for layer in vars(nn).values()
+    if isinstance(layer, type) and "inplace" in inspect.signature(layer.__init__).parameters
+]
+
+
+@pytest.mark.parametrize("layer", IN_PLACE, ids=lambda layer: layer.__name__)
+def test_a_sequential_that_would_write_into_its_input_warns(layer: Any) -> None:
+    """Of published models, the skip connections of pix2pix and the residual blocks of VQ-VAE hang on it."""
+    position = list(inspect.signature(layer).parameters).index("inplace")
+    needed = [x for x in inspect.signature(layer).parameters.values() if x.default is x.empty]
+    settings = dict.fromkeys((x.name for x in needed if x.kind is x.POSITIONAL_OR_KEYWORD), 0.5)
+    linear = nn.Linear(2, 2, rng=0)
+    with pytest.warns(TinygradWarning, match=f"a Sequential that begins with {layer.__name__}.* in place writes into"):
+        block = nn.Sequential(layer(**settings, inplace=True), linear)
+    with pytest.warns(TinygradWarning, match="leave out inplace=True"):
+        nn.Sequential(linear, *block)[1:]
+    nn.Sequential(layer(**settings), linear)
+    nn.Sequential(linear, layer(**settings, inplace=True))
+    with pytest.warns(TinygradWarning, match="leave out inplace=True"):
+        nn.Sequential(copy.deepcopy(block[0]))
+    if not needed:
+        with pytest.warns(TinygradWarning, match="leave out inplace=True"):
+            nn.Sequential(layer(*[x.default for x in inspect.signature(layer).parameters.values()][:position], True))
+    assert "inplace" not in repr(block)

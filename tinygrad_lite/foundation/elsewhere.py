@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import numpy as np
 
-from tinygrad_lite.errors import UsageError
+from tinygrad_lite.errors import UsageError, warn
 
 _ARGUMENTS = {
     "dim": "axis",
@@ -371,6 +371,18 @@ class SettingsElsewhere:
 class ModulesElsewhere(SettingsElsewhere):
     """Says what to write in place of a method that PyTorch's modules have."""
 
+    _writes = False  # whether PyTorch's layer with these settings writes into its input
+
+    if not TYPE_CHECKING:
+
+        def __new__(cls, /, *args: Any, **settings: Any) -> Self:
+            made = super().__new__(cls, *args, **settings)
+            parameters = getattr(getattr(cls.__init__, "__code__", None), "co_varnames", ())[1:]
+            is_ours = "inplace" in parameters and cls.__module__.startswith("tinygrad_lite.")
+            if is_ours and {**dict(zip(parameters, args)), **settings}.get("inplace"):
+                made._writes = True
+            return made
+
     def __dir__(self) -> list[str]:
         return [name for name in super().__dir__() if name not in _MODULE_METHODS]
 
@@ -378,6 +390,16 @@ class ModulesElsewhere(SettingsElsewhere):
 for _owner, _table in ((Elsewhere, _METHODS), (ModulesElsewhere, _MODULE_METHODS)):
     for _name, _instead in _table.items():
         setattr(_owner, _name, _Missing(_name, _instead))
+
+
+def warn_of_writing(first: Any) -> None:
+    """Warn if PyTorch's layers would write into what a block that begins with this one is called with."""
+    if getattr(first, "_writes", False):
+        warn(
+            f"a Sequential that begins with {first.summary()} in place writes into its input in PyTorch, where "
+            "x + block(x) is therefore another number: here x stays as it is. If x is used again, apply the function "
+            "to it before the block; and leave out inplace=True"
+        )
 
 
 def refuse_settings(name: str, function: Callable[..., Any], settings: Mapping[str, Any]) -> None:
@@ -458,6 +480,8 @@ def instead_of_argument(operation: str, name: str, value: Any) -> str:
     """What to write in place of an argument by name that PyTorch's function takes; empty if there is none."""
     if name == "unbiased":
         return f"ddof={int(value)}"
+    if name == "descending":
+        return f"{operation} of -x" if value else "as it is, without it"
     if name in ("start_dim", "end_dim"):
         return "x.reshape(shape)"
     if name == "dim" and operation in ("max", "min"):

@@ -13,6 +13,7 @@ import numpy as np
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import IndexingError, UsageError
+from tinygrad_lite.foundation.elsewhere import warn_of_writing
 from tinygrad_lite.nn.module import Module, Parameter
 
 __all__ = ["ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequential"]
@@ -162,7 +163,8 @@ class Sequential(_Listed):
     """Modules applied one after another; any function of one array can take the place of a module.
 
     They are passed one by one, or in a dict, whose keys are then their names in paths and as attributes. A slice keeps
-    the names; `insert`, `del` and `pop` number the modules anew.
+    the names; `insert`, `del` and `pop` number the modules anew. A first module with inplace=True, which in PyTorch
+    writes into what it is called with, brings a warning.
 
     Example:
         >>> import tinygrad_lite as tg
@@ -179,6 +181,7 @@ class Sequential(_Listed):
             self._enter(modules[0])
         else:
             self.extend(modules)
+        warn_of_writing(next(iter(self), None))
 
     def forward(self, input: Array) -> Array:
         for module in self._entries.values():
