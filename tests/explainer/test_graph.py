@@ -109,6 +109,28 @@ def test_fit_after_zoom_and_drag(show: Show) -> None:
     )
 
 
+def test_the_drawer_makes_room_for_what_is_asked_for(show: Show) -> None:
+    opened = show(heart(), viewport=PHONE, has_touch=True)
+    pulled = "document.getElementById('graph-section').classList.contains('pulled')"
+    for leave in (lambda: opened.page.keyboard.press("Escape"), lambda: opened.page.tap("#tab-quiz")):
+        opened.page.tap("#drawer")
+        assert opened.page.evaluate(pulled)
+        leave()
+        assert not opened.page.evaluate(pulled)
+    assert "Question 1 of" in opened.panel()
+
+
+@pytest.mark.parametrize("width", [820, 990, 1280])
+def test_nothing_moves_below_a_number_that_is_dragged(show: Show, width: int) -> None:
+    opened = show(scalar(), viewport={"width": width, "height": 800})
+    place = "document.getElementById('graph').getBoundingClientRect().top"
+    before = opened.page.evaluate(place)
+    for value in (1.5, -12.25, 123.456):
+        opened.page.evaluate("([i, x]) => changes.change(i, 0, x)", [opened.index("a"), value])
+        assert opened.page.locator("#reset-all").is_visible()
+        assert opened.page.evaluate(place) == before
+
+
 def test_pinch(show: Show) -> None:
     opened = show(heart(), viewport=PHONE, has_touch=True)
     arrow = "() => getComputedStyle(document.getElementById('drawer'), '::before').content"

@@ -112,7 +112,7 @@ def in_words(relu: bool) -> tg.Tensor:
     ("result", "told"),
     [
         (lambda: in_words(relu=True), "w: Gradient teilweise null: multiply mit Nullen: "),
-        (lambda: in_words(relu=False), "nicht endlich: log macht aus endlichen Zahlen 1 Zahl, die NaN oder unendlich"),
+        (lambda: in_words(relu=False), "nicht endlich: log macht aus endlichen Zahlen eine, die NaN oder unendlich"),
         (lambda: in_words(relu=True).reshape(1, 1) * np.ones(2), "das Ergebnis hat mehr als einen Eintrag"),
     ],
 )

@@ -63,7 +63,7 @@ def warnings(graph: Graph) -> tuple[list[Warned], str | None]:
             phrase(
                 "{names}: {kind} gradient: {cause}",
                 names=_listed([leaf.name for leaf, _ in told]),
-                kind=phrase(kind),
+                kind=phrase("non-finite") if kind == Status.NOT_FINITE.value else phrase(kind),
                 cause=told[0][1],
             ),
             node,
@@ -85,5 +85,5 @@ def _listed(names: Sequence[str]) -> str:
 def _lost(node: Node) -> str:
     count = int(np.sum(~np.isfinite(node.value)))
     if count == 1:
-        return phrase("{op} makes 1 NaN or infinite number of finite numbers", op=node.op)
-    return phrase("{op} makes {n} NaN or infinite numbers of finite numbers", op=node.op, n=count)
+        return phrase("from finite numbers, {op} makes one that is NaN or infinite", op=node.op)
+    return phrase("from finite numbers, {op} makes {n} that are NaN or infinite", op=node.op, n=count)

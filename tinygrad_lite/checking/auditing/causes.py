@@ -18,8 +18,8 @@ from tinygrad_lite.readers.recording import Source, Step
 FLAT = 1e-6
 """A derivative below this is practically zero: the operation is saturated."""
 
-_FORWARD = "{op} {origin} in the forward pass; tg.detect_anomaly() shows from which numbers"
-_BACKWARD = "{op} made it in the backward pass; tg.detect_anomaly() shows from which numbers"
+_FORWARD = "{op} {origin} in the forward pass; tg.detect_anomaly() shows the numbers that it came from"
+_BACKWARD = "{op} made it in the backward pass; tg.detect_anomaly() shows the numbers that it came from"
 _BEHIND = 12  # how many operations behind a result are looked at
 
 

@@ -39,16 +39,20 @@ const changes = (() => {
 const lossView = (() => {
   const box = document.getElementById("loss");
 
+  // The change since it was recorded. Its room is there from the beginning, so that nothing moves below a finger that drags.
+  const since = (change) => [
+    element("span", { class: `number change-of-loss ${change > 0 ? "up" : change < 0 ? "down" : ""}` }, `${change > 0 ? "▲ +" : change < 0 ? "▼ " : "± "}${told(change, 4)}`),
+    element("button", { type: "button", id: "reset-all", onclick: () => changes.reset() }, say("Reset")),
+  ];
+
   function draw() {
-    const [now, before] = [lesson.result(), lesson.recordedResult];
+    const now = lesson.result();
     const name = lesson.nodes[lesson.root].name;
-    const change = now - before;
     box.replaceChildren(
       element("b", {}, lesson.value(lesson.root).data.length > 1 ? say("sum of {name}", { name }) : name),
       " = ",
-      element("span", { class: "number" }, told(now, 6)),
-      lesson.changed() ? element("span", { class: `number change-of-loss ${change > 0 ? "up" : change < 0 ? "down" : ""}` }, `${change > 0 ? "▲ +" : change < 0 ? "▼ " : "± "}${told(change, 4)}`) : "",
-      lesson.changed() ? element("button", { type: "button", id: "reset-all", onclick: () => changes.reset() }, say("Reset")) : "",
+      element("span", { class: "number value" }, told(now, 6)),
+      element("span", { class: "since" }, ...(lesson.changed() ? since(now - lesson.recordedResult) : [])),
     );
   }
 

@@ -47,13 +47,15 @@ const main = (() => {
 
   function status() {
     const at = lesson.at(position);
-    const changed = lesson.changed() ? ` ${say("(with changed numbers)")}` : "";
-    if (at.phase === "start") return say("Start: {operations} forward, then {steps} backward", { operations: counted(lesson.operations.length, "operation"), steps: counted(lesson.steps.length, "step") }) + changed;
+    if (at.phase === "start") return say("Start: {operations} forward, then {steps} backward", { operations: counted(lesson.operations.length, "operation"), steps: counted(lesson.steps.length, "step") });
     const node = lesson.nodes[at.node];
-    if (at.phase === "forward") return `${say("Forward {k} of {n}", { k: position, n: lesson.operations.length })}: ${node.name} = ${node.formula}${changed}`;
+    if (at.phase === "forward") return `${say("Forward {k} of {n}", { k: position, n: lesson.operations.length })}: ${node.name} = ${node.formula}`;
     const targets = lesson.steps[at.turn].to.map((each) => lesson.nodes[each.node].name);
-    return say("Backward {k} of {n}: the gradient of {node} goes to {targets}", { k: at.turn + 1, n: lesson.steps.length, node: node.name, targets: targets.join(say(" and to ")) || say("nothing") }) + changed;
+    return say("Backward {k} of {n}: the gradient of {node} goes to {targets}", { k: at.turn + 1, n: lesson.steps.length, node: node.name, targets: targets.join(say(" and to ")) || say("nothing") });
   }
+
+  // The change of the loss shows that numbers have changed; who does not see it, hears it.
+  const writeStatus = () => get("status").replaceChildren(status(), lesson.changed() ? element("span", { class: "unseen" }, ` ${say("(with changed numbers)")}`) : "");
 
   // Writes the step into the address, once where steps follow each other: browsers refuse to do it hundreds of times.
   let written = null;
@@ -74,7 +76,7 @@ const main = (() => {
     if (at.node !== undefined) selected = at.node;
     get("slider").value = position;
     get("slider").setAttribute("aria-valuetext", status());
-    get("status").textContent = status();
+    writeStatus();
     for (const id of ["first", "previous"]) get(id).disabled = position === 0;
     for (const id of ["next", "last"]) get(id).disabled = position === lesson.last;
     if (at.node !== undefined) graphView.show(at.node, state());
@@ -122,7 +124,7 @@ const main = (() => {
     graphView.draw(state());
     panel();
     for (const part of [play, search]) part.label();
-    get("status").textContent = status();
+    writeStatus();
     if (focused && document.activeElement?.id !== focused) (get(focused)?.disabled ? get(tab) : (get(focused) ?? get(tab))).focus();
   }
 

@@ -15,6 +15,9 @@ const reader = (() => {
     window.dispatchEvent(new Event("resize")); // the graph has room now
     main.redraw();
   }
+  const close = () => section.classList.contains("pulled") && open(false);
+  document.querySelectorAll('[role="tab"]').forEach((tab) => tab.addEventListener("click", close)); // to see what it shows
+  document.addEventListener("keydown", ({ key }) => key === "Escape" && close());
 
   // ---- paper
 
