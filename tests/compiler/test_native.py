@@ -121,6 +121,28 @@ def plan_of(f: Any, *x: Any) -> Plan:
     return compiled._latest.executor.plan  # type: ignore[union-attr, no-any-return]
 
 
+@pytest.mark.parametrize("optimizer", [tg.optim.SGD, tg.optim.Adam], ids=["SGD", "Adam"])
+@pytest.mark.parametrize("rows", [2, 64])
+def test_the_gradient_of_a_weight_lies_as_the_weight_does(optimizer: Any, rows: int) -> None:
+    """Else an update reads one of the two across its rows."""
+    layer = tg.nn.Linear(32, 48, rng=0)
+    optimizer = optimizer(layer.parameters(), lr=0.1)
+
+    def step(x: Any) -> Any:
+        optimizer.zero_grad()
+        loss = np.mean(layer(x) ** 2)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    step(np.ones((rows, 32)))
+    compiled = tg.compile(step, "native")
+    for _ in range(2):
+        compiled(np.ones((rows, 32)))
+    layouts = compiled._latest.executor.plan.layouts
+    assert {layout.strides for x, layout in layouts.items() if x.shape == (48, 32)} == {(1, 48)}
+
+
 def segments(plan: Plan) -> list[Segment]:
     return [step for step in plan.steps if isinstance(step, Segment)]
 

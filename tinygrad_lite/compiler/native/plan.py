@@ -4,6 +4,7 @@ A segment is some consecutive operations. The turns of a repetition are cut alik
 compiled once, however often it runs.
 """
 
+from collections import Counter
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
@@ -360,10 +361,14 @@ def _taken(free: list[tuple[int, int]], room: int) -> int | None:
 
 
 def _turned(program: Program) -> set[Variable]:
-    """The variables of which only the transpose is used."""
+    """The variables of which only the transpose is used, and that in C order: most inputs of its shape lie in it."""
     only_turned: dict[Variable, bool] = {}
+    in_order = Counter[tuple[int, ...]]()
+    for x in program.inputs:
+        in_order[x.shape] += 1 if x.order is None else -1
     for call in program.calls:
         is_turn = call.op in (shaping.transpose, shaping.swapaxes) and len(call.result.shape) == 2
+        is_turn = is_turn and in_order[call.result.shape] >= 0
         for x in call.reads:
             only_turned[x] = only_turned.get(x, True) and is_turn
     for x in program.ends:
