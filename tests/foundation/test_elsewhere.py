@@ -307,6 +307,25 @@ def test_what_is_advised_is_what_pytorch_does(name: str) -> None:
 
 
 @pytest.mark.compare
+def test_norms_of_entries_and_what_has_other_defaults() -> None:
+    """As the page for those who come from PyTorch has it."""
+    torch = pytest.importorskip("torch")
+    x = np.random.default_rng(0).normal(size=(4, 3))
+    np.testing.assert_allclose(np.linalg.norm(tg.tensor(x)), torch.tensor(x).norm(2).numpy())
+    np.testing.assert_allclose(np.abs(tg.tensor(x)).sum(), torch.tensor(x).norm(1).numpy())
+    u, values, vt = np.linalg.svd(tg.tensor(x), full_matrices=False)
+    expected = torch.svd(torch.tensor(x))
+    assert (u.shape, vt.T.shape) == (expected.U.shape, expected.V.shape)
+    np.testing.assert_allclose(values, expected.S.numpy())
+    np.testing.assert_allclose(np.abs(vt.T), np.abs(expected.V.numpy()))
+    grid, expected = (
+        np.meshgrid(x[0], x[:, 0], indexing="ij"),
+        torch.meshgrid(*map(torch.tensor, (x[0], x[:, 0])), indexing="ij"),
+    )
+    np.testing.assert_array_equal(grid, [part.numpy() for part in expected])
+
+
+@pytest.mark.compare
 @pytest.mark.parametrize(
     ("name", "call"),
     [
