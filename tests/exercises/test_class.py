@@ -92,6 +92,9 @@ def test_each_submission_is_marked_whatever_it_does(classroom: Classroom, studen
     assert (result.outcome, words in result.text) == (outcome, True), result.text
 
 
+NAMES = [declaration.name for declaration in COURSE]
+
+
 def test_a_submission_leaves_nothing_behind(folder: Path, classroom: Classroom) -> None:
     assert not [*folder.rglob("spoilt"), *folder.rglob("notes"), *folder.rglob("__pycache__")]
     (result,) = classroom.of("leo")
@@ -130,6 +133,24 @@ def test_reports_are_written(folder: Path, tmp_path: Path, monkeypatch: pytest.M
     assert "mia &lt;b&gt;" in page
     assert "<b>" not in page
     assert "http" not in page.replace("http://www.w3.org", "")
+
+
+def test_a_report_of_many_exercises_is_read_beside_the_names(tmp_path: Path, browser: Any, capsys: Any) -> None:
+    """The table scrolls within the page, with the names in sight; what is not handed in takes no room."""
+    for student in ("bob", "a name without an end" * 5):
+        (tmp_path / student).mkdir()
+        (tmp_path / student / "tanh.py").write_text(HANDED_IN["bob"][0])
+    assert main(["class", str(tmp_path), "--html", str(tmp_path / "report.html"), "--exercises", *NAMES]) == 0
+    page = browser.new_page(viewport={"width": 390, "height": 800})
+    page.goto((tmp_path / "report.html").as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.evaluate("(all => (all.scrollLeft = 1e6, all.scrollLeft))(document.querySelector('.wide'))") > 500
+    names = page.locator('th[scope="row"]')
+    assert [names.nth(k).bounding_box()["x"] >= 0 for k in range(2)] == [True, True]
+    assert all(names.nth(k).bounding_box()["width"] < 200 for k in range(2))
+    page.locator("summary").first.click()
+    assert f"Not handed in: {', '.join(name for name in NAMES if name != 'tanh')}." in page.inner_text("details[open]")
+    page.close()
 
 
 @pytest.mark.parametrize(

@@ -19,10 +19,14 @@ _STYLE = """
 html { background: var(--paper); color: var(--ink) }
 a { color: var(--link) }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto; padding: 0 1rem }
-.wide { overflow-x: auto }
-table { border-collapse: collapse }
+.wide { overflow-x: auto; position: relative }
+table { border-collapse: separate; border-spacing: 0 }
 caption { text-align: left; color: var(--quiet); padding-bottom: .4rem }
 th, td { border-bottom: 1px solid var(--line); padding: .35rem .7rem; text-align: left; vertical-align: top }
+th[scope="row"] { position: sticky; left: 0; background: var(--paper); min-width: 5rem; max-width: 30vw }
+th[scope="row"], summary, p { overflow-wrap: anywhere }
+td { min-width: 6rem }
+.unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap }
 .right { color: var(--right) } .wrong, .error { color: var(--wrong) } .missing, small { color: var(--quiet) }
 small { display: block; font-size: 13px }
 article { border-top: 1px solid var(--line); padding-top: .5rem }
@@ -58,7 +62,7 @@ def _table(classroom: Classroom) -> str:
         f'<tr><th scope="row">{escape(student)}</th>{"".join(map(_cell, classroom.of(student)))}</tr>'
         for student in classroom.students
     ]
-    caption = "Attempts and hints are from the students' own logs; the marks were made here."
+    caption = "Attempts and hints are from the students' own logs; the marks were made here. –: not handed in."
     table = f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
     return f'<div class="wide" tabindex="0" role="region" aria-label="Marks">{table}</div>'
 
@@ -68,7 +72,10 @@ def _cell(result: Result) -> str:
     if result.attempts:
         notes.append(f"{result.attempts} attempts, {result.hints} hints")
     small = "".join(f"<small>{note}</small>" for note in notes)
-    return f'<td class="{result.outcome}">{_SIGNS[result.outcome]} {OUTCOMES[result.outcome]}{small}</td>'
+    said = OUTCOMES[result.outcome]
+    if result.outcome == "missing":
+        said = f'<span class="unseen">{said}</span>'
+    return f'<td class="{result.outcome}">{_SIGNS[result.outcome]} {said}{small}</td>'
 
 
 def _linked(name: str) -> str:
@@ -87,8 +94,11 @@ def _mistake(name: str, results: Sequence[Result]) -> str:
 
 
 def _student(student: str, results: Sequence[Result]) -> str:
-    marks = "".join(f"<pre>{escape(result.text)}</pre>{_printed(result)}" for result in results)
-    return f"<details><summary>{escape(student)}</summary>{marks}</details>"
+    handed_in = [result for result in results if result.outcome != "missing"]
+    marks = "".join(f"<pre>{escape(result.text)}</pre>{_printed(result)}" for result in handed_in)
+    missing = ", ".join(escape(result.exercise) for result in results if result.outcome == "missing")
+    rest = f"<p>Not handed in: {missing}.</p>" if missing else ""
+    return f"<details><summary>{escape(student)}</summary>{marks}{rest}</details>"
 
 
 def _printed(result: Result) -> str:
