@@ -548,11 +548,15 @@ def test_random_programs_are_computed_again(page_with: Callable[..., Any], data:
 def test_what_is_no_number_is_not_taken(show: Show) -> None:
     opened = show(scalar())
     opened.node("a").click()
-    for text in ("", "two"):
+    for text in ("", "two", "1/0", "1/", "/2", "1/2/3", "1e999"):
         opened.page.fill("#new-value", text)
         opened.page.press("#new-value", "Enter")
         assert opened.page.get_attribute("#new-value", "aria-invalid") == "true"
     assert opened.data("value", "d") == [8.0]
+    for text, value in (("1/2", 0.5), ("−3 / 4", -0.75), ("0,25", 0.25), ("2e-1", 0.2)):
+        opened.page.fill("#new-value", text)
+        opened.page.press("#new-value", "Enter")
+        assert opened.data("value", "a") == [value]
 
 
 def test_recorded_only(show: Show) -> None:
@@ -728,6 +732,22 @@ def test_every_question_has_its_answer(show: Show, name: str) -> None:
         opened.page.get_by_role("button", name="Check").click()
         opened.page.get_by_role("button", name="Next question").click()
     assert f"{count} of {count} right at the first try" in opened.panel()
+
+
+@pytest.mark.parametrize("name", [param(name, slow=name != "scalar") for name in LESSONS if name != "long"])
+def test_an_answer_that_is_no_finite_number_looks_like_no_mistake(show: Show, name: str) -> None:
+    """A mistake that cannot be made in a question makes no number, and is not what somebody made who answers nan."""
+    opened = show(LESSONS[name]())
+    opened.page.click("#tab-quiz")
+    count = int(re.search(r"Question 1 of (\d+)", opened.panel()).group(1))  # type: ignore[union-attr]
+    for _ in range(count):
+        if opened.page.locator("input#answer").count():
+            for answer in ("nan", "inf", "-inf"):
+                opened.page.fill("#answer", answer)
+                opened.page.get_by_role("button", name="Check").click()
+                assert "Not yet: " not in opened.panel()
+        opened.page.get_by_role("button", name="Show the answer").click()
+        opened.page.get_by_role("button", name="Next question").click()
 
 
 @pytest.mark.parametrize("close", [0.5, 1e-3, 1e-6])

@@ -50,8 +50,14 @@ function told(x, digits = 4) {
   return text.replaceAll("-", "−").replace("e+", "e");
 }
 
-// The number that somebody typed, or null.
+// The number that somebody typed, such as 0.5, 0,5 or 1/2, or null.
 function parsed(text) {
+  const [above, below, ...more] = text.split("/").map(plainNumber);
+  const number = below === undefined ? above : above / below;
+  return above === null || below === null || more.length || !Number.isFinite(number) ? null : number;
+}
+
+function plainNumber(text) {
   const plain = text.trim().replaceAll("−", "-").replace(/^(-?\d*),(\d+)$/, "$1.$2");
   return /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i.test(plain) && Number.isFinite(Number(plain)) ? Number(plain) : null;
 }

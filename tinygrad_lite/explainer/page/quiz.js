@@ -275,7 +275,9 @@ const quizView = (() => {
 
   // What is said of a wrong answer: the mistake that gives it, or what to think of.
   function diagnosis(question, text) {
-    const hit = question.mistakes().find(([wrong]) => (question.choices ? text === wrong : same(parsedAny(text), wrong)));
+    // A mistake that makes no finite number of finite ones explains no answer.
+    const explains = (wrong) => Number.isFinite(wrong) || !Number.isFinite(question.answer());
+    const hit = question.mistakes().find(([wrong]) => (question.choices ? text === wrong : explains(wrong) && same(parsedAny(text), wrong)));
     return hit ? say("Not yet: {why}.", { why: say(hit[1]) }) : `${say("Not yet.")} ${question.hint()}`;
   }
 
