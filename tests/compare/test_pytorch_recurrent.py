@@ -59,3 +59,28 @@ def test_layers(name: str, settings: dict[str, Any], batch: int | None, with_sta
     pairs += [(a.grad, b.grad) for a, b in zip(ours.parameters(), theirs.parameters(), strict=True)]
     for a, b in pairs:
         np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("enforce_sorted", [False, True])
+@pytest.mark.parametrize(
+    ("name", "settings"), [(name, settings) for name in ("RNN", "LSTM", "GRU") for settings in SETTINGS[name]]
+)
+def test_packed_sequences(name: str, settings: dict[str, Any], enforce_sorted: bool) -> None:
+    theirs = getattr(torch.nn, name)(4, 5, **settings).double()
+    ours = getattr(tg.nn, name)(4, 5, **settings)
+    ours.load_state_dict({path: array.numpy() for path, array in theirs.state_dict().items()})
+    lengths = [6, 3, 3, 1] if enforce_sorted else [3, 6, 1, 3]
+    x = np.random.default_rng(0).normal(size=(4, 7, 4) if ours.batch_first else (7, 4, 4))
+    inputs = torch.tensor(x, requires_grad=True), tg.tensor(x, requires_grad=True)
+    found = []
+    for layer, utils, x in zip((theirs, ours), (torch.nn.utils.rnn, tg.nn.utils.rnn), inputs, strict=True):
+        packed = utils.pack_padded_sequence(x, lengths, ours.batch_first, enforce_sorted)
+        y, last = layer(packed)
+        padded, counts = utils.pad_packed_sequence(y, ours.batch_first, padding_value=0.5, total_length=8)
+        assert counts.tolist() == lengths
+        parts = [padded, *leaves(last)]
+        sum((k + 1) * (part**2).sum() for k, part in enumerate(parts)).backward()
+        values = [y.data, y.batch_sizes, *parts, *(p.grad for p in layer.parameters()), x.grad]
+        found.append([part.detach().numpy() if hasattr(part, "detach") else part for part in values])
+    for value, expected in zip(found[1], found[0], strict=True):
+        np.testing.assert_allclose(value, expected, rtol=1e-8, atol=1e-12)

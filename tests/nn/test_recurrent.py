@@ -221,7 +221,6 @@ ERRORS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "state": (lambda: nn.GRU(2, 4)(X, np.zeros((1, 3, 4))), ShapeError, r"h_0 of shape \(1, 2, 4\).*\(1, 3, 4\)"),
     "cell": (lambda: nn.LSTM(2, 4)(X, (np.zeros((1, 2, 4)), X)), ShapeError, r"c_0 of shape \(1, 2, 4\).*\(3, 2, 2\)"),
     "no pair": (lambda: nn.LSTM(2, 4)(X, X), UsageError, r"pair \(h, c\).*ndarray"),
-    "packed": (lambda: nn.GRU(2, 4)(type("Packed", (), {"batch_sizes": 1})()), UsageError, "PackedSequence"),
     "hidden": (lambda: nn.GRU(2, 0), InputError, "hidden_size must be a whole number of at least 1, got 0"),
     "layers": (lambda: nn.RNN(2, 2, 1.5), InputError, "num_layers must be a whole number of at least 1, got 1.5"),
     "projection": (lambda: nn.LSTM(2, 4, proj_size=4), InputError, "below its hidden_size 4, got 4"),

@@ -314,7 +314,6 @@ _NAMES: dict[str, dict[str, str]] = {
         "(relu|elu|celu|selu|rrelu|leaky_relu|hardtanh|threshold)_": "the same without the underscore",
     },
     "tinygrad_lite.nn.utils": {
-        "rnn": "np.pad for sequences of several lengths, and a mask of the loss",
         "clip_grad_norm": "nn.utils.clip_grad_norm_",
         "stateless": "nn.functional_call",
     },

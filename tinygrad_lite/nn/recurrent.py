@@ -13,6 +13,7 @@ from tinygrad_lite.foundation.settings import share
 from tinygrad_lite.nn import functional, init
 from tinygrad_lite.nn.functional.checks import check_counts
 from tinygrad_lite.nn.module import Module
+from tinygrad_lite.nn.utils.rnn import PackedSequence
 from tinygrad_lite.ops.networks import recurrence
 
 __all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell"]
@@ -41,8 +42,6 @@ class _Weights(Module):
 
     def _check(self, x: Array, role: str, rank: int, features: int) -> None:
         """Raise unless an input has this rank, or one axis less if there is no batch, and this many features."""
-        if hasattr(x, "batch_sizes"):
-            raise UsageError(f"{self.summary()} takes an array of sequences of one length, not a PackedSequence")
         if len(np.shape(x)) not in (rank - 1, rank) or np.shape(x)[-1] != features:
             raise ShapeError(
                 f"{self.summary()} needs {role} of {rank} axes, or of {rank - 1} without a batch, the last of them of "
@@ -109,6 +108,8 @@ class _Layers(_Weights):
 
     def _forward(self, x: Array, initial: Sequence[Array]) -> tuple[Array, list[Array]]:
         """The last layer's results of all steps, and the last states of all layers and directions."""
+        if isinstance(x, PackedSequence):
+            return x.through(self, initial)
         x, states, has_batch = self._batched(x, initial)
         x = np.transpose(x, (1, 2, 0) if self.batch_first and has_batch else (0, 2, 1))  # steps, features, batch
         lasts: list[Sequence[Array]] = []
