@@ -572,6 +572,30 @@ def test_every_operation_has_a_reason_for_what_it_leaves_out(op: Op) -> None:
         assert all(found.status is Status.FINE or found.cause is not None for found in report)
 
 
+def chained(steps: int) -> tuple[Tensor, Tensor]:
+    x = y = tg.tensor(0.3, requires_grad=True, name="x")
+    for _ in range(steps):
+        y = np.sin(y) + 0.1
+    return x, y
+
+
+@pytest.mark.parametrize(("steps", "status"), [(10, "fine"), (50, "fine"), (100, "vanishing"), (2000, "vanishing")])
+def test_a_gradient_that_dwindles_along_a_chain_is_told_also_of_a_single_parameter(steps: int, status: str) -> None:
+    x, y = chained(steps)
+    audited = audit_gradients({"x": x}, y)["x"]
+    assert audited.status.value == status
+    if status == "vanishing":
+        assert re.search(rf"the gradient shrinks by a factor of .*, by .* in {steps} × sin", audited.cause.text)
+
+
+def test_a_model_that_has_learnt_has_small_gradients_and_none_vanishes() -> None:
+    w = tg.tensor([1.0, -2.0], requires_grad=True, name="w")
+    loss = np.sum((np.array([[1.0, 2.0], [3.0, 1.0]]) @ w - [-3.0, 1.0 + 1e-13]) ** 2)
+    assert audit_gradients({"w": w}, loss)["w"].status is Status.FINE
+    tiny = np.sum((w * 1e-30) * 1e-30)
+    assert audit_gradients({"w": w}, tiny)["w"].status is Status.FINE, "units are no chain"
+
+
 @pytest.mark.parametrize(
     "f",
     [

@@ -170,7 +170,7 @@ def audit_gradients(model: Any, loss: Tensor | Callable[[], Tensor]) -> Gradient
       rate of 0.001 would move w by more than 1 and by more than its own size.
     - vanishing: the ratio |g| / |w| is less than 1/10,000 of the largest ratio in the model (without those that
       explode), so that w stands still while others learn; or a saturated operation leaves less than 10⁻⁶ of the
-      gradient.
+      gradient, or a long chain of operations less than 10⁻¹⁰.
     - fine. A parameter that does not require a gradient is frozen.
 
     Args:
@@ -260,7 +260,7 @@ class _Audit:
             return Status.SYMMETRIC, Cause(phrase(_ALIKE, units=str(units)))
         if self._explodes(path):
             return Status.EXPLODING, reasons.of_size(w, grows=True)
-        if self._ratios[path] < VANISHING * self._largest or reasons.saturation(w):
+        if self._ratios[path] < VANISHING * self._largest or reasons.saturation(w) or reasons.dwindles(w):
             return Status.VANISHING, reasons.of_size(w, grows=False)
         return Status.FINE, None
 

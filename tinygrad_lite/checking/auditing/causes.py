@@ -18,6 +18,9 @@ from tinygrad_lite.readers.recording import Source, Step
 FLAT = 1e-6
 """A derivative below this is practically zero: the operation is saturated."""
 
+DWINDLED = 1e-10
+"""What a long chain leaves of a gradient if nothing is learnt at its far end."""
+
 _FORWARD = "{op} {origin} in the forward pass; tg.detect_anomaly() shows the numbers that it came from"
 _BACKWARD = "{op} made it in the backward pass; tg.detect_anomaly() shows the numbers that it came from"
 _BEHIND = 12  # how many operations behind a result are looked at
@@ -193,6 +196,15 @@ class Reasons:
             if max(remaining, factor) < FLAT and edge[0].op.kind == "saturating":
                 return True
         return False
+
+    def dwindles(self, parameter: Tensor) -> bool:
+        """Whether many operations, one after another, leave less than `DWINDLED` of the loss's own gradient.
+
+        If one of them takes most of it, that may be right: the error of a model that has learnt is small, too.
+        """
+        factors = [self._flow.factor(edge) for edge in self._flow.way(parameter)]
+        powers = np.log(np.maximum(factors, np.finfo(float).tiny))
+        return bool(np.sum(powers) < min(np.log(DWINDLED), 4 * np.min(powers, initial=0)))
 
     def _cause(self, result: Tensor, text: str) -> Cause:
         return Cause(text, result.op.name, self._lines.get(result), result)
