@@ -5,9 +5,8 @@ to the complex plane.
 """
 
 from tinygrad_lite.engine import operators  # noqa: F401  # which binds the operations that are declared from here on
-from tinygrad_lite.ops import continuations, gamma_functions
+from tinygrad_lite.ops import casting, continuations, gamma_functions
 from tinygrad_lite.ops.arithmetic import (
-    casting,
     curves,
     elementwise,
     grouping,

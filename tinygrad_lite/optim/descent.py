@@ -8,7 +8,7 @@ import numpy as np
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import InputError
 from tinygrad_lite.foundation.settings import finite, not_negative, positive, two, whole
-from tinygrad_lite.ops.arithmetic.casting import bfloat16
+from tinygrad_lite.ops.casting import bfloat16
 from tinygrad_lite.optim.optimizer import Group, Optimizer, Parameters, State
 
 

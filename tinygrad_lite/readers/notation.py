@@ -8,7 +8,8 @@ import numpy as np
 
 from tinygrad_lite.engine.op import NO_PARAMS, Op
 from tinygrad_lite.engine.tensor import positive
-from tinygrad_lite.ops.arithmetic import casting, elementwise, selection
+from tinygrad_lite.ops import casting
+from tinygrad_lite.ops.arithmetic import elementwise, selection
 from tinygrad_lite.ops.linear import products
 from tinygrad_lite.ops.shapes import indexing, shaping
 from tinygrad_lite.readers.expression import Expression, numbers

@@ -13,7 +13,8 @@ from tinygrad_lite.compiler.native.functions import BY_NUMPYS, OF_TWO
 from tinygrad_lite.compiler.program import Instruction, Variable, is_python_number
 from tinygrad_lite.engine.op import Op
 from tinygrad_lite.engine.tensor import positive
-from tinygrad_lite.ops.arithmetic import casting, selection
+from tinygrad_lite.ops import casting
+from tinygrad_lite.ops.arithmetic import selection
 from tinygrad_lite.ops.shapes import shaping
 
 

@@ -19,7 +19,8 @@ from tinygrad_lite.compiler.program import Instruction, Program, Variable
 from tinygrad_lite.engine.op import Op
 from tinygrad_lite.engine.tensor import positive
 from tinygrad_lite.foundation.sums import axes_of
-from tinygrad_lite.ops.arithmetic import casting, elementwise, reductions, selection
+from tinygrad_lite.ops import casting
+from tinygrad_lite.ops.arithmetic import elementwise, reductions, selection
 from tinygrad_lite.ops.linear import products
 from tinygrad_lite.ops.shapes import indexing, joining, shaping
 

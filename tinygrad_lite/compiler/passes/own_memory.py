@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tinygrad_lite.compiler.program import FORWARD, Instruction, Program, Variable
-from tinygrad_lite.ops.arithmetic import casting
+from tinygrad_lite.ops import casting
 
 
 def with_memory_of_their_own(

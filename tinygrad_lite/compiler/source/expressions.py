@@ -16,7 +16,8 @@ from tinygrad_lite.engine.op import Op
 from tinygrad_lite.engine.registry import TABLES, functions_of
 from tinygrad_lite.foundation.signatures import path_of
 from tinygrad_lite.foundation.sums import axes_of
-from tinygrad_lite.ops.arithmetic import casting, curves, elementwise, ordering, reductions
+from tinygrad_lite.ops import casting
+from tinygrad_lite.ops.arithmetic import curves, elementwise, ordering, reductions
 from tinygrad_lite.ops.linear import contraction, linalg, norms, products
 from tinygrad_lite.ops.networks import normal
 from tinygrad_lite.ops.requirements import refuse_where

@@ -15,7 +15,8 @@ from tinygrad_lite import ops
 from tinygrad_lite.compiler.program import Instruction, Variable
 from tinygrad_lite.engine.op import Op
 from tinygrad_lite.engine.registry import is_registered
-from tinygrad_lite.ops.arithmetic import casting, selection
+from tinygrad_lite.ops import casting
+from tinygrad_lite.ops.arithmetic import selection
 from tinygrad_lite.ops.linear import contraction, linalg
 from tinygrad_lite.ops.requirements import refuse_where
 from tinygrad_lite.ops.shapes import indexing, shaping, windows

@@ -8,8 +8,8 @@ from tinygrad_lite.engine.arguments import as_array, refuse_out
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
-from tinygrad_lite.ops.arithmetic.casting import conjugated
 from tinygrad_lite.ops.arithmetic.reductions import Axis
+from tinygrad_lite.ops.casting import conjugated
 
 
 @implements(np.ptp)

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.engine.op import Array, Rule
-from tinygrad_lite.ops.arithmetic import casting, curves, elementwise, ordering, reductions, running, selection
+from tinygrad_lite.ops import casting
+from tinygrad_lite.ops.arithmetic import curves, elementwise, ordering, reductions, running, selection
 from tinygrad_lite.ops.arithmetic.elementwise import LOG_2, above, i0_derivative, sinc_derivative
 from tinygrad_lite.ops.arithmetic.ordering import lines_along, quantile_weights
 from tinygrad_lite.ops.arithmetic.reductions import Axis

@@ -10,7 +10,7 @@ from tinygrad_lite.engine.op import Array, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import ShapeError
 from tinygrad_lite.foundation.signatures import newer
-from tinygrad_lite.ops.arithmetic.casting import conjugated
+from tinygrad_lite.ops.casting import conjugated
 
 SMALL = 8
 """A stack of matrices with fewer rows than this is multiplied as one matrix."""

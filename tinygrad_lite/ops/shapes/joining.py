@@ -9,7 +9,7 @@ from tinygrad_lite.engine.arguments import as_array, refuse_out
 from tinygrad_lite.engine.op import Array, Op, Traced, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import ShapeError, in_words
-from tinygrad_lite.ops.arithmetic.casting import cast
+from tinygrad_lite.ops.casting import cast
 from tinygrad_lite.ops.shapes.indexing import along, performed, places
 from tinygrad_lite.ops.shapes.shaping import asked, ravel, reshape, taken
 
