@@ -191,7 +191,7 @@ def _out_of_reach(trial: Trial) -> str:
 
 
 def first_steps_do_not_diverge(trial: Trial) -> Finding | None:
-    """Let a copy of the optimiser train a copy of the model on the few rows."""
+    """Let a copy of the optimiser train a copy of the model on the batch; on fewer rows, it would diverge sooner."""
     check = "the optimiser trains the model"
     if trial.optimizer is None:
         return None
@@ -226,11 +226,10 @@ def first_steps_do_not_diverge(trial: Trial) -> Finding | None:
 def _first_steps(trial: Trial, optimizer: Optimizer) -> tuple[Module, Optimizer, list[float]]:
     """Copies of the model and the optimiser after some steps, and the loss before each of them."""
     model, loss, optimizer = deepcopy((*trial.originals, optimizer))
-    inputs, targets = trial.few
     losses: list[float] = []
     for _ in range(FIRST_STEPS):
         optimizer.zero_grad()
-        value = loss(outputs_of(model.train(), inputs), targets)
+        value = loss(outputs_of(model.train(), trial.inputs), trial.targets)
         losses.append(float(value))
         value.backward()
         if trial.clip_norm is not None:
