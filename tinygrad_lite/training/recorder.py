@@ -46,7 +46,8 @@ class Frame:
 class Recorder:
     """Records weights, gradients, activations and the loss of one batch, each time that it is called.
 
-    It is a callback of `tg.fit`; in a loop of your own, call `record()` before the first epoch and after each one.
+    It is a callback of `tg.fit`; in a loop of your own, make it before the first epoch, which it records then, and call
+    `record()` after each epoch.
     `tg.explain(model, history=recorder)` plays the training back.
 
     Attributes:
