@@ -127,7 +127,7 @@ def average(tree: Any) -> Any:
     All numbers travel in one flat array.
 
     Raises:
-        UsageError: if a number requires a gradient, since it would be lost; or is no floating-point number.
+        UsageError: if a number requires a gradient, since it would be lost; or is not a floating-point number.
 
     Example:
         >>> import tinygrad_lite as tg

@@ -347,7 +347,7 @@ SEQUENCES = {
     *("pad_width", "indices_or_sections", "kth", "q", "axis1", "axis2", "new_shape", "obj", "fill_value", "condition"),
     *("arrays_and_dtypes", "num", "axes"),
 }
-"""Parameters without a default that are no arrays."""
+"""Parameters without a default that are not arrays."""
 OPTIONAL = {"axis": 0.4, "x": 0.0, "y": 0.5, "mode": 0.5, "ord": 0.4, "p": 0.4, "weights": 0.6, "out": 0.999}
 """How often an optional parameter is left out, where it is not three times out of four."""
 

@@ -69,7 +69,7 @@ def parts_of(distribution: Path) -> list[Path]:
     """
     missing = [name for name in INTERPRETER if not (distribution / name).is_file()]
     if missing:
-        raise FileNotFoundError(f"{distribution} is no distribution of Pyodide: it has no {', '.join(missing)}")
+        raise FileNotFoundError(f"{distribution} is not a distribution of Pyodide: it has no {', '.join(missing)}")
     packages = json.loads((distribution / "pyodide-lock.json").read_text(encoding="utf-8"))["packages"]
     files = [distribution / packages[name]["file_name"] for name in LOADED]
     missing = [path.name for path in files if not path.is_file()]

@@ -33,7 +33,7 @@ def _escaped(part: str) -> str:
 
 
 def prepare(app: Sphinx, what: str, name: str, item: object, options: object, lines: list[str]) -> None:
-    text = _RAISES_AS.sub(r"Raises \1", "\n".join(lines))  # a sentence, since it is no error's name
+    text = _RAISES_AS.sub(r"Raises \1", "\n".join(lines))  # a sentence, since it is not an error's name
     lines[:] = prepared(text.splitlines())
 
 

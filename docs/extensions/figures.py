@@ -112,7 +112,7 @@ class Plot(SphinxDirective):
 
 
 def with_minus(words: str) -> str:
-    """Words in which the minus of a number is no hyphen."""
+    """Words in which the minus of a number is not a hyphen."""
     return re.sub(r"(?<![\w.])-(?=[\d.])", "−", words)
 
 

@@ -24,7 +24,7 @@ def complete(app: Sphinx, pagename: str, templatename: str, context: dict[str, A
 
 
 def _parameters(signature: re.Match[str]) -> str:
-    """The parameters of a long signature, which are no list of definitions."""
+    """The parameters of a long signature, which are not a list of definitions."""
     lines = signature[1].replace("<dd>", "<span>").replace("</dd>", "</span>")
     return f'<span class="parameters">{lines}</span>'
 

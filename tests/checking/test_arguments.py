@@ -160,7 +160,7 @@ def test_errors_of_gradients_of_several_arguments() -> None:
         check(np.sum, X, gradient=lambda a: None)
     with pytest.raises(UsageError, match="gave None: does it end with `return`"):
         check(product, X, Y, gradient=lambda a, b: None)
-    with pytest.raises(UsageError, match="gave None for all that varies: there is nothing to check"):
+    with pytest.raises(UsageError, match="gave None for every variable: there is nothing to check"):
         check(product, X, Y, gradient=lambda a, b: (None, None))
     count = iter(range(9))
     with pytest.raises(UsageError, match="gave None for b, and a gradient before"):
@@ -284,7 +284,7 @@ class TestBounds:
     def test_errors(self) -> None:
         with pytest.raises(InputError, match=r"x\[1\] is -1, outside its bounds 0 and 2"):
             check(lambda x: np.sum(x), X, bounds=(0, 2))
-        with pytest.raises(InputError, match="names 'y', which is no variable; there are x"):
+        with pytest.raises(InputError, match="names 'y', which is not a variable; there are x"):
             check(lambda x: np.sum(x), X, bounds={"y": (0, 2)})
         with pytest.raises(InputError, match="pairs"):
             check(lambda x: np.sum(x), X, bounds=(2, 0))

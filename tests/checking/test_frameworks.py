@@ -343,7 +343,7 @@ class TestFunctionsOfTensors:
     def test_errors(self) -> None:
         with pytest.raises(UsageError, match="must return arrays of real numbers"):
             check(lambda x: None, drawn(3))
-        with pytest.raises(InputError, match="wrt= names 'weight', which is no variable; there are input"):
+        with pytest.raises(InputError, match="wrt= names 'weight', which is not a variable; there are input"):
             check(network(), drawn(2, 4), wrt="weight")
         with warnings.catch_warnings(action="ignore"):  # TorchScript is deprecated
             scripted = torch.jit.script(network())

@@ -101,7 +101,7 @@ class TestProductsWithTheJacobian:
             check(lambda x: x, X, jvp=lambda x, t: t[:2])
         with pytest.raises(UsageError, match="vjp= gave nothing for y"):
             check(outer, X, Y, vjp=lambda x, y, g: {"x": x})
-        with pytest.raises(UsageError, match="vjp= is of reverse mode: give jvp="):
+        with pytest.raises(UsageError, match="vjp= is reverse mode only: give jvp="):
             check(lambda x: x, X, vjp=lambda x, g: g, method="forward")
         with pytest.raises(UsageError, match="give vjp= with order=1, or hvp="):
             check(lambda x: x, X, vjp=lambda x, g: g, order=2)
@@ -146,7 +146,7 @@ class TestProductsWithTheHessian:
         assert not check(lambda x: x**3, 2.0, hvp=lambda x, v: 3 * x * v).ok
 
     def test_of_several_results_there_is_none(self) -> None:
-        with pytest.raises(UsageError, match="hvp= is of a function with one result, <lambda> returned 3 numbers"):
+        with pytest.raises(UsageError, match="hvp= needs a function with one result, <lambda> returned 3 numbers"):
             check(lambda x: x**2, X, hvp=lambda x, v: v)
 
 
@@ -198,7 +198,7 @@ class TestComplexNumbers:
         assert check(f, {"x": Y, "z": Z}, gradient=gradient, wrt="p.x").ok
 
     def test_our_own_gradients_are_of_real_numbers(self) -> None:
-        with pytest.raises(UsageError, match="z is complex; our gradients are of real numbers"):
+        with pytest.raises(UsageError, match="z is complex; our gradients need real numbers"):
             check(self.f, Z)
 
 

@@ -103,5 +103,5 @@ def test_bounds_hold_for_every_row() -> None:
     "options", [{"order": 2}, {"hvp": np.multiply}, {"jvp": np.multiply}], ids=["order", "hvp", "jvp"]
 )
 def test_what_there_is_not(options: Any) -> None:
-    with pytest.raises(UsageError, match="batched=True is of first derivatives"):
+    with pytest.raises(UsageError, match="batched=True checks first derivatives"):
         check(energy, X, **options)

@@ -31,7 +31,7 @@ class Layer(nn.Module):
 
 
 class Plain:
-    """An object that is no module, with a layer that keeps values."""
+    """An object that is not a module, with a layer that keeps values."""
 
     def __init__(self) -> None:
         self.layer = Layer()

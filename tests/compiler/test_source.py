@@ -206,7 +206,7 @@ def test_two_meanings_of_a_name_are_not_mixed_up(tmp_path: Path) -> None:
     scope = runpy.run_path(str(tmp_path / "of_others.py"))
     quoted = _Quoted()
     quoted.function("scaled", _scaled)
-    with pytest.raises(UsageError, match="SCALE means another thing"):
+    with pytest.raises(UsageError, match="SCALE has another meaning"):
         quoted.function("halved", scope["halved"])
 
 

@@ -195,7 +195,7 @@ def test_states_of_something_else_change_nothing() -> None:
     before = loader.state_dict()
     for state, message in (
         ({}, "must have the entries"),
-        ({**before, "rows": 7}, "this state is of 7 rows; the loader has 5"),
+        ({**before, "rows": 7}, "this state was saved for 7 rows; the loader has 5"),
         ({**before, "rng": {"bit_generator": "MT19937"}}, "not the state of a PCG64"),
         ({**before, "rng": 3}, "not the state of a PCG64"),
     ):

@@ -230,7 +230,7 @@ def test_independent_parts_are_one_value() -> None:
     close(p.log_prob(x), np.sum(inner.log_prob(x), axis=-1))
     close(p.entropy(), np.sum(inner.entropy(), axis=-1))
     close(D.kl_divergence(p, q), np.sum(D.kl_divergence(inner, other), axis=-1))
-    with pytest.raises(ShapeError, match="reinterpret as many axes, got reinterpreted_batch_ndims=1 and 2"):
+    with pytest.raises(ShapeError, match="reinterpret the same number of axes, got reinterpreted_batch_ndims=1 and 2"):
         D.kl_divergence(p, D.Independent(other, 2))
 
 

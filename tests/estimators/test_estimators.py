@@ -372,7 +372,7 @@ WRONG: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
     ("targets and outputs", lambda: Regressor(nn.Linear(5, 2)).fit(XR, YR), ShapeError, r"\(120,\) need 1 columns"),
     ("inputs", lambda: Classifier(nn.Linear(5, 3)).fit(X, y), ShapeError, "needs 5 features"),
     ("no rows of outputs", lambda: Regressor(lambda n, k: Total()).fit(XR, YR), UsageError, "row for each row"),
-    ("one row of outputs", lambda: Regressor(nn.Flatten(0)).fit(XR, YR), ShapeError, "of 2 rows it made"),
+    ("one row of outputs", lambda: Regressor(nn.Flatten(0)).fit(XR, YR), ShapeError, "for 2 rows it made"),
     ("no code", lambda: Transformer(nn.Linear(4, 4)).fit(X), UsageError, "has no encoder"),
     ("no identity", lambda: Transformer(Wider).fit(X), ShapeError, "4 columns, the module made outputs of shape"),
     ("no module", lambda: Classifier(3).fit(X, y), UsageError, "must be a tg.nn.Module"),
@@ -383,7 +383,7 @@ WRONG: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
     ("lr", lambda: quick(lr=-1).fit(X, y), InputError, "lr must not be negative"),
     ("epochs", lambda: quick(epochs=0).fit(X, y), InputError, "epochs must be"),
     ("batch_size", lambda: quick(batch_size=0).fit(X, y), InputError, "batch_size must be"),
-    ("a loss of one's own", lambda: quick(loss=brier).fit(X, y), InputError, "say what it takes the outputs for"),
+    ("a loss of one's own", lambda: quick(loss=brier).fit(X, y), InputError, "say what kind of outputs it takes"),
     *(
         (
             f"the name of a loss of {kind.__name__}",
@@ -398,7 +398,7 @@ WRONG: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
         for weights, words in (
             ({0: -1.0}, "class_weight must not be negative"),
             ({0: np.nan}, "class_weight must not be negative"),
-            ({0: 0, 1: 0, 2: 0}, "class_weight must not be negative, and not 0 for all samples"),
+            ({0: 0, 1: 0, 2: 0}, "class_weight must not be negative, nor 0 for all samples"),
             ([1, 2], r"a dict from classes to weights, or 'balanced'; got \[1, 2\]"),
             ("auto", "a dict from classes to weights, or 'balanced'; got 'auto'"),
         )
@@ -421,10 +421,10 @@ WRONG: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
         )
         for rows, module, outputs, words in (
             (y >= 0, probabilistic, None, "are probabilities already, .*: pass outputs='probabilities'"),
-            (y >= 0, Perceptron, "probabilities", "are no probabilities: let it end in Softmax or Sigmoid"),
-            (y >= 0, Perceptron, "log_probabilities", "are no log_probabilities: let it end in LogSoftmax"),
-            (y >= 0, probabilistic, "log_probabilities", "are no log_probabilities"),
-            (TWO, probabilistic, "log_probabilities", "are no log_probabilities"),
+            (y >= 0, Perceptron, "probabilities", "are not probabilities: let it end in Softmax or Sigmoid"),
+            (y >= 0, Perceptron, "log_probabilities", "are not log_probabilities: let it end in LogSoftmax"),
+            (y >= 0, probabilistic, "log_probabilities", "are not log_probabilities"),
+            (TWO, probabilistic, "log_probabilities", "are not log_probabilities"),
         )
     ),
     ("components", lambda: Transformer(n_components=0).fit(X), InputError, "n_components must be"),

@@ -207,7 +207,7 @@ def test_a_log_counts_attempts_and_hints(tmp_path: Path) -> None:
     assert str(later.hint()).startswith("hint 2 of 3")
     assert tg.exercises.start("square", log=log).attempts == 0
     log.write_text("nonsense")
-    with pytest.raises(InputError, match="is no log of attempts"):
+    with pytest.raises(InputError, match="is not a log of attempts"):
         tg.exercises.start("exp", log=log)
 
 

@@ -85,7 +85,7 @@ def test_names_of_a_sequential() -> None:
     assert [name for name, _ in model.named_children()] == ["first", "second", "third", "fourth"]
     assert len(model) == 5
     model.training = False
-    model.note = "settings are no entries"
+    model.note = "settings are not entries"
     assert len(model) == 5
     x = X
     for step in model:

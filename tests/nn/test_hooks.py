@@ -66,7 +66,7 @@ def test_what_a_hook_returns_takes_the_place(register: Callable[[Scaled], Any], 
     before = repr(module), list(module.state_dict())
     with register(module) as handle:
         assert float(module(3.0)) == expected
-        assert (repr(module), list(module.state_dict())) == before, "a hook is no field"
+        assert (repr(module), list(module.state_dict())) == before, "a hook is not a field"
         assert list(module.parameters()) == [module.factor]
         h = 1e-6
         slopes = [float(nn.functional_call(module, {"factor": np.array(2.0 + step)}, 3.0)) for step in (h, -h)]

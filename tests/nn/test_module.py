@@ -408,7 +408,9 @@ def test_what_belongs_to_another_library_is_said_to_be_no_state(kind: Any, place
     module = nn.Module()
     module.field = place(kind())
     for ask in (module.state_dict, lambda: list(module.parameters())):
-        with pytest.warns(TinygradWarning, match=rf"^field.* of Module is tests's {kind.__name__}, which is no param"):
+        with pytest.warns(
+            TinygradWarning, match=rf"^field.* of Module is tests's {kind.__name__}, which is neither a param"
+        ):
             ask()
 
 

@@ -92,7 +92,7 @@ def test_order_and_names_are_pytorchs() -> None:
     class Stack(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.layers = [Layer() for _ in range(2)]  # as lists are no modules there, each gets a name as well
+            self.layers = [Layer() for _ in range(2)]  # as lists are not modules there, each gets a name as well
             for i, layer in enumerate(self.layers):
                 self.add_module(f"layer_{i}", layer)
             self.last = nn.Linear(2, 2)

@@ -305,7 +305,7 @@ def test_the_older_names(make: Any, remove: Any, names: list[str]) -> None:
     }
     with tg.no_grad():
         layer(X)
-    assert list(layer.state_dict()) == ["bias", *names], "what is computed is no state"
+    assert list(layer.state_dict()) == ["bias", *names], "what is computed is not state"
     with pytest.raises(UsageError, match="cannot be assigned"):
         layer.weight = layer.weight
     with pytest.raises(UsageError, match="no tensor 'weight' of its own"):

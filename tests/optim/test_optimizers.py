@@ -291,7 +291,7 @@ ERRORS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "average of a result": (
         lambda: optim.ExponentialMovingAverage([x * 2]),
         UsageError,
-        "averages are of leaf tensors",
+        "only leaf tensors can be averaged",
     ),
     "one beta": (lambda: optim.Adam([x], betas=0.9), InputError, "two numbers"),
     "eps": (lambda: optim.RMSprop([x], eps=-1), InputError, "eps must not be negative"),
@@ -599,7 +599,7 @@ def test_optimisers_written_as_pytorchs_say_what_is_different() -> None:
         def __init__(self, params: Any) -> None:
             super().__init__(params, {"lr": 0.1})  # type: ignore[arg-type]
 
-    with pytest.raises(UsageError, match="the defaults are arguments by name"):
+    with pytest.raises(UsageError, match="pass the defaults by name"):
         Own(start())
     parameters = iter(start())
     optim.SGD(parameters, lr=0.1)

@@ -184,7 +184,7 @@ def test_what_occurs_several_times_in_a_long_rule_gets_a_letter(make: Any) -> No
         assert written_out(formula, parts) == notation.text(rule), "it says the same"
         assert len(abbreviation.text(rule)) <= max(len(notation.text(rule)), 320)
         letters = [letter for letter, _ in parts]
-        assert not {*letters} & {*re.findall(r"\w+", notation.text(rule))}, "a letter is no name"
+        assert not {*letters} & {*re.findall(r"\w+", notation.text(rule))}, "a letter is not a name"
         assert len({*letters}) == len(letters)
     longest = max(rules, key=lambda rule: len(notation.text(rule)))
     if len(notation.text(longest)) > 200:

@@ -551,7 +551,7 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "a dtype that NumPy lacks": (file_of({"a": tensor(0, 4, [4], "F8_E4M3")}, bytes(4)), "a is of the dtype F8_E4M3"),
     "NaN in the header": (file_of(b'{"a":{"dtype":"F32","shape":[NaN],"data_offsets":[0,4]}}', bytes(4)), "damaged"),
     "a header nested deeply": (file_of(b'{"a":' + b"[" * 100_000), "damaged"),
-    "no checkpoint": (file_of({"a": tensor(0, 16, [2])}, bytes(16)), r"is no checkpoint .*tg\.from_torch"),
+    "no checkpoint": (file_of({"a": tensor(0, 16, [2])}, bytes(16)), r"is not a checkpoint .*tg\.from_torch"),
     "no JSON": (checkpoint("{"), "cannot be read"),
     "NaN in the metadata": (checkpoint('{"format": NaN, "contents": {}}'), "NaN, which JSON lacks"),
     "metadata nested deeply": (checkpoint("[" * 100_000), "cannot be read"),
@@ -561,25 +561,25 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     ),
     "a later version": (checkpoint({}, format=3), "later version .* format 3, .* up to format 2"),
     "no version": (checkpoint("{}"), "cannot be read: 'format'"),
-    "a version that is no number": (checkpoint({}, format="1"), "cannot be read"),
-    "contents that are no object": (checkpoint([1]), "cannot be read"),
-    "an entry that is no object": (checkpoint({"a": 1}), "cannot be read"),
+    "a version that is not a number": (checkpoint({}, format="1"), "cannot be read"),
+    "contents that are not an object": (checkpoint([1]), "cannot be read"),
+    "an entry that is not an object": (checkpoint({"a": 1}), "cannot be read"),
     "an entry without a state": (checkpoint({"a": {"kind": "Adam"}}), "cannot be read: 'state'"),
     "generators that are none": (
         checkpoint({"a": {"kind": "A", "state": 1, "generators": {"dict": [["a", 1]]}}}),
-        "are no generators",
+        "is not a dict of generators",
     ),
-    "gradients that are no arrays": (
+    "gradients that are not arrays": (
         checkpoint(
             {"a": {"kind": "A", "state": 1, "generators": {"dict": []}, "gradients": {"dict": [["a", 1]]}}}, format=2
         ),
-        "are no gradients",
+        "is not a dict of gradients",
     ),
-    "frozen layers that are no paths": (
+    "frozen layers that are not paths": (
         checkpoint({"a": {"kind": "A", "state": 1, "generators": {"dict": []}, "frozen": [1]}}, format=2),
-        "are no paths",
+        "is not a list of layers' paths",
     ),
-    "complex numbers that are no pairs": (
+    "complex numbers that are not pairs": (
         file_of(
             {
                 "__metadata__": {
@@ -593,7 +593,7 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     ),
     "an array that is not there": (value({"array": "v"}), "'v'"),
     "an array with axes twice": (value({"array": "w", "axes": [0, 0]}), "repeated axis|axes don't match"),
-    "an array with axes that are no numbers": (value({"array": "w", "axes": ["a"]}), "is not what tg.save writes"),
+    "an array with axes that are not numbers": (value({"array": "w", "axes": ["a"]}), "is not what tg.save writes"),
     "a tag that is none": (value({"set": [1]}), "is not what tg.save writes"),
     "two tags": (value({"float": "1e5"}), "is not what tg.save writes"),
     "a key that is a list": (value({"dict": [[[1], 2]]}), "unhashable"),
@@ -603,8 +603,8 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
         value({"generator": {"dict": [["bit_generator", "RandomState"], ["state", 1]]}}),
         "no generator 'RandomState'",
     ),
-    "a generator that points outside": (mersenne("generator", 700), "no state of a MT19937|state position must be"),
-    "a loader's that points outside": (mersenne(None, -1), "no state of a MT19937|state position must be"),
+    "a generator that points outside": (mersenne("generator", 700), "not a state of a MT19937|state position must be"),
+    "a loader's that points outside": (mersenne(None, -1), "not a state of a MT19937|state position must be"),
 }
 
 

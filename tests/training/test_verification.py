@@ -393,7 +393,7 @@ FAULTS: dict[str, tuple[Callable[[], nn.Module], Any, Any, str, str]] = {
         nn.MSELoss(),
         (X, REAL),
         "every parameter gets a gradient",
-        r"2 tensors that require a gradient, of shape \(8, 13\), \(8,\), .*not among model.parameters\(\): assign",
+        r"2 tensors of shape \(8, 13\), \(8,\) require a gradient .*not among model.parameters\(\): assign",
     ),
     "one layer in double precision": (
         lambda: nn.Sequential(linear(13, 8, dtype=np.float32), linear(8, 1)),

@@ -51,7 +51,7 @@ def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> T
 
     Raises:
         InputError: if copy=False.
-        UsageError: if it is no such array, or NumPy has no numbers like its.
+        UsageError: if it is not such an array, or NumPy has no numbers like its.
 
     Example:
         >>> import numpy as np, tinygrad_lite as tg

@@ -62,7 +62,7 @@ def functions_in(source: str) -> list[str]:
 
 
 def _is_called_without(node: ast.stmt) -> bool:
-    """Whether a function needs no arguments: `validate_inputs(form)` is no declaration."""
+    """Whether a function needs no arguments: `validate_inputs(form)` is not a declaration."""
     if not isinstance(node, ast.FunctionDef):
         return True
     if any("fixture" in ast.unparse(decorator) for decorator in node.decorator_list):

@@ -283,7 +283,7 @@ class _Check:
 
 
 def _largest(x: Any) -> float:
-    """The largest finite number of an array; 0 for what is no array of real numbers."""
+    """The largest finite number of an array; 0 for what is not an array of real numbers."""
     if getattr(x, "dtype", np.dtype(object)).kind not in "fiub":
         return 0.0
     size = np.abs(np.asarray(x, float))

@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Check, print the reports, and return the exit status."""
     results = []
-    with redirect_stdout(sys.stderr) if args.json == "-" else nullcontext():  # what the functions print is no JSON
+    with redirect_stdout(sys.stderr) if args.json == "-" else nullcontext():  # what the functions print is not JSON
         for target in args.targets:
             for result in _results(target, args):
                 results.append(result)

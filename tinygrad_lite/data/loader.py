@@ -32,7 +32,7 @@ class DataLoader(SettingsElsewhere):
         EmptyError: if there are no rows.
         InputError: if batch_size is not a whole number of at least 1, or leaves no batch.
         ShapeError: if the arrays have different lengths.
-        UsageError: if it is no dataset.
+        UsageError: if it is not a dataset.
 
     Example:
         >>> x, y = np.arange(6.0).reshape(3, 2), np.array([0, 1, 0])
@@ -114,7 +114,7 @@ class DataLoader(SettingsElsewhere):
         if missing := self.state_dict().keys() - state:
             raise InputError(f"a loader's state must have the entries {', '.join(sorted(missing))}, got {[*state]}")
         if state["rows"] != len(self.dataset):
-            raise InputError(f"this state is of {state['rows']} rows; the loader has {len(self.dataset)}")
+            raise InputError(f"this state was saved for {state['rows']} rows; the loader has {len(self.dataset)}")
         try:
             _generator(state["rng"])
             if state["at_start"] is not None:

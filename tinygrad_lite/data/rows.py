@@ -36,7 +36,7 @@ def rows_of(dataset: Any) -> Rows:
     Raises:
         EmptyError: if it has none.
         ShapeError: if its arrays have different lengths.
-        UsageError: if it is no dataset.
+        UsageError: if it is not a dataset.
     """
     rows: Rows = _Columns(dataset) if _is_columns(dataset) else _Samples(dataset)
     if not len(rows):
@@ -125,7 +125,7 @@ def _array_of(path: str, x: Any) -> Any:
     else:
         array = x if hasattr(x, "__array_function__") else as_numpy(x)
     if not getattr(array, "shape", ()):
-        raise UsageError(f"a dataset is of arrays with rows; data{path} is {type(x).__name__}: {x!r:.80}")
+        raise UsageError(f"a dataset needs arrays with rows; data{path} is {type(x).__name__}: {x!r:.80}")
     if array.dtype.kind not in "biufc":
         raise UsageError(
             f"the columns of data{path} must be numbers, got {_kinds(x, array)}: encode what is not, "
@@ -135,7 +135,7 @@ def _array_of(path: str, x: Any) -> Any:
 
 
 def _kinds(x: Any, array: Any) -> str:
-    """The dtype of an array, or the columns of a frame that are no numbers with theirs."""
+    """The dtype of an array, or the columns of a frame that are not numbers with theirs."""
     named = zip(getattr(x, "columns", ()), getattr(x, "dtypes", ()))
     others = [f"{name!r} of dtype {dtype}" for name, dtype in named if getattr(dtype, "kind", "O") not in "biufc"]
     return ", ".join(others) or f"dtype {array.dtype}"

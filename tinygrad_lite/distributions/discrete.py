@@ -295,7 +295,7 @@ class Categorical(_OfClasses):
 
     @property
     def mean(self) -> Array:
-        """NaN, since classes are no numbers."""
+        """NaN, since classes are not numbers."""
         return np.full(self.batch_shape, np.nan, self.dtype)
 
     @property
@@ -304,7 +304,7 @@ class Categorical(_OfClasses):
 
     @property
     def variance(self) -> Array:
-        """NaN, since classes are no numbers."""
+        """NaN, since classes are not numbers."""
         return self.mean
 
 

@@ -179,7 +179,7 @@ class Distribution:
         return made
 
     def _settings(self) -> dict[str, Any]:
-        """The arguments that are no parameters."""
+        """The arguments that are not parameters."""
         return {}
 
     def _lacks(self, method: str, advice: str = "") -> UsageError:

@@ -224,7 +224,7 @@ def _uniform(p: Uniform, q: Uniform) -> Array:
 def _independent(p: Independent, q: Independent) -> Array:
     if p.reinterpreted_batch_ndims != q.reinterpreted_batch_ndims:
         raise ShapeError(
-            "Independent: both must reinterpret as many axes, got reinterpreted_batch_ndims="
+            "Independent: both must reinterpret the same number of axes, got reinterpreted_batch_ndims="
             f"{p.reinterpreted_batch_ndims} and {q.reinterpreted_batch_ndims}"
         )
     return sum_last(kl_divergence(p.base_dist, q.base_dist), p.reinterpreted_batch_ndims)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, wraps
 from inspect import CO_VARKEYWORDS
 from operator import add, mul, neg, sub, truediv
-from types import FunctionType, MappingProxyType
+from types import FunctionType, MappingProxyType, MethodType
 from typing import Any, Literal, Self, TypedDict, Unpack
 
 import numpy as np
@@ -165,8 +165,8 @@ class Op(Arguments):
 
     @cached_property
     def is_composite(self) -> bool:
-        """Whether the forward is a Python function that calls NumPy, not a NumPy function itself."""
-        return isinstance(self.forward, FunctionType) and not (self.forward.__module__ or "").startswith("numpy")
+        """Whether the forward is a Python function or method that calls NumPy, not a NumPy function itself."""
+        return type(self.forward) in (FunctionType, MethodType) and not str(self.forward.__module__).startswith("numpy")
 
     def __call__(self, *inputs: Array, **params: Any) -> Array:
         if params or len(inputs) != self.arity:

@@ -60,7 +60,7 @@ def optimizer_of(module: Module, optimizer: Any, lr: float, settings: Mapping[st
 
     Raises:
         InputError: if there is none of this name, or it does not take the settings.
-        UsageError: if it is no class of optimisers.
+        UsageError: if it is not a class of optimisers.
     """
     function = optimizer_class(optimizer)
     if isinstance(function, str):

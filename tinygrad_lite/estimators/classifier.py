@@ -229,7 +229,7 @@ class Classifier(ClassifierMixin, Network):
         made = f"the module's outputs, from {rows.min():.3g} to {rows.max():.3g}"
         if kind != "logits" and not are:
             last = "LogSoftmax" if kind == "log_probabilities" else "Softmax or Sigmoid"
-            raise UsageError(f"{made}, are no {kind}: let it end in {last}, or say what they are by another `outputs`")
+            raise UsageError(f"{made}, are not {kind}: let it end in {last}, or pass the `outputs` that fit")
         if kind == "logits" and are and not one_by_one and np.ptp(rows, axis=0).any():
             raise UsageError(
                 f"{made}, are probabilities already, and the loss makes them of logits: pass outputs='probabilities', "
@@ -249,7 +249,7 @@ class Classifier(ClassifierMixin, Network):
         kind, numbered = next((x for known, x in _KNOWN.items() if known in (self.loss, type(self.loss))), (None, None))
         if kind is None and self.outputs is None:
             raise InputError(
-                "the loss is a function of your own: say what it takes the outputs for, "
+                "the loss is a function of your own: say what kind of outputs it takes, "
                 + " or ".join(f"outputs={x!r}" for x in OUTPUTS)
             )
         if kind is not None and self.outputs not in (None, kind):
@@ -270,7 +270,7 @@ class Classifier(ClassifierMixin, Network):
             needed = f"{count} columns" if self._is_multilabel or numbered or count > 2 else "one column"
             things = "labels" if self._is_multilabel else "classes"
             raise ShapeError(
-                f"of {shape[0]} rows, the module made outputs of shape {shape}; {count} {things} need {needed}"
+                f"for {shape[0]} rows, the module made outputs of shape {shape}; {count} {things} need {needed}"
                 + ("" if self.loss is None else f" with the loss {self.loss!r:.80}")
             )
         loss = self.loss or _LOSSES[kind, by_number]

@@ -176,7 +176,7 @@ class Network(Settings):
         dtype, few = dtype_of(module), X[:2]
         shape = outputs_of(module.eval(), few.astype(dtype)).shape
         if shape[:1] != few.shape[:1]:
-            raise ShapeError(f"the module must make a row of each row of X: of {few.shape[0]} rows it made {shape}")
+            raise ShapeError(f"the module must make a row for each row of X: for {few.shape[0]} rows it made {shape}")
         loss, targets = self._targets(shape, y, dtype)
         self._check_outputs(outputs_of(module, X[:20].astype(dtype)))
         if weights is not None:
@@ -232,7 +232,7 @@ def check_weights(name: str, weights: Any) -> Any:
     """The weights of rows, which are not negative, and not all 0."""
     if not (weights >= 0).all() or not weights.any():
         raise InputError(
-            f"{name} must not be negative, and not 0 for all samples; it is from {weights.min()} to {weights.max()}: "
+            f"{name} must not be negative, nor 0 for all samples; it ranges from {weights.min()} to {weights.max()}: "
             f"zero weights leave no sample to learn from"
         )
     return weights

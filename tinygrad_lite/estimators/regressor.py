@@ -77,7 +77,7 @@ class Regressor(RegressorMixin, Network):
     def _targets(self, shape: tuple[int, ...], y: Any, dtype: Any) -> tuple[Any, Any]:
         if shape[1:] != y.shape[1:] and shape[1:] != (_columns(y),):
             raise ShapeError(
-                f"of {shape[0]} rows, the module made outputs of shape {shape}; the targets of shape {y.shape} need "
+                f"for {shape[0]} rows, the module made outputs of shape {shape}; the targets of shape {y.shape} need "
                 f"{_columns(y)} columns"
             )
         return self.loss or functional.mse_loss, y.astype(dtype).reshape(len(y), *shape[1:])

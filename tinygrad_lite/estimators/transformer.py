@@ -127,7 +127,7 @@ class Transformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network):
 
     def _targets(self, shape: tuple[int, ...], y: Any, dtype: Any) -> tuple[Any, Any]:
         if shape[1:] != y.shape[1:]:
-            raise ShapeError(f"of {shape[0]} rows of {y.shape[1]} columns, the module made outputs of shape {shape}")
+            raise ShapeError(f"for {shape[0]} rows of {y.shape[1]} columns, the module made outputs of shape {shape}")
         return self.loss or functional.mse_loss, y.astype(dtype, copy=False)
 
 

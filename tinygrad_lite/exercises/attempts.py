@@ -49,8 +49,8 @@ class Log:
             lines = self._path.read_text(encoding="utf-8").splitlines() if self._path.exists() else []
             events = [Event(**json.loads(line)) for line in lines if line.strip()]
         except (TypeError, ValueError, OSError) as error:
-            raise InputError(f"{self._path} is no log of attempts: {error}") from None
+            raise InputError(f"{self._path} is not a log of attempts: {error}") from None
         for event in events:
             if [*map(type, (event.exercise, event.misconception, event.hint))] != [str, str, int]:
-                raise InputError(f"{self._path} is no log of attempts: {event} is none")
+                raise InputError(f"{self._path} is not a log of attempts: {event} is not an event")
         return events

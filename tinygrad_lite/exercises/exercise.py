@@ -63,7 +63,7 @@ class Exercise(Shown):
     def check(self, answer: Any) -> Mark:
         """Mark a function, or the numbers of a pen-and-paper exercise, and return the mark.
 
-        An answer that cannot be marked raises an error and is no attempt. Shapes that do not fit are a wrong answer.
+        An answer that cannot be marked raises an error and does not count. Shapes that do not fit are a wrong answer.
 
         Raises:
             UsageError: if it cannot be called as the question says, changes its arguments, exits Python, or returns no

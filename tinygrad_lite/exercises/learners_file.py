@@ -36,7 +36,7 @@ def loaded(path: Path) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except SyntaxError as error:
-        line = "" if error.lineno is None else f", line {error.lineno}"  # a file that is no text has none
+        line = "" if error.lineno is None else f", line {error.lineno}"  # a file that is not text has none
         advice = advice_on(error)
         raise InputError(f"{path.name}{line}: {error.msg}{f'; {advice}' if advice else ''}") from None
     except SystemExit:  # otherwise the command would end here, with the exit status of a right answer

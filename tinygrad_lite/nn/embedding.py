@@ -46,7 +46,7 @@ class _Table(Module):
 
     @classmethod
     def from_pretrained(cls, embeddings: Any, freeze: bool = True, **settings: Any) -> Self:
-        """A layer with these rows; they are no parameter unless `freeze=False`. Settings as for a new layer."""
+        """A layer with these rows; they are not a parameter unless `freeze=False`. Settings as for a new layer."""
         if np.ndim(embeddings) != 2:
             raise ShapeError(f"pretrained rows have the shape (numbers, features), got {np.shape(embeddings)}")
         layer = cls(*np.shape(embeddings), **{**settings, "_weight": embeddings})

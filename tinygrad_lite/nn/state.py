@@ -109,10 +109,10 @@ class State(Structure):
         """Make a tensor that requires a gradient a field, as `self.name = param` does.
 
         Raises:
-            UsageError: if it is no parameter, or another kind of attribute has that name.
+            UsageError: if it is not a parameter, or another kind of attribute has that name.
         """
         if param is not None and not (isinstance(param, Tensor) and param.is_leaf and is_parameter(param)):
-            raise UsageError(f"{name} is no parameter: make one with tg.nn.Parameter(data); got {param!r}")
+            raise UsageError(f"{name} is not a parameter: make one with tg.nn.Parameter(data); got {param!r}")
         self._register(name, param)
 
     def register_buffer(self, name: str, tensor: Any, persistent: bool = True) -> None:
@@ -135,8 +135,8 @@ class State(Structure):
             tensor = wrap(np.asarray(tensor)[()])
         if not (tensor is None or (isinstance(tensor, Tensor) and not tensor.requires_grad) or _is_array(tensor)):
             raise UsageError(
-                f"{name} is no buffer, which is an array, or a tensor without a gradient such as tensor.detach(); got "
-                f"{tensor!r}"
+                f"{name} is not a buffer, which is an array, or a tensor without a gradient such as tensor.detach(); "
+                f"got {tensor!r}"
             )
         self._register(name, tensor)
         self._transient = self._transient - {name} if persistent else self._transient | {name}
@@ -174,7 +174,7 @@ class State(Structure):
         for path, field, _ in fields:
             if kind := foreign_state(field):
                 warn(
-                    f"{path} of {type(self).__name__} is {kind}, which is no parameter and no state here: write it "
+                    f"{path} of {type(self).__name__} is {kind}, which is neither a parameter nor state here: write it "
                     "with tinygrad_lite.nn and NumPy's arrays, and load its state dict"
                 )
             elif holds_another(field, in_sight):
@@ -304,9 +304,7 @@ class State(Structure):
         except TypeError:
             is_real = False
         if not is_real:
-            raise UsageError(
-                f"to() takes a dtype of floating-point numbers, such as np.float32, and no device; got {dtype!r}"
-            )
+            raise UsageError(f"to() takes a floating-point dtype, such as np.float32, and no device; got {dtype!r}")
         self._check_own()
         fields = [field for _, field, _ in self._state() if field.dtype.kind == "f"]
         self._replace([(field, _array(field).astype(dtype)) for field in fields])

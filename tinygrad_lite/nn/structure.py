@@ -8,7 +8,7 @@ from tinygrad_lite import trees
 from tinygrad_lite.errors import InputError, UsageError
 
 _ASIDE = frozenset({"_hooks", "_transient", "_computed", "_original", "_substitutes"})
-"""Attributes that are no fields: hooks, buffers that are not saved, what is computed, the facts of a stand-in."""
+"""Attributes that are not fields: hooks, buffers that are not saved, what is computed, the facts of a stand-in."""
 
 
 class Structure(trees.Parametric):
@@ -82,7 +82,7 @@ class Structure(trees.Parametric):
         """Make a module a field, as `self.name = module` does.
 
         Raises:
-            UsageError: if it is no module, or another kind of attribute has that name.
+            UsageError: if it is not a module, or another kind of attribute has that name.
         """
         if module is not None and not isinstance(module, Structure):
             raise UsageError(f"add_module takes a name and a module, got {module!r} for {name}")

@@ -44,7 +44,7 @@ class ExponentialMovingAverage:
         self.weights: list[Tensor] = list(weights.parameters() if hasattr(weights, "parameters") else weights)
         for w in self.weights:
             if not isinstance(w, Tensor) or not w.is_leaf:
-                raise UsageError(f"averages are of leaf tensors, such as model.parameters(); got {w!r}")
+                raise UsageError(f"only leaf tensors can be averaged, such as model.parameters(); got {w!r}")
         self.averages = [tensor(w.data) for w in self.weights]
         self.n_averaged = tensor(0)
 

@@ -278,7 +278,9 @@ class Muon(Optimizer):
     def _check_group(self, group: Group) -> None:
         for parameter in group["params"]:
             if parameter.ndim != 2:
-                raise InputError(f"Muon is for matrices: give another optimiser what has the shape {parameter.shape}")
+                raise InputError(
+                    f"Muon is for matrices: give the parameter of shape {parameter.shape} to another optimiser"
+                )
 
     def update(
         self,

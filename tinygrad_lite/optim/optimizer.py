@@ -78,7 +78,7 @@ class Optimizer(SettingsElsewhere):
                 "that was read before"
             )
         if isinstance(lr, dict):
-            raise UsageError("the defaults are arguments by name, as in super().__init__(params, lr=lr, beta=beta)")
+            raise UsageError("pass the defaults by name, as in super().__init__(params, lr=lr, beta=beta)")
         self.defaults = self._checked(self.defaults)
         for group in entries if isinstance(entries[0], dict) else [{"params": entries}]:
             self.add_param_group(group)
@@ -92,7 +92,7 @@ class Optimizer(SettingsElsewhere):
 
         Raises:
             InputError: if a parameter is in a group already, or a setting is out of its range; nothing changes then.
-            UsageError: if it is no such dict; nothing changes then.
+            UsageError: if it is not such a dict; nothing changes then.
         """
         if not isinstance(param_group, dict) or "params" not in param_group:
             raise UsageError(f"a group must be a dict with its parameters under 'params'; got {param_group!r}")

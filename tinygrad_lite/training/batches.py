@@ -21,7 +21,7 @@ def loader_of(
     """A loader of pairs, of the data or the one that is given.
 
     Raises:
-        UsageError: if the data are no pairs.
+        UsageError: if the data are not pairs.
     """
     if isinstance(data, DataLoader):
         if rng is not None or batch_size is not None:

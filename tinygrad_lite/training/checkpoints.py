@@ -190,12 +190,12 @@ def _decoded(entry: Any, arrays: Mapping[str, Array]) -> Any:
         return encoding.read(entry["value"], arrays)
     state, generators = (encoding.read(entry[part], arrays) for part in ("state", "generators"))
     if not all(isinstance(x, np.random.Generator) and isinstance(path, str) for path, x in generators.items()):
-        raise InputError(f"{generators!r:.80} are no generators by path")
+        raise InputError(f"{generators!r:.80} is not a dict of generators by path")
     gradients, frozen = (encoding.read(entry.get(part), arrays) for part in ("gradients", "frozen"))
     if not all(isinstance(x, np.ndarray | np.generic) for x in (gradients or {}).values()):
-        raise InputError(f"{gradients!r:.80} are no gradients by path")
+        raise InputError(f"{gradients!r:.80} is not a dict of gradients by path")
     if not all(isinstance(path, str) for path in frozen or []):
-        raise InputError(f"{frozen!r:.80} are no paths of layers")
+        raise InputError(f"{frozen!r:.80} is not a list of layers' paths")
     return Saved(str(entry["kind"]), state, generators, gradients, frozen)
 
 
@@ -209,7 +209,7 @@ def _contents(path: str | os.PathLike[str]) -> dict[str, Any]:
     arrays, metadata = weight_files.read(path)
     if _KEY not in metadata:
         raise InputError(
-            f"{place} is no checkpoint of tg.save; to load the arrays in it: model.load_state_dict(tg.from_torch(path))"
+            f"{place} is not a checkpoint of tg.save; to load its arrays: model.load_state_dict(tg.from_torch(path))"
         )
     try:
         about = json.loads(metadata[_KEY], parse_constant=_refuse)
@@ -220,7 +220,7 @@ def _contents(path: str | os.PathLike[str]) -> dict[str, Any]:
             )
         if "checksum" in about and about.pop("checksum") != weight_files.checksum(arrays, about):
             raise InputError(
-                "it is damaged, since some of it is not what was saved; if another program changed it on purpose, "
+                "it is damaged: its contents are not what was saved; if another program changed it on purpose, "
                 "model.load_state_dict(tg.from_torch(path)) takes its arrays"
             )
         return {name: _decoded(entry, arrays) for name, entry in about["contents"].items()}

@@ -133,5 +133,5 @@ def _generator(state: Any) -> np.random.Generator:
     numbers = {**state, **state["state"]}
     is_possible = all(0 <= numbers.get(name, 0) <= last for name, last in _LAST.items())
     if not is_possible or repr(generator.bit_generator.state) != repr(state):
-        raise InputError(f"{state!r:.80} is no state of a {state['bit_generator']}")
+        raise InputError(f"{state!r:.80} is not a state of a {state['bit_generator']}")
     return generator

@@ -121,7 +121,7 @@ def dtypes_stay(trial: Trial) -> Finding | None:
 
 
 def parameters_are_known(trial: Trial) -> Finding | None:
-    """Parameters that make the outputs, and are not among those that are trained."""
+    """Parameters that contribute to the outputs, but are not among those that are trained."""
     model = trial.originals[0]
     own, copied = {*map(id, model.parameters())}, {*map(id, trial.model.parameters())}
     known = copied | {*trial.trained.values()} | {*map(id, trees.leaves(trial.inputs))}
@@ -132,8 +132,8 @@ def parameters_are_known(trial: Trial) -> Finding | None:
         return Finding(
             "the model can be copied",
             None,
-            "a function among its fields refers to the model, and so its copy to the first one: make it a method; "
-            "the other checks were left out",
+            "a function in one of its fields refers to the model, so in a copy it still uses the original: make it a "
+            "method; the other checks were left out",
         )
     if not others:
         return _stale(trial)
@@ -141,7 +141,7 @@ def parameters_are_known(trial: Trial) -> Finding | None:
     return Finding(
         "every parameter gets a gradient",
         False,
-        f"{len(others)} tensors that require a gradient, of shape {shapes}, make the outputs, and are not among "
+        f"{len(others)} tensors of shape {shapes} require a gradient and contribute to the outputs, but are not among "
         "model.parameters(): assign their layer to a field of the model, or freeze them with requires_grad_(False)",
     )
 

@@ -79,7 +79,7 @@ def fit(
         EmptyError: if there are no data.
         FileError: if the checkpoint cannot be read or written.
         InputError: if a number is out of its range.
-        UsageError: if the data are no pairs, an argument is of another kind, the scheduler is of another optimiser, or
+        UsageError: if the data are not pairs, an argument is of another kind, the scheduler is of another optimiser, or
             there are metrics without validation.
         VerificationError: if the verification finds a fault; nothing has changed then.
 

@@ -57,7 +57,7 @@ def few_rows_can_be_learned(trial: Trial) -> Finding:
     if trial.learned is not None and (course.falls_on or best < min(-100 * abs(first), 0)):
         said = f"{said}, further and further below 0"
         if _outputs_flee(trial, trial.learned):
-            return Finding(check, False, f"{said}, and outputs go away from their targets: its sign is wrong")
+            return Finding(check, False, f"{said}, and outputs move away from their targets: its sign is wrong")
         return Finding(check, None, f"{said}: is its sign right?")
     if best < first - 0.1 * abs(first) or first == 0:
         return Finding(check, True, said)

@@ -54,7 +54,7 @@ class Recorder:
         frames: the moments so far.
 
     Raises:
-        UsageError: if the batch is no pair.
+        UsageError: if the batch is not a pair.
 
     Example:
         >>> import tinygrad_lite as tg

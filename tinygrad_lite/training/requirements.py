@@ -13,14 +13,14 @@ from tinygrad_lite.optim import Optimizer
 
 
 def check_counts(**counts: Any) -> None:
-    """Raise `InputError` if one of the numbers is no whole number of at least 1, or None."""
+    """Raise `InputError` if one of the numbers is not a whole number of at least 1, or None."""
     for name, number in counts.items():
         if number is not None:
             whole(name, number)
 
 
 def check_model(model: Any, loss: Any) -> None:
-    """Raise `UsageError` if these are no module and no loss."""
+    """Raise `UsageError` if these are not a module and a loss."""
     if not isinstance(model, Module):
         raise UsageError(f"the model must be a tg.nn.Module, got {_in_words(model)}")
     if not any(w.requires_grad for w in model.parameters()):
@@ -30,13 +30,13 @@ def check_model(model: Any, loss: Any) -> None:
 
 
 def check_loss(loss: Any) -> None:
-    """Raise `UsageError` if this is no loss."""
+    """Raise `UsageError` if this is not a loss."""
     if isclass(loss) or not callable(loss):
         raise UsageError(f"the loss must be a function of (outputs, targets), or a module; got {_in_words(loss)}")
 
 
 def check_batch(batch: Any) -> None:
-    """Raise `UsageError` if this is no pair of inputs and targets."""
+    """Raise `UsageError` if this is not a pair of inputs and targets."""
     if not (isinstance(batch, (tuple, list)) and len(batch) == 2):
         parts = f" of {len(batch)} parts" if isinstance(batch, (tuple, list)) else ""
         raise UsageError(f"the batch must be a pair (inputs, targets), got {type(batch).__name__}{parts}")
@@ -62,7 +62,7 @@ def check_parts(model: Module, optimizer: Any, scheduler: Any, callbacks: Any) -
 
 
 def check_clip_norm(clip_norm: Any) -> None:
-    """Raise `InputError` if this is no length to which a gradient can be clipped."""
+    """Raise `InputError` if this is not a length to which a gradient can be clipped."""
     if clip_norm is not None and not (isinstance(clip_norm, (int, float, np.number)) and clip_norm > 0):
         raise InputError(f"clip_norm must be a number above 0, got {clip_norm!r}")
 

@@ -36,7 +36,7 @@ def read(path: Files) -> tuple[dict[str, Array], dict[str, str]]:
     """The arrays in a file, and its metadata; a bfloat16, which NumPy lacks, becomes a float32 of the same value.
 
     Raises:
-        FileError: if it is no regular file.
+        FileError: if it is not a regular file.
         InputError: if it is damaged, or has a dtype that NumPy lacks.
     """
     if os.path.exists(path) and not os.path.isfile(path):
@@ -48,7 +48,7 @@ def read(path: Files) -> tuple[dict[str, Array], dict[str, str]]:
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
     except (library.SafetensorError, ValueError, RecursionError) as error:
         raise InputError(
-            f"{os.fspath(path)} is truncated or damaged, or no file of safetensors: it has {len(data):,} bytes; {error}"
+            f"{os.fspath(path)} is truncated or damaged, or not a safetensors file: it has {len(data):,} bytes; {error}"
         ) from None
     return {name: _array(path, name, **about) for name, about in tensors}, header.get("__metadata__") or {}
 

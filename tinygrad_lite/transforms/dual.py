@@ -194,7 +194,7 @@ def pushed(op: Op, y: Array, primals: Sequence[Array], tangents: Sequence[Array]
             continue
         if op.derivatives:  # entry by entry: the Jacobian is diagonal, and its own transpose
             part = op.vjps[i](t, y, *primals, **params) if params else op.vjps[i](t, y, *primals)
-        elif op.linear and "initial" not in params:  # the number that a sum begins with is no part of its change
+        elif op.linear and "initial" not in params:  # the number that a sum begins with is not part of its change
             part = performed(op, (*primals[:i], t, *primals[i + 1 :]), params)
         else:
             part = _transposed(op, i, t, y, primals, params)

@@ -157,7 +157,9 @@ class Run:
 def name_of(f: Callable[..., Any]) -> str:
     """The name of a function for messages; raises if it is not a function."""
     if not callable(f):
-        raise UsageError(f"a function is differentiated, this is {type(f).__name__}: write tg.grad(f)(x), not of f(x)")
+        raise UsageError(
+            f"expected a function to differentiate, got {type(f).__name__}: write tg.grad(f)(x), not tg.grad(f(x))"
+        )
     return getattr(f, "__name__", type(f).__name__)
 
 
@@ -168,7 +170,7 @@ def _positions(argnums: Any, count: int, name: str) -> list[int]:
     try:
         positions = [operator.index(k) for k in (argnums if isinstance(argnums, (tuple, list)) else (argnums,))]
     except TypeError:
-        raise UsageError(f"argnums is a position or a tuple of positions, got {argnums!r}") from None
+        raise UsageError(f"argnums must be a position or a tuple of positions, got {argnums!r}") from None
     if not all(-count <= position < count for position in positions):
         raise InputError(f"argnums={argnums} for a call of {name} with {count} positional arguments")
     positions = [position % count for position in positions]
@@ -203,8 +205,8 @@ def real(x: Any) -> Array:
     value = x if isinstance(x, Traced) else copied(numbers_of(x, "differentiation"))
     if value.dtype.kind != "f":
         raise UsageError(
-            f"a gradient with respect to {value.dtype} is not defined: pass real floating-point numbers, or of a "
-            "complex z the real and the imaginary part, of which the function makes a + 1j * b"
+            f"a gradient with respect to {value.dtype} is not defined: pass real floating-point numbers; for a "
+            "complex z, pass its real part a and its imaginary part b, and let the function compute a + 1j * b"
         )
     return value
 
@@ -213,7 +215,7 @@ def change_of(role: str, x: Any, change: Any) -> Array:
     """A tangent or an upstream gradient of x, as an array of x's shape and dtype."""
     change = change if isinstance(change, Traced) else tensor(change).data
     if change.dtype.kind == "c":
-        raise UsageError(f"a {role} is of real numbers, this one is {change.dtype}")
+        raise UsageError(f"a {role} must be real, this one is {change.dtype}")
     if change.shape != np.shape(x):
         raise ShapeError(f"a {role} of shape {change.shape} for a value of shape {np.shape(x)}")
     dtype = np.result_type(x)

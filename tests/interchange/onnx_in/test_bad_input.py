@@ -1,4 +1,4 @@
-"""What `tg.from_onnx` says about files that are no models, that are hostile, or that ask for what is not known."""
+"""What `tg.from_onnx` says about files that are not models, that are hostile, or that ask for what is not known."""
 
 from collections.abc import Callable
 from contextlib import suppress

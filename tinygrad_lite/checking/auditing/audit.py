@@ -203,9 +203,7 @@ def audit_gradients(model: Any, loss: Tensor | Callable[[], Tensor]) -> Gradient
             f"the loss has no history: nothing that it was computed from requires a gradient{''.join(causes)}"
         )
     if loss.size != 1:
-        raise ShapeError(
-            f"the loss has shape {loss.shape}, and gradients are of one number: reduce it, to its mean, say"
-        )
+        raise ShapeError(f"the loss has shape {loss.shape}, it must be one number: reduce it, for example to its mean")
     return GradientAudit(tuple(_Audit(parameters, loss, steps)), tuple(_widened(loss, steps)))
 
 

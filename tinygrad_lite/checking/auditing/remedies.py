@@ -67,7 +67,7 @@ _BACKWARD = _table(
     }
 )
 _OF_INFINITIES = (
-    "∞ - ∞ and 0 · ∞ are no numbers: choose with np.where(mask, x, 0) instead of multiplying by a mask; mask with a "
+    "∞ - ∞ and 0 · ∞ are not numbers: choose with np.where(mask, x, 0) instead of multiplying by a mask; mask with a "
     "large number such as -1e9 instead of -np.inf; leave one entry of every row unmasked"
 )
 _OF_NO_ENTRIES = "it was given no entries: leave empty groups out, or ask for x.size first"

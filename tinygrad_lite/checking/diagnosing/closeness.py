@@ -1,6 +1,6 @@
 """Describes a gradient that is wrong in its last digits only: how far it agrees, why, and which `rtol` accepts it.
 
-A gradient by differences, by an adjoint of a solver, or in float32 is no mistake: it has an error of its own.
+A gradient by differences, by an adjoint of a solver, or in float32 is not a mistake: it has an error of its own.
 """
 
 from typing import Any

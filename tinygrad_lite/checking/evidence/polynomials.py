@@ -118,7 +118,7 @@ def _is_contradicted(
     steps: Array,
     grid: float,
 ) -> bool:
-    """Whether f moves otherwise than the polynomial on the way to any of the steps, and this is no rounding there."""
+    """Whether f moves otherwise than the polynomial on the way to any of the steps, and this is not rounding there."""
     at_0, from_0 = f(0.0), polynomial(0.0)
     noise = max(float(np.finfo(float).eps) * abs(at_0), *(beside(f, side * reach / 2, grid)[1] for side in (1, -1)))
     for t in (side * float(step) for step in steps for side in (1, -1)):

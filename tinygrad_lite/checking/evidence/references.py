@@ -26,7 +26,7 @@ SAFETY = 4.0
 STAIRS = 5e-4  # the size of the steps of a staircase, relative to its values; what float32 rounds is smaller
 FINE_STAIRS = 1e-5  # the same for steps that are larger than what float64 leaves of 1 + x for a small x
 LEFT_OF_1 = 1e-9
-VISIBLE = 100  # a change that is so many times the noise is no noise
+VISIBLE = 100  # a change that is so many times the noise is not noise
 POINTS = 129  # where a jump is looked for, at first
 STAYS = 12  # how often it should stay as large when the points get closer
 FINEST = 64 * EPSILON  # the shortest way on which a jump is looked for: an argument itself is rounded to 2 or 4 of it
@@ -196,7 +196,7 @@ class _Line:
     def _noise_of_smooth(self, row: int) -> float:
         """How far rounding moves a result that is smooth beside each of the smallest steps; infinite if it is not.
 
-        Beside the edge of a domain, or a pole, what is left of the changes is no noise, but what the function does.
+        Beside the edge of a domain, or a pole, what is left of the changes is not noise, but what the function does.
         """
         f, largest = self._of(row), EPSILON * abs(float(self._at_0[row]))
         for step in self._steps[-SMALLEST::2]:

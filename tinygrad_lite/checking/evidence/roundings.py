@@ -169,7 +169,7 @@ def _deviation(samples: Sequence[Matrix]) -> Matrix:
 
 
 def _finite_or_any(deviations: Vector) -> float:
-    """The largest deviation; infinity where that is no number, since one entry may hide what the others tell."""
+    """The largest deviation; infinity where that is not a number, since one entry may hide what the others tell."""
     largest = float(np.max(deviations))
     return largest if np.isfinite(largest) else np.inf
 

@@ -27,7 +27,7 @@ class Kinks:
         jumps: the results and entries whose one-sided slopes differ, after a call of `at`.
         apart: those which lie between their own slopes, but not together with the others.
         unclear: those of them that may do so after all.
-        contrary: those which are no slope of the whole, where slopes do not add up, after a call of `meeting`.
+        contrary: those which are not a slope of the whole, where slopes do not add up, after a call of `meeting`.
     """
 
     def __init__(self, examination: Examination, steps: Sequence[Step]) -> None:
@@ -149,8 +149,8 @@ class Kinks:
         """The entries whose slopes do not add up: where kinks meet, each alone may leave the value as it is.
 
         The first are those whose gradient, in a few directions, is among the slopes beside the point. The second are
-        those for which that is not known. The others are noted in `contrary`: their gradient is no slope of the whole,
-        as 0 is none for the median of three that are equal.
+        those for which that is not known. The others are noted in `contrary`: their gradient is not a slope of the
+        whole, as 0 is none for the median of three that are equal.
         """
         look, gradient = self._look, comparison.gradient
         within, unknown = np.zeros(gradient.shape, bool), np.zeros(gradient.shape, bool)

@@ -76,7 +76,7 @@ def _check_request(supplied: Mapping[str, Any], order: int, batched: bool) -> No
     if order == 2 and supplied:
         raise UsageError(f"order=2 checks the derivative of our own gradient: give {names} with order=1, or hvp=")
     if batched and (order == 2 or supplied.keys() & {"hvp", "jvp"}):
-        raise UsageError("batched=True is of first derivatives in reverse mode: leave out order=2, jvp= and hvp=")
+        raise UsageError("batched=True checks first derivatives in reverse mode only: leave out order=2, jvp= and hvp=")
 
 
 def _require_form(name: str, function: Any, arguments: Sequence[str]) -> None:
@@ -115,7 +115,7 @@ class HessianOf(GradientOf):
     def __init__(self, first: Subject, gradient: Callable[..., Any] | None, hvp: Callable[..., Any]) -> None:
         if first.values(first.point).size != 1:
             raise UsageError(
-                f"hvp= is of a function with one result, {first.name} returned {first.results.size} numbers"
+                f"hvp= needs a function with one result, {first.name} returned {first.results.size} numbers"
             )
         super().__init__(first, np.ones(1))
         self.plain = True

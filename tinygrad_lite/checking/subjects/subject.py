@@ -66,8 +66,8 @@ class Subject:
         if isinstance(f, Module):
             if supplied:
                 raise UsageError(
-                    f"{supplied.source} is of a function: write lambda module, x: module(x) for this module, and "
-                    "pass both"
+                    f"{supplied.source} needs a function to check: write lambda module, x: module(x) for this module, "
+                    "and pass both"
                 )
             self.name = type(f).__name__
             f, inputs, names = _called_last, (*inputs, f), [*names, ""]
@@ -79,7 +79,7 @@ class Subject:
             self.remarks += [f"{path} holds integers, which have no gradient: held fixed" for path in integers]
         if supplied is None and self.arguments.complex_paths:
             path = self.arguments.complex_paths[0]
-            raise UsageError(f"{path} is complex; our gradients are of real numbers: split it into two real arrays")
+            raise UsageError(f"{path} is complex; our gradients need real numbers: split it into two real arrays")
         self._begin()
         kinds = [v.array.dtype for v in self.variables]
         if supplied:
@@ -110,7 +110,7 @@ class Subject:
         with self._explaining(self.point):
             first = supplied.look(self.calling(self.point), self.arguments, self.results)
         if not first:
-            raise UsageError(f"{supplied.source} gave None for all that varies: there is nothing to check")
+            raise UsageError(f"{supplied.source} gave None for every variable: there is nothing to check")
         skipped = [v.path for n, v in zip(self.arguments.numbers, self.variables) if n not in first]
         if skipped:
             self.remarks += [f"{path}: not checked, since {supplied.source} gave None for it" for path in skipped]

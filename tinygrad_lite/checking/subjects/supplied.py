@@ -49,9 +49,7 @@ class Gradient:
     def look(self, call: Call, arguments: Arguments, results: Results) -> dict[int, Any]:
         """The gradient of each variable by its number."""
         if results.are_complex:
-            raise UsageError(
-                "gradient= is of real results, these are complex: give vjp=, a product with weights of them"
-            )
+            raise UsageError("gradient= needs real results, these are complex: give vjp= instead, which weights them")
         return arguments.matched(self._gradient if self.is_known_at_one_point else call(self._gradient))
 
     def rows(self, call: Call, arguments: Arguments, results: Results, weights: Matrix) -> Matrix:
@@ -69,7 +67,7 @@ class Gradient:
 
     def changes(self, call: Call, arguments: Arguments, directions: list[Array]) -> Vector:
         """Refuse: a gradient is one of reverse mode."""
-        raise UsageError("forward mode is of our own gradient, of jvp=, and of other frameworks; gradient= has none")
+        raise UsageError("gradient= has no forward mode: give jvp=, or check our own gradient or another framework's")
 
 
 class Products:
@@ -113,7 +111,7 @@ class Products:
     def changes(self, call: Call, arguments: Arguments, directions: list[Array]) -> Vector:
         """The product with a tangent."""
         if self._jvp is None:
-            raise UsageError("vjp= is of reverse mode: give jvp= as well, to compare the two")
+            raise UsageError("vjp= is reverse mode only: give jvp= as well, to compare the two modes")
         return flat([np.asarray(_array(y)) for y in trees.leaves(call(self._jvp, arguments.shaped(directions)))])
 
 

@@ -47,7 +47,7 @@ def chosen(wrt: Any, names: Sequence[str], paths: Sequence[str]) -> Callable[[st
             raise InputError(f"wrt={place} for {len(names)} arguments")
         places.append(names[place] if isinstance(place, int) else place)
         if not any(_is_at(path, places[-1]) for path in paths):
-            raise InputError(f"wrt= names {place!r}, which is no variable; there are {', '.join(paths)}")
+            raise InputError(f"wrt= names {place!r}, which is not a variable; there are {', '.join(paths)}")
     return lambda path: any(_is_at(path, place) for place in places)
 
 
@@ -71,7 +71,7 @@ def limits(bounds: Any, variables: Sequence[Variable]) -> list[tuple[Array, Arra
         for place in bounds:
             if not any(_is_at(v.path, place) for v in variables):
                 known = ", ".join(v.path for v in variables)
-                raise InputError(f"bounds= names {place!r}, which is no variable; there are {known}")
+                raise InputError(f"bounds= names {place!r}, which is not a variable; there are {known}")
         pairs = [next((bounds[place] for place in bounds if _is_at(v.path, place)), None) for v in variables]
     elif len(bounds) == 2 and not any(isinstance(end, (tuple, list)) for end in bounds):
         pairs = [bounds] * len(variables)
@@ -96,7 +96,9 @@ def _ends(pair: Any, shape: tuple[int, ...]) -> tuple[Array, Array]:
         open_ends = (-np.inf if low is None else low, np.inf if high is None else high)
         lower, upper = (np.broadcast_to(np.asarray(end, float), shape) for end in open_ends)
     except (TypeError, ValueError):
-        raise ShapeError(f"bounds= are pairs (low, high) that fit an array of shape {shape}, got {pair!r}") from None
+        raise ShapeError(
+            f"bounds= must be pairs (low, high) that fit an array of shape {shape}, got {pair!r}"
+        ) from None
     if np.any(lower > upper):
-        raise InputError(f"bounds= are pairs (low, high), got {pair!r}")
+        raise InputError(f"bounds= must be pairs (low, high), got {pair!r}")
     return lower, upper

@@ -402,7 +402,7 @@ class Lowering:
             self._elementwise(result, same(result.dtype), [own])
 
     def _reshape(self, call: Instruction) -> None:
-        """A reshape that is no view: a copy in the shape of the input."""
+        """A reshape that is not a view: a copy in the shape of the input."""
         (x,) = call.inputs
         target = Variable(x.shape, x.dtype)
         self.made[target] = replace(self._layout(call.result), strides=contiguous(x.shape))

@@ -118,7 +118,7 @@ def with_former_values(program: Program) -> Program:
 
 
 def _source(call: Instruction) -> Variable | None:
-    """The variable that the result may be a part of; one entry is, too, though to NumPy it is no view."""
+    """The variable that the result may be a part of; one entry is, too, though to NumPy it is not a view."""
     return call.inputs[0] if call.op is indexing.getitem else call.view_of
 
 

@@ -144,8 +144,8 @@ def _refuse_changes(name: str, guards: list[Guard]) -> None:
     for guard in guards:
         if isinstance(guard, (Item, Field, Entries)) and isinstance(guard.value, SCALARS):
             raise UsageError(
-                f"{name} reads and changes {guard.label}, which its program would do neither of in the next runs: keep "
-                "it in a tensor t, and write t.data = ...; or change it outside the compiled function"
+                f"{name} reads and changes {guard.label}, but its program would do neither in the next runs: keep it "
+                "in a tensor t, and write t.data = ...; or change it outside the compiled function"
             )
 
 

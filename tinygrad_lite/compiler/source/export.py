@@ -168,7 +168,7 @@ class _Quoted:
         value = value.forward if isinstance(value, Op) else value
         value = getattr(value, "__wrapped__", value) if hasattr(value, "cache_clear") else value  # a cache saves time
         if self._meanings.setdefault(name, value) is not value:
-            raise UsageError(f"{user} cannot be exported: {name} means another thing in a function that it calls")
+            raise UsageError(f"{user} cannot be exported: {name} has another meaning in a function that it calls")
         if isinstance(value, ModuleType) and not value.__name__.startswith(__name__.partition(".")[0]):
             self.imports.add(f"import {value.__name__} as {name}" if value.__name__ != name else f"import {name}")
         elif callable(value) and path_of(value) in (f"np.{value.__name__}", f"math.{value.__name__}"):

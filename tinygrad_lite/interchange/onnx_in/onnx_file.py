@@ -17,14 +17,14 @@ _WITHOUT_WRITER = {"Constant", "Identity"}
 
 
 _LARGE = 1000
-"""An array of so many entries is no setting of an operator."""
+"""An array of so many entries is not a setting of an operator."""
 
 
 def read(model: Any) -> tuple[Any, dict[str, Any]]:
     """A model from a path, from bytes or from a ModelProto, ready to be written, and its large arrays by name.
 
     Raises:
-        InputError: if it is no valid ONNX model.
+        InputError: if it is not a valid ONNX model.
         UsageError: if it has operators that are not known here.
     """
     try:
@@ -84,7 +84,7 @@ def _loaded(onnx: Any, model: Any) -> tuple[Any, str]:
     except Exception as error:  # of protobuf and of onnx's checker, which share no kind
         why = str(error).strip().rstrip(".") or type(error).__name__
         raise InputError(
-            f"{where} is no valid ONNX model: {why}. Export it anew, and ask onnx.checker.check_model about it"
+            f"{where} is not a valid ONNX model: {why}. Export it anew, and ask onnx.checker.check_model about it"
         ) from error
     return proto, where
 

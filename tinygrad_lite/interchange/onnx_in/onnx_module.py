@@ -125,5 +125,5 @@ def _forward(source: str) -> FunctionType:
     try:
         exec(compile(_letting_go(source), file, "exec"), names)  # noqa: S102  # written here, from names without other characters
     except (SyntaxError, RecursionError, MemoryError) as error:
-        raise UsageError(f"the graphs in this model lie too deep inside each other for Python: {error}") from error
+        raise UsageError(f"the graphs in this model are nested too deeply for Python: {error}") from error
     return names["forward"]  # type: ignore[no-any-return]

@@ -23,13 +23,13 @@ class Translation:
 
     Args:
         weights: the arrays that are known besides those in the model.
-        statistics: the names of arrays that are no parameters although they hold floating-point numbers.
+        statistics: the names of arrays that are not parameters although they hold floating-point numbers.
 
     Attributes:
         lines: the lines of `forward`.
         constants: the arrays that the lines read, by name.
         learned: the names of those that are parameters.
-        inputs: the names of the inputs in the file that are no constants.
+        inputs: the names of the inputs in the file that are not constants.
         place: what is being written, for messages.
     """
 

@@ -56,7 +56,7 @@ def model(made: Written, dims: Mapping[str, list[Any]]) -> Any:
         checker.check_model(proto, full_check=True)
     except (checker.ValidationError, shape_inference.InferenceError) as error:
         raise UsageError(
-            f"ONNX does not take the file of {made.name}: {error}; most often, an operator lacks a dtype: convert the "
+            f"ONNX rejects the file of {made.name}: {error}; usually an operator lacks a dtype: convert the "
             "arguments to float64, float32 or int64"
         ) from None
     return proto

@@ -58,7 +58,7 @@ def pdist(input: Array, p: float = 2.0) -> Array:
     """‖xᵢ - xⱼ‖ₚ of all pairs of rows i < j, first those with row 0.
 
     Raises:
-        ShapeError: if x is no matrix.
+        ShapeError: if x is not a matrix.
         InputError: if p is negative.
 
     Example:

@@ -51,7 +51,7 @@ def embedding(
 
     Raises:
         InputError: if a number lies outside the table.
-        UsageError: if the input does not hold integers, or `max_norm` meets a weight that is no parameter.
+        UsageError: if the input does not hold integers, or `max_norm` meets a weight that is not a parameter.
 
     Example:
         >>> embedding(np.array([1, 0]), np.array([[1.0, 2.0], [3.0, 4.0]]))

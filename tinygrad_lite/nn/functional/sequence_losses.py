@@ -95,7 +95,7 @@ def _padded(targets: Array, lengths: Array, blank: int, classes: int) -> Array:
 def _lengths(name: str, lengths: Lengths, batch: int, largest: int | None) -> Array:
     values = np.reshape(values_of(lengths), -1)
     if len(values) != batch or values.dtype.kind not in "iu":
-        raise ShapeError(f"ctc_loss: {name} needs a whole number for each of {batch} sequences, got {values}")
+        raise ShapeError(f"ctc_loss: {name} needs an integer for each of {batch} sequences, got {values}")
     if largest is None:
         requirements.refuse_where(values < 0, values, message=f"ctc_loss: {name} must be at least 0, got {{}}")
     else:

@@ -88,7 +88,7 @@ class MultiStepLR(LRScheduler):
     """Decay by a factor γ after each of the `milestones`, which are numbers of steps.
 
     Raises:
-        InputError: if gamma is negative, or a milestone is no number of steps.
+        InputError: if gamma is negative, or a milestone is not a number of steps.
 
     Example:
         >>> import tinygrad_lite as tg

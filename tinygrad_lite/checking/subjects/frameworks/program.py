@@ -17,7 +17,7 @@ from tinygrad_lite.transforms.runs import name_of
 
 
 class Held:
-    """An argument that is no array with a gradient."""
+    """An argument that is not an array with a gradient."""
 
     def __init__(self, value: Any) -> None:
         self.value = value

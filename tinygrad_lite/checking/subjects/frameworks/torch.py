@@ -228,10 +228,10 @@ class _Copy:
 
     def __init__(self, module: torch.nn.Module) -> None:
         if isinstance(module, torch.jit.ScriptModule):
-            raise UsageError("a module of TorchScript cannot be run with other parameters: pass it as it was before")
+            raise UsageError("a TorchScript module cannot be run with other parameters: pass the original module")
         for name, x in module.named_parameters():
             if torch.nn.parameter.is_lazy(x):
-                raise UsageError(f"the parameter {name} has no shape yet: call the module once with such inputs before")
+                raise UsageError(f"the parameter {name} has no shape yet: call the module once with such inputs first")
         try:
             self._module = deepcopy(module)
         except RuntimeError:  # it holds the result of a computation
