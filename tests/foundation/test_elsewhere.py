@@ -23,7 +23,8 @@ NAMES = {
     "isnan": "np.isnan(x)",
     "acos": "np.arccos(x)",
     "add_": "x.at[index].set(values)",
-    "zero_": "x.data = value",
+    "zero_": "w.grad = None for a gradient",
+    "mul_": "x.data = value",
 }
 
 

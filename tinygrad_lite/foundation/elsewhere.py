@@ -170,7 +170,7 @@ _METHODS |= {
     f"{name}_": _IN_PLACE
     for name in (
         *("add", "sub", "mul", "div", "pow", "neg", "clamp", "clip", "copy", "exp", "log", "sqrt", "rsqrt", "abs"),
-        *("relu", "sigmoid", "tanh", "zero", "fill", "masked_fill", "index_add", "index_copy", "index_fill"),
+        *("relu", "sigmoid", "tanh", "masked_fill", "index_add", "index_copy", "index_fill"),
         *("index_put", "scatter", "scatter_add", "lerp", "addcmul", "addcdiv", "addmm", "round", "floor", "sign"),
         *("reciprocal", "clamp_min", "clamp_max", "tril", "triu", "fill_diagonal"),
     )
@@ -178,6 +178,10 @@ _METHODS |= {
 _METHODS |= {
     f"{name}_": "tg.nn.init.normal_(x) or another of its functions, for a leaf"
     for name in ("normal", "uniform", "random", "bernoulli", "exponential", "log_normal", "cauchy")
+}
+_METHODS |= {
+    "zero_": "w.grad = None for a gradient; tg.nn.init.zeros_(x) for a leaf",
+    "fill_": "np.full(shape, value); tg.nn.init.constant_(x, value) for a leaf",
 }
 _METHODS |= {
     f"{name}_": f"x = {instead}"
@@ -225,6 +229,8 @@ _MODULE_METHODS = {
     "type": "model.to(np.float32), say",
     "bfloat16": "model.to(np.float32), since NumPy has no bfloat16",
     "compile": "tg.compile(model), or of a whole step",
+    "_modules": "dict(model.named_children())",
+    "_buffers": "dict(model.named_buffers(recurse=False))",
     "set_submodule": "model.name = module",
     "reset_parameters": "a new layer in its place, or tg.nn.init for each parameter",
     "reset_running_stats": "a new layer in its place",
