@@ -13,6 +13,7 @@ import tinygrad_lite as tg
 from tinygrad_lite.engine import registry
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
 from tinygrad_lite.exercises import catalogue
+from tinygrad_lite.exercises.learners_file import loaded
 from tinygrad_lite.exercises.mark import distance
 
 X = np.array([0.5, -1.0, 2.0])
@@ -302,3 +303,30 @@ def test_the_name_is_a_files_too() -> None:
 def test_inputs_are_a_list_of_trials(inputs: Any) -> None:
     with pytest.raises(InputError, match="a list of trials, each a dict of arguments by name"):
         declared(inputs=inputs)
+
+
+BRACKETS = [
+    ("derivative", "y * 1 - y"),
+    ("derivative", "np.exp(-x) / (1 + np.exp(-x)) * (1 + np.exp(-x))"),
+]
+
+
+@pytest.mark.parametrize(("write", "wrong"), BRACKETS)
+@pytest.mark.parametrize("form", ["file", "function", "lambda"])
+def test_missing_brackets_are_found_in_each_form_of_a_submission(
+    write: str, wrong: str, form: str, tmp_path: Path
+) -> None:
+    code = f"import numpy as np\n\nKEPT = 1\n\n\ndef {write}(y, x):\n    return KEPT * ({wrong})\n"
+    if form == "lambda":
+        code = f"import numpy as np\n\nKEPT = 1\n{write} = lambda y, x: KEPT * ({wrong})\n"
+    file = tmp_path / "sigmoid.py"
+    file.write_text(code)
+    exercise = tg.exercises.start("sigmoid")
+    mark = exercise.check_file(file) if form != "function" else exercise.check(getattr(loaded(file), write))
+    assert mark.misconception == "brackets", str(mark)
+
+
+def test_a_function_without_its_code_is_marked_as_it_is() -> None:
+    scope: dict[str, Any] = {}
+    exec("def derivative(y, x):\n    return y * 1 - y", scope)
+    assert tg.exercises.start("sigmoid").check(scope["derivative"]).misconception == "left_out"

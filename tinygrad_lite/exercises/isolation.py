@@ -8,9 +8,10 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from threading import Thread
 from time import monotonic
@@ -75,15 +76,21 @@ class Isolated:
             raise
         return self
 
-    def __call__(self, g: Array, y: Array, trial: Mapping[str, Array]) -> Array:
-        """The answer for these arguments.
+    def regrouped(self) -> list[Callable[..., Array]]:
+        """The same with brackets in other places, as far as the code is known."""
+        self._send({"regroup": True})
+        count = self._answer().get("count")
+        return [partial(self, which=k + 1) for k in range(count)] if isinstance(count, int) else []
+
+    def __call__(self, g: Array, y: Array, trial: Mapping[str, Array], which: int = 0) -> Array:
+        """The answer for these arguments, of the submission itself or of a variant.
 
         Raises:
             Misfit: if it combines arrays whose shapes do not fit.
             UsageError: if it raises an error, takes too long, or ends Python.
         """
         sent = {name: encoded(x) for name, x in trial.items()}
-        self._send({"g": encoded(g), "y": encoded(y), "trial": sent})
+        self._send({"g": encoded(g), "y": encoded(y), "trial": sent, "which": which})
         answer = self._answer()
         try:
             return decoded(answer)

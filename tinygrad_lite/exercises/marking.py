@@ -28,6 +28,7 @@ from tinygrad_lite.checking.report import Finding
 from tinygrad_lite.engine.op import NO_PARAMS, Array, Op
 from tinygrad_lite.engine.tensor import wrap
 from tinygrad_lite.errors import InputError
+from tinygrad_lite.exercises.brackets import BRACKETS
 from tinygrad_lite.exercises.declaration import Declaration
 from tinygrad_lite.exercises.likenesses import (
     ANTIDERIVATIVE,
@@ -208,6 +209,8 @@ class _Marking:
         if self._is_sum_of(answer, right):
             summed = SUMMED.format(self._declaration.argument)
             return _recognised((summed,), summed)
+        if self._lacks_brackets(right):
+            return _recognised((self._told(failing),), BRACKETS)
         operation, why = self._why(answer, right, failing)
         if why == SIGN and (not operation or same(answer, -right, 1e-6)):
             told = _only_in_sign(failing)
@@ -222,6 +225,21 @@ class _Marking:
         if "nearly right" in told and why.startswith("in the gradient of"):  # some term fits every small difference
             why = ""
         return _recognised((told,), why, operation)
+
+    def _lacks_brackets(self, right: Array) -> bool:
+        """Whether the submission is right on all trials with brackets in another place."""
+        for other in getattr(self._submission, "regrouped", list)():
+            try:
+                with redirect_stdout(io.StringIO()), np.errstate(all="ignore"):
+                    answer = other(self._g, self._y, self._trial)
+                    if (
+                        same(np.broadcast_to(answer, np.shape(right)), right, 1e-6)
+                        and not remarks_on(self._declaration, other).told
+                    ):
+                        return True
+            except Exception:  # noqa: S112  # with other brackets, the code may fail
+                continue
+        return False
 
     def _is_sum_of(self, answer: Array, right: Array) -> bool:
         """Whether an answer that is the same for all entries is the sum of what belongs to each."""

@@ -6,7 +6,7 @@ import numpy as np
 
 from tinygrad_lite.checking.diagnosing import forwards, mistakes
 from tinygrad_lite.errors import InputError
-from tinygrad_lite.exercises import likenesses
+from tinygrad_lite.exercises import brackets, likenesses
 from tinygrad_lite.exercises.example import Example, written
 from tinygrad_lite.exercises.misconception import Misconception
 
@@ -107,6 +107,17 @@ _TABLE = [
         "Each function has its own rule. Of two steps the rates are multiplied, once each, and nothing else is.",
         "Which factor comes from which step? Is there one without a step, or a step without one?",
         Example(lambda x: np.log(x), "1 / x**2", (_POSITIVE, {"x": [0.25, 3.0]})),
+        placed=False,
+    ),
+    Misconception(
+        "brackets",
+        "Brackets are missing",
+        {brackets.BRACKETS: ""},
+        "A fraction bar holds together what is above and below it, so I copy the formula as it stands.",
+        "In a line of code nothing holds together but brackets. Python multiplies and divides before it adds, and from "
+        "left to right: a / b + c is a fraction and c, and a / b * c is the fraction times c.",
+        "Which part does Python compute first? Put a number for each letter, and follow it.",
+        Example(lambda x: np.log(1 + x**2), "2 * x / 1 + x**2", (_X, {"x": [1.0, -0.5]})),
         placed=False,
     ),
     # upstream times local
