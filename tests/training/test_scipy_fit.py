@@ -182,7 +182,7 @@ ERRORS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "not finite": (lambda: tg.fit_scipy(lambda b: np.log(b - 1), np.ones(2)), InputError, "not finite: begin where"),
     "no numbers": (lambda: tg.fit_scipy(lambda b: "abc", np.ones(2)), UsageError, "real numbers; it returned <U3"),
     "integers": (lambda: tg.fit_scipy(lambda b: b[0], [1, 2]), UsageError, "write 1.0 for 1"),
-    "no function": (lambda: tg.fit_scipy(3, np.ones(1)), UsageError, "this is int"),
+    "no function": (lambda: tg.fit_scipy(3, np.ones(1)), UsageError, "got int: pass f itself"),
 }
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinygrad_lite import nn
+from tinygrad_lite import jvp, nn
 from tinygrad_lite.errors import UsageError, VerificationError
 from tinygrad_lite.nn import functional as F
 from tinygrad_lite.optim import LBFGS, SGD, Adam
@@ -784,6 +784,29 @@ def test_rows_that_are_alike_or_do_not_count_are_worth_a_look(
     said = [x.text for x in found.findings if x.check in ("the rows differ", "each row counts") and x.ok is None]
     assert len(said) == (message is not None)
     assert all(message in text for text in said)
+
+
+def test_a_loss_that_uses_the_model_itself_is_no_fault() -> None:
+    model, points = mlp(1, 8, 1, activation=nn.Tanh), np.linspace(0, 1, 32)[:, None]
+
+    def residual(y: Any, t: Any) -> Any:
+        slope = slope_of(model, points)
+        return np.mean((slope + model(points)) ** 2) + np.mean((model(np.zeros((1, 1))) - 1) ** 2)
+
+    before = model.state_dict()
+    found = verify_training(model, residual, (points, points))
+    assert found.ok
+    assert "but the loss uses the model itself, of which this is a copy" in str(found)
+    assert all(np.array_equal(before[name], x) for name, x in model.state_dict().items())
+    history = fit(
+        model, residual, (points, points), epochs=30, batch_size=32, optimizer=Adam(model.parameters(), lr=0.01)
+    )
+    assert history["loss"][-1] < history["loss"][0] / 2
+
+
+def slope_of(model: nn.Module, points: Any) -> Any:
+    """The derivative of a model of one input at each point."""
+    return jvp(model, (points,), (np.ones_like(points),))[1]
 
 
 def test_frozen_parameters_are_named() -> None:

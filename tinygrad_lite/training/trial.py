@@ -4,6 +4,7 @@ from copy import deepcopy
 from typing import Any
 
 from tinygrad_lite import trees
+from tinygrad_lite.engine.backward import history
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import UsageError
 from tinygrad_lite.nn import Module
@@ -23,6 +24,7 @@ class Trial:
         clip_norm: the largest norm of its gradients, if it is clipped.
         trained: for each parameter of the optimiser, by id, the id of its copy.
         outputs, value: the outputs of the copies for the batch, and their loss.
+        loss_uses_model: whether the loss of the copies depends on the model itself, as a function that refers to it.
         few: a batch of a few rows, or the whole one if the model or the loss takes no fewer; `takes_few` says which.
         learned: the copy that has learned the few rows best, once that has been tried.
         has_moved: whether any gradient on the way there was not zero.
@@ -42,6 +44,8 @@ class Trial:
         self.model.train()
         self.outputs = outputs_of(self.model, self.inputs)
         self.value = self._checked(self.loss(self.outputs, self.targets))
+        own, used = {*map(id, model.parameters())}, (id(x) for node in history([self.value]) for x in node.inputs)
+        self.loss_uses_model = any(key in own for key in used)
         self.few, self.takes_few = self._few()
         self.learned: Module | None = None
         self.has_moved = False

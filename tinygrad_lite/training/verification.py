@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Iterator
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -45,6 +45,9 @@ _CHECKS = (
     inputs_influence_outputs,
 )
 """The cheap ones first; the last two look at the model that has learned a few rows as well."""
+
+_OF_COPIES = (few_rows_can_be_learned, first_steps_do_not_diverge, gradients_arrive)
+"""Those that prove nothing if the loss uses the model itself, whose copy they train."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +136,9 @@ def _findings(trial: Trial) -> Iterator[Finding]:
     """The result of each check that applies."""
     for check in _CHECKS:
         if finding := check(trial):
+            if finding.ok is False and check in _OF_COPIES and trial.loss_uses_model:
+                text = f"{finding.text}; but the loss uses the model itself, of which this is a copy"
+                finding = replace(finding, ok=None, text=text)
             yield finding
         if check is parameters_are_known and finding and finding.ok is None:
             return  # the other checks look at copies, which are not such a model

@@ -158,7 +158,7 @@ def name_of(f: Callable[..., Any]) -> str:
     """The name of a function for messages; raises if it is not a function."""
     if not callable(f):
         raise UsageError(
-            f"expected a function to differentiate, got {type(f).__name__}: write tg.grad(f)(x), not tg.grad(f(x))"
+            f"expected a function to differentiate, got {type(f).__name__}: pass f itself, not its result f(x)"
         )
     return getattr(f, "__name__", type(f).__name__)
 
