@@ -130,7 +130,7 @@ def functions() -> dict[str, Callable[..., Any]]:
             and op.module.startswith("tinygrad_lite.ops.")
         ):
             by_path[f'operation("{op.name}")'] = op
-    return by_path
+    return dict(sorted(by_path.items()))  # the registry's order hangs on what was imported first
 
 
 @cache

@@ -31,6 +31,8 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
 INPUTS = {
     "numbers": X,
     "ties": np.array([2.0, 1.0, 2.0, 2.0]),
+    "zeros of both signs": np.array([0.0, -0.0, 2.0, -0.0, 0.0, -1.0, -0.0, 0.0, 1.0]),
+    "zeros of both signs, the other first": np.array([-0.0, 0.0, -0.0, 1.0]),
     "NaN": np.array([2.0, np.nan, np.nan, 1.0]),
     "few digits": X.astype(np.float32),
     "integers": np.array([3, 1, 3, 2]),
@@ -50,6 +52,8 @@ def test_values_are_numpys(f: Callable[[Any], Any], x: np.ndarray) -> None:
         a = a.numpy() if isinstance(a, tg.Tensor) else a
         assert a.dtype == b.dtype
         np.testing.assert_array_equal(a, b)
+        if b.ndim == 1 and b.dtype.kind == "f":
+            np.testing.assert_array_equal(np.signbit(a), np.signbit(b))
 
 
 @pytest.mark.parametrize("f", FUNCTIONS.values(), ids=FUNCTIONS)

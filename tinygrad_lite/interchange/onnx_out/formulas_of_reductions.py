@@ -58,7 +58,8 @@ def _extremum(function: Callable[..., Any], combine: Callable[..., Any], least: 
     ) -> Array:
         has_first = initial is not np._NoValue and initial is not None
         if a.dtype == bool:
-            return function(a.astype(np.int32), axis=axis, keepdims=keepdims).astype(bool)
+            first = int(bool(initial)) if has_first else initial
+            return formula(a.astype(np.int32), axis, keepdims=keepdims, initial=first, where=where).astype(bool)
         if not a.size:
             return np.full(reduced_shape(a.shape, axis, keepdims), initial, a.dtype) if has_first else None
         if where is not True:
