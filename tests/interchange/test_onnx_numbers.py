@@ -231,6 +231,18 @@ def test_a_formula_in_single_precision_uses_another_that_takes_no_matrix_of_ones
     np.testing.assert_allclose(found, np.linalg.matrix_power(x, -2), rtol=1e-5)
 
 
+@pytest.mark.parametrize("op", [op for op in OURS if op.derivatives], ids=lambda op: op.name)
+@pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
+def test_nan_in_any_argument_is_nan_in_the_result_as_here(op: Op) -> None:
+    params = dict(op.examples[0][1]) if op.examples else {}
+    domain = op.domain or [(-1, 1)] * op.arity
+    inside = [np.full(2, (max(low, -1) + min(high, 2)) / 2) for low, high in domain]
+    for i in range(op.arity or 0):
+        arrays = [np.array([x[0], np.nan]) if i == k else x for k, x in enumerate(inside)]
+        (y,) = run(lambda *x: op(*x, **params), arrays)
+        np.testing.assert_array_equal(np.isnan(y), np.isnan(op.forward(*arrays, **params)))
+
+
 def test_no_axes_are_no_axes() -> None:
     x = np.ones((1, 2))
     (found,) = run(lambda x: np.squeeze(x, ()) + x, [x])

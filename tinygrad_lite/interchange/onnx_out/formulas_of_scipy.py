@@ -37,7 +37,7 @@ def _rel_entr(a: Array, b: Array) -> Array:
     inside = np.greater(a, 0) & np.greater(b, 0)
     y = a * np.log(np.where(inside, a, 1) / np.where(inside, b, 1))
     beyond = np.where(np.equal(a, 0) & np.greater_equal(b, 0), 0, np.inf)
-    return np.where(inside | np.isnan(a) | np.isnan(b), y, beyond)
+    return np.where(inside, y, np.where(np.isnan(a) | np.isnan(b), a + b, beyond))
 
 
 def _sindg(x: Array) -> Array:
