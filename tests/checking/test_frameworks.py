@@ -347,7 +347,7 @@ class TestFunctionsOfTensors:
             check(network(), drawn(2, 4), wrt="weight")
         with warnings.catch_warnings(action="ignore"):  # TorchScript is deprecated
             scripted = torch.jit.script(network())
-        with pytest.raises(UsageError, match="a module of TorchScript cannot be run with other parameters"):
+        with pytest.raises(UsageError, match="a TorchScript module cannot be run with other parameters"):
             check(scripted, drawn(2, 4))
 
 
