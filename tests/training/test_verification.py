@@ -734,6 +734,29 @@ def test_steps_that_leave_the_domain_of_an_operation_name_it() -> None:
         verify_training(model, F.mse_loss, (X, REAL - 4), optimizer=SGD(model.parameters(), lr=0.1))
 
 
+def test_a_loss_that_grows_until_it_overflows_needs_a_smaller_rate() -> None:
+    x = np.linspace(-1000, 1000, 32)[:, None]
+    model = nn.Sequential(nn.Linear(1, 16, rng=0), nn.ReLU(), nn.Linear(16, 1, rng=1))
+    with pytest.raises(VerificationError, match=r"to (nan|inf) in 10 steps: choose a smaller rate"):
+        verify_training(model, F.mse_loss, (x, 2 * x), optimizer=SGD(model.parameters(), lr=0.01))
+
+
+@pytest.mark.parametrize("start", [0.15, 0.0], ids=["falls a little", "does not fall"])
+def test_a_model_may_refuse_weights_that_are_far_away(start: float) -> None:
+    class Level(nn.Module):
+        def __init__(self) -> None:
+            self.level = nn.Parameter(np.array([start]))
+
+        def forward(self, x: Any) -> Any:
+            if np.abs(self.level.numpy()).max() > 0.5:
+                raise ValueError("this is far away")
+            return self.level + 0 * x
+
+    x, y = np.arange(8.0)[:, None], np.array([1.0, -1.0] * 4)[:, None]
+    found = verify_training(Level(), F.mse_loss, (x, y), raise_exception=False)
+    assert f"{'?' if start else '✗'} 8 rows can be learned" in str(found)
+
+
 def test_clipped_gradients_do_not_diverge() -> None:
     model, batch = linear(13, 1), (30 * X, REAL)
     optimizer = SGD(model.parameters(), lr=0.1)

@@ -1,5 +1,6 @@
 """Checks that train: a model learns a few rows by heart, and its optimiser takes its first steps."""
 
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -61,7 +62,7 @@ def few_rows_can_be_learned(trial: Trial) -> Finding:
         return Finding(check, None, f"{said}: is its sign right?")
     if best < first - 0.1 * abs(first) or first == 0:
         return Finding(check, True, said)
-    if bounds := _out_of_reach(trial):
+    if bounds := _if_it_runs(_out_of_reach, trial):
         return Finding(check, False, f"{said}: {bounds}")
     reached, wanted = _largest(course.outputs), _largest(trial.few[1])
     if wanted > 100 * reached:
@@ -69,7 +70,7 @@ def few_rows_can_be_learned(trial: Trial) -> Finding:
     if best < first - 1e-4 * abs(first) and course.has_slope:
         return Finding(check, None, said)
     for scale in (1, 10, 100) if trial.has_moved else ():
-        if descent := _descent(trial, scale):
+        if descent := _if_it_runs(_descent, trial, scale):
             return Finding(check, None, f"{said}; {descent}")
     return Finding(
         check,
@@ -131,6 +132,14 @@ def _largest(x: Any) -> float:
 def _has_fallen(losses: list[float]) -> bool:
     """Whether the last losses are all less than half of the first, and none is below 0, where they may fall forever."""
     return min(losses) >= 0 and 2 * max(losses[-SURE:]) < losses[0]
+
+
+def _if_it_runs(look: Callable[..., str], *args: Any) -> str:
+    """What a look at a model with other weights says; nothing if the model or its loss refuses such weights."""
+    try:
+        return look(*args)
+    except Exception:
+        return ""
 
 
 def _descent(trial: Trial, scale: int) -> str:
@@ -204,11 +213,12 @@ def first_steps_do_not_diverge(trial: Trial) -> Finding | None:
     limit = BEYOND * max(abs(losses[0]), 1)
     if np.isfinite(losses[0]) and not np.max(losses) <= limit:
         said = f"{said} takes the loss from {losses[0]:.3g} to {np.max(losses):.3g} in {FIRST_STEPS} steps"
-        try:
-            with detect_anomaly():
-                _first_steps(trial, trial.optimizer)
-        except AnomalyError as error:
-            return Finding(check, False, f"{said}: {error}")
+        if not any(limit < value < np.inf for value in losses):  # one that has grown explains the NaN after it
+            try:
+                with detect_anomaly():
+                    _first_steps(trial, trial.optimizer)
+            except AnomalyError as error:
+                return Finding(check, False, f"{said}: {error}")
         recovers = losses[-1] <= limit
         return Finding(
             check, None if recovers else False, f"{said}: choose a smaller rate or weight decay, or clip_norm=1"
