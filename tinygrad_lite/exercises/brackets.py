@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from tokenize import TokenInfo
 from typing import Any
 
+from tinygrad_lite.foundation.signatures import outside_of
+
 BRACKETS = "brackets are missing: Python multiplies and divides before it adds, from left to right"
 _MOST = 300  # places that are tried
 _BINARY = ("+", "-", "*", "/", "**", "@")
@@ -57,7 +59,7 @@ def _made(function: Callable[..., Any], source: str) -> Callable[..., Any]:
     if len(definitions) != 1:
         raise SyntaxError("the text defines no function, or several")
     definition = definitions[0]
-    scope = {**getattr(function, "__globals__", {}), **inspect.getclosurevars(function).nonlocals}
+    scope = {**getattr(function, "__globals__", {}), **outside_of(function)[1]}
     made: Callable[..., Any]
     if isinstance(definition, ast.Lambda):
         made = eval(compile(ast.Expression(definition), "<brackets>", "eval"), scope)  # noqa: S307

@@ -12,6 +12,7 @@ import numpy as np
 
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.explainer.graph import Seen
+from tinygrad_lite.foundation.signatures import outside_of
 from tinygrad_lite.nn.module import Module
 from tinygrad_lite.nn.substitution import original
 from tinygrad_lite.readers.recording import Step, calling_line, hearing_exits, is_users, observing
@@ -58,9 +59,7 @@ def _reached(f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, 
     reached: dict[str, Any] = {}
     with contextlib.suppress(ValueError):  # of what has no signature
         reached |= inspect.signature(f).bind(*args, **kwargs).arguments
-    with contextlib.suppress(TypeError):  # of what is no function
-        reached |= inspect.getclosurevars(f).nonlocals
-    return reached | {"self": getattr(f, "__self__", f)}
+    return reached | outside_of(f)[1] | {"self": getattr(f, "__self__", f)}
 
 
 def _inside(name: str, value: Any) -> Iterator[tuple[str, Any]]:

@@ -1,8 +1,10 @@
-"""Functions: what they are called, what arguments they take, and which of these a call passes."""
+"""Functions: what they are called, what arguments they take, which of these a call passes, and what else they read."""
 
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -34,9 +36,27 @@ def bound_to(signature: inspect.Signature, name: str, args: Iterable[Any], param
         return dict(signature.bind(*args, **params).arguments)
     except TypeError as error:
         bare = [parameter.replace(annotation=parameter.empty) for parameter in signature.parameters.values()]
-        instead = (instead_of_argument(name, x, value) for x, value in params.items())
+        unknown = {x: value for x, value in params.items() if x not in signature.parameters}
+        instead = (instead_of_argument(name, x, value) for x, value in unknown.items())
         advice = "".join(f"; write {text}" for text in filter(None, instead))
         raise UsageError(f"{name}{inspect.Signature(bare)}: {error}{advice}") from None
+
+
+def outside_of(function: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The global variables that a function reads, and those of the functions around it, by name.
+
+    What has no value yet, as a function that is defined further below, is left out. A function that is not written in
+    Python reads none.
+    """
+    function = getattr(function, "__func__", function)
+    if not isinstance(function, FunctionType):
+        return {}, {}
+    code, around = function.__code__, function.__globals__
+    nonlocals: dict[str, Any] = {}
+    for name, cell in zip(code.co_freevars, function.__closure__ or ()):
+        with suppress(ValueError):  # of an empty cell
+            nonlocals[name] = cell.cell_contents
+    return {name: around[name] for name in code.co_names if name in around}, nonlocals
 
 
 def path_of(function: Any) -> str:

@@ -26,6 +26,7 @@ from tinygrad_lite.compiler.recording.same import (
 from tinygrad_lite.compiler.signature import SCALARS
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import UsageError
+from tinygrad_lite.foundation.signatures import outside_of
 from tinygrad_lite.transforms.runs import name_of
 
 Recording = tuple[Recorder, dict[Key, Guard]]
@@ -168,8 +169,8 @@ def _names(f: Any, depth: int = 3) -> dict[int, str]:
         function = inner
     if not inspect.isfunction(function) or not depth:
         return {}
-    outside = inspect.getclosurevars(function)
+    read, around = outside_of(function)
     names: dict[int, str] = {}
-    for name, value in {**outside.globals, **outside.nonlocals}.items():
+    for name, value in {**read, **around}.items():
         names |= {id(value): name} if isinstance(value, Tensor) else _names(value, depth - 1)
     return names

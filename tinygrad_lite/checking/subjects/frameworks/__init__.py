@@ -3,7 +3,6 @@
 A library is known by the types of what is passed, and is never imported before somebody has done so.
 """
 
-import inspect
 import sys
 from collections.abc import Callable, Sequence
 from types import FunctionType, ModuleType
@@ -11,6 +10,7 @@ from typing import Any
 
 from tinygrad_lite import trees
 from tinygrad_lite.checking.subjects.frameworks.program import Program as Program
+from tinygrad_lite.foundation.signatures import outside_of
 
 
 def program_of(f: Callable[..., Any], inputs: Sequence[Any]) -> Program | None:
@@ -38,9 +38,6 @@ def _reads_jax(f: Callable[..., Any]) -> bool:
     """Whether a function in Python reads a module of JAX, whose functions take NumPy's arrays as well as JAX's."""
     if "jax" not in sys.modules or not isinstance(f, FunctionType):
         return False
-    try:
-        read = inspect.getclosurevars(f)
-    except ValueError:  # a name in it has no value yet
-        return False
-    modules = [x for x in {**read.nonlocals, **read.globals}.values() if isinstance(x, ModuleType)]
+    read, around = outside_of(f)
+    modules = [x for x in (*around.values(), *read.values()) if isinstance(x, ModuleType)]
     return any(module.__name__.partition(".")[0] == "jax" for module in modules)
