@@ -227,6 +227,26 @@ def test_a_call_as_of_pytorchs_tensors_says_what_to_write(call: Callable[[Any], 
         call(tg.tensor(np.ones((2, 3, 4))))
 
 
+@pytest.mark.parametrize("name", [*elsewhere._SETTINGS])
+@pytest.mark.parametrize("kind", [nn.Module, tg.optim.Optimizer, tg.optim.lr_scheduler.LRScheduler, tg.data.DataLoader])
+def test_a_class_of_the_users_own_has_no_counterpart_in_pytorch(kind: type, name: str) -> None:
+    class Own(kind):  # type: ignore[misc]
+        def __init__(self, size: int) -> None:
+            self.size = size
+
+    with pytest.raises(TypeError, match=re.escape(f"__init__() got an unexpected keyword argument '{name}'")):
+        Own(3, **{name: 1})
+
+
+@pytest.mark.parametrize("name", ["unbiased", "descending"])
+@pytest.mark.parametrize("value", [None, True, False, np.True_, 1, "yes", np.ones(2)], ids=repr)
+def test_advice_on_an_argument_takes_any_value(name: str, value: Any) -> None:
+    with pytest.raises(UsageError, match=f"{name}=.* is written "):
+        tg.tensor(np.ones(3)).argsort(descending=value) if name == "descending" else tg.tensor([1.0]).std(
+            unbiased=value
+        )
+
+
 @pytest.mark.parametrize("axes", [(0, 1), (-2, -1)])
 def test_an_exchange_of_the_axes_of_a_matrix_that_is_none_warns(axes: tuple[int, int]) -> None:
     x = tg.tensor(np.arange(6.0).reshape(2, 3))

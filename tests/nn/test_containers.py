@@ -275,3 +275,16 @@ def test_a_sequential_that_would_write_into_its_input_warns(layer: Any) -> None:
         with pytest.warns(TinygradWarning, match="leave out inplace=True"):
             nn.Sequential(layer(*[x.default for x in inspect.signature(layer).parameters.values()][:position], True))
     assert "inplace" not in repr(block)
+
+
+def test_a_sequential_may_have_a_way_of_its_own_through_its_modules() -> None:
+    class Backwards(nn.Sequential):
+        def __init__(self, *modules: Any) -> None:
+            super().__init__(*modules)
+            self.order = modules[::-1]
+
+        def __iter__(self) -> Any:
+            return iter(self.order)
+
+    first, last = nn.Linear(2, 2, rng=0), nn.ReLU()
+    assert list(Backwards(first, last)) == [last, first]

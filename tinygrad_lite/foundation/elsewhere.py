@@ -371,7 +371,8 @@ class SettingsElsewhere:
         def __new__(cls, /, *args: Any, **settings: Any) -> Self:
             if cls.__init__ is object.__init__ and (args or settings):
                 raise TypeError(f"{cls.__name__}() takes no arguments")
-            refuse_settings(cls.__name__, cls.__init__, settings)
+            if settings and cls.__init__.__module__.startswith("tinygrad_lite."):  # a user's own has no counterpart
+                refuse_settings(cls.__name__, cls.__init__, settings)
             return super().__new__(cls)
 
 
@@ -486,9 +487,9 @@ def unknown_argument(operation: str, name: str, value: Any, known: Collection[st
 def instead_of_argument(operation: str, name: str, value: Any) -> str:
     """What to write in place of an argument by name that PyTorch's function takes; empty if there is none."""
     if name == "unbiased":
-        return f"ddof={int(value)}"
+        return f"ddof={0 if value is False else 1}"
     if name == "descending":
-        return f"{operation} of -x" if value else "as it is, without it"
+        return "as it is, without it" if value is False else f"{operation} of -x"
     if name in ("start_dim", "end_dim"):
         return "x.reshape(shape)"
     if name == "dim" and operation in ("max", "min"):

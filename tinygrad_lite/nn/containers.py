@@ -181,7 +181,7 @@ class Sequential(_Listed):
             self._enter(modules[0])
         else:
             self.extend(modules)
-        warn_of_writing(next(iter(self), None))
+        warn_of_writing(next(iter(self._entries.values()), None))
 
     def forward(self, input: Array) -> Array:
         for module in self._entries.values():

@@ -202,9 +202,9 @@ def _template(alike: Sequence[Instruction], result: Variable, reads: Iterator[An
     params = mapped(next_read, call.params)
     if "index" in params:
         numbers: list[list[int]] = []
-        for call in alike:
+        for turn in alike:
             numbers.append([])
-            map_numbers(numbers[-1].append, call.params["index"])
+            map_numbers(numbers[-1].append, turn.params["index"])
         columns = iter([list(column) for column in zip(*numbers)])
         params["index"] = map_numbers(lambda _: _number(next(columns), varies), params["index"])
     view_of = stand_ins.get(call.view_of) if call.view_of is not None else None
