@@ -170,14 +170,28 @@ _METHODS |= {
     f"{name}_": _IN_PLACE
     for name in (
         *("add", "sub", "mul", "div", "pow", "neg", "clamp", "clip", "copy", "exp", "log", "sqrt", "rsqrt", "abs"),
-        *("relu", "sigmoid", "tanh", "masked_fill", "index_add", "index_copy", "index_fill"),
-        *("index_put", "scatter", "scatter_add", "lerp", "addcmul", "addcdiv", "addmm", "round", "floor", "sign"),
+        *("relu", "sigmoid", "tanh", "masked_fill", "masked_scatter", "put", "index_add", "index_copy", "index_fill"),
+        *(
+            "index_put",
+            "scatter",
+            "scatter_add",
+            "scatter_reduce",
+            "apply",
+            "map",
+            "lerp",
+            "addcmul",
+            "addcdiv",
+            "addmm",
+            "round",
+            "floor",
+            "sign",
+        ),
         *("reciprocal", "clamp_min", "clamp_max", "tril", "triu", "fill_diagonal"),
     )
 }
 _METHODS |= {
     f"{name}_": "tg.nn.init.normal_(x) or another of its functions, for a leaf"
-    for name in ("normal", "uniform", "random", "bernoulli", "exponential", "log_normal", "cauchy")
+    for name in ("normal", "uniform", "random", "bernoulli", "exponential", "log_normal", "cauchy", "geometric")
 }
 _METHODS |= {
     "zero_": "w.grad = None for a gradient; tg.nn.init.zeros_(x) for a leaf",
