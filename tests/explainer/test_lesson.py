@@ -19,9 +19,11 @@ from tests.ops.test_registry import DIFFERENTIABLE
 from tinygrad_lite import nn
 from tinygrad_lite.engine.op import Op
 from tinygrad_lite.errors import FileError, GraphError, InputError, TinygradError, UsageError
+from tinygrad_lite.explainer import origins
 from tinygrad_lite.explainer.steps import brief
 from tinygrad_lite.readers import notation
 from tinygrad_lite.testing import Program, inputs_of, programs
+from tinygrad_lite.trees import children
 
 
 @pytest.mark.parametrize("op", DIFFERENTIABLE, ids=str)
@@ -252,6 +254,17 @@ def test_what_is_in_a_container_is_named_by_its_path(make: Callable[[], tuple[An
     assert [leaf.name for leaf in lesson.graph.leaves if leaf.requires_grad] == names
     assert all(name in str(lesson) for name in names)
     assert lesson.to_latex()
+
+
+def test_tables_in_lists_are_not_looked_through_for_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A script would do so at each of its passes, and take seconds for each."""
+    looked: list[int] = []
+    monkeypatch.setattr(origins, "children", lambda tree: looked.append(len(tree)) or children(tree))
+    table = [[0.0] * 1000 for _ in range(1000)]
+    lesson = tg.explain(lambda x: np.sum(x * table[0][0]), tg.tensor([1.0, 2.0], requires_grad=True))
+    assert 1000 in looked
+    assert sum(looked) < 10 * origins.ENTRIES < 1000 * 1000
+    assert "result" in str(lesson)
 
 
 def test_parameters_of_the_same_name_are_told_apart_by_their_models() -> None:

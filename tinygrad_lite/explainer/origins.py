@@ -21,6 +21,8 @@ from tinygrad_lite.trees import children
 LATEST = 1000  # values whose origin a continuing watch keeps; a long run would otherwise keep all
 MOST = 1000  # containers and entries of one that are looked through for names
 DEEPEST = 4  # of these, one in another
+ENTRIES = 10_000  # under one name: a table in lists may have millions, none of them an array
+_PLAIN = frozenset({bool, int, float, complex, str, bytes, type(None)})
 
 
 def note_names_around(seen: Seen, frame: FrameType | None) -> None:
@@ -64,10 +66,15 @@ def _reached(f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, 
 
 def _inside(name: str, value: Any) -> Iterator[tuple[str, Any]]:
     """The tensors and arrays in a container or an object, with their paths: `layers[0].w`, and w alone in a dict."""
-    ahead = [("", value, 0)]
+    ahead, seen = [("", value, 0)], 0
     for path, container, depth in ahead:
         held = _held(container) if depth < DEEPEST else {}
+        seen += len(held)
+        if seen > ENTRIES:
+            return
         for key, x in held.items():
+            if type(x) in _PLAIN:
+                continue
             if not (isinstance(key, str) and key.isidentifier()):
                 inner = f"{path or name}[{key!r}]"
             elif not key.startswith("_"):
