@@ -1,6 +1,7 @@
 """Lessons in words and step by step: on the graphs of the registry, of random programs, and of a user's mistakes."""
 
 import contextlib
+import functools
 import io
 import re
 from collections.abc import Callable
@@ -254,6 +255,24 @@ def test_what_is_in_a_container_is_named_by_its_path(make: Callable[[], tuple[An
     assert [leaf.name for leaf in lesson.graph.leaves if leaf.requires_grad] == names
     assert all(name in str(lesson) for name in names)
     assert lesson.to_latex()
+
+
+def _inner(w: Any, x: Any) -> Any:
+    return np.sum(w * x * x)
+
+
+@functools.wraps(_inner)
+def _adding_an_argument(x: Any) -> Any:
+    return _inner(3.0, x)
+
+
+@pytest.mark.parametrize(
+    "f", [_adding_an_argument, functools.partial(_inner, 3.0), functools.partial(_inner, w=3.0), tg.compile(np.sum)]
+)
+def test_functions_around_functions_are_explained(f: Callable[..., Any]) -> None:
+    x = tg.tensor([1.0, 2.0], requires_grad=True)
+    lesson = tg.explain(f, x=x) if getattr(f, "keywords", None) else tg.explain(f, x)
+    assert "a gradient for x" in str(lesson)
 
 
 def test_tables_in_lists_are_not_looked_through_for_names(monkeypatch: pytest.MonkeyPatch) -> None:

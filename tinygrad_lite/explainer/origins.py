@@ -59,7 +59,7 @@ def note_parameters(seen: Seen, model: Module, name: str) -> None:
 def _reached(f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of a call, the variables around the function, and the object whose method it is, by name."""
     reached: dict[str, Any] = {}
-    with contextlib.suppress(ValueError):  # of what has no signature
+    with contextlib.suppress(ValueError, TypeError):  # it has none, or that of a function to which it adds arguments
         reached |= inspect.signature(f).bind(*args, **kwargs).arguments
     return reached | outside_of(f)[1] | {"self": getattr(f, "__self__", f)}
 
