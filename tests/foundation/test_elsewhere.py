@@ -247,6 +247,17 @@ def test_advice_on_an_argument_takes_any_value(name: str, value: Any) -> None:
         )
 
 
+@pytest.mark.parametrize("name", [*elsewhere._MODULE_METHODS])
+def test_a_module_of_the_users_own_may_have_a_method_that_ours_lacks(name: str) -> None:
+    own = type("Own", (nn.Module,), {name: lambda self: "its own"})()
+    field = nn.Module()
+    setattr(field, name, "its own")
+    assert getattr(own, name)() == getattr(field, name) == "its own"
+    assert name in dir(own)
+    assert name in dir(field)
+    assert name not in dir(nn.Module())
+
+
 @pytest.mark.parametrize("axes", [(0, 1), (-2, -1)])
 def test_an_exchange_of_the_axes_of_a_matrix_that_is_none_warns(axes: tuple[int, int]) -> None:
     x = tg.tensor(np.arange(6.0).reshape(2, 3))

@@ -4,7 +4,7 @@ import re
 import sys
 from collections.abc import Callable, Collection, Mapping
 from functools import wraps
-from inspect import Parameter, signature
+from inspect import Parameter, getattr_static, signature
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import numpy as np
@@ -406,7 +406,7 @@ class ModulesElsewhere(SettingsElsewhere):
             return made
 
     def __dir__(self) -> list[str]:
-        return [name for name in super().__dir__() if name not in _MODULE_METHODS]
+        return [name for name in super().__dir__() if not isinstance(getattr_static(self, name, None), _Missing)]
 
 
 for _owner, _table in ((Elsewhere, _METHODS), (ModulesElsewhere, _MODULE_METHODS)):
