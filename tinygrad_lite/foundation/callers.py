@@ -1,8 +1,10 @@
 """Callers: finds out whether a library takes a number or an array out of the graph, which would lose its history."""
 
+import sys
 from collections.abc import Container
 from itertools import takewhile
 from opcode import opmap
+from pathlib import Path
 from types import FrameType, FunctionType
 from typing import Any
 
@@ -19,6 +21,8 @@ _INSTEAD = {
     **{f"scipy.special.{name}": f"tg.nn.functional.{name}" for name in ("softmax", "log_softmax", "logsumexp")},
 }
 """What to write in place of a library function that needs a plain array."""
+
+_PACKAGE = str(Path(__file__).parents[1])
 
 LIBRARIES = ("numpy", "scipy", "pandas", "sklearn", "statsmodels", "xarray")
 
@@ -149,6 +153,14 @@ def _call_at(frame: FrameType) -> Any:
 
     expression = expression_at(frame)
     return expression if isinstance(expression, ast.Call) else None
+
+
+def is_starred_call() -> bool:
+    """Whether the call of this package that is running has its arguments from a sequence, as `x.transpose(*axes)`."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame = frame.f_back
+    return frame.f_code.co_code[frame.f_lasti] == opmap["CALL_FUNCTION_EX"]
 
 
 def expression_at(frame: FrameType) -> Any:

@@ -14,6 +14,7 @@ from tinygrad_lite.engine.arguments import as_array
 from tinygrad_lite.engine.op import Array, Traced, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import RESTATED, UsageError, complain, warn
+from tinygrad_lite.foundation.callers import is_starred_call
 from tinygrad_lite.ops.shapes.indexing import Distinct, along, getitem, performed, places
 
 
@@ -135,7 +136,7 @@ _UNCHANGED = ((0, 1), (-2, -1))
 
 @implements(np.ndarray.transpose)
 def _transpose_method(self: Array, *axes: Any) -> Array:
-    if axes in _UNCHANGED and len(self.shape) == 2:
+    if len(axes) == len(self.shape) == 2 and axes in _UNCHANGED and not is_starred_call():
         warn(f"x.transpose{axes} of a matrix is the matrix itself, as in NumPy: write x.T to exchange its axes")
     axes = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes
     return transpose(self, axes=axes) if axes else transpose(self)
