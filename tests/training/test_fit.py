@@ -471,6 +471,7 @@ def test_a_history_is_a_frame_and_a_picture(tmp_path: Any) -> None:
     assert list(frame.index) == [1, 2]
     assert [len(axes.get_lines()) for axes in history.plot().axes] == [3, 2]
     assert repr(history).startswith("History of 2 epochs, ended by epochs, best epoch ")
+    assert [*history] == history.records
 
 
 BAD: dict[str, tuple[dict[str, Any], type[Exception], str]] = {

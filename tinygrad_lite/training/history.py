@@ -1,6 +1,6 @@
 """The record of a training run: the figures of each epoch, and the weights of the best one."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +26,9 @@ class History:
     def __len__(self) -> int:
         """The number of epochs."""
         return len(self.records)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return iter(self.records)
 
     def __getitem__(self, name: str) -> list[Any]:
         """The figures of one name, epoch by epoch."""
