@@ -387,6 +387,22 @@ def test_what_is_advised_for_names_that_numpy_has_for_something_else(name: str, 
     np.testing.assert_allclose(np.asarray(found), call(torch.tensor(x)).numpy(), rtol=1e-12)
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "class Layer(nn.Module):\n    def __init__(self, width): self.width = width\nLayer(width=3)",
+        "class Layer(nn.Module, dict): pass\nLayer(width=3)",
+        "class Model(nn.Sequential):\n    def __init__(self, *parts, scale): super().__init__(*parts)\n"
+        "Model(nn.ReLU(), scale=3)",
+        "class Slow(optim.SGD):\n    def __init__(self, parameters, speed): super().__init__(parameters, lr=speed)\n"
+        "Slow(nn.Linear(2, 2, rng=0).parameters(), speed=1.0)",
+    ],
+)
+def test_code_without_a_module_has_settings_of_its_own(code: str) -> None:
+    """As code that a program runs by itself, such as that of a page's examples."""
+    exec(code, {"np": np, "tg": tg, "nn": nn, "optim": tg.optim})
+
+
 # what published models and training scripts call of PyTorch's tensors, in sixty of them
 CALLED = re.findall(
     r"\w+",

@@ -385,7 +385,8 @@ class SettingsElsewhere:
         def __new__(cls, /, *args: Any, **settings: Any) -> Self:
             if cls.__init__ is object.__init__ and (args or settings):
                 raise TypeError(f"{cls.__name__}() takes no arguments")
-            if settings and cls.__init__.__module__.startswith("tinygrad_lite."):  # a user's own has no counterpart
+            is_ours = (getattr(cls.__init__, "__module__", None) or "").startswith("tinygrad_lite.")
+            if settings and is_ours:  # a user's own class has no counterpart, and its code may have no module
                 refuse_settings(cls.__name__, cls.__init__, settings)
             return super().__new__(cls)
 
