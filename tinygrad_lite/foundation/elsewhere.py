@@ -171,21 +171,8 @@ _METHODS |= {
     for name in (
         *("add", "sub", "mul", "div", "pow", "neg", "clamp", "clip", "copy", "exp", "log", "sqrt", "rsqrt", "abs"),
         *("relu", "sigmoid", "tanh", "masked_fill", "masked_scatter", "put", "index_add", "index_copy", "index_fill"),
-        *(
-            "index_put",
-            "scatter",
-            "scatter_add",
-            "scatter_reduce",
-            "apply",
-            "map",
-            "lerp",
-            "addcmul",
-            "addcdiv",
-            "addmm",
-            "round",
-            "floor",
-            "sign",
-        ),
+        *("index_put", "scatter", "scatter_add", "scatter_reduce", "apply", "map", "lerp", "addcmul", "addcdiv"),
+        *("addmm", "round", "floor", "sign"),
         *("reciprocal", "clamp_min", "clamp_max", "tril", "triu", "fill_diagonal"),
     )
 }

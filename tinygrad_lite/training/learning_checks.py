@@ -1,6 +1,6 @@
 """Checks that train: a model learns a few rows by heart, and its optimiser takes its first steps."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -15,9 +15,10 @@ from tinygrad_lite.errors import AnomalyError
 from tinygrad_lite.nn import Module
 from tinygrad_lite.nn.utils import clip_grad_norm_
 from tinygrad_lite.optim import Adam, Optimizer
-from tinygrad_lite.training.batches import count_of, outputs_of, plain
+from tinygrad_lite.training.batches import Batch, count_of, outputs_of, plain
 from tinygrad_lite.training.finding import Finding
 from tinygrad_lite.training.loss_behaviour import flees, takes_probabilities_for_logits
+from tinygrad_lite.training.run import Loss
 from tinygrad_lite.training.trial import Trial, is_real
 
 STEPS = 60  # with each rate; fewer would not show a loss that falls below 0
@@ -100,20 +101,29 @@ def _trained(trial: Trial) -> _Course:
 
 def _steps(trial: Trial, rate: float, course: _Course) -> tuple[Module, list[float]]:
     """A copy of the model after some steps by this learning rate, and the loss before each of them."""
-    inputs, targets = trial.few
     model, loss = trial.copies()
-    optimizer = Adam(model.parameters(), lr=rate)
     losses: list[float] = []
-    for _ in range(STEPS):
-        optimizer.zero_grad()
-        course.outputs = outputs_of(model, inputs)
-        value = loss(course.outputs, targets)
-        value.backward()
+    for course.outputs, value in _stepping(model, loss, trial.few, Adam(model.parameters(), lr=rate), STEPS):
         course.has_slope = any(w.grad is not None and np.any(w.grad.data) for w in model.parameters())
         trial.has_moved = trial.has_moved or course.has_slope
-        optimizer.step()
-        losses.append(float(value))
+        losses.append(value)
     return model, losses
+
+
+def _stepping(
+    model: Module, loss: Loss, batch: Batch, optimizer: Optimizer, count: int, clip_norm: float | None = None
+) -> Iterator[tuple[Any, float]]:
+    """Make so many steps; the outputs and the loss of each, before the optimiser uses its gradients."""
+    inputs, targets = batch
+    for _ in range(count):
+        optimizer.zero_grad()
+        outputs = outputs_of(model, inputs)
+        value = loss(outputs, targets)
+        value.backward()
+        yield outputs, float(value)
+        if clip_norm is not None:
+            clip_grad_norm_(optimizer.parameters, clip_norm)
+        optimizer.step()
 
 
 def _outputs_flee(trial: Trial, learned: Module) -> bool:
@@ -236,16 +246,9 @@ def first_steps_do_not_diverge(trial: Trial) -> Finding | None:
 def _first_steps(trial: Trial, optimizer: Optimizer) -> tuple[Module, Optimizer, list[float]]:
     """Copies of the model and the optimiser after some steps, and the loss before each of them."""
     model, loss, optimizer = deepcopy((*trial.originals, optimizer))
-    losses: list[float] = []
-    for _ in range(FIRST_STEPS):
-        optimizer.zero_grad()
-        value = loss(outputs_of(model.train(), trial.inputs), trial.targets)
-        losses.append(float(value))
-        value.backward()
-        if trial.clip_norm is not None:
-            clip_grad_norm_(optimizer.parameters, trial.clip_norm)
-        optimizer.step()
-    return model, optimizer, losses
+    batch = trial.inputs, trial.targets
+    steps = _stepping(model.train(), loss, batch, optimizer, FIRST_STEPS, trial.clip_norm)
+    return model, optimizer, [value for _, value in steps]
 
 
 def outputs_are_logits(trial: Trial) -> Finding | None:
