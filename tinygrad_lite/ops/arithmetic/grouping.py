@@ -19,11 +19,9 @@ def _distinct(x: Array, function: Callable[..., Any], settings: dict[str, Any]) 
     if axis is None:  # the values may come in any order
         values = answer[0] if isinstance(answer, tuple) else answer
         places = places[np.argsort(np.argsort(values, kind="stable"))]
-        for k in (
-            np.flatnonzero(values == 0) if values.dtype.kind == "f" else ()
-        ):  # of 0 and -0, each function keeps the one that its sort puts first
-            is_alike = (np.ravel(x) == 0) & (np.signbit(np.ravel(x)) == np.signbit(values[k]))
-            places[k] = np.flatnonzero(is_alike)[0]
+        if values.dtype.kind == "f" and np.any(zero := values == 0):
+            flat = np.ravel(x)  # of 0 and -0, each function keeps the one that its sort puts first
+            places[zero] = np.argmax((flat == 0) & (np.signbit(flat) == np.signbit(values[zero])))
     return answer, places
 
 
