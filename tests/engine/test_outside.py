@@ -115,6 +115,33 @@ def test_labels_do_not_align_by_position() -> None:
     assert tg.tensor(one).shape == (2,)  # on purpose
 
 
+CASTS: dict[str, Callable[[Any, Any], Any]] = {
+    "astype": lambda x, dtype: x.astype(dtype),
+    "there and back": lambda x, dtype: x.astype(dtype).astype(float),
+    "ufunc": lambda x, dtype: np.multiply(x, x, dtype=dtype),
+    "concatenate": lambda x, dtype: np.concatenate([x, x], dtype=dtype, casting="unsafe"),
+    "stack": lambda x, dtype: np.stack([x, x], dtype=dtype, casting="unsafe"),
+    "cumsum": lambda x, dtype: np.cumsum(x, dtype=dtype),
+    "linspace": lambda x, dtype: np.linspace(x, 2 * x, 3, dtype=dtype),
+    "weights": lambda x, dtype: np.average(x, weights=np.ones(3, dtype)),
+    "durations": lambda x, _: x.astype("m8[s]"),
+}
+
+
+@pytest.mark.parametrize("mode", ["reverse", "forward", "forward over reverse", "a graph"])
+@pytest.mark.parametrize("cast", CASTS)
+@pytest.mark.parametrize("dtype", [object, str])
+def test_no_number_turns_into_something_else_on_the_way(dtype: Any, cast: str, mode: str) -> None:
+    with pytest.raises(TinygradError):
+        MODES[mode](lambda x: CASTS[cast](x, dtype))
+
+
+def test_a_sum_of_objects_is_a_number() -> None:
+    for f in (lambda x: np.sum(x * x, dtype=object), lambda x: np.trace(np.outer(x, x), dtype=object)):
+        np.testing.assert_array_equal(tg.grad(f)(X), 2 * X)
+        assert tg.jvp(f, (X,), (X,)) == (14, 28)
+
+
 FLOATS = [
     op for op in operations() if op.vjps and op.arity == 2 and op.derivatives and op.domain is None and not op.keywords
 ]

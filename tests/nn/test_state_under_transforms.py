@@ -43,9 +43,16 @@ def _by_loading(p: tg.Tensor, s: Any) -> None:
     module.load_state_dict({"p": s})
 
 
-def _by_gradient(p: tg.Tensor, s: Any) -> None:
-    p.grad = s
-    tg.optim.SGD([p], lr=0.1).step()
+def _by_gradient(use: Callable[[tg.Tensor], Any]) -> Callable[[tg.Tensor, Any], None]:
+    def update(p: tg.Tensor, s: Any) -> None:
+        p.grad = s
+        use(p)
+
+    return update
+
+
+def _by_quasi_newton(p: tg.Tensor) -> None:
+    tg.optim.LBFGS([p], lr=0.1, max_iter=1).step(lambda: 1.0)
 
 
 WAYS: dict[str, Callable[[tg.Tensor, Any], None]] = {
@@ -58,6 +65,11 @@ WAYS: dict[str, Callable[[tg.Tensor, Any], None]] = {
     "/=": _in_place(lambda p, s: p.__itruediv__(s)),
     "**=": _in_place(lambda p, s: p.__ipow__(s)),
     "load_state_dict": _by_loading,
+    "step": _by_gradient(lambda p: tg.optim.SGD([p], lr=0.1).step()),
+    "step of LBFGS": _by_gradient(_by_quasi_newton),
+    "clipped norm": _by_gradient(lambda p: nn.utils.clip_grad_norm_([p], 1.0)),
+    "clipped value": _by_gradient(lambda p: nn.utils.clip_grad_value_([p], 1.0)),
+    "Parameter": lambda p, s: p.replace(nn.Parameter(s).data),
 }
 
 
@@ -114,8 +126,49 @@ def test_a_model_may_learn_inside_a_function_that_is_differentiated() -> None:
     np.testing.assert_array_equal(tg.jvp(learnt, (2.0,), (1.0,))[1], expected)
 
 
+REVERSE = {name: TRANSFORMS[name] for name in ("grad", "value_and_grad", "jacobian in reverse", "hessian")}
+
+
+@pytest.mark.parametrize("transform", REVERSE.values(), ids=REVERSE)
+def test_a_gradient_of_what_is_differentiated_keeps_its_history(transform: Callable[..., Any]) -> None:
+    def by_backward(x: Any) -> Any:
+        w = tg.tensor([1.0, 2.0], requires_grad=True)
+        np.sum(np.sin(w * x) * x).backward()
+        return np.sum(w.grad * x)
+
+    def by_hand(x: Any) -> Any:
+        return np.sum(np.cos(np.array([1.0, 2.0]) * x) * x**3)
+
+    x = np.array([3.0, 4.0])
+    for result, expected in zip(tg.trees.leaves(transform(by_backward, x)), tg.trees.leaves(transform(by_hand, x))):
+        np.testing.assert_allclose(np.asarray(result.data), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "make", [tg.optim.SGD, tg.optim.Adam, tg.optim.RMSprop, tg.optim.LBFGS], ids=lambda x: x.__name__
+)
+def test_a_model_may_not_learn_from_what_is_differentiated(make: Any) -> None:
+    """Its parameters are data, and would be constants for the gradient."""
+
+    def learnt(x: Any) -> Any:
+        w = tg.tensor([1.0, 2.0], requires_grad=True)
+        optimizer = make([w], lr=0.1)
+
+        def loss() -> Any:
+            optimizer.zero_grad()
+            value = np.sum((w - x) ** 2)
+            value.backward()
+            return value.item()
+
+        optimizer.step(loss)
+        return np.sum(w * w)
+
+    with pytest.raises(UsageError, match=r"functional_call\(module, state, \*inputs\)"):
+        tg.grad(learnt)(np.array([3.0, 4.0]))
+
+
 def test_a_dual_is_copied_into_no_tensor() -> None:
-    for f in (tg.tensor, lambda x: tg.tensor([x, x]), lambda x: _by_gradient(tg.tensor(1.0, requires_grad=True), x)):
+    for f in (tg.tensor, lambda x: tg.tensor([x, x]), lambda x: setattr(tg.tensor(1.0, requires_grad=True), "grad", x)):
         with pytest.raises(UsageError):
             tg.jvp(f, (2.0,), (1.0,))
 

@@ -38,15 +38,13 @@ def answer_to(function: Function) -> Function:
     Raises:
         NoDerivativeError: if there is none.
     """
-    try:
-        return ANSWERS[function]
-    except KeyError:
+    if (answer := ANSWERS.get(function)) is None:
         for library, table in TABLES.items():
             if library in sys.modules:
                 import_module(table)
-    if function in ANSWERS:
-        return ANSWERS[function]
-    raise NoDerivativeError(path_of(function))
+        if (answer := ANSWERS.get(function)) is None:
+            raise NoDerivativeError(path_of(function))
+    return answer
 
 
 def functions_of(op: Op) -> list[Function]:

@@ -18,7 +18,7 @@ from tinygrad_lite.engine.backward import history, propagate
 from tinygrad_lite.engine.conversions import NUMBERS, Conversions, constant, number, received
 from tinygrad_lite.engine.op import NO_PARAMS, Array, Arrays, Op, Params, Traced, elementwise
 from tinygrad_lite.errors import RESTATED, GraphError, ShapeError, UsageError, complain
-from tinygrad_lite.foundation.foreign import copied
+from tinygrad_lite.foundation.foreign import copied, without_history
 
 next_index = count().__next__
 _new = object.__new__
@@ -162,7 +162,8 @@ class Tensor(Conversions):
 
         Args:
             retain_graph: keep the graph for another pass; by default the value of `create_graph`.
-            create_graph: give the gradients a graph of their own, so that they can be differentiated again.
+            create_graph: give the gradients a graph of their own, so that they can be differentiated again. Inside a
+                function under a transform, gradients that depend on its variables have one without being asked.
 
         Raises:
             GraphError: if this tensor has no history, or its graph was freed.
@@ -180,9 +181,10 @@ class Tensor(Conversions):
         if self.dtype.kind == "c":
             raise UsageError(f"backward() starts at real numbers, this is {self.dtype}: take np.real or np.abs of it")
         g = self._ones() if gradient is None else self._weight(gradient)
+        path = history([self])  # with the variable of a running transform, which must not be lost from the gradients
+        create_graph = create_graph or (grad_mode.transforming.get() and any(node.op is positive for node in path))
         if isinstance(g, Tensor) and not create_graph:
             g = g._array
-        path = history([self])
         gradients = propagate(path, {self: g}, create_graph)
         with _accumulating:
             for x, gradient in gradients.items():
@@ -256,7 +258,7 @@ def recorded(
     dtype = value.dtype
     if dtype.kind != "f":
         if dtype.kind != "c":
-            return wrap(value)
+            return wrap(without_history(value, op.name))
         op.check_complex()
     for x in arrays if op.reads_values else ():
         if type(x) is not float and getattr(x, "dtype", dtype) is not dtype:

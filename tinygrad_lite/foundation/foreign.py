@@ -119,6 +119,20 @@ def _of_numbers(array: Any, kind: type, prefix: str = "") -> Any:
     return array
 
 
+def without_history(result: Any, name: str) -> Any:
+    """An operation's result that has no derivative, since its entries are integers or booleans.
+
+    Raises:
+        UsageError: if they are objects, texts or times, of which one could go back to numbers with a derivative.
+    """
+    if result.dtype.kind not in "iub":
+        raise UsageError(
+            f"{name}: a result of {result.dtype} would lose its history, which only numbers have; ask for a dtype of "
+            "numbers, such as float"
+        )
+    return result
+
+
 def is_coarser(x: Any, dtype: Any) -> bool:
     """Whether an array holds integers or booleans, or fewer digits than a dtype of the same kind."""
     kind = getattr(x, "dtype", dtype)

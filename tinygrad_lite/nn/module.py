@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from tinygrad_lite.engine.conversions import constant
 from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.errors import UsageError
 from tinygrad_lite.foundation.elsewhere import ModulesElsewhere
@@ -121,8 +122,7 @@ def Parameter(data: Any, requires_grad: bool = True) -> Tensor:
         >>> Parameter(np.zeros(2))
         tensor([0., 0.], requires_grad=True)
     """
-    if isinstance(data, Tensor):
-        data = data.detach()
+    data = constant(data)
     parameter = tensor(data, requires_grad=requires_grad or np.result_type(data).kind == "f")
     parameter.requires_grad = requires_grad
     return parameter

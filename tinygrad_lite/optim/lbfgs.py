@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tinygrad_lite.engine import grad_mode
+from tinygrad_lite.engine.conversions import constant
 from tinygrad_lite.engine.op import Array, Traced
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import InputError, UsageError
@@ -134,7 +135,9 @@ class LBFGS(Optimizer):
 
     def _gradient(self) -> Array:
         """The gradient of all parameters, one after another; zero where there is none."""
-        gradients = [np.zeros(w.size, w.dtype) if w.grad is None else np.ravel(w.grad.data) for w in self.parameters]
+        gradients = [
+            np.zeros(w.size, w.dtype) if w.grad is None else np.ravel(constant(w.grad)) for w in self.parameters
+        ]
         return np.concatenate(gradients)
 
     def _move(self, start: list[Array], change: Array) -> None:

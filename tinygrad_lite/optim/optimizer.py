@@ -9,6 +9,7 @@ import numpy as np
 
 from tinygrad_lite.engine import grad_mode, registry
 from tinygrad_lite.engine.backward import widened
+from tinygrad_lite.engine.conversions import constant
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import InputError, ShapeError, UsageError, warn
@@ -165,7 +166,7 @@ class Optimizer(SettingsElsewhere):
                     continue
                 if counts:
                     settings[place_of_t] = steps - state["missed"] if "missed" in state else steps
-                w, g = parameter._array, gradient._array
+                w, g = parameter._array, constant(gradient) if gradient._requires_grad else gradient._array
                 updated = self.update(w, -g if is_ascent else g, state, *settings)
                 if getattr(updated, "shape", None) != w.shape:
                     raise ShapeError(f"update returned {updated!r} for a parameter of shape {w.shape}")

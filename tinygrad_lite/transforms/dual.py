@@ -25,7 +25,8 @@ from tinygrad_lite.engine.registry import ANSWERS
 from tinygrad_lite.engine.tensor import Tensor, wrap
 from tinygrad_lite.errors import RESTATED, InputError, UsageError, complain
 from tinygrad_lite.foundation.callers import lost_array
-from tinygrad_lite.foundation.foreign import DATA_WITHOUT_HISTORY, numbers_of
+from tinygrad_lite.foundation.elsewhere import Elsewhere
+from tinygrad_lite.foundation.foreign import DATA_WITHOUT_HISTORY, numbers_of, without_history
 from tinygrad_lite.ops.arithmetic import selection
 from tinygrad_lite.ops.shapes.indexing import performed
 
@@ -49,7 +50,7 @@ def pushes_tangents() -> bool:
     return bool(_running)
 
 
-class Dual(Operators):
+class Dual(Operators, Elsewhere):
     """A value in forward mode, with its tangent.
 
     Attributes:
@@ -87,8 +88,9 @@ class Dual(Operators):
             y = number(y, op)
         if y.dtype.kind == "c":
             op.check_complex()
-        follows = y.dtype.kind in "fc" and grad_mode.enabled.get()
-        tangent = pushed(op, y, primals, tangents, params) if follows else None
+        elif y.dtype.kind != "f":
+            return without_history(y, op.name)
+        tangent = pushed(op, y, primals, tangents, params) if grad_mode.enabled.get() else None
         return y if tangent is None else Dual(y, tangent, level)
 
     @property
@@ -201,6 +203,8 @@ def pushed(op: Op, y: Array, primals: Sequence[Array], tangents: Sequence[Array]
         total = part if total is None else total + part
     if total is None:
         return None
+    if not hasattr(total, "dtype"):
+        total = number(total, op)
     if total.shape != y.shape:
         total = np.broadcast_to(total, y.shape)
     total = np.real(total) if total.dtype.kind == "c" != dtype.kind else total

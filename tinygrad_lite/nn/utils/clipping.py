@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.engine.conversions import constant
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor, wrap
 from tinygrad_lite.errors import InputError, UsageError
@@ -55,7 +56,7 @@ def clip_grads_with_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float
         0.5
     """
     _check("max_norm", max_norm)
-    scale = np.minimum(max_norm / (_data(total_norm) + 1e-6), 1.0)
+    scale = np.minimum(max_norm / (constant(total_norm) + 1e-6), 1.0)
     _replace(_with_gradients(parameters), lambda g: g * scale)
 
 
@@ -86,7 +87,7 @@ def get_total_norm(
         >>> get_total_norm([np.array([3.0]), np.array([[4.0]])])
         tensor(5.)
     """
-    arrays = [_data(x) for x in ([tensors] if isinstance(tensors, (Tensor, np.ndarray)) else tensors)]
+    arrays = [constant(x) for x in ([tensors] if isinstance(tensors, (Tensor, np.ndarray)) else tensors)]
     norms = [np.linalg.norm(np.reshape(x, -1), norm_type) for x in arrays]
     total = np.linalg.norm(np.stack(norms), norm_type) if norms else np.float64(0)
     if error_if_nonfinite and not np.isfinite(total):
@@ -100,10 +101,6 @@ def _check(name: str, bound: Any) -> None:
         raise InputError(f"{name} must be at least 0, got {bound!r}")
 
 
-def _data(x: Array) -> Array:
-    return x.data if isinstance(x, Tensor) else x
-
-
 def _with_gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
     listed = [parameters] if isinstance(parameters, Tensor) else list(parameters)
     for parameter in listed:
@@ -115,4 +112,4 @@ def _with_gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
 def _replace(parameters: list[Tensor], function: Any) -> None:
     """Give the gradients other values; those of tensors that are listed twice once."""
     for parameter, gradient in [(parameter, parameter.grad) for parameter in parameters]:
-        parameter.grad = wrap(function(_data(gradient)))
+        parameter.grad = wrap(function(constant(gradient)))
