@@ -77,6 +77,8 @@ SIMPLER: dict[str, tuple[Callable[[Any], Any], list[str]]] = {
     "axes in a round": (lambda x: np.transpose(np.transpose(x[None], (1, 2, 0)), (2, 0, 1))[0], ["getitem", "getitem"]),
     "reshaped twice": (lambda x: np.reshape(np.reshape(x, (3, 2)), (6,)), ["reshape"]),
     "the whole by an index": (lambda x: np.sin(x)[()], ["sin"]),
+    "the whole by slices": (lambda x: np.sin(x)[0 : x.shape[0], ...], ["sin"]),
+    "turned by a slice": (lambda x: np.sin(x)[::-1], ["sin", "getitem"]),
     **{
         f"gradient of a read at {index}": (lambda x, index=index: _contribution(x, index), ["sin", "reshape"])
         for index in (

@@ -15,7 +15,7 @@ from tests.nn.images import LAYERS, UNPOOLED, Setting, name_of
 from tinygrad_lite import nn
 from tinygrad_lite.errors import InputError, ShapeError
 from tinygrad_lite.nn import functional as F
-from tinygrad_lite.ops.networks.convolution import convolution
+from tinygrad_lite.ops.networks.convolution import WIDE, convolution
 
 
 def layer_of(setting: Setting) -> tuple[Any, Any]:
@@ -302,25 +302,47 @@ def test_unpooling_is_the_way_back(setting: Setting) -> None:
         assert tg.gradcheck(weighted(lambda y: getattr(nn, name)(*args, **options)(y, indices)), y, order=2)
 
 
-def test_large_images_are_worked_on_piece_by_piece() -> None:
-    """Against the definition as a sum over the places of the kernel."""
-    rng = np.random.default_rng(0)
-    x, w = rng.normal(size=(8, 4, 60, 61)), rng.normal(size=(6, 2, 3, 2))
-    inputs = [tg.tensor(part, requires_grad=True) for part in (x, w)]
-    y = F.conv2d(*inputs, stride=(1, 2), padding=(1, 0), groups=2)
-    g = rng.normal(size=y.shape)
-    y.backward(g)
+def by_places(x: Any, w: Any, g: Any, step: int, groups: int) -> list[Any]:
+    """A convolution padded above and below, and its gradients, as sums over the places of the kernel."""
     wide = np.pad(x, ((0, 0), (0, 0), (1, 1), (0, 0)))
-    expected, by_x, by_w = np.zeros(y.shape), np.zeros(wide.shape), np.zeros(w.shape)
-    for group, i, j in np.ndindex(2, 3, 2):
-        seen = (slice(None), slice(2 * group, 2 * group + 2), slice(i, i + 60), slice(j, j + 59, 2))
-        made = slice(3 * group, 3 * group + 3)
-        expected[:, made] += np.einsum("nchw,oc->nohw", wide[seen], w[made, :, i, j])
+    y, by_x, by_w = np.zeros(g.shape), np.zeros(wide.shape), np.zeros(w.shape)
+    (out, channels), (height, width) = (n // groups for n in (len(w), x.shape[1])), g.shape[2:]
+    for group, i, j in np.ndindex(groups, *w.shape[2:]):
+        rows, columns = slice(i, i + height), slice(j, j + step * width, step)
+        seen = (slice(None), slice(channels * group, channels * (group + 1)), rows, columns)
+        made = slice(out * group, out * (group + 1))
+        y[:, made] += np.einsum("nchw,oc->nohw", wide[seen], w[made, :, i, j])
         by_x[seen] += np.einsum("nohw,oc->nchw", g[:, made], w[made, :, i, j])
         by_w[made, :, i, j] = np.einsum("nohw,nchw->oc", g[:, made], wide[seen])
-    np.testing.assert_allclose(y.numpy(), expected, rtol=1e-10, atol=1e-12)
-    np.testing.assert_allclose(inputs[0].grad, by_x[:, :, 1:-1], rtol=1e-10, atol=1e-12)
-    np.testing.assert_allclose(inputs[1].grad, by_w, rtol=1e-10, atol=1e-10)
+    return [y, by_x[:, :, 1:-1], by_w]
+
+
+@pytest.mark.parametrize("backend", [None, "native", "numpy"])
+@pytest.mark.parametrize(("step", "groups"), [(2, 2), (1, 1)], ids=["batch last", "as they are"])
+def test_large_images_are_worked_on_piece_by_piece(
+    step: int, groups: int, backend: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tinygrad_lite.ops.networks.convolution.LARGEST", 2**21)
+    rng = np.random.default_rng(0)
+    x, w = rng.normal(size=(8, 4, 60, 61)), rng.normal(size=(6, 4 // groups, 3, 2))
+    g = rng.normal(size=(8, 6, 60, 60 // step))
+
+    def f(x: Any, w: Any, g: Any) -> Any:
+        y, pull = tg.vjp(lambda x, w: F.conv2d(x, w, stride=(1, step), padding=(1, 0), groups=groups), x, w)
+        return y, *pull(g)
+
+    found = (tg.compile(f, backend=backend) if backend else f)(x, w, g)
+    for result, expected in zip(found, by_places(x, w, g, step, groups)):
+        np.testing.assert_allclose(result, expected, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("size", [8, 32])
+def test_a_program_lays_images_out_as_eager_code_does(size: int) -> None:
+    x, w = np.ones((2, 3, size, size)), np.ones((4, 3, 3, 3))
+    compiled = tg.compile(lambda x, w: F.conv2d(x, w, padding=1), backend="numpy")
+    compiled(x, w)
+    in_order = F.conv2d(x, w, padding=1).flags.c_contiguous
+    assert in_order == (size >= WIDE) == ("transpose((1, 2, 3, 0))" not in compiled.source)
 
 
 def test_the_first_of_equal_entries_gets_the_gradient() -> None:

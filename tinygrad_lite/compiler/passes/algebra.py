@@ -193,9 +193,8 @@ def _keeps_order(index: Any) -> bool:
 
 
 def _whole(call: Instruction, _: Definitions) -> Any:
-    """x[()] is x, unless it makes a number of an array without axes."""
-    index = call.params["index"]
-    is_whole = isinstance(index, tuple) and not index and call.result.shape
+    """An index that takes all entries where they are, unless it makes a number of an array without axes."""
+    is_whole = call.result.shape and not call.has_computed_params and _keeps_order(call.params["index"])
     return _unchanged(call.inputs[0], call) if is_whole else None
 
 

@@ -151,6 +151,10 @@ class Recorded(OfVariable):
         answer = _answer(function, arity)
         return self.__trace__(answer, *answer.sort(args, params))
 
+    @property
+    def flags(self) -> Any:
+        return self.value.flags
+
     def flatten(self, order: Any = "C") -> Any:
         """A copy, unlike what `ravel` returns."""
         return np.copy(np.ravel(self, order))

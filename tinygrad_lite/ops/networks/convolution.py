@@ -10,7 +10,7 @@ row of a single image is piece enough, the images stay as they are, and each mak
 """
 
 from collections.abc import Iterable
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, reduce
 from itertools import pairwise
 from math import prod
 from typing import Any
@@ -28,6 +28,9 @@ Widths = tuple[tuple[int, int], ...]
 
 LARGE = 2**20
 """The bytes of windows that are laid out at a time: as many as stay in the cache between being written and read."""
+
+LARGEST = 2**24
+"""The same where every block is one more line for others to read."""
 
 MORE = 2
 """Above this ratio of the results' channels to the images', it takes longer to read the results."""
@@ -47,9 +50,8 @@ class Geometry:
 
     @cached_property
     def inside(self) -> tuple[slice, ...]:
-        """The index of the image, with the batch last, in the padded one."""
-        starts = (before for before, _ in self.padding)
-        return (slice(None), *(slice(start, start + n) for start, n in zip(starts, self.size)))
+        """The place of the image in the padded one."""
+        return tuple([slice(before, before + n) for (before, _), n in zip(self.padding, self.size)])
 
     @cached_property
     def reach(self) -> Sizes:
@@ -87,59 +89,67 @@ def batch_first(x: Array) -> Array:
     return x.transpose((x.ndim - 1, *range(x.ndim - 1)))
 
 
-def _padded(x: Array, at: Geometry) -> Array:
+def _padded(x: Array, at: Geometry, ahead: int) -> Array:
+    """Images with this many axes ahead of the spatial ones, and their border of zeros."""
+    shape = *x.shape[:ahead], *at.padded, *x.shape[ahead + len(at.padded) :]
+    inside = *[slice(None)] * ahead, *at.inside
+    if type(x) is not np.ndarray:
+        return scatter(x, shape=shape, indices=(inside,))
+    y = np.zeros(shape, x.dtype)
+    y[inside] = x
+    return y
+
+
+def _with_batch_last(x: Array, at: Geometry) -> Array:
     """The images with the batch last and their border of zeros, without gaps in memory."""
     x = batch_last(x)
-    if type(x) is not np.ndarray:
-        if at.padded == at.size and max(at.kernel) == 1:
-            return x  # each pixel is read once
-        return scatter(x, shape=(x.shape[0], *at.padded, x.shape[-1]), indices=(at.inside,))
-    if at.padded == at.size:
+    if at.padded != at.size:
+        return _padded(x, at, 1)
+    if type(x) is np.ndarray:
         return np.ascontiguousarray(x)
-    y = np.zeros((x.shape[0], *at.padded, x.shape[-1]), x.dtype)
-    y[at.inside] = x
-    return y
+    return x if max(at.kernel) == 1 else _padded(x, at, 1)  # where each pixel is read once, it may stay where it is
 
 
 def _stay_as_they_are(x: Array, at: Geometry, groups: int) -> bool:
     """Whether images in their own order are laid out as fast as with the batch last."""
-    is_in_order = type(x) is np.ndarray and x.flags.c_contiguous and len(x) > 1 and groups == 1
+    flags = getattr(x, "flags", None)  # which only an array in memory has
+    is_in_order = flags is not None and flags.c_contiguous and x.shape[0] > 1 and groups == 1
     return is_in_order and at.stride[-1] == 1 and at.out[-1] >= WIDE
+
+
+def _windows(x: Array, at: Geometry, ahead: int, first: int, rows: int) -> Array:
+    """What the kernel reads in images with this many axes ahead of the spatial ones: its places, then the pixels."""
+    axes = range(ahead, ahead + len(at.kernel))
+    if type(x) is np.ndarray:
+        steps = x.strides[ahead : axes.stop]
+        within, between = ([n * step for n, step in zip(sizes, steps)] for sizes in (at.dilation, at.stride))
+        shape = *x.shape[:ahead], *at.kernel, rows, *at.out[1:], *x.shape[axes.stop :]
+        strides = *x.strides[:ahead], *within, *between, *x.strides[axes.stop :]
+        return np.ndarray(shape, x.dtype, x, first * between[0], strides)
+    windows = sliding_window_view(x, at.reach, axis=tuple(axes))
+    if {*at.stride, *at.dilation} != {1}:
+        steps = (*[1] * ahead, *at.stride, *[1] * (x.ndim - axes.stop), *at.dilation)
+        windows = windows[tuple([slice(None, None, step) for step in steps])]
+    return windows.transpose((*range(ahead), *range(x.ndim, windows.ndim), *range(ahead, x.ndim)))
 
 
 def _images(x: Array, at: Geometry) -> Iterable[tuple[slice, Array]]:
     """A few images at a time, and what the kernel reads in each as a matrix."""
     batch, channels = x.shape[:2]
-    if at.padded != at.size:
-        image = np.zeros((batch, channels, *at.padded), x.dtype)
-        image[:, *at.inside] = x
-        x = image
     height, width = channels * prod(at.kernel), prod(at.out)
-    steps = x.strides[2:]
-    within, between = ([n * step for n, step in zip(sizes, steps)] for sizes in (at.dilation, at.stride))
-    shape, strides = (batch, channels, *at.kernel, *at.out), (*x.strides[:2], *within, *between)
-    windows = np.ndarray(shape, x.dtype, x, 0, strides)
-    few = max(1, LARGE // max(1, x.itemsize * height * width))
+    windows = _windows(x if at.padded == at.size else _padded(x, at, 2), at, 2, 0, at.out[0])
+    most = LARGE if type(x) is np.ndarray else LARGEST
+    few = max(1, most // max(1, x.dtype.itemsize * height * width))
     for first in range(0, batch, few):
-        part = slice(first, first + few)
-        yield part, windows[part].reshape(-1, height, width)
+        part = slice(first, min(first + few, batch))
+        yield part, np.reshape(windows[part], (part.stop - first, height, width))
 
 
 def _columns(x: Array, at: Geometry, groups: int, first: int, rows: int) -> Array:
     """What the kernel reads as a matrix for each group of channels, with a column for each pixel of the result."""
-    channels, batch, axes = x.shape[0], x.shape[-1], range(1, x.ndim - 1)
-    shape = channels, *at.kernel, rows, *at.out[1:], batch
-    if type(x) is np.ndarray:
-        steps = x.strides[1:-1]
-        within, between = ([n * step for n, step in zip(sizes, steps)] for sizes in (at.dilation, at.stride))
-        strides = x.strides[0], *within, *between, x.strides[-1]
-        windows = np.ndarray(shape, x.dtype, x, first * between[0], strides)
-    else:
-        windows = sliding_window_view(x, at.reach, axis=tuple(axes))
-        strided = [slice(None), *(slice(None, None, s) for s in at.stride), slice(None)]
-        windows = windows[(*strided, *(slice(None, None, d) for d in at.dilation))]
-        windows = windows.transpose((0, *range(x.ndim, windows.ndim), *range(1, x.ndim)))
-    return np.reshape(windows, (groups, channels // groups * prod(at.kernel), prod(shape[-x.ndim + 1 :])))
+    channels, batch = x.shape[0], x.shape[-1]
+    height, width = channels // groups * prod(at.kernel), rows * prod(at.out[1:]) * batch
+    return np.reshape(_windows(x, at, 1, first, rows), (groups, height, width))
 
 
 def _blocks(x: Array, at: Geometry) -> Iterable[tuple[int, int]]:
@@ -162,36 +172,43 @@ def _rows_of(x: Array, first: int, last: int, at: Geometry) -> Array:
     return x if last - first == at.out[0] else x[:, first:last]
 
 
-def _joined(parts: list[Array]) -> Array:
-    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+def _joined(parts: list[Array], axis: int) -> Array:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis)
 
 
-def _product(a: Array, b: Array) -> Array:
+def _product(a: Array, b: Array, **out: Array) -> Array:
     """The product of matrices; of a column and a row entry by entry, for which BLAS takes several times as long."""
-    return a * b if a.shape[-1] == 1 else np.matmul(a, b)
+    return np.multiply(a, b, **out) if a.shape[-1] == 1 else np.matmul(a, b, **out)
+
+
+def _of_images(x: Array, matrix: Array, at: Geometry) -> Array:
+    """The product of the weights, as a matrix, and of what the kernel reads in each image."""
+    if type(x) is np.ndarray is type(matrix):
+        y = np.empty((len(x), len(matrix), prod(at.out)), np.result_type(x, matrix))
+        for part, columns in _images(x, at):
+            _product(matrix, columns, out=y[part])
+        return y
+    return _joined([_product(matrix, columns) for _, columns in _images(x, at)], 0)
 
 
 def _convolution(x: Array, weight: Array, stride: Sizes, padding: Widths, dilation: Sizes, groups: int) -> Array:
     at = geometry(x.shape[2:], weight.shape[2:], stride, padding, dilation)
     matrices = _in_groups(weight, groups)
-    if _stay_as_they_are(x, at, groups) and type(weight) is np.ndarray:
-        y = np.empty((len(x), len(weight), prod(at.out)), np.result_type(x, weight))
-        for part, columns in _images(x, at):
-            y[part] = _product(matrices[0], columns)
-        return y.reshape(len(x), len(weight), *at.out)
-    image, parts = _padded(x, at), []
+    if _stay_as_they_are(x, at, groups):
+        return np.reshape(_of_images(x, matrices[0], at), (x.shape[0], weight.shape[0], *at.out))
+    image, parts = _with_batch_last(x, at), []
     for first, last in _blocks(image, at):
         y = _product(matrices, _columns(image, at, groups, first, last - first))
         parts.append(np.reshape(y, (weight.shape[0], last - first, *at.out[1:], x.shape[0])))
-    return batch_first(_joined(parts))
+    return batch_first(_joined(parts, 1))
 
 
 def _turned(weight: Array, groups: int) -> Array:
     """The kernel from behind, with the channels of results and images exchanged in each group."""
     out, channels, *kernel = weight.shape
     backwards = weight[:, :, *(slice(None, None, -1) for _ in kernel)]
-    parts = np.ascontiguousarray(backwards.reshape(groups, out // groups, channels, *kernel).swapaxes(1, 2))
-    return parts.reshape(groups * channels, out // groups, *kernel)
+    parts = np.reshape(backwards, (groups, out // groups, channels, *kernel))
+    return np.reshape(np.swapaxes(parts, 1, 2), (groups * channels, out // groups, *kernel))
 
 
 def _transposed_convolution(
@@ -201,7 +218,8 @@ def _transposed_convolution(
     channels, batch = groups * weight.shape[1], y.shape[0]
     borders = tuple((r - 1 - before, r - 1 - after) for r, (before, after) in zip(at.reach, padding))
     fits = {*stride} == {1} and min(map(min, borders)) >= 0
-    if type(y) is type(weight) is np.ndarray and fits and len(weight) <= MORE * channels:
+    is_in_memory = type(y) is type(weight) is np.ndarray or _stay_as_they_are(y, at, groups)
+    if is_in_memory and fits and weight.shape[0] <= MORE * channels:
         # reading the pixels of y around each pixel of x takes half the time of adding to the pixels of x
         return _convolution(y, _turned(weight, groups), stride, borders, dilation, groups)
     y = batch_last(y)
@@ -220,7 +238,7 @@ def _transposed_convolution(
             for index, part in zip(read, parts):
                 below[index] += part
     if at.padded != at.size:
-        whole = whole[at.inside]
+        whole = whole[:, *at.inside]
     return batch_first(whole)
 
 
@@ -228,17 +246,17 @@ def _kernel_correlation(
     x: Array, y: Array, kernel: Sizes, stride: Sizes, padding: Widths, dilation: Sizes, groups: int
 ) -> Array:
     at = geometry(x.shape[2:], kernel, stride, padding, dilation)
-    total: Any = 0
-    if _stay_as_they_are(x, at, groups) and type(y) is np.ndarray:
-        rows = y.reshape(len(y), y.shape[1], prod(at.out))
-        for images, columns in _images(x, at):
-            total = total + np.sum(np.matmul(columns, np.swapaxes(rows[images], 1, 2)), axis=0)
-        return np.reshape(total.T, (y.shape[1], x.shape[1], *kernel))
-    image, y = _padded(x, at), batch_last(y)
+    if _stay_as_they_are(x, at, groups):
+        rows = np.reshape(y, (y.shape[0], y.shape[1], prod(at.out)))
+        sums = (np.sum(np.matmul(columns, np.swapaxes(rows[i], 1, 2)), axis=0) for i, columns in _images(x, at))
+        return np.reshape(reduce(np.add, sums).T, (y.shape[1], x.shape[1], *kernel))
+    image, y = _with_batch_last(x, at), batch_last(y)
+    parts = []
     for first, last in _blocks(image, at):
         part = _in_groups(_rows_of(y, first, last, at), groups)
         # in this order, BLAS takes three quarters of the time
-        total = total + np.matmul(_columns(image, at, groups, first, last - first), np.swapaxes(part, 1, 2))
+        parts.append(np.matmul(_columns(image, at, groups, first, last - first), np.swapaxes(part, 1, 2)))
+    total = reduce(np.add, parts)
     return np.reshape(np.swapaxes(total, 1, 2), (y.shape[0], x.shape[1] // groups, *kernel))
 
 
