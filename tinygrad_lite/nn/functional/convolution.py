@@ -172,7 +172,7 @@ def fold(
         indices = tuple((slice(None), *index) for index in at.read(at.out[0]))
         parts = [windows[(slice(None), *place)] for place in at.among]
         whole = scatter(*parts, shape=(np.shape(x)[0], channels, *at.padded), indices=indices)
-        return whole[(slice(None), *at.inside)]
+        return whole[:, :, *at.inside]
 
     return image(input) if len(shape) == 3 else image(np.expand_dims(input, 0))[0]
 
