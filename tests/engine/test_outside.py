@@ -136,6 +136,24 @@ def test_no_number_turns_into_something_else_on_the_way(dtype: Any, cast: str, m
         MODES[mode](lambda x: CASTS[cast](x, dtype))
 
 
+WITH_A_PARAMETER: dict[str, Callable[[Any, Any], Any]] = {
+    "where": lambda x, mask: np.sum(x, where=mask),
+    "where of a mean": lambda x, mask: np.mean(x, where=mask),
+    "initial": lambda x, start: np.max(x, initial=start),
+    "q": lambda x, q: np.quantile(x, q),
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    "other", [Table(), Labelled(), Quantity(), REFUSED["masked"], REFUSED["dates"]], ids=lambda x: type(x).__name__
+)
+@pytest.mark.parametrize("f", WITH_A_PARAMETER)
+def test_a_parameter_is_held_to_the_same(f: str, other: Any, mode: str) -> None:
+    with pytest.raises(TinygradError):
+        MODES[mode](lambda x: WITH_A_PARAMETER[f](x, other))
+
+
 def test_a_sum_of_objects_is_a_number() -> None:
     for f in (lambda x: np.sum(x * x, dtype=object), lambda x: np.trace(np.outer(x, x), dtype=object)):
         np.testing.assert_array_equal(tg.grad(f)(X), 2 * X)

@@ -214,7 +214,7 @@ def test_a_setting_of_a_training_script_says_what_to_write(make: Callable[[], An
         (lambda x: x.var(0, unbiased=False), "write ddof=0"),
         (lambda x: x.std(0, unbiased=True), "is written ddof=1"),
         (lambda x: x.max(dim=1), "axis=1, which gives the values alone, and argmax(axis=1) says where they are"),
-        (lambda x: x.argsort(-1, descending=True), "is written argsort of -x"),
+        (lambda x: x.argsort(dim=-1), "is written axis=-1"),
         (lambda x: x.transpose(1, 2), "write x.swapaxes(a, b)"),
         (lambda x: x.transpose(-2, -1), "write x.swapaxes(a, b)"),
         (lambda x: x.flatten(1), "write x.reshape(*x.shape[:1], -1)"),

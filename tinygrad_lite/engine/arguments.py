@@ -10,6 +10,7 @@ import numpy as np
 
 from tinygrad_lite.errors import UsageError
 from tinygrad_lite.foundation.elsewhere import unknown_argument
+from tinygrad_lite.foundation.foreign import lost_from, numbers_of
 from tinygrad_lite.foundation.signatures import bound_to, signature_of
 
 _FIXED = frozenset({int, float, bool, str, tuple, type(None)})
@@ -62,8 +63,8 @@ class Arguments:
         if self.arity not in (len(inputs), None) or not params.keys() <= self.keywords:
             inputs, params = self.bind(inputs, params)
         for name, value in params.items():
-            if type(value) not in _FIXED and (isinstance(value, (list, np.ndarray)) or hasattr(value, "__trace__")):
-                params = {**params, name: self._fixed(name, value)}
+            if type(value) not in _FIXED and (fixed := self._fixed(name, value)) is not value:
+                params = {**params, name: fixed}
         return inputs, params
 
     def _fixed(self, name: str, value: Any) -> Any:
@@ -71,7 +72,9 @@ class Arguments:
             return tuple(value)
         if hasattr(value, "__trace__") and value.dtype.kind not in "biu":
             raise UsageError(f"{self.name}: {name}= is a parameter without a derivative; pass a number, not a tensor")
-        return unchanging(value)
+        if isinstance(value, np.ndarray) or lost_from(type(value)):
+            value = numbers_of(value, f"{self.name}, {name}=")
+        return unchanging(value) if isinstance(value, np.ndarray) or hasattr(value, "__trace__") else value
 
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Separate the arrays from the parameters, and leave out those that have their defaults."""
@@ -118,11 +121,6 @@ def unchanging(x: Any) -> Any:
     """A copy of an array parameter, which nobody else can change; a traced value inside a tensor is kept as it is."""
     array = getattr(x, "data", x) if hasattr(x, "__trace__") else x
     return array if hasattr(array, "__trace__") else np.array(x)
-
-
-def as_array(x: Any) -> Any:
-    """Convert a list or a number to an array; return an array of any kind as it is."""
-    return x if hasattr(x, "dtype") else np.asarray(x)
 
 
 def refuse_out(name: str, out: Any) -> None:

@@ -50,6 +50,11 @@ def _lost_from(kind: Any) -> str | None:
 lost_from: Callable[[Any], str | None] = lru_cache(1000)(_lost_from)
 
 
+def as_array(x: Any) -> Any:
+    """Convert a list or a number to an array; return an array of any kind as it is."""
+    return x if hasattr(x, "dtype") else np.asarray(x)
+
+
 def as_numpy(x: Any) -> Any:
     """Convert a number, nested lists or another container to a NumPy array."""
     try:

@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.engine.arguments import as_array
 from tinygrad_lite.engine.op import Array, elementwise, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import RESTATED, UsageError, complain
+from tinygrad_lite.foundation.foreign import as_array
 from tinygrad_lite.foundation.signatures import path_of
 
 

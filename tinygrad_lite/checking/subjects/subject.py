@@ -18,10 +18,10 @@ from tinygrad_lite.checking.subjects.supplied import Supplied
 from tinygrad_lite.checking.subjects.variables import EPSILON as EPSILON
 from tinygrad_lite.checking.subjects.variables import Vector as Vector
 from tinygrad_lite.engine import grad_mode
-from tinygrad_lite.engine.arguments import as_array
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor, wrap
 from tinygrad_lite.errors import EmptyError, InputError, ShapeError, UsageError
+from tinygrad_lite.foundation.foreign import as_array
 from tinygrad_lite.nn.module import Module
 from tinygrad_lite.readers import complex_step
 from tinygrad_lite.readers.random_rounding import Rounding, randomly_rounded, rounded

@@ -30,9 +30,11 @@ def _ranks(lines: Any) -> Any:
     return np.sum(is_before | (is_same & np.less(place, place[:, None])), axis=-1)
 
 
-def _argsort(x: Any, axis: int | None = -1, kind: Any = None, order: Any = None, stable: Any = None) -> Any:
-    if x.is_numpys_otherwise and kind not in ("stable", "mergesort") and not stable:
-        return None  # NumPy does not say in which order equal entries come
+def _argsort(
+    x: Any, axis: int | None = -1, kind: Any = None, order: Any = None, stable: Any = None, descending: bool = False
+) -> Any:
+    if descending or (x.is_numpys_otherwise and kind not in ("stable", "mergesort") and not stable):
+        return None  # if it is not stable, NumPy does not say in which order equal entries come
     x, axis = (np.reshape(x, (-1,)), 0) if axis is None else (x, axis)
     if not x.ndim or x.size * x.shape[axis] > x.few:
         return None

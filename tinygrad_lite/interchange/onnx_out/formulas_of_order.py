@@ -12,8 +12,8 @@ from tinygrad_lite.ops.arithmetic.reductions import Axis
 from tinygrad_lite.ops.shapes.indexing import getitem
 
 
-def _argsort(a: Array, axis: int | None = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> Array:
-    return np.argsort(np.ravel(a), axis=-1) if axis is None or not a.ndim else None
+def _argsort(a: Array, axis: int | None = -1, kind: Any = None, order: Any = None, **keywords: Any) -> Array:
+    return np.argsort(np.ravel(a), axis=-1, **keywords) if axis is None or not a.ndim else None
 
 
 def _lexsort(keys: Array, axis: int = -1) -> Array:

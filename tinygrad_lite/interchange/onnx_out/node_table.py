@@ -248,7 +248,8 @@ def _sorted_places(call: Call) -> str | None:
         return None
     n = x.shape[axis]
     numbers = call.as_is(0) if x.dtype != BOOL else call.input(0, np.int32)
-    return call.graph.add_all("TopK", [numbers, [n]], 2, axis=axis % np.ndim(x), largest=0, sorted=1)[1]
+    largest = int(call.params.get("descending", False))
+    return call.graph.add_all("TopK", [numbers, [n]], 2, axis=axis % np.ndim(x), largest=largest, sorted=1)[1]
 
 
 def _running_sum(call: Call) -> str | None:

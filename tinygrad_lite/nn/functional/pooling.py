@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.engine.arguments import as_array
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import InputError, ShapeError
+from tinygrad_lite.foundation.foreign import as_array
 from tinygrad_lite.nn.functional.checks import in_real_numbers
 from tinygrad_lite.nn.functional.sizes import Shape, Sizes, check_axes, fixed, in_dimensions, per_axis
 from tinygrad_lite.nn.init import Rng

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from tinygrad_lite.engine.arguments import as_array
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import InputError, ShapeError
+from tinygrad_lite.foundation.foreign import as_array
 from tinygrad_lite.nn.functional.checks import shape_of, values_of
 from tinygrad_lite.ops.networks import losses
 

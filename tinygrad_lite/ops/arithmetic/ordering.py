@@ -10,6 +10,7 @@ import numpy as np
 from tinygrad_lite.engine.op import Array, Example, Rule, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import UsageError
+from tinygrad_lite.foundation.signatures import signature_of
 from tinygrad_lite.ops.arithmetic.reductions import Axis, closest, unless_nan
 
 argsort = primitive(np.argsort, kink=closest)
@@ -23,11 +24,14 @@ def _in_order(a: Array, order: Array, axis: int | None) -> Array:
     return np.ravel(a)[order] if axis is None else np.take_along_axis(a, order, axis)
 
 
-@implements(np.sort)
-def sort(a: Array, axis: int | None = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> Array:
+def sort(a: Array, axis: int | None = -1, kind: Any = None, order: Any = None, **keywords: Any) -> Array:
     """Sort; equal entries keep their order for every `kind`, so that the gradient is always the same."""
-    np.sort(np.empty(0), kind=kind, stable=stable)  # raises NumPy's error for an unknown kind
-    return _in_order(a, argsort(a, axis=axis, kind="stable", order=order), axis)
+    np.sort(np.empty(0), kind=kind, **keywords)  # raises NumPy's error for an unknown kind
+    return _in_order(a, argsort(a, axis=axis, order=order, **{**keywords, "stable": True}), axis)
+
+
+sort.__signature__ = signature_of(np.sort)  # type: ignore[attr-defined]  # whose keywords depend on the version
+implements(np.sort)(sort)
 
 
 def _partition_places(x: Array, kth: Any, axis: int | None = -1, kind: Any = "introselect", order: Any = None) -> Array:

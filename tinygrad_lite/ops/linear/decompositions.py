@@ -292,16 +292,24 @@ def _differences(values: Array) -> Array:
 
 
 def _symmetric_vjp(
-    gw: Array, gv: Array, w: Array, v: Array, values_used: Array, v_used: Array, upper: bool, alike: bool
+    through: Array,
+    gw: Array,
+    gv: Array,
+    w: Array,
+    v: Array,
+    values_used: Array,
+    v_used: Array,
+    upper: bool,
+    alike: bool,
 ) -> Array:
-    """The gradient of a symmetric matrix from the gradients of its eigenvalues and eigenvectors."""
+    """The gradient of a symmetric matrix from that through its values and those of its eigenvalues and eigenvectors."""
     # Giles, An extended collection of matrix derivative results (2008), section 3.1
     inner, doubtful, arriving = v.mT @ gv, values_used & v_used, 0 * gw
     if not alike:
         doubtful, arriving = doubtful | (untold(inner, v) & v_used), _arriving(gv)
         arriving = arriving + _by_chance(v_used, arriving)
     turning = _turning(inner, _differences(w), gw, doubtful, arriving, "eigenvectors of equal eigenvalues")
-    return _in_triangle(composed(gw, v, v, w) + v @ turning @ v.mT, upper)
+    return _in_triangle(through + v @ turning @ v.mT, upper)
 
 
 def _eigh(x: Array, UPLO: Any = "L", values_used: bool = False, alike: bool = False) -> Array:
@@ -321,7 +329,8 @@ def _eigh_vjp(g: Array, y: Array, x: Array, UPLO: Any = "L", values_used: bool =
     shapes = _eigh_shapes(x)
     ((gw, w_used), (gv, v_used)), (w, v) = _arrived(g, shapes), _unpack(y, shapes)
     _refuse_uneven(gw, w, "eigenvalues", but=v_used)  # `_turning` requires more of these
-    return _symmetric_vjp(gw, gv, w, v, values_used | w_used, v_used, UPLO.upper() == "U", alike)
+    through = composed(gw, v, v, w)
+    return _symmetric_vjp(through, gw, gv, w, v, values_used | w_used, v_used, UPLO.upper() == "U", alike)
 
 
 def as_read(x: Array, upper: bool = False) -> Array:
@@ -398,10 +407,11 @@ def _svd_vjp(
     gu, gv = _leading(gu, u, count, further), _leading(gvt.mT, vt.mT, count, further)
     u, v = u[..., :count], vt.mT[..., :count]
     _refuse_uneven(gs, s, "singular values", but=used)
+    through = composed(gs, u, v, s, descending=True)
     if hermitian:  # u holds the eigenvectors, and v the same with the signs of the eigenvalues
         signs = np.sign(np.sum(u * v, axis=-2))
         gv = gu + gv * signs[..., None, :]
-        return _symmetric_vjp(gs * signs, gv, s * signs, u, values_used | s_used, used, False, alike)
+        return _symmetric_vjp(through, gs * signs, gv, s * signs, u, values_used | s_used, used, False, alike)
     left, right = u.mT @ gu, v.mT @ gv
     s_or_0 = np.where(vanishing(s), 0, s)
     sums = s_or_0[..., None, :] + s_or_0[..., :, None]
@@ -417,7 +427,7 @@ def _svd_vjp(
     equal = "singular vectors of equal singular values"
     together = _turning(left + right, _differences(s), gs, doubtful, at_u + at_v, equal)
     apart = _turning(left - right, sums, gs, doubtful, at_u + at_v, _NO_VALUE)
-    gradient = composed(gs, u, v, s, descending=True) + u @ (together + apart) @ v.mT
+    gradient = through + u @ (together + apart) @ v.mT
     if x.shape[-2] > count:
         gradient = gradient + _leaving(gu, u, s_or_0, gs, at_u + np.absolute(gs) * both_used) @ v.mT
     if x.shape[-1] > count:

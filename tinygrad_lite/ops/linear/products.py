@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.engine.arguments import as_array
 from tinygrad_lite.engine.op import Array, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import ShapeError
+from tinygrad_lite.foundation.foreign import as_array
 from tinygrad_lite.foundation.signatures import newer
 from tinygrad_lite.ops.casting import conjugated
 

@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tinygrad_lite.engine.arguments import as_array
 from tinygrad_lite.engine.op import Array, primitive
 from tinygrad_lite.errors import InputError, ShapeError
+from tinygrad_lite.foundation.foreign import as_array
 from tinygrad_lite.ops.kept import kept
 from tinygrad_lite.ops.linear.linalg import as_columns
 from tinygrad_lite.ops.requirements import refuse_where

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.engine.arguments import as_array
 from tinygrad_lite.engine.op import Array, Example, Op, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import InputError, UsageError
+from tinygrad_lite.foundation.foreign import as_array
 from tinygrad_lite.foundation.signatures import newer
 from tinygrad_lite.ops.kept import kept
 from tinygrad_lite.ops.shapes.indexing import Distinct, along, getitem, performed, places, scatter

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_lite.engine.arguments import as_array
 from tinygrad_lite.engine.op import Array, Traced, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import RESTATED, UsageError, complain, warn
 from tinygrad_lite.foundation.callers import is_starred_call
+from tinygrad_lite.foundation.foreign import as_array
 from tinygrad_lite.ops.shapes.indexing import Distinct, along, getitem, performed, places
 
 
