@@ -36,7 +36,8 @@ For every elementwise operation, the table shows the largest error of its deriva
 place (ulps), over points in the whole domain: down to 1e-300, out to ±700, and next to each bound. mpmath computes the
 true derivatives by differences of the operation itself, in numbers of up to 700 digits. "Second" is the derivative of
 the derivative. "All" means that at some point no digit is right. An empty cell means that the library does not have the
-function or its derivative.
+function or its derivative. Functions that take mpmath minutes with so many digits (gamma, beta, Bessel, elliptic and
+hypergeometric functions) are tried from 0.001 to 19; the sigmoid from 0.1 on, since its second derivative is 0 at 0.
 
 [test_accuracy.py](../tests/ops/test_accuracy.py) holds every operation to 16 ulps, or says why it does not.
 """

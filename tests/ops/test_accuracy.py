@@ -99,3 +99,17 @@ def test_a_rule_that_loses_digits_is_found() -> None:
             slope = rule(op(x), x)
         error = accuracy.errors(op, 0, {}, lambda x, i, slope=slope: (slope, slope))[0]
         assert np.max(error) > 1e6
+
+
+@pytest.mark.parametrize("name", ["rel_entr", "kl_div", "inv_boxcox", "inv_boxcox1p"])
+def test_derivatives_do_not_overflow_on_the_way(name: str) -> None:
+    """At numbers whose quotients and squares are beyond all numbers, or below the smallest."""
+    op = operation(name)
+    sizes = [1e-310, 1e-200, 1e-100, 1.0, 1e100, 1e200, 1e300]
+    x = [np.ravel(a) for a in np.meshgrid(sizes[1:], sizes if "entr" in name or "kl" in name else [1.5, 3.0, 60.0])]
+    with np.errstate(all="ignore"):
+        slopes = [accuracy.ours(op, {})(x, i)[0] for i in (0, 1)]
+    for k, point in enumerate(zip(*(a.tolist() for a in x))):
+        for i in (0, 1):
+            true = accuracy._true(op, list(point), i, ())[0]
+            assert accuracy._ulps(slopes[i][k], true) < 1024, (point, i)

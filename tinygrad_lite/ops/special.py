@@ -152,16 +152,27 @@ elementwise(
     lambda y, a, b: ratio(a, 1 + b),
     domain=(REAL, (-1.0, np.inf)),
 )
+
+
+def _log_ratio(a: Array, b: Array) -> Array:
+    """log(a / b), also where the quotient is beyond the smallest or the largest number; -∞ where both are 0."""
+    quotient = ratio(a, b)
+    size = np.finfo(quotient.dtype)
+    inside = np.greater(quotient, size.tiny) & np.less_equal(quotient, size.max)
+    apart = np.log(a) - np.log(np.where(inside | np.equal(a, 0), 1, b))
+    return np.where(inside, np.log(np.where(inside, quotient, 1)), apart)
+
+
 elementwise(special.entr, lambda y, x: -np.log(x) - 1, domain=(POSITIVE,))
 elementwise(
     special.rel_entr,
-    lambda y, a, b: np.log(ratio(a, b)) + 1,
+    lambda y, a, b: _log_ratio(a, b) + 1,
     lambda y, a, b: -ratio(a, b),
     domain=(POSITIVE, POSITIVE),
 )
 elementwise(
     special.kl_div,
-    lambda y, a, b: np.log(ratio(a, b)),
+    lambda y, a, b: _log_ratio(a, b),
     lambda y, a, b: 1 - ratio(a, b),
     domain=(POSITIVE, POSITIVE),
 )
@@ -176,9 +187,9 @@ def _inverse_box_cox_by_power(z: Array, x: Array, power: Array) -> Array:
     """The derivative of z = (1 + power · x)^(1 / power) with respect to the power."""
     u = power * x
     near = np.less(np.absolute(u), 0.5)
-    far = np.where(near, 1, u)
-    quotient = (far / (1 + far) - np.log1p(far)) / np.square(far)
-    return z * np.square(x) * np.where(near, -0.5 * special.hyp2f1(2, 2, 3, -np.where(near, u, 0)), quotient)
+    series = -0.5 * np.square(np.where(near, x, 0)) * special.hyp2f1(2, 2, 3, -np.where(near, u, 0))
+    far, divisor = np.where(near, 1, u), np.where(near, 1, power)  # twice, since its square may be beyond all numbers
+    return z * np.where(near, series, (far / (1 + far) - np.log1p(far)) / divisor / divisor)
 
 
 elementwise(

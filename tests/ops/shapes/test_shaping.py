@@ -31,6 +31,7 @@ CALLS: Calls = {
         (np.transpose, SCALAR),
         (np.transpose, EMPTY),
         (lambda x: np.transpose(x, [1, 2, 0]), C),
+        (lambda x: x.transpose(np.array([1, 2, 0])), C),
         (lambda x: np.transpose(a=x, axes=(-1, 0, 1)), C),
         (lambda x: np.permute_dims(x, (2, 0, 1)), C),
         (lambda x: np.permute_dims(x, axes=None), A),

@@ -138,8 +138,8 @@ _UNCHANGED = ((0, 1), (-2, -1))
 def _transpose_method(self: Array, *axes: Any) -> Array:
     if len(axes) == len(self.shape) == 2 and axes in _UNCHANGED and not is_starred_call():
         warn(f"x.transpose{axes} of a matrix is the matrix itself, as in NumPy: write x.T to exchange its axes")
-    axes = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes
-    return transpose(self, axes=axes) if axes else transpose(self)
+    order = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes
+    return transpose(self, axes=order) if axes else transpose(self)
 
 
 @implements(np.ravel)
