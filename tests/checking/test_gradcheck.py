@@ -630,3 +630,36 @@ def test_a_slope_of_values_close_to_overflow() -> None:
         for factor in (-1.0, 0.0, 1.01, 1 + 1e-6):
             wrong = factor * slope(x)
             assert check(f, x, gradient=lambda x, wrong=wrong: np.asarray(wrong)).outcome == "failed", (x, factor)
+
+
+def _by_rule(f: Callable[..., Any]) -> Callable[..., Any]:
+    """The function with its own gradient as its rule."""
+
+    def with_rule(*x: Any) -> Any:
+        pull = tg.vjp(f, *x)[1]
+        return f(*x), pull
+
+    return tg.custom_gradient(with_rule)
+
+
+@pytest.mark.parametrize("whole", [tg.checkpoint, _by_rule, tg.functionalize], ids=["checkpoint", "rule", "functional"])
+def test_a_chain_of_functions_that_are_one_operation_each_is_checked_like_their_bodies(whole: Any) -> None:
+    weights = [0.3 * np.random.default_rng(k).normal(size=(8, 8)) for k in range(6)]
+    x = np.linspace(-1, 1, 24).reshape(3, 8)
+
+    def layer(h: Any, w: Any) -> Any:
+        return np.sin(h @ w) + h
+
+    def loss(weights: Any) -> Any:
+        h = x
+        for w in weights:
+            h = whole(layer)(h, w)
+        return np.mean(h**2)
+
+    for order in (1, 2):
+        assert tg.gradcheck(loss, weights, order=order).ok
+    wrong = [np.array(d) for d in tg.grad(loss)(weights)]
+    wrong[2][3, 3] *= 1.01
+    report = check(loss, weights, gradient=wrong)
+    assert report.counts() == {Verdict.RIGHT: 383, Verdict.WRONG: 1}
+    assert "[3, 3]" in str(report)

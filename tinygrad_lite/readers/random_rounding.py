@@ -60,6 +60,8 @@ class RandomlyRounded(Followed):
             return op(*[wrap(x) if type(x) is RandomlyRounded else x for x in inputs], **params)
         arguments = list(map(exactly, inputs))
         exact = op(*arguments, **params)
+        if type(exact) is RandomlyRounded:
+            return exact  # a value that was computed, and rounded, before the call, as by a checkpointed function
         if not op.vjps or exact.dtype.kind not in "fc":
             return exact
         arrays = [x.value if type(x) is RandomlyRounded else x for x in inputs]

@@ -26,6 +26,7 @@ from tinygrad_lite.nn.module import Module
 from tinygrad_lite.readers import complex_step
 from tinygrad_lite.readers.random_rounding import Rounding, randomly_rounded, rounded
 from tinygrad_lite.readers.recording import Step, recording
+from tinygrad_lite.transforms.custom import recomputes
 from tinygrad_lite.transforms.dual import Dual, Pullback, innermost, new_level, settle, variable
 from tinygrad_lite.transforms.runs import name_of
 
@@ -310,6 +311,7 @@ class Subject:
         if self.opaque or not self.is_inside(x):
             return [], [], []
         variables = [wrap(array.copy(), True) for array in self.split(x)]
+        before = recomputes.set(False)  # the operations inside a checkpointed function, which is none itself
         try:
             with recording() as steps, grad_mode.enable_grad(), np.errstate(all="ignore"):
                 results = self.call(variables)
@@ -317,6 +319,8 @@ class Subject:
             if not self.plain:
                 raise
             return [], [], []
+        finally:
+            recomputes.reset(before)
         return steps, variables, results
 
 
