@@ -393,7 +393,7 @@ def test_what_leaves_the_operations_is_an_error() -> None:
         int,
         np.asarray,
         lambda x: np.array([x, x]),
-        lambda x: np.array([1.0, 2.0])[x.astype(int)],
+        lambda x: np.array([1.0, 2.0])[x],
         lambda x: x * bool(x),
         lambda x: 1 if x else 0,
     ):
@@ -402,6 +402,30 @@ def test_what_leaves_the_operations_is_an_error() -> None:
     with pytest.raises(NotContinuedError):
         followed(lambda x: x * x.item(), [1.0], [1.0])
     assert issubclass(NotContinuedError, UsageError)
+
+
+@pytest.mark.parametrize("as_tensors", [True, False], ids=["tensors", "steps"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        lambda x: x.astype(int),
+        lambda x: np.floor(x).astype(np.int32) % 3,
+        lambda x: np.astype(np.rint(x - 0.5), np.int64),
+        lambda x: np.int64(1) * (x - x[0] + 1.5).astype(np.uint8) - 1,
+        lambda x: np.searchsorted(np.arange(1.0, 4.0), x),
+        lambda x: (x > 1).astype(int) + (x > 2),
+    ],
+)
+def test_integers_made_of_a_value_are_places_in_arrays(place: Any, as_tensors: bool) -> None:
+    x, direction, table = np.array([0.3, 1.4, 2.2]), np.array([1.0, -2.0, 0.5]), np.array([3.0, 5.0, -1.0])
+    for read in (lambda x, i: x[i], np.take, lambda x, i: np.take_along_axis(x, i, 0)):
+
+        def f(x: Any, read: Any = read) -> Any:
+            return x * table[place(x)] + read(x, place(x))
+
+        value, change = followed(f, [x], [direction], as_tensors)
+        assert np.array_equal(value, x * table + x)
+        close(change, direction * table + direction)
 
 
 def test_choices_follow_the_real_part() -> None:

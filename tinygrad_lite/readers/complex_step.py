@@ -86,11 +86,10 @@ class ComplexStep(Followed):
             if type(x) is not ComplexStep and np.iscomplexobj(x):
                 raise NotContinuedError(f"{op} makes complex numbers, and the step is one already")
             arrays.append(x.value if type(x) is ComplexStep else x)
-        if op.on_complex is None:
-            if not op.vjps:
-                return op(*map(_real, inputs), **params)
-            if op.is_composite:
-                return op.forward(*inputs, **params)
+        if _makes_integers(params) or (op.on_complex is None and not op.vjps):
+            return op(*map(_real, inputs), **params)
+        if op.on_complex is None and op.is_composite:
+            return op.forward(*inputs, **params)
         try:
             y = (op.on_complex or op.forward)(*arrays, **params)
         except (TypeError, ValueError) as error:
@@ -102,6 +101,11 @@ class ComplexStep(Followed):
     @property
     def dtype(self) -> np.dtype[Any]:
         return _REAL[self.value.dtype]
+
+
+def _makes_integers(params: Mapping[str, Any]) -> bool:
+    """Whether an operation is told to make integers or truths, which carry no step and may be places in an array."""
+    return "dtype" in params and np.dtype(params["dtype"]).kind in "biu"
 
 
 def _real(x: Array) -> Array:

@@ -94,15 +94,12 @@ def root_of(x: Array) -> Array:
 def of_dtype(function: Callable[..., Array], rule: Rule | None = None) -> Rule:
     """The continuation, by the rule (by default the function itself), of a function that takes the dtype of its result.
 
-    Integers cannot carry a step. Numbers that carry one are not rounded to a narrower dtype.
+    Numbers that carry a step are not rounded to a narrower dtype.
     """
 
     def continued(*x: Array, dtype: Any = None, **params: Any) -> Array:
-        kind = "f" if dtype is None else np.dtype(dtype).kind
-        if kind not in "biuf":
+        if np.dtype(dtype).kind != "f":
             raise NotContinuedError(f"numbers of dtype {np.dtype(dtype)} cannot carry a step")
-        if kind == "f":
-            return (rule or function)(*x, **params)
-        return constant(function)(*x, dtype=dtype, **params)
+        return (rule or function)(*x, **params)
 
     return continued
