@@ -113,6 +113,17 @@ class TestVerdicts:
         assert report["x"].verdicts.ravel().tolist() == [Verdict.KINK, Verdict.RIGHT]
         assert "greater, at entry [0]" in report.findings[0].where
 
+    def test_what_stays_at_its_kink_is_looked_at_once(self) -> None:
+        corner, runs = np.array([0.0, 3.0]), []
+
+        def f(x: Any) -> Any:
+            runs.append(x)
+            whole = np.floor(x).astype(int) % 2  # integers are at a kink of the remainder, which they never leave
+            return np.sum(np.sin(x) * (1 + F.relu(corner)[whole])) + np.max(0 * x[:3])
+
+        assert verdicts(check(f, np.linspace(0.1, 9.9, 300))) == {Verdict.RIGHT}
+        assert len(runs) < 300
+
     def test_beyond_the_slopes_to_either_side_it_is_wrong(self) -> None:
         report = check(lambda x: np.sum(np.abs(x)), np.array([0.0, 1.0]), gradient=lambda x: np.sign(x) - 2 * (x == 0))
         assert report["x"].verdicts.ravel().tolist() == [Verdict.WRONG, Verdict.RIGHT]

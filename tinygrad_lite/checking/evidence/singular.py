@@ -45,11 +45,21 @@ class Kinks:
 
     def _touches(self, column: int) -> int | None:
         """The operation that leaves its kink when this entry moves, by its index among the steps."""
-        if not self.steps or len(self._subject.point) > FULL:
+        if not self.steps or len(self._subject.point) > FULL or self._stays:
             return None
+        return self._left_behind(self._aside(column))
+
+    @cached_property
+    def _stays(self) -> bool:
+        """Whether every operation stays at its kink however the point moves, as with constants: two runs say so."""
+        parts = np.random.default_rng(0).uniform(0.5, 1, len(self._subject.point))
+        return self._left_behind(ASIDE * parts * self._look.own_scales) is None
+
+    def _left_behind(self, aside: Vector) -> int | None:
+        """The operation that leaves its kink when the point moves, by its index among the steps."""
         for side in (1, -1):
             try:
-                moved = self._subject.steps(self._subject.point + side * self._aside(column))
+                moved = self._subject.steps(self._subject.point + side * aside)
             except Exception:  # the function refuses this point
                 moved = []
             if len(moved) != len(self._all):
@@ -316,11 +326,14 @@ def _between(gradient: Any, a: Any, b: Any, slack: Any) -> Any:
 
 
 def _expressions(steps: Sequence[Step]) -> dict[int, tuple[Any, float]]:
-    """For each operation with kinks, the expression that is zero there, and where it is zero up to rounding."""
+    """For each operation with kinks, the expression that is zero there, and where it is zero up to rounding.
+
+    One on integers has none: they do not move a little.
+    """
     expressions = {}
     with np.errstate(all="ignore"):
         for k, step in enumerate(steps):
-            if step.op.kink is not None:
+            if step.op.kink is not None and any(np.asarray(x).dtype.kind in "fc" for x in step.arrays):
                 try:
                     values = np.asarray(step.op.kink(*step.arrays, **step.params))
                     values = np.abs(values) if values.dtype.kind == "c" else values.astype(float)
