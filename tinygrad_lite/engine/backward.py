@@ -15,7 +15,7 @@ import numpy as np
 
 from tinygrad_lite.engine import grad_mode
 from tinygrad_lite.engine.op import Array, Deferred, Op
-from tinygrad_lite.errors import GraphError, ShapeError, UsageError
+from tinygrad_lite.errors import ShapeError, UsageError
 from tinygrad_lite.foundation.sums import LARGE, total_down_to
 
 _by_age = attrgetter("index")
@@ -26,7 +26,8 @@ class Node:
 
     Attributes:
         op: the operation that made it; None for a leaf.
-        inputs: the arguments of the operation, nodes and others; None once the graph is freed.
+        inputs: the arguments of the operation, nodes and others; None once the graph is freed, or as long as nobody has
+            asked for it.
         arrays: the array of each input at the time of the call.
         params: the operation's parameters.
         shared: the value of the operation's shared expression, if it has one.
@@ -43,7 +44,7 @@ class Node:
     arrays: tuple[Array, ...]
     params: Mapping[str, Any]
     shared: tuple[Array, ...]
-    index: int
+    index: float
     retains_grad: bool
 
 
@@ -51,7 +52,7 @@ widened: ContextVar[Any] = ContextVar("widened", default=None)
 """The first operation that widened the dtype of an input in the latest pass, with the dtypes; None if there is none."""
 
 
-def history(roots: Iterable[Any], ends: Collection[Any] = (), oldest: int = 0) -> list[Any]:
+def history(roots: Iterable[Any], ends: Collection[Any] = (), oldest: float = 0) -> list[Any]:
     """Every result of an operation that the roots depend on, including the roots, oldest first.
 
     The search stops at `ends`, and at nodes older than `oldest` in the order of creation.
@@ -65,14 +66,9 @@ def history(roots: Iterable[Any], ends: Collection[Any] = (), oldest: int = 0) -
     while ahead:
         for x in ahead.pop():
             if isinstance(x, Node) and x.op is not None and x not in seen and x.index >= oldest:
-                if (inputs := x.inputs) is None:
-                    raise GraphError(
-                        f"the graph behind this result of {x.op} was freed by an earlier backward pass; pass "
-                        "retain_graph=True to that pass, or compute the result again"
-                    )
                 seen.add(x)
                 path.append(x)
-                ahead.append(inputs)
+                ahead.append(x.op.inputs_of(x) if x.inputs is None else x.inputs)
     path.sort(key=_by_age)
     return path
 

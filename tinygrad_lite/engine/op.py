@@ -15,7 +15,7 @@ from typing import Any, Literal, Self, TypedDict, Unpack
 import numpy as np
 
 from tinygrad_lite.engine.arguments import Arguments, ForEach
-from tinygrad_lite.errors import UsageError, refuse_complex
+from tinygrad_lite.errors import GraphError, UsageError, refuse_complex
 from tinygrad_lite.foundation.foreign import is_coarser
 from tinygrad_lite.foundation.signatures import signature_of
 from tinygrad_lite.foundation.sums import contracted
@@ -184,6 +184,13 @@ class Op(Arguments):
 
     def __deepcopy__(self, memo: Any) -> Self:
         return self
+
+    def inputs_of(self, node: Any) -> Any:
+        """The inputs of a result that does not have them, if the operation can find them."""
+        raise GraphError(
+            f"the graph behind this result of {self} was freed by an earlier backward pass; pass retain_graph=True to "
+            "that pass, or compute the result again"
+        )
 
     def check_complex(self) -> None:
         """Raise the error for complex numbers unless the rules take them."""

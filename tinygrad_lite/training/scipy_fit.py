@@ -14,7 +14,7 @@ from tinygrad_lite.errors import InputError, MissingExtraError, UsageError, warn
 from tinygrad_lite.transforms.gradients import grad, hvp, value_and_grad
 from tinygrad_lite.transforms.jacobians import hessian, jacobian
 from tinygrad_lite.transforms.raveling import ravel
-from tinygrad_lite.transforms.runs import name_of, standing_in
+from tinygrad_lite.transforms.runs import name_of, opened, standing_in
 
 Local = tuple[Array, Array]
 """At a point, Newton's step and the covariance."""
@@ -106,11 +106,12 @@ def fit_scipy(f: Callable[..., Any], start: Any, *args: Any, method: str | None 
         raise MissingExtraError("fit_scipy", "SciPy", "examples") from None
     name = name_of(f)
     flat, unravel = ravel(start)
+    _, modules = opened(start)
     x = _array(flat).astype(float)
 
     def of_flat(flat: Array) -> Any:
         with ExitStack() as stand_ins:
-            return f(standing_in(start, unravel(flat), stand_ins), *args)
+            return f(standing_in(start, unravel(flat), modules, stand_ins), *args)
 
     with np.errstate(all="ignore"):  # a step that goes too far is taken back
         first = _checked(of_flat(x), x.size, name)

@@ -21,8 +21,8 @@ def warn_of_bystanders(
     values: Sequence[Array],
     variables: Collection[Tensor] = (),
     *,
-    others: Sequence[Any] = (),
-    modules: Sequence[trees.Parametric] = (),
+    passed: Collection[int] = (),
+    within: Collection[Tensor] = (),
 ) -> None:
     """Warn if a function reads a leaf that it is differentiated by, and not the variable that stands for the leaf.
 
@@ -33,17 +33,15 @@ def warn_of_bystanders(
         chosen: the arguments that the function is differentiated by.
         values: the leaves of its result.
         variables: the variables that stand for the chosen arguments; empty if they are known to have no influence.
-        others: its other arguments.
-        modules: the modules among the chosen arguments.
+        passed: the identities of its other arguments.
+        within: the leaves of modules among the chosen arguments.
     """
     named = [(path, _leaf(x)) for path, x in zip(trees.paths(chosen), trees.leaves(chosen))]
-    passed = {id(x) for x in others}
     leaves = {x: path for path, x in named if x is not None and x.requires_grad and id(x) not in passed}
     if not leaves:
         return
     read = set(_read(values, frozenset(variables)))
-    replaced = {_leaf(x) for x in variables if x in read}
-    replaced -= {x for module in modules if id(module) not in passed for _, x in module.named_variables()}
+    replaced = {_leaf(x) for x in variables if x in read}.difference(within)
     missed = [x.name or f"argument {path}" for x, path in leaves.items() if x in read and x not in replaced]
     if missed:
         warn(

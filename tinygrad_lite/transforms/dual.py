@@ -265,6 +265,12 @@ class Pullback:
             roots = [value for value in values if isinstance(value, Tensor)]
             self._path, self._between, self.hangs_on_others = between(roots, frozenset(variables))
 
+    @property
+    def depends_on_variables_alone(self) -> bool:
+        """Whether the gradients depend on no tensor besides the variables."""
+        inputs = (x for node in ([] if self._level else self._path) for x in node.inputs or () if type(x) is Tensor)
+        return not self._level and all(x in self._between or not x._requires_grad for x in inputs)
+
     def __call__(self, gradients: Sequence[Array]) -> list[Array]:
         level = highest_level(gradients)
         if level or self._level:
@@ -287,6 +293,9 @@ class Pullback:
         for g in gradients:
             create_graph = create_graph or (type(g) is Tensor and g.requires_grad)
         create_graph = create_graph and bool(grad_mode.enabled.get())
+        for node in self._path:
+            if node.inputs is None:
+                node.op.inputs_of(node)
         arrived: dict[Tensor, Array] = {}
         for value, g in zip(self._values, gradients):
             if g is not None and type(value) is Tensor and value in self._between:

@@ -16,6 +16,7 @@ from tinygrad_lite import trees
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import ShapeError, UsageError
+from tinygrad_lite.transforms import pending
 from tinygrad_lite.transforms.dual import Dual, innermost, new_level, settle, variable
 from tinygrad_lite.transforms.runs import (
     VALUES,
@@ -53,7 +54,7 @@ def value_and_grad(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = 
     @wraps(f, updated=())
     def value_and_gradient(*args: Any, **kwargs: Any) -> Any:
         run = Run(FunctionCall(f, args, kwargs, argnums, has_aux))
-        gradient = run.gradient([_unit(run.result, run.call.name)])
+        gradient = pending.gradient(run, [_unit(run.result, run.call.name)])
         return run.finished((run.result, run.aux) if has_aux else run.result), gradient
 
     return value_and_gradient
@@ -89,7 +90,7 @@ def grad(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> 
     @wraps(f, updated=())
     def gradient(*args: Any, **kwargs: Any) -> Any:
         run = Run(FunctionCall(f, args, kwargs, argnums, has_aux))
-        gradients = run.gradient([_unit(run.result, run.call.name)])
+        gradients = pending.gradient(run, [_unit(run.result, run.call.name)])
         return (gradients, run.finished(run.aux)) if has_aux else gradients
 
     return gradient
@@ -116,7 +117,9 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False, **kwargs: A
     run = Run(FunctionCall(f, primals, kwargs, tuple(range(len(primals))), has_aux))
 
     def pull(g: Any) -> Any:
-        return run.gradient(trees.leaves(trees.map_leaves(lambda y, g: change_of("gradient", y, g), run.result, g)))
+        return pending.gradient(
+            run, trees.leaves(trees.map_leaves(lambda y, g: change_of("gradient", y, g), run.result, g))
+        )
 
     result = run.finished(run.result)
     return (result, pull, run.finished(run.aux)) if has_aux else (result, pull)

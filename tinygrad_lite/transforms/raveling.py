@@ -45,7 +45,7 @@ def ravel(tree: Any) -> tuple[Array, Callable[[Array], Any]]:
         >>> round(model.weight.item(), 3), round(model.bias.item(), 3)
         (2.0, 1.0)
     """
-    containers = trees.map_leaves(opened, tree)
+    containers, _ = opened(tree)
     leaves = trees.leaves(containers)
     for path, leaf in zip(trees.paths(containers, "tree"), leaves):
         _check(path, leaf)

@@ -1,7 +1,7 @@
 """A run of a user's function under a transform: prepares its arguments, and finishes its results."""
 
 import operator
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -41,9 +41,10 @@ class FunctionCall:
         self.chosen = tuple([args[position] for position in self._positions])
         self._is_flat = trees.is_flat(self.chosen)
         self.leaves = self.chosen if self._is_flat else trees.leaves(self.chosen)
-        self._modules = [x for x in self.leaves if isinstance(x, trees.Parametric)]
-        if self._modules:
-            self.chosen, self._is_flat = trees.map_leaves(opened, self.chosen), False
+        self._modules: dict[int, dict[str, Any]] = {}
+        if any(isinstance(x, trees.Parametric) for x in self.leaves):
+            self.chosen, self._modules = opened(self.chosen)
+            self._is_flat = False
             self.leaves = trees.leaves(self.chosen)
         self.takes_tensors = any(map(_is_tensor, self.leaves))
 
@@ -53,7 +54,8 @@ class FunctionCall:
         if self._modules:
             with ExitStack() as stand_ins:
                 originals = [self._args[position] for position in self._positions]
-                result = self._result([standing_in(x, y, stand_ins) for x, y in zip(originals, chosen, strict=True)])
+                pairs = zip(originals, chosen, strict=True)
+                result = self._result([standing_in(x, y, self._modules, stand_ins) for x, y in pairs])
         else:
             result = self._result(chosen)
         if not self._has_aux:
@@ -72,7 +74,9 @@ class FunctionCall:
     def warn_of_bystanders(self, values: Sequence[Array], variables: Sequence[Tensor] = ()) -> None:
         """Warn if the function reads leaves that it is differentiated by directly, not through its arguments."""
         others = [x for i, x in enumerate(self._args) if i not in self._positions] + list(self._kwargs.values())
-        warn_of_bystanders(self.name, self.chosen, values, variables, others=others, modules=self._modules)
+        passed = {id(x) for x in others}
+        within = {x for key, module in self._modules.items() if key not in passed for x in module.values()}
+        warn_of_bystanders(self.name, self.chosen, values, variables, passed=passed, within=within)
 
     def _in_containers(self, parts: Sequence[Any]) -> Sequence[Any]:
         """One part for each leaf, in the containers of the chosen arguments."""
@@ -236,19 +240,20 @@ def as_traced(x: Array) -> Traced:
     return x if isinstance(x, Traced) else wrap(x)
 
 
-def opened(x: Any) -> Any:
-    """A module as the dict of its parameters that are not frozen; anything else as it is."""
-    return dict(x.named_variables()) if isinstance(x, trees.Parametric) else x
+def opened(tree: Any) -> tuple[Any, dict[int, dict[str, Any]]]:
+    """A tree with the dict of its parameters that are not frozen in place of each module, and these dicts by its id."""
+    modules = {id(x): dict(x.named_variables()) for x in trees.leaves(tree) if isinstance(x, trees.Parametric)}
+    return trees.map_leaves(lambda x: modules.get(id(x), x), tree), modules
 
 
-def standing_in(argument: Any, chosen: Any, stand_ins: ExitStack) -> Any:
-    """An argument with other values in place of its arrays and of its modules' parameters."""
+def standing_in(argument: Any, chosen: Any, modules: Mapping[int, Iterable[str]], stand_ins: ExitStack) -> Any:
+    """An argument with other values in place of its arrays and of the parameters of its modules, by their names."""
     remaining = iter(trees.leaves(chosen))
 
     def standing_in(x: Any) -> Any:
-        if not isinstance(x, trees.Parametric):
+        if id(x) not in modules:
             return next(remaining)
-        return stand_ins.enter_context(x.substituted({path: next(remaining) for path, _ in x.named_variables()}))
+        return stand_ins.enter_context(x.substituted({path: next(remaining) for path in modules[id(x)]}))
 
     return trees.map_leaves(standing_in, argument)
 

@@ -1,0 +1,169 @@
+"""Gradients by tensors, whose history is made when somebody asks for it: the same as a history made at once."""
+
+import gc
+import weakref
+from collections.abc import Callable
+from threading import Barrier, Thread
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_lite as tg
+from tinygrad_lite import nn
+from tinygrad_lite.engine.backward import history
+from tinygrad_lite.engine.tensor import positive
+from tinygrad_lite.errors import GraphError
+from tinygrad_lite.nn import functional as F
+from tinygrad_lite.transforms import pending
+from tinygrad_lite.transforms.dual import Pullback
+
+RNG = np.random.default_rng(0)
+X, Y = RNG.normal(size=(5, 3)), RNG.normal(size=(5, 2))
+LAYERS: dict[str, Callable[[], Any]] = {
+    "tanh": lambda: nn.Sequential(nn.Linear(3, 4, rng=0), nn.Tanh(), nn.Linear(4, 2, rng=1)),
+    "normalised": lambda: nn.Sequential(nn.Linear(3, 4, rng=0), nn.LayerNorm(4), nn.GELU(), nn.Linear(4, 2, rng=1)),
+    "recurrent": lambda: nn.Sequential(nn.GRU(3, 2, batch_first=True, rng=0), _First()),
+    "linear": lambda: nn.Linear(3, 2, rng=0),
+}
+
+
+class _First(nn.Module):
+    def forward(self, both: Any) -> Any:
+        return both[0]
+
+
+def loss(model: Any, x: Any) -> Any:
+    return F.mse_loss(model(x), Y)
+
+
+def penalty(model: Any) -> Any:
+    """A function of the gradient by the parameters and by the input."""
+    gradient, by_x = tg.grad(loss, (0, 1))(model, tg.tensor(X, requires_grad=True))
+    return sum(np.sum(np.sin(g)) for g in (*gradient.values(), by_x)) + loss(model, X)
+
+
+def norm_of_gradient(model: Any) -> Any:
+    return sum(np.sum(g**2) for g in tg.grad(penalty)(model).values())
+
+
+@pytest.mark.parametrize("f", [penalty, norm_of_gradient])
+@pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS)
+def test_backward_goes_through_as_a_transform_does(make: Callable[[], Any], f: Callable[[Any], Any]) -> None:
+    model = make()
+    f(model).backward()
+    for path, expected in tg.grad(f)(model).items():
+        found = model.get_parameter(path).grad
+        np.testing.assert_allclose(found, expected.numpy(), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS)
+def test_the_numbers_are_those_of_a_history_made_at_once(
+    make: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = make()
+    value, found = tg.value_and_grad(loss)(model, X)
+    monkeypatch.setattr(pending, "_is_needed_now", lambda *_: True)
+    other, expected = tg.value_and_grad(loss)(model, X)
+    assert value.item() == other.item()
+    for name, g in expected.items():
+        assert found[name].requires_grad
+        np.testing.assert_allclose(found[name].detach(), g.detach(), rtol=1e-12, atol=1e-15)
+
+
+def test_a_history_is_made_only_if_somebody_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    played = []
+    play_again = pending._Pass.play_again
+    monkeypatch.setattr(pending._Pass, "play_again", lambda self: (played.append(self), play_again(self)))
+    w = tg.tensor([1.0, 2.0], requires_grad=True)
+    by_w, by_x = tg.grad(lambda w, x: np.sum(np.sin(w) * x), (0, 1))(w, X[0, :2])
+    assert not played
+    np.sum(by_w + by_x).backward()
+    assert len({id(x) for x in played}) == 1
+    np.testing.assert_allclose(w.grad, np.cos([1.0, 2.0]) - np.sin([1.0, 2.0]) * X[0, :2], rtol=1e-12)
+
+
+def test_each_of_a_chain_of_gradients_is_older_than_what_uses_it() -> None:
+    """w - rate · ∂loss/∂w, ten times, as a loop writes it; then backward through all of them."""
+
+    def loss(w: Any) -> Any:
+        return np.sum(np.cos(w) * w)
+
+    def trained(w: Any) -> Any:
+        for _ in range(10):
+            w = w - 0.1 * tg.grad(loss)(w)
+        return loss(w)
+
+    w = tg.tensor([0.5, -1.0, 2.0], requires_grad=True)
+    trained(w).backward()
+    np.testing.assert_allclose(w.grad, tg.grad(trained)(w.numpy()), rtol=1e-12)
+
+
+def test_an_upstream_gradient_and_a_second_pass() -> None:
+    w = tg.tensor([1.0, 2.0], requires_grad=True)
+    _, pull = tg.vjp(lambda w: w**3, w)
+    gradient = pull(np.array([1.0, 10.0]))[0]
+    for count in (1, 2):
+        np.sum(gradient).backward(retain_graph=True)
+        np.testing.assert_allclose(w.grad, count * 6 * np.array([1.0, 20.0]), rtol=1e-12)
+
+
+def test_nothing_is_held_longer_than_its_graph() -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        w = tg.tensor([1.0, 2.0], requires_grad=True)
+        asked, unasked = tg.grad(lambda w: np.sum(w**3))(w), tg.grad(lambda w: np.sum(w**3))(w)
+        np.sum(asked).backward()
+        references = [weakref.ref(x) for x in (asked, unasked, w)]
+        del asked, unasked, w
+        assert [reference() for reference in references] == [None, None, None]
+    finally:
+        gc.enable()
+
+
+def test_a_freed_graph_is_an_error() -> None:
+    w = tg.tensor([1.0, 2.0], requires_grad=True)
+    value, gradient = tg.value_and_grad(lambda w: np.sum(w**3))(w)
+    value.backward()
+    with pytest.raises(GraphError, match="result of power was freed by an earlier backward pass"):
+        np.sum(gradient).backward()
+    value, pull = tg.vjp(lambda w: np.sum(w**3), w)
+    value.backward()
+    with pytest.raises(GraphError, match="freed by an earlier backward pass"):
+        pull(1.0)
+
+
+def test_threads_may_ask_at_once() -> None:
+    w = tg.tensor(RNG.normal(size=50), requires_grad=True)
+    for _ in range(20):
+        gradient, barrier, found = tg.grad(lambda w: np.sum(np.sin(w) * w))(w), Barrier(4), []
+
+        def ask(gradient: Any = gradient, barrier: Barrier = barrier, found: list[Any] = found) -> None:
+            barrier.wait()
+            with tg.no_grad():
+                found.append(Pullback([gradient], [w])([np.ones(50)])[0])
+
+        threads = [Thread(target=ask) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        expected = 2 * np.cos(w.numpy()) - w.numpy() * np.sin(w.numpy())
+        assert len(found) == 4
+        for g in found:
+            np.testing.assert_allclose(g, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS)
+def test_a_history_is_the_same_operation_by_operation(make: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    model = make()
+
+    def operations() -> list[str]:
+        nodes = history([penalty(model)])
+        assert all(node.inputs is not None for node in nodes)
+        return sorted(node.op.name for node in nodes if node.op not in (positive, pending._gradient))
+
+    found = operations()
+    monkeypatch.setattr(pending, "_is_needed_now", lambda *_: True)
+    assert found == operations()

@@ -1,0 +1,91 @@
+"""Gradients with respect to tensors: their numbers at once, their own history when somebody asks for it.
+
+Such a gradient is a function of these tensors, for another backward pass, which few programs make. Rules that build a
+graph take several times as long as rules on arrays. So the pass runs on arrays, and only when a history leads through
+one of its gradients, the same pass runs once more on tensors.
+"""
+
+from collections.abc import Sequence
+from threading import Lock
+from typing import Any
+from weakref import ref
+
+import numpy as np
+
+from tinygrad_lite.engine import grad_mode
+from tinygrad_lite.engine.backward import history
+from tinygrad_lite.engine.op import NO_PARAMS, Array, Op
+from tinygrad_lite.engine.tensor import Tensor, next_index, positive, recorded
+from tinygrad_lite.transforms.runs import Run
+
+
+def gradient(run: Run, gradients: Sequence[Array]) -> Any:
+    """Σ gᵀ ∂value/∂x over the values of a run, in the containers of the chosen arguments."""
+    if _is_needed_now(run, gradients):
+        return run.gradient(gradients)
+    return run.call.shaped(_Pass(run, gradients).results())
+
+
+def _is_needed_now(run: Run, gradients: Sequence[Array]) -> bool:
+    """Whether the history of the gradients is needed at once, or there is none that another pass could ask for."""
+    pull = run.pull
+    if not (grad_mode.enabled.get() and pull.hangs_on_others and pull.depends_on_variables_alone):
+        return True
+    if grad_mode.transforming.get() or any(isinstance(g, Tensor) and g.requires_grad for g in gradients):
+        return True
+    return not all(isinstance(x.data, (np.ndarray, np.generic)) for x in run.variables)
+
+
+class _Gradient(Op):
+    """A gradient as the same gradient with a history, for which it asks the pass that it came from."""
+
+    def inputs_of(self, node: Any) -> Any:
+        if "of" not in node.params:
+            return super().inputs_of(node)
+        node.params["of"].play_again()
+        return node.inputs
+
+
+_gradient = _Gradient(np.positive, positive.vjps, name="gradient", arity=1)
+_gradient.derivatives = positive.derivatives
+
+
+class _Pass:
+    """A reverse pass that runs on arrays, and once more on tensors when a history leads through one of its results.
+
+    It does not hold its results, so that they are freed with the graph.
+    """
+
+    def __init__(self, run: Run, gradients: Sequence[Array]) -> None:
+        self._run: Run | None = run
+        self._gradients = gradients
+        self._index = next_index()
+        self._results: list[ref[Tensor]] = []
+        self._lock = Lock()
+
+    def results(self) -> list[Tensor]:
+        """The gradients, as tensors that know this pass."""
+        with grad_mode.no_grad():
+            values = self._run.pull(self._gradients)  # type: ignore[union-attr]
+        results = [recorded(x, _gradient, (), (), {"of": self}) for x in values]
+        for result in results:
+            result.forget()
+        self._results = [ref(result) for result in results]
+        return results
+
+    def play_again(self) -> None:
+        """Run on tensors, whose histories become those of the results."""
+        with self._lock:
+            if self._run is None:  # another thread was faster
+                return
+            since = next_index()
+            with grad_mode.enable_grad():
+                made = self._run.pull(self._gradients)
+            nodes = history(made, oldest=since)
+            for i, node in enumerate(nodes, 1):  # older than the results, and than what has been made of these
+                node.index = self._index + i / (len(nodes) + 1)
+            for found, x in zip(self._results, made):
+                if (result := found()) is not None:  # the inputs last, since another thread may look at them
+                    result.params, result.arrays = NO_PARAMS, (x._array if isinstance(x, Tensor) else x,)
+                    result.inputs = (x,)
+            self._run = None
