@@ -72,7 +72,7 @@ class Arguments:
             return tuple(value)
         if hasattr(value, "__trace__") and value.dtype.kind not in "biu":
             raise UsageError(f"{self.name}: {name}= is a parameter without a derivative; pass a number, not a tensor")
-        if isinstance(value, np.ndarray) or lost_from(type(value)):
+        if type(value) is not np.ndarray and (isinstance(value, np.ndarray) or lost_from(type(value))):
             value = numbers_of(value, f"{self.name}, {name}=")
         return unchanging(value) if isinstance(value, np.ndarray) or hasattr(value, "__trace__") else value
 
