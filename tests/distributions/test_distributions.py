@@ -356,3 +356,37 @@ def test_half_a_step_of_log_gamma_with_its_derivatives(a: float) -> None:
     if a > 1e3:  # where these differences have few digits left
         expected = [0.5 * np.log(a) - 1 / (8 * a), 0.5 / a + 1 / (8 * a**2), -0.5 / a**2 - 1 / (4 * a**3)]
     np.testing.assert_allclose(found, expected, rtol=1e-11)
+
+
+CENTRES_AND_TAILS = [0.0, 1e-300, 1e-20, 1e-9, 1e-4, 0.3, 1.0, 1.1, 4.0, 30.0]
+WITH_CDF: dict[str, Any] = {
+    "Normal": lambda: D.Normal(0.0, 1.0),
+    "Laplace": lambda: D.Laplace(0.0, 1.0),
+    "Cauchy": lambda: D.Cauchy(0.0, 1.0),
+    "Gumbel": lambda: D.Gumbel(0.0, 1.0),
+    "LogNormal": lambda: D.LogNormal(0.0, 1.0),
+    "HalfNormal": lambda: D.HalfNormal(1.0),
+    "Exponential": lambda: D.Exponential(1.0),
+    "Gamma": lambda: D.Gamma(3.0, 1.0),
+}
+
+
+@pytest.mark.parametrize("name", WITH_CDF)
+def test_the_slope_of_a_cdf_is_the_density_from_the_centre_to_the_tails(name: str) -> None:
+    d = WITH_CDF[name]()
+    first, _ = THEIRS[name](d).support()
+    for x in [sign * size for sign in (-1, 1) for size in CENTRES_AND_TAILS]:
+        if x > first or (x == first and name in ("HalfNormal", "Exponential")):
+            density = np.exp(d.log_prob(x))
+            np.testing.assert_allclose(tg.grad(d.cdf)(x), density, rtol=1e-12, atol=1e-290, err_msg=str(x))
+
+
+@pytest.mark.parametrize("name", [name for name in WITH_CDF if name != "Gamma"])
+def test_a_quantile_keeps_its_digits_in_the_tails(name: str) -> None:
+    d = WITH_CDF[name]()
+    for p in (1e-150, 1e-20, 1e-9, 1e-4, 0.2, 0.25, 0.3, 0.5, 0.75, 0.9, 1 - 1e-9):
+        x = d.icdf(p)
+        np.testing.assert_allclose(tg.grad(d.icdf)(p), np.exp(-d.log_prob(x)), rtol=1e-11, err_msg=str(p))
+        # the last digit of x is as many of the probability as its share of the slope
+        digits = 1e-14 * (1 + np.absolute(x) * np.exp(d.log_prob(x)) / p)
+        np.testing.assert_allclose(d.cdf(x), p, rtol=digits, err_msg=str(p))

@@ -1,6 +1,6 @@
 """Distributions of real numbers with a location and a scale, and what is made of them."""
 
-from math import log, pi, sqrt
+from math import log, pi, prod, sqrt
 from statistics import NormalDist
 from typing import Any, ClassVar
 
@@ -32,6 +32,36 @@ def _normal_quantile(p: Array) -> Array:
 # Φ⁻¹(p)
 normal_quantile = elementwise(
     _normal_quantile, lambda z, p: 1 / normal_density(z), domain=((0.0, 1.0),), on_complex=not_continued
+)
+
+
+# of the half-normal distribution, √(2/π) x e^(-x²/2) (1 + x²/3 + x⁴/(3·5) + ...), with the highest power first
+_SERIES = [1 / prod(range(2 * k + 1, 1, -2)) for k in range(16, -1, -1)]
+
+
+def half_normal_cdf(x: Array) -> Array:
+    """2Φ(x) - 1, with all digits near 0."""
+    near = np.less(np.absolute(x), 1)
+    inner = np.where(near, x, 0)
+    square: Array = np.square(inner)
+    factor: Array = _SERIES[0]
+    for coefficient in _SERIES[1:]:
+        factor = factor * square + coefficient
+    return np.where(near, 2 * inner * normal_density(inner) * factor, 2 * normal_cdf(x) - 1)
+
+
+def _half_normal_quantile(p: Array) -> Array:
+    x = _normal_quantile((p + 1) / 2)
+    near = np.less(x, 1)
+    target = np.where(near, p, 0)
+    inner = target * sqrt(pi / 2)
+    for _ in range(6):  # Newton's steps, from below
+        inner = inner - (half_normal_cdf(inner) - target) / (2 * normal_density(inner))
+    return np.where(near, inner, x).astype(np.result_type(p, 1.0))[()]
+
+
+half_normal_quantile = elementwise(
+    _half_normal_quantile, lambda x, p: 0.5 / normal_density(x), domain=((0.0, 1.0),), on_complex=not_continued
 )
 
 
@@ -110,11 +140,14 @@ class Laplace(_LocationScale):
 
     def cdf(self, value: Array) -> Array:
         z = self._standardised(value)
-        return 0.5 - 0.5 * np.sign(z) * np.expm1(-np.absolute(z))
+        is_left = np.less(z, 0)
+        left, right = np.where(is_left, z, 0), np.where(is_left, 0, z)  # each with a slope where they meet
+        return np.where(is_left, 0.5 * np.exp(left), 1 - 0.5 * np.exp(-right))
 
     def icdf(self, value: Array) -> Array:
-        term = value - 0.5
-        return self.loc - self.scale * np.sign(term) * np.log1p(-2 * np.absolute(term))
+        is_left = np.less(value, 0.5)
+        left, right = np.where(is_left, value, 0.5), np.where(is_left, 0.5, value)
+        return self.loc + self.scale * np.where(is_left, np.log(2 * left), -np.log(2 - 2 * right))
 
     def entropy(self) -> Array:
         return 1 + np.log(2 * self.scale)
@@ -140,7 +173,10 @@ class Cauchy(_LocationScale):
         return np.arctan2(1, -self._standardised(value)) / pi  # 1/2 + arctan(z) / π, with all digits in the left tail
 
     def icdf(self, value: Array) -> Array:
-        return self.loc + self.scale * np.tan(pi * (value - 0.5))
+        is_left, is_right = np.less(value, 0.25), np.greater(value, 0.75)
+        tail = np.where(is_left, value, np.where(is_right, value - 1, 0.25))  # whose tangent has all digits
+        centre = np.where(is_left | is_right, 0.5, value)
+        return self.loc + self.scale * np.where(is_left | is_right, -1 / np.tan(pi * tail), np.tan(pi * (centre - 0.5)))
 
     def entropy(self) -> Array:
         return np.log(4 * pi * self.scale)
@@ -239,10 +275,10 @@ class HalfNormal(_OfNoise):
         return 0.5 * (log(2 / pi) - z * z) - np.log(self.scale)
 
     def cdf(self, value: Array) -> Array:
-        return 2 * normal_cdf(self._checked(value) / self.scale) - 1
+        return half_normal_cdf(self._checked(value) / self.scale)
 
     def icdf(self, value: Array) -> Array:
-        return self.scale * normal_quantile((value + 1) / 2)
+        return self.scale * half_normal_quantile(value)
 
     def entropy(self) -> Array:
         return 0.5 * (1 + log(pi / 2)) + np.log(self.scale)

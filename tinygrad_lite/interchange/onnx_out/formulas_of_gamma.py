@@ -4,14 +4,14 @@ The latter are quadratures of `tinygrad_lite.distributions`.
 """
 
 from collections.abc import Callable
-from math import factorial, log, pi, prod
+from math import factorial, log, pi, prod, sqrt
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lite.distributions import beta_quantile, gamma_quantile
 from tinygrad_lite.engine.op import Array
-from tinygrad_lite.interchange.onnx_out.formulas_of_normal import normal_quantile
+from tinygrad_lite.interchange.onnx_out.formulas_of_normal import erfinv, normal_quantile
 from tinygrad_lite.ops.gamma_functions import BERNOULLI
 
 _SHIFT = 8
@@ -138,6 +138,7 @@ GAMMA_OF_ORDER: dict[str, Callable[..., Any]] = {
 }
 OF_DISTRIBUTIONS: dict[str, Callable[..., Any]] = {
     "normal_quantile": normal_quantile,
+    "half_normal_quantile": lambda p: sqrt(2) * erfinv(p),
     "log_gamma_cdf": lambda a, y: _sides(_in_one_piece(gamma_quantile.area, a, y), np.exp(y), np.inf)[0],
     "gamma_flow": lambda a, y, order: _in_one_piece(lambda a, y: gamma_quantile.tail(a, y, order), a, y),
 }

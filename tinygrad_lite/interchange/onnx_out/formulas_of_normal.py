@@ -106,7 +106,8 @@ def normal_quantile(p: Array) -> Array:
     return _at_ends(_from(inner - 0.5, np.log(np.minimum(inner, 1 - inner))), p, 0, 1)
 
 
-def _erfinv(y: Array) -> Array:
+def erfinv(y: Array) -> Array:
+    """The number whose error function is y."""
     inner = _between(y, -1, 1)
     z = _from(inner / 2, np.log((1 - np.absolute(inner)) / 2)) / sqrt(2)
     return _at_ends(z, y, -1, 1)
@@ -134,6 +135,6 @@ NORMAL: dict[str, Callable[..., Any]] = {
     "erf": _erf,
     "erfc": lambda x: 2 * normal_cdf(-sqrt(2) * x),
     "erfcx": _erfcx,
-    "erfinv": _erfinv,
+    "erfinv": erfinv,
     "erfcinv": _erfcinv,
 }
