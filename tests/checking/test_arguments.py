@@ -334,3 +334,17 @@ class TestModulesAmongTheArguments:
 def test_a_tolerance_that_is_none(name: str, value: float) -> None:
     with pytest.raises(InputError, match=f"{name} is a difference to tolerate, at least 0, got"):
         tg.gradcheck(np.sum, X, **{name: value})
+
+
+@pytest.mark.parametrize("x", [0.5, np.float64(0.5), np.float32(0.5), np.array(0.5), np.array([0.5]), tg.tensor(0.5)])
+def test_a_function_whose_gradient_comes_from_elsewhere_gets_arguments_of_the_types_that_were_passed(x: Any) -> None:
+    """What one may do with an array, such as x[None], one may not do with a plain number."""
+    types = set()
+
+    def f(x: Any) -> Any:
+        types.add(type(x))
+        return np.sum(np.sin(x))
+
+    assert tg.gradcheck(f, x, gradient=np.cos(np.asarray(x, float))).ok
+    assert (np.float64 if isinstance(x, np.generic) else type(x)) in types
+    assert (float in types) == (type(x) is float)

@@ -52,13 +52,15 @@ class Arguments:
         if isinstance(leaf, Module):
             return {name: self._entered(joined(path, name), x) for name, x in leaf.named_variables()}
         array = leaf.data if isinstance(leaf, Tensor) else leaf
-        kind = np.result_type(array).kind if isinstance(array, (int, float, complex, np.ndarray, np.generic)) else "-"
-        if kind == "c":
+        letter = np.result_type(array).kind if isinstance(array, (int, float, complex, np.ndarray, np.generic)) else "-"
+        if letter == "c":
             sides = {"real": np.real(array), "imag": np.imag(array)}
             return Parts({name: self._entered(f"{path}.{name}", x) for name, x in sides.items()})
-        if kind != "f":
-            return INTEGER if kind in "iub" else FIXED
-        self._all.append(Variable(path, np.array(array), isinstance(leaf, Tensor)))
+        if letter != "f":
+            return INTEGER if letter in "iub" else FIXED
+        kinds = {Tensor: Tensor, np.ndarray: np.ndarray, np.generic: np.float64, float: float}
+        kind = next(passed for known, passed in kinds.items() if isinstance(leaf, known))
+        self._all.append(Variable(path, np.array(array), kind))
         return len(self._all) - 1
 
     def vary(self, numbers: Sequence[int]) -> None:

@@ -197,10 +197,7 @@ class Subject:
         if self.opaque:  # it makes copies of its own
             arguments: list[Any] = list(arrays)
         elif self.plain:
-            arguments = [
-                wrap(array.copy()) if v.is_tensor else np.array(array)[()] if v.shape else float(array)
-                for v, array in zip(self.variables, arrays)
-            ]
+            arguments = [v.in_its_type(array) for v, array in zip(self.variables, arrays)]
         else:
             arguments = [wrap(array.copy()) for array in arrays]
         with self._explaining(x), grad_mode.no_grad():

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.engine.op import Array
+from tinygrad_lite.engine.tensor import Tensor, wrap
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
 
 Vector = np.ndarray[Any, Any]
@@ -15,11 +16,11 @@ EPSILON = float(np.finfo(float).eps)
 
 @dataclass(frozen=True)
 class Variable:
-    """A real array that a function is differentiated by: its path among the arguments, and its value."""
+    """A real array that a function is differentiated by: its path among the arguments, its value and its type."""
 
     path: str
     array: Array
-    is_tensor: bool
+    type: type
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -28,6 +29,12 @@ class Variable:
     @property
     def size(self) -> int:
         return int(np.size(self.array))
+
+    def in_its_type(self, array: Array) -> Any:
+        """A copy of an array as what somebody passes for the variable: a tensor, an array, or a number."""
+        if self.type is Tensor:
+            return wrap(array.copy())
+        return np.array(array) if self.type is np.ndarray else self.type(array)
 
 
 def chosen(wrt: Any, names: Sequence[str], paths: Sequence[str]) -> Callable[[str], bool]:
