@@ -42,6 +42,21 @@ def different(turns: int) -> Callable[..., Any]:
     return step
 
 
+def read_entry_by_entry(turns: int) -> Callable[..., Any]:
+    """The gradient puts as many parts together in one line as there are turns."""
+    numbers = np.random.default_rng(0).uniform(1, 2, (turns, 5))
+
+    def step(x: Any) -> Any:
+        def residuals(x: Any) -> Any:
+            return sum(
+                (a * x[0, 0] - b * x[1, 0] * x[1, 1] + c - d * x[0, 1] ** 2) ** 3 + e for a, b, c, d, e in numbers
+            )
+
+        return tg.grad(residuals)(x[:2])
+
+    return step
+
+
 def work(make: Callable[[int], Callable[..., Any]], turns: int, backend: str) -> float:
     """How many lines of Python run to compile a program, for each of its operations."""
     count = 0
@@ -65,7 +80,7 @@ def work(make: Callable[[int], Callable[..., Any]], turns: int, backend: str) ->
     return count / step.report().operations
 
 
-@pytest.mark.parametrize("make", [recurrent, pytest.param(different, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("make", [recurrent, read_entry_by_entry, pytest.param(different, marks=pytest.mark.slow)])
 def test_the_work_for_an_operation_is_the_same_in_a_long_program(
     make: Callable[[int], Callable[..., Any]], backend: str
 ) -> None:

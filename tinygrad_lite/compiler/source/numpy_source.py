@@ -25,6 +25,7 @@ from tinygrad_lite.readers.recording import Source
 
 WIDTH = 88  # columns, as in Python's formatters
 LARGE = 2**15  # bytes; above this, a second array costs more than readability is worth
+_AROUND = 4  # letters that a part may take with it: parentheses around it, and blanks beside an operator
 FEW = 3  # neighbours in a list; fewer of them are named one by one
 MEDIUM = 2**11  # bytes; above this, a second array costs time
 _IN_PLACE = frozenset({np.add, np.subtract, np.multiply, np.divide, np.power, np.remainder, np.floor_divide})
@@ -225,13 +226,14 @@ class NumpySource:
             if target is not None:
                 line = self._updated(call, name, target)
             indent = self._indent + "    " * bool(call.ignoring and not self._is_pure)
-            if len(indent) + len(line) <= WIDTH or not self._shortened(call):
+            excess = len(indent) + len(line) - WIDTH
+            if excess <= 0 or not self._shortened(call, excess):
                 break
             text = self.expressions.of(call)
         lines = [line]
-        if len(indent) + len(line) > WIDTH and target is None and text.binds < ATOM:
+        if excess > 0 and target is None and text.binds < ATOM:
             lines = [line.removesuffix(text.text) + "(", f"    {text.text}", ")"]
-        elif len(indent) + len(line) > WIDTH and target is None:
+        elif excess > 0 and target is None:
             lines = broken_call(line, WIDTH - len(indent))
         self._quietly(call.ignoring, lines)
         if target is not None and entries:
@@ -272,23 +274,38 @@ class NumpySource:
         broken = ["    raise ValueError(", f"        {message}", "    )"]
         self._line(*([line] if len(self._indent) + len(line) <= WIDTH else broken))
 
-    def _shortened(self, call: Instruction) -> bool:
-        """Give a part of a line that is too long a line of its own before it; False if there are no parts.
+    def _shortened(self, call: Instruction, excess: int) -> bool:
+        """Give parts of a line that is too long lines of their own before it; False if there are no parts.
 
         The longest part that the user named comes first, and then the longest of the others.
+
+        Args:
+            excess: the number of letters that do not fit.
         """
-        parts, ahead = [], [call]
-        while ahead:
-            inside = [x for x in ahead.pop().reads if x in self._inline]
-            parts += inside
-            ahead += [self._inline[x] for x in inside]
-        if parts:
-            longest = max(parts, key=lambda x: (x.is_named, len(self.expressions.ready[x].text)))
+        is_shorter = False
+        while excess > 0 and (holders := self._parts(call)):
+            ready = self.expressions.ready
+            longest = max(holders, key=lambda x: (x.is_named, len(ready[x].text)))
+            path = [longest]
+            while (holder := holders[path[-1]]) is not call.result:
+                path.append(holder)
+            before = len(ready[path[-1]].text)
             self._statement(part := self._inline.pop(longest), self.expressions.of(part))
-            for x in reversed(parts):
-                if x in self._inline:
-                    self.expressions.ready[x] = self.expressions.of(self._inline[x])
-        return bool(parts)
+            for x in path[1:]:
+                ready[x] = self.expressions.of(self._inline[x])
+            excess -= before - len(ready[path[-1]].text) + _AROUND
+            is_shorter = True
+        return is_shorter
+
+    def _parts(self, call: Instruction) -> dict[Variable, Variable]:
+        """The results that are written inside a line, each with the one inside whose expression it is."""
+        holders, ahead = {}, [call]
+        while ahead:
+            holder = ahead.pop()
+            inside = [x for x in holder.reads if x in self._inline]
+            holders.update(dict.fromkeys(inside, holder.result))
+            ahead += [self._inline[x] for x in inside]
+        return holders
 
     def _updated(self, call: Instruction, name: str, target: Variable) -> str:
         operator = OPERATORS.get(call.op.forward)
