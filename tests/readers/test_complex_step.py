@@ -34,6 +34,7 @@ NOT_CONTINUED = {
     *("exp1", "spence"),
     # an iteration, a quadrature or a sum whose ends are chosen by comparing, and Python's own quantile
     *(
+        "half_normal_quantile",
         "log_gamma_quantile",
         "log_gamma_cdf",
         "gamma_flow",

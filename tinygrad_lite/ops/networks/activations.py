@@ -6,13 +6,14 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Array, Example, Rule, Traced, elementwise, primitive
 from tinygrad_lite.foundation.sums import total_along
+from tinygrad_lite.ops.arithmetic.elementwise import decay, larger, sigmoid_by, smaller
 from tinygrad_lite.ops.arithmetic.elementwise import sigmoid as sigmoid
 from tinygrad_lite.ops.arithmetic.reductions import max as largest
 from tinygrad_lite.ops.networks.normal import Normal, normal_at
 
 
 def _relu(x: Array) -> Array:
-    return np.maximum(x, 0)
+    return larger(x, 0)
 
 
 relu = elementwise(
@@ -23,7 +24,7 @@ relu = elementwise(
 def _leaky_relu(x: Array, negative_slope: Array = 0.01) -> Array:
     if _is_gentle(negative_slope):
         return np.maximum(x, negative_slope * x)
-    return np.maximum(x, 0) + negative_slope * np.minimum(x, 0)  # np.where takes twice as long
+    return larger(x, 0) + negative_slope * smaller(x, 0)  # np.where takes twice as long
 
 
 def _is_gentle(negative_slope: Array) -> bool:
@@ -40,17 +41,18 @@ def _leaky_relu_slope(y: Array, x: Array, negative_slope: Array) -> Array:
 leaky_relu = elementwise(
     _leaky_relu,
     _leaky_relu_slope,
-    lambda y, x, negative_slope: np.minimum(x, 0),
+    lambda y, x, negative_slope: smaller(x, 0),
     kink=lambda x, negative_slope: x,
     chooses="its input is on the other side of 0",
 )
 
 
-def _softplus(x: Array) -> Array:
-    return np.maximum(x, 0.0) + np.log1p(np.exp(np.copysign(x, -1.0)))
-
-
-softplus = elementwise(_softplus, lambda y, x: sigmoid(x))
+softplus = elementwise(
+    lambda x, decay: larger(x, 0.0) + np.log1p(decay),
+    lambda y, x, decay: sigmoid_by(decay, x),
+    name="softplus",
+    shared=decay,
+)
 
 
 def _rest(gate: Array, x: Array, inner: Rule = lambda x: x) -> Array:
@@ -103,12 +105,12 @@ SELU_SCALE = 1.0507009873554804934193349852946
 
 
 def _elu(x: Array, alpha: float, rate: float) -> Array:
-    return np.maximum(x, 0) + alpha * np.expm1(rate * np.minimum(x, 0))  # np.where takes three times as long
+    return larger(x, 0) + alpha * np.expm1(rate * smaller(x, 0))  # np.where takes three times as long
 
 
 def _elu_slope(y: Array, x: Array, alpha: float, rate: float) -> Array:
     step = np.greater(x, 0).astype(y.dtype)
-    return step + (1 - step) * (alpha * rate * np.exp(rate * np.minimum(x, 0)))
+    return step + (1 - step) * (alpha * rate * np.exp(rate * smaller(x, 0)))
 
 
 elu = elementwise(

@@ -5,7 +5,7 @@ import numpy as np
 from tinygrad_lite.engine.op import REAL, Array, Example, Traced, elementwise, primitive
 from tinygrad_lite.errors import ShapeError
 from tinygrad_lite.foundation.sums import total
-from tinygrad_lite.ops.arithmetic.elementwise import decay, sigmoid_by
+from tinygrad_lite.ops.arithmetic.elementwise import decay, larger, sigmoid_by
 from tinygrad_lite.ops.arithmetic.reductions import Exponentials, divided, exponentials
 from tinygrad_lite.ops.arithmetic.reductions import max as largest
 
@@ -61,7 +61,7 @@ binary_cross_entropy = elementwise(
 
 def _binary_cross_entropy_with_logits(z: Array, target: Array, decay: Array, reduction: str) -> Array:
     check_same_shape(z, target)
-    return _reduced(np.maximum(z, 0.0) - z * target + np.log1p(decay), reduction)  # log(1 + eᶻ) - z·target
+    return _reduced(larger(z, 0.0) - z * target + np.log1p(decay), reduction)  # log(1 + eᶻ) - z·target
 
 
 binary_cross_entropy_with_logits = primitive(
