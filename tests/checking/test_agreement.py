@@ -30,6 +30,54 @@ def test_an_operation_that_is_not_as_linear_as_it_says() -> None:
     assert "forward mode differs from reverse mode" in finding.why
 
 
+BENT: dict[str, Any] = {  # of the upstream gradient or tangent, where a product of it belongs
+    "left out": lambda g: g * 0 + 1,
+    "size": lambda g: np.sqrt(g * g),
+    "square": lambda g: g * g,
+    "clipped": lambda g: np.clip(g, -1, 1),
+}
+
+
+def of_rule(bent: Any) -> Report:
+    return check(tg.primitive(lambda x: 0.5 * x @ x, lambda g, y, x: bent(g) * x, name="energy"), X)
+
+
+def of_custom_gradient(bent: Any) -> Report:
+    return check(tg.custom_gradient(lambda x: (np.sum(x**2), lambda g: 2 * x * bent(g))), X)
+
+
+def of_vjp(bent: Any) -> Report:
+    return check(lambda x: np.sum(x**2), X, vjp=lambda x, g: 2 * x * bent(g))
+
+
+def of_jvp(bent: Any) -> Report:
+    return check(lambda x: x**2, X, jvp=lambda x, t: 2 * x * bent(t))
+
+
+def of_hvp(bent: Any) -> Report:
+    return check(lambda x: np.sum(x**3), X, hvp=lambda x, v: 6 * x * bent(v))
+
+
+@pytest.mark.parametrize("bent", BENT.values(), ids=BENT)
+@pytest.mark.parametrize("of", [of_rule, of_custom_gradient, of_vjp], ids=lambda of: of.__name__)
+def test_a_rule_that_is_not_linear_in_the_upstream_gradient(of: Any, bent: Any) -> None:
+    report = of(bent)
+    assert report.outcome == "failed"
+    assert "not linear in the upstream gradient" in report.findings[0].why
+    assert of(lambda g: g).ok
+
+
+@pytest.mark.parametrize(
+    "bent", [bent for name, bent in BENT.items() if name != "left out"]
+)  # which single entries show
+@pytest.mark.parametrize("of", [of_jvp, of_hvp], ids=lambda of: of.__name__)
+def test_a_product_that_is_not_linear_in_the_tangent(of: Any, bent: Any) -> None:
+    report = of(bent)
+    assert report.outcome == "failed"
+    assert "not linear in the tangent" in report.findings[0].why
+    assert of(lambda t: t).ok
+
+
 def test_a_jvp_beside_a_vjp() -> None:
     def f(x: Any, y: Any) -> Any:
         return x**2 * y

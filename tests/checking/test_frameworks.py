@@ -281,6 +281,21 @@ class TestFunctionsOfTensors:
         assert wrong(report) == {"x"}
         assert "forward mode differs from reverse mode" in str(report)
 
+    def test_a_rule_that_leaves_out_the_upstream_gradient(self) -> None:
+        class Energy(torch.autograd.Function):
+            @staticmethod
+            def forward(context: Any, x: Any) -> Any:
+                context.save_for_backward(x)
+                return (x**2).sum()
+
+            @staticmethod
+            def backward(context: Any, g: Any) -> Any:
+                return 2 * context.saved_tensors[0]
+
+        report = check(Energy.apply, drawn(3, dtype=torch.float64))
+        assert len(wrong(report)) == 1
+        assert "not linear in the upstream gradient" in str(report)
+
     def test_a_rule_that_is_wrong_in_single_precision_alone(self) -> None:
         class Cubed(torch.autograd.Function):
             @staticmethod

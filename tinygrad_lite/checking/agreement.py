@@ -1,4 +1,4 @@
-"""Further comparisons of a gradient: with forward mode, and with the same gradient in the caller's precision."""
+"""Further comparisons of a gradient: with forward mode, with other weights, and with itself in another precision."""
 
 from collections.abc import Callable, Iterator
 
@@ -12,17 +12,48 @@ from tinygrad_lite.readers.random_rounding import Rounding
 
 _ENTRIES = 256  # the largest number of entries of a variable that are looked at one by one, where forward mode differs
 _SAMPLES = 4  # the number of nearby points at which a difference that is not due to rounding is the same
+_OTHER = -3.0  # a factor for tangents and upstream gradients, of another sign and size than those of single entries
+_UPSTREAM = (
+    "it is not linear in the upstream gradient g: with -3 in place of 1, it is not -3 times as large. Multiply by g, "
+    "and neither clip what depends on g nor take its size"
+)
+_TANGENT = (
+    "it is not linear in the tangent t: with -3 in place of 1, it is not -3 times as large. Multiply by t, and neither "
+    "clip what depends on t nor take its size"
+)
 _FORWARD = "forward mode differs from reverse mode, which agrees with the reference"
 _OWN = "in the precision of the arguments, it differs from the gradient in float64, which agrees with the reference"
 
 
 def disagreements(look: Examination) -> Iterator[Finding]:
     """Findings on the variables for which one of them differs by more than rounding."""
+    if bent := list(_of_upstream(look)):
+        yield from bent
+        return
     if look.method != "forward" and look.subject.has_forward_mode:
         yield from _of_forward_mode(look)
     supplied = look.subject.supplied
     if isinstance(supplied, Library) and supplied.runs_wide:
         yield from _of_own_precision(look, supplied)
+
+
+def _of_upstream(look: Examination) -> Iterator[Finding]:
+    """Of a gradient that takes an upstream gradient, whether it is as many times as large as that is."""
+    subject, supplied = look.subject, look.subject.supplied
+    if supplied is not None and not supplied.takes_upstream:
+        return
+    weights = _OTHER * look.weights
+
+    def difference(x: Vector, rounding: Rounding | None) -> Vector:
+        return np.asarray(subject.rows(x, weights, rounding) - _OTHER * subject.rows(x, look.weights, rounding))
+
+    gap = subject.rows(subject.point, weights) - _OTHER * look.gradient
+    apart = np.abs(gap) > abs(_OTHER) * (_part(look) * look.largest[:, None] + look.zero)
+    for k in range(len(subject.variables)):
+        columns = subject.columns(k)
+        if np.any(apart[:, columns]) and _is_the_same_nearby(look, difference, gap, EPSILON):
+            indices = np.arange(len(subject.point))[columns]
+            yield _finding(look, k, indices, look.gradient[:, indices] + gap[:, indices] / _OTHER, _UPSTREAM)
 
 
 def _of_forward_mode(look: Examination) -> Iterator[Finding]:
@@ -31,23 +62,42 @@ def _of_forward_mode(look: Examination) -> Iterator[Finding]:
         columns = np.arange(len(subject.point))[subject.columns(k)]
         direction = np.zeros(len(subject.point))
         direction[columns] = look.scales[columns] * random_weights(look.rng, v.size)
-
-        def difference(x: Vector, rounding: Rounding | None, direction: Vector = direction) -> Vector:
-            change = look.weights @ subject.tangents(x, direction, rounding)
-            return np.asarray(change - subject.rows(x, look.weights, rounding) @ direction)
-
         try:
-            gap = look.weights @ subject.tangents(subject.point, direction) - look.gradient @ direction
+            differs = any(_differs_along(look, factor * direction) for factor in (1.0, _OTHER))
         except Exception as error:  # it does not take this function
             if isinstance(error, NotImplementedError) or subject.supplied is None:
                 return
             raise
-        part = 1e-2 if subject.opaque else 1e3 * look.floor  # somewhere inside, it may compute in half precision
-        allowed = part * np.abs(look.gradient) @ np.abs(direction) + look.zero @ np.abs(direction)
-        if np.any(np.abs(gap) > allowed) and _is_the_same_nearby(look, difference, gap, EPSILON):
+        if differs:
             largest = columns[np.argsort(-np.max(np.abs(look.gradient[:, columns]), axis=0))[:_ENTRIES]]
-            forward = [look.weights @ subject.tangents(subject.point, look.unit(j)) for j in largest]
-            yield _finding(look, k, largest, np.stack(forward, axis=1), _FORWARD)
+            plain, other = (_by_tangents(look, largest, factor) for factor in (1.0, _OTHER))
+            apart = np.max(np.abs(plain - look.gradient[:, largest])) > 1e-6 * np.max(np.abs(other - plain))
+            yield _finding(look, k, largest, *((plain, _FORWARD) if apart else (other, _TANGENT)))
+
+
+def _by_tangents(look: Examination, columns: Vector, factor: float) -> Matrix:
+    """The gradient of these entries by forward mode, with tangents of this size."""
+    changes = [look.subject.tangents(look.subject.point, factor * look.unit(j)) / factor for j in columns]
+    return np.asarray(look.weights @ np.stack(changes, axis=1))
+
+
+def _differs_along(look: Examination, direction: Vector) -> bool:
+    """Whether forward mode gives another change along a direction than reverse mode does."""
+    subject = look.subject
+
+    def difference(x: Vector, rounding: Rounding | None) -> Vector:
+        change = look.weights @ subject.tangents(x, direction, rounding)
+        return np.asarray(change - subject.rows(x, look.weights, rounding) @ direction)
+
+    gap = look.weights @ subject.tangents(subject.point, direction) - look.gradient @ direction
+    part = _part(look)
+    allowed = part * np.abs(look.gradient) @ np.abs(direction) + look.zero @ np.abs(direction)
+    return bool(np.any(np.abs(gap) > allowed)) and _is_the_same_nearby(look, difference, gap, EPSILON)
+
+
+def _part(look: Examination) -> float:
+    """How far the two may differ, relative to their size: somewhere inside, a library may compute in half precision."""
+    return 1e-2 if look.subject.opaque else 1e3 * look.floor
 
 
 def _of_own_precision(look: Examination, library: Library) -> Iterator[Finding]:

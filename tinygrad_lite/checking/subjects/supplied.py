@@ -25,6 +25,7 @@ class Supplied(Protocol):
     source: str
     is_known_at_one_point: bool
     has_forward_mode: bool
+    takes_upstream: bool  # whether it is a function of an upstream gradient
 
     def look(self, call: Call, arguments: Arguments, results: Results) -> dict[int, Any]:
         """The gradient of some sum of the results, by the number of the variable; it lacks what is not checked."""
@@ -40,7 +41,7 @@ class Gradient:
     """A gradient or Jacobian, or a function that returns it."""
 
     source = "gradient="
-    has_forward_mode = False
+    has_forward_mode = takes_upstream = False
 
     def __init__(self, gradient: Any) -> None:
         self._gradient = gradient
@@ -79,7 +80,7 @@ class Products:
         self, vjp: Callable[..., Any] | None = None, jvp: Callable[..., Any] | None = None, source: str = ""
     ) -> None:
         self._vjp, self._jvp = vjp, jvp
-        self.has_forward_mode = jvp is not None
+        self.has_forward_mode, self.takes_upstream = jvp is not None, vjp is not None
         self.source = source or ("vjp=" if vjp else "jvp=")
 
     def look(self, call: Call, arguments: Arguments, results: Results) -> dict[int, Any]:

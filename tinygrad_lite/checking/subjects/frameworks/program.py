@@ -171,6 +171,7 @@ class Library(Products):
     def __init__(self, program: Program) -> None:
         self._program = program
         super().__init__(None, program.changes, program.name)
+        self.takes_upstream = True
 
     @property
     def runs_wide(self) -> bool:
