@@ -15,7 +15,7 @@ from tests.marks import param
 from tests.ops.test_registry import DIFFERENTIABLE
 from tinygrad_lite import trees
 from tinygrad_lite.compiler.compiled import Compiled
-from tinygrad_lite.compiler.recording import recorder
+from tinygrad_lite.compiler.recording import recording_run
 from tinygrad_lite.engine.op import Op
 from tinygrad_lite.errors import InputError, UsageError
 from tinygrad_lite.testing import Program, cotangents, inputs_of, programs
@@ -30,7 +30,7 @@ def _no_operation_leaves_its_values_in_a_circle(monkeypatch: pytest.MonkeyPatch)
     def collect(generation: int) -> None:
         pytest.fail("a value of the recording is still there after it")
 
-    monkeypatch.setattr(recorder, "gc", SimpleNamespace(collect=collect))
+    monkeypatch.setattr(recording_run, "gc", SimpleNamespace(collect=collect))
 
 
 def value_and_gradients(f: Callable[..., Any], g: Any) -> Callable[..., Any]:

@@ -12,7 +12,7 @@ from tinygrad_lite import trees
 from tinygrad_lite.compiler.passes import PASSES, simplified
 from tinygrad_lite.compiler.places import Argument
 from tinygrad_lite.compiler.program import Program as Recorded
-from tinygrad_lite.compiler.recording.recorder import Recorder
+from tinygrad_lite.compiler.recording.recording_run import Recorder
 from tinygrad_lite.compiler.source.executor import NumpyExecutor
 from tinygrad_lite.compiler.source.numpy_source import NumpySource
 from tinygrad_lite.testing import Program, programs

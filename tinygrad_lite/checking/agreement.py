@@ -6,7 +6,7 @@ import numpy as np
 
 from tinygrad_lite.checking.evidence.examination import Examination
 from tinygrad_lite.checking.report import Finding, Verdict
-from tinygrad_lite.checking.subjects.frameworks.program import Library
+from tinygrad_lite.checking.subjects.frameworks.foreign_program import Library
 from tinygrad_lite.checking.subjects.subject import EPSILON, Matrix, Vector, random_weights
 from tinygrad_lite.readers.random_rounding import Rounding
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from tinygrad_lite.checking import Report, gradcheck
 from tinygrad_lite.checking.declared import attribute, functions_in, gradient_of, inputs_of
-from tinygrad_lite.commands.results import Result, as_json, as_junit, write
+from tinygrad_lite.commands.check_reports import Result, as_json, as_junit, write
 from tinygrad_lite.errors import InputError
 
 HELP = "check the gradients of functions"

@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from tinygrad_lite.commands.marks import as_json, as_junit
-from tinygrad_lite.commands.results import write
+from tinygrad_lite.commands.check_reports import write
+from tinygrad_lite.commands.mark_reports import as_json, as_junit
 from tinygrad_lite.errors import UsageError
 from tinygrad_lite.exercises.assignments import mark_class
 from tinygrad_lite.exercises.catalogue import find

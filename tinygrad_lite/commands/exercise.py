@@ -6,8 +6,8 @@ from pathlib import Path
 from time import perf_counter
 
 from tinygrad_lite import exercises
-from tinygrad_lite.commands.marks import as_json, as_junit
-from tinygrad_lite.commands.results import write
+from tinygrad_lite.commands.check_reports import write
+from tinygrad_lite.commands.mark_reports import as_json, as_junit
 from tinygrad_lite.errors import InputError, TinygradError
 from tinygrad_lite.exercises.assignments import Result, of_mark
 from tinygrad_lite.exercises.attempts import Log

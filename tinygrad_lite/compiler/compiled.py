@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite import trees
-from tinygrad_lite.compiler import repetition
+from tinygrad_lite.compiler import many_turns
 from tinygrad_lite.compiler.compile_report import CompileReport
 from tinygrad_lite.compiler.entry import MISS
 from tinygrad_lite.compiler.recording.watching import is_watching
@@ -176,7 +176,7 @@ class Compiled:
             >>> step.repeat(3)
             tensor([1.    , 0.25  , 0.0625])
         """
-        return repetition.repeat(self, self.fitting_unless_watched, turns, args, kwargs)
+        return many_turns.repeat(self, self.fitting_unless_watched, turns, args, kwargs)
 
     def epochs(
         self, arrays: Sequence[Any], batch_size: int, epochs: int = 1, *, rng: Rng = None, drop_last: bool = False
@@ -203,7 +203,7 @@ class Compiled:
             >>> sums.shape, float(np.sum(sums))
             ((15,), 75.0)
         """
-        return repetition.epochs(
+        return many_turns.epochs(
             self, self.fitting_unless_watched, arrays, batch_size, epochs, np.random.default_rng(rng), drop_last
         )
 

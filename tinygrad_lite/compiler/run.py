@@ -17,8 +17,8 @@ from tinygrad_lite.compiler.passes.own_memory import with_memory_of_their_own
 from tinygrad_lite.compiler.places import Argument, Data, Gradient, Leaves, Outside
 from tinygrad_lite.compiler.program import Program, is_python_number
 from tinygrad_lite.compiler.pullback import Pullback, own, split
-from tinygrad_lite.compiler.recording.agreement import is_passing, named_parameters, recorded_twice
-from tinygrad_lite.compiler.recording.recorder import Recorder
+from tinygrad_lite.compiler.recording.recording_run import Recorder
+from tinygrad_lite.compiler.recording.two_recordings import is_passing, named_parameters, recorded_twice
 from tinygrad_lite.compiler.source.executor import NumpyExecutor
 from tinygrad_lite.compiler.source.numpy_source import NumpySource
 from tinygrad_lite.engine.op import Array

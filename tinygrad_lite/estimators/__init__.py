@@ -7,9 +7,9 @@ try:
 except ImportError:
     raise MissingExtraError("tinygrad_lite.estimators", "scikit-learn", "estimators") from None
 
+from tinygrad_lite.estimators.autoencoder import Transformer
 from tinygrad_lite.estimators.classifier import Classifier
 from tinygrad_lite.estimators.defaults import Autoencoder, Perceptron
 from tinygrad_lite.estimators.regressor import Regressor
-from tinygrad_lite.estimators.transformer import Transformer
 
 __all__ = ["Autoencoder", "Classifier", "Perceptron", "Regressor", "Transformer"]

@@ -13,7 +13,7 @@ from tinygrad_lite.errors import InputError, ShapeError, UsageError
 from tinygrad_lite.estimators.defaults import Perceptron
 from tinygrad_lite.estimators.network import Network, check_weights, weights_of
 from tinygrad_lite.nn import functional
-from tinygrad_lite.training.requirements import check_loss
+from tinygrad_lite.training.argument_checks import check_loss
 
 OUTPUTS = "logits", "probabilities", "log_probabilities"
 

@@ -19,7 +19,7 @@ from tinygrad_lite.nn import Module
 from tinygrad_lite.training import History, Training, fit
 from tinygrad_lite.training.batches import plain
 from tinygrad_lite.training.faults import FaultFinder
-from tinygrad_lite.training.run import compiled_step
+from tinygrad_lite.training.training_run import compiled_step
 
 AT_ONCE = 1000
 """How many rows a module takes at once for its outputs, unless its batches are larger."""

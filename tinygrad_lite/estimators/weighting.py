@@ -9,7 +9,7 @@ import numpy as np
 from tinygrad_lite.errors import UsageError
 from tinygrad_lite.estimators.settings import names_taken_by
 from tinygrad_lite.nn import Module
-from tinygrad_lite.training.requirements import check_loss
+from tinygrad_lite.training.argument_checks import check_loss
 
 
 class _Mean:

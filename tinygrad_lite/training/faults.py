@@ -9,8 +9,8 @@ import numpy as np
 from tinygrad_lite.checking.auditing.anomaly import detect_anomaly
 from tinygrad_lite.errors import AnomalyError
 from tinygrad_lite.training.batches import Batch
-from tinygrad_lite.training.run import Training
 from tinygrad_lite.training.snapshot import Snapshot
+from tinygrad_lite.training.training_run import Training
 
 _SHARE = 0.01  # of the time that snapshots may take
 

@@ -14,7 +14,7 @@ from tinygrad_lite.nn import Module, functional
 from tinygrad_lite.training.batches import outputs_of, plain
 from tinygrad_lite.training.finding import Finding
 from tinygrad_lite.training.loss_behaviour import broadcast_targets, ignores_targets
-from tinygrad_lite.training.run import Loss, function_of
+from tinygrad_lite.training.training_run import Loss, function_of
 from tinygrad_lite.training.trial import Trial, is_real
 
 

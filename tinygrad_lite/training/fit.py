@@ -15,6 +15,7 @@ from tinygrad_lite.foundation.settings import whole
 from tinygrad_lite.foundation.whole_files import check_folder
 from tinygrad_lite.nn import Module
 from tinygrad_lite.optim import Adam, Optimizer
+from tinygrad_lite.training.argument_checks import check_clip_norm, check_counts, check_model, check_parts
 from tinygrad_lite.training.batches import loader_of
 from tinygrad_lite.training.checkpoints import load, save
 from tinygrad_lite.training.evaluation import evaluated
@@ -22,8 +23,7 @@ from tinygrad_lite.training.faults import FaultFinder
 from tinygrad_lite.training.history import History
 from tinygrad_lite.training.interrupts import BetweenSteps
 from tinygrad_lite.training.metrics import Metric, metrics_of
-from tinygrad_lite.training.requirements import check_clip_norm, check_counts, check_model, check_parts
-from tinygrad_lite.training.run import Loss, Training, compiled_step
+from tinygrad_lite.training.training_run import Loss, Training, compiled_step
 from tinygrad_lite.training.verification import try_batch, verify_training
 
 

@@ -18,7 +18,7 @@ from tinygrad_lite.optim import Adam, Optimizer
 from tinygrad_lite.training.batches import Batch, count_of, outputs_of, plain
 from tinygrad_lite.training.finding import Finding
 from tinygrad_lite.training.loss_behaviour import flees, takes_probabilities_for_logits
-from tinygrad_lite.training.run import Loss
+from tinygrad_lite.training.training_run import Loss
 from tinygrad_lite.training.trial import Trial, is_real
 
 STEPS = 60  # with each rate; fewer would not show a loss that falls below 0

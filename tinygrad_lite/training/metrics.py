@@ -7,7 +7,7 @@ import numpy as np
 
 from tinygrad_lite.errors import InputError, MissingExtraError, ShapeError, UsageError
 from tinygrad_lite.nn import functional
-from tinygrad_lite.training.run import function_of
+from tinygrad_lite.training.training_run import function_of
 
 Metric = Callable[[Any, Any], float]
 """A function of the targets and of the model's outputs, both arrays."""

@@ -7,9 +7,9 @@ import numpy as np
 
 from tinygrad_lite.checking.auditing.audit import AuditedParameter, Status, audit_gradients
 from tinygrad_lite.errors import MissingExtraError, UsageError
+from tinygrad_lite.training.argument_checks import check_counts
 from tinygrad_lite.training.batches import outputs_of
-from tinygrad_lite.training.requirements import check_counts
-from tinygrad_lite.training.run import Training
+from tinygrad_lite.training.training_run import Training
 
 
 class Monitor:

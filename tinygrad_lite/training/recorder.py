@@ -13,7 +13,7 @@ from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import InputError, UsageError
 from tinygrad_lite.nn import Module
 from tinygrad_lite.training.batches import Batch, count_of, outputs_of, plain
-from tinygrad_lite.training.run import Loss, Training
+from tinygrad_lite.training.training_run import Loss, Training
 
 ROWS = UNITS = 32
 """Rows of the batch, and numbers of each, of which activations are kept."""

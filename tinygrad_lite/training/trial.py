@@ -10,7 +10,7 @@ from tinygrad_lite.errors import UsageError
 from tinygrad_lite.nn import Module
 from tinygrad_lite.optim import Optimizer
 from tinygrad_lite.training.batches import Batch, count_of, outputs_of
-from tinygrad_lite.training.run import Loss
+from tinygrad_lite.training.training_run import Loss
 
 FEW = 8  # rows that a model must be able to learn by heart
 

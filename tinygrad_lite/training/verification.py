@@ -11,6 +11,7 @@ from tinygrad_lite.engine.grad_mode import enable_grad
 from tinygrad_lite.errors import VerificationError
 from tinygrad_lite.nn import Module
 from tinygrad_lite.optim import Optimizer
+from tinygrad_lite.training.argument_checks import check_batch, check_model
 from tinygrad_lite.training.batches import Batch, outputs_of
 from tinygrad_lite.training.finding import Finding
 from tinygrad_lite.training.first_checks import (
@@ -25,9 +26,8 @@ from tinygrad_lite.training.learning_checks import (
     first_steps_do_not_diverge,
     outputs_are_logits,
 )
-from tinygrad_lite.training.requirements import check_batch, check_model
 from tinygrad_lite.training.row_checks import inputs_influence_outputs, rows_are_independent, rows_count, rows_differ
-from tinygrad_lite.training.run import Loss
+from tinygrad_lite.training.training_run import Loss
 from tinygrad_lite.training.trial import Trial
 
 _CHECKS = (

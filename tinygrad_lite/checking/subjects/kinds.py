@@ -10,7 +10,7 @@ from tinygrad_lite import trees
 from tinygrad_lite.checking.subjects.arguments import argument_names
 from tinygrad_lite.checking.subjects.directions import along_directions
 from tinygrad_lite.checking.subjects.frameworks import Program
-from tinygrad_lite.checking.subjects.frameworks.program import Library
+from tinygrad_lite.checking.subjects.frameworks.foreign_program import Library
 from tinygrad_lite.checking.subjects.rows import by_row
 from tinygrad_lite.checking.subjects.subject import FULL, GradientOf, Subject, random_weights
 from tinygrad_lite.checking.subjects.supplied import Gradient, Products, Supplied

@@ -11,9 +11,9 @@ from tinygrad_lite.compiler.draws import Draw
 from tinygrad_lite.compiler.passes import simplified
 from tinygrad_lite.compiler.places import Argument, Data, Entry, Gradient, Outside, Place
 from tinygrad_lite.compiler.program import Program, Variable
-from tinygrad_lite.compiler.recording.agreement import named_parameters, recorded_twice
 from tinygrad_lite.compiler.recording.reached import Reached
 from tinygrad_lite.compiler.recording.transcript import kept_whole
+from tinygrad_lite.compiler.recording.two_recordings import named_parameters, recorded_twice
 from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.errors import InputError, UsageError
 from tinygrad_lite.interchange.onnx_out.formulas import ENTRY_BY_ENTRY

@@ -9,7 +9,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from tinygrad_lite import trees
-from tinygrad_lite.checking.subjects.frameworks.program import Program as Program
+from tinygrad_lite.checking.subjects.frameworks.foreign_program import Program as Program
 from tinygrad_lite.foundation.signatures import outside_of
 
 

@@ -12,7 +12,7 @@ from jax import numpy as jnp
 
 from tinygrad_lite import trees
 from tinygrad_lite.checking.subjects.frameworks.closures import Copies
-from tinygrad_lite.checking.subjects.frameworks.program import Held, Program, are_close
+from tinygrad_lite.checking.subjects.frameworks.foreign_program import Held, Program, are_close
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import UsageError
 

@@ -15,7 +15,7 @@ from torch.autograd import forward_ad
 from tinygrad_lite import trees
 from tinygrad_lite.checking.subjects.arguments import argument_names
 from tinygrad_lite.checking.subjects.frameworks.closures import Copies
-from tinygrad_lite.checking.subjects.frameworks.program import Held, Program
+from tinygrad_lite.checking.subjects.frameworks.foreign_program import Held, Program
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import UsageError
 

@@ -15,7 +15,7 @@ from tinygrad_lite.compiler.program import Program
 from tinygrad_lite.compiler.recording.guards import Entries, Field, Guard, Item, Key, agreeing, changed
 from tinygrad_lite.compiler.recording.randomness import DrawError, undrawn
 from tinygrad_lite.compiler.recording.reached import Reached
-from tinygrad_lite.compiler.recording.recorder import Recorder
+from tinygrad_lite.compiler.recording.recording_run import Recorder
 from tinygrad_lite.compiler.recording.same import (
     DifferenceError,
     difference,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from xml.etree import ElementTree as ET
 
-from tinygrad_lite.commands.results import in_xml
+from tinygrad_lite.commands.check_reports import in_xml
 from tinygrad_lite.exercises.assignments import Result
 
 
