@@ -1,6 +1,7 @@
 """The NumPy source of compiled functions, as text, as a module of its own, and against the gradient checker."""
 
 import itertools
+import math
 import re
 import runpy
 import subprocess
@@ -298,3 +299,14 @@ def test_operations_that_share_or_plan_are_exported(f: Any, tmp_path: Path) -> N
         return f(w * X[:, 0])
 
     assert_exported_gradient_is_right(loss, w, tmp_path / "gradient.py")
+
+
+@pytest.mark.parametrize("product", [np.dot, np.inner, np.matmul])
+@pytest.mark.parametrize("shapes", [((3,), (3,)), ((3, 3), (3,)), ((3,), (3, 3)), ((3, 3), (3, 3))], ids=str)
+def test_gradients_of_products_of_vectors_and_matrices_are_such_products(product: Any, shapes: Any) -> None:
+    def slopes(a: Any, b: Any) -> Any:
+        return tg.grad(lambda a, b: np.sum(np.tanh(product(a, b))), argnums=(0, 1))(a, b)
+
+    slopes = tg.compile(slopes, backend="numpy")
+    slopes(*(np.linspace(-1, 1, math.prod(shape)).reshape(shape) for shape in shapes))
+    assert not set(re.findall(r"tensordot|moveaxis|transpose|swapaxes|reshape", slopes.source))
