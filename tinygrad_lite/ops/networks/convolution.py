@@ -207,8 +207,9 @@ def _turned(weight: Array, groups: int) -> Array:
     """The kernel from behind, with the channels of results and images exchanged in each group."""
     out, channels, *kernel = weight.shape
     backwards = weight[:, :, *(slice(None, None, -1) for _ in kernel)]
-    parts = np.reshape(backwards, (groups, out // groups, channels, *kernel))
-    return np.reshape(np.swapaxes(parts, 1, 2), (groups * channels, out // groups, *kernel))
+    parts = np.swapaxes(np.reshape(backwards, (groups, out // groups, channels, *kernel)), 1, 2)
+    parts = np.ascontiguousarray(parts) if type(parts) is np.ndarray else parts  # BLAS does not read backwards
+    return np.reshape(parts, (groups * channels, out // groups, *kernel))
 
 
 def _transposed_convolution(
