@@ -318,14 +318,16 @@ def by_places(x: Any, w: Any, g: Any, step: int, groups: int) -> list[Any]:
 
 
 @pytest.mark.parametrize("backend", [None, "native", "numpy"])
-@pytest.mark.parametrize(("step", "groups"), [(2, 2), (1, 1)], ids=["batch last", "as they are"])
+@pytest.mark.parametrize(
+    ("step", "groups", "out"), [(2, 2, 6), (1, 1, 6), (1, 4, 4)], ids=["batch last", "as they are", "own kernels"]
+)
 def test_large_images_are_worked_on_piece_by_piece(
-    step: int, groups: int, backend: str | None, monkeypatch: pytest.MonkeyPatch
+    step: int, groups: int, out: int, backend: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tinygrad_lite.ops.networks.convolution.LARGEST", 2**21)
     rng = np.random.default_rng(0)
-    x, w = rng.normal(size=(8, 4, 60, 61)), rng.normal(size=(6, 4 // groups, 3, 2))
-    g = rng.normal(size=(8, 6, 60, 60 // step))
+    x, w = rng.normal(size=(8, 4, 60, 61)), rng.normal(size=(out, 4 // groups, 3, 2))
+    g = rng.normal(size=(8, out, 60, 60 // step))
 
     def f(x: Any, w: Any, g: Any) -> Any:
         y, pull = tg.vjp(lambda x, w: F.conv2d(x, w, stride=(1, step), padding=(1, 0), groups=groups), x, w)

@@ -110,11 +110,19 @@ def _with_batch_last(x: Array, at: Geometry) -> Array:
     return x if max(at.kernel) == 1 else _padded(x, at, 1)  # where each pixel is read once, it may stay where it is
 
 
-def _stay_as_they_are(x: Array, at: Geometry, groups: int) -> bool:
+def _stay_as_they_are(x: Array, at: Geometry) -> bool:
     """Whether images in their own order are laid out as fast as with the batch last."""
     flags = getattr(x, "flags", None)  # which only an array in memory has
-    is_in_order = flags is not None and flags.c_contiguous and x.shape[0] > 1 and groups == 1
+    is_in_order = flags is not None and flags.c_contiguous and x.shape[0] > 1
     return is_in_order and at.stride[-1] == 1 and at.out[-1] >= WIDE
+
+
+def _is_by_places(x: Array, at: Geometry, out: int, groups: int) -> bool:
+    """Whether each channel has a kernel of its own, in a program or another reader's hands.
+
+    As a sum of products it takes less time there than as products of matrices with one row.
+    """
+    return type(x) is not np.ndarray and x.shape[1] == groups == out and _stay_as_they_are(x, at)
 
 
 def _windows(x: Array, at: Geometry, ahead: int, first: int, rows: int) -> Array:
@@ -191,10 +199,20 @@ def _of_images(x: Array, matrix: Array, at: Geometry) -> Array:
     return _joined([_product(matrix, columns) for _, columns in _images(x, at)], 0)
 
 
+def _read_by(x: Array, at: Geometry) -> Iterable[tuple[Sizes, Array]]:
+    """Each place of the kernel, and what it reads in the images."""
+    image = x if at.padded == at.size else _padded(x, at, 2)
+    for place in np.ndindex(*at.kernel):
+        yield place, image[:, :, *shown_at(place, at.out, at.stride, at.dilation)]
+
+
 def _convolution(x: Array, weight: Array, stride: Sizes, padding: Widths, dilation: Sizes, groups: int) -> Array:
     at = geometry(x.shape[2:], weight.shape[2:], stride, padding, dilation)
+    if _is_by_places(x, at, weight.shape[0], groups):
+        factors: Any = np.reshape(weight, (groups, *at.kernel, *[1] * len(at.kernel)))
+        return reduce(np.add, (seen * factors[:, *place] for place, seen in _read_by(x, at)))
     matrices = _in_groups(weight, groups)
-    if _stay_as_they_are(x, at, groups):
+    if groups == 1 and _stay_as_they_are(x, at):
         return np.reshape(_of_images(x, matrices[0], at), (x.shape[0], weight.shape[0], *at.out))
     image, parts = _with_batch_last(x, at), []
     for first, last in _blocks(image, at):
@@ -219,7 +237,7 @@ def _transposed_convolution(
     channels, batch = groups * weight.shape[1], y.shape[0]
     borders = tuple((r - 1 - before, r - 1 - after) for r, (before, after) in zip(at.reach, padding))
     fits = {*stride} == {1} and min(map(min, borders)) >= 0
-    is_in_memory = type(y) is type(weight) is np.ndarray or _stay_as_they_are(y, at, groups)
+    is_in_memory = type(y) is type(weight) is np.ndarray or _stay_as_they_are(y, at)
     if is_in_memory and fits and weight.shape[0] <= MORE * channels:
         # reading the pixels of y around each pixel of x takes half the time of adding to the pixels of x
         return _convolution(y, _turned(weight, groups), stride, borders, dilation, groups)
@@ -247,7 +265,11 @@ def _kernel_correlation(
     x: Array, y: Array, kernel: Sizes, stride: Sizes, padding: Widths, dilation: Sizes, groups: int
 ) -> Array:
     at = geometry(x.shape[2:], kernel, stride, padding, dilation)
-    if _stay_as_they_are(x, at, groups):
+    if _is_by_places(x, at, y.shape[1], groups):
+        axes = (0, *range(2, x.ndim))
+        by_place = [np.sum(seen * y, axis=axes) for _, seen in _read_by(x, at)]
+        return np.reshape(np.stack(by_place, axis=1), (groups, 1, *kernel))
+    if groups == 1 and _stay_as_they_are(x, at):
         rows = np.reshape(y, (y.shape[0], y.shape[1], prod(at.out)))
         sums = (np.sum(np.matmul(columns, np.swapaxes(rows[i], 1, 2)), axis=0) for i, columns in _images(x, at))
         return np.reshape(reduce(np.add, sums).T, (y.shape[1], x.shape[1], *kernel))
