@@ -331,13 +331,18 @@ MISSED: dict[str, Callable[[nn.Module], Any]] = {
     ),
     "a module": lambda m: tg.grad(lambda _: loss(m))(m),
     "a part of it": lambda m: tg.grad(lambda p: loss(p) + np.sum(m.weight**2) + np.sum(m.bias))(m),
+    "a state dict": lambda m: tg.grad(lambda state: loss(m))(m.state_dict()),
+    "arrays of parameters": lambda m: tg.value_and_grad(lambda p: loss(m))([p.data for p in m.parameters()]),
+    "an array of one": lambda m: tg.vjp(lambda b: loss(m), m.bias.numpy()),
     "a parameter itself": lambda m: tg.grad(lambda b: m.bias[0])(m.bias),
 }
 
 
 @pytest.mark.parametrize("attempt", MISSED.values(), ids=MISSED)
 def test_a_function_that_reads_what_it_is_differentiated_by_itself(attempt: Callable[[nn.Module], Any]) -> None:
-    with pytest.warns(TinygradWarning, match=r"by (weight, bias|bias|argument 0),.* tg\.grad\(f\)\(module\)") as warned:
+    with pytest.warns(
+        TinygradWarning, match=r"by (weight, bias|bias|argument 0.*),.* tg\.grad\(f\)\(module\)"
+    ) as warned:
         attempt(nn.Linear(3, 1, rng=0))
     assert len(warned) == 1
     assert warned[0].filename == __file__
@@ -353,6 +358,8 @@ RIGHTLY_ZERO: dict[str, Callable[[], Any]] = {
     "a partial derivative inside another": lambda: tg.grad(lambda x: tg.grad(lambda y: x * x)(x) + x)(W),
     "one parameter of several": lambda: tg.grad(lambda m: np.sum(m.weight))(nn.Linear(2, 1, rng=0)),
     "a constant": lambda: tg.grad(lambda x: 1.0)(W),
+    "a copy of an array": lambda: tg.grad(lambda x: np.sum(W * np.ones(2)))(np.ones(2)),
+    "a partial derivative at an array": lambda: tg.grad(lambda x: W * np.sum(x))(W.data[None]),
     "a value of a tensor": lambda: tg.grad(lambda x: x * W.detach())(W),
     "a module's older self": lambda: _distance(nn.Linear(3, 1, rng=0)),
     "jvp": lambda: tg.jvp(lambda x: x * W, (W,), (1.0,)),

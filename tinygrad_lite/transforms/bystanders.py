@@ -7,6 +7,8 @@ a gradient that is rightly zero in that the loss depends on the very tensors tha
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
+import numpy as np
+
 from tinygrad_lite import trees
 from tinygrad_lite.engine.backward import history
 from tinygrad_lite.engine.op import Array
@@ -43,6 +45,22 @@ def warn_of_bystanders(
     read = set(_read(values, frozenset(variables)))
     replaced = {_leaf(x) for x in variables if x in read}.difference(within)
     missed = [x.name or f"argument {path}" for x, path in leaves.items() if x in read and x not in replaced]
+    _warn_of_missed(name, missed)
+
+
+def warn_of_owners(name: str, chosen: Any, values: Sequence[Array]) -> None:
+    """Warn if a result that depends on none of its arguments depends on tensors whose arrays they are.
+
+    `tg.grad(lambda state: loss(model))(model.state_dict())` is zero, since the loss does not depend on the state.
+    """
+    arrays = [(path, x) for path, x in zip(trees.paths(chosen), trees.leaves(chosen)) if isinstance(x, np.ndarray)]
+    if arrays:
+        owners = {id(x.data): x for x in _read(values, frozenset()) if x.is_leaf}
+        owned = [(path, owners.get(id(x), owners.get(id(x.base)))) for path, x in arrays]
+        _warn_of_missed(name, [x.name or f"argument {path}" for path, x in owned if x is not None])
+
+
+def _warn_of_missed(name: str, missed: Sequence[str]) -> None:
     if missed:
         warn(
             f"{name} is differentiated by {', '.join(missed)}, but reads these directly and not through its arguments: "

@@ -8,7 +8,7 @@ is therefore the reverse pass of its parts, and that is how `Pullback` computes 
 """
 
 import sys
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
 from threading import RLock
@@ -249,6 +249,7 @@ class Pullback:
 
     Attributes:
         hangs_on_others: whether a value depends on other tensors.
+        is_constant: whether no value depends on a variable.
     """
 
     def __init__(self, values: Sequence[Array], variables: Sequence[Tensor]) -> None:
@@ -257,13 +258,16 @@ class Pullback:
         self._lock = RLock()  # one pass at a time, since it revives the variables
         self._level = highest_level(values)
         self.hangs_on_others: bool
+        self.is_constant: bool
         if self._level:
             primals, tangents = split(values, self._level)
             self._of_primals, self._of_tangents = Pullback(primals, variables), Pullback(tangents, variables)
             self.hangs_on_others = self._of_primals.hangs_on_others or self._of_tangents.hangs_on_others
+            self.is_constant = self._of_primals.is_constant and self._of_tangents.is_constant
         else:
             roots = [value for value in values if isinstance(value, Tensor)]
             self._path, self._between, self.hangs_on_others = between(roots, frozenset(variables))
+            self.is_constant = self._between.isdisjoint(roots)
 
     @property
     def depends_on_variables_alone(self) -> bool:
@@ -313,7 +317,7 @@ class Pullback:
         return [arrived[x] if x in arrived else np.zeros_like(x._array) for x in self._variables]
 
 
-def between(roots: Sequence[Tensor], ends: frozenset[Tensor]) -> tuple[list[Tensor], Collection[Tensor], bool]:
+def between(roots: Sequence[Tensor], ends: frozenset[Tensor]) -> tuple[list[Tensor], set[Tensor], bool]:
     """The nodes between roots and ends, as a history and as a set, and whether a root depends on anything else.
 
     A variable of a running transform counts as something else, as does the original of an end that requires a gradient.

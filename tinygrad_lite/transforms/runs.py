@@ -13,7 +13,7 @@ from tinygrad_lite.engine.op import Array, Traced
 from tinygrad_lite.engine.tensor import Tensor, tensor, wrap
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
 from tinygrad_lite.foundation.foreign import copied, numbers_of
-from tinygrad_lite.transforms.bystanders import warn_of_bystanders
+from tinygrad_lite.transforms.bystanders import warn_of_bystanders, warn_of_owners
 from tinygrad_lite.transforms.dual import Dual, Pullback, between, settle, variable
 
 Argnums = int | Sequence[int]
@@ -127,6 +127,8 @@ class Run:
         if any(x._requires_grad for x in self.variables):  # as what they stand for
             call.warn_of_bystanders(self.values, self.variables)
         self.pull = Pullback(self.values, self.variables)
+        if self.pull.is_constant and self.pull.hangs_on_others:
+            warn_of_owners(call.name, call.chosen, self.values)
 
     def _variable(self, x: Any) -> Array:
         """The value to pass in place of x: a tensor at which the gradient arrives, or a dual of such a tensor."""
