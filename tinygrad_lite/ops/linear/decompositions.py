@@ -100,6 +100,11 @@ def _arrived(g: Array, shapes: Sequence[Shape]) -> list[tuple[Array, Array]]:
     return [(part, np.True_ if used else np.any(np.not_equal(part, 0))) for part, used in zip(parts, reached)]
 
 
+def _are_idle(used: Array, *parts: Array) -> bool:
+    """Whether it is certain that no gradient of any order arrives at these parts: for arrays, one can see it."""
+    return not any(isinstance(part, Traced) for part in parts) and not used
+
+
 def _steady(decompose: Rule, distance: Rule) -> Rule:
     """A kink: this distance; also 0 where LAPACK changes the sign of a vector in the neighbourhood."""
 
@@ -129,6 +134,9 @@ def _equal_pairs(values: Array) -> Array:
 
 def _uneven(g: Array, values: Array) -> Array:
     """The pairs of equal values whose upstream gradients differ by more than rounding explains."""
+    pairs = _equal_pairs(values)
+    if np.count_nonzero(pairs) == values.size:  # each value is equal to itself alone
+        return np.zeros_like(pairs)
     sizes, weights = np.absolute(values), np.absolute(g)
     gaps = np.absolute(values[..., None, :] - values[..., :, None])
     larger = np.maximum(sizes[..., None, :], sizes[..., :, None])
@@ -137,7 +145,7 @@ def _uneven(g: Array, values: Array) -> Array:
     largest = np.max(weights, axis=-1, keepdims=True, initial=0)[..., None]
     allowed = np.sqrt(np.finfo(values.dtype).eps) * largest
     allowed = allowed + drift * np.maximum(weights[..., None, :], weights[..., :, None])
-    return _equal_pairs(values) & (np.absolute(g[..., None, :] - g[..., :, None]) > allowed)
+    return pairs & (np.absolute(g[..., None, :] - g[..., :, None]) > allowed)
 
 
 vanishing = primitive(_vanishing)
@@ -330,6 +338,8 @@ def _eigh_vjp(g: Array, y: Array, x: Array, UPLO: Any = "L", values_used: bool =
     ((gw, w_used), (gv, v_used)), (w, v) = _arrived(g, shapes), _unpack(y, shapes)
     _refuse_uneven(gw, w, "eigenvalues", but=v_used)  # `_turning` requires more of these
     through = composed(gw, v, v, w)
+    if _are_idle(v_used, gv):
+        return _in_triangle(through, UPLO.upper() == "U")
     return _symmetric_vjp(through, gw, gv, w, v, values_used | w_used, v_used, UPLO.upper() == "U", alike)
 
 
@@ -403,11 +413,13 @@ def _svd_vjp(
     (gu, u_used), (gs, s_used), (gvt, vt_used) = _arrived(g, shapes)
     u, s, vt = _unpack(y, shapes)
     used, both_used, count = u_used | vt_used, (values_used | s_used) & (u_used | vt_used), s.shape[-1]
-    further = "further columns of a full svd"
-    gu, gv = _leading(gu, u, count, further), _leading(gvt.mT, vt.mT, count, further)
-    u, v = u[..., :count], vt.mT[..., :count]
+    first, v = u[..., :count], vt.mT[..., :count]
     _refuse_uneven(gs, s, "singular values", but=used)
-    through = composed(gs, u, v, s, descending=True)
+    through = composed(gs, first, v, s, descending=True)
+    if _are_idle(used, gu, gvt):
+        return _in_triangle(through) if hermitian else through
+    further = "further columns of a full svd"
+    gu, gv, u = _leading(gu, u, count, further), _leading(gvt.mT, vt.mT, count, further), first
     if hermitian:  # u holds the eigenvectors, and v the same with the signs of the eigenvalues
         signs = np.sign(np.sum(u * v, axis=-2))
         gv = gu + gv * signs[..., None, :]
