@@ -33,6 +33,8 @@ ASKING: dict[str, tuple[Callable[[Any], Any], str]] = {
     "softmax": (lambda x: scipy.special.softmax(x), "use tg.nn.functional.softmax"),
     "logsumexp": (lambda x: scipy.special.logsumexp(x), "use tg.nn.functional.logsumexp"),
     "expm": (lambda x: scipy.linalg.expm(x), "scipy.linalg.expm has no derivative here"),
+    "joined along rows": (lambda x: np.r_[0.0, x], r"use np.hstack\(\[...\]\) or"),
+    "joined along columns": (lambda x: np.c_[x, x], r"or np.column_stack\(\[...\]\)"),
     "an alias": (lambda x, f=scipy.linalg.expm: f(x), "scipy.linalg.expm has no derivative here"),
     "a map": (lambda x: list(map(scipy.linalg.expm, [x])), "scipy.linalg.expm has no derivative here"),
     "a partial": (lambda x: partial(scipy.signal.lfilter, [1.0], [1.0])(x), "scipy.signal.lfilter has no derivative"),

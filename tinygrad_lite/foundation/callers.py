@@ -19,6 +19,7 @@ _INSTEAD = {
     **{f"scipy.linalg.{name}": f"tg.linalg.{name}" for name in ("solve_triangular", "cho_factor", "cho_solve")},
     **{f"np.{name}": "np.broadcast_to" for name in ("full", "full_like")},
     **{f"scipy.special.{name}": f"tg.nn.functional.{name}" for name in ("softmax", "log_softmax", "logsumexp")},
+    "np.r_ or np.c_": "np.hstack([...]) or np.column_stack([...])",
 }
 """What to write in place of a library function that needs a plain array."""
 
@@ -66,16 +67,28 @@ def lost_array(frame: FrameType, differentiable: Container[Any]) -> str:
             f"write tg.array([...]) for the list [...], as in {function}(tg.array([...])), or pass "
             "tensor.detach().numpy() to leave the graph on purpose"
         )
-    library, _, name = function.rpartition(".")
-    has_twin = library == "scipy.linalg" and hasattr(np.linalg, name) and name not in ("eig", "eigvals")
-    has_twin = has_twin or (library == "scipy.fft" and hasattr(np.fft, name))
-    instead = _INSTEAD.get(function, f"np.{library.removeprefix('scipy.')}.{name}" if has_twin else None)
+    instead = _instead_of(function)
     advice = f"use {instead}" if instead else "declare it with tg.primitive, which takes its derivatives"
     return (
         f"{function} has no derivative here: it was about to turn a value that is being differentiated into a plain "
         f"array, and its history would be lost. To differentiate through it, {advice}; to leave the graph on purpose, "
         "pass tensor.detach().numpy()"
     )
+
+
+def in_place_of_library(frame: FrameType) -> str:
+    """What to use in place of the library function that a frame belongs to; empty if there is nothing to say."""
+    function = _function_around(frame, ()) if _library_of(frame.f_globals.get("__name__", "")) else None
+    instead = _instead_of(function) if function else ""
+    return instead and f"use {instead} in place of {function}"
+
+
+def _instead_of(function: str) -> str:
+    """What to use in place of a library function that needs a plain array; empty if there is nothing."""
+    library, _, name = function.rpartition(".")
+    has_twin = library == "scipy.linalg" and hasattr(np.linalg, name) and name not in ("eig", "eigvals")
+    has_twin = has_twin or (library == "scipy.fft" and hasattr(np.fft, name))
+    return _INSTEAD.get(function, f"np.{library.removeprefix('scipy.')}.{name}" if has_twin else "")
 
 
 def _function_around(frame: FrameType, differentiable: Container[Any]) -> str | None:
@@ -113,6 +126,8 @@ def _name_of(frame: FrameType) -> str:
     wrapped = next((x for x in inner if isinstance(x, FunctionType) and _library_of(x.__module__)), None)
     if wrapped is not None:
         return f"{_public(wrapped.__module__)}.{wrapped.__qualname__}"
+    if isinstance(frame.f_locals.get("self"), (type(np.r_), type(np.c_))):
+        return "np.r_ or np.c_"  # which are no functions, but read entries
     return f"{_public(frame.f_globals['__name__'])}.{code.co_qualname}"
 
 

@@ -5,7 +5,7 @@ import sys
 from types import FrameType
 
 from tinygrad_lite.compiler.syntax_trees import ONE_AT_A_TIME
-from tinygrad_lite.foundation.callers import expression_at, writes_an_entry
+from tinygrad_lite.foundation.callers import expression_at, in_place_of_library, writes_an_entry
 from tinygrad_lite.optim import lr_scheduler
 from tinygrad_lite.readers.recording import calling_frame
 
@@ -39,6 +39,8 @@ def instead() -> str:
         return _OF_A_SCHEDULE
     if user is not None and writes_an_entry(user):
         return _OF_AN_ENTRY
+    if advice := next(filter(None, map(in_place_of_library, inside)), ""):
+        return advice
     with ONE_AT_A_TIME:
         read = None if user is None else expression_at(user)
     if not isinstance(read, ast.Subscript) or _is_cut(read.slice):
