@@ -1,7 +1,7 @@
 """The second recording: it computes nothing, and finds whatever a function does not do again."""
 
 from collections.abc import Callable
-from itertools import count
+from itertools import combinations, count
 from typing import Any
 
 import numpy as np
@@ -111,3 +111,18 @@ def test_operations_that_read_their_values_are_compared_as_a_whole(backend: str)
     for _ in range(2):
         for found, expected in zip(compiled(symmetric), tg.value_and_grad(f)(symmetric), strict=True):
             np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("decompose", [np.linalg.svd, np.linalg.eigh, np.linalg.qr, np.linalg.slogdet])
+def test_whatever_parts_of_a_decomposition_a_function_reads_both_recordings_agree(decompose: Any) -> None:
+    """The same constant, such as True, is met by one of them in what it drops, and by the other later."""
+    x = np.array([[4.0, 1.0, 0.5], [1.0, 3.0, -0.5], [0.5, -0.5, 2.0]])
+    count = len(decompose(x))
+    for parts in (parts for size in range(1, count + 1) for parts in combinations(range(count), size)):
+
+        def loss(x: Any, parts: Any = parts) -> Any:
+            results = decompose(x)
+            return sum(np.sum(np.sin(results[i]) ** (i + 2)) for i in parts)
+
+        slope = tg.grad(loss)
+        np.testing.assert_allclose(tg.compile(slope)(x), slope(x), rtol=1e-12, atol=1e-14)

@@ -4,6 +4,7 @@ import sys
 import weakref
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextvars import ContextVar
+from itertools import chain
 from pathlib import Path
 from types import CodeType
 from typing import Any
@@ -104,11 +105,15 @@ class Transcript:
         return made
 
     def _expected_constant(self, array: Array) -> Variable | None:
-        """The next constant of the earlier recording that has the same entries."""
-        for i in range(self._matched, len(self._expected_constants)):
+        """The next constant of the earlier recording that has the same entries.
+
+        If there is none, it is an earlier one: that recording met it in what it then recorded as a whole.
+        """
+        after, before = range(self._matched, len(self._expected_constants)), range(self._matched)
+        for i in chain(after, before):
             variable, other = self._expected_constants[i]
             if same(other, array):
-                self._matched = i + 1
+                self._matched = max(self._matched, i + 1)
                 return variable
         return None
 
