@@ -11,9 +11,10 @@ import pytest
 
 import tinygrad_lite as tg
 from tinygrad_lite import nn
+from tinygrad_lite.checking.auditing.anomaly import detect_anomaly
 from tinygrad_lite.engine.backward import history
 from tinygrad_lite.engine.tensor import positive
-from tinygrad_lite.errors import GraphError
+from tinygrad_lite.errors import AnomalyError, GraphError
 from tinygrad_lite.nn import functional as F
 from tinygrad_lite.transforms import pending
 from tinygrad_lite.transforms.dual import Pullback
@@ -72,14 +73,14 @@ def test_the_numbers_are_those_of_a_history_made_at_once(
 
 
 def test_a_history_is_made_only_if_somebody_asks(monkeypatch: pytest.MonkeyPatch) -> None:
-    played = []
-    play_again = pending._Pass.play_again
-    monkeypatch.setattr(pending._Pass, "play_again", lambda self: (played.append(self), play_again(self)))
+    made: list[Any] = []
+    make = pending.Later.make
+    monkeypatch.setattr(pending.Later, "make", lambda self: (made.append(self), make(self)))
     w = tg.tensor([1.0, 2.0], requires_grad=True)
     by_w, by_x = tg.grad(lambda w, x: np.sum(np.sin(w) * x), (0, 1))(w, X[0, :2])
-    assert not played
+    assert not made
     np.sum(by_w + by_x).backward()
-    assert len({id(x) for x in played}) == 1
+    assert len({id(x) for x in made}) == 1
     np.testing.assert_allclose(w.grad, np.cos([1.0, 2.0]) - np.sin([1.0, 2.0]) * X[0, :2], rtol=1e-12)
 
 
@@ -167,3 +168,14 @@ def test_a_history_is_the_same_operation_by_operation(make: Callable[[], Any], m
     found = operations()
     monkeypatch.setattr(pending, "_is_needed_now", lambda *_: True)
     assert found == operations()
+
+
+def test_the_search_for_nan_looks_into_a_history() -> None:
+    w = tg.tensor([1.0, 4.0], requires_grad=True)
+    with detect_anomaly():
+        gradient = tg.grad(lambda w: np.sum(np.sqrt(w) ** 3))(w)
+        np.sum(gradient).backward()
+    np.testing.assert_allclose(w.grad, 0.75 / np.sqrt([1.0, 4.0]))
+    w = tg.tensor([1.0, 0.0], requires_grad=True)
+    with pytest.raises(AnomalyError, match="sqrt"), detect_anomaly(), np.errstate(all="ignore"):
+        np.sum(tg.grad(lambda w: np.sum(np.sqrt(w) ** 3))(w)).backward()

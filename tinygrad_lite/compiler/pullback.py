@@ -4,7 +4,8 @@ If a caller differentiates the results, the compiled function is one operation i
 operation runs the second program on the values that the first program kept for it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor, recorded
 from tinygrad_lite.errors import GraphError, UsageError
 from tinygrad_lite.transforms import dual
+from tinygrad_lite.transforms.dual import innermost
+from tinygrad_lite.transforms.pending import Later
 from tinygrad_lite.transforms.whole import AllAtOnce, Packing, operation
 
 
@@ -99,10 +102,7 @@ class Pullback:
             upstreams = [g] if is_single else trees.leaves(self._packing.unpack(g))
             if not grad_mode.enabled.get():
                 return self._run([*saved, *upstreams])
-            if any(x._array is not array for x, array in zip(tensors, arrays)):
-                raise GraphError(
-                    f"a tensor that {self._name} read was given new data before this pass: update it afterwards"
-                )
+            check_unchanged(self._name, zip((x._array for x in tensors), arrays))
             return self._again(leaves, tensors)(upstreams)
 
         packed = recorded(array, self._op, tuple(tensors), tuple(arrays), {"call": _Call(array, gradients)})
@@ -117,12 +117,52 @@ class Pullback:
                 "random numbers or changes tensors: take derivatives of higher order of the function without "
                 "tg.compile"
             )
-        remaining = iter(leaves)
-        args, kwargs = trees.map_leaves(lambda _: next(remaining), self._arguments)
         with grad_mode.enable_grad():
-            returned = trees.leaves(self._f(*args, **kwargs))
+            returned = trees.leaves(called(self._f, self._arguments, leaves))
         roots = {root: returned[i] for i, root in self._linked.items()}
         return dual.Pullback([*roots.values()], tensors)
+
+
+class Rerun:
+    """Puts gradients that a compiled function returns into the caller's graph: for their history, it runs itself again.
+
+    Args:
+        f: the function itself.
+        program: its program, which changes nothing.
+        linked: the positions of the results that have a history.
+        args, kwargs: arguments, whose containers are those of all calls.
+    """
+
+    def __init__(
+        self,
+        f: Callable[..., Any],
+        name: str,
+        program: Program,
+        linked: Collection[int],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+    ) -> None:
+        self._f, self._name = f, name
+        self._linked = linked
+        self._arguments = trees.map_leaves(lambda _: True, (args, dict(kwargs)))
+        self._read = [place for place in program.inputs.values() if isinstance(place, TensorPlace)]
+
+    def link(self, values: list[Any], leaves: Leaves) -> list[Any]:
+        """The function's results; see `Pullback.link`."""
+        arrays = [place.read(leaves) for place in self._read]
+        later = Later(lambda: self._again(leaves, arrays, values))
+        made = dict(zip(self._linked, later.results([values[i] for i in self._linked])))
+        return [made.get(i, x) for i, x in enumerate(values)]
+
+    def _again(self, leaves: Leaves, arrays: list[Array], values: list[Any]) -> list[Any]:
+        check_unchanged(self._name, zip((place.read(leaves) for place in self._read), arrays))
+        returned = trees.leaves(called(self._f, self._arguments, leaves))
+        if not all(_is_close(innermost(returned[i]), values[i]) for i in self._linked):
+            raise GraphError(
+                f"{self._name} returned another value when it ran again for the history of its gradient: something "
+                "that it reads has changed since; ask for the history before that"
+            )
+        return [returned[i] for i in self._linked]
 
 
 class _Call(AllAtOnce):
@@ -133,6 +173,25 @@ class _Call(AllAtOnce):
     def __init__(self, array: Array, gradients: Callable[..., list[Array]]) -> None:
         super().__init__(gradients)
         self.array = array
+
+
+def called(f: Callable[..., Any], arguments: Any, leaves: Leaves) -> Any:
+    """What a function returns for the positional and keyword arguments with these leaves."""
+    remaining = iter(leaves)
+    args, kwargs = trees.map_leaves(lambda _: next(remaining), arguments)
+    return f(*args, **kwargs)
+
+
+def check_unchanged(name: str, now_and_then: Iterable[tuple[Array, Array]]) -> None:
+    """Raise the error for tensors that hold other arrays than at the call."""
+    if any(now is not then for now, then in now_and_then):
+        raise GraphError(f"a tensor that {name} read was given new data before this pass: update it afterwards")
+
+
+def _is_close(x: Array, y: Array) -> bool:
+    """Whether two results are the same but for rounding."""
+    scale = np.max(np.absolute(y), initial=0, where=np.isfinite(y))
+    return np.allclose(x, y, rtol=0, atol=sqrt(np.finfo(y.dtype).eps) * scale, equal_nan=True)
 
 
 def own(x: Any) -> Any:

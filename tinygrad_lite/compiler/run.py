@@ -16,7 +16,7 @@ from tinygrad_lite.compiler.passes import simplified
 from tinygrad_lite.compiler.passes.own_memory import with_memory_of_their_own
 from tinygrad_lite.compiler.places import Argument, Data, Gradient, Leaves, Outside
 from tinygrad_lite.compiler.program import Program, is_python_number
-from tinygrad_lite.compiler.pullback import Pullback, own, split
+from tinygrad_lite.compiler.pullback import Pullback, Rerun, own, split
 from tinygrad_lite.compiler.recording.recording_run import Recorder
 from tinygrad_lite.compiler.recording.two_recordings import is_passing, named_parameters, recorded_twice
 from tinygrad_lite.compiler.source.executor import NumpyExecutor
@@ -67,12 +67,12 @@ class Run:
         elif backend == "native" and any(map(_has_objects, self._programs)):
             self.reason = "it works on Python objects, which NumPy alone can keep alive"
         self._backend = "numpy" if self.reason else backend
-        self._pullback = None
+        self._pullback: Pullback | Rerun | None = None
         if not self.is_passing:
             say("making the code that runs")
             self.executor = self.executors[0]
             if recorder.linked:
-                self._pullback = self._linked_pass(recorder, args, kwargs)
+                self._pullback = self._link(recorder, args, kwargs)
         self._cannot_enter = (
             changes_its_start
             or any(isinstance(place, Gradient) for place in self._passed.values())
@@ -97,8 +97,10 @@ class Run:
         self._wrapped = trees.leaves(recorder.returned)
         self._passed = recorder.passed
 
-    def _linked_pass(self, recorder: Recorder, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Pullback:
-        """The reverse pass of the results, as a program that the caller's `backward` runs."""
+    def _link(self, recorder: Recorder, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Pullback | Rerun:
+        """What gives the results their histories."""
+        if recorder.runs_again:
+            return Rerun(self._f, self.name, self.program, recorder.linked, args, kwargs)
         backward = self.executors[1]
         run_backward = backward.run if backward.backend == "numpy" else _quickly(backward)
         places = recorder.linked, recorder.differentiated
@@ -264,7 +266,7 @@ def _programs(recorder: Recorder, leaves: Leaves, wrapped: Sequence[bool]) -> li
         return isinstance(place, Outside) or (isinstance(place, Argument) and place.index in others)
 
     program = with_memory_of_their_own(simplified(recorder.program), recorder.program, wrapped, is_others)
-    return [*split(program, len(wrapped))] if recorder.linked else [program]
+    return [*split(program, len(wrapped))] if recorder.linked and not recorder.runs_again else [program]
 
 
 def _layouts(program: Program) -> dict[int, tuple[tuple[int, ...], tuple[int, ...]]]:

@@ -5,7 +5,7 @@ graph take several times as long as rules on arrays. So the pass runs on arrays,
 one of its gradients, the same pass runs once more on tensors.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Any
 from weakref import ref
@@ -23,7 +23,10 @@ def gradient(run: Run, gradients: Sequence[Array]) -> Any:
     """Σ gᵀ ∂value/∂x over the values of a run, in the containers of the chosen arguments."""
     if _is_needed_now(run, gradients):
         return run.gradient(gradients)
-    return run.call.shaped(_Pass(run, gradients).results())
+    later = Later(lambda: run.pull(gradients))
+    with grad_mode.no_grad():
+        values = run.pull(gradients)
+    return run.call.shaped(later.results(values))
 
 
 def _is_needed_now(run: Run, gradients: Sequence[Array]) -> bool:
@@ -31,9 +34,7 @@ def _is_needed_now(run: Run, gradients: Sequence[Array]) -> bool:
     pull = run.pull
     if not (grad_mode.enabled.get() and pull.hangs_on_others and pull.depends_on_variables_alone):
         return True
-    if grad_mode.transforming.get() or any(isinstance(g, Tensor) and g.requires_grad for g in gradients):
-        return True
-    return not all(isinstance(x.data, (np.ndarray, np.generic)) for x in run.variables)
+    return grad_mode.transforming.get() or any(isinstance(g, Tensor) and g.requires_grad for g in gradients)
 
 
 class _Gradient(Op):
@@ -42,7 +43,7 @@ class _Gradient(Op):
     def inputs_of(self, node: Any) -> Any:
         if "of" not in node.params:
             return super().inputs_of(node)
-        node.params["of"].play_again()
+        node.params["of"].make()
         return node.inputs
 
 
@@ -50,37 +51,42 @@ _gradient = _Gradient(np.positive, positive.vjps, name="gradient", arity=1)
 _gradient.derivatives = positive.derivatives
 
 
-class _Pass:
-    """A reverse pass that runs on arrays, and once more on tensors when a history leads through one of its results.
+def is_pending(x: Any) -> bool:
+    """Whether a value is a gradient whose history nobody has asked for yet."""
+    return isinstance(x, Tensor) and isinstance(x.op, _Gradient) and x.inputs is None and bool(x.params)
 
-    It does not hold its results, so that they are freed with the graph.
+
+class Later:
+    """Values whose history is made when it is asked for.
+
+    It does not hold them, so that they are freed with the graph.
+
+    Args:
+        again: computes the same values with their histories.
     """
 
-    def __init__(self, run: Run, gradients: Sequence[Array]) -> None:
-        self._run: Run | None = run
-        self._gradients = gradients
+    def __init__(self, again: Callable[[], Sequence[Array]]) -> None:
+        self._again: Callable[[], Sequence[Array]] | None = again
         self._index = next_index()
         self._results: list[ref[Tensor]] = []
         self._lock = Lock()
 
-    def results(self) -> list[Tensor]:
-        """The gradients, as tensors that know this pass."""
-        with grad_mode.no_grad():
-            values = self._run.pull(self._gradients)  # type: ignore[union-attr]
+    def results(self, values: Sequence[Array]) -> list[Tensor]:
+        """The values, as tensors that know where to ask."""
         results = [recorded(x, _gradient, (), (), {"of": self}) for x in values]
         for result in results:
             result.forget()
         self._results = [ref(result) for result in results]
         return results
 
-    def play_again(self) -> None:
-        """Run on tensors, whose histories become those of the results."""
+    def make(self) -> None:
+        """Make the histories."""
         with self._lock:
-            if self._run is None:  # another thread was faster
+            if self._again is None:  # another thread was faster
                 return
             since = next_index()
             with grad_mode.enable_grad():
-                made = self._run.pull(self._gradients)
+                made = self._again()
             nodes = history(made, oldest=since)
             for i, node in enumerate(nodes, 1):  # older than the results, and than what has been made of these
                 node.index = self._index + i / (len(nodes) + 1)
@@ -88,4 +94,4 @@ class _Pass:
                 if (result := found()) is not None:  # the inputs last, since another thread may look at them
                     result.params, result.arrays = NO_PARAMS, (x._array if isinstance(x, Tensor) else x,)
                     result.inputs = (x,)
-            self._run = None
+            self._again = None

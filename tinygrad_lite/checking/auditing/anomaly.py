@@ -137,7 +137,7 @@ def _checked(call: CalledOperation, forms: Sequence[tuple[tuple[int, ...], Any]]
         return checked
 
     rules = call.op.vjps
-    copy = object.__new__(Op)
+    copy: Op = object.__new__(type(call.op))
     vars(copy).update(vars(call.op))
     if isinstance(rules, ForEach):
         copy.vjps = ForEach(checked_common_rule(rules.rule))

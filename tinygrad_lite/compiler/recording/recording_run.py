@@ -25,6 +25,7 @@ from tinygrad_lite.errors import UsageError
 from tinygrad_lite.optim import Optimizer
 from tinygrad_lite.transforms.custom import recomputes
 from tinygrad_lite.transforms.dual import innermost
+from tinygrad_lite.transforms.pending import is_pending
 
 
 class Recorder(Surroundings):
@@ -35,6 +36,8 @@ class Recorder(Surroundings):
             values in attributes, the pair of these containers and the list of those values.
         passed: the places of the tensors that it returned unchanged, by their position among the results.
         linked: the positions of the results that have a history, each with the position of its tensor.
+        runs_again: whether the function itself runs again for these histories, since they are those of gradients, which
+            hardly anybody asks for.
         differentiated: the tensors whose gradients are the last results of the program, given those of the linked ones.
         state_keys: the entries in the state of each optimiser before the run.
         is_passing: whether this is the only recording, of a program that hardly runs again.
@@ -49,6 +52,7 @@ class Recorder(Surroundings):
         self.passed: dict[int, TensorPlace] = {}
         self.linked: dict[int, int] = {}
         self.differentiated: list[TensorPlace] = []
+        self.runs_again = False
         self.state_keys: list[tuple[Optimizer, list[set[str]]]] = []
         self.is_passing = False
         self.arrays: dict[int, tuple[Array, str]] = {}
@@ -64,8 +68,8 @@ class Recorder(Surroundings):
                 leaves = trees.leaves(returned)
                 self.program.results = [self._result(i, x) for i, x in enumerate(leaves)]
                 self.returned = trees.map_leaves(lambda x: isinstance(x, Tensor), returned)
-                upstreams = self._differentiate(leaves)
                 self.note_changes()
+                upstreams = self._differentiate(leaves)
                 self.namer.finish()
                 for root, upstream in upstreams.items():
                     upstream.name = f"d_{root.name or 'result'}"
@@ -127,9 +131,14 @@ class Recorder(Surroundings):
         """
         roots: dict[Tensor, int] = {}
         ends = self.before
-        for i, x in enumerate(returned):
-            if isinstance(x, Tensor) and x in self._made and x.requires_grad and x.op is not None and has_all(x, ends):
+        made = {i: x for i, x in enumerate(returned) if isinstance(x, Tensor) and x in self._made}
+        has_effect = self.program.updates or self.left or any(call.has_effect for call in self.program.calls)
+        self.runs_again = not has_effect and any(map(is_pending, made.values()))
+        for i, x in made.items():
+            if x.requires_grad and x.op is not None and ((self.runs_again and is_pending(x)) or has_all(x, ends)):
                 self.linked[i] = roots.setdefault(x, len(roots))
+        if self.runs_again:
+            return {}
         upstreams = {x: self.read(Upstream(i), np.ones_like(x._array.value)[()]) for x, i in roots.items()}
         gradients = backward.propagate(backward.history(roots, ends), dict(upstreams), create_graph=False)
         for tensor, gradient in gradients.items():

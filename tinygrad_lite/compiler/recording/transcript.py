@@ -265,7 +265,7 @@ class Transcript:
         if op is None or op is positive or op.arity is None:
             return op
         if op not in self._ops:
-            self._ops[op] = followed = object.__new__(Op)
+            self._ops[op] = followed = object.__new__(type(op))
             vars(followed).update(vars(op))
             followed.vjps = [vjp and self._rule(op, i, vjp) for i, vjp in enumerate(op.vjps)]
         return self._ops[op]

@@ -1,0 +1,132 @@
+"""Gradients that a compiled function returns have the history of its own, which it makes by running again."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_lite as tg
+from tinygrad_lite import nn, optim
+from tinygrad_lite.errors import GraphError
+from tinygrad_lite.nn import functional as F
+
+RNG = np.random.default_rng(0)
+X, Y = RNG.normal(size=(5, 3)), RNG.normal(size=(5, 2))
+
+
+def network() -> Any:
+    return nn.Sequential(nn.Linear(3, 4, rng=0), nn.Tanh(), nn.Linear(4, 2, rng=1))
+
+
+def loss(model: Any, x: Any) -> Any:
+    return F.mse_loss(model(x), Y)
+
+
+def both(model: Any, x: Any) -> Any:
+    return tg.value_and_grad(loss)(model, x)
+
+
+def by_input(model: Any, x: Any) -> Any:
+    return tg.value_and_grad(loss, (0, 1))(model, x)
+
+
+def adapted(model: Any, x: Any) -> Any:
+    """A gradient, and what is made of it."""
+    value, gradient = tg.value_and_grad(loss)(model, x)
+    return value, {**gradient, "next": [p - 0.1 * gradient[name] for name, p in model.named_parameters()]}
+
+
+def trained(model: Any, x: Any) -> Any:
+    """A gradient beside a change of the weights, which cannot be repeated."""
+    value, gradient = tg.value_and_grad(loss)(model, x)
+    with tg.no_grad():
+        for name, p in model.named_parameters():
+            p -= 0.1 * gradient[name].detach()
+    return value, gradient
+
+
+def total(result: Any) -> Any:
+    """A number that every entry of the gradients moves."""
+    value, gradients = result
+    leaves: list[Any] = []
+
+    def collect(tree: Any) -> None:
+        if isinstance(tree, (dict, list, tuple)):
+            for part in tree.values() if isinstance(tree, dict) else tree:
+                collect(part)
+        else:
+            leaves.append(tree)
+
+    collect(gradients)
+    return value + sum(np.sum(np.sin(g)) for g in leaves)
+
+
+def gradients_through(step: Callable[..., Any], model: Any, x: Any) -> list[Any]:
+    total(step(model, x)).backward()
+    return [p.grad.numpy() for p in model.parameters()]
+
+
+@pytest.mark.parametrize("step", [both, by_input, adapted, trained])
+def test_backward_goes_through_what_a_compiled_function_returns(backend: str, step: Callable[..., Any]) -> None:
+    compiled, x = tg.compile(step, backend), tg.tensor(X, requires_grad=True)
+    mine, other = network(), network()
+    for _ in range(4):  # recorded, then run, then by the quickest way
+        for model in (mine, other):
+            model.zero_grad()
+        found, expected = gradients_through(compiled, mine, x), gradients_through(step, other, x)
+        for a, b in zip(found, expected, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-12)
+
+
+def test_a_second_derivative_of_what_it_returns(backend: str) -> None:
+    compiled, model = tg.compile(both, backend), network()
+
+    def norm(step: Callable[..., Any]) -> Any:
+        model.zero_grad()
+        total(step(model, X)).backward(create_graph=True)
+        squares = sum(np.sum(p.grad**2) for p in model.parameters())
+        model.zero_grad()
+        squares.backward()
+        return [p.grad.numpy() for p in model.parameters()]
+
+    for _ in range(3):
+        for a, b in zip(norm(compiled), norm(both), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-8)
+
+
+def test_weights_that_were_updated_since_are_an_error(backend: str) -> None:
+    compiled, model = tg.compile(both, backend), network()
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(3):
+        value, gradient = compiled(model, X)
+        for name, p in model.named_parameters():
+            p.grad = gradient[name].detach()
+        optimizer.step()
+    with pytest.raises(GraphError, match="both read was given new data before this pass: update it afterwards"):
+        total((value, gradient)).backward()
+
+
+def test_another_value_is_an_error(backend: str) -> None:
+    scale = np.array([1.0])
+    w = tg.tensor([1.0, 2.0], requires_grad=True)
+    compiled = tg.compile(lambda w: tg.grad(lambda w: np.sum(w**3) * scale[0])(w), backend)
+    gradient = compiled(w)
+    np.testing.assert_allclose(gradient.detach(), [3.0, 12.0])
+    scale[0] = 2.0
+    with pytest.raises(GraphError, match="returned another value when it ran again"):
+        np.sum(gradient).backward()
+
+
+def test_what_the_caller_writes_afterwards_does_not_matter(backend: str) -> None:
+    compiled, model = tg.compile(both, backend), network()
+    x = X.copy()
+    for _ in range(3):
+        result = compiled(model, x)
+    x[:] = 0
+    model.zero_grad()
+    total(result).backward()
+    found = [p.grad.numpy() for p in model.parameters()]
+    model.zero_grad()
+    for a, b in zip(found, gradients_through(both, model, X), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-8)
