@@ -578,3 +578,41 @@ def test_an_argument_without_influence_leaves_no_history() -> None:
     assert outer.grad is None
     np.sum(gradients[1]).backward()
     np.testing.assert_array_equal(outer.grad, [1, 1])
+
+
+def _into_an_entry(x: Any) -> Any:
+    y = np.zeros(3)
+    y[0] = x[0]
+    return np.sum(y)
+
+
+def _into_a_part(x: Any) -> Any:
+    y = np.zeros(3)
+    y[:2] = x
+    return np.sum(y)
+
+
+@pytest.mark.parametrize("write", [_into_an_entry, _into_a_part])
+@pytest.mark.parametrize(
+    "transform",
+    [tg.grad, tg.hessian, lambda f: lambda x: tg.jvp(f, (x,), (x,)), lambda f: tg.grad(tg.functionalize(f))],
+    ids=["grad", "hessian", "jvp", "functionalize"],
+)
+def test_what_would_become_an_entry_of_a_plain_array_is_refused_in_our_words_at_the_users_line(
+    write: Any, transform: Any
+) -> None:
+    """NumPy puts an error of its own in front of ours, about a sequence."""
+    with pytest.raises(UsageError, match=r"array\[i\] = (tensor|value) would lose") as caught:
+        transform(write)(np.ones(2))
+    assert write.__name__ in [frame.name for frame in caught.traceback]
+
+
+def test_an_error_of_the_users_keeps_its_cause() -> None:
+    def f(x: Any) -> Any:
+        try:
+            return x["a"]
+        except IndexError as error:
+            raise ValueError("no such column") from error
+
+    with pytest.raises(ValueError, match="no such column"):
+        tg.grad(f)(np.ones(2))

@@ -5,6 +5,7 @@ operation like any other. What the function computed before holds the tensor of 
 """
 
 import operator
+import sys
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from functools import wraps
@@ -17,6 +18,7 @@ from tinygrad_lite.engine.op import Array, Op, Traced
 from tinygrad_lite.engine.operators import Operators
 from tinygrad_lite.engine.tensor import tensor
 from tinygrad_lite.errors import ShapeError, UsageError
+from tinygrad_lite.foundation.callers import hidden_behind, writes_an_entry
 
 is_writing: ContextVar[bool] = ContextVar("is_writing", default=False)
 """Whether a function is running that may write into its arrays."""
@@ -49,6 +51,10 @@ def functionalize(function: Callable[..., Any]) -> Callable[..., Any]:
         before = is_writing.set(True)
         try:
             result = function(*args, **params)
+        except ValueError as error:
+            if ours := hidden_behind(error):
+                raise ours from None
+            raise
         finally:
             is_writing.reset(before)
         return trees.map_leaves(lambda x: x.value if isinstance(x, Writable) else x, result)
@@ -57,6 +63,10 @@ def functionalize(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 _ARRAYS = (np.ndarray, Traced)
+_CANNOT_HOLD = (
+    "array[i] = value would lose the history of the value, which a plain array cannot hold: make the array with "
+    "np.zeros_like(x, shape=...), where x is an argument"
+)
 
 
 class _Memory:
@@ -153,10 +163,14 @@ class Writable(Operators):
         return Writable(self.value.detach())
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        if self.requires_grad and writes_an_entry(sys._getframe(1)):
+            raise UsageError(_CANNOT_HOLD)
         return self.value.__array__(dtype, copy)
 
     def __float__(self) -> float:
         if self.requires_grad and self.dtype.kind == "f":
+            if writes_an_entry(sys._getframe(1)):
+                raise UsageError(_CANNOT_HOLD)
             raise UsageError("float(x) would lose the history of x: write np.sin for math.sin, and so on; or x.item()")
         return float(self.item())
 

@@ -10,11 +10,18 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.errors import TinygradError
+
 _TURNED_INTO_ARRAY = (
     "NumPy was about to turn a value that is being differentiated into a plain array; its history would be lost. "
     "Write tg.array([...]), np.stack([...]) or np.concatenate([...]) in place of np.array([...]) and of a list of "
     "tensors; np.dot(array, tensor) in place of array.dot(tensor); and tensor.numpy() to leave the graph on purpose"
 )
+WRITTEN = (
+    "array[i] = tensor would lose the tensor's history: collect the parts in a list and np.stack them, or write "
+    "x = x.at[i].set(tensor) on a tensor x"
+)
+"""What to say of a tensor that would become an entry of a plain array."""
 _INSTEAD = {
     **{f"scipy.linalg.{name}": f"tg.linalg.{name}" for name in ("solve_triangular", "cho_factor", "cho_solve")},
     **{f"np.{name}": "np.broadcast_to" for name in ("full", "full_like")},
@@ -30,15 +37,12 @@ LIBRARIES = ("numpy", "scipy", "pandas", "sklearn", "statsmodels", "xarray")
 
 def silent_exit(frame: FrameType, transforming: bool) -> str | None:
     """Why a number that a frame asks for would leave the graph silently; None if the user asked for it explicitly."""
+    if writes_an_entry(frame):
+        return WRITTEN
     if transforming:
         return (
             "float(tensor) inside a function that is being differentiated would lose the tensor's history: write "
             "np.sin for math.sin, and so on; or tensor.item() to leave the graph on purpose"
-        )
-    if writes_an_entry(frame):
-        return (
-            "array[i] = tensor would lose the tensor's history: collect the parts in a list and np.stack them, or "
-            "write x = x.at[i].set(tensor) on a tensor x"
         )
     if library := library_at(frame):
         return (
@@ -53,6 +57,15 @@ def writes_an_entry(frame: FrameType) -> bool:
     return frame.f_code.co_code[frame.f_lasti] == opmap["STORE_SUBSCR"]
 
 
+def hidden_behind(error: Exception) -> Exception | None:
+    """Our refusal to be an entry of an array, if NumPy has put an error of its own in front, about a sequence."""
+    ours, here = error.__cause__, error.__traceback__
+    while here is not None and here.tb_next is not None:
+        here = here.tb_next
+    writes = here is not None and here.tb_frame.f_code.co_code[here.tb_lasti] == opmap["STORE_SUBSCR"]
+    return ours.with_traceback(error.__traceback__) if writes and isinstance(ours, TinygradError) else None
+
+
 def lost_array(frame: FrameType, differentiable: Container[Any]) -> str:
     """Why an array that a frame asks for would lose a history, and what to write instead.
 
@@ -60,7 +73,7 @@ def lost_array(frame: FrameType, differentiable: Container[Any]) -> str:
     """
     function = _function_around(frame, differentiable)
     if function is None:
-        return _TURNED_INTO_ARRAY
+        return WRITTEN if writes_an_entry(frame) else _TURNED_INTO_ARRAY
     if function not in _INSTEAD and _named(function) in differentiable:
         return (
             f"{function} was about to turn a list of tensors into a plain array, and their history would be lost: "

@@ -12,6 +12,7 @@ from tinygrad_lite.engine import grad_mode
 from tinygrad_lite.engine.op import Array, Traced
 from tinygrad_lite.engine.tensor import Tensor, tensor, wrap
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
+from tinygrad_lite.foundation.callers import hidden_behind
 from tinygrad_lite.foundation.foreign import copied, numbers_of
 from tinygrad_lite.transforms.bystanders import warn_of_bystanders, warn_of_owners
 from tinygrad_lite.transforms.dual import Dual, Pullback, between, settle, variable
@@ -69,7 +70,12 @@ class FunctionCall:
         for position, x in zip(self._positions, chosen, strict=True):
             args[position] = x
         with grad_mode.Differentiating():
-            return self._f(*args, **self._kwargs)
+            try:
+                return self._f(*args, **self._kwargs)
+            except ValueError as error:
+                if ours := hidden_behind(error):
+                    raise ours from None
+                raise
 
     def warn_of_bystanders(self, values: Sequence[Array], variables: Sequence[Tensor] = ()) -> None:
         """Warn if the function reads leaves that it is differentiated by directly, not through its arguments."""
