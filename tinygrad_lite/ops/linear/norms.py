@@ -65,7 +65,7 @@ def _vector_norm_vjp(
     g: Array, y: Array, x: Array, axis: Axis = None, keepdims: bool = False, ord: float | None = 2
 ) -> Array:
     axes = all_or(axis, x)
-    if not keepdims:
+    if np.ndim(y) and not keepdims:  # a number goes beside any entry as it is
         g, y = np.expand_dims(g, axes), np.expand_dims(y, axes)
     ord = 2 if ord is None else ord
     if abs(ord) == np.inf:
