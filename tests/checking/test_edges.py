@@ -227,3 +227,15 @@ def test_the_rounding_of_one_entry_is_no_mistake_in_another(power: int) -> None:
         for part, outcomes in ((1.0, {"passed", "inconclusive"}), (1.1, {"failed"})):
             report = tg.gradcheck(f, x, gradient=right * [part, 1.0], raise_exception=False)
             assert report.outcome in outcomes, report
+
+
+@pytest.mark.parametrize("largest", [20.0, 36.0, 37.0, 38.0, 39.0, 41.0, 60.0, 120.0])
+@pytest.mark.parametrize("rest", [[0.0, 1.0], [0.3, -2.0]], ids=str)
+def test_a_loss_that_vanishes_beside_its_logits_is_no_mistake(largest: float, rest: list[float]) -> None:
+    """Of a confident prediction: the value stands still, since its parts are rounded as large numbers are."""
+
+    def loss(z: Any) -> Any:
+        return np.log(np.sum(np.exp(z - np.max(z)))) + np.max(z) - z[0]
+
+    report = tg.gradcheck(loss, np.array([largest, *rest]), raise_exception=False)
+    assert report.outcome != "failed", str(report)

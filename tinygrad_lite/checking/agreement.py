@@ -90,8 +90,10 @@ def _differs_along(look: Examination, direction: Vector) -> bool:
         return np.asarray(change - subject.rows(x, look.weights, rounding) @ direction)
 
     gap = look.weights @ subject.tangents(subject.point, direction) - look.gradient @ direction
-    part = _part(look)
-    allowed = part * np.abs(look.gradient) @ np.abs(direction) + look.zero @ np.abs(direction)
+    allowed = _part(look) * np.abs(look.gradient) @ np.abs(direction) + look.zero @ np.abs(direction)
+    # changes of values that are larger than the result, as of logits beside a loss, may cancel in one mode alone
+    moved = look.scales > 0
+    allowed += 64 * look.epsilon * look.magnitude * np.max(np.abs(direction[moved]) / look.scales[moved], initial=0)
     return bool(np.any(np.abs(gap) > allowed)) and _is_the_same_nearby(look, difference, gap, EPSILON)
 
 

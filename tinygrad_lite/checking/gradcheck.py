@@ -154,9 +154,9 @@ class _Check:
         self.gradient = subject.rows(subject.point, self.weights)
         self.unsteady_entries = self._moving_entries()
         self.steps: list[Step] = subject.steps(subject.point)
-        self.method = self._chosen(method)
-        kinds = [step.value.dtype for step in self.steps if getattr(step.value, "dtype", None) is not None]
         magnitude = max((_largest(step.value) for step in self.steps), default=0.0)
+        self.method = self._chosen(method, magnitude)
+        kinds = [step.value.dtype for step in self.steps if getattr(step.value, "dtype", None) is not None]
         coarsest = max((float(np.finfo(kind).eps) for kind in kinds if kind.kind == "f"), default=EPSILON)
         engine = "differences" if self.method == "taylor" else self.method
         self.examination = Examination(
@@ -191,7 +191,7 @@ class _Check:
         signs: Matrix = self.rng.choice([-1.0, 1.0], (2, count))
         return signs * self.rng.uniform(0.5, 1.5, (2, count))
 
-    def _chosen(self, method: str) -> str:
+    def _chosen(self, method: str, magnitude: float) -> str:
         """The sharpest method that applies, and a remark on why no sharper method does."""
         if method != "auto":
             return method
@@ -205,18 +205,22 @@ class _Check:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             self.remarks.append(f"the complex step does not apply: {reason}")
             return "differences"
-        if self.subject.plain and not self._agrees(direction, change):
+        if self.subject.plain and not self._agrees(direction, change, magnitude):
             self.remarks.append(f"the complex step does not apply: {self.subject.name} is not analytic in NumPy's eyes")
             return "differences"
         return "complex"
 
-    def _agrees(self, direction: Vector, change: Vector) -> bool:
-        """Whether differences along a direction agree with the complex step, within their error."""
+    def _agrees(self, direction: Vector, change: Vector, magnitude: float) -> bool:
+        """Whether differences along a direction agree with the complex step, within their error and rounding.
+
+        A value that stands still may be the difference of two that are as large as this, and so be rounded as they are.
+        """
         look = Examination(self.subject, self.weights, self.gradient, "differences", EPSILON, self.rng)
         difference = look.difference(direction)
         with np.errstate(invalid="ignore"):
             known = difference.bound < 1e-3 * np.maximum(np.abs(difference.slope), np.abs(change))
-            apart = np.abs(difference.slope - change) > 100 * difference.bound + 1e-6 * np.abs(change)
+            rounding = 64 * EPSILON * magnitude
+            apart = np.abs(difference.slope - change) > 100 * difference.bound + 1e-6 * np.abs(change) + rounding
             return not np.any(known & apart)
 
     def report(self, deadline: float) -> Report:
