@@ -239,3 +239,17 @@ def test_a_loss_that_vanishes_beside_its_logits_is_no_mistake(largest: float, re
 
     report = tg.gradcheck(loss, np.array([largest, *rest]), raise_exception=False)
     assert report.outcome != "failed", str(report)
+
+
+@pytest.mark.parametrize(
+    "factor", [[1, 2, 3], (1.0, 2.0, 3.0), range(3), np.arange(1.0, 4).flat], ids=lambda x: type(x).__name__
+)
+@pytest.mark.parametrize("product", [np.dot, np.inner, np.multiply, np.hypot, np.convolve])
+def test_a_factor_that_is_no_array_is_no_obstacle_to_a_diagnosis(product: Any, factor: Any) -> None:
+    def f(x: Any) -> Any:
+        return np.sum(product(factor, x) ** 2)
+
+    x = np.array([0.5, 1.5, -2.5])
+    right = tg.grad(f)(x)
+    assert tg.gradcheck(f, x, gradient=lambda x: tg.grad(f)(x)).ok
+    assert tg.gradcheck(f, x, gradient=-right, raise_exception=False).outcome == "failed"

@@ -19,6 +19,7 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Array, Op, Traced
 from tinygrad_lite.engine.tensor import Tensor
+from tinygrad_lite.foundation.foreign import as_array
 from tinygrad_lite.transforms.dual import innermost
 
 _NOT_THE_USERS = (
@@ -58,8 +59,9 @@ class Step:
 
     @property
     def arrays(self) -> list[Array]:
-        """The inputs of the operation as arrays."""
-        return [innermost(x) for x in self.inputs]
+        """The inputs of the operation as arrays and Python numbers, as rules take them: no lists, and no `x.flat`."""
+        inputs = map(innermost, self.inputs)
+        return [x if x is None or isinstance(x, (int, float, complex)) else as_array(x) for x in inputs]
 
     @property
     def value(self) -> Array:
