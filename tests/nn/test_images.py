@@ -319,7 +319,9 @@ def by_places(x: Any, w: Any, g: Any, step: int, groups: int) -> list[Any]:
 
 @pytest.mark.parametrize("backend", [None, "native", "numpy"])
 @pytest.mark.parametrize(
-    ("step", "groups", "out"), [(2, 2, 6), (1, 1, 6), (1, 4, 4)], ids=["batch last", "as they are", "own kernels"]
+    ("step", "groups", "out"),
+    [(2, 2, 6), (1, 1, 6), (2, 1, 6), (1, 4, 4)],
+    ids=["batch last", "as they are", "in steps", "own kernels"],
 )
 def test_large_images_are_worked_on_piece_by_piece(
     step: int, groups: int, out: int, backend: str | None, monkeypatch: pytest.MonkeyPatch

@@ -113,8 +113,7 @@ def _with_batch_last(x: Array, at: Geometry) -> Array:
 def _stay_as_they_are(x: Array, at: Geometry) -> bool:
     """Whether images in their own order are laid out as fast as with the batch last."""
     flags = getattr(x, "flags", None)  # which only an array in memory has
-    is_in_order = flags is not None and flags.c_contiguous and x.shape[0] > 1
-    return is_in_order and at.stride[-1] == 1 and at.out[-1] >= WIDE
+    return flags is not None and flags.c_contiguous and x.shape[0] > 1 and at.out[-1] >= WIDE
 
 
 def _is_by_places(x: Array, at: Geometry, out: int, groups: int) -> bool:
@@ -230,6 +229,32 @@ def _turned(weight: Array, groups: int) -> Array:
     return np.reshape(parts, (groups * channels, out // groups, *kernel))
 
 
+def _spread(y: Array, weight: Array, at: Geometry) -> Array:
+    """What each pixel of the results adds to the images, padded; both stay as they are."""
+    batch, channels = y.shape[0], weight.shape[1]
+    back = np.reshape(weight, (weight.shape[0], channels * prod(at.kernel))).T
+    rows = np.reshape(y, (batch, y.shape[1], prod(at.out)))
+    shape = (batch, channels, *at.padded)
+    among = [(slice(None), *place) for place in at.among]
+    read = [(slice(None), *index) for index in at.read(at.out[0])]
+
+    def windows(few: slice) -> Array:
+        made = _product(back, rows[few])
+        return np.reshape(made, (made.shape[0], channels, *at.kernel, *at.out))
+
+    if not type(y) is type(weight) is np.ndarray:
+        whole = windows(slice(None))
+        return scatter(*[whole[place] for place in among], shape=shape, indices=tuple(read))
+    image = np.zeros(shape, np.result_type(y, weight))
+    few = max(1, LARGE // max(1, image.itemsize * channels * prod(at.kernel) * prod(at.out)))
+    for first in range(0, batch, few):
+        part = slice(first, first + few)
+        made, below = windows(part), image[part]
+        for place, index in zip(among, read):
+            below[index] += made[place]
+    return image
+
+
 def _transposed_convolution(
     y: Array, weight: Array, size: Sizes, stride: Sizes, padding: Widths, dilation: Sizes, groups: int
 ) -> Array:
@@ -241,9 +266,12 @@ def _transposed_convolution(
     if is_in_memory and fits and weight.shape[0] <= MORE * channels:
         # reading the pixels of y around each pixel of x takes half the time of adding to the pixels of x
         return _convolution(y, _turned(weight, groups), stride, borders, dilation, groups)
+    if groups == 1 and _stay_as_they_are(y, at):
+        image = _spread(y, weight, at)
+        return image if at.padded == at.size else image[:, :, *at.inside]
     y = batch_last(y)
     back = np.swapaxes(_in_groups(weight, groups), 1, 2)
-    image: Any = None
+    image = None
     for first, last in _blocks(y, at):
         made = _product(back, _in_groups(_rows_of(y, first, last, at), groups))
         windows = np.reshape(made, (channels, *at.kernel, last - first, *at.out[1:], batch))
