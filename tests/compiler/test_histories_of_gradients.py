@@ -118,6 +118,33 @@ def test_another_value_is_an_error(backend: str) -> None:
         np.sum(gradient).backward()
 
 
+def test_a_gradient_of_mere_rounding_has_a_history(backend: str) -> None:
+    """At a minimum, the program and the function itself round to other numbers."""
+    a, b = RNG.normal(size=(300, 5)), RNG.normal(size=300)
+    w = tg.tensor(np.linalg.lstsq(a, b)[0], requires_grad=True)
+    compiled = tg.compile(lambda w: tg.grad(lambda w: np.mean(np.square(a @ w - b)))(w), backend)
+    for _ in range(3):
+        w.grad = None
+        gradient = compiled(w)
+        np.sum(gradient).backward()
+        np.testing.assert_allclose(gradient.detach(), np.zeros(5), atol=1e-14)
+        np.testing.assert_allclose(w.grad, np.sum(2 / 300 * a.T @ a, axis=0), rtol=1e-12)
+
+
+def test_another_number_in_an_attribute_is_an_error(backend: str) -> None:
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            self.weight, self.scale = nn.Parameter(np.array([1.0, 2.0])), 1.0
+
+    model = Scaled()
+    compiled = tg.compile(lambda model: tg.grad(lambda w: np.sum(w**3) * model.scale)(model.weight), backend)
+    for _ in range(3):
+        gradient = compiled(model)
+    model.scale = 2.0
+    with pytest.raises(GraphError, match="returned another value when it ran again"):
+        np.sum(gradient).backward()
+
+
 def test_what_the_caller_writes_afterwards_does_not_matter(backend: str) -> None:
     compiled, model = tg.compile(both, backend), network()
     x = X.copy()

@@ -179,3 +179,33 @@ def test_the_search_for_nan_looks_into_a_history() -> None:
     w = tg.tensor([1.0, 0.0], requires_grad=True)
     with pytest.raises(AnomalyError, match="sqrt"), detect_anomaly(), np.errstate(all="ignore"):
         np.sum(tg.grad(lambda w: np.sum(np.sqrt(w) ** 3))(w)).backward()
+
+
+def test_an_upstream_tensor_counts_with_its_numbers_at_the_pull() -> None:
+    w, upstream = tg.tensor([1.0, 2.0], requires_grad=True), tg.tensor([3.0, 4.0])
+    _, pull = tg.vjp(lambda w: w**2, w)
+    gradient = pull(upstream)[0]
+    with tg.no_grad():
+        upstream *= 100.0
+    np.sum(gradient).backward()
+    np.testing.assert_allclose(w.grad, [6.0, 8.0])
+
+
+def test_a_rule_by_hand_runs_once() -> None:
+    """It may draw random numbers, say; the history then has to be that of these."""
+    rng, drawn = np.random.default_rng(0), []
+
+    @tg.custom_gradient
+    def noisy(x: Any) -> Any:
+        def rule(g: Any) -> Any:
+            drawn.append(rng.normal())
+            return g * x * drawn[-1]
+
+        return x**2, rule
+
+    w = tg.tensor([1.0, 2.0], requires_grad=True)
+    gradient = tg.grad(lambda w: np.sum(noisy(w)))(w)
+    np.sum(gradient).backward()
+    assert len(drawn) == 1
+    np.testing.assert_allclose(gradient.detach(), drawn[0] * w.numpy())
+    np.testing.assert_allclose(w.grad, drawn * 2)

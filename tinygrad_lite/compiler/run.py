@@ -100,7 +100,8 @@ class Run:
     def _link(self, recorder: Recorder, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Pullback | Rerun:
         """What gives the results their histories."""
         if recorder.runs_again:
-            return Rerun(self._f, self.name, self.program, recorder.linked, args, kwargs)
+            run, fits = self.executor.run, self.fits
+            return Rerun(self._f, self.name, self.program, run, fits, recorder.linked, args, kwargs)
         backward = self.executors[1]
         run_backward = backward.run if backward.backend == "numpy" else _quickly(backward)
         places = recorder.linked, recorder.differentiated

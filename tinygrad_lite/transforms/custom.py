@@ -68,6 +68,12 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+class RuleByHand(AllAtOnce):
+    """A rule that a user wrote, which may read anything, and give another gradient when it runs again."""
+
+    __slots__ = ()
+
+
 class _WithRule:
     """A call of a function that returns its value and its own gradient rule, as one operation on its variables.
 
@@ -83,7 +89,7 @@ class _WithRule:
     def result(self, variables: Sequence[Array]) -> Any:
         if not variables:
             return self._value_and_rule([])[0]
-        return self._packing.unpack(operation(self._name, self._forward, AllAtOnce(self._gradients))(*variables))
+        return self._packing.unpack(operation(self._name, self._forward, RuleByHand(self._gradients))(*variables))
 
     def _value_and_rule(self, arrays: Sequence[Array]) -> tuple[Any, Callable[..., Any]]:
         result = self._f(*_replaced(self._template, arrays), **self._kwargs)

@@ -272,6 +272,11 @@ class Pullback:
             self.is_constant = self._between.isdisjoint(roots)
 
     @property
+    def operations(self) -> Iterator[Op]:
+        """The operations that lead from the variables to the values, unless they are in forward mode."""
+        return (node.op for node in ([] if self._level else self._path))
+
+    @property
     def depends_on_variables_alone(self) -> bool:
         """Whether the gradients depend on no tensor besides the variables."""
         inputs = (x for node in ([] if self._level else self._path) for x in node.inputs or () if type(x) is Tensor)

@@ -16,6 +16,7 @@ from tinygrad_lite.engine import grad_mode
 from tinygrad_lite.engine.backward import history
 from tinygrad_lite.engine.op import NO_PARAMS, Array, Op
 from tinygrad_lite.engine.tensor import Tensor, next_index, positive, recorded
+from tinygrad_lite.transforms.custom import RuleByHand
 from tinygrad_lite.transforms.runs import Run
 
 
@@ -23,9 +24,10 @@ def gradient(run: Run, gradients: Sequence[Array]) -> Any:
     """Σ gᵀ ∂value/∂x over the values of a run, in the containers of the chosen arguments."""
     if _is_needed_now(run, gradients):
         return run.gradient(gradients)
-    later = Later(lambda: run.pull(gradients))
+    arrays = [g._array if isinstance(g, Tensor) else g for g in gradients]  # a tensor may get new data until then
+    later = Later(lambda: run.pull(arrays))
     with grad_mode.no_grad():
-        values = run.pull(gradients)
+        values = run.pull(arrays)
     return run.call.shaped(later.results(values))
 
 
@@ -33,6 +35,8 @@ def _is_needed_now(run: Run, gradients: Sequence[Array]) -> bool:
     """Whether the history of the gradients is needed at once, or there is none that another pass could ask for."""
     pull = run.pull
     if not (grad_mode.enabled.get() and pull.hangs_on_others and pull.depends_on_variables_alone):
+        return True
+    if any(isinstance(getattr(op.vjps, "rule", None), RuleByHand) for op in pull.operations):
         return True
     return grad_mode.transforming.get() or any(isinstance(g, Tensor) and g.requires_grad for g in gradients)
 

@@ -10,7 +10,7 @@ from tinygrad_lite.nn import functional as F
 from tinygrad_lite.ops.arithmetic.elementwise import _LONG
 
 SPECIAL = [0.0, -0.0, 1.0, -1.0, 0.5, 40.0, -40.0, 800.0, -800.0, np.inf, -np.inf, np.nan, 1e-40, -1e-40, 1e30, -1e30]
-BOUNDS = [0, 0.0, -0.0, 1, -2, 0.5, 1e25, np.inf, -np.inf, np.nan, np.float32(0.5), np.float64(0.1)]
+BOUNDS = [0, 0.0, -0.0, 1, -2, 0.5, 1e25, 1e-300, np.inf, -np.inf, np.nan, np.float32(0.5), np.float64(0.1)]
 
 
 def bits(x: Any) -> Any:

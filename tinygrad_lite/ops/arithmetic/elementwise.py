@@ -367,7 +367,7 @@ def _is_bound(x: Array, of: Array) -> bool:
     """Whether x is a number, and `of` so long an array that clipping takes less time than comparing."""
     if type(x) not in (int, float) or type(of) is not np.ndarray or of.size < _LONG or of.dtype.char not in "fd":
         return False
-    return abs(x) < 1e30 and (x != 0 or math.copysign(1, x) > 0)
+    return 1e-30 < abs(x) < 1e30 or (x == 0 and math.copysign(1, x) > 0)
 
 
 def larger(a: Array, b: Array) -> Array:
