@@ -135,7 +135,7 @@ def _equal_pairs(values: Array) -> Array:
 def _uneven(g: Array, values: Array) -> Array:
     """The pairs of equal values whose upstream gradients differ by more than rounding explains."""
     pairs = _equal_pairs(values)
-    if np.count_nonzero(pairs) == values.size:  # each value is equal to itself alone
+    if type(values) is np.ndarray and np.count_nonzero(pairs) == values.size:  # each value is equal to itself alone
         return np.zeros_like(pairs)
     sizes, weights = np.absolute(values), np.absolute(g)
     gaps = np.absolute(values[..., None, :] - values[..., :, None])
