@@ -544,3 +544,38 @@ def test_a_schedule_whose_function_asks_for_the_step(schedule: Any) -> None:
         compiled_outside(X)
         by_hand.step()
         np.testing.assert_allclose(rates.get_last_lr(), by_hand.get_last_lr(), rtol=1e-12)
+
+
+def sum_of_waves(x: Any) -> Any:
+    return np.sum(np.sin(x) * x)
+
+
+def pulled(x: Any) -> Any:
+    y, pull = tg.vjp(np.sin, x)
+    return y, *pull(y)
+
+
+TRANSFORMED: dict[str, Callable[[Any], Any]] = {
+    "grad": lambda x: [tg.grad(sum_of_waves)(x)],
+    "value_and_grad": tg.value_and_grad(sum_of_waves),
+    "vjp": pulled,
+    "jvp": lambda x: tg.jvp(np.sin, (x,), (np.ones(3),)),
+    "hvp": lambda x: [tg.hvp(sum_of_waves, (x,), (np.ones(3),))],
+    "jacobian": lambda x: [tg.jacobian(np.sin)(x)],
+    "hessian": lambda x: [tg.hessian(sum_of_waves)(x)],
+    "of a constant": lambda x: [tg.grad(lambda x: np.sum(np.ones(3)))(x)],
+}
+
+
+@pytest.mark.parametrize("records", [True, False], ids=["grad", "no_grad"])
+@pytest.mark.parametrize("requires_grad", [None, False, True], ids=["array", "constant", "variable"])
+@pytest.mark.parametrize("f", TRANSFORMED.values(), ids=TRANSFORMED)
+def test_a_transform_returns_tensors_where_it_does_eagerly(
+    f: Callable[[Any], Any], requires_grad: bool | None, records: bool
+) -> None:
+    x = X if requires_grad is None else tg.tensor(X, requires_grad=requires_grad)
+    compiled = tg.compile(f, "numpy")
+    with tg.enable_grad() if records else tg.no_grad():
+        for _ in range(3):
+            kinds = [[(type(y), getattr(y, "requires_grad", False)) for y in g(x)] for g in (compiled, f)]
+            assert kinds[0] == kinds[1]

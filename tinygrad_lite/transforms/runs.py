@@ -245,7 +245,7 @@ def basis(x: Array) -> Iterator[Array]:
 
 def as_traced(x: Array) -> Traced:
     """The array as a tensor, so that `finished` converts it for the user."""
-    return x if isinstance(x, Traced) else wrap(x)
+    return x if isinstance(x, (Tensor, Dual)) else wrap(x)
 
 
 def opened(tree: Any) -> tuple[Any, dict[int, dict[str, Any]]]:
