@@ -29,7 +29,14 @@ LAZY_PRIMITIVES = {"binary_cross_entropy_with_logits", "broadcast_to", "cumsum",
 LAZY_PRIMITIVES |= {"log_softmax", "logsumexp", "matmul", "max", "mean", "min", "prod", "softmax", "squeeze", "sum"}
 LAZY_PRIMITIVES |= {"swapaxes", "transpose", "where"}
 EAGER = {"gelu", "normal_cdf", "linspace_step", "nan_to_num", "lgamma", "normal_quantile", "mean_log_factorial"}
-EAGER |= {"gamma_flow", "log_gamma_quantile", "log_gamma_cdf", "beta_flow", "logit_beta_quantile"}
+EAGER |= {
+    "gamma_flow",
+    "log_gamma_quantile",
+    "log_gamma_cdf",
+    "beta_flow",
+    "logit_beta_quantile",
+    "half_normal_quantile",
+}
 DIFFERENTIABLE = [op for op in operations() if op.vjps]
 LAZY = [op for op in DIFFERENTIABLE if (op.derivatives or op.name in LAZY_PRIMITIVES) and op.name not in EAGER]
 
