@@ -119,9 +119,11 @@ def _stay_as_they_are(x: Array, at: Geometry) -> bool:
 def _is_by_places(x: Array, at: Geometry, out: int, groups: int) -> bool:
     """Whether each channel has a kernel of its own, in a program or another reader's hands.
 
-    As a sum of products it takes less time there than as products of matrices with one row.
+    As a sum of products it takes less time there than as products of matrices with one row, but for images that stay in
+    the cache: there, and with strides, the gradients take longer.
     """
-    return type(x) is not np.ndarray and x.shape[1] == groups == out and _stay_as_they_are(x, at)
+    is_own = type(x) is not np.ndarray and x.shape[1] == groups == out and {*at.stride} == {1}
+    return is_own and x.dtype.itemsize * prod(x.shape) >= LARGE and _stay_as_they_are(x, at)
 
 
 def _windows(x: Array, at: Geometry, ahead: int, first: int, rows: int) -> Array:
