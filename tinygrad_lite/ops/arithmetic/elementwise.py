@@ -18,7 +18,7 @@ from tinygrad_lite.ops.kept import kept
 
 LOG_2 = float(np.log(2))
 LOG_10 = float(np.log(10))
-_LONG = 4096  # entries, from which on clipping takes less time than the larger or smaller of an array and a number
+_LONG = 12_000  # entries, from which on clipping takes less time than the larger or smaller of an array and a number
 _MANY = 1024  # entries, from which on several of NumPy's loops take less time than a slow one
 
 
