@@ -18,8 +18,6 @@ from tinygrad_lite.engine.op import Array, Deferred, Op
 from tinygrad_lite.errors import ShapeError, UsageError
 from tinygrad_lite.foundation.sums import LARGE, total_down_to
 
-_by_age = attrgetter("index")
-
 
 class Node:
     """A value with a history, as the reverse pass reads it: inert data that never points forward.
@@ -61,15 +59,14 @@ def history(roots: Iterable[Any], ends: Collection[Any] = (), oldest: float = 0)
         GraphError: if a part of the graph was freed by an earlier backward pass.
     """
     path: list[Any] = []
-    seen = {*ends}
-    ahead = [roots]
+    seen, ahead = {*ends}, [roots]
     while ahead:
         for x in ahead.pop():
             if isinstance(x, Node) and x.op is not None and x not in seen and x.index >= oldest:
                 seen.add(x)
                 path.append(x)
                 ahead.append(x.op.inputs_of(x) if x.inputs is None else x.inputs)
-    path.sort(key=_by_age)
+    path.sort(key=attrgetter("index"))
     return path
 
 

@@ -186,11 +186,13 @@ class Op(Arguments):
         return self
 
     def inputs_of(self, node: Any) -> Any:
-        """The inputs of a result that does not have them, if the operation can find them."""
-        raise GraphError(
-            f"the graph behind this result of {self} was freed by an earlier backward pass; pass retain_graph=True to "
-            "that pass, or compute the result again"
-        )
+        """The inputs of a result that had none when it was looked at, if the operation can find them."""
+        if node.inputs is None:
+            raise GraphError(
+                f"the graph behind this result of {self} was freed by an earlier backward pass; pass retain_graph=True "
+                "to that pass, or compute the result again"
+            )
+        return node.inputs
 
     def check_complex(self) -> None:
         """Raise the error for complex numbers unless the rules take them."""

@@ -42,22 +42,20 @@ def _is_needed_now(run: Run, gradients: Sequence[Array]) -> bool:
 
 
 class _Gradient(Op):
-    """A gradient as the same gradient with a history, for which it asks the pass that it came from."""
+    """A gradient whose history nobody has asked for yet; from then on, it is the positive of the same gradient."""
 
     def inputs_of(self, node: Any) -> Any:
-        if "of" not in node.params:
-            return super().inputs_of(node)
-        node.params["of"].make()
-        return node.inputs
+        if "of" in node.params:
+            node.params["of"].make()
+        return super().inputs_of(node)
 
 
 _gradient = _Gradient(np.positive, positive.vjps, name="gradient", arity=1)
-_gradient.derivatives = positive.derivatives
 
 
 def is_pending(x: Any) -> bool:
     """Whether a value is a gradient whose history nobody has asked for yet."""
-    return isinstance(x, Tensor) and isinstance(x.op, _Gradient) and x.inputs is None and bool(x.params)
+    return isinstance(x, Tensor) and isinstance(x.op, _Gradient) and x.inputs is None
 
 
 class Later:
@@ -95,7 +93,8 @@ class Later:
             for i, node in enumerate(nodes, 1):  # older than the results, and than what has been made of these
                 node.index = self._index + i / (len(nodes) + 1)
             for found, x in zip(self._results, made):
-                if (result := found()) is not None:  # the inputs last, since another thread may look at them
-                    result.params, result.arrays = NO_PARAMS, (x._array if isinstance(x, Tensor) else x,)
+                if (result := found()) is not None:  # in an order that is right whenever another thread looks
+                    result.arrays = (x._array if isinstance(x, Tensor) else x,)
                     result.inputs = (x,)
+                    result.op, result.params = positive, NO_PARAMS
             self._again = None
