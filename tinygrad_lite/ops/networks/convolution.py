@@ -30,7 +30,7 @@ LARGE = 2**20
 """The bytes of windows that are laid out at a time: as many as stay in the cache between being written and read."""
 
 LARGEST = 2**24
-"""The same where every block is one more line for others to read."""
+"""The same in a program, where every block is one more line to read."""
 
 MORE = 2
 """Above this ratio of the results' channels to the images', it takes longer to read the results."""
@@ -117,10 +117,9 @@ def _stay_as_they_are(x: Array, at: Geometry) -> bool:
 
 
 def _is_by_places(x: Array, at: Geometry, out: int, groups: int) -> bool:
-    """Whether each channel has a kernel of its own, in a program or another reader's hands.
+    """Whether a program is to add up products place by place, where each channel has a kernel of its own.
 
-    As a sum of products it takes less time there than as products of matrices with one row, but for images that stay in
-    the cache: there, and with strides, the gradients take longer.
+    That takes less time than products of matrices with one row, unless images stay in the cache or there are strides.
     """
     is_own = type(x) is not np.ndarray and x.shape[1] == groups == out and {*at.stride} == {1}
     return is_own and x.dtype.itemsize * prod(x.shape) >= LARGE and _stay_as_they_are(x, at)
