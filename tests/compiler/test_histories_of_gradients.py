@@ -8,6 +8,7 @@ import pytest
 
 import tinygrad_lite as tg
 from tinygrad_lite import nn, optim
+from tinygrad_lite.compiler.pullback import Rerun
 from tinygrad_lite.errors import GraphError
 from tinygrad_lite.nn import functional as F
 
@@ -157,3 +158,17 @@ def test_what_the_caller_writes_afterwards_does_not_matter(backend: str) -> None
     model.zero_grad()
     for a, b in zip(found, gradients_through(both, model, X), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-8)
+
+
+def test_once_a_history_was_asked_for_the_next_programs_keep_it(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled, model, calls = tg.compile(both, backend), network(), []
+    monkeypatch.setattr(
+        Rerun, "_again", lambda self, *args, again=Rerun._again: calls.append(self) or again(self, *args)
+    )
+    for _ in range(4):
+        model.zero_grad()
+        found = gradients_through(compiled, model, X)
+        model.zero_grad()
+        for a, b in zip(found, gradients_through(both, model, X), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-8)
+    assert len(calls) == 1

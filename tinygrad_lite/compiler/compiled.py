@@ -143,7 +143,8 @@ class Compiled:
         chosen = next((run for run in runs if run.fits(leaves)), None)
         if chosen is None or chosen.is_passing:
             with without_collections(), patiently(f"compiling {name_of(self._f)}") as say:
-                made = Run(self._f, args, kwargs, self.backend, say, is_new=chosen is None)
+                may_run_again = not any(run.was_asked for known in self._runs.values() for run in known)
+                made = Run(self._f, args, kwargs, self.backend, say, chosen is None, may_run_again)
             if chosen in runs:
                 runs.remove(chosen)
             runs.insert(0, chosen := made)

@@ -126,6 +126,9 @@ class Pullback:
 class Rerun:
     """Puts gradients that a compiled function returns into the caller's graph: for their history, it runs itself again.
 
+    Attributes:
+        was_asked: whether anybody has asked for a history.
+
     Args:
         f: the function itself.
         program: its program, which changes nothing.
@@ -146,6 +149,7 @@ class Rerun:
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
     ) -> None:
+        self.was_asked = False
         self._f, self._name = f, name
         self._run, self._fits = run, fits
         self._linked = linked
@@ -168,6 +172,7 @@ class Rerun:
                 f"{self._name} returned another value when it ran again for the history of its gradient: something "
                 "that it reads has changed since; ask for the history before that"
             )
+        self.was_asked = True
         return [returned[i] for i in self._linked]
 
     def _runs_alike(self, leaves: Leaves, values: list[Any]) -> bool:

@@ -49,11 +49,12 @@ class Run:
         backend: str,
         say: Callable[[str], None],
         is_new: bool,
+        may_run_again: bool,
     ) -> None:
         self.name = name_of(f)
         self.parameters = parameters = named_parameters(f, args, kwargs)
         self._f = f
-        recorder, self.guards = recorded_twice(f, args, kwargs, parameters, say, may_pass=is_new)
+        recorder, self.guards = recorded_twice(f, args, kwargs, parameters, say, is_new, may_run_again)
         self.is_passing = recorder.is_passing
         leaves = trees.leaves((args, kwargs))
         self._note(recorder, leaves)
@@ -136,10 +137,16 @@ class Run:
 
         return NativeExecutor(self._programs[i])
 
+    @property
+    def was_asked(self) -> bool:
+        """Whether the function had to run again for the history of a gradient, so that a program shall keep that."""
+        return isinstance(self._pullback, Rerun) and self._pullback.was_asked
+
     def fits(self, leaves: Leaves) -> bool:
         """Whether everything that the program relies on is as it was at the recording, for arguments of its form."""
         return (
-            all(guard.holds() for guard in self.guards)
+            not self.was_asked
+            and all(guard.holds() for guard in self.guards)
             and all(leaves[i] is generator for i, generator in self._shared.items())
             and all(leaves[i] is tensor for i, tensor in self._identical.items())
             and all(leaves[i] is place.tensor(leaves) for i, place in self._same_as.items())
@@ -213,6 +220,8 @@ class Run:
     def _write_requirements(self, writer: EntryWriter) -> None:
         """Write the tests of `fits`."""
         writer.is_still("Tensor.__trace__", plain_trace)
+        if isinstance(self._pullback, Rerun):
+            writer.tests.append(f"{writer.name(self._pullback)}.was_asked")
         if self.executor.backend != "numpy":
             writer.heeds_errors()
         for i, original in {**self._shared, **self._identical}.items():

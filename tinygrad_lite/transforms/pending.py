@@ -6,6 +6,7 @@ one of its gradients, the same pass runs once more on tensors.
 """
 
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from threading import Lock
 from typing import Any
 from weakref import ref
@@ -18,6 +19,9 @@ from tinygrad_lite.engine.op import NO_PARAMS, Array, Op
 from tinygrad_lite.engine.tensor import Tensor, next_index, positive, recorded
 from tinygrad_lite.transforms.custom import RuleByHand
 from tinygrad_lite.transforms.runs import Run
+
+at_once: ContextVar[bool] = ContextVar("at_once", default=False)
+"""Whether histories are made at once, since somebody is known to ask for them."""
 
 
 def gradient(run: Run, gradients: Sequence[Array]) -> Any:
@@ -34,7 +38,7 @@ def gradient(run: Run, gradients: Sequence[Array]) -> Any:
 def _is_needed_now(run: Run, gradients: Sequence[Array]) -> bool:
     """Whether the history of the gradients is needed at once, or there is none that another pass could ask for."""
     pull = run.pull
-    if not (grad_mode.enabled.get() and pull.hangs_on_others and pull.depends_on_variables_alone):
+    if at_once.get() or not (grad_mode.enabled.get() and pull.hangs_on_others and pull.depends_on_variables_alone):
         return True
     if any(isinstance(getattr(op.vjps, "rule", None), RuleByHand) for op in pull.operations):
         return True

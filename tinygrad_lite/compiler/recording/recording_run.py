@@ -25,7 +25,7 @@ from tinygrad_lite.errors import UsageError
 from tinygrad_lite.optim import Optimizer
 from tinygrad_lite.transforms.custom import recomputes
 from tinygrad_lite.transforms.dual import innermost
-from tinygrad_lite.transforms.pending import is_pending
+from tinygrad_lite.transforms.pending import at_once, is_pending
 
 
 class Recorder(Surroundings):
@@ -45,7 +45,11 @@ class Recorder(Surroundings):
     """
 
     def __init__(
-        self, names: Mapping[int, str], reached: Reached | None = None, expected: Program | None = None
+        self,
+        names: Mapping[int, str],
+        reached: Reached | None = None,
+        expected: Program | None = None,
+        may_run_again: bool = True,
     ) -> None:
         super().__init__(names, reached or Reached(()), expected, Recorder.run.__code__)
         self.returned: Any = None
@@ -53,6 +57,7 @@ class Recorder(Surroundings):
         self.linked: dict[int, int] = {}
         self.differentiated: list[TensorPlace] = []
         self.runs_again = False
+        self._may_run_again = may_run_again
         self.state_keys: list[tuple[Optimizer, list[set[str]]]] = []
         self.is_passing = False
         self.arrays: dict[int, tuple[Array, str]] = {}
@@ -60,6 +65,7 @@ class Recorder(Surroundings):
     def run(self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         """Record what the function does, and restore everything afterwards."""
         before = recomputes.set(False)  # the program decides what it keeps for the reverse pass
+        history_before = at_once.set(not self._may_run_again)
         with watching(self, self._reached.classes), replaced(self._reached.generators, self._generator):
             try:
                 returned = self._undisguised(f, args, kwargs)
@@ -77,6 +83,7 @@ class Recorder(Surroundings):
                 self.restore()
                 self.is_over = True
                 recomputes.reset(before)
+                at_once.reset(history_before)
 
     def _undisguised(self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Call a function; our refusal of a value comes back where NumPy or Python has put an error of its own."""

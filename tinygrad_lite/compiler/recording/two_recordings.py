@@ -41,6 +41,7 @@ def recorded_twice(
     parameters: list[str],
     say: Callable[[str], None],
     may_pass: bool = False,
+    may_run_again: bool = True,
 ) -> tuple[Recorder, list[Guard]]:
     """The first of two recordings, and what both of them read; after an error, all names mean what they did.
 
@@ -53,7 +54,7 @@ def recorded_twice(
     leaves = trees.leaves((args, dict(kwargs)))
     roots = [(f, name), *((x, path) for x, path in zip(leaves, parameters) if not isinstance(x, (Tensor, np.ndarray)))]
     reached = Reached(roots)
-    once = partial(_recorded_once, f, args, kwargs, parameters)
+    once = partial(_recorded_once, f, args, kwargs, parameters, may_run_again)
     try:
         say("recording")
         recorder, before = _undisturbed(once, reached, roots)
@@ -120,12 +121,13 @@ def _recorded_once(
     args: tuple[Any, ...],
     kwargs: Mapping[str, Any],
     parameters: list[str],
+    may_run_again: bool,
     reached: Reached,
     roots: Sequence[tuple[Any, str]],
     expected: Program | None = None,
 ) -> Recording:
     """The recording of a call, and what it read; `roots` are the functions and objects to look through for names."""
-    recorder = Recorder(_names(f), reached, expected)
+    recorder = Recorder(_names(f), reached, expected, may_run_again)
     places = iter([Argument(i, name) for i, name in enumerate(parameters)])
     arguments, keywords = trees.map_leaves(lambda x: recorder.passed_in(next(places), x), (args, dict(kwargs)))
     with undrawn(reached.hidden):
