@@ -1,7 +1,8 @@
 """The reverse pass of a compiled function's results, as a program of its own.
 
 If a caller differentiates the results, the compiled function is one operation in the caller's graph. The rule of this
-operation runs the second program on the values that the first program kept for it.
+operation runs the second program on the values that the first program kept for it. If the results are gradients, which
+callers rarely differentiate, nothing is kept until one does.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -135,7 +136,7 @@ class Rerun:
         run: the program, as it ran.
         fits: whether the program is still what the function does with these leaves.
         linked: the positions of the results that have a history.
-        args, kwargs: arguments, whose containers are those of all calls.
+        arguments: the positional and keyword arguments, with anything in place of each leaf.
     """
 
     def __init__(
@@ -146,14 +147,13 @@ class Rerun:
         run: Callable[[Leaves], list[Any]],
         fits: Callable[[Leaves], bool],
         linked: Collection[int],
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
+        arguments: Any,
     ) -> None:
         self.was_asked = False
         self._f, self._name = f, name
         self._run, self._fits = run, fits
         self._linked = linked
-        self._arguments = trees.map_leaves(lambda _: True, (args, dict(kwargs)))
+        self._arguments = arguments
         self._read = [place for place in program.inputs.values() if isinstance(place, TensorPlace)]
 
     def link(self, values: list[Any], leaves: Leaves) -> list[Any]:

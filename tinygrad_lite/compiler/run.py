@@ -100,13 +100,13 @@ class Run:
 
     def _link(self, recorder: Recorder, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Pullback | Rerun:
         """What gives the results their histories."""
+        arguments = trees.map_leaves(lambda _: True, (args, dict(kwargs)))
         if recorder.runs_again:
             run, fits = self.executor.run, self.fits
-            return Rerun(self._f, self.name, self.program, run, fits, recorder.linked, args, kwargs)
+            return Rerun(self._f, self.name, self.program, run, fits, recorder.linked, arguments)
         backward = self.executors[1]
         run_backward = backward.run if backward.backend == "numpy" else _quickly(backward)
         places = recorder.linked, recorder.differentiated
-        arguments = trees.map_leaves(lambda _: True, (args, dict(kwargs)))
         return Pullback(self._with_left, self.name, self.program, run_backward, *places, self._wrapped, arguments)
 
     @cached_property

@@ -261,6 +261,7 @@ class Pullback:
         self._level = highest_level(values)
         self.hangs_on_others: bool
         self.is_constant: bool
+        self._path: list[Any] = []
         if self._level:
             primals, tangents = split(values, self._level)
             self._of_primals, self._of_tangents = Pullback(primals, variables), Pullback(tangents, variables)
@@ -274,12 +275,12 @@ class Pullback:
     @property
     def operations(self) -> Iterator[Op]:
         """The operations that lead from the variables to the values, unless they are in forward mode."""
-        return (node.op for node in ([] if self._level else self._path))
+        return (node.op for node in self._path)
 
     @property
     def depends_on_variables_alone(self) -> bool:
         """Whether the gradients depend on no tensor besides the variables."""
-        inputs = (x for node in ([] if self._level else self._path) for x in node.inputs or () if type(x) is Tensor)
+        inputs = (x for node in self._path for x in node.inputs or () if type(x) is Tensor)
         return not self._level and all(x in self._between or not x._requires_grad for x in inputs)
 
     def __call__(self, gradients: Sequence[Array]) -> list[Array]:
@@ -305,7 +306,7 @@ class Pullback:
             create_graph = create_graph or (type(g) is Tensor and g.requires_grad)
         create_graph = create_graph and bool(grad_mode.enabled.get())
         for node in self._path:
-            if node.inputs is None:
+            if node.inputs is None:  # it was freed, which is an error
                 node.op.inputs_of(node)
         arrived: dict[Tensor, Array] = {}
         for value, g in zip(self._values, gradients):

@@ -38,11 +38,11 @@ def gradient(run: Run, gradients: Sequence[Array]) -> Any:
 def _is_needed_now(run: Run, gradients: Sequence[Array]) -> bool:
     """Whether the history of the gradients is needed at once, or there is none that another pass could ask for."""
     pull = run.pull
-    if at_once.get() or not (grad_mode.enabled.get() and pull.hangs_on_others and pull.depends_on_variables_alone):
+    if at_once.get() or grad_mode.transforming.get() or not (grad_mode.enabled.get() and pull.hangs_on_others):
         return True
-    if any(isinstance(getattr(op.vjps, "rule", None), RuleByHand) for op in pull.operations):
+    if any(isinstance(g, Tensor) and g.requires_grad for g in gradients) or not pull.depends_on_variables_alone:
         return True
-    return grad_mode.transforming.get() or any(isinstance(g, Tensor) and g.requires_grad for g in gradients)
+    return any(isinstance(getattr(op.vjps, "rule", None), RuleByHand) for op in pull.operations)
 
 
 class _Gradient(Op):
