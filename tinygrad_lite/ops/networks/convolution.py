@@ -63,6 +63,11 @@ class Geometry:
         """For each place of the kernel, the index among the windows, with the channels in front."""
         return tuple((slice(None), *place) for place in np.ndindex(*self.kernel))
 
+    @cached_property
+    def shown(self) -> tuple[tuple[slice, ...], ...]:
+        """For each place of the kernel, the index in the padded image of what it reads."""
+        return tuple([shown_at(place, self.out, self.stride, self.dilation) for place in np.ndindex(*self.kernel)])
+
     @lru_cache  # noqa: B019
     def read(self, rows: int) -> tuple[Any, ...]:
         """For each place of the kernel, the index in the padded image of what this many rows of the result read."""
@@ -141,16 +146,20 @@ def _windows(x: Array, at: Geometry, ahead: int, first: int, rows: int) -> Array
     return windows.transpose((*range(ahead), *range(x.ndim, windows.ndim), *range(ahead, x.ndim)))
 
 
+def _parts(batch: int, size: int, most: int) -> Iterable[slice]:
+    """The places of a few images at a time, if each makes so many bytes."""
+    few = max(1, most // max(1, size))
+    return (slice(first, min(first + few, batch)) for first in range(0, batch, few))
+
+
 def _images(x: Array, at: Geometry) -> Iterable[tuple[slice, Array]]:
     """A few images at a time, and what the kernel reads in each as a matrix."""
     batch, channels = x.shape[:2]
     height, width = channels * prod(at.kernel), prod(at.out)
     windows = _windows(x if at.padded == at.size else _padded(x, at, 2), at, 2, 0, at.out[0])
     most = LARGE if type(x) is np.ndarray else LARGEST
-    few = max(1, most // max(1, x.dtype.itemsize * height * width))
-    for first in range(0, batch, few):
-        part = slice(first, min(first + few, batch))
-        yield part, np.reshape(windows[part], (part.stop - first, height, width))
+    for part in _parts(batch, x.dtype.itemsize * height * width, most):
+        yield part, np.reshape(windows[part], (part.stop - part.start, height, width))
 
 
 def _columns(x: Array, at: Geometry, groups: int, first: int, rows: int) -> Array:
@@ -202,8 +211,8 @@ def _of_images(x: Array, matrix: Array, at: Geometry) -> Array:
 def _read_by(x: Array, at: Geometry) -> Iterable[tuple[Sizes, Array]]:
     """Each place of the kernel, and what it reads in the images."""
     image = x if at.padded == at.size else _padded(x, at, 2)
-    for place in np.ndindex(*at.kernel):
-        yield place, image[:, :, *shown_at(place, at.out, at.stride, at.dilation)]
+    for place, index in zip(np.ndindex(*at.kernel), at.shown):
+        yield place, image[:, :, *index]
 
 
 def _convolution(x: Array, weight: Array, stride: Sizes, padding: Widths, dilation: Sizes, groups: int) -> Array:
@@ -237,7 +246,7 @@ def _spread(y: Array, weight: Array, at: Geometry) -> Array:
     rows = np.reshape(y, (batch, y.shape[1], prod(at.out)))
     shape = (batch, channels, *at.padded)
     among = [(slice(None), *place) for place in at.among]
-    read = [(slice(None), *index) for index in at.read(at.out[0])]
+    read = [(slice(None), slice(None), *index) for index in at.shown]
 
     def windows(few: slice) -> Array:
         made = _product(back, rows[few])
@@ -247,9 +256,7 @@ def _spread(y: Array, weight: Array, at: Geometry) -> Array:
         whole = windows(slice(None))
         return scatter(*[whole[place] for place in among], shape=shape, indices=tuple(read))
     image = np.zeros(shape, np.result_type(y, weight))
-    few = max(1, LARGE // max(1, image.itemsize * channels * prod(at.kernel) * prod(at.out)))
-    for first in range(0, batch, few):
-        part = slice(first, first + few)
+    for part in _parts(batch, image.itemsize * len(back) * prod(at.out), LARGE):
         made, below = windows(part), image[part]
         for place, index in zip(among, read):
             below[index] += made[place]
