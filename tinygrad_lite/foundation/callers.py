@@ -54,7 +54,12 @@ def silent_exit(frame: FrameType, transforming: bool) -> str | None:
 
 def writes_an_entry(frame: FrameType) -> bool:
     """Whether a frame is executing array[i] = value."""
-    return frame.f_code.co_code[frame.f_lasti] == opmap["STORE_SUBSCR"]
+    return _stores(frame, frame.f_lasti)
+
+
+def _stores(frame: FrameType, place: int) -> bool:
+    """Whether the instruction at a place of a frame's code writes an entry."""
+    return frame.f_code.co_code[place] == opmap["STORE_SUBSCR"]
 
 
 def hidden_behind(error: Exception) -> Exception | None:
@@ -62,7 +67,7 @@ def hidden_behind(error: Exception) -> Exception | None:
     ours, here = error.__cause__, error.__traceback__
     while here is not None and here.tb_next is not None:
         here = here.tb_next
-    writes = here is not None and here.tb_frame.f_code.co_code[here.tb_lasti] == opmap["STORE_SUBSCR"]
+    writes = here is not None and _stores(here.tb_frame, here.tb_lasti)
     return ours.with_traceback(error.__traceback__) if writes and isinstance(ours, TinygradError) else None
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.engine.arguments import refuse_out
-from tinygrad_lite.engine.op import POSITIVE, REAL, Array, Op, Traced, elementwise, primitive
+from tinygrad_lite.engine.op import POSITIVE, REAL, Array, Op, Rule, Traced, elementwise, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import UsageError
 from tinygrad_lite.foundation.sums import total_of_products_down_to
@@ -372,22 +372,21 @@ def _is_bound(x: Array, of: Array) -> bool:
 
 def larger(a: Array, b: Array) -> Array:
     """np.maximum, bit for bit; of a long array and a number in a third of the time."""
-    if _is_bound(a, b):
-        return b.clip(a, np.inf)
-    if not _is_bound(b, a):
-        return np.maximum(a, b)
-    y = a.clip(b, np.inf)
-    return y if b else np.add(y, b, out=y)  # where both are 0, the second one is the larger
+    return _bounded(np.maximum, a, b, lambda x, bound: x.clip(bound, np.inf))
 
 
 def smaller(a: Array, b: Array) -> Array:
     """np.minimum, bit for bit; of a long array and a number in a third of the time."""
+    return _bounded(np.minimum, a, b, lambda x, bound: x.clip(-np.inf, bound))
+
+
+def _bounded(choose: Rule, a: Array, b: Array, clip: Rule) -> Array:
     if _is_bound(a, b):
-        return b.clip(-np.inf, a)
+        return clip(b, a)
     if not _is_bound(b, a):
-        return np.minimum(a, b)
-    y = a.clip(-np.inf, b)
-    return y if b else np.add(y, b, out=y)
+        return choose(a, b)
+    y = clip(a, b)
+    return y if b else np.add(y, b, out=y)  # where both are 0, NumPy chooses the second one
 
 
 def _wins(y: Array, a: Array, b: Array) -> Array:
