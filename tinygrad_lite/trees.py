@@ -1,10 +1,10 @@
 """Trees are nested tuples, lists, dicts and dataclasses; these functions flatten them into leaves and rebuild them."""
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from contextlib import AbstractContextManager
 from copy import copy
 from functools import lru_cache
-from typing import Any, Self
+from typing import Any, NamedTuple
 
 from tinygrad_lite.errors import UsageError
 
@@ -15,13 +15,21 @@ DEEPEST = 200
 class Parametric:
     """A leaf that holds parameters, such as a module; transforms treat it as the dict of its parameters."""
 
-    def named_variables(self) -> Iterator[tuple[str, Any]]:
-        """The name and the value of each parameter, except those that are frozen."""
+    def for_transforms(self) -> "Opened":
+        """What a transform does with this leaf."""
         raise NotImplementedError
 
-    def substituted(self, state: Mapping[str, Any]) -> AbstractContextManager[Self]:
-        """A block with a stand-in for this leaf that has other values for the parameters of these names."""
-        raise NotImplementedError
+
+class Opened(NamedTuple):
+    """What a transform does with a parametric leaf.
+
+    Attributes:
+        variables: the value of each parameter by its name, except those that are frozen.
+        substituted: returns a block with a stand-in for the leaf that has other values for parameters of these names.
+    """
+
+    variables: Mapping[str, Any]
+    substituted: Callable[[Mapping[str, Any]], AbstractContextManager[Any]]
 
 
 def leaves(tree: Any) -> list[Any]:

@@ -9,6 +9,7 @@ import pytest
 import tinygrad_lite as tg
 from tinygrad_lite import nn
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
+from tinygrad_lite.nn.substitution import substituted
 
 
 class Net(nn.Module):
@@ -107,7 +108,7 @@ def test_order_and_names_are_pytorchs() -> None:
     assert list(net.state_dict()) == names
     assert [name for name, _ in net.named_parameters()] == [name for name in names if "mask" not in name]
     assert [name for name, _ in net.named_children()] == ["layer_0", "layer_1", "last", "free.0"]
-    with net.substituted({"layer_0.gain": np.full(2, 3.0)}) as other:
+    with substituted(net, {"layer_0.gain": np.full(2, 3.0)}) as other:
         assert other.layers[0] is other.layer_0 is other.by_name["first"]
         assert float(other.layers[0].gain[0]) == 3
         assert list(other.state_dict()) == names

@@ -15,6 +15,9 @@ _PLAIN = (type(None), bool, int, float, complex, str, bytes, np.generic, np.dtyp
 _NOT_LOOKED_INTO = (*_PLAIN, type, ModuleType, BuiltinFunctionType)
 _MOST = 10_000
 
+OPEN = frozenset({Tensor, bool, int, float, str, type(None)})
+"""The types of most fields: what such a field is, is in sight."""
+
 
 def holds_another(field: Any, in_sight: Set[int]) -> bool:
     """Whether a field that is not a container holds a module or a leaf tensor that is not in sight."""

@@ -1,7 +1,6 @@
 """`Module`: a model consists of its fields and a `forward` that reads as its formula."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
 from typing import Any, Self
 
 import numpy as np
@@ -13,7 +12,8 @@ from tinygrad_lite.foundation.elsewhere import ModulesElsewhere
 from tinygrad_lite.nn import hooks
 from tinygrad_lite.nn.state import State
 from tinygrad_lite.nn.structure import parts
-from tinygrad_lite.nn.substitution import substituted
+from tinygrad_lite.nn.substitution import opened, substituted
+from tinygrad_lite.trees import Opened
 
 __all__ = ["Module", "Parameter", "functional_call"]
 
@@ -90,9 +90,9 @@ class Module(State, ModulesElsewhere):
         """
         return hooks.register(self, hooks.Hook(hook, False, with_kwargs), prepend)
 
-    def substituted(self, state: Mapping[str, Any], *, strict: bool = False) -> AbstractContextManager[Self]:
-        """A block with a module like this one that has other values for the tensors and arrays of these names."""
-        return substituted(self, state, strict=strict)
+    def for_transforms(self) -> Opened:
+        """The parameters that are not frozen, and how to make a stand-in with others."""
+        return opened(self)
 
     def train(self, mode: bool = True) -> Self:
         """Switch this module and all modules inside it to training, in which dropout is active; return the module."""
@@ -157,7 +157,7 @@ def functional_call(
         raise UsageError(f"functional_call takes a module first, got {type(module).__name__}")
     if len(inputs) == 1 and isinstance(inputs[0], tuple):
         inputs = inputs[0]
-    with module.substituted(state, strict=strict) as stand_in:
+    with substituted(module, state, strict=strict) as stand_in:
         return stand_in(*inputs, **options)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from tinygrad_lite.engine.conversions import constant
 from tinygrad_lite.engine.tensor import Tensor, wrap
 from tinygrad_lite.errors import InputError, ShapeError, UsageError, warn
-from tinygrad_lite.nn.hidden import foreign_state, holds_another
+from tinygrad_lite.nn.hidden import OPEN, foreign_state, holds_another
 from tinygrad_lite.nn.structure import Field, Structure, exchanged, once, walk
 
 
@@ -56,10 +56,6 @@ class State(Structure):
     def parameters(self, recurse: bool = True) -> Iterator[Tensor]:
         """Each parameter once, for an optimiser."""
         return (parameter for _, parameter in self.named_parameters(recurse=recurse))
-
-    def named_variables(self) -> Iterator[tuple[str, Tensor]]:
-        """The parameters that a transform differentiates by: all that are not frozen."""
-        return ((path, x) for path, x in self.named_parameters() if not isinstance(x, Tensor) or x.requires_grad)
 
     def named_buffers(self, *, recurse: bool = True) -> Iterator[tuple[str, Any]]:
         """The path and the value of each tensor and array that is part of the state and no parameter, once each."""
@@ -172,6 +168,8 @@ class State(Structure):
         fields = list(walk(self, recurse))
         in_sight = {id(field) for _, field, _ in fields}
         for path, field, _ in fields:
+            if type(field) in OPEN:
+                continue
             if kind := foreign_state(field):
                 warn(
                     f"{path} of {type(self).__name__} is {kind}, which is neither a parameter nor state here: write it "

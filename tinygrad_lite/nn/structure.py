@@ -178,6 +178,8 @@ def exchanged(field: Any, stands_for: Mapping[int, Any]) -> Any:
     """A field with some of the values inside it replaced, by identity; the field itself if there are none of them."""
 
     def replaced(leaf: Any) -> Any:
+        if not callable(leaf):
+            return stands_for.get(id(leaf), leaf)
         # a compiled function knows the module itself alone
         function = getattr(leaf, "__dict__", {}).get("__wrapped__", leaf)
         if isinstance(function, MethodType) and id(function.__self__) in stands_for:

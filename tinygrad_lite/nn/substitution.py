@@ -1,6 +1,6 @@
 """A module with other values in place of its parameters and buffers, for transforms and `functional_call`."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,7 +10,8 @@ from tinygrad_lite.engine.op import Traced
 from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.errors import InputError, UsageError
 from tinygrad_lite.nn.state import State
-from tinygrad_lite.nn.structure import exchanged, once, walk
+from tinygrad_lite.nn.structure import Field, exchanged, once, walk
+from tinygrad_lite.trees import Opened
 
 _OF_STAND_INS = ("_substitutes", "_original")
 
@@ -20,18 +21,32 @@ def original(module: Any) -> Any:
     return vars(module).get("_original", module) if isinstance(module, State) else module
 
 
+def opened(module: State) -> Opened:
+    """What a transform does with a module."""
+    walked = module._looked_through()
+    parameters = module._parameters(walked)
+    variables = {path: x for path, x in parameters if not isinstance(x, Tensor) or x.requires_grad}
+    return Opened(variables, lambda state: substituted(module, state, walked=walked))
+
+
 @contextmanager
-def substituted(module: State, state: Mapping[str, Any], *, strict: bool = False) -> Iterator[Any]:
+def substituted(
+    module: State, state: Mapping[str, Any], *, strict: bool = False, walked: Sequence[Field] = ()
+) -> Iterator[Any]:
     """A block with a module like another that has other values for the tensors and arrays of these names.
 
     The module does not change, so several threads may do this at once; only other fields that the block assigns
     are assigned here as well.
 
+    Args:
+        strict: whether the state must have all names.
+        walked: the fields of the module, if they are known.
+
     Raises:
         InputError: if a name is unknown, if a name is missing although `strict`, or if the state has two values for
             one tensor with two names.
     """
-    walked = list(walk(module))
+    walked = walked or list(walk(module))
     fields = {path: (field, is_parameter) for path, field, is_parameter in module._state(walked)}
     replaced = {id(field) for path, (field, _) in fields.items() if path in state}
     needed = [path for path, (field, _) in fields.items() if strict and id(field) not in replaced]

@@ -111,7 +111,7 @@ def fit_scipy(f: Callable[..., Any], start: Any, *args: Any, method: str | None 
 
     def of_flat(flat: Array) -> Any:
         with ExitStack() as stand_ins:
-            return f(standing_in(start, unravel(flat), modules, stand_ins), *args)
+            return f(standing_in(start, trees.leaves(unravel(flat)), modules, stand_ins), *args)
 
     with np.errstate(all="ignore"):  # a step that goes too far is taken back
         first = _checked(of_flat(x), x.size, name)

@@ -250,7 +250,8 @@ class Pullback:
     results have a history, so that transforms nest.
 
     Attributes:
-        hangs_on_others: whether a value depends on other tensors.
+        hangs_on_others: whether a value depends on other tensors, of which the originals of the variables may be some.
+        reads_others: whether it does so beside the variables.
         is_constant: whether no value depends on a variable.
     """
 
@@ -260,16 +261,19 @@ class Pullback:
         self._lock = RLock()  # one pass at a time, since it revives the variables
         self._level = highest_level(values)
         self.hangs_on_others: bool
+        self.reads_others: bool
         self.is_constant: bool
         self._path: list[Any] = []
         if self._level:
             primals, tangents = split(values, self._level)
             self._of_primals, self._of_tangents = Pullback(primals, variables), Pullback(tangents, variables)
             self.hangs_on_others = self._of_primals.hangs_on_others or self._of_tangents.hangs_on_others
+            self.reads_others = self._of_primals.reads_others or self._of_tangents.reads_others
             self.is_constant = self._of_primals.is_constant and self._of_tangents.is_constant
         else:
             roots = [value for value in values if isinstance(value, Tensor)]
-            self._path, self._between, self.hangs_on_others = between(roots, frozenset(variables))
+            self._path, self._between, others = between(roots, frozenset(variables))
+            self.hangs_on_others, self.reads_others = bool(others), not others.issubset(variables)
             self.is_constant = self._between.isdisjoint(roots)
 
     @property
@@ -325,22 +329,21 @@ class Pullback:
         return [arrived[x] if x in arrived else np.zeros_like(x._array) for x in self._variables]
 
 
-def between(roots: Sequence[Tensor], ends: frozenset[Tensor]) -> tuple[list[Tensor], set[Tensor], bool]:
-    """The nodes between roots and ends, as a history and as a set, and whether a root depends on anything else.
+def between(roots: Sequence[Tensor], ends: frozenset[Tensor]) -> tuple[list[Tensor], set[Tensor], set[Tensor]]:
+    """The nodes between roots and ends, as a history and as a set, and what else a gradient of the roots flows to.
 
-    A variable of a running transform counts as something else, as does the original of an end that requires a gradient.
+    That is every other tensor that requires a gradient: leaves, variables of running transforms, and each end whose
+    original requires a gradient.
     """
     oldest = min([end.index for end in ends], default=0)
     path = history(roots, ends, oldest)
     inner, on_path = set(path), set(ends)
-    hangs_on_others = not inner.isdisjoint(_variables)
-    for x in roots:
-        hangs_on_others = hangs_on_others or (bool(x._requires_grad) and x not in inner)
+    others = {x for x in roots if x._requires_grad and x not in inner} | (inner & _variables)
     for node in path:
         for x in node.inputs:
             if type(x) is Tensor:
                 if x in on_path:
                     on_path.add(node)
                 if x._requires_grad and x not in inner:
-                    hangs_on_others = True
-    return [node for node in path if node in on_path], on_path, hangs_on_others
+                    others.add(x)
+    return [node for node in path if node in on_path], on_path, others

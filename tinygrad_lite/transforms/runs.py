@@ -42,7 +42,7 @@ class FunctionCall:
         self.chosen = tuple([args[position] for position in self._positions])
         self._is_flat = trees.is_flat(self.chosen)
         self.leaves = self.chosen if self._is_flat else trees.leaves(self.chosen)
-        self._modules: dict[int, dict[str, Any]] = {}
+        self._modules: Mapping[int, trees.Opened] = {}
         if any(isinstance(x, trees.Parametric) for x in self.leaves):
             self.chosen, self._modules = opened(self.chosen)
             self._is_flat = False
@@ -51,14 +51,12 @@ class FunctionCall:
 
     def run(self, values: Sequence[Any]) -> tuple[Any, Any]:
         """The function's result and its auxiliary output, with these values in place of the leaves."""
-        chosen = self._in_containers(values)
         if self._modules:
+            originals = [self._args[position] for position in self._positions]
             with ExitStack() as stand_ins:
-                originals = [self._args[position] for position in self._positions]
-                pairs = zip(originals, chosen, strict=True)
-                result = self._result([standing_in(x, y, self._modules, stand_ins) for x, y in pairs])
+                result = self._result(standing_in(originals, values, self._modules, stand_ins))
         else:
-            result = self._result(chosen)
+            result = self._result(self._in_containers(values))
         if not self._has_aux:
             return result, None
         if not (isinstance(result, tuple) and len(result) == 2):
@@ -81,7 +79,8 @@ class FunctionCall:
         """Warn if the function reads leaves that it is differentiated by directly, not through its arguments."""
         others = [x for i, x in enumerate(self._args) if i not in self._positions] + list(self._kwargs.values())
         passed = {id(x) for x in others}
-        within = {x for key, module in self._modules.items() if key not in passed for x in module.values()}
+        opened = [module for key, module in self._modules.items() if key not in passed]
+        within = {x for module in opened for x in module.variables.values()}
         warn_of_bystanders(self.name, self.chosen, values, variables, passed=passed, within=within)
 
     def _in_containers(self, parts: Sequence[Any]) -> Sequence[Any]:
@@ -130,9 +129,9 @@ class Run:
         self.values = trees.leaves(self.result)
         for y in self.values:
             check_number(y, call.name)
-        if any(x._requires_grad for x in self.variables):  # as what they stand for
-            call.warn_of_bystanders(self.values, self.variables)
         self.pull = Pullback(self.values, self.variables)
+        if self.pull.reads_others and any(x._requires_grad for x in self.variables):  # as what they stand for
+            call.warn_of_bystanders(self.values, self.variables)
         if self.pull.is_constant and self.pull.hangs_on_others:
             warn_of_owners(call.name, call.chosen, self.values)
 
@@ -163,7 +162,7 @@ class Run:
         if all(variable._requires_grad for variable in self.variables):
             return True  # whether it depends on these or on others
         is_value = any(x is y for y in self.values)
-        return self.pull.hangs_on_others if is_value else between([x], frozenset(self.variables))[2]
+        return self.pull.hangs_on_others if is_value else bool(between([x], frozenset(self.variables))[2])
 
 
 def name_of(f: Callable[..., Any]) -> str:
@@ -248,22 +247,22 @@ def as_traced(x: Array) -> Traced:
     return x if isinstance(x, (Tensor, Dual)) else wrap(x)
 
 
-def opened(tree: Any) -> tuple[Any, dict[int, dict[str, Any]]]:
-    """A tree with the dict of its parameters that are not frozen in place of each module, and these dicts by its id."""
-    modules = {id(x): dict(x.named_variables()) for x in trees.leaves(tree) if isinstance(x, trees.Parametric)}
-    return trees.map_leaves(lambda x: modules.get(id(x), x), tree), modules
+def opened(tree: Any) -> tuple[Any, Mapping[int, trees.Opened]]:
+    """A tree with the dict of its parameters in place of each module, and the opened modules by their ids."""
+    modules = {id(x): x.for_transforms() for x in trees.leaves(tree) if isinstance(x, trees.Parametric)}
+    return trees.map_leaves(lambda x: modules[id(x)].variables if id(x) in modules else x, tree), modules
 
 
-def standing_in(argument: Any, chosen: Any, modules: Mapping[int, Iterable[str]], stand_ins: ExitStack) -> Any:
-    """An argument with other values in place of its arrays and of the parameters of its modules, by their names."""
-    remaining = iter(trees.leaves(chosen))
+def standing_in(tree: Any, values: Iterable[Any], modules: Mapping[int, trees.Opened], stand_ins: ExitStack) -> Any:
+    """A tree with other values in place of its arrays and of the parameters of its modules."""
+    remaining = iter(values)
 
     def standing_in(x: Any) -> Any:
-        if id(x) not in modules:
+        if (module := modules.get(id(x))) is None:
             return next(remaining)
-        return stand_ins.enter_context(x.substituted({path: next(remaining) for path in modules[id(x)]}))
+        return stand_ins.enter_context(module.substituted({path: next(remaining) for path in module.variables}))
 
-    return trees.map_leaves(standing_in, argument)
+    return trees.map_leaves(standing_in, tree)
 
 
 def _is_tensor(x: Any) -> bool:

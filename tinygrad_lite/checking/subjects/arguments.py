@@ -16,6 +16,7 @@ from tinygrad_lite.engine.op import Array, Traced
 from tinygrad_lite.engine.tensor import Tensor, wrap
 from tinygrad_lite.errors import UsageError
 from tinygrad_lite.nn.module import Module
+from tinygrad_lite.nn.substitution import substituted
 from tinygrad_lite.transforms.runs import name_of
 
 INTEGER = -2  # in place of the number of a variable
@@ -50,7 +51,7 @@ class Arguments:
     def _entered(self, path: str, leaf: Any) -> Any:
         """Add a leaf's real arrays to all variables; return their numbers, a module's by name."""
         if isinstance(leaf, Module):
-            return {name: self._entered(joined(path, name), x) for name, x in leaf.named_variables()}
+            return {name: self._entered(joined(path, name), x) for name, x in leaf.for_transforms().variables.items()}
         array = leaf.data if isinstance(leaf, Tensor) else leaf
         letter = np.result_type(array).kind if isinstance(array, (int, float, complex, np.ndarray, np.generic)) else "-"
         if letter == "c":
@@ -136,7 +137,7 @@ class _Leaf:
             return real + 1j * imag
         if isinstance(self.place, dict):
             state = {name: by_number[number] for name, number in self.place.items() if number in by_number}
-            return stand_ins.enter_context(value.substituted({name: _parameter(x) for name, x in state.items()}))
+            return stand_ins.enter_context(substituted(value, {name: _parameter(x) for name, x in state.items()}))
         if self.place in by_number:
             return by_number[self.place]
         if isinstance(value, Tensor):
