@@ -80,6 +80,37 @@ def test_native(op: Op, dtype: Any, data: st.DataObject) -> None:
     holds(op, dtype, data, "native")
 
 
+@pytest.mark.parametrize("op", DIFFERENTIABLE, ids=str)
+@settings(max_examples=1, phases=[Phase.generate])
+@given(data=st.data())
+def test_derivatives_of_a_compiled_operation(op: Op, data: st.DataObject) -> None:
+    """The reverse pass is a program of its own, and is differentiated again."""
+    call = data.draw(inputs_of(op))
+    f, x = call.function()
+    g = data.draw(cotangents(call.value(*call.arrays)))
+    compiled = tg.compile(f, "numpy")
+
+    def derivatives(function: Callable[..., Any]) -> list[Any]:
+        with np.errstate(all="ignore"):
+            gradients, pull = tg.vjp(lambda *x: tg.vjp(function, *x)[1](g), *x)
+            return trees.leaves([gradients, pull(gradients)])
+
+    for _ in range(2):  # recorded, and then run
+        for found, right in zip(derivatives(compiled), derivatives(f), strict=True):
+            scale = np.max(np.abs(right), initial=1, where=np.isfinite(right))
+            np.testing.assert_allclose(found, right, rtol=1e-9, atol=1e-9 * scale)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+def test_what_a_rule_refuses_is_an_error_of_the_reverse_pass(backend: str) -> None:
+    compiled = tg.compile(lambda x: np.linalg.eigh(x)[1][0, 0], backend)
+    tg.grad(compiled)(np.diag([1.0, 2.0, 3.0]))
+    x = tg.tensor(np.eye(3), requires_grad=True)
+    y = compiled(x)
+    with pytest.raises(InputError, match="eigenvectors of equal eigenvalues"):
+        y.backward()
+
+
 @pytest.mark.parametrize("op", [param(op, slow=".linear." not in op.module) for op in DIFFERENTIABLE], ids=str)
 @settings(max_examples=1, phases=[Phase.generate])
 @given(data=st.data())

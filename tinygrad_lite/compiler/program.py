@@ -98,7 +98,17 @@ class Instruction:
     @property
     def has_effect(self) -> bool:
         """Whether it has an effect besides its result: it draws random numbers, or refuses values."""
-        return isinstance(self.op, Draw) or self.op is refuse_where
+        return self.draws or self.refuses
+
+    @property
+    def draws(self) -> bool:
+        """Whether it draws random numbers, which are others each time."""
+        return isinstance(self.op, Draw)
+
+    @property
+    def refuses(self) -> bool:
+        """Whether it raises an error for some values."""
+        return self.op is refuse_where
 
     def with_variables(self, stand_ins: Mapping[Variable, Any]) -> "Instruction":
         """The same call with other variables."""

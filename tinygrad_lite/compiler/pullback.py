@@ -14,7 +14,7 @@ import numpy as np
 from tinygrad_lite import trees
 from tinygrad_lite.compiler.passes.dead_code import without_dead_code
 from tinygrad_lite.compiler.places import Argument, Leaves, Outside, TensorPlace, Upstream
-from tinygrad_lite.compiler.program import Program, Variable
+from tinygrad_lite.compiler.program import Instruction, Program, Variable
 from tinygrad_lite.engine import grad_mode
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor, recorded
@@ -31,22 +31,27 @@ def split(program: Program, count: int) -> tuple[Program, Program]:
     The first program returns those `count` results, followed by the values that the second program needs. The second
     program takes these values and then the upstream gradients.
     """
+    upstreams = [x for x, place in program.inputs.items() if isinstance(place, Upstream)]
+    calls = _without_requirements_after(frozenset(upstreams), program.calls)
     forward = without_dead_code(
-        Program(program.inputs, program.constants, program.calls, program.results[:count], program.updates)
+        Program(program.inputs, program.constants, calls, program.results[:count], program.updates)
     )
     made = {call.result for call in forward.calls}
-    backward = without_dead_code(
-        program.with_calls([call for call in program.calls if call.result not in made and not call.has_effect])
-    )
+    backward = without_dead_code(program.with_calls([call for call in program.calls if call.result not in made]))
     backward = Program(backward.inputs, backward.constants, backward.calls, program.results[count:])
     own = {call.result for call in backward.calls} | backward.constants.keys()
     read = dict.fromkeys(x for call in backward.calls for x in call.reads) | dict.fromkeys(backward.ends)
-    upstreams = [x for x, place in program.inputs.items() if isinstance(place, Upstream)]
     saved = [x for x in read if x not in own and x not in upstreams]
     backward.inputs = {x: Argument(i, x.name or "value") for i, x in enumerate([*saved, *upstreams])}
     forward.inputs = {x: place for x, place in program.inputs.items() if x in forward.inputs or x in saved}
     forward.results = [*forward.results, *saved]
     return forward, backward
+
+
+def _without_requirements_after(upstreams: frozenset[Variable], calls: Sequence[Instruction]) -> list[Instruction]:
+    """The calls without the requirements of the reverse pass, which begins at the first upstream gradient."""
+    begin = next((i for i, call in enumerate(calls) if not upstreams.isdisjoint(call.reads)), len(calls))
+    return [call for i, call in enumerate(calls) if i < begin or not call.refuses]
 
 
 class Pullback:
@@ -80,7 +85,7 @@ class Pullback:
         self._linked = linked
         self._differentiated = differentiated
         self._count = len(returned)
-        self._is_repeatable = not program.updates and not any(call.has_effect for call in program.calls)
+        self._is_repeatable = not program.updates and not any(call.draws for call in program.calls)
         saved = program.results[self._count :]
         others_may_write = not all(returned[i] for i, x in enumerate(program.results[: self._count]) if _is_array(x))
         self._to_copy = [others_may_write or isinstance(program.inputs.get(x), Outside) for x in saved]

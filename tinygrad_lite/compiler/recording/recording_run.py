@@ -139,8 +139,8 @@ class Recorder(Surroundings):
         roots: dict[Tensor, int] = {}
         ends = self.before
         made = {i: x for i, x in enumerate(returned) if isinstance(x, Tensor) and x in self._made}
-        has_effect = self.program.updates or self.left or any(call.has_effect for call in self.program.calls)
-        self.runs_again = not has_effect and any(map(is_pending, made.values()))
+        changes = self.program.updates or self.left or any(call.draws for call in self.program.calls)
+        self.runs_again = not changes and any(map(is_pending, made.values()))
         for i, x in made.items():
             if x.requires_grad and x.op is not None and ((self.runs_again and is_pending(x)) or has_all(x, ends)):
                 self.linked[i] = roots.setdefault(x, len(roots))
