@@ -3,7 +3,6 @@
 import re
 import sys
 from collections.abc import Callable, Collection, Mapping
-from functools import wraps
 from inspect import Parameter, getattr_static, signature
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
@@ -419,30 +418,6 @@ def refuse_settings(name: str, function: Callable[..., Any], settings: Mapping[s
         if setting not in known and all(x.kind is not Parameter.VAR_KEYWORD for x in known.values()):
             instead = _SETTINGS[setting].format(settings[setting])
             raise UsageError(f"{name} has no setting {setting}={settings[setting]!r}: write {instead}")
-
-
-def refusing_settings(functions: dict[str, Any]) -> dict[str, Any]:
-    """Those of a module's functions that take an axis or a reduction, with errors that say what to write.
-
-    The others have no argument that has another name in PyTorch, and are spared the time of a call.
-    """
-
-    def refusing(function: Callable[..., Any]) -> Callable[..., Any]:
-        @wraps(function)
-        def called(*args: Any, **settings: Any) -> Any:
-            try:
-                return function(*args, **settings)
-            except TypeError:
-                refuse_settings(function.__name__, function, settings)
-                raise
-
-        called.__module__ = functions["__name__"]  # where a pickle finds it
-        return called
-
-    names = {name: getattr(getattr(x, "__code__", None), "co_varnames", ()) for name, x in functions.items()}
-    return {
-        name: refusing(functions[name]) for name, arguments in names.items() if {"axis", "reduction"} & {*arguments}
-    }
 
 
 def unknown_names(module: str, others: Callable[[str], str] = lambda name: "") -> Callable[[str], NoReturn]:

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from tinygrad_lite.foundation.elsewhere import refusing_settings as _refusing_settings
 from tinygrad_lite.foundation.elsewhere import unknown_names as _unknown_names
+from tinygrad_lite.foundation.entrances import entrances as _entrances
 from tinygrad_lite.nn.functional.activations import *
 from tinygrad_lite.nn.functional.attention import *
 from tinygrad_lite.nn.functional.classification_losses import *
@@ -22,4 +22,4 @@ from tinygrad_lite.nn.functional.upsampling import *
 
 if not TYPE_CHECKING:  # a type checker would take it for a promise that any name is there
     __getattr__ = _unknown_names(__name__)
-    globals().update(_refusing_settings(globals()))
+    globals().update(_entrances(globals()))

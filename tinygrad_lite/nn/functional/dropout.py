@@ -119,7 +119,7 @@ def _scaled(x: Array, p: float, training: bool, rng: Rng, shape: tuple[int, ...]
     if not training or p == 0:
         return x
     scale = _kept(p, rng, shape) / (1 - p) if p < 1 else np.zeros(shape)
-    return x * scale.astype(np.result_type(x, 1.0))
+    return x * scale.astype(np.result_type(getattr(x, "dtype", float), 1.0))
 
 
 def _self_normalizing(x: Array, p: float, training: bool, rng: Rng, shape: tuple[int, ...]) -> Array:
@@ -127,8 +127,8 @@ def _self_normalizing(x: Array, p: float, training: bool, rng: Rng, shape: tuple
     if not training or p == 0:
         return x
     if p == 1:
-        return x * np.zeros(shape, np.result_type(x, 1.0))
+        return x * np.zeros(shape, np.result_type(getattr(x, "dtype", float), 1.0))
     floor = -SELU_SCALE * SELU_ALPHA
     a = 1 / sqrt((1 - p) * (1 + p * floor**2))
-    kept = _kept(p, rng, shape).astype(np.result_type(x, 1.0))
+    kept = _kept(p, rng, shape).astype(np.result_type(getattr(x, "dtype", float), 1.0))
     return a * (x * kept + floor * (1 - kept)) - a * p * floor

@@ -1,0 +1,118 @@
+"""Where users call our layers and functions: lists become arrays there, and what is no array gets an error of ours."""
+
+from collections.abc import Callable, Mapping
+from functools import wraps
+from inspect import Parameter, isfunction, signature
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.errors import RESTATED, TinygradError, UsageError, complain
+from tinygrad_lite.foundation.callers import LIBRARIES
+from tinygrad_lite.foundation.elsewhere import refuse_settings
+from tinygrad_lite.foundation.foreign import numbers_of
+
+_PACKAGE = str(Path(__file__).parents[1])
+_NO_ARRAYS = ("dtype", "output_size", "output_ratio", "momentum")
+"""Arguments of any type that are settings."""
+
+
+def entrances(functions: Mapping[str, Any]) -> dict[str, Any]:
+    """The functions of a module as users call them, by name; those of other modules of ours alone count."""
+    module = functions["__name__"]
+    return {
+        name: _entrance(function, module)
+        for name, function in functions.items()
+        if isfunction(function) and not name.startswith("_") and function.__module__.startswith(f"{module}.")
+    }
+
+
+def _entrance(function: Callable[..., Any], module: str) -> Callable[..., Any]:
+    @wraps(function)
+    def called(*args: Any, **settings: Any) -> Any:
+        try:
+            return function(*args, **settings)
+        except RESTATED as error:
+            return called_again(function, function.__name__, args, settings, error)
+
+    called.__module__ = module  # where a pickle finds it
+    return called
+
+
+def called_again(
+    function: Callable[..., Any], name: str, args: tuple[Any, ...], settings: Mapping[str, Any], error: Exception
+) -> Any:
+    """The result of a call that has failed, with arrays in place of the lists among its arguments.
+
+    Raises:
+        TinygradError: what was wrong with the arguments; but an error of the user's own code is raised as it is.
+    """
+    arguments = _arguments(function, args, settings)
+    if arguments is None or not _is_of_libraries(error):
+        refuse_settings(name, function, settings)
+        try:
+            raise error
+        finally:
+            del error  # its traceback has this frame, which else would keep it, and all frames below, in a circle
+    try:
+        arrays = _arrays_among(function, name, arguments)
+    except TinygradError as refusal:  # says what the first error meant
+        raise refusal from None
+    if all(arrays[parameter] is value for parameter, value in arguments.items()):
+        complain(error, name, args, settings)
+    try:
+        return function(**arrays)
+    except RESTATED as another:
+        complain(another, name, arrays.values())
+
+
+def _arguments(
+    function: Callable[..., Any], args: tuple[Any, ...], settings: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """The arguments of a call by name; None if the function does not take them."""
+    try:
+        return dict(signature(function).bind(*args, **settings).arguments)
+    except TypeError:
+        return None
+
+
+def _is_of_libraries(error: Exception) -> bool:
+    """Whether it is our code, or that of a library that it called, which met an error; not code of the user's."""
+    traceback: Any = error.__traceback__
+    while traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    frame = traceback.tb_frame
+    module = frame.f_globals.get("__name__", "").partition(".")[0]
+    return frame.f_code.co_filename.startswith(_PACKAGE) or module in LIBRARIES
+
+
+def _arrays_among(function: Callable[..., Any], name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a call by name, with an array for each list where the function takes arrays."""
+    parameters = signature(function).parameters.values()
+    first = next(iter(arguments), "")  # which is never left out, as a bias and the like may be
+    takes_arrays = {
+        x.name
+        for x in parameters
+        if x.annotation is Any and x.kind is Parameter.POSITIONAL_OR_KEYWORD and x.name not in _NO_ARRAYS
+    }
+    return {
+        parameter: _as_array(x, f"{name}: {parameter}")
+        if parameter in takes_arrays and (x is not None or parameter == first)
+        else x
+        for parameter, x in arguments.items()
+    }
+
+
+def _as_array(x: Any, name: str) -> Any:
+    """An argument as it is, or the array of a list; raises if it is neither an array nor a number."""
+    if isinstance(x, list) or type(x) in (np.ndarray, tuple):
+        return x if numbers_of(x, name) is x else numbers_of(x, name)
+    if hasattr(x, "dtype") or isinstance(x, (int, float, complex, tuple)):
+        return x
+    advice = {
+        "NoneType": ", which a function without `return` gives, as a forward may be",
+        "generator": ": write np.stack(list(x)), or np.array(list(x))",
+    }.get(type(x).__name__, "")
+    kind = "None" if x is None else f"a {type(x).__name__}"
+    raise UsageError(f"{name} is a tensor, an array or a list of numbers; got {kind}{advice}")
