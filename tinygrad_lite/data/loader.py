@@ -8,7 +8,7 @@ import numpy as np
 from tinygrad_lite.data.rows import Rows, rows_of
 from tinygrad_lite.errors import InputError
 from tinygrad_lite.foundation.elsewhere import SettingsElsewhere
-from tinygrad_lite.foundation.settings import whole
+from tinygrad_lite.foundation.settings import check_entries, whole
 
 
 class DataLoader(SettingsElsewhere):
@@ -111,8 +111,7 @@ class DataLoader(SettingsElsewhere):
             >>> [x.tolist() for x in batches] == [x.tolist() for x in other]
             True
         """
-        if missing := self.state_dict().keys() - state:
-            raise InputError(f"a loader's state must have the entries {', '.join(sorted(missing))}, got {[*state]}")
+        check_entries("a loader's state", self.state_dict().keys(), state)
         if state["rows"] != len(self.dataset):
             raise InputError(f"this state was saved for {state['rows']} rows; the loader has {len(self.dataset)}")
         try:

@@ -1,5 +1,6 @@
 """Numbers that a person passes as settings, each held to the range in which it means something."""
 
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -70,3 +71,13 @@ def number(name: str, value: Any) -> float:
     except (TypeError, ValueError):
         pass
     raise UsageError(f"{name} must be a number, got {value!r}")
+
+
+def check_entries(owner: str, names: Collection[str], state: Any) -> None:
+    """Raise `InputError` unless a state is a mapping that has the entries of these names."""
+    if not isinstance(state, Mapping):
+        raise InputError(f"{owner} is a dict with the entries {', '.join(names)}, got {type(state).__name__}")
+    if not set(names) <= set(state):
+        raise InputError(
+            f"{owner} must have the entries {', '.join(names)}, got {', '.join(map(str, state)) or 'none'}"
+        )

@@ -237,11 +237,11 @@ class State(Structure):
             raise InputError(
                 f"this state does not fit {type(self).__name__}: "
                 + "; ".join(
-                    f"{problem} {', '.join(paths)}"
+                    f"{problem} {', '.join(map(str, paths))}"
                     for problem, paths in (("missing", missing), ("unknown", unknown))
                     if paths
                 )
-                + self._kept_in_fields({*missing, *unknown})
+                + (self._kept_in_fields({*missing, *unknown}) or _elsewhere_in(state, missing))
             )
         return LoadReport(missing, unknown)
 
@@ -364,3 +364,18 @@ def _in_the_form_of(path: str, field: Any, value: Any) -> Any:
         raise UsageError(f"{path} has dtype {array.dtype}, which would not keep its values as {field.dtype}")
     layout = field.numpy() if isinstance(field, Tensor) else field
     return np.array(array, field.dtype, order="F" if np.isfortran(layout) else "C")
+
+
+def _elsewhere_in(state: Mapping[Any, Any], missing: Collection[str]) -> str:
+    """What to load instead, if a state has the missing entries under a longer name or in one of its entries."""
+    if not missing:
+        return ""
+    for name, entry in state.items():
+        if isinstance(entry, Mapping) and entry.keys() >= {*missing}:
+            return f": the state itself is state[{name!r}]"
+    ends = next(iter(missing))
+    for name in state:
+        prefix = str(name).removesuffix(ends)
+        if prefix.endswith(".") and all(prefix + path in state for path in missing):
+            return f": load {{name.removeprefix({prefix!r}): x for name, x in state.items()}}"
+    return ""

@@ -8,7 +8,7 @@ import numpy as np
 
 from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
-from tinygrad_lite.foundation.settings import fraction
+from tinygrad_lite.foundation.settings import check_entries, fraction
 
 
 class ExponentialMovingAverage:
@@ -79,8 +79,9 @@ class ExponentialMovingAverage:
             InputError: if it is not such a state; nothing changes then.
             ShapeError: if the shape of an average differs; nothing changes then.
         """
-        if not {"averages", "n_averaged"} <= set(state) or len(state["averages"]) != len(self.averages):
-            raise InputError(f"a state of averages must have n_averaged, and {len(self.averages)} arrays as averages")
+        check_entries("a state of averages", ("averages", "n_averaged"), state)
+        if len(state["averages"]) != len(self.averages):
+            raise InputError(f"a state of averages must have {len(self.averages)} arrays, got {len(state['averages'])}")
         arrays = [np.array(x, w.dtype)[()] for x, w in zip(state["averages"], self.weights)]
         for array, w in zip(arrays, self.weights):
             if array.shape != w.shape:

@@ -11,7 +11,7 @@ from tinygrad_lite.engine.conversions import constant
 from tinygrad_lite.engine.op import Array, Traced
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import InputError, UsageError
-from tinygrad_lite.foundation.settings import not_negative, whole
+from tinygrad_lite.foundation.settings import not_negative, number, whole
 from tinygrad_lite.optim.optimizer import Group, Optimizer, Parameters
 from tinygrad_lite.optim.strong_wolfe import LineSearch, Point
 
@@ -82,11 +82,14 @@ class LBFGS(Optimizer):
             raise UsageError("LBFGS computes the loss several times in a step: pass step a closure that does it")
         compute = grad_mode.enable_grad()(closure)
         first_loss = compute()
+        if first_loss is None:
+            raise UsageError("LBFGS needs the loss that its closure computes, and got None: end it with `return loss`")
         if isinstance(getattr(first_loss, "data", None), Traced):
             raise UsageError("LBFGS decides in Python how far to go: compile its closure instead of its step")
         group, kept = self.param_groups[0], self.state[self.parameters[0]]
         state = {"func_evals": 0, "n_iter": 0, **kept}
-        loss, g = float(first_loss), self._gradient()
+        loss = number("the loss that LBFGS's closure returns", getattr(first_loss, "data", first_loss))
+        g = self._gradient()
         state["func_evals"] += 1
         if np.max(np.abs(g)) > group["tolerance_grad"]:
             self._descend(compute, group, state, loss, g)

@@ -14,7 +14,7 @@ from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import InputError, ShapeError, UsageError, warn
 from tinygrad_lite.foundation.elsewhere import SettingsElsewhere
-from tinygrad_lite.foundation.settings import not_negative
+from tinygrad_lite.foundation.settings import check_entries, not_negative
 
 Group = dict[str, Any]
 """Parameters, under "params", and the settings for them."""
@@ -232,10 +232,7 @@ class Optimizer(SettingsElsewhere):
                 nothing changes then.
             ShapeError: if the shape of a parameter differs; nothing changes then.
         """
-        if not {"state", "param_groups"} <= set(state):
-            raise InputError(
-                f"an optimiser's state must have the entries state and param_groups, got {', '.join(state)}"
-            )
+        check_entries("an optimiser's state", ("state", "param_groups"), state)
         groups = state["param_groups"]
         fits = [len(group["params"]) for group in groups] == [len(group["params"]) for group in self.param_groups]
         if not fits or not all(self.defaults.keys() <= group.keys() for group in groups):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tinygrad_lite.errors import MissingExtraError
+from tinygrad_lite.foundation.settings import check_entries
 
 
 @dataclass(repr=False)
@@ -98,7 +99,12 @@ class History:
         return {"records": self.records, "best_state": self.best_state}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from a state that `state_dict` returned."""
+        """Continue from a state that `state_dict` returned.
+
+        Raises:
+            InputError: if it is not such a state; nothing changes then.
+        """
+        check_entries("a history's state", ("records", "best_state"), state)
         self.records, self.best_state = [dict(record) for record in state["records"]], state["best_state"]
         self._best = min(self.records, key=_compared, default={})
 
