@@ -14,6 +14,7 @@ from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.explainer import backward_steps, explain
 from tinygrad_lite.foundation.elsewhere import of_numpy as _of_numpy
 from tinygrad_lite.foundation.elsewhere import unknown_names as _unknown_names
+from tinygrad_lite.foundation.entrances import entrance as _entrance
 from tinygrad_lite.ops.linear import triangular as linalg
 from tinygrad_lite.ops.shapes.joining import array
 from tinygrad_lite.transforms.custom import checkpoint, custom_gradient, stop_gradient
@@ -133,3 +134,4 @@ if not TYPE_CHECKING:  # a type checker would take it for a promise that any nam
         return f"tg.nn.functional.{name}" if hasattr(functional, name) else _of_numpy(name)
 
     _unknown = _unknown_names(__name__, _function)
+    tensor = _entrance(tensor, __name__)

@@ -141,6 +141,8 @@ def test_an_import_of_such_a_name_says_what_to_write(module: str) -> None:
         "tinygrad_lite.nn": "LazyLinear",
         "tinygrad_lite.nn.functional": "grid_sample",
         "tinygrad_lite.nn.utils": "stateless",
+        "tinygrad_lite.nn.init": "_calculate_fan_in_and_fan_out",
+        "tinygrad_lite.optim.lr_scheduler": "_LRScheduler",
         "tinygrad_lite.optim": "SparseAdam",
         "tinygrad_lite.data": "Dataset",
         "tinygrad_lite.distributions": "Weibull",
@@ -198,12 +200,60 @@ def test_a_setting_of_pytorchs_functions_says_what_to_write(name: str, setting: 
         ),
         (lambda: tg.data.DataLoader([1.0], num_workers=2), "DataLoader has no setting num_workers=2: write nothing"),
         (lambda: nn.Linear(1, 1).to("cuda"), "and no device; got 'cuda'"),
+        (lambda: tg.tensor([1.0], device="cpu"), "tensor has no setting device='cpu': write nothing"),
         (lambda: tg.save({}, "model.pt"), "save takes the path, and what to save by name"),
     ],
 )
 def test_a_setting_of_a_training_script_says_what_to_write(make: Callable[[], Any], words: str) -> None:
     with pytest.raises(UsageError, match=re.escape(words)):
         make()
+
+
+NOTES: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "sum": (lambda x: np.sum(x, dim=1), "axis="),
+    "mean": (lambda x: np.mean(x, 1, keepdim=True), "keepdims="),
+    "concatenate": (lambda x: np.concatenate([x, x], dim=1), "axis="),
+    "size": (lambda x: x.reshape(x.size(0), -1), "x.shape, or x.shape[i]"),
+    "cat": (lambda x: np.cat([x, x], 1), "np.concatenate(arrays, axis)"),  # type: ignore[attr-defined]
+    "zeros": (lambda x: np.zeros_like(x, device="cuda:0", generator=None), "rng="),
+}
+
+
+@pytest.mark.parametrize("name", NOTES)
+@pytest.mark.parametrize("depth", [0, 1, 2])
+def test_a_foreign_error_in_a_forward_has_a_note(name: str, depth: int) -> None:
+    class Own(nn.Module):
+        def forward(self, x: Any) -> Any:
+            return NOTES[name][0](x)
+
+    model: nn.Module = Own()
+    for _ in range(depth):
+        model = nn.Sequential(model)
+    with pytest.raises((TypeError, AttributeError)) as caught:
+        model(tg.tensor(np.ones((2, 3))))
+    (note,) = caught.value.__notes__
+    assert note.startswith("Coming from PyTorch? Here, write ")
+    assert NOTES[name][1] in note
+
+
+@pytest.mark.parametrize(
+    "call", [lambda x: x + {}, lambda x: x.ndim(), lambda x: len(x.shape)("a"), lambda x: np.nonsense(x)]
+)
+def test_other_errors_in_a_forward_have_none(call: Callable[[Any], Any]) -> None:
+    class Own(nn.Module):
+        def forward(self, x: Any) -> Any:
+            return call(x)
+
+    with pytest.raises((TypeError, AttributeError, KeyError)) as caught:
+        Own()(tg.tensor(1.0))
+    assert not hasattr(caught.value, "__notes__")
+
+
+def test_parameters_are_instances_of_the_class_that_makes_them() -> None:
+    frozen, leaf = nn.Parameter([1.0], requires_grad=False), tg.tensor([1.0], requires_grad=True)
+    assert all(isinstance(x, nn.Parameter) for x in (nn.Parameter([1.0]), frozen, leaf, nn.Linear(1, 1).weight))
+    assert not any(isinstance(x, nn.Parameter) for x in (tg.tensor([1.0]), 2 * leaf, np.ones(1), None))
+    assert (nn.Parameter | None) == (None | nn.Parameter)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import re
 import sys
 from collections.abc import Callable, Collection, Mapping
 from inspect import Parameter, getattr_static, signature
+from opcode import opmap
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import numpy as np
@@ -141,6 +142,31 @@ _METHODS = {
     "is_floating_point": "x.dtype.kind == 'f'",
     "is_complex": "x.dtype.kind == 'c'",
     "element_size": "x.dtype.itemsize",
+    "itemsize": "x.dtype.itemsize",
+    "nbytes": "x.numpy().nbytes",
+    **dict.fromkeys(("data_ptr", "storage", "untyped_storage", "storage_offset"), "x.numpy(), and NumPy's attributes"),
+    **dict.fromkeys(("is_sparse", "layout", "to_sparse", "to_dense"), "nothing, since a tensor holds any array"),
+    **dict.fromkeys(("is_nonzero", "is_same_size"), "bool(x), or x.shape == y.shape"),
+    **{f"bitwise_{name}": f"x {sign} y" for name, sign in (("and", "&"), ("or", "|"), ("xor", "^"))},
+    "bitwise_not": "~x",
+    "aminmax": "x.min(axis) and x.max(axis)",
+    "histc": "np.histogram(x, bins, range)",
+    "histogram": "np.histogram(x, bins)",
+    "unique_consecutive": "x[np.flatnonzero(np.diff(x, prepend=np.nan))]",
+    "split_with_sizes": "np.split(x, np.cumsum(sizes)[:-1], axis)",
+    **{name: f"np.{name}(x, parts)" for name in ("hsplit", "vsplit", "dsplit")},
+    **dict.fromkeys(("H", "mH", "adjoint"), "x.mT, and x.conj().mT of complex numbers"),
+    "addmv": "x + a @ b",
+    "addr": "x + np.outer(a, b)",
+    "diagflat": "np.diag(x.ravel())",
+    "lstsq": "np.linalg.lstsq(a, b)",
+    "xlogy": "scipy.special.xlogy(x, y)",
+    "angle": "np.angle(x)",
+    "mode": "np.unique(x, return_counts=True)",
+    "nanmedian": "np.nanmedian(x)",
+    "sum_to_size": "x.sum(axis, keepdims=True)",
+    **dict.fromkeys(("char", "cfloat", "cdouble"), _CAST),
+    "register_post_accumulate_grad_hook": "what the hook does, after loss.backward()",
     "cpu": _NO_DEVICES,
     "cuda": _NO_DEVICES,
     "is_cuda": _NO_DEVICES,
@@ -173,6 +199,11 @@ _METHODS |= {
         *("index_put", "scatter", "scatter_add", "scatter_reduce", "apply", "map", "lerp", "addcmul", "addcdiv"),
         *("addmm", "round", "floor", "sign"),
         *("reciprocal", "clamp_min", "clamp_max", "tril", "triu", "fill_diagonal"),
+        *("absolute", "subtract", "multiply", "divide", "true_divide", "remainder", "fmod", "float_power", "negative"),
+        *("sin", "cos", "tan", "sinh", "cosh", "asin", "acos", "atan", "atan2", "exp2", "expm1", "log1p", "log2"),
+        *("log10", "ceil", "trunc", "frac", "square", "sinc", "nan_to_num", "cumsum", "cumprod", "eq", "ne", "lt"),
+        *("le", "gt", "ge", "logical_and", "logical_or", "logical_not", "logical_xor", "hypot", "copysign", "erf"),
+        *("erfinv", "lgamma", "digamma", "logit", "resize", "set", "renorm", "swapaxes", "swapdims", "baddbmm"),
     )
 }
 _METHODS |= {
@@ -234,6 +265,17 @@ _MODULE_METHODS = {
     "set_submodule": "model.name = module",
     "reset_parameters": "a new layer in its place, or tg.nn.init for each parameter",
     "reset_running_stats": "a new layer in its place",
+    "to_empty": "the module itself, whose weights have values",
+    **dict.fromkeys(("get_extra_state", "set_extra_state"), "an array in a field, which is part of the state"),
+    **dict.fromkeys(
+        (
+            "register_state_dict_pre_hook",
+            "register_state_dict_post_hook",
+            "register_load_state_dict_pre_hook",
+            "register_load_state_dict_post_hook",
+        ),
+        "state_dict or load_state_dict in a class of your own, which changes the names and calls super()",
+    ),
     "flatten_parameters": "nothing, since the weights are read as they are",
     "share_memory": "nothing, since processes of tg.distributed have copies",
     **dict.fromkeys(
@@ -322,7 +364,12 @@ _NAMES: dict[str, dict[str, str]] = {
     "tinygrad_lite.nn.utils": {
         "clip_grad_norm": "nn.utils.clip_grad_norm_",
         "stateless": "nn.functional_call",
+        "prune": "w.data = w.data * mask after each step, or a parametrization that multiplies by a mask",
+        "fuse_(conv|linear)_bn_(eval|weights)": "nothing, or the weights times those of the normalisation",
+        "skip_init": "the layer itself",
     },
+    "tinygrad_lite.nn.init": {"_calculate_fan_in_and_fan_out": "w[0].size and w[:, 0].size, the fans of a weight w"},
+    "tinygrad_lite.optim.lr_scheduler": {"_LRScheduler": "LRScheduler"},
     "tinygrad_lite.optim": {"swa_utils": _AVERAGE, "SparseAdam": "optim.Adam, since every gradient is a whole array"},
     "tinygrad_lite.data": {
         "TensorDataset": "the tuple of the arrays",
@@ -420,6 +467,17 @@ def refuse_settings(name: str, function: Callable[..., Any], settings: Mapping[s
             raise UsageError(f"{name} has no setting {setting}={settings[setting]!r}: write {instead}")
 
 
+def instead_of_setting(name: str) -> str:
+    """What to write in place of an argument by name that PyTorch's functions take; empty if there is none."""
+    return _SETTINGS.get(name, "").replace("{!r}", "…")
+
+
+def instead_of_name(module: str, name: str) -> str:
+    """What to write in place of a name that PyTorch's module has, and ours has not; empty if it is in no table."""
+    known = (instead for pattern, instead in _NAMES[module].items() if re.fullmatch(pattern, name))
+    return next(known, "").replace("NAME", name)
+
+
 def unknown_names(module: str, others: Callable[[str], str] = lambda name: "") -> Callable[[str], NoReturn]:
     """A `__getattr__` for one of our modules, which says what to write in place of a name that PyTorch's has.
 
@@ -430,8 +488,7 @@ def unknown_names(module: str, others: Callable[[str], str] = lambda name: "") -
     def unknown(name: str) -> NoReturn:
         there = sys.modules[module]
         reason = f"module {module!r} has no attribute {name!r}"
-        known = (instead for pattern, instead in _NAMES[module].items() if re.fullmatch(pattern, name))
-        instead = "" if name.startswith("_") else next(known, "").replace("NAME", name) or others(name)
+        instead = instead_of_name(module, name) or ("" if name.startswith("_") else others(name))
         if not instead:
             raise AttributeError(reason, name=name, obj=there)
         if _is_import(sys._getframe(1)):  # which would go on with a message of its own after an AttributeError
@@ -442,10 +499,11 @@ def unknown_names(module: str, others: Callable[[str], str] = lambda name: "") -
 
 
 def _is_import(caller: Any) -> bool:
-    """Whether it is Python's `from … import …` that asks a package for a name."""
+    """Whether it is Python's `from … import …` that asks a package or a file for a name."""
     if caller.f_code.co_name == "__getattr__":  # of the package, which asks here
         caller = caller.f_back
-    return bool(caller.f_code.co_filename == "<frozen importlib._bootstrap>")
+    of_a_package = caller.f_code.co_filename == "<frozen importlib._bootstrap>"
+    return bool(of_a_package or caller.f_code.co_code[caller.f_lasti] == opmap["IMPORT_FROM"])
 
 
 def of_numpy(name: str) -> str:

@@ -1,16 +1,19 @@
 """Where users call our layers and functions: lists become arrays there, and what is no array gets an error of ours."""
 
+import re
 from collections.abc import Callable, Mapping
 from functools import wraps
 from inspect import Parameter, isfunction, signature
 from pathlib import Path
+from traceback import walk_tb
+from types import FrameType
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lite.errors import RESTATED, TinygradError, UsageError, complain
-from tinygrad_lite.foundation.callers import LIBRARIES
-from tinygrad_lite.foundation.elsewhere import refuse_settings
+from tinygrad_lite.foundation.callers import LIBRARIES, expression_at
+from tinygrad_lite.foundation.elsewhere import instead_of_name, instead_of_setting, refuse_settings
 from tinygrad_lite.foundation.foreign import numbers_of
 
 _PACKAGE = str(Path(__file__).parents[1])
@@ -22,13 +25,15 @@ def entrances(functions: Mapping[str, Any]) -> dict[str, Any]:
     """The functions of a module as users call them, by name; those of other modules of ours alone count."""
     module = functions["__name__"]
     return {
-        name: _entrance(function, module)
+        name: entrance(function, module)
         for name, function in functions.items()
         if isfunction(function) and not name.startswith("_") and function.__module__.startswith(f"{module}.")
     }
 
 
-def _entrance(function: Callable[..., Any], module: str) -> Callable[..., Any]:
+def entrance(function: Callable[..., Any], module: str) -> Callable[..., Any]:
+    """A function as users call it under a module's name."""
+
     @wraps(function)
     def called(*args: Any, **settings: Any) -> Any:
         try:
@@ -49,7 +54,7 @@ def called_again(
         TinygradError: what was wrong with the arguments; but an error of the user's own code is raised as it is.
     """
     arguments = _arguments(function, args, settings)
-    if arguments is None or not _is_of_libraries(error):
+    if arguments is None or not _is_ours(error):
         refuse_settings(name, function, settings)
         try:
             raise error
@@ -67,6 +72,24 @@ def called_again(
         complain(another, name, arrays.values())
 
 
+def advise(error: Exception) -> None:
+    """Add to an error of Python's or NumPy's in a user's own code what to write there, if PyTorch has its name."""
+    if hasattr(error, "__notes__") or isinstance(error, TinygradError) or _is_ours(error):
+        return
+    text = str(error)
+    if setting := re.search(r"\(\) got an unexpected keyword argument '(\w+)'$", text):
+        instead = instead_of_setting(setting[1])
+    elif missing := re.fullmatch(r"module 'numpy' has no attribute '(\w+)'", text):
+        instead = instead_of_name("tinygrad_lite", missing[1])
+    elif text == "'int' object is not callable":
+        called = getattr(expression_at(_calling(error)), "func", None)
+        instead = "x.shape, or x.shape[i]" if getattr(called, "attr", "") == "size" else ""
+    else:
+        instead = ""
+    if instead:
+        error.add_note(f"Coming from PyTorch? Here, write {instead}.")
+
+
 def _arguments(
     function: Callable[..., Any], args: tuple[Any, ...], settings: Mapping[str, Any]
 ) -> dict[str, Any] | None:
@@ -77,14 +100,16 @@ def _arguments(
         return None
 
 
-def _is_of_libraries(error: Exception) -> bool:
-    """Whether it is our code, or that of a library that it called, which met an error; not code of the user's."""
-    traceback: Any = error.__traceback__
-    while traceback.tb_next is not None:
-        traceback = traceback.tb_next
-    frame = traceback.tb_frame
-    module = frame.f_globals.get("__name__", "").partition(".")[0]
-    return frame.f_code.co_filename.startswith(_PACKAGE) or module in LIBRARIES
+def _calling(error: Exception) -> FrameType:
+    """The innermost frame that an error passed through, but for those of the libraries that it called."""
+    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+    own = [x for x in frames if x.f_globals.get("__name__", "").partition(".")[0] not in LIBRARIES]
+    return (own or frames)[-1]
+
+
+def _is_ours(error: Exception) -> bool:
+    """Whether it is our code that met an error, and not the user's."""
+    return _calling(error).f_code.co_filename.startswith(_PACKAGE)
 
 
 def _arrays_among(function: Callable[..., Any], name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:

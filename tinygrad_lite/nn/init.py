@@ -9,12 +9,13 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
 from math import ceil, erf, prod, sqrt
-from typing import Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
+from tinygrad_lite.foundation.elsewhere import unknown_names
 
 Rng: TypeAlias = int | np.random.Generator | None
 """A seed, a generator to draw from, or None for numbers that cannot be reproduced."""
@@ -410,3 +411,6 @@ kaiming_uniform_ = _in_place(kaiming_uniform)
 kaiming_normal_ = _in_place(kaiming_normal)
 orthogonal_ = _in_place(orthogonal)
 sparse_ = _in_place(sparse, settings=", 0.5")
+
+if not TYPE_CHECKING:  # a type checker would take it for a promise that any name is there
+    __getattr__ = unknown_names(__name__)

@@ -3,15 +3,14 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
 
-import numpy as np
-
 from tinygrad_lite.engine.conversions import constant
 from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.errors import RESTATED, UsageError
 from tinygrad_lite.foundation.elsewhere import ModulesElsewhere
-from tinygrad_lite.foundation.entrances import called_again
+from tinygrad_lite.foundation.entrances import advise, called_again
+from tinygrad_lite.foundation.foreign import as_array
 from tinygrad_lite.nn import hooks
-from tinygrad_lite.nn.state import State
+from tinygrad_lite.nn.state import State, is_parameter
 from tinygrad_lite.nn.structure import parts
 from tinygrad_lite.nn.substitution import opened, substituted
 from tinygrad_lite.trees import Opened
@@ -53,6 +52,7 @@ class Module(State, ModulesElsewhere):
             return hooks.called(self, inputs, options) if self._hooks else self.forward(*inputs, **options)
         except RESTATED as error:
             if not type(self).forward.__module__.startswith("tinygrad_lite."):
+                advise(error)
                 raise
             return called_again(self.forward, self.summary(), inputs, options, error)
 
@@ -118,20 +118,32 @@ class Module(State, ModulesElsewhere):
         return "\n".join([f"{lines[0]} parameters" if rows[0][1] else lines[0], *lines[1:]])
 
 
-def Parameter(data: Any, requires_grad: bool = True) -> Tensor:
-    """A tensor that is a parameter of the module whose field it is, as PyTorch's class of this name makes one.
+class _Kind(type):
+    """The type of `Parameter`, by which tensors are its instances without being of a class of their own."""
 
-    It is `tg.tensor(data, requires_grad=True)`; if `requires_grad` is false, a frozen one.
+    def __instancecheck__(cls, value: Any) -> bool:
+        return type(value) is Tensor and value.op is None and is_parameter(value)
+
+
+class Parameter(metaclass=_Kind):
+    """A tensor that is a parameter of the module whose field it is.
+
+    `Parameter(data)` is `tg.tensor(data, requires_grad=True)`; if `requires_grad` is false, a frozen one. Any tensor
+    that requires a gradient, or did until it was frozen, is an instance.
 
     Example:
-        >>> import numpy as np
+        >>> import numpy as np, tinygrad_lite as tg
         >>> Parameter(np.zeros(2))
         tensor([0., 0.], requires_grad=True)
+        >>> isinstance(tg.nn.Linear(2, 1).weight, Parameter), isinstance(tg.tensor([1.0]), Parameter)
+        (True, False)
     """
-    data = constant(data)
-    parameter = tensor(data, requires_grad=requires_grad or np.result_type(data).kind == "f")
-    parameter.requires_grad = requires_grad
-    return parameter
+
+    def __new__(cls, data: Any, requires_grad: bool = True) -> Tensor:  # type: ignore[misc]
+        data = as_array(constant(data))
+        parameter = tensor(data, requires_grad=requires_grad or data.dtype.kind == "f")
+        parameter.requires_grad = requires_grad
+        return parameter
 
 
 def functional_call(

@@ -4,6 +4,9 @@ As in PyTorch, most schedules multiply the rate that they find. So they can be c
 changes in between. What the formulas decide, they decide by np.where, so that a compiled step can follow them.
 """
 
+from typing import TYPE_CHECKING
+
+from tinygrad_lite.foundation.elsewhere import unknown_names as _unknown_names
 from tinygrad_lite.optim.lr_scheduler.composed import ChainedScheduler, SequentialLR
 from tinygrad_lite.optim.lr_scheduler.cycles import CyclicLR, OneCycleLR
 from tinygrad_lite.optim.lr_scheduler.plateau import ReduceLROnPlateau
@@ -39,3 +42,6 @@ __all__ = [
     "SequentialLR",
     "StepLR",
 ]
+
+if not TYPE_CHECKING:  # a type checker would take it for a promise that any name is there
+    __getattr__ = _unknown_names(__name__)
