@@ -15,7 +15,7 @@ import numpy as np
 
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
-from tinygrad_lite.foundation.elsewhere import unknown_names
+from tinygrad_lite.foundation.elsewhere import unknown_names as _unknown_names
 
 Rng: TypeAlias = int | np.random.Generator | None
 """A seed, a generator to draw from, or None for numbers that cannot be reproduced."""
@@ -413,4 +413,4 @@ orthogonal_ = _in_place(orthogonal)
 sparse_ = _in_place(sparse, settings=", 0.5")
 
 if not TYPE_CHECKING:  # a type checker would take it for a promise that any name is there
-    __getattr__ = unknown_names(__name__)
+    __getattr__ = _unknown_names(__name__)
