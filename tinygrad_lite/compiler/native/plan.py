@@ -4,6 +4,7 @@ A segment is some consecutive operations. The turns of a repetition are cut alik
 compiled once, however often it runs.
 """
 
+from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -308,6 +309,33 @@ class Plan:
         self.offsets.update(zip(stays, starts))
 
 
+class _FreeBlocks:
+    """Blocks of memory that nothing needs at the moment, found by their length."""
+
+    def __init__(self) -> None:
+        self._starts: dict[int, list[int]] = {}
+        self._lengths: list[int] = []  # in order
+
+    def add(self, start: int, length: int) -> None:
+        if length not in self._starts:
+            self._starts[length] = []
+            insort(self._lengths, length)
+        self._starts[length].append(start)
+
+    def taken(self, room: int) -> int | None:
+        """The start of a block that is free no more, cut from the shortest that is long enough; None if none is."""
+        position = bisect_left(self._lengths, room)
+        if position == len(self._lengths):
+            return None
+        length = self._lengths[position]
+        start = self._starts[length].pop()
+        if not self._starts[length]:
+            del self._starts[length], self._lengths[position]
+        if length > room:
+            self.add(start + room, length - room)
+        return start
+
+
 def packed(
     passing: Mapping[Variable, tuple[int, int]], rooms: Mapping[Variable, int], size: int = 0
 ) -> tuple[dict[Variable, int], int]:
@@ -318,12 +346,12 @@ def packed(
         rooms: the size of each block.
     """
     offsets: dict[Variable, int] = {}
-    free: list[tuple[int, int]] = []
+    free = _FreeBlocks()
     living: list[tuple[int, int, int]] = []  # a heap: the last step that needs a block, its start and its room
     for x, (first, last) in sorted(passing.items(), key=lambda item: item[1]):
         while living and living[0][0] < first:
-            free.append(heappop(living)[1:])
-        start = _taken(free, rooms[x])
+            free.add(*heappop(living)[1:])
+        start = free.taken(rooms[x])
         if start is None:
             start, size = size, size + rooms[x]
         heappush(living, (last, start, rooms[x]))
@@ -346,18 +374,6 @@ def _fixed(value: Any, placed: Callable[[Variable], Any]) -> Any:
 def _room(x: Variable) -> int:
     bytes_ = -(-max(x.nbytes, 1) // ALIGNED) * ALIGNED
     return bytes_ + (PADDING if bytes_ % PAGE == 0 else 0)
-
-
-def _taken(free: list[tuple[int, int]], room: int) -> int | None:
-    """Take a block out of the free ones, and return its start; None if none is long enough."""
-    for i, (start, length) in enumerate(free):
-        if length >= room:
-            if length == room:
-                del free[i]
-            else:
-                free[i] = start + room, length - room
-            return start
-    return None
 
 
 def _turned(program: Program) -> set[Variable]:
