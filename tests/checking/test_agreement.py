@@ -67,6 +67,43 @@ def test_a_rule_that_is_not_linear_in_the_upstream_gradient(of: Any, bent: Any) 
     assert of(lambda g: g).ok
 
 
+@pytest.mark.parametrize("at", [0, 17, 39])
+@pytest.mark.parametrize("bent", BENT.values(), ids=BENT)
+def test_one_of_many_results_whose_rule_is_not_linear(bent: Any, at: int) -> None:
+    x = np.linspace(0.5, 2.0, 40) * 10.0 ** (np.arange(40) % 5)  # gradients of several sizes
+
+    def vjp(x: Any, g: Any) -> Any:
+        return 2 * x * np.where(np.arange(40) == at, bent(g), g)
+
+    report = check(lambda x: x**2, x, vjp=vjp)
+    assert report.outcome == "failed"
+    assert {finding.index for finding in report.findings} == {(at,)}
+
+
+@pytest.mark.parametrize("error", [1.0, 1e-6])
+@pytest.mark.parametrize("at", [0, 25, 59])
+def test_one_of_many_inputs_whose_forward_mode_differs(error: float, at: int) -> None:
+    sizes = 10.0 ** (np.arange(60) % 4)
+
+    def f(*xs: Any) -> Any:
+        return sum(size * np.sin(x) for size, x in zip(sizes, xs))
+
+    def vjp(*xs: Any) -> Any:
+        *xs, g = xs
+        return tuple(g * size * np.cos(x) for size, x in zip(sizes, xs))
+
+    def jvp(*xs: Any) -> Any:
+        *xs, t = xs
+        moves = [size * np.cos(x) * y for size, x, y in zip(sizes, xs, t)]
+        moves[at] = moves[at] * (1 + error)
+        return sum(moves)
+
+    points = list(np.linspace(0.1, 1.4, 60))
+    report = check(f, *points, vjp=vjp, jvp=jvp)
+    assert [finding.path for finding in report.findings if finding.fails] == [f"argument {at}"]
+    assert check(f, *points, vjp=vjp).ok
+
+
 @pytest.mark.parametrize(
     "bent", [bent for name, bent in BENT.items() if name != "left out"]
 )  # which single entries show

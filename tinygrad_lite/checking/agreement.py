@@ -12,6 +12,8 @@ from tinygrad_lite.readers.random_rounding import Rounding
 
 _ENTRIES = 256  # the largest number of entries of a variable that are looked at one by one, where forward mode differs
 _SAMPLES = 4  # the number of nearby points at which a difference that is not due to rounding is the same
+_ALIKE = 10.0  # the largest ratio of numbers of about the same size
+_SHOWS = 1e-6  # the relative error of one of them that should show in a sum of all
 _OTHER = -3.0  # a factor for tangents and upstream gradients, of another sign and size than those of single entries
 _UPSTREAM = (
     "it is not linear in the upstream gradient g: with -3 in place of 1, it is not -3 times as large. Multiply by g, "
@@ -42,6 +44,8 @@ def _of_upstream(look: Examination) -> Iterator[Finding]:
     subject, supplied = look.subject, look.subject.supplied
     if supplied is not None and not supplied.takes_upstream:
         return
+    if len(look.weights) > 1 and all(_is_linear_in(look, rows) for rows in _alike(look, look.largest)):
+        return
     weights = _OTHER * look.weights
 
     def difference(x: Vector, rounding: Rounding | None) -> Vector:
@@ -56,23 +60,54 @@ def _of_upstream(look: Examination) -> Iterator[Finding]:
             yield _finding(look, k, indices, look.gradient[:, indices] + gap[:, indices] / _OTHER, _UPSTREAM)
 
 
+def _is_linear_in(look: Examination, rows: Vector) -> bool:
+    """Whether the gradient of a sum of these rows, each some number of times, is that sum of their gradients."""
+    times = _OTHER * np.abs(random_weights(look.rng, len(rows)))
+    pulled = look.subject.rows(look.subject.point, (times @ look.weights[rows])[None])[0]
+    allowed = np.abs(times) @ (_part(look) * look.largest[rows, None] + look.zero[rows])
+    return not np.any(np.abs(pulled - times @ look.gradient[rows]) > allowed)
+
+
+def _alike(look: Examination, sizes: Vector) -> Iterator[Vector]:
+    """Groups of numbers of about the same size, in which one that is off by a little still shows in a sum of all."""
+    most = max(1, int(_SHOWS / _part(look) / _ALIKE))
+    order = np.argsort(sizes, kind="stable")
+    ends = np.flatnonzero(np.diff(np.floor(np.emath.logn(_ALIKE, np.fmax(sizes[order], np.finfo(float).tiny))))) + 1
+    for group in np.split(order, ends):
+        yield from np.array_split(group, -(-len(group) // most))
+
+
 def _of_forward_mode(look: Examination) -> Iterator[Finding]:
     subject = look.subject
-    for k, v in enumerate(subject.variables):
-        columns = np.arange(len(subject.point))[subject.columns(k)]
+    wrong: list[int] = []
+    ahead = list(_alike(look, _effects(look)))
+    while ahead:
+        group = ahead.pop()
+        columns = np.concatenate([np.arange(len(subject.point))[subject.columns(k)] for k in group])
         direction = np.zeros(len(subject.point))
-        direction[columns] = look.scales[columns] * random_weights(look.rng, v.size)
+        direction[columns] = look.scales[columns] * random_weights(look.rng, len(columns))
         try:
             differs = any(_differs_along(look, factor * direction) for factor in (1.0, _OTHER))
         except Exception as error:  # it does not take this function
             if isinstance(error, NotImplementedError) or subject.supplied is None:
                 return
             raise
-        if differs:
-            largest = columns[np.argsort(-np.max(np.abs(look.gradient[:, columns]), axis=0))[:_ENTRIES]]
-            plain, other = (_by_tangents(look, largest, factor) for factor in (1.0, _OTHER))
-            apart = np.max(np.abs(plain - look.gradient[:, largest])) > 1e-6 * np.max(np.abs(other - plain))
-            yield _finding(look, k, largest, *((plain, _FORWARD) if apart else (other, _TANGENT)))
+        if differs and len(group) > 1:
+            ahead += np.array_split(group, 2)
+        elif differs:
+            wrong += group.tolist()
+    for k in sorted(wrong):
+        columns = np.arange(len(subject.point))[subject.columns(k)]
+        largest = columns[np.argsort(-np.max(np.abs(look.gradient[:, columns]), axis=0))[:_ENTRIES]]
+        plain, other = (_by_tangents(look, largest, factor) for factor in (1.0, _OTHER))
+        apart = np.max(np.abs(plain - look.gradient[:, largest])) > 1e-6 * np.max(np.abs(other - plain))
+        yield _finding(look, k, largest, *((plain, _FORWARD) if apart else (other, _TANGENT)))
+
+
+def _effects(look: Examination) -> Vector:
+    """How far each variable moves the results, by the gradient, if its entries move by their scales."""
+    moves = np.max(np.abs(look.gradient), axis=0, initial=0) * look.scales
+    return np.array([np.max(moves[look.subject.columns(k)], initial=0) for k in range(len(look.subject.variables))])
 
 
 def _by_tangents(look: Examination, columns: Vector, factor: float) -> Matrix:
