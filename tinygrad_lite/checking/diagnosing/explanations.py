@@ -8,7 +8,7 @@ mistake leaves is explained beside it.
 
 from collections.abc import Container, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import groupby
 from typing import Any, TypeGuard
@@ -43,6 +43,7 @@ _SHARE = 1e-3  # the largest part of a difference that an explanation may leave
 _ROUNDS = 3  # the largest number of mistakes, one beside another
 _TOGETHER = 1_000_000  # the largest number of entries of the mistakes that are tried at once
 _ENDS = 4  # of a line that runs often, how many times at its beginning and at its end are looked at by themselves
+_LOOKS = 4  # at how many of these times, at least, mistakes that are the same count once
 _WORK = 300_000  # the largest number of operations in passes with a mistake in each repeat of a line
 
 
@@ -130,6 +131,8 @@ class _Search:
         best = _best([match for match in self._single(self._mistakes()) if match])
         if self._is_whole(best) and best.rank < OTHER:
             return best
+        if self._factor is not None:  # what is a multiple of the right gradient has no other values in it
+            return _best([match for match in (best, *self._repeated(), *self._single(self._others())) if match])
         best = _best([match for match in (best, *self._single(self._others()), *self._mixed()) if match])
         if self._is_whole(best) and best.rank < WEAK:
             return best
@@ -288,10 +291,15 @@ class _Search:
     def _repeated(self) -> Iterator[Match | None]:
         work, least = 0, np.inf
         together = ((suspects[len(suspects) // 2], suspects) for suspects in self._together())
+        tried: set[Any] = set()
         for middle, suspects in sorted(together, key=lambda pair: pair[0].rank):
-            work += len(self._trace.steps)
             if work > _WORK or middle.rank > least:  # what explains everything says more
                 return
+            effect = self._effect(suspects)
+            if effect is None or effect in tried:
+                continue
+            tried.add(effect)
+            work += len(self._trace.steps)
             changes = UNCHANGED
             for suspect in suspects:
                 changes = changes | suspect.place.changes(partial(_where_it_fits, suspect))
@@ -300,6 +308,34 @@ class _Search:
             if self._is_whole(match):
                 least = match.rank
             yield match
+
+    def _effect(self, suspects: Sequence[Suspect]) -> Any:
+        """What a mistake makes of the right contributions at a few of its places; None if it cannot be the one."""
+        done = replace(self._done, totals={})
+        made: list[Any] = []
+        changes = False
+        for suspect in suspects[:: max(1, len(suspects) // _LOOKS)]:
+            held = suspect.place.held(done)
+            right = suspect.place.right(done, held)
+            with np.errstate(all="ignore"):
+                candidate = np.asarray(_where_it_fits(suspect, done, held))
+                changes = changes or not np.array_equal(candidate, right)
+                if self._factor is not None and not same(candidate, self._factor * right, TOLERANCE):
+                    return None
+            made += [suspect.place, candidate.tobytes()]
+        return tuple(made) if changes else None
+
+    @cached_property
+    def _factor(self) -> float | None:
+        """How many times all gradients are what they should be, here and elsewhere; None if there is no such number."""
+        ratios = set[float]()
+        for point, view in zip(self._points, self._views):
+            for k in self._left:
+                ratio = constant_ratio(point.gradients[k], view.done.of_variables[k])
+                if ratio is None:
+                    return None
+                ratios.add(ratio)
+        return min(ratios) if max(ratios) - min(ratios) <= TOLERANCE * max(map(abs, ratios)) else None
 
     def _together(self) -> Iterator[list[Suspect]]:
         """The same mistake at every repeat of a place in a line."""

@@ -377,10 +377,15 @@ def _mixed_up(trace: Trace, source: Edge, own: Edge) -> str:
     return f"{name} is used where {right} should be"
 
 
-def _alike(
-    trace: Trace, k: int, shape: tuple[int, ...], own: Array, spreads: bool = False
-) -> Iterator[tuple[Edge, bool]]:
+def _alike(trace: Trace, k: int, shape: tuple[int, ...], own: Array, spreads: bool = False) -> list[tuple[Edge, bool]]:
     """The values near an operation with this shape, with its transpose (which is said), or that spread over it."""
+    key = k, shape, own.size and id(own), spreads
+    if key not in trace.alike:
+        trace.alike[key] = list(_searched(trace, k, shape, own, spreads))
+    return trace.alike[key]
+
+
+def _searched(trace: Trace, k: int, shape: tuple[int, ...], own: Array, spreads: bool) -> Iterator[tuple[Edge, bool]]:
     seen = {id(own)}
     left = _NEAR if shape else _NEAR_NUMBERS
     for edge in _nearest(trace, k):

@@ -68,6 +68,7 @@ class Trace:
     Attributes:
         inputs: for each operation the number of each of its arguments, None for a constant.
         uses: the edges at which each value is used.
+        alike: the values that may be taken for another, as far as they have been looked for.
     """
 
     def __init__(
@@ -77,6 +78,8 @@ class Trace:
         self._numbers = {id(x): n for n, x in enumerate(variables)}
         self.inputs: list[list[int | None]] = []
         self.uses: dict[int, list[Edge]] = {}
+        self.alike: dict[Any, list[tuple[Edge, bool]]] = {}
+        self._names: dict[int, str] = {}
         self._edges: list[list[tuple[int, int, int]]] = [[] for _ in variables]  # with the argument's number
         self.arrays = [step.arrays for step in steps]
         self.values = [step.value for step in steps]
@@ -108,16 +111,22 @@ class Trace:
         for y, g in zip(self._results, shaped(weights, self._results)):
             if isinstance(y, Tensor) and (n := self._numbers.get(id(y))) is not None:
                 gradients[n] = g if gradients[n] is None else gradients[n] + g
-        return self._carried(Pass(self, gradients), changes, keep or bool(changes.nodes))
+        kept = {use for n in changes.nodes for use in self.uses.get(n, ())}
+        return self._carried(Pass(self, gradients), changes, self._every if keep else kept)
 
     def back_from(self, n: int, g: Array) -> list[Array]:
         """The gradients of the variables if the gradient of one value is given, and that of the results is 0."""
         gradients: list[Array | None] = [None] * (len(self.variables) + len(self.steps))
         gradients[n] = g
-        return self._carried(Pass(self, gradients), UNCHANGED, False).of_variables
+        return self._carried(Pass(self, gradients), UNCHANGED, ()).of_variables
 
-    def _carried(self, done: Pass, changes: Changes, keep: bool) -> Pass:
-        """The gradients carried back from the values that have one."""
+    @cached_property
+    def _every(self) -> set[Edge]:
+        """All edges along which a gradient is carried back."""
+        return {(k, i) for edges in self._edges for k, i, _ in edges}
+
+    def _carried(self, done: Pass, changes: Changes, kept: Container[Edge]) -> Pass:
+        """The gradients carried back from the values that have one, with the contributions that are kept."""
         gradients, count = done.gradients, len(self.variables)
 
         def add(n: int, part: Array) -> None:
@@ -136,7 +145,7 @@ class Trace:
                 for k, i, target in self._edges[n]:
                     step = self.steps[k]
                     change = changes.edges.get((k, i))
-                    if change is None and not keep:
+                    if change is None and (k, i) not in kept:
                         arrays = self.arrays[k]
                         part = applied(step, i, g, self.values[k], arrays, step.params, np.shape(arrays[i]))
                     else:
@@ -150,7 +159,7 @@ class Trace:
     def rerun(self, replaced: Mapping[int, Callable[[Sequence[Array]], Array]]) -> "Trace":
         """The same operations on other values: some give what these functions make of their arguments."""
         new = copy(self)
-        new.values, new.arrays = list(self.values), list(self.arrays)
+        new.values, new.arrays, new.alike = list(self.values), list(self.arrays), {}
         with np.errstate(all="ignore"):
             for k, step in enumerate(self.steps):
                 made = [None if n is None else self.made_by(n) for n in self.inputs[k]]
@@ -234,9 +243,12 @@ class Trace:
         n = self.number(edge)
         if n is None:
             return f"the constant in {self.steps[edge[0]].op}"
-        k = self.made_by(n)
-        if k is None:
-            return self._paths[n]
+        if n not in self._names:
+            self._names[n] = self._paths[n] if (k := self.made_by(n)) is None else self._assigned(k)
+        return self._names[n]
+
+    def _assigned(self, k: int) -> str:
+        """The name that an operation's line gives its result."""
         step = self.steps[k]
         text = step.source.text if step.source and k in self._last_of_lines else ""
         assigned = re.match(r"(?:for .*?: *)?(\w+) *=(?!=)", text)
