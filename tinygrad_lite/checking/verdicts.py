@@ -82,7 +82,7 @@ class Judgement:
     def _judge_idle(self, verdicts: Any, bad: Any) -> None:
         """Give a verdict on the entries without a gradient, unless the function is only stationary there."""
         idle = ~np.any(self._comparison.gradient, axis=0) & self._subject.varies
-        if len(idle) > FULL:
+        if len(idle) > FULL or not np.any(idle):
             return
         idle[[*influence.stationary(self._look, np.flatnonzero(idle & ~np.any(bad, axis=0)).tolist())]] = False
         verdicts[:, idle] = np.where(
@@ -115,10 +115,9 @@ class Judgement:
         columns = self._subject.columns(k)
         mine = self._verdicts[:, columns]
         findings = []
-        for verdict in Verdict:
+        said = set(mine.ravel().tolist()) - {Verdict.RIGHT, Verdict.HELD_FIXED}
+        for verdict in (verdict for verdict in Verdict if verdict in said):
             entries = np.argwhere(mine == verdict)
-            if verdict in (Verdict.RIGHT, Verdict.HELD_FIXED) or not len(entries):
-                continue
             wrong = self._comparison.suspicious[:, columns]
             groups = [entries]
             if verdict is Verdict.NO_GRADIENT:  # where there should be a gradient, and where there should be none

@@ -5,7 +5,7 @@ Both are measured, not assumed: when every operation is rounded at random, a dif
 and a real error stays.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from time import monotonic
 from typing import Any
@@ -29,6 +29,7 @@ ROUGH = 0.1  # how well one of many entries should be known, next to those that 
 FEW = 100  # the largest number of entries whose exact slopes are all computed
 FEW_ROWS = 4  # with more rows, entries do not matter equally in all
 BLOCK = 64  # the largest number of entries whose exact slopes are added up
+FEW_ENTRIES = 4  # variables of fewer are not told apart before their entries are
 PROVEN = 6  # as many plainly wrong entries are enough to look at the others of an array with fewer steps
 PLAINLY = 100  # how much larger than its bound an error is then
 STAIRS = 6  # as many entries on a staircase, one after another, are enough of an array
@@ -128,6 +129,10 @@ class _Comparing:
         where several are plainly wrong, a few steps are enough for the others.
         """
         done: list[int] = []
+        if not self._by_differences:
+            done, without = self._exactly(columns)
+            self._found.unchecked[columns[len(done) :]] = True
+            columns = without
         stairs, proven = np.zeros((2, len(self._look.subject.variables)), int)
         for j in columns:
             variable = self._look.subject.locate(j)[0]
@@ -139,8 +144,27 @@ class _Comparing:
                 self._refer(j, by_few_steps=proven[variable] >= PROVEN)
                 proven[variable] += np.any(self._is_far_off(j))
                 stairs[variable] = stairs[variable] + 1 if np.all(self._stairs[:, j]) else 0
-                done.append(j)
+                if self._by_differences:
+                    done.append(j)
         return done
+
+    def _exactly(self, columns: Sequence[int]) -> tuple[list[int], list[int]]:
+        """Compute the exact slopes of these columns, until the deadline.
+
+        Returns those that were reached, and those of them that have none: there is no continuation at this point, as
+        for a quotient 0 / 0, or the change is too small.
+        """
+        look, found, done = self._look, self._found, list[int]()
+        for j in columns:
+            if self._is_late and done:
+                break
+            found.reference[:, j] = look.slope(look.subject.point, look.unit(j))
+            done.append(j)
+        gradient = look.gradient[:, done]
+        lost = (gradient != 0) & (np.abs(gradient) * look.scales[done] < LOST)
+        known = np.isfinite(found.reference[:, done]) | ~np.isfinite(gradient)
+        found.bound[:, done] = 0
+        return done, [j for j, has_one in zip(done, np.all(known & ~lost, axis=0)) if not has_one]
 
     @property
     def _is_fine(self) -> bool:
@@ -163,10 +187,13 @@ class _Comparing:
             inside = np.arange(len(subject.point))[subject.columns(k)]
             if len(inside) > FULL or not np.any(self._found.suspicious[:, inside]):
                 continue
-            for j in inside[np.isnan(self._found.reference[0, inside]) & subject.varies[inside]]:
-                if self._found.unchecked[j] or self._is_late:
+            missing = inside[np.isnan(self._found.reference[0, inside]) & subject.varies[inside]]
+            left = missing[~self._found.unchecked[missing]].tolist()
+            for j in left if self._by_differences else self._exactly(left)[1]:
+                if self._is_late:
                     break
-                self._refer(int(j), brief=True)
+                scale = self._look.scales[j]
+                self._found.reference[:, j] = self._briefly(scale * self._look.unit(j)).slope / scale
 
     def _is_far_off(self, j: int) -> Vector:
         """Whether the entries of a column are so far from their references that no bound explains it."""
@@ -175,19 +202,9 @@ class _Comparing:
             error = np.abs(found.gradient[:, j] - found.reference[:, j])
             return np.asarray((error > PLAINLY * found.bound[:, j]) & (error > CLOSE * np.abs(found.reference[:, j])))
 
-    def _refer(self, j: int, brief: bool = False, by_few_steps: bool = False) -> None:
-        """Compute the reference of a column; briefly, without what is only needed to judge it."""
-        look, found = self._look, self._found
-        if not self._by_differences:
-            found.reference[:, j] = look.slope(look.subject.point, look.unit(j))
-            found.bound[:, j] = 0
-            lost = (look.gradient[:, j] != 0) & (np.abs(look.gradient[:, j]) * look.scales[j] < LOST)
-            known = np.isfinite(found.reference[:, j]) | ~np.isfinite(look.gradient[:, j])
-            if np.all(known & ~lost):
-                return  # otherwise there is no continuation at this point, as for a quotient 0 / 0
-        if brief:
-            found.reference[:, j] = self._briefly(look.scales[j] * look.unit(j)).slope / look.scales[j]
-            return
+    def _refer(self, j: int, by_few_steps: bool) -> None:
+        """Compute the reference of a column by differences."""
+        look = self._look
         if by_few_steps:
             self._note(j, self._briefly(look.scales[j] * look.unit(j)).per(look.scales[j]))
             if np.all(self._is_far_off(j)):
@@ -296,7 +313,7 @@ class _Comparing:
         They are found along directions of fewer and fewer entries. If there are many, the search ends early, and notes
         the entries that it did not reach.
         """
-        blocks = self._blocks if self._many or not self._by_differences else self._by_size
+        blocks = self._blocks if self._many else self._by_size if self._by_differences else self._of_equals
         ahead = list(blocks(columns))
         alone: list[int] = []
         wrong = np.zeros(len(self._look.subject.variables), int)
@@ -345,6 +362,10 @@ class _Comparing:
             yield columns[least]
             columns, sizes = columns[~least], sizes[~least]
 
+    def _of_equals(self, columns: Vector) -> Iterator[Vector]:
+        """Blocks of entries that matter about equally, of whatever variables."""
+        yield from np.array_split(columns[np.argsort(self._sizes(columns), kind="stable")], -(-len(columns) // BLOCK))
+
     def _blocks(self, columns: Vector) -> Iterator[Vector]:
         """Blocks of entries of one variable that matter about equally."""
         size = max(BLOCK, len(columns) // (8 if self._by_differences else 64))
@@ -352,11 +373,12 @@ class _Comparing:
             yield from np.array_split(mine, -(-len(mine) // size))
 
     def _parts(self, block: Vector, count: int) -> list[Vector]:
-        """A block in parts: by variables, or else into entries that matter about equally."""
+        """A block in parts: by variables, if these are not tiny, or else into entries that matter about equally."""
         variables = list(self._by_variable(block))
-        if len(variables) > 1:
+        if 1 < len(variables) <= max(count, len(block) // FEW_ENTRIES) or (self._many and len(variables) > 1):
             return variables
-        return [part for part in np.array_split(variables[0], min(count, len(block))) if len(part)]
+        entries = block[np.argsort(self._sizes(block), kind="stable")]
+        return [part for part in np.array_split(entries, min(count, len(block))) if len(part)]
 
     def _looked_at(self, block: Vector) -> tuple[bool, Vector]:
         """Whether the gradient of any entry of a block is wrong, and if not, the entries for which that is not known.
@@ -404,7 +426,8 @@ class _Comparing:
             vague |= difference.stairs[:, None] & self._sees_stairs
             self._stands = bool(np.all(difference.stairs) and self._sees_stairs)
         else:
-            bound *= 0.1 if self._is_fine else 1.0  # of many entries, which never all round alike
+            # of many entries, which never all round alike, one is held to as much as alone
+            bound *= max(0.1, len(block) ** -0.5) if self._is_fine else 1.0
             slope = look.slope(look.subject.point, direction)
             vague = (bound[:, None] > np.maximum(16 * look.floor * np.abs(terms), rough[:, None])) & (terms != 0)
         with np.errstate(invalid="ignore", divide="ignore"):

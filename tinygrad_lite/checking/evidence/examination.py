@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from math import log2
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,8 @@ class Examination:
         self.scales = _scales(subject)
         sizes = np.abs(subject.point)
         self.own_scales = np.where(sizes > 0, np.fmin(sizes, self.scales), self.scales)
+        with np.errstate(divide="ignore", over="ignore"):
+            self._per_scale = np.where(subject.varies, np.fmin(1 / self.own_scales, 2.0**1000), 0)
         self._are_single = weights.shape[0] == weights.shape[1] and np.array_equal(weights, np.identity(len(weights)))
         self.at_0 = self._sums(subject.values(subject.point))
         self.largest = np.max(np.abs(gradient), axis=1, initial=0, where=np.isfinite(gradient))
@@ -101,8 +104,8 @@ class Examination:
     def slope(self, x: Vector, direction: Vector, rounding: Rounding | None = None) -> Vector:
         """The change of the weighted sums along a direction, to machine precision."""
         changes = self.subject.changes if self.method == "complex" else self.subject.tangents
-        along = direction != 0  # a complex step should be small beside each entry
-        length = _power_of_2(np.max(np.abs(direction[along]) / self.own_scales[along], initial=2.0**-1000))
+        length = float(np.max(np.abs(direction) * self._per_scale))  # a complex step is small beside each entry
+        length = 2.0 ** round(log2(min(max(length, 2.0**-1000), 2.0**1000)))
         return np.asarray(length * self._sums(changes(x, direction / length, rounding)))
 
     @silence()

@@ -68,8 +68,10 @@ class Roundings:
         """The same for a random sum of everything that is compared; usually it is larger than for any part."""
         mix, direction = random_weights(self._rng, (1, len(self._look.weights))), self._somewhere
         samples = max(FEW_SAMPLES, SAMPLES // np.size(self._look.gradient))
-        points = [self._point() for _ in range(samples)]
-        gradients = [(x, self._rows(x, mix, self._rounding)) for x in points]
+        if len(mix[0]) == 1:  # the same samples tell of any part
+            gradients = [(x, mix @ row) for x, row in (self._sample(k, [0]) for k in range(samples))]
+        else:
+            gradients = [(x, self._rows(x, mix, self._rounding)) for x in (self._point() for _ in range(samples))]
         return _finite_or_any(self._of_distance(direction, mix, gradients))
 
     @cached_property

@@ -30,6 +30,7 @@ class Arguments:
         variables: each of their real arrays, each real or imaginary part of their complex ones, and each parameter of a
             module, that is not held fixed.
         numbers: the number of each variable among all such arrays.
+        complex_paths: the paths of the arguments that are complex.
         integers: the paths of the arrays of integers, which have no gradient.
     """
 
@@ -40,6 +41,7 @@ class Arguments:
         self._all: list[Variable] = []
         paths = [path for name, argument in zip(names, self._inputs) for path in trees.paths(argument, name)]
         self._leaves = [_Leaf(path, x, self._entered(path, x)) for path, x in zip(paths, trees.leaves(self._inputs))]
+        self.complex_paths = [leaf.path for leaf in self._leaves if isinstance(leaf.place, Parts)]
         self.integers = [leaf.path for leaf in self._leaves if leaf.place == INTEGER]
         if not self._all:
             kind = "integers, which have no gradient: write 1.0 for 1" if self.integers else "no arrays of real numbers"
@@ -73,11 +75,6 @@ class Arguments:
     def limits(self) -> list[tuple[Array, Array]]:
         """The bounds of each variable."""
         return [self._limits[number] for number in self.numbers]
-
-    @property
-    def complex_paths(self) -> list[str]:
-        """The paths of the arguments that are complex."""
-        return [leaf.path for leaf in self._leaves if isinstance(leaf.place, Parts)]
 
     def call(self, f: Callable[..., Any], values: Sequence[Any], *others: Any) -> Any:
         """The result of a function for copies of the arguments, with these values in place of the variables."""

@@ -4,6 +4,7 @@ It runs on copies of its arguments, so that nothing that belongs to the user cha
 its values, for its gradient, on the complex plane, with tangents, and with every operation rounded at random.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -126,7 +127,7 @@ class Subject:
 
     def locate(self, column: int) -> tuple[int, tuple[int, ...]]:
         """The variable that an entry of the flat vector belongs to, and its index there."""
-        k = int(np.searchsorted(self._starts, column, "right")) - 1
+        k = bisect_right(self._starts, column) - 1
         index = np.unravel_index(column - self._starts[k], self.variables[k].shape)
         return k, tuple(map(int, index))
 
