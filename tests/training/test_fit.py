@@ -130,6 +130,20 @@ def test_inputs_in_containers_and_datasets_of_samples(form: str) -> None:
     assert history["loss"][-1] < history["loss"][0]
 
 
+@pytest.mark.parametrize("held_out", ["arrays", "loader", "samples"])
+def test_validation_takes_what_the_data_may_be(held_out: str) -> None:
+    validation: Any = {
+        "arrays": (X[:20], THREE[:20]),
+        "loader": DataLoader((X[:20], THREE[:20]), batch_size=7),
+        "samples": [*zip(X[:20], THREE[:20])],
+    }[held_out]
+    for data in ((X[20:], THREE[20:]), DataLoader((X[20:], THREE[20:]), batch_size=8)):
+        one = model()
+        history = tg.fit(one, F.cross_entropy, data, validation=validation, epochs=2)
+        expected = F.cross_entropy(one.eval()(X[:20]), THREE[:20]).item()
+        np.testing.assert_allclose(history["validation_loss"][-1], expected)
+
+
 def test_patience_brings_the_best_weights_back() -> None:
     one = model()
     held_out = X[:20] + 0.1, THREE[:20]

@@ -64,6 +64,12 @@ def test_a_state_under_a_longer_name_is_told(prefix: str) -> None:
     layer.load_state_dict(eval(advice, {"state": state}))
 
 
+def test_a_state_of_a_larger_model_is_none_under_a_longer_name() -> None:
+    larger = nn.Sequential(nn.Linear(2, 1), nn.Linear(1, 1))
+    with pytest.raises(InputError, match=r"unknown 0.weight, .*1.bias$"):
+        nn.Linear(2, 1).load_state_dict(larger.state_dict())
+
+
 @pytest.mark.parametrize(("result", "message"), [(None, "return loss"), ("a", "must be a number"), ([1], "number")])
 def test_a_closure_that_returns_no_loss_is_told(result: Any, message: str) -> None:
     layer = nn.Linear(2, 1)

@@ -381,6 +381,13 @@ FAULTS: dict[str, tuple[Callable[[], nn.Module], Any, Any, str, str]] = {
         "the loss at the start",
         "applies sigmoid",
     ),
+    "sigmoid twice, of targets without the axis of one": (
+        lambda: nn.Sequential(linear(13, 1), nn.Sigmoid()),
+        lambda y, t: F.binary_cross_entropy_with_logits(y[:, 0], t),
+        (X, BINARY[:, 0]),
+        "the loss at the start",
+        "applies sigmoid",
+    ),
     "targets of -1 and 1": (
         lambda: linear(13, 1),
         lambda y, t: 2 * F.binary_cross_entropy_with_logits(y, t),

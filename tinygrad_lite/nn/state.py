@@ -376,6 +376,6 @@ def _elsewhere_in(state: Mapping[Any, Any], missing: Collection[str]) -> str:
     ends = next(iter(missing))
     for name in state:
         prefix = str(name).removesuffix(ends)
-        if prefix.endswith(".") and all(prefix + path in state for path in missing):
+        if prefix.endswith(".") and {prefix + path for path in missing} == state.keys():
             return f": load {{name.removeprefix({prefix!r}): x for name, x in state.items()}}"
     return ""

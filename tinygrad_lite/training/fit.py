@@ -59,7 +59,8 @@ def fit(
         batch_size: of the loader that is made of the data, 32 by default.
         optimizer: Adam of all parameters by default.
         scheduler: a schedule of the learning rate. It counts epochs, but `OneCycleLR` and `CyclicLR` count steps.
-        validation: data to measure the loss and the metrics on, after each epoch and in evaluation mode.
+        validation: data to measure the loss and the metrics on, after each epoch and in evaluation mode; arrays, a
+            dataset or a `DataLoader`, as the data are.
         metrics: names among accuracy, balanced_accuracy, f1, auc, mse, mae and r2, computed by scikit-learn; or a dict
             of functions of (targets, outputs).
         patience: the number of epochs without a smaller validation loss (or loss, without validation) after which the
@@ -100,7 +101,8 @@ def fit(
     check_model(model, loss)
     check_parts(model, optimizer, scheduler, callbacks)
     loader = loader_of(data, batch_size, rng)
-    held_out = None if validation is None else loader_of(validation, loader.batch_size, shuffle=False)
+    held_size = None if isinstance(validation, DataLoader) else loader.batch_size
+    held_out = None if validation is None else loader_of(validation, held_size, shuffle=False)
     measures = metrics_of(metrics, loss)
     if measures and held_out is None:
         raise UsageError("metrics are measured on data that were held out: pass validation=(inputs, targets)")
