@@ -1,5 +1,6 @@
 """Other people's functions that ask for a plain array: the message says which one asked, and what to write instead."""
 
+import importlib
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
@@ -76,6 +77,18 @@ def test_who_asks_for_a_plain_array_is_named(f: Callable[[Any], Any], message: s
         with pytest.raises(UsageError, match=message) as caught:
             attempt()
         assert "history would be lost" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["stats.zscore", "integrate.trapezoid", "signal.fftconvolve"])
+def test_a_function_of_scipys_may_take_tensors_with_its_array_api(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    room = importlib.import_module(f"scipy.{name.partition('.')[0]}")
+    function = getattr(room, name.partition(".")[2])
+    arguments = [tg.tensor([1.0, 2.0, 4.0], requires_grad=True)] * (1 + (name == "signal.fftconvolve"))
+    for setting, advises in (("", True), ("1", False)):
+        monkeypatch.setenv("SCIPY_ARRAY_API", setting)
+        with pytest.raises(UsageError, match=rf"scipy\.{name} has no derivative here") as caught:
+            function(*arguments)
+        assert ("set SCIPY_ARRAY_API=1 before Python starts" in str(caught.value)) is advises
 
 
 def test_a_function_is_named_where_no_source_is_known() -> None:

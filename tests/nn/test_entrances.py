@@ -136,6 +136,27 @@ def test_lists_are_arrays(name: str) -> None:
             np.testing.assert_allclose(*(x.data if isinstance(x, tg.Tensor) else x for x in (a, b)), rtol=1e-12)
 
 
+class Foreign:
+    """An array whose dtype is not one of NumPy's, as PyTorch's tensors are."""
+
+    dtype = "foreign.float64"
+
+    def __init__(self, array: Any) -> None:
+        self._array, self.shape, self.ndim = array, array.shape, array.ndim
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        return np.array(self._array, dtype, copy=copy)
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "mse_loss", "binary_cross_entropy_with_logits"])
+def test_targets_of_another_library_are_arrays(loss: str) -> None:
+    x, target = tg.tensor(ROWS, requires_grad=True), FUNCTIONS[loss][1]
+    for function in (getattr(F, loss), getattr(nn, {"cross_entropy": "CrossEntropyLoss"}.get(loss, "MSELoss"))()):
+        found, expected = function(x, Foreign(target)), function(x, target)
+        assert found.requires_grad
+        assert found.item() == expected.item()
+
+
 @pytest.mark.whole
 @pytest.mark.parametrize("name", CALLABLE)
 def test_what_holds_no_numbers_is_refused(name: str) -> None:

@@ -1,5 +1,6 @@
 """Callers: finds out whether a library takes a number or an array out of the graph, which would lose its history."""
 
+import os
 import sys
 from collections.abc import Container
 from itertools import takewhile
@@ -87,6 +88,8 @@ def lost_array(frame: FrameType, differentiable: Container[Any]) -> str:
         )
     instead = _instead_of(function)
     advice = f"use {instead}" if instead else "declare it with tg.primitive, which takes its derivatives"
+    if function.startswith("scipy.") and not instead and not os.environ.get("SCIPY_ARRAY_API"):
+        advice = f"set SCIPY_ARRAY_API=1 before Python starts, with which much of SciPy takes tensors, or {advice}"
     return (
         f"{function} has no derivative here: it was about to turn a value that is being differentiated into a plain "
         f"array, and its history would be lost. To differentiate through it, {advice}; to leave the graph on purpose, "

@@ -1,4 +1,7 @@
-"""Where users call our layers and functions: lists become arrays there, and what is no array gets an error of ours."""
+"""Where users call our layers and functions: lists become arrays there, and what is no array gets an error of ours.
+
+So do arrays whose dtype is not one of NumPy's, such as PyTorch's tensors.
+"""
 
 import re
 from collections.abc import Callable, Mapping
@@ -48,7 +51,7 @@ def entrance(function: Callable[..., Any], module: str) -> Callable[..., Any]:
 def called_again(
     function: Callable[..., Any], name: str, args: tuple[Any, ...], settings: Mapping[str, Any], error: Exception
 ) -> Any:
-    """The result of a call that has failed, with arrays in place of the lists among its arguments.
+    """The result of a call that has failed, with arrays in place of the lists, and the like, among its arguments.
 
     Raises:
         TinygradError: what was wrong with the arguments; but an error of the user's own code is raised as it is.
@@ -130,10 +133,12 @@ def _arrays_among(function: Callable[..., Any], name: str, arguments: Mapping[st
 
 
 def _as_array(x: Any, name: str) -> Any:
-    """An argument as it is, or the array of a list; raises if it is neither an array nor a number."""
-    if isinstance(x, list) or type(x) in (np.ndarray, tuple):
-        return x if numbers_of(x, name) is x else numbers_of(x, name)
-    if hasattr(x, "dtype") or isinstance(x, (int, float, complex, tuple)):
+    """An argument as it is, or the array of a list or a tensor of PyTorch's; raises if it is no array and no number."""
+    dtype = getattr(x, "dtype", None)
+    if isinstance(x, list) or type(x) in (np.ndarray, tuple) or (dtype and not isinstance(dtype, np.dtype)):
+        array = numbers_of(x, name)
+        return x if array is x else array
+    if dtype or isinstance(x, (int, float, complex, tuple)):
         return x
     advice = {
         "NoneType": ", which a function without `return` gives, as a forward may be",
