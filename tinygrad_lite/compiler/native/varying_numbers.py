@@ -1,0 +1,109 @@
+"""Numbers that vary: where an operation meets many numbers, as in the turns of a loop, they become data.
+
+Code that contains a number serves that number alone, so each turn would need code of its own, and to compile that takes
+a thousand times as long as to run it. Code that reads the number from memory serves all turns.
+"""
+
+from collections.abc import Hashable, Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.compiler.native import indices
+from tinygrad_lite.compiler.native.scalars import form
+from tinygrad_lite.compiler.passes.common_subexpressions import identity
+from tinygrad_lite.compiler.program import Instruction, Program, Variable, mapped
+from tinygrad_lite.engine.op import Array
+from tinygrad_lite.ops.shapes import indexing
+
+FEW = 8  # numbers that stay in the code
+_WHOLE = np.iinfo(np.int64)
+_PUTS = frozenset({indexing.index_set, indexing.index_add, indexing.scatter})
+
+
+def with_numbers_as_data(program: Program) -> Program:
+    """The program with constants in place of the numbers that vary among inputs and indices."""
+    constants = _Constants(program.constants)
+    calls = _with_indices_as_data(_with_inputs_as_data(program.calls, constants), constants)
+    return replace(program.with_calls(calls), constants=constants.arrays)
+
+
+class _Constants:
+    """The constants of a program, and those for its numbers."""
+
+    def __init__(self, arrays: dict[Variable, Array]) -> None:
+        self.arrays = dict(arrays)
+
+    def number(self, x: Any, is_number: bool) -> Variable:
+        """The constant for one use of a number; whether it takes the dtype of the array that it meets, as in Python.
+
+        Turns in which a number is used twice would differ from the others if both uses had one constant.
+        """
+        variable = Variable((), np.result_type(type(x)), is_number)
+        self.arrays[variable] = np.array(x, variable.dtype)
+        return variable
+
+
+def _varying(numbers: Iterable[tuple[Hashable, Hashable]]) -> set[Hashable]:
+    """The uses of more than a few numbers, among pairs of a use and a number."""
+    met: dict[Hashable, set[Hashable]] = {}
+    for use, number in numbers:
+        met.setdefault(use, set()).add(number)
+    return {use for use, different in met.items() if len(different) > FEW}
+
+
+def _with_inputs_as_data(calls: list[Instruction], constants: _Constants) -> list[Instruction]:
+    varying = _varying((_use(call, i), identity(x)) for call in calls for i, x in _numbers(call))
+
+    def reading(call: Instruction) -> Instruction:
+        numbers = {i: constants.number(x, True) for i, x in _numbers(call) if _use(call, i) in varying}
+        if not numbers or form(call) is None:
+            return call
+        made = replace(call, inputs=tuple([numbers.get(i, x) for i, x in enumerate(call.inputs)]))
+        return call if form(made) is None else made  # a power, say, is several products only if it is known
+
+    return [reading(call) for call in calls] if varying else calls
+
+
+def _numbers(call: Instruction) -> Iterator[tuple[int, Any]]:
+    """The positions and the values of the numbers among the inputs of an operation."""
+    for position, x in enumerate(call.inputs):
+        if type(x) is float or (type(x) is int and _WHOLE.min <= x <= _WHOLE.max):
+            yield position, x
+
+
+def _use(call: Instruction, position: int) -> Hashable:
+    return call.op, position, call.result.shape, call.result.dtype
+
+
+def _with_indices_as_data(calls: list[Instruction], constants: _Constants) -> list[Instruction]:
+    """Operations that put entries into an array at indices that vary, and those that read entries of such an array.
+
+    A read at a known index would be a part of the array, at another distance from the whole in each turn.
+    """
+    varying = _varying((_put(call), identity(tuple(call.params.items()))) for call in calls if call.op in _PUTS)
+    if not varying:
+        return calls
+    puts = {call for call in calls if call.op in _PUTS and _put(call) in varying}
+    put_into = {x for call in puts for x in (call.result, *call.inputs[:1])}
+
+    def at_data(call: Instruction) -> Instruction:
+        if not (call in puts or (call.op is indexing.getitem and call.inputs[0] in put_into)):
+            return call
+        params = _with_indices(call, lambda x: constants.number(x, False) if type(x) is int else x)
+        made = replace(call, params=params, view_of=None)
+        return made if indices.are_known(made, (call.inputs[0] if call not in puts else call.result).shape) else call
+
+    return [at_data(call) for call in calls]
+
+
+def _put(call: Instruction) -> Hashable:
+    without = _with_indices(call, lambda x: int if type(x) is int else x)
+    return call.op, call.result.shape, call.result.dtype, identity(tuple(without.items()))
+
+
+def _with_indices(call: Instruction, function: Any) -> dict[str, Any]:
+    """The parameters with a function applied to what is in the indices."""
+    chosen = {name: value for name, value in call.params.items() if name in ("index", "indices")}
+    return {**call.params, **mapped(function, chosen)}
