@@ -12,6 +12,7 @@ from tests.exercises.answers import ANSWERS
 from tests.exercises.wrong_answers import WRONG_ANSWERS
 from tinygrad_lite.checking.diagnosing import composites, forwards, mistakes
 from tinygrad_lite.errors import InputError
+from tinygrad_lite.exercises import brackets, variants
 from tinygrad_lite.exercises.course import COURSE
 from tinygrad_lite.exercises.example import written
 from tinygrad_lite.exercises.exercise import Exercise
@@ -19,8 +20,21 @@ from tinygrad_lite.exercises.misconception import Misconception
 from tinygrad_lite.exercises.misconceptions import MISCONCEPTIONS, recognised
 
 ROOT = Path(__file__).parents[2]
+BEFORE = {
+    "attention": """\
+    scores = q @ k.T / np.sqrt(q.shape[1])
+    p = np.exp(scores) / np.sum(np.exp(scores), axis=1, keepdims=True)
+    dp = g @ v.T
+"""
+}
+"""The lines before the expression that is wrong."""
 SENTENCES = [
-    *(sentence for module in (mistakes, forwards) for name, sentence in vars(module).items() if name.isupper()),
+    *(
+        sentence
+        for module in (mistakes, forwards, brackets, variants)
+        for name, sentence in vars(module).items()
+        if name.isupper()
+    ),
     *(sentence for *_, wrong in composites._FUNCTIONS for sentence in wrong),
 ]
 
@@ -42,10 +56,10 @@ def test_each_example_is_marked_as_what_it_is_an_example_of(misconception: Misco
 @pytest.mark.parametrize(("name", "wrong", "misconception"), WRONG_ANSWERS)
 def test_what_students_write_is_named_for_what_it_is(name: str, wrong: str, misconception: str) -> None:
     declaration = next(each for each in COURSE if each.name == name)
-    code = f"{declaration.head}\n    p = 1 / (1 + np.exp(-z))\n    return {wrong}" if "z" in declaration.names else None
+    before = BEFORE.get(name, "    p = 1 / (1 + np.exp(-z))\n" if "z" in declaration.names else "")
     is_number = declaration.write == "numbers"
     submission = (
-        eval(wrong) if is_number else written(code or f"{declaration.head}\n    return {wrong}", declaration.write)
+        eval(wrong) if is_number else written(f"{declaration.head}\n{before}    return {wrong}", declaration.write)
     )  # noqa: S307, RUF100
     mark = tg.exercises.start(name).check(submission)
     assert not mark.ok

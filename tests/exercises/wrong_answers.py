@@ -1,8 +1,11 @@
 """Wrong answers as students write them: the exercise, the expression or the numbers, and the mistake that it is.
 
 Where the name is empty, no usual mistake explains the answer, and a mark that named one would mislead. `p` is the
-sigmoid of z.
+sigmoid of z, or the weights of an attention, and `dp` their gradient.
 """
+
+_G, _GY = "g - np.mean(g, axis=1, keepdims=True)", "y * np.mean(g * y, axis=1, keepdims=True)"
+_ATTENTION = "p * (dp - np.sum(dp * p, axis=1, keepdims=True)) @ k"
 
 WRONG_ANSWERS = [
     ("square", "x**3 / 3", "antiderivative"),
@@ -60,7 +63,7 @@ WRONG_ANSWERS = [
     ("cross_entropy", "g * (p - t) / (p * (1 - p)) / z.size", "local_left_out"),
     ("cross_entropy", "g * (z - t) / z.size", "logit_for_probability"),
     ("cross_entropy", "g * (p - t)", "sum_or_mean"),
-    ("cross_entropy", "g * (y - t) / z.size", ""),
+    ("cross_entropy", "g * (y - t) / z.size", "other_values"),
     ("softmax", "y * (g - np.sum(g * y))", "wrong_axis"),
     ("softmax", "y * (g + np.sum(g * y, axis=1, keepdims=True))", "sign"),
     ("softmax", "g * y * (1 - y)", "softmax_diagonal"),
@@ -72,11 +75,35 @@ WRONG_ANSWERS = [
     ("relu", "x < 0", "branch"),
     ("relu", "np.maximum(x, 0)", "value_for_derivative"),
     ("standardise", "np.zeros_like(x)", "left_out"),
+    ("standardise", f"({_G} - {_GY}) / np.std(x, axis=1, keepdims=True, ddof=1)", "sample_deviation"),
+    ("standardise", f"({_G} - {_GY}) / np.var(x, axis=1, keepdims=True)", "root"),
+    ("standardise", f"({_G} - {_GY}) * np.std(x, axis=1, keepdims=True)", "upside_down"),
+    ("standardise", f"({_G} - {_GY}) / np.std(x, axis=0, keepdims=True)", "wrong_axis"),
+    ("standardise", f"({_G} - {_GY}) / np.std(x)", "wrong_axis"),
+    ("standardise", f"({_G} - {_GY}) / np.std(x, axis=1)", "lost_axis"),
+    ("standardise", f"({_G} + {_GY}) / np.std(x, axis=1, keepdims=True)", "sign"),
+    ("standardise", f"({_G} - {_GY.replace('y', 'x')}) / np.std(x, axis=1, keepdims=True)", "input_for_output"),
+    ("standardise", f"({_G} - {_GY}) / np.std(x, axis=1, keepdims=True)".replace("axis=1", "axis=0"), "wrong_axis"),
+    ("standardise", f"({_G} - {_GY}) / np.std(x, axis=1, keepdims=True)".replace("mean", "sum"), "sum_or_mean"),
+    ("attention", f"{_ATTENTION} * np.sqrt(q.shape[1])", "upside_down"),
+    ("attention", f"{_ATTENTION} / q.shape[1]", "root"),
+    ("attention", f"{_ATTENTION} / np.sqrt(len(k))", "wrong_axis"),
+    ("attention", _ATTENTION, "constant_factor"),
+    ("softmax", "y * (g - np.sum(g * y, axis=1))", "lost_axis"),
+    ("logsumexp", "g * np.exp(x - y[:, None])", "lost_axis"),
+    ("logsumexp", "g[:, None] * np.exp(x) / np.sum(np.exp(x), axis=0)", "wrong_axis"),
+    ("logsumexp", "g[:, None] * np.exp(x) / np.sum(np.exp(x))", "wrong_axis"),
+    ("denominator", "-a * b**2", "upside_down"),
+    ("chain_rule", "6 * (3 * x + 1) + 1", "added_term"),
+    ("tanh", "1 / np.cosh(x)", "divisor_not_squared"),
+    ("tanh", "1 - y**2 * x", "extra_factor"),
+    ("exp", "np.log(x)", "rule_of_another"),
+    ("second_derivative", "-2 * y * np.tanh(y)", "output_for_input"),
     ("second_derivative", "y", "value_for_derivative"),
     ("initialisation", "3 * y / s", "constant_factor"),
     ("initialisation", "6 * y", "extra_factor"),
     ("momentum", "g * m ** np.arange(gradients.size)", "flipped"),
     ("momentum", "g * m ** np.arange(1, gradients.size + 1)[::-1]", "extra_factor"),
-    ("momentum", "g * (1 - m) * m ** np.arange(gradients.size)[::-1]", ""),
+    ("momentum", "g * (1 - m) * m ** np.arange(gradients.size)[::-1]", "extra_factor"),
     ("forward_mode", "np.mean((1 - np.tanh(x + s * v) ** 2) * v)", "sum_or_mean"),
 ]

@@ -9,7 +9,7 @@ import pytest
 import tinygrad_lite as tg
 from tinygrad_lite import nn
 from tinygrad_lite.errors import UsageError
-from tinygrad_lite.exercises.brackets import regrouped
+from tinygrad_lite.exercises.variants import variants
 from tinygrad_lite.foundation.signatures import outside_of
 
 SCALE = tg.tensor(2.0, requires_grad=True)
@@ -20,7 +20,7 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "explain": lambda f: tg.explain(f, tg.tensor(X, requires_grad=True)),
     "compile": lambda f: tg.compile(f)(X),
     "gradcheck": lambda f: tg.gradcheck(f, X),
-    "regrouped": regrouped,
+    "variants": variants,
 }
 
 

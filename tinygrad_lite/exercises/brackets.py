@@ -24,7 +24,7 @@ def regrouped(function: Callable[..., Any]) -> list[Callable[..., Any]]:
     try:
         source = textwrap.dedent(inspect.getsource(function)).rstrip() + "\n"
         tokens = [each for each in tokenize.generate_tokens(io.StringIO(source).readline) if each.string.strip(" \t")]
-        return [_made(function, _bracketed(source, *place)) for place in [*_places(tokens)][:_MOST]]
+        return [made_from(function, _bracketed(source, *place)) for place in [*_places(tokens)][:_MOST]]
     except (OSError, TypeError, SyntaxError, tokenize.TokenError):  # it was typed into a prompt, or is part of a call
         return []
 
@@ -53,7 +53,7 @@ def _bracketed(source: str, first: TokenInfo, last: TokenInfo) -> str:
     return "".join(lines)
 
 
-def _made(function: Callable[..., Any], source: str) -> Callable[..., Any]:
+def made_from(function: Callable[..., Any], source: str) -> Callable[..., Any]:
     """The one function that a text defines, among the names that the function sees."""
     definitions = [x for x in ast.walk(ast.parse(source)) if isinstance(x, (ast.FunctionDef, ast.Lambda))]
     if len(definitions) != 1:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -72,16 +72,17 @@ def main() -> None:
     _limit(told["seconds"])
     sys.path.append(str(path.parent))
     sys.addaudithook(_Guard(Path.cwd()).hear)
-    submissions: list[Submission] = []  # the submission, and the same with other brackets
+    submissions: list[Callable[..., Array]] = []  # the submission, and the same without a mistake that it may have
 
     def load() -> dict[str, Any]:
         submissions.append(Submission(task, answer_in(path, task.write)))
         return {}
 
     def call(request: Mapping[str, Any]) -> dict[str, Any]:
-        if request.get("regroup"):
-            submissions[1:] = submissions[0].regrouped()
-            return {"count": len(submissions) - 1}
+        if request.get("vary"):
+            changed = cast(Submission, submissions[0]).variants()
+            submissions[1:] = [function for _, function in changed]
+            return {"sentences": [sentence for sentence, _ in changed]}
         trial = {name: decoded(x) for name, x in request["trial"].items()}
         return encoded(submissions[request["which"]](decoded(request["g"]), decoded(request["y"]), trial))
 

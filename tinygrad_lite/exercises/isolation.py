@@ -76,11 +76,13 @@ class Isolated:
             raise
         return self
 
-    def regrouped(self) -> list[Callable[..., Array]]:
-        """The same with brackets in other places, as far as the code is known."""
-        self._send({"regroup": True})
-        count = self._answer().get("count")
-        return [partial(self, which=k + 1) for k in range(count)] if isinstance(count, int) else []
+    def variants(self) -> list[tuple[str, Callable[..., Array]]]:
+        """Sentences on a mistake, each with the same submission without it, as far as the code is known."""
+        self._send({"vary": True})
+        sentences = self._answer().get("sentences")
+        if not isinstance(sentences, list):
+            return []
+        return [(str(sentence), partial(self, which=k + 1)) for k, sentence in enumerate(sentences)]
 
     def __call__(self, g: Array, y: Array, trial: Mapping[str, Array], which: int = 0) -> Array:
         """The answer for these arguments, of the submission itself or of a variant.

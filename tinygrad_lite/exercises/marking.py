@@ -47,6 +47,7 @@ from tinygrad_lite.exercises.mark import distance
 from tinygrad_lite.exercises.misconceptions import recognised
 from tinygrad_lite.exercises.misfit import Misfit
 from tinygrad_lite.exercises.shown import brief
+from tinygrad_lite.exercises.variants import AXIS, LENGTH, LOST_AXIS, ROOT, SAMPLE, UPSIDE_DOWN
 from tinygrad_lite.readers.recording import Step
 from tinygrad_lite.transforms.gradients import grad
 
@@ -59,8 +60,13 @@ _BY_HAND = 5e-3
 """How far a number with three digits may be off, relative to the right one."""
 _BY_CHANCE = ("constant_factor", "sum_or_mean", "value_for_derivative")
 _CONSTANT = "a constant factor"
+_RATIOS = ("constant_factor", "sum_or_mean")
+_FACTORS = (*_RATIOS, "extra_factor")
+"""What is said of an answer for its ratio to the right one alone."""
+_EXACT = (AXIS, LENGTH, LOST_AXIS, ROOT, SAMPLE, UPSIDE_DOWN)
+"""What is said of a submission for one word in it, which says more than a ratio or a factor."""
 _TRYING = 1.0
-"""For how many seconds a submission is tried with other brackets."""
+"""For how many seconds a submission is tried with another word."""
 _REPEATED = "was repeated by broadcasting, and the gradient is not summed over the copies"
 
 # Σ g·y, whose gradient is what a vjp computes; it is not in the registry, and is recognised by its name
@@ -147,7 +153,7 @@ def _of_a_later_trial(remarks: Remarks, ratio: float | None, trial: Mapping[str,
     """The same, if the first trial, which the question shows, went well."""
     if counts_rows(ratio, trial):
         return _recognised((*remarks.told, _not_for(trial, hardcoded=False)), ROWS)
-    depends = remarks.misconception in ("constant_factor", "sum_or_mean")  # a factor that was right for the first trial
+    depends = remarks.misconception in _RATIOS  # a factor that was right for the first trial
     if remarks.likeness and not depends:
         return replace(remarks, told=(*remarks.told, _not_for(trial, hardcoded=False)))
     return Remarks(told=(*remarks.told, _not_for(trial, hardcoded=True)), misconception="hard_coded")
@@ -172,7 +178,7 @@ class _Marking:
         try:
             remarks = self._remarks()
         except Misfit as misfit:
-            return _recognised((misfit.told,), misfit.likeness)
+            return _recognised((misfit.told,), misfit.likeness or self._mended(None))
         if remarks.misconception == "sum_or_mean" and np.ndim(self._x) == 0 and not self._is_of_a_sum():
             how = "missing" if "a mean" in remarks.likeness else "too much"
             return replace(remarks, likeness=f"a constant factor is {how}", misconception="constant_factor")
@@ -212,7 +218,9 @@ class _Marking:
         if self._is_sum_of(answer, right):
             summed = SUMMED.format(self._declaration.argument)
             return _recognised((summed,), summed)
-        if self._lacks_brackets(right):
+        changing = any(finding.verdict is Verdict.NOT_DETERMINISTIC for finding in failing)
+        mended = "" if changing else self._mended(right)
+        if mended == BRACKETS:
             return _recognised((self._told(failing),), BRACKETS)
         operation, why = self._why(answer, right, failing)
         if why == SIGN and (not operation or same(answer, -right, 1e-6)):
@@ -220,8 +228,9 @@ class _Marking:
             return _recognised((told,), why, operation) if operation else _sign(failing)
         if self._declaration.write != "numbers":
             self.factor = of_factors(answer, right, self._x, self._trial)
-        if not recognised(why):
-            operation, why = "", self.factor
+        known = recognised(why)
+        if not known or (known[0].name in _FACTORS and mended in _EXACT):
+            operation, why = "", mended if mended in _EXACT else self.factor or mended
         if (not why or why.startswith("a factor of")) and self._is_antiderivative():
             operation, why = "", ANTIDERIVATIVE
         told = self._told(failing)
@@ -229,23 +238,27 @@ class _Marking:
             why = ""
         return _recognised((told,), why, operation)
 
-    def _lacks_brackets(self, right: Array) -> bool:
-        """Whether the submission is right on all trials with brackets in another place."""
+    def _mended(self, right: Array | None) -> str:
+        """What is wrong with the submission, if it is right on all trials with one word changed; else empty.
+
+        Args:
+            right: the right answer; None if the submission has none, since the shapes in it do not fit.
+        """
         end = monotonic() + _TRYING
-        for other in getattr(self._submission, "regrouped", list)():
+        for sentence, other in getattr(self._submission, "variants", list)():
             if monotonic() > end:  # a slow submission needs its time for its mark
-                return False
+                break
+            if right is None and sentence != LOST_AXIS:
+                continue
             try:
                 with redirect_stdout(io.StringIO()), np.errstate(all="ignore"):
                     answer = other(self._g, self._y, self._trial)
-                    if (
-                        same(np.broadcast_to(answer, np.shape(right)), right, 1e-6)
-                        and not remarks_on(self._declaration, other).told
-                    ):
-                        return True
-            except Exception:  # noqa: S112  # with other brackets, the code may fail
+                    fits = right is None or same(np.broadcast_to(answer, np.shape(right)), right, 1e-6)
+                    if fits and not remarks_on(self._declaration, other).told:
+                        return str(sentence)
+            except Exception:  # noqa: S112  # with another word, the code may fail
                 continue
-        return False
+        return ""
 
     def _is_sum_of(self, answer: Array, right: Array) -> bool:
         """Whether an answer that is the same for all entries is the sum of what belongs to each."""

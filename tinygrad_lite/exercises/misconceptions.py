@@ -6,7 +6,7 @@ import numpy as np
 
 from tinygrad_lite.checking.diagnosing import forwards, mistakes
 from tinygrad_lite.errors import InputError
-from tinygrad_lite.exercises import brackets, likenesses
+from tinygrad_lite.exercises import brackets, likenesses, variants
 from tinygrad_lite.exercises.example import Example, written
 from tinygrad_lite.exercises.misconception import Misconception
 
@@ -118,6 +118,53 @@ _TABLE = [
         "left to right: a / b + c is a fraction and c, and a / b * c is the fraction times c.",
         "Which part does Python compute first? Put a number for each letter, and follow it.",
         Example(lambda x: np.log(1 + x**2), "2 * x / 1 + x**2", (_X, {"x": [1.0, -0.5]})),
+        placed=False,
+    ),
+    Misconception(
+        "upside_down",
+        "Multiplied where it should be divided",
+        {variants.UPSIDE_DOWN: ""},
+        "The factor is in the formula; on which side of the bar makes no great difference.",
+        "If the function divides by a number, a nudge arrives at the result divided by it, and so does the gradient "
+        "on its way back. Multiplying by it instead is wrong by its square.",
+        "If this number were a hundred, would the result move more for a nudge, or less?",
+        Example(
+            lambda x, c: np.sin(x) / c,
+            "np.cos(x) * c",
+            ({"x": [-1.5, 0.5, 2.0], "c": [2.0, 3.0, 0.5]}, {"x": [1.0, -0.5], "c": [0.25, 5.0]}),
+            by="x",
+        ),
+        placed=False,
+    ),
+    Misconception(
+        "root",
+        "A square root is missing",
+        {variants.ROOT: ""},
+        "A variance, a standard deviation: both say how far the numbers spread.",
+        "The standard deviation is the root of the variance. Stretch the numbers by ten, and the one grows tenfold, "
+        "the other a hundredfold: put in place of each other, they are right where they are 1.",
+        "If all numbers were ten times as large, by how much would this part of my answer change?",
+        Example(
+            lambda x: np.sin(x) / np.sqrt(x.size),
+            "np.cos(x) / x.size",
+            (_X, {"x": [1.0, -0.5]}),
+        ),
+        placed=False,
+    ),
+    Misconception(
+        "sample_deviation",
+        "n - 1 in place of n",
+        {variants.SAMPLE: ""},
+        "A standard deviation is divided by n - 1, as in the statistics course.",
+        "That is an estimate from a sample, of which one number went into the mean. NumPy divides by n, as the layers "
+        "of a network do, unless ddof=1 says otherwise. A gradient belongs to the function as it was computed.",
+        "By which number does the function divide? Put in two numbers, and compute its spread by hand.",
+        Example(
+            lambda x: np.sum(x) / 3 + np.std(x),
+            "g * (1 / 3 + (x - np.mean(x)) / x.size / np.std(x, ddof=1))",
+            ({"x": [1.0, 2.0, 6.0]}, {"x": [0.5, -1.0]}),
+            "vjp",
+        ),
         placed=False,
     ),
     # upstream times local
@@ -578,6 +625,8 @@ _TABLE = [
             mistakes.AXIS: "",
             "the sum in the derivative of softmax is along the wrong axis": "",
             "the sum in the derivative of softmax is over all axes": "",
+            variants.AXIS: "",
+            variants.LENGTH: "",
         },
         "g spreads over the array by broadcasting, and NumPy knows how.",
         "NumPy lines shapes up at the last axis, whichever axis was meant. A sum along an axis goes back along that "
@@ -585,6 +634,22 @@ _TABLE = [
         "keepdims=True, or g[:, None], says which.",
         "Choose an array whose axes differ in length. Does it still run?",
         Example(lambda x: np.cumsum(x, axis=1), "np.cumsum(g[::-1], 0)[::-1]", (_SQUARE,), "vjp"),
+        placed=False,
+    ),
+    Misconception(
+        "lost_axis",
+        "An axis is gone after a sum",
+        {variants.LOST_AXIS: ""},
+        "The sum of each row belongs to its row, so NumPy will line them up.",
+        "A sum along an axis takes that axis away. NumPy lines up what is left at the last axis, where it meets "
+        "columns, or fits nothing. keepdims=True leaves an axis of length one in its place, and so does s[:, None].",
+        "Which shape has the sum? Write it below that of the array, flush right: which lengths meet?",
+        Example(
+            lambda x: x / np.sum(x, axis=1, keepdims=True),
+            "(g - np.sum(g * y, axis=1)) / np.sum(x, axis=1, keepdims=True)",
+            (_ROWS, {"x": [[1.0, 3.0, -0.5]]}),
+            "vjp",
+        ),
         placed=False,
     ),
     Misconception(

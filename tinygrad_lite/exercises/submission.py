@@ -11,8 +11,8 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import UsageError
-from tinygrad_lite.exercises.brackets import regrouped
 from tinygrad_lite.exercises.misfit import misfit_of
+from tinygrad_lite.exercises.variants import variants
 
 Form = Literal["derivative", "vjp", "numbers"]
 
@@ -85,11 +85,11 @@ class Submission:
         except ValueError:  # written in C, without a signature: the call will show
             pass
 
-    def regrouped(self) -> "list[Submission]":
-        """The same with brackets in other places, as far as the code is known."""
+    def variants(self) -> list[tuple[str, Callable[..., Array]]]:
+        """Sentences on a mistake, each with the same submission without it, as far as the code is known."""
         if self._task.write == "numbers":
             return []
-        return [Submission(self._task, function) for function in regrouped(self._function)]
+        return [(sentence, Submission(self._task, other).__call__) for sentence, other in variants(self._function)]
 
     def __call__(self, g: Array, y: Array, trial: Mapping[str, Array]) -> Array:
         """The function's result for these arguments, as a real array.
