@@ -24,6 +24,7 @@ RNG = np.random.default_rng(0)
 X = RNG.normal(size=(64, 5))
 T = RNG.normal(size=(64, 8))
 ZERO_FEATURE = X * [1, 1, 0, 1, 1]
+UNEVEN = np.where(np.arange(8) == 3, (-1.0) ** np.arange(8)[:, None, None], np.ones((1, 5, 1)))
 
 
 def weights(scale: float = 1.0) -> dict[str, Any]:
@@ -141,8 +142,18 @@ PLANTED: dict[str, tuple[Callable[[dict[str, Any]], Any], str, str]] = {
         "zero",
         "the derivative of cholesky is 0 at these numbers",
     ),
+    "contributions of a unit that cancel": (
+        lambda p: np.sum((p["w"] + T.reshape(8, 8, 8)[:, :5]) * UNEVEN),
+        "partly zero",
+        "0 but for rounding: contributions cancel in add, for 1 of 8 units along axis 1: 3",
+    ),
     "cancelled": (lambda p: np.mean(p["w"]) - np.mean(p["w"]), "zero", "gradients of its uses cancel"),
     "nan forward": (loss_through(np.sqrt), "not finite", "sqrt made it in the forward pass"),
+    "nan behind a maximum that is padded with -inf": (
+        lambda p: np.mean(np.sqrt(-1 - functional.max_pool1d(p["w"][None], 3, 2, 1) ** 2)),
+        "not finite",
+        "sqrt made it in the forward pass",
+    ),
     "nan in the data": (lambda p: np.mean(np.full(5, np.nan) @ p["w"]), "not finite", "matmul was given nan, in its"),
     "nan backward": (
         loss_through(lambda h: np.where(h > 0, np.sqrt(np.maximum(h, 0)), 0)),

@@ -600,3 +600,20 @@ def test_broadcasting_in_latex() -> None:
     lesson = tg.explain(np.sum(x))
     assert r"\overline{\text{result}} \, \mathbf{1}_{1 \times 2}" in lesson.to_latex()
     assert r"\operatorname{broadcast}_{3 \times 2}\left(x\right)" in tg.explain(np.broadcast_to(x, (3, 2))).to_latex()
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: nn.functional.max_pool2d(x, 3, 2, 1),
+        lambda x: nn.functional.max_pool2d(x, 4, 3, 1, ceil_mode=True),
+        lambda x: np.maximum(np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=-np.inf), 0),
+        lambda x: nn.functional.softmax(np.where(np.tri(6) > 0, x, -np.inf)),
+    ],
+    ids=["pooling", "pooling beyond the end", "padding", "mask"],
+)
+def test_an_infinity_that_was_asked_for_is_no_warning(f: Callable[[Any], Any]) -> None:
+    x = tg.tensor(np.random.default_rng(0).normal(size=(1, 2, 6, 6)), requires_grad=True)
+    assert "from finite numbers" not in tg.explain(np.sum(f(x) ** 2)).to_text()
+    with np.errstate(invalid="ignore"):
+        assert "from finite numbers, sqrt makes" in tg.explain(np.sum(np.sqrt(-1 - f(x) ** 2))).to_text()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinygrad_lite.checking import audit_gradients
-from tinygrad_lite.checking.auditing.anomaly_messages import is_finite
+from tinygrad_lite.checking.auditing.anomaly_messages import are_finite, is_finite
 from tinygrad_lite.checking.auditing.audit import Status
 from tinygrad_lite.explainer.graph import Graph, Node
 from tinygrad_lite.foundation.phrases import phrase
@@ -37,7 +37,7 @@ def warnings(graph: Graph) -> tuple[list[Warned], str | None]:
     lost = [
         Warned("not finite", _lost(node), node)
         for node in graph.operations
-        if not is_finite(node.value) and all(map(is_finite, node.arrays))
+        if not is_finite(node.value) and are_finite(node.arrays, node.params)
     ]
     parameters = {leaf.name: leaf for leaf in graph.leaves if leaf.requires_grad and leaf.value.size}
     loss = graph.root.tensor

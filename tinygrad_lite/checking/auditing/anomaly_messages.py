@@ -1,11 +1,12 @@
 """Messages about anomalies: the operation, the line, the entry and its numbers, the inputs, the remedy."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from tinygrad_lite import trees
 from tinygrad_lite.checking.auditing import remedies
 from tinygrad_lite.engine.op import Op
 from tinygrad_lite.readers.recording import Source, Step
@@ -145,6 +146,11 @@ def first(where: Any) -> tuple[int, ...]:
 def is_real(x: Any) -> bool:
     """Whether these are Python or NumPy floating-point numbers."""
     return isinstance(x, (float, np.ndarray, np.generic)) and np.result_type(x).kind == "f"
+
+
+def are_finite(arrays: Iterable[Any], params: Mapping[str, Any]) -> bool:
+    """Whether all numbers that an operation is given are finite, in its settings, too, such as what it pads with."""
+    return all(map(is_finite, arrays)) and all(map(is_finite, trees.leaves(dict(params))))
 
 
 def is_finite(x: Any) -> bool:

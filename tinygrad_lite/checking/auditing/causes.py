@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.checking.auditing.anomaly_messages import is_finite, is_real
+from tinygrad_lite.checking.auditing.anomaly_messages import are_finite, is_real
 from tinygrad_lite.checking.auditing.gradient_flow import Edge, Flow, size
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor
@@ -122,10 +122,13 @@ class Reasons:
         """Why a gradient is 0 but for rounding: contributions that cancel, because the loss does not see a shift."""
         for edge in self._flow.way(parameter):
             if self._cancels(edge):
-                text = phrase("its gradient is 0 but for rounding: contributions cancel in {op}", op=edge[0].op.name)
-                why = self._blind(edge)
-                return self._cause(edge[0], phrase("{text}, since {why}", text=text, why=why) if why else text)
+                return self._cancelling(edge)
         return None
+
+    def _cancelling(self, edge: Edge) -> Cause:
+        text = phrase("its gradient is 0 but for rounding: contributions cancel in {op}", op=edge[0].op.name)
+        why = self._blind(edge)
+        return self._cause(edge[0], phrase("{text}, since {why}", text=text, why=why) if why else text)
 
     def _blind(self, edge: Edge) -> str:
         """What behind an edge does not see that all numbers along an axis move alike, or what is always the same."""
@@ -152,7 +155,7 @@ class Reasons:
         """The operation that made a NaN or an infinity from finite values or gradients."""
         for result in self._flow.path:
             name, y = result.op.name, result.data
-            if np.isnan(y).any() or (np.isinf(y).any() and all(map(is_finite, result.arrays))):
+            if np.isnan(y).any() or (np.isinf(y).any() and are_finite(result.arrays, result.params)):
                 labels = [label for label, _, x in self._inputs(result) if is_real(x) and np.isnan(x).any()]
                 origin = phrase("was given nan, in {input},", input=labels[0]) if labels else phrase("made it")
                 return self._cause(result, phrase(_FORWARD, op=name, origin=origin))
@@ -229,6 +232,8 @@ class Reasons:
             return self._cause(result, phrase("saturated {op}: {where}", op=op.name, where=_flat(share)))
         if _is_flat(edge):
             return self._cause(result, phrase("{op} is flat: its derivative is 0 everywhere", op=op.name))
+        if (others := self._flow.for_others(edge)) is not None and not _is_zero(others, units):
+            return self._cancelling(edge)
         if self._only_moves(edge):
             return self._cause(result, phrase("the contribution of {op} is 0 there", op=op.name))
         return self._cause(result, phrase("the derivative of {op} is 0 at these numbers", op=op.name))

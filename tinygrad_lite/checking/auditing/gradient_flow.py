@@ -72,15 +72,22 @@ class Flow:
 
     def cancels(self, edge: Edge) -> bool:
         """Whether an operation's contribution is 0 up to rounding, and for other upstream gradients is not."""
+        handed, other = self.handed.get(edge), self.for_others(edge)
+        if handed is None or other is None:
+            return False
+        return size(handed) < 64 * float(np.finfo(np.asarray(handed).dtype).eps) * size(other)
+
+    def for_others(self, edge: Edge) -> Any:
+        """An operation's contribution if what arrives has other sizes, and one sign; None if nothing real arrives."""
         result, x = edge
         handed, g = self.handed.get(edge), self.gradients.get(result)
         if handed is None or g is None or not np.size(g) or np.asarray(handed).dtype.kind != "f":
-            return False
+            return None
         parts: dict[Tensor, Any] = {}
         with np.errstate(all="ignore"), no_grad():
             others = np.abs(g) * np.random.default_rng(0).uniform(0.5, 1.5, np.shape(g)).astype(g.dtype)
             contribute(result, others, parts)
-        return size(handed) < 64 * float(np.finfo(np.asarray(handed).dtype).eps) * size(whole(parts[x]))
+        return whole(parts[x])
 
 
 def flow(loss: Tensor) -> Flow:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.checking.auditing.anomaly_messages import are_finite
 from tinygrad_lite.checking.diagnosing.local import applied
 from tinygrad_lite.checking.diagnosing.trace import Trace
 from tinygrad_lite.checking.evidence.examination import Comparison, Examination
@@ -192,7 +193,7 @@ def first_not_finite(steps: Sequence[Step], values: Vector) -> tuple[str, str]:
     for step in steps:
         value = np.asarray(step.value)
         inputs = [np.asarray(x) for x in step.arrays]
-        came_in = all(np.all(np.isfinite(x)) for x in inputs if x.dtype.kind == "f")
+        came_in = are_finite(inputs, step.params)
         if came_in and value.dtype.kind == "f" and not np.all(np.isfinite(value)):
             return call_site(step), "it made a value that is not finite, in the forward pass"
     if not np.all(np.isfinite(values)):
