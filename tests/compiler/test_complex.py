@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import tinygrad_lite as tg
 from tests.ops.test_complex import TAKING, functions
+from tinygrad_lite.compiler.native import pairs
 from tinygrad_lite.engine.op import Op
 
 
@@ -45,3 +46,92 @@ def test_a_loop_with_a_complex_state(backend: str) -> None:
         np.testing.assert_allclose(found, value, rtol=1e-5)
         for a, b in zip(compiled_gradients, gradients, strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+
+
+_SPECIAL = [0.0, -0.0, 1.0, -2.5, np.inf, -np.inf, np.nan, 1e-300, 1e150, -1e-150, 3e-9]
+_UFUNCS = [op.forward for op in pairs.RULES if isinstance(op.forward, np.ufunc) and not op.forward.signature]
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("dtype", [np.complex128, np.complex64])
+@pytest.mark.parametrize("ufunc", _UFUNCS, ids=lambda ufunc: ufunc.__name__)
+def test_numpys_values_of_all_pairs_of_special_parts(ufunc: np.ufunc, dtype: Any) -> None:
+    z = np.array([complex(re, im) for re in _SPECIAL for im in _SPECIAL]).astype(dtype)
+    others = np.array([1, 1j, 2.5 - 3j, 0, complex(np.inf, 1), complex(1, np.nan), 1e150 + 1e150j, -1e-300]).astype(
+        dtype
+    )
+
+    def results(z: Any, others: Any) -> list[Any]:
+        if ufunc.nin == 1:
+            return [ufunc(z)]
+        real = [ufunc(z[:, None], x) for x in (others.real, 2.0, 3)] + [ufunc(2.0, z)]
+        return [*real, ufunc(z[:, None], others), ufunc(z, 1j), ufunc(1j, z)]
+
+    compiled = tg.compile(results, "native")
+    compiled(z, others)
+    for found, expected in zip(compiled(z, others), results(z, others), strict=True):
+        assert found.dtype == expected.dtype
+        size = np.where(np.isfinite(expected), np.abs(expected), 0)
+        for x, y in ((np.real(found), np.real(expected)), (np.imag(found), np.imag(expected))):
+            rounding = 8 * np.finfo(dtype).eps * np.maximum(size, np.abs(y)) + np.finfo(dtype).smallest_normal
+            assert np.all((x == y) | (np.isnan(x) & np.isnan(y)) | (np.abs(x - y) <= rounding))
+
+
+@pytest.mark.parametrize("axis", [-1, 0, 1])
+@pytest.mark.parametrize("norm", [None, "ortho", "forward", "backward"])
+@pytest.mark.parametrize("transform", [np.fft.fft, np.fft.ifft, np.fft.rfft, np.fft.irfft])
+def test_transforms_of_any_length_along_any_axis(transform: Any, norm: Any, axis: int) -> None:
+    rng = np.random.default_rng(0)
+    shape = (3, 4, 5)
+    dtypes = [np.float64, np.float32] + ([] if transform is np.fft.rfft else [np.complex128, np.complex64])
+    for dtype in dtypes:
+        x = (rng.normal(size=shape) + (1j * rng.normal(size=shape) if np.dtype(dtype).kind == "c" else 0)).astype(dtype)
+        lengths = (None, 1, 3, 4, 5, 8, 9)
+
+        def transforms(x: Any, lengths: Any = lengths) -> list[Any]:
+            return [3 * transform(np.swapaxes(2 * x, 0, 2), n, axis, norm) for n in lengths]
+
+        compiled = tg.compile(transforms, "native")
+        compiled(x)
+        for found, expected in zip(compiled(x), transforms(x), strict=True):
+            assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
+            np.testing.assert_allclose(found, expected, rtol=0, atol=64 * np.finfo(dtype).eps)
+
+
+def test_native_code_needs_no_call_of_numpys() -> None:
+    def f(a: Any, b: Any) -> Any:
+        z = np.exp(1j * a) * b
+        for _ in range(3):
+            z = np.fft.ifft(np.fft.fft(z) * np.conj(z)) / (2 + z)
+        u = np.stack([np.cos(a), 1j * np.sin(a), np.sqrt(z)]) @ z
+        u = u + np.einsum("i,ij->j", z, np.reshape(np.log(2 + z), (-1, 1))) + 0j * b[:3]
+        return np.sum(np.abs(u) ** 2) + np.angle(z)[0] + np.fft.irfft(np.fft.rfft(a))[1]
+
+    a, b = np.linspace(0.1, 1, 8), np.linspace(1, 2, 8)
+    derivative = tg.value_and_grad(f, (0, 1))
+    compiled = tg.compile(derivative, "native")
+    compiled(a, b)
+    assert not compiled.report().falls_back
+    value, gradients = derivative(a, b)
+    found, compiled_gradients = compiled(a, b)
+    np.testing.assert_allclose(found, value, rtol=1e-13)
+    for x, y in zip(compiled_gradients, gradients, strict=True):
+        np.testing.assert_allclose(x, y, rtol=1e-10)
+
+
+def test_arguments_and_results_are_arrays_of_their_own(backend: str) -> None:
+    def f(z: Any, c: complex) -> Any:
+        w = z * (1 + 1j) + c
+        return w, np.real(w), np.real(np.conj(w)), w.imag, np.reshape(w, (-1,)), w[0], z, np.exp(w)[0, 0]
+
+    rng = np.random.default_rng(0)
+    compiled = tg.compile(f, backend)
+    for dtype in (np.complex128, np.complex64):
+        for _ in range(3):
+            z = (rng.normal(size=(3, 4)) + 1j * rng.normal(size=(3, 4))).astype(dtype)
+            for found, expected in zip(compiled(z, 2 - 3j), f(z, 2 - 3j), strict=True):
+                assert found.dtype == expected.dtype
+                np.testing.assert_allclose(found, expected, rtol=16 * np.finfo(dtype).eps)
+        results = compiled(z, 2 - 3j)
+        results[1][:] = 7
+        np.testing.assert_allclose(results[2], f(z, 2 - 3j)[2], rtol=1e-5)

@@ -261,6 +261,26 @@ class Entry(Arithmetic):
         kind = np.dtype(f"f{self.dtype.itemsize}")
         return self.made(f"bitcast {self.type} {self.text} to {TYPES[kind]}", kind)
 
+    def part(self, i: int) -> "Entry":
+        """The real part of a complex number, or the imaginary one, which comes behind it in memory."""
+        size = 4 * self.dtype.itemsize  # bits of a part
+        kind = np.dtype(f"i{size // 8}")
+        bits = self._emitter.value(f"lshr {self.type} {self.text}, {size}") if self._is_high(i) else self.text
+        return self.made(f"trunc {self.type} {bits} to {TYPES[kind]}", kind).of_bits
+
+    def beside(self, imaginary: "Entry") -> "Entry":
+        """The complex number that has this real part."""
+        dtype = np.dtype(f"c{2 * self.dtype.itemsize}")
+        low, high = (imaginary, self) if self._is_high(0) else (self, imaginary)
+        wide = [self._emitter.value(f"zext {x.type} {x.text} to {STORED[dtype]}") for x in (low.bits, high.bits)]
+        shifted = self._emitter.value(f"shl {STORED[dtype]} {wide[1]}, {8 * self.dtype.itemsize}")
+        return self.made(f"or {STORED[dtype]} {wide[0]}, {shifted}", dtype)
+
+    @staticmethod
+    def _is_high(part: int) -> bool:
+        """Whether a part of a complex number has the higher bits of the two."""
+        return (part == 1) == (sys.byteorder == "little")
+
     def cast(self, dtype: np.dtype[Any]) -> "Entry":
         """The entry in another dtype, as NumPy casts it. From floats to small integers NumPy's own loops cast."""
         if dtype == self.dtype:

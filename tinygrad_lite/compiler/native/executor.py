@@ -14,6 +14,7 @@ from tinygrad_lite.compiler.entry import EntryWriter
 from tinygrad_lite.compiler.native.expansions import expanded
 from tinygrad_lite.compiler.native.machine import STATE, callable_at, shared_machine, vector_bits
 from tinygrad_lite.compiler.native.memory import contiguous
+from tinygrad_lite.compiler.native.pairs import with_pairs
 from tinygrad_lite.compiler.native.plan import ALIGNED, Native, Plan, Segment, with_former_values
 from tinygrad_lite.compiler.native.varying_numbers import with_numbers_as_data
 from tinygrad_lite.compiler.places import Argument, Data, Gradient, Leaves, Place, TensorPlace
@@ -40,7 +41,7 @@ class NativeExecutor:
     backend = "native"
 
     def __init__(self, program: Program) -> None:
-        self.program = program = with_former_values(with_numbers_as_data(expanded(program)))
+        self.program = program = with_former_values(with_numbers_as_data(expanded(with_pairs(program))))
         self.lock = Lock()  # the arena serves one run at a time
         self.plan = plan = Plan(program, Native(vector_bits()))
         self.falls_back = [step.op.name for step in plan.steps if isinstance(step, Instruction)]

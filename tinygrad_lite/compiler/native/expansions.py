@@ -44,7 +44,7 @@ def expanded(program: Program, few: float = counting.FEW) -> Program:
         few: how many comparisons may take the place of a sort.
     """
     calls: list[Instruction] = []
-    record = _Record(dict(program.constants), few)
+    record = Record(dict(program.constants), few)
     same: dict[Variable, Variable] = {}
     for call in program.calls:
         call = call.with_variables(same)
@@ -70,7 +70,7 @@ def expanded(program: Program, few: float = counting.FEW) -> Program:
     return replace(program.with_calls(calls, same), constants=record.constants)
 
 
-def _expansion(call: Instruction, record: "_Record") -> tuple[list[Instruction], Variable] | None:
+def _expansion(call: Instruction, record: "Record") -> tuple[list[Instruction], Variable] | None:
     write = _EXPANSIONS.get(call.op)
     if write is None or call.result.is_number or call.has_computed_params:
         return None
@@ -79,8 +79,10 @@ def _expansion(call: Instruction, record: "_Record") -> tuple[list[Instruction],
     if any(x.dtype not in dtypes or x.is_number for x in read):
         return None
     record.calls = []
-    made = write(*[record.of(_array(x), x) if isinstance(x, Variable) else x for x in call.inputs], **call.params)
-    if not isinstance(made, _StandIn) or (made.shape, made.dtype) != (call.result.shape, call.result.dtype):
+    made = write(
+        *[record.of(stand_in_array(x), x) if isinstance(x, Variable) else x for x in call.inputs], **call.params
+    )
+    if not isinstance(made, StandIn) or (made.shape, made.dtype) != (call.result.shape, call.result.dtype):
         return None
     return [
         replace(instruction, section=call.section, source=call.source, ignoring=call.ignoring)
@@ -88,17 +90,18 @@ def _expansion(call: Instruction, record: "_Record") -> tuple[list[Instruction],
     ], made.variable
 
 
-def _array(x: Variable) -> Array:
+def stand_in_array(x: Variable) -> Array:
+    """An array of a variable's form."""
     array = np.zeros([x.shape[axis] for axis in x.order] if x.order else x.shape, x.dtype)
     return array.transpose(np.argsort(x.order)) if x.order else array
 
 
-class _StandIn(OfVariable):
+class StandIn(OfVariable):
     """An array whose entries do not matter, which records what happens to it."""
 
     __slots__ = ("_record", "_value")
 
-    def __init__(self, value: Array, variable: Variable, record: "_Record") -> None:
+    def __init__(self, value: Array, variable: Variable, record: "Record") -> None:
         self._value = value
         self.variable = variable
         self._record = record
@@ -113,21 +116,17 @@ class _StandIn(OfVariable):
         """Whether NumPy does what has no expansion, so that an expansion must do the same as NumPy."""
         return isfinite(self._record.few)
 
-    def constant(self, array: Array) -> "_StandIn":
+    def constant(self, array: Array) -> "StandIn":
         """An array that is the same in each run."""
-        key = array.dtype, array.shape, array.tobytes()
-        if key not in self._record.known:
-            self._record.known[key] = variable = Variable(array.shape, array.dtype)
-            self._record.constants[variable] = array
-        return self._record.of(array, self._record.known[key])
+        return self._record.constant(array)
 
     def __trace__(self, op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Any:
         if op in _EXPANSIONS and (made := _EXPANSIONS[op](*inputs, **params)) is not None:
             return made
-        values = [x._value if isinstance(x, _StandIn) else x for x in inputs]
+        values = [x._value if isinstance(x, StandIn) else x for x in inputs]
         with np.errstate(all="ignore"):
             value = np.asarray(op(*values, **params))
-        operands = tuple(x.variable if isinstance(x, _StandIn) else x for x in inputs)
+        operands = tuple(x.variable if isinstance(x, StandIn) else x for x in inputs)
         result = Variable(value.shape, value.dtype, name=op.name)
         shared = (x for x, part in zip(operands, values) if np.may_share_memory(part, value))
         self._record.calls.append(Instruction(op, operands, dict(params), result, view_of=next(shared, None)))
@@ -135,7 +134,7 @@ class _StandIn(OfVariable):
 
 
 @dataclass
-class _Record:
+class Record:
     """What happens to stand-ins: the operations, and the constants that they read.
 
     Attributes:
@@ -143,13 +142,21 @@ class _Record:
     """
 
     constants: dict[Variable, Array]
-    few: float
+    few: float = counting.FEW
     calls: list[Instruction] = field(default_factory=list)
     known: dict[Any, Variable] = field(default_factory=dict)
 
-    def of(self, value: Array, variable: Variable) -> _StandIn:
+    def of(self, value: Array, variable: Variable) -> StandIn:
         """A stand-in for a variable."""
-        return _StandIn(value, variable, self)
+        return StandIn(value, variable, self)
+
+    def constant(self, array: Array) -> StandIn:
+        """A stand-in for an array that is the same in each run."""
+        key = array.dtype, array.shape, array.tobytes()
+        if key not in self.known:
+            self.known[key] = variable = Variable(array.shape, array.dtype)
+            self.constants[variable] = array
+        return self.of(array, self.known[key])
 
 
 def _read_from_view(call: Instruction) -> list[Instruction]:
@@ -157,7 +164,7 @@ def _read_from_view(call: Instruction) -> list[Instruction]:
     (x,), parts = call.inputs, indices.in_two(call.params["index"], len(call.inputs[0].shape))
     if parts is None or not call.result.size:
         return [call]
-    part = Variable(indexing._shape_of_entries(_array(x), parts[0]), x.dtype, name=x.name)
+    part = Variable(indexing._shape_of_entries(stand_in_array(x), parts[0]), x.dtype, name=x.name)
     view = replace(call, params={"index": parts[0]}, result=part, view_of=x)
     return [view, replace(call, inputs=(part,), params={"index": parts[1]}, view_of=None)]
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from tinygrad_lite.compiler.native import functions, indices, matrices, scalars, systems, ufuncs
+from tinygrad_lite.compiler.native import fourier, functions, indices, matrices, scalars, systems, ufuncs
 from tinygrad_lite.compiler.native.emission import REALS, STORED, TYPES, Emitter, Entry, can_cast, loops
 from tinygrad_lite.compiler.native.expansions import can_put, onto
 from tinygrad_lite.compiler.native.loops import (
@@ -617,8 +617,9 @@ _WAYS: Ways = {
 _NUMPYS: Ways = {
     refuse_where: (systems.refuses_known, Lowering._refuse_where),
     **dict.fromkeys(systems.OPERATIONS, (systems.is_known, Lowering._system)),
+    **dict.fromkeys(fourier.OPERATIONS, (fourier.is_known, fourier.lower)),
 }
-"""What only code that runs beside NumPy can do: call its linear algebra, and leave errors to it."""
+"""What only code that runs beside NumPy can do: call its linear algebra and its transforms, and leave errors to it."""
 _ALONE: Ways = {
     refuse_where: (systems.refuses_known, Lowering._refuse_where),
     **dict.fromkeys(systems.ELIMINATED, (systems.is_known, Lowering._system_alone)),

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_lite.compiler.native.emission import STORED, TYPES, Entry, can_cast
+from tinygrad_lite.compiler.native.emission import REALS, STORED, TYPES, Entry, can_cast
 from tinygrad_lite.compiler.native.functions import BY_NUMPYS, OF_TWO
 from tinygrad_lite.compiler.program import Instruction, Variable, is_python_number
-from tinygrad_lite.engine.op import Op
+from tinygrad_lite.engine.op import Array, Op
 from tinygrad_lite.engine.tensor import positive
 from tinygrad_lite.ops import casting
 from tinygrad_lite.ops.arithmetic import selection
@@ -181,6 +181,11 @@ def _form_of(call: Instruction, result: np.dtype[Any]) -> Form | None:
     numbers = result in TYPES or all(isinstance(x, Variable) for x in call.inputs)  # the others only move
     if op in _COPIES and numbers:
         return same(result)
+    if op in _PARTS and result in REALS and call.reads and call.reads[0].dtype.kind == "c":
+        part = _PARTS[op]
+        return Form(op.name, lambda z: z.part(part), (call.reads[0].dtype,))
+    if op is of_parts:
+        return Form(op.name, lambda re, im: re.beside(im), tuple(x.dtype for x in call.inputs))
     if op is selection.where_else and numbers:
         return Form("where", lambda condition, a, b: condition.chooses(a, b), (_FLAG, result, result))
     if not isinstance(ufunc, np.ufunc) or ufunc.signature or call.params or ufunc.nout > 1:
@@ -200,4 +205,13 @@ def _form_of(call: Instruction, result: np.dtype[Any]) -> Form | None:
     return Form(ufunc.__name__, write, tuple(dtypes))
 
 
+def _put_together(re: Array, im: Array) -> Array:
+    y = np.empty(re.shape, np.result_type(re.dtype, np.complex64))
+    y.real, y.imag = re, im
+    return y
+
+
+of_parts = Op(_put_together, [None, None], name="of_parts", arity=2)
+"""The complex numbers that have these real and imaginary parts."""
+_PARTS = {casting.real: 0, casting.imag: 1}
 _COPIES: frozenset[Op] = frozenset({positive, selection.stop_gradient, casting.cast, shaping.broadcast_to})
