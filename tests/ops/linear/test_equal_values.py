@@ -315,3 +315,37 @@ def test_second_derivatives_that_the_vectors_do_not_tell_are_refused(values: Any
     ):
         with pytest.raises(InputError):
             attempt()
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("shape", [(1, 1), (3, 3), (2, 4), (4, 2), (3, 2, 4), (2, 1, 3, 3)], ids=str)
+def test_where_all_values_differ_arrays_give_what_tensors_give(shape: tuple[int, ...], dtype: Any) -> None:
+    """The rules leave out for arrays what equal values alone would need, and can leave nothing out for tensors."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=shape).astype(dtype)
+    decompositions = [
+        lambda x: np.linalg.svd(x, full_matrices=False),
+        lambda x: np.linalg.svd(x, compute_uv=False),
+        np.linalg.qr,
+    ]
+    if shape[-1] == shape[-2]:
+        decompositions += [np.linalg.svd, np.linalg.eigh, lambda x: np.linalg.eigh(x, "U"), np.linalg.eigvalsh]
+    for decompose in decompositions:
+        parts = decompose(x)
+        parts = parts if isinstance(parts, tuple) else (parts,)
+        weights = [rng.normal(size=part.shape).astype(dtype) for part in parts]
+        for used in np.ndindex((2,) * len(parts)):
+            if not any(used):
+                continue
+
+            def loss(x: Any, decompose: Any = decompose, weights: Any = weights, used: Any = used) -> Any:
+                parts = decompose(x)
+                parts = parts if isinstance(parts, tuple) else (parts,)
+                return sum(np.sum(w * part**2) for w, part, is_used in zip(weights, parts, used) if is_used)
+
+            of_tensor = tg.tensor(x, requires_grad=True)
+            loss(of_tensor).backward(create_graph=True)
+            found, expected = tg.grad(loss)(x), of_tensor.grad.numpy()
+            assert found.dtype == dtype
+            scale = np.max(np.abs(expected), initial=1)
+            np.testing.assert_allclose(found, expected, rtol=0, atol=500 * np.finfo(dtype).eps * scale)

@@ -86,7 +86,10 @@ def _spans(shapes: Sequence[Shape]) -> list[Index]:
 
 def _unpack(packed: Array, shapes: Sequence[Shape]) -> list[Array]:
     """The arrays of these shapes that were packed into one."""
-    return [np.reshape(packed[span], (*packed.shape[:-1], *shape)) for span, shape in zip(_spans(shapes), shapes)]
+    rows = [packed[span] for span in _spans(shapes)]
+    return [
+        row if len(shape) == 1 else np.reshape(row, (*packed.shape[:-1], *shape)) for row, shape in zip(rows, shapes)
+    ]
 
 
 def _arrived(g: Array, shapes: Sequence[Shape]) -> list[tuple[Array, Array]]:
@@ -128,6 +131,13 @@ def _vanishing(values: Array) -> Array:
     return np.absolute(values) <= _rounding(values)
 
 
+def _are_apart(values: Array) -> bool:
+    """Whether it is certain that no two of some sorted values are equal: for arrays, one can see it."""
+    if type(values) is not np.ndarray:
+        return False
+    return bool((np.absolute(values[..., 1:] - values[..., :-1]) > _rounding(values)).all())
+
+
 def _equal_pairs(values: Array) -> Array:
     return np.absolute(values[..., None, :] - values[..., :, None]) <= _rounding(values)[..., None]
 
@@ -155,6 +165,8 @@ uneven = primitive(_uneven, arity=2, examples=[([(2, 3), (2, 3)], {})])
 
 def _refuse_uneven(g: Array, values: Array, kind: str, but: Array = np.False_) -> None:
     """Refuse upstream gradients that tell equal values apart, except where `but` holds."""
+    if _are_apart(values):
+        return
     refuse_where(
         uneven(g, values) & ~but,
         values[..., None, :],
@@ -299,6 +311,13 @@ def _differences(values: Array) -> Array:
     return np.where(equal_pairs(values), 0, values[..., None, :] - values[..., :, None])
 
 
+def _by_difference(gradient: Array, values: Array) -> Array:
+    """The same for values of which no two are equal, and for which nothing is to be refused."""
+    gaps = values[..., None, :] - values[..., :, None]
+    np.einsum("...ii->...i", gaps)[...] = 1
+    return (gradient - gradient.mT) / (2 * gaps)
+
+
 def _symmetric_vjp(
     through: Array,
     gw: Array,
@@ -336,6 +355,10 @@ def _eigh_shapes(x: Array) -> list[Shape]:
 def _eigh_vjp(g: Array, y: Array, x: Array, UPLO: Any = "L", values_used: bool = False, alike: bool = False) -> Array:
     shapes = _eigh_shapes(x)
     ((gw, w_used), (gv, v_used)), (w, v) = _arrived(g, shapes), _unpack(y, shapes)
+    if type(gv) is np.ndarray and _are_apart(w):
+        inner = _by_difference(v.mT @ gv, w) if v_used else np.zeros_like(v)
+        np.einsum("...ii->...i", inner)[...] = gw
+        return _in_triangle(v @ inner @ v.mT, UPLO.upper() == "U")
     _refuse_uneven(gw, w, "eigenvalues", but=v_used)  # `_turning` requires more of these
     through = composed(gw, v, v, w)
     if _are_idle(v_used, gv):
@@ -393,6 +416,8 @@ def _svd_shapes(x: Array, full_matrices: bool) -> list[Shape]:
 
 def _leading(g: Array, q: Array, count: int, vectors: str) -> Array:
     """The gradient of the first columns of an orthogonal matrix; the others only fill up the space and have none."""
+    if g.shape[-1] == count:
+        return g
     first, rest = q[..., :count], q[..., count:]
     turned = quotient(g[..., count:], 0.0, g[..., count:], vectors=vectors)  # 0, or an error
     return g[..., :count] - rest @ turned.mT @ first
@@ -412,6 +437,9 @@ def _svd_vjp(
     shapes = _svd_shapes(x, full_matrices)
     (gu, u_used), (gs, s_used), (gvt, vt_used) = _arrived(g, shapes)
     u, s, vt = _unpack(y, shapes)
+    is_reduced = max(u.shape[-1], vt.shape[-2]) == s.shape[-1]
+    if type(gu) is np.ndarray and is_reduced and not hermitian and _are_apart(s) and not np.any(vanishing(s)):
+        return _svd_vjp_of_distinct(gu, gs, gvt, u, s, vt)
     used, both_used, count = u_used | vt_used, (values_used | s_used) & (u_used | vt_used), s.shape[-1]
     first, v = u[..., :count], vt.mT[..., :count]
     _refuse_uneven(gs, s, "singular values", but=used)
@@ -444,6 +472,22 @@ def _svd_vjp(
         gradient = gradient + _leaving(gu, u, s_or_0, gs, at_u + np.absolute(gs) * both_used) @ v.mT
     if x.shape[-1] > count:
         gradient = gradient + u @ _leaving(gv, v, s_or_0, gs, at_v + np.absolute(gs) * both_used).mT
+    return gradient
+
+
+def _svd_vjp_of_distinct(gu: Array, gs: Array, gvt: Array, u: Array, s: Array, vt: Array) -> Array:
+    """The same for singular values of which no two are equal and none is 0, and for which nothing is to be refused."""
+    gv, v = gvt.mT, vt.mT
+    left, right = u.mT @ gu, vt @ gv
+    differing = left - right
+    sums = s[..., None, :] + s[..., :, None]
+    inner = _by_difference(left + right, s) + (differing - differing.mT) / (2 * sums)
+    np.einsum("...ii->...i", inner)[...] = gs
+    gradient = u @ inner @ vt
+    if u.shape[-2] > s.shape[-1]:
+        gradient = gradient + ((gu - u @ left) / s[..., None, :]) @ vt
+    if v.shape[-2] > s.shape[-1]:
+        gradient = gradient + u @ ((gv - v @ right) / s[..., None, :]).mT
     return gradient
 
 
@@ -525,16 +569,19 @@ def _qr_vjp(g: Array, y: Array, x: Array, mode: Any = "reduced") -> Array:
     count = min(x.shape[-2:])
     gq, q = _leading(gq, q, count, "further columns of a complete qr"), q[..., :count]
     square, gr, g_rest = r[..., :count, :count], gr[..., :count, :count], gr[..., :count, count:]
+    diagonal = np.diagonal(square, axis1=-2, axis2=-1)
     refuse_where(
-        vanishing(np.diagonal(square, axis1=-2, axis2=-1)),
-        np.diagonal(square, axis1=-2, axis2=-1),
+        vanishing(diagonal),
+        diagonal,
         message="qr: the columns of q have no derivative if the first columns of the matrix are linearly dependent",
     )
-    gq = gq + x[..., count:] @ g_rest.mT
+    is_wide = x.shape[-1] > count
+    if is_wide:
+        gq = gq + x[..., count:] @ g_rest.mT
     inner = square @ gr.mT - gq.mT @ q
     lower = inner * _halved(count, inner.dtype)
     columns = np.linalg.solve(square, (gq + q @ (lower + lower.mT)).mT).mT
-    return np.concatenate([columns, q @ g_rest], axis=-1)
+    return np.concatenate([columns, q @ g_rest], axis=-1) if is_wide else columns
 
 
 packed_qr = primitive(_qr, _qr_vjp, kink=_steady(_qr, singularity), examples=ANY)
