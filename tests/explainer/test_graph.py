@@ -404,3 +404,83 @@ def test_the_groups_around_a_step_open(show: Show) -> None:
     for step in (3, 35, 60):
         opened.go(step)
         assert opened.page.locator("#graph .node.current").count() == 1
+
+
+class Called(nn.Module):
+    """Layers that are called several times, and one whose weight is used before."""
+
+    def __init__(self) -> None:
+        self.inner = nn.Sequential(nn.Linear(4, 4, rng=0), nn.Tanh())
+        self.cell, self.out = nn.GRUCell(4, 4, rng=1), nn.Linear(4, 2, rng=2)
+
+    def forward(self, x: Any) -> Any:
+        h, results = np.zeros((3, 4)), [x @ self.out.weight.T]
+        for _ in range(3):
+            h = self.cell(self.inner(x) * h + self.inner(h), h)
+            results.append(self.out(h) + self.out(self.inner(np.sin(h))))
+        return np.stack(results)
+
+
+class Residual(nn.Module):
+    def __init__(self) -> None:
+        self.layers = nn.ModuleList([nn.Sequential(nn.Linear(4, 4, rng=k), nn.LayerNorm(4)) for k in range(6)])
+
+    def forward(self, x: Any) -> Any:
+        for layer in self.layers:
+            x = np.maximum(x + layer(np.maximum(x, 0)), -1)
+        return x
+
+
+UPWARD = """() => {
+  const within = (item, group) => {
+    for (let above = typeof item === "number" ? groups.owner.get(item) : item; above; above = above.parent) {
+      if (above.parent === group) return above;
+    }
+    return item;
+  };
+  const found = [];
+  for (const group of [groups.root, ...groups.all].filter(({ kind }) => kind !== "loop")) {
+    const after = new Map(group.items.map((item) => [item, new Set()]));
+    const place = (i) => (groups.owner.get(i) === group ? i : within(i, group));
+    for (const i of lesson.operations) {
+      for (const input of lesson.nodes[i].inputs.filter((each) => typeof each === "number")) {
+        const [a, b] = [place(input), place(i)];
+        if (a !== b && after.has(a) && after.has(b)) after.get(a).add(b);
+      }
+    }
+    while (true) {
+      const first = [...after.keys()].filter((item) => ![...after.values()].some((later) => later.has(item)));
+      if (!first.length) break;
+      first.forEach((item) => after.delete(item));
+    }
+    if (after.size) found.push(groups.name(group));
+  }
+  return found;
+}"""
+"""The groups whose items cannot be laid out so that all arrows go down."""
+
+
+@pytest.mark.parametrize("make", [Called, Residual, lambda: nn.TransformerDecoderLayer(4, 2, 8, dropout=0.0, rng=0)])
+@pytest.mark.parametrize("watched", [True, False])
+def test_what_flows_back_never_flows_up_the_page(make: Callable[[], Any], watched: bool, show: Show) -> None:
+    model, x = make(), np.random.default_rng(0).normal(size=(3, 4))
+    inputs = (x, x) if isinstance(model, nn.TransformerDecoderLayer) else (x,)
+    lesson = tg.explain(lambda: np.sum(model(*inputs) ** 2)) if watched else tg.explain(np.sum(model(*inputs) ** 2))
+    opened = show(lesson)
+    assert opened.page.evaluate(UPWARD) == []
+
+
+def test_each_call_of_a_module_is_a_box_of_its_own(show: Show) -> None:
+    model, x = Called(), np.ones((3, 4))
+    opened = show(tg.explain(lambda: np.sum(model(x))))
+    names = opened.page.evaluate("() => groups.all.filter(({ kind }) => kind === 'module').map(groups.name)")
+    assert {"inner", "inner (2)", "cell"} <= {*names}
+
+
+def test_operations_without_parameters_are_inside_what_surrounds_them() -> None:
+    model, x = Residual(), np.ones((3, 4))
+    seen, guessed = (tg.explain(f).graph for f in (lambda: np.sum(model(x)), np.sum(model(x))))
+    for name, at in (("normalization", "layers"), ("maximum", "layers"), ("sum", "")):
+        modules = [node.module for node in guessed.operations if str(node.op) == name][:-1] or [at]
+        assert all(module == at or module.startswith(f"{at}.") for module in modules), name
+    assert [str(node.op) for node in seen.operations] == [str(node.op) for node in guessed.operations]

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from itertools import takewhile
 from typing import Any
 
@@ -158,6 +159,8 @@ class Graph:
         self._outputs = _outputs(path, {x: self._names.owner(x.inputs) for x in path} | self._modules)
         for tensor in path:
             self._operation(tensor)
+        if not seen.modules:
+            _surround(self.operations)
         self.root = self._nodes[result]
         self.upstream = np.ones_like(self.root.value)[()] if upstream is None else upstream
         self.letter = "upstream" if any(node.name == "g" for node in self.nodes) else "g"
@@ -310,6 +313,31 @@ def _has_array(x: Any) -> bool:
 
 def _inside(model: str | None, module: str) -> str:
     return ".".join(filter(None, (model, module)))
+
+
+_NEAREST = 9  # modules behind an operation that are looked at
+
+
+def _surround(operations: Sequence[Node]) -> None:
+    """Put operations without parameters, whose calls nobody saw, inside the module that holds what is around them.
+
+    That is what an operation is computed from, and the nearest of what is computed from it.
+    """
+    before: dict[Node, str] = {}
+    behind: dict[Node, set[str]] = {}
+    for node in operations:
+        earlier = [before[x] for x in node.inputs if isinstance(x, Node) and x in before]
+        if node.module or earlier:
+            before[node] = node.module or reduce(_common, earlier)
+    for node in reversed(operations):
+        further = {node.module} if node.module else behind.get(node, set())
+        for x in node.inputs:
+            if isinstance(x, Node) and x.op is not None and not x.module:
+                known = behind.setdefault(x, set())
+                known |= further if len(known) < _NEAREST else set()
+    for node in operations:
+        if not node.module and node in before:
+            node.module = max((_common(before[node], each) for each in behind.get(node, ())), key=len, default="")
 
 
 def _common(a: str, b: str) -> str:

@@ -1,5 +1,6 @@
-// What the boxes of the graph stand for. Modules, loops, and long runs of operations are groups: a group that is closed
-// is one box. A loop that is open shows one turn, between all turns before it and all turns after it.
+// What the boxes of the graph stand for. Calls of modules, loops, and long runs of operations are groups: a group that is
+// closed is one box. Each call of a module is a box of its own, since what comes back to it would go up the page. A loop
+// that is open shows one turn, between all turns before it and all turns after it.
 
 const RUN = 12; // items side by side that are not gathered in groups
 const PARTS = 10; // of these groups, so that they fit on a screen
@@ -14,19 +15,25 @@ const groups = (() => {
   };
   const root = make("root", "the model", "", null, { open: true, base: "" });
   const owner = new Map(); // the group of each node
-  const moduleGroups = new Map([[root, new Map()]]); // of the root and of each turn: its modules, by their paths
+  const moduleGroups = new Map([[root, new Map()]]); // of the root and of each turn: the calls of its modules, by their paths
 
-  // The group of a module inside the root or a turn, of which `base` is the module that the whole turn belongs to.
-  function inside(place, path) {
+  // The group of a module's call inside the root or a turn, of which `base` is the module that the whole turn belongs to:
+  // the one that goes on at an operation's place k in forward order; or, for a leaf that is first used there, the first
+  // one, or none of them if they all come later.
+  function inside(place, path, k, isLeaf = false) {
     if (path === place.base || (place.base && !path.startsWith(`${place.base}.`))) return place;
     const known = moduleGroups.get(place);
-    if (!known.has(path)) {
+    if (!known.has(path)) known.set(path, []);
+    const calls = known.get(path);
+    if (!calls.length || (isLeaf ? calls[0].from > k : calls.at(-1).until < k - 1)) {
       const at = path.lastIndexOf(".");
-      const parent = at < 0 || at < place.base.length ? place : inside(place, path.slice(0, at));
-      known.set(path, make("module", path.slice(at + 1), place === root ? path : `${place.path}/${path}`, parent));
-      parent.items.push(known.get(path));
+      const parent = at < 0 || at < place.base.length ? place : inside(place, path.slice(0, at), k, isLeaf);
+      const [own, call] = [place === root ? path : `${place.path}/${path}`, isLeaf && calls.length ? 0 : calls.length + 1];
+      const made = make("module", path.slice(at + 1), call === 1 ? own : `${own}(${call})`, parent, { call, from: k, until: k });
+      calls[isLeaf ? "unshift" : "push"](made);
+      parent.items.push(made);
     }
-    return known.get(path);
+    return calls.at(isLeaf ? 0 : -1);
   }
 
   function commonModule(first, last) {
@@ -67,13 +74,14 @@ const groups = (() => {
       const [start, length, turns] = lesson.data.loops[next];
       const stop = start + length * turns;
       const [base, place] = [commonModule(start, stop), turnAt(k)];
-      const parent = inside(place, base);
+      const parent = inside(place, base, k);
       const loop = make("loop", `${grouped(turns)} × ${body(start, length, base)}`, `${parent.path}×${start}`, parent, { base, start, length, turns, stop, chosen: 0 });
       for (const side of ["before", "after"]) loop[side] = { kind: "rest", side, path: `${loop.path}${side}`, parent: loop, items: [], open: false };
       parent.items.push(loop);
       around.push(loop);
     }
-    put(i, inside(turnAt(k), nodes[i].module));
+    put(i, inside(turnAt(k), nodes[i].module, k));
+    for (let group = owner.get(i); group; group = group.parent) group.until = k;
   });
 
   function put(i, group) {
@@ -98,7 +106,7 @@ const groups = (() => {
       }
       if (place === root) break;
     }
-    put(i, inside(place, nodes[i].module));
+    put(i, inside(place, nodes[i].module, lesson.forwardPosition(uses[i][0]) - 1, true));
   }
 
   // A module that is one operation and nothing else is that operation.
@@ -221,7 +229,10 @@ const groups = (() => {
       const [first, last] = item.range;
       return first < last ? `${numbered(first)}–${numbered(last)}` : numbered(last);
     }
-    if (kind === "module" && /^\d+$/.test(item.name)) return numberedModule(item);
+    if (kind === "module") {
+      const shown = /^\d+$/.test(item.name) ? numberedModule(item) : item.name;
+      return item.call > 1 ? `${shown} (${numbered(item.call)})` : shown;
+    }
     if (kind !== "rest") return item.name;
     const [from, to] = side === "before" ? [1, parent.chosen] : [parent.chosen + 2, parent.turns];
     return from === to ? say("turn {n}", { n: numbered(from) }) : say("turns {from}–{to}", { from: numbered(from), to: numbered(to) });
