@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, overload
 
 from tinygrad_lite.engine.tensor import Tensor
+from tinygrad_lite.errors import UsageError
+from tinygrad_lite.foundation.signatures import signature_of
 
 if TYPE_CHECKING:
     from tinygrad_lite.explainer.graph import Graph
@@ -94,12 +96,27 @@ def backward_steps(result: Tensor) -> Iterator["BackwardStep"]:
     return steps(_graph(result, (), {}), {}, {})
 
 
+def _check_call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Raise if a function, or a model, does not take the arguments that follow it."""
+    name = getattr(function, "__name__", type(function).__name__)
+    if isinstance(function, type):
+        raise UsageError(f"explain takes a tensor, a model or a function, got the class {name}: call it to make one")
+    try:
+        signature_of(getattr(function, "forward", function)).bind(*args, **kwargs)
+    except TypeError as error:
+        raise UsageError(
+            f"explain calls {name} with the arguments that follow it, as tg.explain(model, x) does; there are "
+            f"{len(args) + len(kwargs)}: {error}"
+        ) from None
+
+
 def _graph(result: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> "Graph":
     from tinygrad_lite.explainer.graph import Graph, Seen
     from tinygrad_lite.explainer.origins import Watch, note_names_around
 
     seen = Seen({}, {}, {}, None)
     if callable(result) and not isinstance(result, Tensor):
+        _check_call(result, args, kwargs)
         watch = Watch()
         result, seen = watch.run(result, args, kwargs), watch.seen
     note_names_around(seen, sys._getframe(2))
