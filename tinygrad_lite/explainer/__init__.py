@@ -97,16 +97,20 @@ def backward_steps(result: Tensor) -> Iterator["BackwardStep"]:
 
 
 def _check_call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Raise if a function, or a model, does not take the arguments that follow it."""
-    name = getattr(function, "__name__", type(function).__name__)
+    """Raise if it is a class, or a model that does not take the arguments that follow it."""
+    from tinygrad_lite.nn.module import Module
+
     if isinstance(function, type):
+        name = function.__name__
         raise UsageError(f"explain takes a tensor, a model or a function, got the class {name}: call it to make one")
+    if not isinstance(function, Module):
+        return
     try:
-        signature_of(getattr(function, "forward", function)).bind(*args, **kwargs)
+        signature_of(function.forward).bind(*args, **kwargs)
     except TypeError as error:
         raise UsageError(
-            f"explain calls {name} with the arguments that follow it, as tg.explain(model, x) does; there are "
-            f"{len(args) + len(kwargs)}: {error}"
+            f"explain calls {type(function).__name__} with the arguments that follow it, as in tg.explain(model, x); "
+            f"there are {len(args) + len(kwargs)}: {error}"
         ) from None
 
 
