@@ -265,6 +265,7 @@ _MODULE_METHODS = {
     "set_submodule": "model.name = module",
     "reset_parameters": "a new layer in its place, or tg.nn.init for each parameter",
     "reset_running_stats": "a new layer in its place",
+    "_get_name": "type(model).__name__",
     "to_empty": "the module itself, whose weights have values",
     **dict.fromkeys(("get_extra_state", "set_extra_state"), "an array in a field, which is part of the state"),
     **dict.fromkeys(
