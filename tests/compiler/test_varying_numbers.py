@@ -116,3 +116,15 @@ def test_numbers_that_no_array_of_integers_holds(backend: str) -> None:
     x = np.array([1.0, 3.0])
     for made, expected in zip(step(x), [x * 2.0**t + 10**t for t in range(12, 40)], strict=True):
         np.testing.assert_array_equal(made, expected)
+
+
+def lines(loop: Loop, turns: int) -> int:
+    """The lines of the NumPy source of a loop."""
+    step = tg.compile(tg.value_and_grad(lambda w: loop(w, turns)), "numpy")
+    step(np.full(4, 0.7))
+    return len(step.source.splitlines())
+
+
+@pytest.mark.parametrize("loop", [garch, recurrence, rows, columns])
+def test_the_source_is_a_loop_however_many_turns_there_are(loop: Loop) -> None:
+    assert lines(loop, 56) == lines(loop, 36) < 60

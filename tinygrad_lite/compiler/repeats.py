@@ -19,6 +19,9 @@ from tinygrad_lite.compiler.program import Instruction, Variable, mapped
 from tinygrad_lite.engine.op import Array
 
 Form = Callable[[Instruction], Hashable]
+INDICES = frozenset({"index", "indices"})
+"""The parameters in which turns may differ: one turn reads row 3, and the next one row 4."""
+
 _OUTSIDE = -1  # the position of what no call makes
 
 
@@ -48,15 +51,15 @@ def form(call: Instruction) -> Hashable:
 
 
 def form_at_any_position(call: Instruction) -> Hashable:
-    """The form, without the numbers in an index: one turn may read row 3, and the next one row 4."""
+    """The form, without the numbers in indices."""
     return operation(call), values(call), parameters(call, with_positions=False)
 
 
 def parameters(call: Instruction, with_positions: bool = True) -> Hashable:
-    """An instruction's parameters, with or without the numbers in an index; variables among them are wiring."""
+    """An instruction's parameters, with or without the numbers in indices; variables among them are wiring."""
     params = mapped(lambda x: Variable if isinstance(x, Variable) else x, call.params)
-    if "index" in params and not with_positions:
-        params["index"] = map_numbers(lambda _: int, params["index"])
+    for name in () if with_positions else params.keys() & INDICES:
+        params[name] = map_numbers(lambda _: int, params[name])
     return identity(tuple(params.items()))
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from tinygrad_lite.compiler.draws import Draw
 from tinygrad_lite.compiler.identifiers import Identifiers
 from tinygrad_lite.compiler.program import Instruction, Variable
+from tinygrad_lite.compiler.source.progressions import sequence_text
 from tinygrad_lite.engine.op import Op
 from tinygrad_lite.engine.registry import TABLES, functions_of
 from tinygrad_lite.foundation.signatures import path_of
@@ -213,15 +214,24 @@ class Expressions:
             return Text(f"{operands[0].within(tight)} {symbol} {operands[1].within(binds, right=True)}", binds)
         if forward is np.negative:
             return Text(f"-{operands[0].within(UNARY)}", UNARY)
-        arguments = [operand.text for operand in operands] + self._keywords(call)
         if isinstance(call.op, Draw):
             arguments = [*map(self._parameter, call.op.args)]
             arguments += [f"{name}={self._parameter(value)}" for name, value in call.op.kwargs.items()]
+        elif call.op.arity is None and (together := self.sequence(call.inputs)):
+            arguments = [together[1:-1] if together.startswith("[") else f"*{together}", *self._keywords(call)]
+        else:
+            arguments = [operand.text for operand in operands] + self._keywords(call)
         return Text(f"{self.function(call)}({', '.join(arguments)})")
 
     def _keywords(self, call: Instruction) -> list[str]:
         keywords = {name: value for name, value in call.params.items() if value is not np._NoValue}
-        return [f"{name}={self._parameter(value)}" for name, value in keywords.items()]
+        return [
+            f"{name}={self._indices(value) if name == 'indices' else self._parameter(value)}"
+            for name, value in keywords.items()
+        ]
+
+    def _indices(self, indices: Sequence[Any]) -> str:
+        return sequence_text(indices, [self._parameter(index) for index in indices])
 
     def function(self, call: Instruction) -> str:
         """The text of the function that performs an operation."""

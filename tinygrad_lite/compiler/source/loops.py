@@ -10,13 +10,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tinygrad_lite.compiler.identifiers import Identifiers
-from tinygrad_lite.compiler.program import Variable
-from tinygrad_lite.compiler.source.expressions import ATOM, SUM, Text, literal
-from tinygrad_lite.compiler.source.outline import Loop
+import numpy as np
 
-Progression = tuple[int, int, int]
-"""Start, step and count of numbers that grow evenly."""
+from tinygrad_lite.compiler.program import Variable
+from tinygrad_lite.compiler.source.expressions import ATOM, SUM, Expressions, Text, literal
+from tinygrad_lite.compiler.source.outline import Loop
+from tinygrad_lite.compiler.source.progressions import Progression, progression, range_text
+
+MANY = 24
+"""Numbers in a list; more of them are an array beside the code."""
 
 
 def common_start(texts: Sequence[str]) -> str:
@@ -24,24 +26,6 @@ def common_start(texts: Sequence[str]) -> str:
     first, last = min(texts), max(texts)
     length = next((i for i, (a, b) in enumerate(zip(first, last)) if a != b), len(first))
     return first[:length]
-
-
-def progression(values: Sequence[int]) -> Progression | None:
-    """The progression of some numbers, if they grow evenly."""
-    start, step = values[0], values[1] - values[0]
-    even = all(value == start + step * turn for turn, value in enumerate(values))
-    return (start, step, len(values)) if even and step else None
-
-
-def range_text(numbers: Progression) -> str:
-    """The range of these numbers."""
-    start, step, count = numbers
-    if step == -1:
-        return f"reversed({range_text((start - count + 1, 1, count))})"
-    stop = start + step * count
-    if step == 1:
-        return f"range({stop})" if start == 0 else f"range({start}, {stop})"
-    return f"range({start}, {stop}, {step})"
 
 
 @dataclass
@@ -207,8 +191,9 @@ class Heading:
         scope: the names that only this loop uses.
     """
 
-    def __init__(self, loop: Loop, names: Identifiers, scope: set[str]) -> None:
-        self._names = names
+    def __init__(self, loop: Loop, expressions: Expressions, scope: set[str]) -> None:
+        self._expressions = expressions
+        self._names = expressions.names
         self._scope = scope
         self.targets: list[str] = []
         self.iterables: list[Iterable] = []
@@ -227,7 +212,7 @@ class Heading:
         for x, values in numbers.items():
             text = counter.text(progression(values))
             if text is None:
-                text = self._over(Iterable.of(values), "i")
+                text = self._over(self._listed(values), x.name or "i")
             self.numbers[x] = Text(text, SUM if " " in text else ATOM)
         for x, pattern in patterns.items():
             text = pattern.text(counter) if pattern else None
@@ -240,6 +225,12 @@ class Heading:
         self.targets.append(self._new(name))
         self.iterables.append(iterable)
         return self.targets[-1]
+
+    def _listed(self, numbers: Sequence[Any]) -> Iterable:
+        if len(numbers) <= MANY:
+            return Iterable.of(numbers)
+        array = np.array(numbers)
+        return Iterable([f"{self._expressions.constant(Variable(array.shape, array.dtype), array).text}.tolist()"])
 
     def _new(self, name: str) -> str:
         variable = Variable((), None, name=name)

@@ -319,7 +319,7 @@ class NumpySource:
     def _loop(self, loop: Loop, scope: set[str]) -> None:
         names, ready = self.expressions.names, self.expressions.ready
         lists = self._lists(loop)
-        heading = Heading(loop, names, scope)
+        heading = Heading(loop, self.expressions, scope)
         ready.update(heading.numbers)
         unpacked = self._head(loop, heading, scope)
         for carry in loop.carried:

@@ -11,14 +11,15 @@ from typing import Any, Union
 
 import numpy as np
 
+from tinygrad_lite.compiler.passes.common_subexpressions import identity
 from tinygrad_lite.compiler.places import Argument, Place
 from tinygrad_lite.compiler.program import Instruction, Program, Variable, mapped
-from tinygrad_lite.compiler.repeats import Stretch, map_numbers, operation, parameters, stretches
+from tinygrad_lite.compiler.repeats import INDICES, Stretch, map_numbers, operation, parameters, stretches
 from tinygrad_lite.compiler.source.ownership import is_plain_ufunc, makes_an_array
-from tinygrad_lite.ops.shapes import shaping
+from tinygrad_lite.ops.arithmetic import elementwise
+from tinygrad_lite.ops.shapes import indexing, shaping
 
 FEW = 12  # instructions; to write fewer of them again reads better than a loop
-_NUMBER = Variable((), np.dtype(int), name="i")  # in an index, another one in each turn
 Item = Union[Instruction, "Loop"]
 
 
@@ -84,7 +85,7 @@ class Loop:
 
 def outline(program: Program) -> list[Item]:
     """The program's instructions, and loops in place of those that repeat."""
-    items = _with_loops(_numbers_first(program.calls))
+    items = _with_lists_together(_with_loops(_numbers_first(program.calls)))
     kept: dict[Variable, list[Place]] = {}
     for place, x in program.updates.items():
         if isinstance(x, Variable):
@@ -93,6 +94,29 @@ def outline(program: Program) -> list[Item]:
     in_loops = {x for item in items if isinstance(item, Loop) for t in item.writes_to for x in item.made[t]}
     _keep(items, [x for x in program.ends if x not in in_loops])
     return items
+
+
+def _with_lists_together(items: list[Item]) -> list[Item]:
+    """The items, with sums of parts of an array in an order in which what loops made is not interleaved."""
+    made = {
+        value: (loop, x)
+        for loop in items
+        if isinstance(loop, Loop)
+        for x, values in loop.made.items()
+        for value in values
+    }
+
+    def together(item: Item) -> Item:
+        if not isinstance(item, Instruction) or item.op is not indexing.scatter:
+            return item
+        groups: dict[Any, list[tuple[Any, Any]]] = {}
+        for x, index in zip(item.inputs, item.params["indices"]):
+            groups.setdefault(made.get(x, x), []).append((x, index))
+        parts = [part for group in groups.values() for part in group]
+        inputs, indices = (tuple(column) for column in zip(*parts))
+        return replace(item, inputs=inputs, params={**item.params, "indices": indices})
+
+    return [together(item) for item in items]
 
 
 def _numbers_first(calls: Sequence[Instruction]) -> list[Instruction]:
@@ -119,9 +143,9 @@ def _form(call: Instruction) -> Hashable:
     inputs = [
         (y.is_number, bool(y.shape), by_entry and (y.shape, y.dtype) == (x.shape, x.dtype))
         if isinstance(y, Variable)
-        else (type(y), repr(y))
+        else (type(y), None if type(y) in (int, float) and call.op is not elementwise.power else repr(y))
         for y in call.inputs
-    ]
+    ]  # a number may vary from turn to turn, but each power has a text of its own
     return operation(call), parameters(call, False), call.section, x.is_number, ndim, makes_an_array(call), *inputs
 
 
@@ -147,16 +171,17 @@ def _loop(calls: Sequence[Instruction], stretch: Stretch) -> Loop | None:
     varying: dict[tuple[Any, ...], Variable] = {}
 
     def varies(values: list[Any]) -> Variable:
-        key = tuple(values)
+        key = tuple(map(identity, values))
         if key not in varying:
-            varying[key] = x = _result(values) if isinstance(values[0], Variable) else replace(_NUMBER)
+            varying[key] = x = _stand_in(values)
             loop.varying[x] = values
         return varying[key]
 
     def read(values: list[Variable], position: int) -> Variable | None:
         turn, i = made.get(values[-1], (None, 0))
         if turn is None:
-            return values[0] if len(set(values)) == 1 else varies(values)
+            common: Variable = _common(values, varies)
+            return common
         if turn == stretch.count - 1:
             return results[i]
         if turn < stretch.count - 2:
@@ -191,6 +216,7 @@ def _template(alike: Sequence[Instruction], result: Variable, reads: Iterator[An
     """The instruction that says what alike ones do, with variables in place of what differs."""
     call = alike[-1]
     stand_ins: dict[Variable, Any] = {}
+    columns = [list(column) for column in zip(*(turn.inputs for turn in alike))]
 
     def next_read(x: Any) -> Any:
         if not isinstance(x, Variable):
@@ -198,21 +224,35 @@ def _template(alike: Sequence[Instruction], result: Variable, reads: Iterator[An
         stand_ins[x] = y = next(reads)
         return y
 
-    inputs = tuple(next_read(x) for x in call.inputs)
+    inputs = tuple(
+        next_read(x) if isinstance(x, Variable) else _common(column, varies) for x, column in zip(call.inputs, columns)
+    )
     params = mapped(next_read, call.params)
-    if "index" in params:
-        numbers: list[list[int]] = []
-        for turn in alike:
-            numbers.append([])
-            map_numbers(numbers[-1].append, turn.params["index"])
-        columns = iter([list(column) for column in zip(*numbers)])
-        params["index"] = map_numbers(lambda _: _number(next(columns), varies), params["index"])
+    for name in params.keys() & INDICES:
+        params[name] = _index([turn.params[name] for turn in alike], params[name], varies)
     view_of = stand_ins.get(call.view_of) if call.view_of is not None else None
     return replace(call, inputs=inputs, params=params, result=result, view_of=view_of)
 
 
-def _number(values: list[int], varies: Any) -> Any:
-    return values[0] if len(set(values)) == 1 else varies(values)
+def _index(indices: Sequence[Any], index: Any, varies: Any) -> Any:
+    """An index that says what these indices do, which differ in their numbers alone."""
+    numbers: list[list[int]] = []
+    for turn in indices:
+        numbers.append([])
+        map_numbers(numbers[-1].append, turn)
+    columns = iter([list(column) for column in zip(*numbers)])
+    return map_numbers(lambda _: _common(next(columns), varies), index)
+
+
+def _common(values: list[Any], varies: Any) -> Any:
+    """What is the same in all turns, or a variable that stands for another value in each."""
+    return values[0] if len(set(map(identity, values))) == 1 else varies(values)
+
+
+def _stand_in(values: Sequence[Any]) -> Variable:
+    if isinstance(values[0], Variable):
+        return _result(values)
+    return Variable((), np.result_type(type(values[0])), is_number=True, name="i" if type(values[0]) is int else "x")
 
 
 def _result(values: Sequence[Variable]) -> Variable:
