@@ -229,12 +229,18 @@ class Compiled:
                 pointers to the arrays, to a struct with the state, and to arrays for the results.
 
         Raises:
-            InputError: if there is no such library.
+            InputError: if there is no such library, or the name of the file says that it is for another language.
             UsageError: if an operation is not NumPy's and its source cannot be quoted, or if JAX or C cannot do what
                 the program does. Then no file is written.
         """
         if library not in _WRITERS:
             raise InputError(f"library must be 'numpy', 'jax' or 'c', got {library!r}")
+        if Path(path).suffix in ((".py",) if library == "c" else (".c", ".h")):
+            written, other = ("C", "'numpy' or 'jax'") if library == "c" else ("Python", "'c'")
+            raise InputError(
+                f"library={library!r} writes {written}, which the name {Path(path).name} does not fit: pass library="
+                f"{other}, or another name"
+            )
         text = _WRITERS[library](self._recorded().sources)
         Path(path).write_text(text, encoding="utf-8")
 

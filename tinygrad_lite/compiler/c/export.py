@@ -20,6 +20,7 @@ from tinygrad_lite.compiler.draws import Draw
 from tinygrad_lite.compiler.native.expansions import expanded
 from tinygrad_lite.compiler.native.plan import Plan, Segment, Written, packed, with_former_values
 from tinygrad_lite.compiler.native.scalars import Form
+from tinygrad_lite.compiler.native.varying_numbers import with_numbers_as_data
 from tinygrad_lite.compiler.places import Argument
 from tinygrad_lite.compiler.program import Instruction, Program, Variable
 from tinygrad_lite.compiler.source.export import form_of, shown
@@ -97,7 +98,8 @@ class _Function:
         self._prefix = taken.new(source.name)
         self.name = taken.new(f"{self._prefix}_run")  # no library function has such a name
         self.source = source
-        program = expanded(_in_c_order(source.program), few=inf)
+        target = _C()
+        program = with_numbers_as_data(expanded(_in_c_order(source.program), few=inf), target)
         for call in program.calls:
             self._refuse_unless(all(x.dtype in TYPES for x in (*call.reads, call.result)), call)
         for x in (*program.inputs, *program.ends):
@@ -115,7 +117,7 @@ class _Function:
             for place, x in self._program.updates.items()
             if isinstance(x, Variable) and place not in self._inputs
         }
-        self._plan = Plan(self._program, _C(), self._supplied)
+        self._plan = Plan(self._program, target, self._supplied)
         for step in self._plan.steps:
             self._refuse_unless(isinstance(step, Segment), step)
         self.may_refuse = any(map(_may_refuse, self._plan.steps))
@@ -148,7 +150,9 @@ class _Function:
         """Define the constants that the segments read."""
         read = dict.fromkeys(root for step in self._plan.steps for root, _ in step.roots)
         for x, array in self._plan.constants.items():
-            if x in read:
+            if x in read and not x.shape:
+                self._pointers[x] = f"&(const {TYPES[x.dtype]}){{{number(array[0])}}}"
+            elif x in read:
                 name = self._pointers[x] = taken.new(f"{self._prefix}_{x.name or 'constant'}")
                 head = f"static const {TYPES[x.dtype]} {name}[{array.size}] = {{"
                 self.parts.append("\n".join(broken(head, [number(entry) for entry in array.ravel()], "};")))

@@ -41,9 +41,10 @@ class NativeExecutor:
     backend = "native"
 
     def __init__(self, program: Program) -> None:
-        self.program = program = with_former_values(with_numbers_as_data(expanded(with_pairs(program))))
+        target = Native(vector_bits())
+        self.program = program = with_former_values(with_numbers_as_data(expanded(with_pairs(program)), target))
         self.lock = Lock()  # the arena serves one run at a time
-        self.plan = plan = Plan(program, Native(vector_bits()))
+        self.plan = plan = Plan(program, target)
         self.falls_back = [step.op.name for step in plan.steps if isinstance(step, Instruction)]
         segments = [step for step in plan.steps if isinstance(step, Segment)]
         shared = {name: text for segment in segments for name, text in segment.functions.items()}

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.compiler.native import indices
-from tinygrad_lite.compiler.native.scalars import form
+from tinygrad_lite.compiler.native.lowering import Target
 from tinygrad_lite.compiler.passes.common_subexpressions import identity
 from tinygrad_lite.compiler.program import Instruction, Program, Variable, mapped
 from tinygrad_lite.engine.op import Array
@@ -22,10 +22,10 @@ _WHOLE = np.iinfo(np.int64)
 _PUTS = frozenset({indexing.index_set, indexing.index_add, indexing.scatter})
 
 
-def with_numbers_as_data(program: Program) -> Program:
+def with_numbers_as_data(program: Program, target: Target) -> Program:
     """The program with constants in place of the numbers that vary among inputs and indices."""
     constants = _Constants(program.constants)
-    calls = _with_indices_as_data(_with_inputs_as_data(program.calls, constants), constants)
+    calls = _with_indices_as_data(_with_inputs_as_data(program.calls, constants, target), constants)
     return replace(program.with_calls(calls), constants=constants.arrays)
 
 
@@ -53,15 +53,15 @@ def _varying(numbers: Iterable[tuple[Hashable, Hashable]]) -> set[Hashable]:
     return {use for use, different in met.items() if len(different) > FEW}
 
 
-def _with_inputs_as_data(calls: list[Instruction], constants: _Constants) -> list[Instruction]:
+def _with_inputs_as_data(calls: list[Instruction], constants: _Constants, target: Target) -> list[Instruction]:
     varying = _varying((_use(call, i), identity(x)) for call in calls for i, x in _numbers(call))
 
     def reading(call: Instruction) -> Instruction:
         numbers = {i: constants.number(x, True) for i, x in _numbers(call) if _use(call, i) in varying}
-        if not numbers or form(call) is None:
+        if not numbers or target.form(call) is None:
             return call
         made = replace(call, inputs=tuple([numbers.get(i, x) for i, x in enumerate(call.inputs)]))
-        return call if form(made) is None else made  # a power, say, is several products only if it is known
+        return call if target.form(made) is None else made  # a power, say, is several products only if it is known
 
     return [reading(call) for call in calls] if varying else calls
 
