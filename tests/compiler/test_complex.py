@@ -135,3 +135,43 @@ def test_arguments_and_results_are_arrays_of_their_own(backend: str) -> None:
         results = compiled(z, 2 - 3j)
         results[1][:] = 7
         np.testing.assert_allclose(results[2], f(z, 2 - 3j)[2], rtol=1e-5)
+
+
+_DTYPES = [np.complex64, np.complex128, np.float32, np.float64, np.int64]
+
+
+@pytest.mark.parametrize("first", _DTYPES)
+@pytest.mark.parametrize("second", _DTYPES)
+def test_numbers_of_different_dtypes(first: Any, second: Any) -> None:
+    def f(x: Any, y: Any) -> list[Any]:
+        z = (x + y) * 1j
+        return [
+            x * y + 0j,
+            (x - y) * (1 + 2j),
+            x / (y + 1j),
+            (x + 0j) @ y.T,
+            np.stack([x + 0j, y + 1j]),
+            np.concatenate([x * 1j, y * 1j]),
+            np.einsum("ij,kj->ik", x + 1j, y),
+            np.where(y.real > 0, x + 1j, y),
+            np.abs(z),
+            np.outer(x + 1j, y),
+            np.vdot(x + 1j, y),
+            np.exp(0.1 * z) * y,
+            np.astype(x + 0j, np.complex64) + y,
+        ]
+
+    rng = np.random.default_rng(0)
+    x, y = (
+        (5 * rng.normal(size=(3, 4)) + (1j * rng.normal(size=(3, 4)) if np.dtype(dtype).kind == "c" else 0)).astype(
+            dtype
+        )
+        for dtype in (first, second)
+    )
+    compiled = tg.compile(f, "native")
+    compiled(x, y)
+    assert not compiled.report().falls_back
+    for found, expected in zip(compiled(x, y), f(x, y), strict=True):
+        assert found.dtype == expected.dtype
+        tolerance = 100 * np.finfo(expected.dtype).eps
+        np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance * np.max(np.abs(expected)))

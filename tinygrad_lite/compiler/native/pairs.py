@@ -91,10 +91,10 @@ class _Rewriting:
         if rule is None or call.has_computed_params or call.result.is_number or not all(map(_is_plain, call.inputs)):
             return False
         self._record.calls = []
-        made = rule(*map(self._parts_of, call.inputs), **call.params)
+        wanted = _part(call.result.dtype)
+        made = rule(*[_widened(self._parts_of(x), wanted) for x in call.inputs], **call.params)
         if made is None:
             return False
-        wanted = _part(call.result.dtype)
         parts = [self._of_form(part, call.result.shape, wanted) for part in (made if type(made) is tuple else (made,))]
         if any(part is None for part in parts):
             return False
@@ -147,6 +147,16 @@ class _Rewriting:
 def _part(dtype: Any) -> Any:
     """The dtype of the parts of complex numbers; that of real ones as it is."""
     return np.empty(0, dtype).real.dtype
+
+
+def _widened(z: Pair, dtype: Any) -> Pair:
+    """The parts in the dtype of the result, in which NumPy computes, too; not of what has smaller results."""
+
+    def is_narrow(part: Part) -> bool:
+        return _is_array(part) and part.dtype.kind in "iuf" and np.promote_types(part.dtype, dtype) != part.dtype
+
+    re, im = (np.astype(part, dtype) if is_narrow(part) else part for part in z)
+    return re, im
 
 
 def _is_array(x: Part) -> bool:
