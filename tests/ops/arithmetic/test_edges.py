@@ -3,6 +3,8 @@
 import itertools
 import warnings
 from collections.abc import Callable
+from fractions import Fraction
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -226,3 +228,30 @@ def test_gradients_do_not_depend_on_how_an_array_lies_in_memory(f: Any) -> None:
                     return np.sum(f(x, axis=axis, keepdims=keepdims).reshape(-1) * weights)
 
                 np.testing.assert_allclose(tg.grad(loss)(x), tg.grad(loss)(values), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        [2.0, -3.0, 0.5, 4.0],
+        [2.0, 0.0, 0.5, 4.0],
+        [0.0, 3.0, 0.0, 4.0],
+        [1e-160, 1e-160, 1.0, 2.0],  # products with few digits
+        [1e-200, 1e-200, 1.0, 2.0],  # and without any
+        [5e-324, 2.0, 3.0, 4.0],
+    ],
+    ids=str,
+)
+def test_the_gradient_of_running_products_is_that_of_products(x: list[float]) -> None:
+    weights = [3.0, -2.0, 5.0, 0.5]
+
+    def exactly(i: int) -> Fraction:
+        return sum(
+            Fraction(w) * prod(Fraction(factor) for k, factor in enumerate(x[: j + 1]) if k != i)
+            for j, w in enumerate(weights)
+            if j >= i
+        )
+
+    with np.errstate(all="ignore"):
+        found = tg.grad(lambda x: np.sum(weights * np.cumprod(x)))(np.array(x))
+    np.testing.assert_allclose(found, [float(exactly(i)) for i in range(4)], rtol=1e-14, atol=1e-321)

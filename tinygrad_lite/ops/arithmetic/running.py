@@ -77,8 +77,18 @@ def _from_behind(x: Array, steps: int) -> Array:
     return np.concatenate([x[..., steps:], np.zeros_like(x[..., :steps])], axis=-1)
 
 
+def _can_be_divided(*products: Array) -> bool:
+    """Whether it is certain that none is 0, infinite, or so small that digits are lost; of arrays, one can see it."""
+    if not all(type(y) is np.ndarray and y.size for y in products):
+        return False
+    sizes = [np.absolute(y) for y in products]
+    return all(x.min() >= np.finfo(x.dtype).tiny and x.max() < np.inf for x in sizes)
+
+
 def _cumprod_vjp(g: Array, y: Array, x: Array, axis: int | None = None, dtype: Any = None) -> Array:
-    # ∂/∂xᵢ is the product before i times rᵢ = gᵢ + xᵢ₊₁ rᵢ₊₁, without division, so that zeros are no problem.
+    if type(g) is np.ndarray and x.dtype == y.dtype and x.dtype.kind in "fc" and _can_be_divided(x, y):
+        return _cumsum_vjp(g * y, y, x, axis) / x
+    # ∂/∂xᵢ is the product before i times rᵢ = gᵢ + xᵢ₊₁ rᵢ₊₁, without division, so that zeros are no problem here.
     # Doubling solves the recurrence: after k rounds, r has 2ᵏ terms, and `factor` is the product of 2ᵏ factors
     x_along, r = _laid_out(x, axis), _laid_out(g, axis or 0)
     before = np.concatenate([np.ones_like(x_along[..., :1]), np.cumprod(x_along, -1)[..., :-1]], axis=-1)
