@@ -81,7 +81,7 @@ WRONG_ANSWERS = [
     ("standardise", f"({_G} - {_GY}) / np.std(x, axis=0, keepdims=True)", "wrong_axis"),
     ("standardise", f"({_G} - {_GY}) / np.std(x)", "wrong_axis"),
     ("standardise", f"({_G} - {_GY}) / np.std(x, axis=1)", "lost_axis"),
-    ("standardise", f"({_G} + {_GY}) / np.std(x, axis=1, keepdims=True)", "sign"),
+    ("standardise", f"({_G} + {_GY}) / np.std(x, axis=1, keepdims=True)", "brackets"),
     ("standardise", f"({_G} - {_GY.replace('y', 'x')}) / np.std(x, axis=1, keepdims=True)", "input_for_output"),
     ("standardise", f"({_G} - {_GY}) / np.std(x, axis=1, keepdims=True)".replace("axis=1", "axis=0"), "wrong_axis"),
     ("standardise", f"({_G} - {_GY}) / np.std(x, axis=1, keepdims=True)".replace("mean", "sum"), "sum_or_mean"),
