@@ -568,3 +568,18 @@ def test_the_determinant_of_regular_matrices_takes_no_other_way(
     monkeypatch.setattr(linalg, "_inverse_if_regular", lambda x: None)
     by_bases = tg.grad(lambda x: np.sum(np.sin(np.linalg.det(x))))(x)
     np.testing.assert_allclose(by_inverse, by_bases, rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4])
+@pytest.mark.parametrize("rank", [0, 1, 2, 3, 4])
+@pytest.mark.parametrize("scale", [1.0, 1e-60])
+def test_the_gradient_of_a_determinant_is_its_cofactors(size: int, rank: int, scale: float) -> None:
+    factors = np.random.default_rng(0).normal(size=(2, 5, size, rank))
+    x = scale * factors[0] @ factors[1].mT
+    cofactors = np.empty_like(x)
+    for i, j in np.ndindex(size, size):
+        minor = np.delete(np.delete(x, i, axis=-2), j, axis=-1)
+        cofactors[..., i, j] = (-1) ** (i + j) * np.linalg.det(minor)
+    found = tg.grad(lambda x: np.sum(np.linalg.det(x)))(x)
+    largest = np.max(np.abs(x), initial=0) ** (size - 1)
+    np.testing.assert_allclose(found, cofactors, rtol=0, atol=1e-13 * largest)

@@ -127,7 +127,24 @@ def _inverse_if_regular(x: Array) -> Array:
     return inverse if np.all(condition < np.finfo(x.dtype).eps ** (-1 / 3)) else None
 
 
+_NEXT, _AFTER_NEXT = np.array([1, 2, 0]), np.array([2, 0, 1])
+
+
+def _cofactors(x: Array) -> Array:
+    """The derivatives of a determinant of at most three rows by its entries, which are polynomials of the others."""
+    size = x.shape[-1]
+    if size == 1:
+        return np.ones_like(x)
+    if size == 2:
+        return np.flip(x, (-2, -1)) * np.array([[1, -1], [-1, 1]], x.dtype)
+    after, behind = (_NEXT[:, None], _NEXT), (_AFTER_NEXT[:, None], _AFTER_NEXT)
+    falling = x[..., *after] * x[..., *behind]
+    return falling - x[..., after[0], behind[1]] * x[..., behind[0], after[1]]
+
+
 def _det_vjp(g: Array, y: Array, x: Array) -> Array:
+    if 0 < x.shape[-1] <= 3:
+        return g[..., None, None] * _cofactors(x)
     # For a regular matrix it is y x⁻ᵀ. For any other, eliminating the strong block leaves a weak block that may be 0:
     # det x = det(strong) · det(weak), and the second factor is differentiated as a polynomial.
     inverse = _inverse_if_regular(x)
