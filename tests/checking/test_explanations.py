@@ -41,37 +41,132 @@ X = np.array([[0.5, -1.0, 2.0, 1.5], [-0.3, 0.8, -0.6, 2.2], [1.1, -0.4, 0.9, -1
 RIGHT = np.sin(3 * X) + X.T
 
 
-@pytest.mark.parametrize(
-    ("wrong", "words"),
-    [
-        (-RIGHT, "the sign is wrong"),
-        (7.5 * RIGHT, "7.5 times what it should be: 30/4"),
-        (3 * RIGHT, "3 times what it should be"),
-        (np.pi * RIGHT, "3.14159 times what it should be: π"),
-        (-np.sqrt(2 * np.pi) * RIGHT, "-√(2π)"),
-        (0.123456789 * RIGHT, "0.123457 times what it should be"),
-        (RIGHT.T, "it is transposed"),
-        (RIGHT[::-1], "it is flipped along axis 0"),
-        (np.tril(RIGHT), "only the lower triangle is there"),
-        (RIGHT + RIGHT.T - np.diag(np.diag(RIGHT)), "along symmetric changes"),
-        (np.where(X < 0, 0, RIGHT), "wrong exactly where the variable is negative, where nothing arrives"),
-        (np.where(X > 0, -RIGHT, RIGHT), "wrong exactly where the variable is positive, where the sign is wrong"),
-        (RIGHT * np.where(np.eye(4), 0.5, 1), "wrong exactly on the diagonal, where a factor of 2 is missing"),
-        (RIGHT + 0.1 * X, "0.1 times the array itself is added: a penalty"),
-        (RIGHT - 0.1 * X, "0.1 times the array itself is missing: a penalty on its square is left out, or the array"),
-        (RIGHT + 0.1 * np.sign(X), "0.1 times the array's sign is added: a penalty"),
-        (RIGHT - 0.1 * np.sign(X), "0.1 times the array's sign is missing: a penalty on its size is left out"),
-        (RIGHT + 0.25, "0.25 is added to every entry"),
-        (RIGHT - 0.25, "0.25 is missing from every entry"),
-        (np.where(np.arange(4)[:, None] == 1, -RIGHT, RIGHT), "wrong exactly at index 1 of axis 0, where the sign"),
-        (RIGHT * (1 + 1e-9 * X), ""),
-        (RIGHT * X**2, ""),
-    ],
-)
+BESIDE_THE_RIGHT_ONE = [
+    (-RIGHT, "the sign is wrong"),
+    (7.5 * RIGHT, "7.5 times what it should be: 30/4"),
+    (3 * RIGHT, "3 times what it should be"),
+    (np.pi * RIGHT, "3.14159 times what it should be: π"),
+    (-np.sqrt(2 * np.pi) * RIGHT, "-√(2π)"),
+    (0.123456789 * RIGHT, "0.123457 times what it should be"),
+    (RIGHT.T, "it is transposed"),
+    (RIGHT[::-1], "it is flipped along axis 0"),
+    (np.tril(RIGHT), "only the lower triangle is there"),
+    (RIGHT + RIGHT.T - np.diag(np.diag(RIGHT)), "along symmetric changes"),
+    (np.where(X < 0, 0, RIGHT), "wrong exactly where the variable is negative, where nothing arrives"),
+    (np.where(X > 0, -RIGHT, RIGHT), "wrong exactly where the variable is positive, where the sign is wrong"),
+    (RIGHT * np.where(np.eye(4), 0.5, 1), "wrong exactly on the diagonal, where a factor of 2 is missing"),
+    (RIGHT + 0.1 * X, "0.1 times the array itself is added: a penalty"),
+    (RIGHT - 0.1 * X, "0.1 times the array itself is missing: a penalty on its square is left out, or the array"),
+    (RIGHT + 0.1 * np.sign(X), "0.1 times the array's sign is added: a penalty"),
+    (RIGHT - 0.1 * np.sign(X), "0.1 times the array's sign is missing: a penalty on its size is left out"),
+    (RIGHT + 0.25, "0.25 is added to every entry"),
+    (RIGHT - 0.25, "0.25 is missing from every entry"),
+    (np.where(np.arange(4)[:, None] == 1, -RIGHT, RIGHT), "wrong exactly at index 1 of axis 0, where the sign"),
+    (RIGHT * (1 + 1e-9 * X), ""),
+    (RIGHT * X**2, ""),
+    (RIGHT * X, "a factor of the variable is too much"),
+    (RIGHT / X, "a factor of the variable is missing"),
+    (np.clip(RIGHT, -0.7, 0.7), "exactly where the size of the derivative is above 0.7, to which it is clipped"),
+    (np.where(RIGHT > 0.9, 3 * RIGHT, RIGHT), "exactly where the derivative is above 0.9, where 3 times"),
+    (np.where(np.abs(X) < 0.65, RIGHT**2, RIGHT), "exactly where the size of the variable is below 0."),
+    (RIGHT * np.where(np.abs(RIGHT) > 1, 1.001, 1.0) + 2e-6, ""),
+    (RIGHT * (np.arange(4)[:, None] > 0), "the first slice along axis 0 is left out"),
+    (RIGHT * (np.arange(4) < 3), "the last slice along axis 1 is left out"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "words"), BESIDE_THE_RIGHT_ONE)
 def test_what_an_array_looks_like_beside_the_right_one(wrong: np.ndarray, words: str) -> None:
     said = pattern(wrong, RIGHT, X, [4, 30])
     assert words in said
     assert bool(words) == bool(said)
+
+
+@pytest.mark.parametrize("scale", [1e-280, 1e-160, 1e160, 1e280])
+@pytest.mark.parametrize(("wrong", "words"), BESIDE_THE_RIGHT_ONE)
+def test_the_same_is_said_whatever_the_scale(wrong: np.ndarray, words: str, scale: float) -> None:
+    said = pattern(scale * wrong, scale * RIGHT, X, [4, 30])
+    has_a_size = ("array", "added", "missing from", "0.7", "0.9")  # of which it says how large it is
+    assert bool(said) == bool(words)
+    assert words in said or any(word in words for word in has_a_size), said
+
+
+@pytest.mark.parametrize("scale", [1e-280, 1e280])
+def test_a_function_of_any_scale_is_explained_as_one_of_scale_1(scale: float) -> None:
+    x = np.array([0.3, -0.7, 1.1, 0.4])
+    report = tg.gradcheck(
+        lambda x: scale * float(np.sum(np.sin(x))), x, gradient=-scale * np.cos(x), raise_exception=False
+    )
+    assert [finding.why for finding in report.findings] == ["the sign is wrong"]
+
+
+JACOBIAN = np.array([[1.0, 2.0, -0.5], [0.3, -1.5, 2.5], [0.7, 1.1, 3.0]])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (JACOBIAN.T, "it is transposed"),
+        (np.diag(np.diag(JACOBIAN)), "only the diagonal is there"),
+        (np.tril(JACOBIAN), "only the lower triangle is there"),
+        (JACOBIAN * [1, -1, 1], "wrong exactly at index 1 of axis 1, where the sign is wrong"),
+        (JACOBIAN * [[1], [2], [1]], "wrong exactly at index 1 of axis 0, where a factor of 2 too much"),
+        (np.roll(JACOBIAN, 1, 0), "indices are off by one along axis 0"),
+    ],
+)
+def test_a_jacobian_is_looked_at_as_a_whole(wrong: np.ndarray, words: str) -> None:
+    def f(x: np.ndarray) -> np.ndarray:
+        return np.array([float(row @ x) for row in JACOBIAN])
+
+    report = tg.gradcheck(f, np.array([0.4, -1.0, 2.0]), gradient=wrong, raise_exception=False)
+    assert all(words in finding.why for finding in report.findings if finding.fails), report
+
+
+@pytest.mark.parametrize("kept", [0, 1])
+def test_what_is_left_out_of_equal_entries_is_not_shifted(kept: int) -> None:
+    x = np.array([0.4, -1.0, 2.0, 0.3])
+    gradient = np.ones(4)
+    gradient[-kept] = 0
+    report = tg.gradcheck(lambda x: np.sum(x), x, gradient=gradient, raise_exception=False)
+    word = ("first", "last")[kept]
+    assert report.findings[0].why.startswith(f"the {word} slice along axis 0 is left out")
+
+
+def test_a_sign_in_the_gradient_of_a_value_that_is_used_twice_in_each_step() -> None:
+    steps = np.cos(np.arange(12.0)).reshape(6, 2)
+
+    def gated(w: np.ndarray) -> np.ndarray:
+        h = np.zeros(2)
+        for x in steps:
+            z = np.tanh(w * x + 0.3 * h)
+            h = (1 - z) * x + z * h
+        return np.sum(h**2)
+
+    def gradient(w: np.ndarray) -> np.ndarray:
+        states = [np.zeros(2)]
+        gates = []
+        for x in steps:
+            gates.append(np.tanh(w * x + 0.3 * states[-1]))
+            states.append((1 - gates[-1]) * x + gates[-1] * states[-1])
+        g, dw = 2 * states[-1], np.zeros(2)
+        for x, z, h in zip(steps[::-1], gates[::-1], states[-2::-1]):
+            dz = g * (x - h) * (1 - z**2)  # of h - x
+            dw += dz * x
+            g = g * z + 0.3 * dz
+        return dw
+
+    report = tg.gradcheck(gated, np.array([0.7, -0.4]), gradient=gradient, raise_exception=False)
+    assert [finding.why for finding in report.findings] == [
+        "the sign is wrong, each of the 6 times that the line is run"
+    ]
+
+
+def test_one_entry_is_not_taken_for_a_difference_by_chance() -> None:
+    x = np.array([0.39, 1.1, 2.3])
+    for error in (1e-9, 3e-9, 1e-8, 3e-8, 1e-7, 3e-7):
+        gradient = np.diag(np.exp(x)) * [[1 + error], [1], [1]]
+        report = tg.gradcheck(lambda x: np.exp(x) + float(0 * x[0]), x, gradient=gradient, raise_exception=False)
+        assert not any("differences with a step" in finding.why for finding in report.findings)
 
 
 def test_entries_of_zero_do_not_say_where_a_gradient_is_right() -> None:

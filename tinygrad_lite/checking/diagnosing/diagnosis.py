@@ -6,6 +6,7 @@ comes from elsewhere; then it is compared with the gradients that each common mi
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from math import prod
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from tinygrad_lite.checking.diagnosing.second_order import SECOND, is_wrong_in_s
 from tinygrad_lite.checking.diagnosing.trace import Trace
 from tinygrad_lite.checking.evidence.examination import Comparison, Examination
 from tinygrad_lite.checking.subjects.subject import GradientOf
+from tinygrad_lite.engine.op import Array
 from tinygrad_lite.readers.recording import Step
 
 _LONG = 1000  # the largest number of operations for which mistakes are tried on the whole
@@ -80,7 +82,21 @@ class Diagnosis:
             if j != k and gradients[k].size > 1 and same(gradients[k], references[j], 1e-6):
                 return f"it is the gradient of {v.path}"
         sizes = counts([np.empty(v.shape) for v in subject.variables])
-        return pattern(gradients[k], references[k], subject.split(subject.point)[k], sizes)
+        x = subject.split(subject.point)[k]
+        return self._pattern_of_all(k, x, sizes) or pattern(gradients[k], references[k], x, sizes)
+
+    def _pattern_of_all(self, k: int, x: Array, sizes: Sequence[int]) -> str:
+        """The same of a whole Jacobian; empty if there is one result, or too many for a row of each."""
+        look, subject = self._look, self._look.subject
+        shapes = subject.shapes
+        if len(look.weights) == 1 or len(look.weights) != sum(map(prod, shapes)):
+            return ""
+        shape = (*(shapes[0] if len(shapes) == 1 else (len(look.weights),)), *x.shape)
+        columns = subject.columns(k)
+        gradient, reference = (
+            part[:, columns].reshape(shape) for part in (self._comparison.gradient, self._comparison.reference)
+        )
+        return pattern(gradient, reference, np.broadcast_to(x, shape), sizes)
 
     def _explanations(self) -> dict[int, tuple[Step, str]]:
         """For each wrong variable the mistake that explains it, preferably one that explains several."""

@@ -350,6 +350,10 @@ class _Search:
                     for suspect in at_edge(self._done, edge):
                         if not suspect.scaled:
                             by_key.setdefault((edge[1], suspect.key), []).append(suspect)
+                n = len(self._trace.variables) + k
+                for suspect in mistakes_at_node(self._done, n) if self._done.gradients[n] is not None else ():
+                    if not suspect.scaled:
+                        by_key.setdefault(("node", suspect.key), []).append(suspect)
                 for suspect in across.get(k, ()):
                     by_key.setdefault(suspect.key, []).append(suspect)
             yield from (suspects for suspects in by_key.values() if len(suspects) > 1)

@@ -116,6 +116,9 @@ def mistakes(contribution: Contribution) -> Iterator[Mistake]:
             if size > 2:  # of two entries, it is a flip
                 yield Mistake(SHIFTED.format(axis), partial(_rolled, by, axis))
             yield Mistake(SHIFTED.format(axis), partial(_moved, by, axis))
+        if size > 2:
+            yield Mistake(SHORT.format("first", axis, "start too late"), partial(_without, axis, 0))
+            yield Mistake(SHORT.format("last", axis, "end too early"), partial(_without, axis, -1))
     for count in counts((contribution.right, contribution.y, contribution.g, *contribution.arrays)):
         yield Mistake(TOO_LARGE.format(count), partial(_multiplied, float(count)))
         yield Mistake(TOO_SMALL.format(count), partial(_multiplied, 1 / count))
@@ -239,4 +242,13 @@ def _moved(by: int, axis: int, c: Contribution) -> Array:
     """The contribution rolled along an axis, with zeros where entries came in from the other end."""
     moved = np.roll(c.right, by, axis)
     moved[(*(slice(None),) * axis, 0 if by > 0 else -1)] = 0
+    if np.array_equal(moved, _without(axis, 0 if by > 0 else -1, c)):
+        raise ValueError("entries that are alike have not moved, but some are left out")
     return moved
+
+
+def _without(axis: int, index: int, c: Contribution) -> Array:
+    """The contribution with zeros in one slice along an axis."""
+    left: Any = np.array(c.right)
+    left[(*(slice(None),) * axis, index)] = 0
+    return left

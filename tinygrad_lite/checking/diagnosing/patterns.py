@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from math import e, log, pi
+from math import comb, e, log, pi
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,8 @@ _TERMS = (
 )
 RATIO = "times what it should be"
 _BY_VALUE = 5  # the smallest number of entries that are told from as many others by their values
+_NO_CHANCE = 1_000  # how many choices there are, at least, of as many entries that a number tells from the others
+_NOTHING = 1e-9  # the largest part of a gradient that counts as none
 _PLAIN = 9  # a fraction of numbers up to this is a mistaken constant, rather than a quotient of two sizes
 _NAMED = {"π": pi, "√2": 2**0.5, "√π": pi**0.5, "√(2π)": (2 * pi) ** 0.5, "e": e, "ln 2": log(2), "ln 10": log(10)}
 
@@ -103,6 +105,8 @@ def pattern(gradient: Array, reference: Array, x: Array, sizes: Sequence[int]) -
     if not np.size(reference) or same(gradient, reference, SMALL):
         return ""
     ratio = constant_ratio(gradient, reference)
+    if np.max(np.abs(gradient)) < _NOTHING * np.max(np.abs(reference)):  # but for rounding
+        ratio = 0.0
     if ratio is not None:
         words = ratio_words(ratio, sizes)
         return words if np.size(reference) > 1 or RATIO not in words else ""  # one entry is any number of times another
@@ -113,16 +117,19 @@ def pattern(gradient: Array, reference: Array, x: Array, sizes: Sequence[int]) -
 
 def constant_ratio(gradient: Array, reference: Array) -> float | None:
     """The number that the right array was multiplied by; None if there is none."""
-    size = float(np.sum(reference * reference))
-    if not size or not np.isfinite(size):
+    sizes = [float(np.max(np.abs(x), initial=0)) for x in (gradient, reference)]
+    if not sizes[1] or not np.all(np.isfinite(sizes)):
         return None
-    ratio = float(np.sum(gradient * reference)) / size
+    if not sizes[0]:
+        return 0.0
+    wrong, right = gradient / sizes[0], reference / sizes[1]  # so that no square of theirs is lost
+    times = float(np.sum(wrong * right)) / float(np.sum(right * right))
+    if np.max(np.abs(wrong - times * right)) > TOLERANCE * abs(times):
+        return None
+    ratio = times * sizes[0] / sizes[1]
     with np.errstate(all="ignore"):
         unchanged = np.abs(gradient - reference) < 0.1 * abs(ratio - 1) * np.abs(reference)
     if np.any(unchanged):  # however small beside the others
-        return None
-    largest = np.max(np.abs(reference))
-    if np.max(np.abs(gradient - ratio * reference)) > TOLERANCE * max(abs(ratio), 1e-9) * largest:
         return None
     return ratio
 
@@ -154,6 +161,10 @@ def _candidates(reference: Array, x: Array) -> Iterator[tuple[str, Array]]:
         yield "the diagonal is left out", reference - diagonal
     unknown = Contribution(None, 0, reference, reference, [reference], {}, reference, _unknown)
     yield from mistaken(unknown)
+    if np.size(x) > 1:
+        with np.errstate(all="ignore"):
+            yield "a factor of the variable is too much", reference * x
+            yield "a factor of the variable is missing", reference / x
 
 
 def _term(difference: Array, x: Array) -> str:
@@ -178,11 +189,45 @@ def _where(gradient: Array, reference: Array, x: Array) -> str:
     fewest = min(count, int(np.sum(alive)) - count)
     if fewest < 2:
         return ""
+    x = np.broadcast_to(x, wrong.shape)
     for by_value, words, mask in _masks(reference, x):
         if fewest >= (_BY_VALUE if by_value else 2) and np.array_equal(wrong, mask & alive):
-            ratio = constant_ratio(gradient[wrong], reference[wrong])
-            return f"it is wrong exactly {words}" + ("" if ratio is None else f", where {ratio_words(ratio, ())}")
+            return f"it is wrong exactly {words}{_what_it_is(gradient[wrong], reference[wrong])}"
+    return _beyond_a_number(gradient, reference, x, wrong, alive)
+
+
+def _what_it_is(gradient: Array, reference: Array) -> str:
+    """What the wrong entries are, if that has a name."""
+    ratio = constant_ratio(gradient, reference)
+    return "" if ratio is None else f", where {ratio_words(ratio, ())}"
+
+
+def _beyond_a_number(gradient: Array, reference: Array, x: Array, wrong: Array, alive: Array) -> str:
+    """The number beyond which entries are wrong, if it is none by chance; others that are, but little, are no right."""
+    right = alive & ~wrong
+    with np.errstate(all="ignore"):
+        is_close = np.abs(gradient - reference) <= TOLERANCE * np.abs(reference)
+    end = float(np.max(np.abs(gradient)))
+    if same(gradient, np.clip(reference, -end, end), TOLERANCE):
+        return f"it is wrong exactly where the size of the derivative is above {end:.6g}, to which it is clipped"
+    count, fewest = int(np.sum(alive)), int(min(np.sum(wrong), np.sum(right)))
+    if not np.all(is_close[right]) or comb(count, fewest) < _NO_CHANCE:
+        return ""
+    values = {"the variable": x, "the derivative": reference}
+    for name, by in (*values.items(), *((f"the size of {name}", np.abs(by)) for name, by in values.items())):
+        for word, inner, outer in (("above", by[right], by[wrong]), ("below", by[wrong], by[right])):
+            if np.max(inner) < np.min(outer):
+                number = _between(float(np.max(inner)), float(np.min(outer)))
+                what = _what_it_is(gradient[wrong], reference[wrong])
+                return f"it is wrong exactly where {name} is {word} {number}{what}"
     return ""
+
+
+def _between(a: float, b: float) -> str:
+    """A number of few digits between two others."""
+    return next(
+        (text for digits in range(1, 17) if a < float(text := f"{(a + b) / 2:.{digits}g}") < b), f"{(a + b) / 2:.17g}"
+    )
 
 
 def _masks(reference: Array, x: Array) -> Iterator[tuple[bool, str, Array]]:
