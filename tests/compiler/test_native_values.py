@@ -357,3 +357,21 @@ def test_sums_and_products_so_far_are_numpys_to_the_last_digit(function: Callabl
             for found, expected in zip(compiled(array), f(array), strict=True):
                 assert_same(found, expected)
         assert not compiled.report().falls_back
+
+
+@pytest.mark.parametrize("mode", ["full", "same", "valid"])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.complex128])
+@pytest.mark.parametrize(("n", "m"), [(1, 1), (3, 1), (60, 5), (5, 60), (8, 8), (300, 200)])
+def test_convolutions_of_short_and_of_long_arrays(n: int, m: int, dtype: Any, mode: Any) -> None:
+    rng = np.random.default_rng(0)
+    a, v = (rng.normal(size=size).astype(dtype) * (1 + 1j if dtype is np.complex128 else 1) for size in (n, m))
+
+    def f(a: Any, v: Any) -> Any:
+        return np.convolve(a, v, mode)
+
+    compiled = tg.compile(f, "native")
+    compiled(a, v)
+    found, expected = compiled(a, v), f(a, v)
+    assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=100 * np.finfo(dtype).eps * np.max(np.abs(expected)))
+    assert bool(compiled.report().falls_back) == (n > 100)

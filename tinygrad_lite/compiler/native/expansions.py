@@ -16,7 +16,7 @@ from tinygrad_lite.compiler.native.emission import REALS, TYPES, can_cast
 from tinygrad_lite.compiler.program import Instruction, Program, Variable
 from tinygrad_lite.compiler.recording.recorded import OfVariable
 from tinygrad_lite.engine.op import Array, Op
-from tinygrad_lite.ops.arithmetic import elementwise, ordering, reductions, selection
+from tinygrad_lite.ops.arithmetic import curves, elementwise, ordering, reductions, selection
 from tinygrad_lite.ops.linear import contraction, linalg, norms, products
 from tinygrad_lite.ops.networks import normal
 from tinygrad_lite.ops.shapes import arranging, indexing, joining, shaping
@@ -366,6 +366,23 @@ def _vdot(a: Any, b: Any) -> Any:
     return np.reshape(a, (-1,)) @ np.reshape(b, (-1,)) if a.size else None
 
 
+MANY = 2**13  # products of a convolution, each of which is read for itself; of more, NumPy takes less time
+
+
+def _convolve(a: Any, v: Any, mode: str = "full") -> Any:
+    """The longer array's entries in front of the shorter one's, for each place of the result, times the shorter one."""
+    a, v = (a, v) if a.size >= v.size else (v, a)
+    (n,), (m,) = a.shape, v.shape
+    count = {"full": n + m - 1, "same": n, "valid": n - m + 1}[mode]
+    before = {"full": 0, "same": (m - 1) // 2, "valid": m - 1}[mode]
+    if count * m > MANY:
+        return None
+    if mode != "valid" and m > 1:
+        zeros = a.constant(np.zeros(m - 1, a.dtype))
+        a, before = np.concatenate([zeros, a, zeros]), before + m - 1
+    return a[np.arange(before, before + count)[:, None] - np.arange(m)] @ v
+
+
 # Statistics and norms
 
 
@@ -447,6 +464,7 @@ _EXPANSIONS: dict[Op, Expansion] = {
     products.dot: _dot,
     products.inner: _inner,
     products.vdot: _vdot,
+    curves.convolve: _convolve,
     linalg.multi_dot: _multi_dot,
     linalg.matrix_power: _matrix_power,
     arranging.trace: _trace,

@@ -17,7 +17,7 @@ from tinygrad_lite.compiler.program import Instruction, Program, Variable, is_py
 from tinygrad_lite.engine.op import NO_PARAMS, Op
 from tinygrad_lite.engine.tensor import positive
 from tinygrad_lite.ops import casting
-from tinygrad_lite.ops.arithmetic import elementwise, reductions, running, selection
+from tinygrad_lite.ops.arithmetic import curves, elementwise, reductions, running, selection
 from tinygrad_lite.ops.linear import contraction, fourier, products
 from tinygrad_lite.ops.shapes import arranging, indexing, joining, shaping
 
@@ -370,6 +370,7 @@ RULES: dict[Op, Callable[..., Pair | Part | None]] = {
     products.dot: _product(products.dot),
     products.inner: _product(products.inner),
     products.outer: _product(products.outer),
+    curves.convolve: _product(curves.convolve),
     products.vdot: _vdot,
     **{
         op: _part_by_part(op)
