@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lite as tg
-from tests.marks import param
+from tests.marks import param, spread
 from tinygrad_lite.compiler.native.plan import Segment
 from tinygrad_lite.trees import leaves
 
@@ -67,7 +67,41 @@ def table(w: Any, turns: int) -> Any:
     return y[size, size]
 
 
-LOOPS: list[Loop] = [fourier, garch, chosen, powers, recurrence, rows, columns, table]
+def windows(w: Any, turns: int) -> Any:
+    y = np.concatenate([w, np.zeros(turns)])
+    for t in range(turns):
+        y = y.at[t + 1 : t + 4].add(np.sin(y[t : t + 3]) * w[:3])
+    return np.sum(y**2)
+
+
+def squares(w: Any, turns: int) -> Any:
+    """The entries around each entry of an image, whose gradients one operation puts together."""
+    size = int(turns**0.5) + 3
+    image = np.sin(np.outer(SERIES[:size, 0], SERIES[:size, 1]) * w[0])
+    return sum(
+        np.tanh(np.sum(image[i : i + 3, j : j + 3] * w[1])) * image[i, j]
+        for i in range(size - 2)
+        for j in range(size - 2)
+    )
+
+
+def bonds(w: Any, turns: int) -> Any:
+    x = np.outer(SERIES[:, 0], w)
+    ends = np.random.default_rng(1).permutation(60)
+    return sum(np.sqrt(np.sum((x[ends[t]] - x[ends[t + 1]]) ** 2)) for t in range(turns))
+
+
+def backwards(w: Any, turns: int) -> Any:
+    y = np.zeros_like(w, shape=(3, 2 * turns, 2))
+    for t in range(1, turns):
+        y = y.at[1, 2 * t : 2 * t - 2 : -1, ::-1].set(np.cos(y[-2, 2 * t - 2 : 2 * t] + w[:2] * t))
+        y = y.at[..., -t, :].add(w[2])
+    return np.mean(y**2)
+
+
+LOOPS: list[Loop] = [
+    fourier, garch, chosen, powers, recurrence, rows, columns, table, windows, squares, bonds, backwards,
+]  # fmt: skip
 
 
 def codes(step: Any) -> int:
@@ -75,7 +109,7 @@ def codes(step: Any) -> int:
     return len({part.text for part in step._latest.executor.plan.steps if isinstance(part, Segment)})
 
 
-@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("loop", spread(LOOPS, 4))
 def test_code_serves_all_turns(loop: Loop) -> None:
     def count(turns: int) -> int:
         step = tg.compile(tg.value_and_grad(lambda w: loop(w, turns)), "native")

@@ -19,7 +19,7 @@ from tinygrad_lite.engine.op import Array
 _INTEGER = np.dtype(np.int64)
 
 
-def _parts(index: Any, ndim: int) -> list[Any] | None:
+def by_axis(index: Any, ndim: int) -> list[Any] | None:
     """What an index says about each axis, with None where it makes a new one; None if it has something else."""
     parts = list(index) if isinstance(index, tuple) else [index]
     if any(isinstance(part, (bool, np.bool)) or getattr(part, "dtype", _INTEGER).kind not in "iu" for part in parts):
@@ -64,7 +64,7 @@ def in_two(index: Any, ndim: int) -> tuple[Any, Any] | None:
     What a loop reads, turn by turn, then differs only in where the view begins. None if there is nothing to take apart,
     or if the axes would come in another order.
     """
-    said = _parts(index, ndim) or []
+    said = by_axis(index, ndim) or []
     first = tuple(
         [part if _is_number(part) or isinstance(part, slice) else slice(None) for part in said if part is not None]
     )
@@ -99,7 +99,7 @@ class _Place:
     """
 
     def __init__(self, work: Work, index: Any, shape: Sequence[int]) -> None:
-        said = _parts(index, len(shape))
+        said = by_axis(index, len(shape))
         assert said is not None  # as `are_known` has found
         self._said, shape = said, _with_new_axes(shape, said, 1)
         parts: list[Any] = [slice(None) if part is None else part for part in said]
@@ -223,7 +223,7 @@ def has_rows(index: Any, shape: Sequence[int]) -> bool:
     """Whether an index without computed parts has arrays of integers, each of which is that of several entries."""
     if not any(isinstance(part, np.ndarray) for part in (index if isinstance(index, tuple) else (index,))):
         return False
-    said = _parts(index, len(shape))
+    said = by_axis(index, len(shape))
     if said is None or any(_is_array(part) and not isinstance(part, (int, np.integer, np.ndarray)) for part in said):
         return False
     before, _, after = _extents(
@@ -235,4 +235,4 @@ def has_rows(index: Any, shape: Sequence[int]) -> bool:
 def are_known(call: Instruction, shape: Sequence[int]) -> bool:
     """Whether all indices of an operation are such that entries of an array of this shape can be reached."""
     indices = call.params["indices"] if "indices" in call.params else [call.params["index"]]
-    return all(_parts(index, len(shape)) is not None for index in indices)
+    return all(by_axis(index, len(shape)) is not None for index in indices)

@@ -258,11 +258,10 @@ class Plan:
         roots: dict[Variable, int] = {}
         starts: dict[Variable, int] = {}
         alone: set[Variable] = set()
-        for call in calls:
-            for x in (*call.reads, call.result):
-                layout = self.layouts[x]
-                starts[layout.root] = min(layout.offset, starts.get(layout.root, layout.offset))
-        form = tuple([self._form(call, roots, starts) for call in calls])
+        layouts = self._layouts_of(calls)
+        for layout in layouts.values():
+            starts[layout.root] = min(layout.offset, starts.get(layout.root, layout.offset))
+        form = tuple([_form(call, layouts, roots, starts) for call in calls])
         for call in calls:
             root = self.layouts[call.result].root
             if self._uses[root] == 1 and root not in self._pinned:
@@ -270,7 +269,7 @@ class Plan:
         key = form, tuple([root in alone for root in roots])
         written = self._target.known.get(key)
         if written is None:
-            lowered = Lowering(calls, self.layouts, starts, self._target)
+            lowered = Lowering(calls, layouts, starts, self._target)
             alone |= {layout.root for x, layout in lowered.made.items() if layout.root is x}
             writer = self._target.writer(lowered.body, alone)
             places = [roots.get(root, root) for root in writer.roots]
@@ -279,22 +278,18 @@ class Plan:
                 self._target.known.clear()
             self._target.known[key] = written
         self.constants |= written.tables
-        mine = [(root, starts[root]) for root in roots]
+        mine = [(self.layouts[root].root, self.layouts[root].offset + starts[root]) for root in roots]
         others = [mine[x] if isinstance(x, int) else (x, 0) for x in written.places]
         return Segment(written.text, written.functions, others, calls)
 
-    def _form(self, call: Instruction, roots: dict[Variable, int], starts: Mapping[Variable, int]) -> Any:
-        """An operation with numbers for the blocks that it works on, in the order in which they are met."""
+    def _layouts_of(self, calls: Sequence[Instruction]) -> dict[Variable, Layout]:
+        """The layouts in a segment: each part of an array that it only reads is a block of its own.
 
-        def placed(x: Any) -> Any:
-            if not isinstance(x, Variable):
-                return type(x), repr(x)
-            layout = self.layouts[x]
-            number = roots.setdefault(layout.root, len(roots))
-            return number, layout.offset - starts[layout.root], layout.strides, x.shape, x.dtype, x.is_number
-
-        params = tuple([(name, _fixed(value, placed)) for name, value in call.params.items()])
-        return call.op, params, tuple(map(placed, call.inputs)), placed(call.result)
+        So code that reads one row serves for another, wherever it lies.
+        """
+        layouts = {x: self.layouts[x] for call in calls for x in (*call.reads, call.result)}
+        written = {layouts[call.result].root for call in calls}
+        return {x: y if y.root in written else Layout(x, 0, y.strides) for x, y in layouts.items()}
 
     # Memory
 
@@ -357,6 +352,22 @@ def packed(
         heappush(living, (last, start, rooms[x]))
         offsets[x] = start
     return offsets, size
+
+
+def _form(
+    call: Instruction, layouts: Mapping[Variable, Layout], roots: dict[Variable, int], starts: Mapping[Variable, int]
+) -> Any:
+    """An operation with numbers for the blocks that it works on, in the order in which they are met."""
+
+    def placed(x: Any) -> Any:
+        if not isinstance(x, Variable):
+            return type(x), repr(x)
+        layout = layouts[x]
+        number = roots.setdefault(layout.root, len(roots))
+        return number, layout.offset - starts[layout.root], layout.strides, x.shape, x.dtype, x.is_number
+
+    params = tuple([(name, _fixed(value, placed)) for name, value in call.params.items()])
+    return call.op, params, tuple(map(placed, call.inputs)), placed(call.result)
 
 
 def _fixed(value: Any, placed: Callable[[Variable], Any]) -> Any:

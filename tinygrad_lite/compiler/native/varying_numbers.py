@@ -6,11 +6,13 @@ a thousand times as long as to run it. Code that reads the number from memory se
 
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import replace
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lite.compiler.native import indices
+from tinygrad_lite.compiler.native.expansions import onto
 from tinygrad_lite.compiler.native.lowering import Target
 from tinygrad_lite.compiler.passes.common_subexpressions import identity
 from tinygrad_lite.compiler.program import Instruction, Program, Variable, mapped
@@ -18,8 +20,9 @@ from tinygrad_lite.engine.op import Array
 from tinygrad_lite.ops.shapes import indexing
 
 FEW = 8  # numbers that stay in the code
+SHORT = 64  # entries in slices of which each may have its own position
 _WHOLE = np.iinfo(np.int64)
-_PUTS = frozenset({indexing.index_set, indexing.index_add, indexing.scatter})
+_PUTS = frozenset({indexing.index_set, indexing.index_add, indexing.scatter, onto})
 
 
 def with_numbers_as_data(program: Program, target: Target) -> Program:
@@ -42,6 +45,12 @@ class _Constants:
         """
         variable = Variable((), np.result_type(type(x)), is_number)
         self.arrays[variable] = np.array(x, variable.dtype)
+        return variable
+
+    def array(self, x: Array) -> Variable:
+        """The constant for one use of an array."""
+        variable = Variable(x.shape, x.dtype)
+        self.arrays[variable] = x
         return variable
 
 
@@ -91,19 +100,47 @@ def _with_indices_as_data(calls: list[Instruction], constants: _Constants) -> li
     def at_data(call: Instruction) -> Instruction:
         if not (call in puts or (call.op is indexing.getitem and call.inputs[0] in put_into)):
             return call
-        params = _with_indices(call, lambda x: constants.number(x, False) if type(x) is int else x)
+        shape = (call.result if call in puts else call.inputs[0]).shape
+        params = dict(call.params)
+        if "index" in params:
+            params["index"] = _as_data(params["index"], shape, constants)
+        else:
+            params["indices"] = tuple([_as_data(index, shape, constants) for index in params["indices"]])
         made = replace(call, params=params, view_of=None)
-        return made if indices.are_known(made, (call.inputs[0] if call not in puts else call.result).shape) else call
+        return made if made.has_computed_params and indices.are_known(made, shape) else call
 
     return [at_data(call) for call in calls]
 
 
 def _put(call: Instruction) -> Hashable:
-    without = _with_indices(call, lambda x: int if type(x) is int else x)
-    return call.op, call.result.shape, call.result.dtype, identity(tuple(without.items()))
+    """What calls have in common that may differ in where they put something alone."""
+
+    def without_place(part: Any) -> Any:
+        if isinstance(part, slice) and type(part.start) is type(part.stop) is int:
+            return part.stop - part.start, part.step
+        return int if _is_position(part) else part
+
+    params = mapped(without_place, call.params)
+    return call.op, call.result.shape, call.result.dtype, identity(tuple(params.items()))
 
 
-def _with_indices(call: Instruction, function: Any) -> dict[str, Any]:
-    """The parameters with a function applied to what is in the indices."""
-    chosen = {name: value for name, value in call.params.items() if name in ("index", "indices")}
-    return {**call.params, **mapped(function, chosen)}
+def _as_data(index: Any, shape: tuple[int, ...], constants: _Constants) -> Any:
+    """An index with constants for its numbers, and for the positions in short slices of axes that are neighbours."""
+    parts = indices.by_axis(index, len(shape))
+
+    def position(part: Any) -> Any:
+        return constants.number(int(part), False) if _is_position(part) else part
+
+    if parts is None or not all(_is_position(part) or isinstance(part, slice) for part in parts):
+        return tuple(map(position, index)) if isinstance(index, tuple) else position(index)
+    axes = [axis for axis, part in enumerate(parts) if part != slice(None)]
+    spans = {axis: range(*parts[axis].indices(shape[axis])) for axis in axes if isinstance(parts[axis], slice)}
+    are_neighbours = bool(axes) and axes[-1] - axes[0] == len(axes) - 1
+    if are_neighbours and 0 < prod(map(len, spans.values())) <= SHORT:
+        for after, (axis, span) in enumerate(reversed(spans.items())):
+            parts[axis] = constants.array(np.reshape(span, (-1, *[1] * after)))
+    return tuple(map(position, parts))
+
+
+def _is_position(part: Any) -> bool:
+    return isinstance(part, (int, np.integer)) and not isinstance(part, bool)
