@@ -17,6 +17,8 @@ import scipy.spatial.distance
 import scipy.stats
 from scipy import special
 from scipy.optimize._lsq.least_squares import arctan, cauchy, huber, soft_l1
+from scipy.spatial import ConvexHull
+from scipy.spatial.transform import Rotation
 
 from tests.checking.foreign.cases import Problem
 
@@ -51,6 +53,22 @@ def special_functions() -> list[Problem]:
         "gammaln": (special.gammaln, special.digamma, X),
         "digamma": (special.digamma, lambda x: special.polygamma(1, x), X),
         "gamma": (special.gamma, lambda x: special.gamma(x) * special.digamma(x), X),
+        "ber": (special.ber, special.berp, X),
+        "the real part of wofz": (
+            lambda x: special.wofz(x + 0.5j).real,
+            lambda x: (2j / root_pi - 2 * (x + 0.5j) * special.wofz(x + 0.5j)).real,
+            ANY,
+        ),
+        "sn of ellipj": (
+            lambda x: special.ellipj(x, 0.4)[0],
+            lambda x: special.ellipj(x, 0.4)[1] * special.ellipj(x, 0.4)[2],
+            ANY,
+        ),
+        "owens_t": (
+            lambda x: special.owens_t(x, 0.7),
+            lambda x: -density(x) * (special.ndtr(0.7 * x) - 0.5),
+            ANY,
+        ),
         "rgamma": (special.rgamma, lambda x: -special.digamma(x) * special.rgamma(x), X),
         "erf": (special.erf, lambda x: 2 / root_pi * np.exp(-(x**2)), ANY),
         "erfc": (special.erfc, lambda x: -2 / root_pi * np.exp(-(x**2)), X),
@@ -990,6 +1008,117 @@ def signals() -> list[Problem]:
     ]
 
 
+def rotations() -> list[Problem]:
+    """Rotations by vectors, angles and quaternions, with Rodrigues' derivatives, also close to 0 and to π."""
+    arm, weights = np.array([1.0, 2.0, 3.0]), np.array([0.5, -1.0, 0.7])
+
+    def cross(w: Any) -> Any:
+        return np.array([[0, -w[2], w[1]], [w[2], 0, -w[0]], [-w[1], w[0], 0]])
+
+    def turned(w: Any) -> Any:
+        return Rotation.from_rotvec(w).apply(arm)
+
+    def turned_gradient(w: Any, right: bool = True) -> Any:
+        angle, k = np.linalg.norm(w), cross(w)
+        sides = np.sinc(angle / 2 / np.pi) ** 2 / 2, (1 - np.sinc(angle / np.pi)) / angle**2
+        jacobian = np.identity(3) - sides[0] * k + sides[1] * k @ k
+        return -Rotation.from_rotvec(w).as_matrix() @ cross(arm) @ (jacobian if right else jacobian.T)
+
+    def by_angles(angles: Any) -> Any:
+        return Rotation.from_euler("ZYX", angles).as_matrix()
+
+    def by_angles_gradient(angles: Any) -> Any:
+        axes = [np.identity(3)[i] for i in (2, 1, 0)]
+        first, second, third = (Rotation.from_rotvec(axis * angle).as_matrix() for axis, angle in zip(axes, angles))
+        moves = [
+            cross(axes[0]) @ first @ second @ third,
+            first @ cross(axes[1]) @ second @ third,
+            first @ second @ cross(axes[2]) @ third,
+        ]
+        return np.stack(moves, axis=-1)
+
+    def by_quaternion(q: Any) -> float:
+        """Of any length, which from_quat takes away."""
+        return float(weights @ Rotation.from_quat(q).apply(arm))
+
+    def by_quaternion_gradient(q: Any, on_the_sphere: bool = True) -> Any:
+        size = np.linalg.norm(q)
+        v, s = q[:3] / size, q[3] / size
+        by_v = s * np.cross(arm, weights) + weights * (v @ arm) + arm * (weights @ v) - 2 * v * (weights @ arm)
+        g = 2 * np.array([*by_v, weights @ np.cross(v, arm)])
+        return (g - (g @ q / size) * q / size) / size if on_the_sphere else g
+
+    def area(corners: Any) -> float:
+        return float(ConvexHull(corners).volume)
+
+    def area_gradient(corners: Any) -> Any:
+        around = ConvexHull(corners).vertices
+        gradient = np.zeros_like(corners)
+        chords = np.roll(corners[around], -1, axis=0) - np.roll(corners[around], 1, axis=0)
+        gradient[around] = chords[:, ::-1] * [0.5, -0.5]
+        return gradient
+
+    corners = np.array([[0.0, 0.0], [2.0, 0.1], [1.8, 1.7], [0.1, 2.0], [1.0, 1.0]])
+    places = {
+        "": np.array([0.4, -1.0, 0.3]),
+        ", by a little": np.array([1e-4, -2e-4, 3e-4]),
+        ", almost by half a turn": np.array([3.1, 0.2, 0.1]),
+    }
+    return [
+        *(
+            Problem(
+                f"a rotation by a vector{place}",
+                turned,
+                (w,),
+                turned_gradient,
+                mistakes=("the sign reversed", "transposed", "one entry off by 1e-6"),
+                wrong={"on the left": lambda w: turned_gradient(w, right=False)},
+                step=0.01 * float(np.linalg.norm(w)),
+                accuracy=1e-9,
+            )
+            for place, w in places.items()
+        ),
+        Problem(
+            "a rotation by angles",
+            by_angles,
+            (np.array([0.3, -0.5, 0.9]),),
+            by_angles_gradient,
+            mistakes=("the sign reversed", "one entry off by 1e-6"),
+            wrong={"in the other order": lambda angles: by_angles_gradient(angles)[..., ::-1]},
+            step=0.01,
+            accuracy=1e-10,
+        ),
+        Problem(
+            "a rotation by a quaternion",
+            by_quaternion,
+            (np.array([0.2, -0.3, 0.4, 0.8]),),
+            by_quaternion_gradient,
+            mistakes=("the sign reversed", "one entry off by 1e-6"),
+            wrong={"off the sphere": lambda q: by_quaternion_gradient(q, on_the_sphere=False)},
+            step=0.005,
+            accuracy=1e-10,
+        ),
+        Problem(
+            "the area of a hull",
+            area,
+            (corners,),
+            area_gradient,
+            mistakes=("the sign reversed", "twice too large", "one entry missing"),
+            step=0.01,
+            accuracy=1e-10,
+        ),
+    ]
+
+
 def problems() -> list[Problem]:
-    parts = (special_functions, densities, linear_algebra, splines, optimisation, integrals_and_equations, signals)
+    parts = (
+        special_functions,
+        densities,
+        linear_algebra,
+        splines,
+        optimisation,
+        integrals_and_equations,
+        signals,
+        rotations,
+    )
     return [problem for part in parts for problem in part()]
