@@ -270,7 +270,10 @@ def _log(z: Pair) -> Pair:
 
 def _sqrt(z: Pair) -> Pair:
     re, im = z
-    larger = np.sqrt(0.5 * np.absolute(re) + 0.5 * np.hypot(re, im))
+    size = np.hypot(re, im)
+    is_tiny = size < 1e-30  # half of it might have lost digits
+    larger = np.sqrt(0.5 * np.absolute(re) + 0.5 * size)
+    larger = np.where(is_tiny, 0.5**30 * np.sqrt(2.0**59 * np.absolute(re) + 2.0**59 * size), larger)
     is_zero = np.equal(larger, 0)
     smaller = np.where(is_zero, im, 0.5 * np.absolute(im) / np.where(is_zero, 1.0, larger))
     larger, smaller = (np.where(np.isinf(im), np.inf, x) for x in (larger, smaller))
