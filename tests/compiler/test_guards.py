@@ -107,12 +107,17 @@ class Keeping:
         self.values[owner] = value
 
 
-class Describing:
-    computed = Computed()
-    kept = Keeping()
+def described() -> Any:
+    """An object whose class nobody else has: what a descriptor keeps of another would go when that is collected."""
 
-    def __init__(self) -> None:
-        self.kept = 2.0
+    class Describing:
+        computed = Computed()
+        kept = Keeping()
+
+        def __init__(self) -> None:
+            self.kept = 2.0
+
+    return Describing()
 
 
 class Slotted:
@@ -165,7 +170,7 @@ def _cases() -> dict[str, tuple[Callable[[Any], Any], Callable[[float], None]]]:
     """Functions that read a number somewhere, each with a function that changes it."""
     p, slotted, record, simple, parsed = Plain(), Slotted(), Record(), SimpleNamespace(scale=2.0), Namespace(scale=2.0)
     p.inner, p.library, numbers, queue = Plain(), outside, [2.0, 3.0], deque([2.0])
-    derived, describing = Derived(), Describing()
+    derived, describing = Derived(), described()
     ordered = OrderedDict(scale=2.0)
     own = {"f": by_global, "scale": 2.0}
     answering, user_dict, user_list, own_memory = (
