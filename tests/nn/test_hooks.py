@@ -90,6 +90,20 @@ def test_a_stand_in_has_its_hooks_and_a_hook_is_given_the_stand_in() -> None:
     assert type(given[0]) is nn.Linear
 
 
+@pytest.mark.parametrize("module", [nn.InstanceNorm1d(1), nn.InstanceNorm2d(1), nn.Softmax()])
+def test_hooks_run_once_around_a_layer_that_is_given_a_list(module: nn.Module) -> None:
+    x = np.arange(9.0).reshape(1, 3, 3)
+    plain, seen = module(2 * x), []
+    module.register_forward_pre_hook(lambda m, args: (seen.append("before"), 2 * np.array(args[0]))[1])
+    module.register_forward_hook(lambda m, args, y: seen.append("after"))
+    np.testing.assert_allclose(module(x.tolist()), plain, rtol=1e-14)
+    assert seen == ["before", "after"]
+    seen.clear()
+    module.register_forward_pre_hook(lambda m, args: args[0].tolist())
+    np.testing.assert_allclose(module(x.tolist()), plain, rtol=1e-14)
+    assert seen == ["before", "after"]
+
+
 @pytest.mark.parametrize("backend", ["numpy", "native"])
 def test_a_compiled_function_is_recorded_anew_when_hooks_change(backend: Any) -> None:
     module = nn.Sequential(nn.Linear(3, 2, rng=0), nn.Tanh())

@@ -63,7 +63,7 @@ def called(module: Any, inputs: tuple[Any, ...], options: Mapping[str, Any]) -> 
                     "a hook before forward, registered with_kwargs=True, returns None or a pair (args, kwargs); got "
                     f"{type(changed).__name__}"
                 )
-    result = module.forward(*inputs, **options)
+    result = module._without_hooks(inputs, options)
     for function, is_first, with_kwargs in module._hooks:
         if not is_first:
             changed = function(module, inputs, options, result) if with_kwargs else function(module, inputs, result)

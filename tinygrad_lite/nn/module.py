@@ -48,8 +48,11 @@ class Module(State, ModulesElsewhere):
         raise UsageError(f"{type(self).__name__} defines no forward(self, ...)")
 
     def __call__(self, /, *inputs: Any, **options: Any) -> Any:
+        return hooks.called(self, inputs, options) if self._hooks else self._without_hooks(inputs, options)
+
+    def _without_hooks(self, inputs: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
         try:
-            return hooks.called(self, inputs, options) if self._hooks else self.forward(*inputs, **options)
+            return self.forward(*inputs, **options)
         except RESTATED as error:
             if not type(self).forward.__module__.startswith("tinygrad_lite."):
                 advise(error)
