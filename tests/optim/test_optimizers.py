@@ -605,3 +605,20 @@ def test_optimisers_written_as_pytorchs_say_what_is_different() -> None:
     optim.SGD(parameters, lr=0.1)
     with pytest.raises(InputError, match="or they are an iterator that was read before"):
         optim.SGD(parameters, lr=0.1)
+
+
+@pytest.mark.parametrize(
+    "kind", [lambda loss: loss, float, lambda loss: np.float64(loss.item()), lambda loss: loss.numpy()]
+)
+def test_lbfgs_takes_the_loss_as_any_kind_of_number(kind: Callable[[Any], Any]) -> None:
+    w = tg.tensor([1.0, 2.0], requires_grad=True)
+    optimizer = optim.LBFGS([w])
+
+    def closure() -> Any:
+        optimizer.zero_grad()
+        loss = np.sum((w - 3) ** 2)
+        loss.backward()
+        return kind(loss)
+
+    assert float(optimizer.step(closure)) == 5
+    np.testing.assert_allclose(w.detach(), 3)

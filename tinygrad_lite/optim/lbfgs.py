@@ -88,7 +88,7 @@ class LBFGS(Optimizer):
             raise UsageError("LBFGS decides in Python how far to go: compile its closure instead of its step")
         group, kept = self.param_groups[0], self.state[self.parameters[0]]
         state = {"func_evals": 0, "n_iter": 0, **kept}
-        loss = number("the loss that LBFGS's closure returns", getattr(first_loss, "data", first_loss))
+        loss = number("the loss that LBFGS's closure returns", first_loss)
         g = self._gradient()
         state["func_evals"] += 1
         if np.max(np.abs(g)) > group["tolerance_grad"]:
