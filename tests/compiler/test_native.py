@@ -16,7 +16,8 @@ import pytest
 import tinygrad_lite as tg
 from tests.marks import param
 from tinygrad_lite.compiler.native import functions, machine, pairs, plan
-from tinygrad_lite.compiler.native.plan import Plan, Segment
+from tinygrad_lite.compiler.native.plan import Plan, Segment, packed
+from tinygrad_lite.compiler.program import Variable
 from tinygrad_lite.engine.registry import operations
 
 
@@ -181,6 +182,25 @@ def test_arrays_that_are_not_needed_at_the_same_time_share_their_memory() -> Non
     plan = plan_of(f, np.random.default_rng(0).normal(size=(40, 40)) / 7)
     # the result, and in a turn its beginning, the order, what is sorted and its cosine
     assert plan.size <= 5 * 40 * 40 * 8
+
+
+@pytest.mark.parametrize(
+    "room_of", [lambda turn, rng: 64 * (turn + 1), lambda turn, rng: 64 * int(rng.integers(1, 200))]
+)
+def test_blocks_of_all_lengths_take_little_more_than_is_needed_at_a_time(room_of: Callable[[int, Any], int]) -> None:
+    rng = np.random.default_rng(0)
+    blocks = [Variable((), np.dtype(float)) for _ in range(500)]
+    passing = {x: (turn, turn + int(rng.integers(1, 5))) for turn, x in enumerate(blocks)}
+    rooms = {x: room_of(turn, rng) for turn, x in enumerate(blocks)}
+    offsets, size = packed(passing, rooms, 128)
+    needed = [[x for x, (first, last) in passing.items() if first <= step <= last] for step in range(504)]
+    for together in needed:
+        ends = 128
+        for x in sorted(together, key=lambda x: offsets[x]):
+            assert offsets[x] >= ends, "two that are needed at the same time overlap"
+            ends = offsets[x] + rooms[x]
+        assert ends <= size
+    assert size <= 2 * max(sum(rooms[x] for x in together) for together in needed)
 
 
 def test_a_repetition_is_compiled_once() -> None:

@@ -305,17 +305,27 @@ class Plan:
 
 
 class _FreeBlocks:
-    """Blocks of memory that nothing needs at the moment, found by their length."""
+    """Blocks of memory that nothing needs at the moment, found by their length; neighbours are one block."""
 
     def __init__(self) -> None:
-        self._starts: dict[int, list[int]] = {}
+        self._starts: dict[int, dict[int, None]] = {}
         self._lengths: list[int] = []  # in order
+        self._ends: dict[int, int] = {}  # of the block that starts there
+        self._begins: dict[int, int] = {}  # of the block that ends there
 
     def add(self, start: int, length: int) -> None:
-        if length not in self._starts:
-            self._starts[length] = []
-            insort(self._lengths, length)
-        self._starts[length].append(start)
+        end = start + length
+        if start in self._begins:
+            start = self._begins[start]
+            self._remove(start)
+        if end in self._ends:
+            last, end = end, self._ends[end]
+            self._remove(last)
+        self._ends[start], self._begins[end] = end, start
+        if end - start not in self._starts:
+            self._starts[end - start] = {}
+            insort(self._lengths, end - start)
+        self._starts[end - start][start] = None
 
     def taken(self, room: int) -> int | None:
         """The start of a block that is free no more, cut from the shortest that is long enough; None if none is."""
@@ -323,12 +333,24 @@ class _FreeBlocks:
         if position == len(self._lengths):
             return None
         length = self._lengths[position]
-        start = self._starts[length].pop()
-        if not self._starts[length]:
-            del self._starts[length], self._lengths[position]
+        start = next(reversed(self._starts[length]))
+        self._remove(start)
         if length > room:
             self.add(start + room, length - room)
         return start
+
+    def taken_before(self, end: int) -> int:
+        """The start of the block that ends there, which is free no more; the end itself if there is none."""
+        start = self._begins.get(end, end)
+        if start < end:
+            self._remove(start)
+        return start
+
+    def _remove(self, start: int) -> None:
+        end = self._ends.pop(start)
+        del self._begins[end], self._starts[end - start][start]
+        if not self._starts[end - start]:
+            del self._starts[end - start], self._lengths[bisect_left(self._lengths, end - start)]
 
 
 def packed(
@@ -348,7 +370,8 @@ def packed(
             free.add(*heappop(living)[1:])
         start = free.taken(rooms[x])
         if start is None:
-            start, size = size, size + rooms[x]
+            start = free.taken_before(size)  # what is free at the end need only become longer
+            size = start + rooms[x]
         heappush(living, (last, start, rooms[x]))
         offsets[x] = start
     return offsets, size
