@@ -393,6 +393,7 @@ def test_threads_that_call_a_function_for_the_first_time(backend: str) -> None:
         (None, 1),
         (1, None),
         (None, 0.5),
+        (-1, 2.5),
         (np.float32(0.5), None),
         pytest.param(None, None, marks=pytest.mark.skipif(REFUSES_NO_BOUND, reason="NumPy refuses it before 2.1")),
     ],

@@ -77,6 +77,20 @@ def test_numpys_values_of_all_pairs_of_special_parts(ufunc: np.ufunc, dtype: Any
             assert np.all((x == y) | (np.isnan(x) & np.isnan(y)) | (np.abs(x - y) <= rounding))
 
 
+@pytest.mark.parametrize("dtype", [np.complex128, np.complex64])
+def test_roots_of_numbers_with_few_digits_or_with_few_digits_left(dtype: Any) -> None:
+    smallest = float(np.finfo(np.empty(0, dtype).real.dtype).smallest_subnormal)
+    parts = [
+        sign * size for sign in (1, -1) for size in (0.0, smallest, 3 * smallest, 1e8 * smallest, 1e-29, 1e-31, 1.0)
+    ]
+    z = np.array([complex(re, im) for re in parts for im in parts]).astype(dtype)
+    compiled = tg.compile(np.sqrt, "native")
+    compiled(z)
+    found = compiled(z)
+    for x, y in ((found.real, np.sqrt(z).real), (found.imag, np.sqrt(z).imag)):
+        np.testing.assert_allclose(x, y, rtol=8 * np.finfo(dtype).eps, atol=2 * smallest)
+
+
 @pytest.mark.parametrize("axis", [-1, 0, 1])
 @pytest.mark.parametrize("norm", [None, "ortho", "forward", "backward"])
 @pytest.mark.parametrize("transform", [np.fft.fft, np.fft.ifft, np.fft.rfft, np.fft.irfft])

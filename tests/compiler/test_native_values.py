@@ -375,3 +375,13 @@ def test_convolutions_of_short_and_of_long_arrays(n: int, m: int, dtype: Any, mo
     assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
     np.testing.assert_allclose(found, expected, rtol=0, atol=100 * np.finfo(dtype).eps * np.max(np.abs(expected)))
     assert bool(compiled.report().falls_back) == (n > 100)
+
+
+@pytest.mark.parametrize("mode", ["full", "same", "valid"])
+@pytest.mark.parametrize("special", [np.inf, np.nan])
+def test_a_convolution_has_nan_only_where_numpys_has(special: float, mode: Any) -> None:
+    for a, v in itertools.permutations([np.array([1.0, 2.0, 3.0, 4.0]), np.array([special, 1.0, 2.0])]):
+        compiled = tg.compile(lambda a, v: np.convolve(a, v, mode), "native")
+        compiled(a, v)
+        np.testing.assert_array_equal(compiled(a, v), np.convolve(a, v, mode))
+        assert not compiled.report().falls_back

@@ -377,10 +377,12 @@ def _convolve(a: Any, v: Any, mode: str = "full") -> Any:
     before = {"full": 0, "same": (m - 1) // 2, "valid": m - 1}[mode]
     if count * m > MANY:
         return None
-    if mode != "valid" and m > 1:
-        zeros = a.constant(np.zeros(m - 1, a.dtype))
-        a, before = np.concatenate([zeros, a, zeros]), before + m - 1
-    return a[np.arange(before, before + count)[:, None] - np.arange(m)] @ v
+    places = np.arange(before, before + count)[:, None] - np.arange(m)
+    is_inside = (places >= 0) & (places < n)
+    if is_inside.all():
+        return a[places] @ v
+    products = a[np.where(is_inside, places, 0)] * v  # to multiply zeros around it would make NaNs of infinities
+    return np.sum(np.where(a.constant(is_inside), products, a.constant(np.zeros((), products.dtype))), axis=-1)
 
 
 # Statistics and norms
@@ -426,6 +428,8 @@ def _norm(x: Any, ord: Any = None, axes: Any = None, keepdims: bool = False) -> 
 
 
 def _clip(x: Any, low: Any, high: Any) -> Any:
+    dtype = np.result_type(*[getattr(part, "dtype", part) for part in (x, low, high) if part is not None])
+    x = x if x.dtype == dtype else np.astype(x, dtype)  # which a bound may need to have its value
     if low is not None:
         x = np.maximum(x, low)
     return x if high is None else np.minimum(x, high)

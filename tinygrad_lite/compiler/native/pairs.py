@@ -270,12 +270,13 @@ def _log(z: Pair) -> Pair:
 
 def _sqrt(z: Pair) -> Pair:
     re, im = z
-    size = np.hypot(re, im)
-    is_tiny = size < 1e-30  # half of it might have lost digits
-    larger = np.sqrt(0.5 * np.absolute(re) + 0.5 * size)
-    larger = np.where(is_tiny, 0.5**30 * np.sqrt(2.0**59 * np.absolute(re) + 2.0**59 * size), larger)
+    a, b = np.absolute(re), np.absolute(im)
+    is_tiny = np.maximum(a, b) < 1e-30  # half of it might have lost digits
+    a, b = (np.where(is_tiny, 2.0**60 * x, x) for x in (a, b))
+    larger = np.sqrt(0.5 * a + 0.5 * np.hypot(a, b))
     is_zero = np.equal(larger, 0)
-    smaller = np.where(is_zero, im, 0.5 * np.absolute(im) / np.where(is_zero, 1.0, larger))
+    smaller = np.where(is_zero, b, b / np.where(is_zero, 1.0, 2.0 * larger))
+    larger, smaller = (np.where(is_tiny, 0.5**30 * x, x) for x in (larger, smaller))
     larger, smaller = (np.where(np.isinf(im), np.inf, x) for x in (larger, smaller))
     is_right = np.greater_equal(re, 0)
     return np.where(is_right, larger, np.absolute(smaller)), np.copysign(np.where(is_right, smaller, larger), im)
