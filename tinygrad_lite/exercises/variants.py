@@ -214,6 +214,6 @@ def _of_names(tree: ast.Module, places: Sequence[tuple[_Place, ast.expr]]) -> It
         for some in combinations([use for use in uses if isinstance(_at(use[0]).ctx, ast.Load)], count):
             if len({name for _, name in some}) == 1:
                 old = some[0][1]
-                for new in known.keys() - {old}:
+                for new in [name for name in known if name != old]:
                     sentence = {("y", "x"): OUTPUT, ("x", "y"): INPUT}.get((old, new), _NAME)
                     yield sentence, [(place, ast.Name(new, ast.Load())) for place, _ in some]
