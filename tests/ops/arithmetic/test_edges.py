@@ -239,11 +239,13 @@ def test_gradients_do_not_depend_on_how_an_array_lies_in_memory(f: Any) -> None:
         [1e-160, 1e-160, 1.0, 2.0],  # products with few digits
         [1e-200, 1e-200, 1.0, 2.0],  # and without any
         [5e-324, 2.0, 3.0, 4.0],
+        [1e-300, 1e-7, 3.0, 1.0],
     ],
     ids=str,
 )
-def test_the_gradient_of_running_products_is_that_of_products(x: list[float]) -> None:
-    weights = [3.0, -2.0, 5.0, 0.5]
+@pytest.mark.parametrize("size", [1.0, 1e-10])  # of the upstream gradient, which may be too small to be multiplied
+def test_the_gradient_of_running_products_is_that_of_products(x: list[float], size: float) -> None:
+    weights = [size * weight for weight in (3.0, -2.0, 5.0, 0.5)]
 
     def exactly(i: int) -> Fraction:
         return sum(

@@ -77,17 +77,20 @@ def _from_behind(x: Array, steps: int) -> Array:
     return np.concatenate([x[..., steps:], np.zeros_like(x[..., :steps])], axis=-1)
 
 
-def _can_be_divided(*products: Array) -> bool:
-    """Whether it is certain that none is 0, infinite, or so small that digits are lost; of arrays, one can see it."""
-    if not all(type(y) is np.ndarray and y.size for y in products):
+def _has_all_digits(x: Array, but: Any = np.False_) -> bool:
+    """Whether it is certain that no entry is infinite, 0, or so small that digits are lost: one can look at arrays."""
+    if type(x) is not np.ndarray or not x.size:
         return False
-    sizes = [np.absolute(y) for y in products]
-    return all(x.min() >= np.finfo(x.dtype).tiny and x.max() < np.inf for x in sizes)
+    sizes = np.absolute(x)
+    return bool(sizes.max() < np.inf and np.all((sizes >= np.finfo(x.dtype).tiny) | but))
 
 
 def _cumprod_vjp(g: Array, y: Array, x: Array, axis: int | None = None, dtype: Any = None) -> Array:
-    if type(g) is np.ndarray and x.dtype == y.dtype and x.dtype.kind in "fc" and _can_be_divided(x, y):
-        return _cumsum_vjp(g * y, y, x, axis) / x
+    if type(g) is np.ndarray and x.dtype.kind in "fc" and _has_all_digits(x) and _has_all_digits(y):
+        with np.errstate(over="ignore", under="ignore"):
+            products = g * y
+        if x.dtype == y.dtype and _has_all_digits(products, but=g == 0):
+            return _cumsum_vjp(products, y, x, axis) / x
     # ∂/∂xᵢ is the product before i times rᵢ = gᵢ + xᵢ₊₁ rᵢ₊₁, without division, so that zeros are no problem here.
     # Doubling solves the recurrence: after k rounds, r has 2ᵏ terms, and `factor` is the product of 2ᵏ factors
     x_along, r = _laid_out(x, axis), _laid_out(g, axis or 0)
