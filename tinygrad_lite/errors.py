@@ -138,7 +138,7 @@ def complain(error: Exception, name: str, args: Iterable[Any], params: Mapping[s
         try:
             raise error
         finally:
-            del error  # its traceback has this frame, which else would keep it, and all frames below, in a circle
+            del error  # or its traceback, which has this frame, would keep it and all frames below alive in a cycle
     kind = next(ours for theirs, ours in _RESTATED if isinstance(error, theirs))
     advice = next((f": write {instead}" for words, instead in _ADVICE.items() if re.search(words, str(error))), "")
     raise kind(f"{name} cannot take {in_words(args, params)}: {error}{advice}") from error

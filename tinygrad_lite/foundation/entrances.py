@@ -25,7 +25,7 @@ _NO_ARRAYS = ("dtype", "output_size", "output_ratio", "momentum")
 
 
 def entrances(functions: Mapping[str, Any]) -> dict[str, Any]:
-    """The functions of a module as users call them, by name; those of other modules of ours alone count."""
+    """The public functions that a package collects from its files, as users call them, by name."""
     module = functions["__name__"]
     return {
         name: entrance(function, module)
@@ -62,7 +62,7 @@ def called_again(
         try:
             raise error
         finally:
-            del error  # its traceback has this frame, which else would keep it, and all frames below, in a circle
+            del error  # or its traceback, which has this frame, would keep it and all frames below alive in a cycle
     try:
         arrays = _arrays_among(function, name, arguments)
     except TinygradError as refusal:  # says what the first error meant
@@ -141,7 +141,7 @@ def _as_array(x: Any, name: str) -> Any:
     if dtype or isinstance(x, (int, float, complex, tuple)):
         return x
     advice = {
-        "NoneType": ", which a function without `return` gives, as a forward may be",
+        "NoneType": ", which a function without `return` gives: does a forward lack it?",
         "generator": ": write np.stack(list(x)), or np.array(list(x))",
     }.get(type(x).__name__, "")
     kind = "None" if x is None else f"a {type(x).__name__}"

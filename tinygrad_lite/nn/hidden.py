@@ -16,7 +16,7 @@ _NOT_LOOKED_INTO = (*_PLAIN, type, ModuleType, BuiltinFunctionType)
 _MOST = 10_000
 
 OPEN = frozenset({Tensor, bool, int, float, str, type(None)})
-"""The types of most fields: what such a field is, is in sight."""
+"""The types of most fields, which hide nothing."""
 
 
 def holds_another(field: Any, in_sight: Set[int]) -> bool:

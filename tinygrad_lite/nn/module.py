@@ -121,14 +121,14 @@ class Module(State, ModulesElsewhere):
         return "\n".join([f"{lines[0]} parameters" if rows[0][1] else lines[0], *lines[1:]])
 
 
-class _Kind(type):
+class _ParameterType(type):
     """The type of `Parameter`, by which tensors are its instances without being of a class of their own."""
 
     def __instancecheck__(cls, value: Any) -> bool:
         return type(value) is Tensor and value.op is None and is_parameter(value)
 
 
-class Parameter(metaclass=_Kind):
+class Parameter(metaclass=_ParameterType):
     """A tensor that is a parameter of the module whose field it is.
 
     `Parameter(data)` is `tg.tensor(data, requires_grad=True)`; if `requires_grad` is false, a frozen one. Any tensor

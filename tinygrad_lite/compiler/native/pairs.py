@@ -28,7 +28,7 @@ Pair = tuple[Part, Part]
 
 
 def with_pairs(program: Program) -> Program:
-    """The program with two real arrays in place of each complex one with which native code can so compute."""
+    """The program with two real arrays in place of each complex one, wherever native code can compute with these."""
     if not any(map(_is_complex, [x for call in program.calls for x in (*call.reads, call.result)])):
         return program
     return _Rewriting(program).program()
@@ -150,7 +150,7 @@ def _part(dtype: Any) -> Any:
 
 
 def _widened(z: Pair, dtype: Any) -> Pair:
-    """The parts in the dtype of the result, in which NumPy computes, too; not of what has smaller results."""
+    """The parts in the dtype of the result, as NumPy computes; those that are wider than it stay as they are."""
 
     def is_narrow(part: Part) -> bool:
         return _is_array(part) and part.dtype.kind in "iuf" and np.promote_types(part.dtype, dtype) != part.dtype
