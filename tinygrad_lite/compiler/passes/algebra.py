@@ -10,7 +10,7 @@ zeros, so that their zeros keep their sign.
 from collections.abc import Callable
 from copy import copy
 from dataclasses import replace
-from math import prod
+from math import frexp, prod
 from typing import Any
 
 import numpy as np
@@ -155,7 +155,7 @@ def _two_factors(call: Instruction, definitions: Definitions) -> Any:
 
 
 def _is_power_of_two(number: Any) -> bool:
-    return type(number) in (int, float) and bool(np.isfinite(number)) and abs(np.frexp(number)[0]) == 0.5
+    return type(number) in (int, float) and abs(frexp(number)[0]) == 0.5
 
 
 def _is_usual(number: Any) -> bool:
