@@ -123,7 +123,7 @@ def test_code_serves_all_turns(loop: Loop) -> None:
 @pytest.mark.parametrize("dtype", [np.float64, param(np.float32, slow=True)])
 def test_values_and_gradients(loop: Loop, dtype: Any, backend: str) -> None:
     w = np.array([0.7, 0.4, -0.3, 1.2], dtype)
-    f = tg.value_and_grad(lambda w: loop(w, 20))
+    f = tg.value_and_grad(lambda w: loop(w, 16))
     for x, expected in zip(leaves(tg.compile(f, backend)(w)), leaves(f(w)), strict=True):
         assert x.dtype == expected.dtype
         np.testing.assert_allclose(x, expected, rtol=1e-4 if dtype == np.float32 else 1e-11)
