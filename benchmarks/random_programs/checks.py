@@ -27,7 +27,7 @@ FEW_DIGITS = 0.3  # of a slope's terms, beyond which fewer digits than double ar
 SELECTIONS = {
     *[
         f"np.{name}"
-        for name in ("maximum", "minimum", "fmax", "fmin", "clip", "sort", "partition", "sign", "heaviside")
+        for name in ("maximum", "minimum", "fmax", "fmin", "clip", "sort", "partition", "unique", "sign", "heaviside")
     ],
     *("np.maximum.accumulate", "np.minimum.accumulate", "np.where", "np.select", ".clip", "np.copysign", "np.angle"),
     "np.nan_to_num",
