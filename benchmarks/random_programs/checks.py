@@ -27,10 +27,10 @@ FEW_DIGITS = 0.3  # of a slope's terms, beyond which fewer digits than double ar
 SELECTIONS = {
     *[
         f"np.{name}"
-        for name in ("maximum", "minimum", "fmax", "fmin", "clip", "sort", "partition", "unique", "sign", "heaviside")
+        for name in ("maximum", "minimum", "fmax", "fmin", "clip", "sort", "partition", "sign", "heaviside")
     ],
     *("np.maximum.accumulate", "np.minimum.accumulate", "np.where", "np.select", ".clip", "np.copysign", "np.angle"),
-    "np.nan_to_num",
+    *("np.nan_to_num", "np.unique", "np.unique_values", "np.unique_all", "np.unique_counts", "np.unique_inverse"),
     *("np.floor", "np.ceil", "np.rint", "np.trunc", "np.fix", "np.round", "np.around", ".round", "operator.floordiv"),
     *[f'operation("{name}")' for name in ("relu", "leaky_relu", "clip", "huber", "round", "mantissa")],
     *[f'operation("{name}")' for name in ("hardtanh", "softshrink", "max_pool", "nan_to_num")],

@@ -583,3 +583,17 @@ def test_the_gradient_of_a_determinant_is_its_cofactors(size: int, rank: int, sc
     found = tg.grad(lambda x: np.sum(np.linalg.det(x)))(x)
     largest = np.max(np.abs(x), initial=0) ** (size - 1)
     np.testing.assert_allclose(found, cofactors, rtol=0, atol=1e-13 * largest)
+
+
+@pytest.mark.parametrize("dtype", [bool, np.int8])
+def test_a_product_of_whole_numbers_within_one_of_floats_is_refused(dtype: Any) -> None:
+    """NumPy's value would be that of a logical product, or one that has wrapped around, and the gradient another's."""
+    x, whole = random(3, 3), np.full((3, 3), 1).astype(dtype)
+    with pytest.raises(UsageError, match=r"the gradient does not follow it: pass array.astype\(float\)"):
+        tg.grad(lambda x: np.sum(np.linalg.multi_dot([x, whole, whole])))(x)
+    alone = np.linalg.multi_dot([tg.tensor(whole), whole, whole])
+    np.testing.assert_array_equal(alone.numpy(), np.linalg.multi_dot([whole, whole, whole]))
+    np.testing.assert_allclose(
+        tg.grad(lambda x: np.sum(np.linalg.multi_dot([x, whole, x])))(x),
+        tg.grad(lambda x: np.sum(x @ whole.astype(float) @ x))(x),
+    )

@@ -9,7 +9,7 @@ import numpy as np
 from tinygrad_lite.engine.arguments import refuse_out
 from tinygrad_lite.engine.op import Array, Example, primitive
 from tinygrad_lite.engine.registry import implements
-from tinygrad_lite.errors import ShapeError
+from tinygrad_lite.errors import ShapeError, UsageError
 from tinygrad_lite.ops.linear import products
 from tinygrad_lite.ops.requirements import refuse_where
 
@@ -209,6 +209,12 @@ matrix_power = primitive(
 def _multi_dot(*arrays: Array) -> Array:
     if len(arrays) < 3:
         raise ShapeError(f"multi_dot takes two arrays or more, got {len(arrays)}")
+    kinds = [np.result_type(x).kind for x in arrays]
+    if 1 < sum(kind in "biu" for kind in kinds) < len(arrays):
+        raise UsageError(
+            "multi_dot: the product of two arrays of integers or booleans is one of these, so the result hangs on "
+            "which two are multiplied first, and the gradient does not follow it: pass array.astype(float)"
+        )
     return np.linalg.multi_dot(arrays)
 
 
