@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from inspect import Parameter, isfunction, signature
 from pathlib import Path
-from traceback import walk_tb
 from types import FrameType
 from typing import Any
 
@@ -105,7 +104,11 @@ def _arguments(
 
 def _calling(error: Exception) -> FrameType:
     """The innermost frame that an error passed through, but for those of the libraries that it called."""
-    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+    frames = []
+    place = error.__traceback__
+    while place is not None:
+        frames.append(place.tb_frame)
+        place = place.tb_next
     own = [x for x in frames if x.f_globals.get("__name__", "").partition(".")[0] not in LIBRARIES]
     return (own or frames)[-1]
 
