@@ -15,7 +15,7 @@ DEEPEST = 200
 class Parametric:
     """A leaf that holds parameters, such as a module; transforms treat it as the dict of its parameters."""
 
-    def for_transforms(self) -> "Opened":
+    def _for_transforms(self) -> "Opened":
         """What a transform does with this leaf."""
         raise NotImplementedError
 

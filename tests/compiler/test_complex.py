@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tinygrad_lite as tg
+from tests.marks import param, spread
 from tests.ops.test_complex import TAKING, functions
 from tinygrad_lite.compiler.native import pairs
 from tinygrad_lite.engine.op import Op
@@ -92,7 +93,9 @@ def test_roots_of_numbers_with_few_digits_or_with_few_digits_left(dtype: Any) ->
 
 
 @pytest.mark.parametrize("axis", [-1, 0, 1])
-@pytest.mark.parametrize("norm", [None, "ortho", "forward", "backward"])
+@pytest.mark.parametrize(
+    "norm", [None, param("ortho", slow=True), param("forward", slow=True), param("backward", slow=True)]
+)
 @pytest.mark.parametrize("transform", [np.fft.fft, np.fft.ifft, np.fft.rfft, np.fft.irfft])
 def test_transforms_of_any_length_along_any_axis(transform: Any, norm: Any, axis: int) -> None:
     rng = np.random.default_rng(0)
@@ -155,7 +158,7 @@ _DTYPES = [np.complex64, np.complex128, np.float32, np.float64, np.int64]
 
 
 @pytest.mark.parametrize("first", _DTYPES)
-@pytest.mark.parametrize("second", _DTYPES)
+@pytest.mark.parametrize("second", spread(_DTYPES, 0))
 def test_numbers_of_different_dtypes(first: Any, second: Any) -> None:
     def f(x: Any, y: Any) -> list[Any]:
         z = (x + y) * 1j

@@ -119,7 +119,7 @@ def test_code_serves_all_turns(loop: Loop) -> None:
     assert count(56) - count(16) < 8  # what is left over behind the turns that go together differs
 
 
-@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("loop", [param(loop, slow=i % 2 == 1) for i, loop in enumerate(LOOPS)])
 @pytest.mark.parametrize("dtype", [np.float64, param(np.float32, slow=True)])
 def test_values_and_gradients(loop: Loop, dtype: Any, backend: str) -> None:
     w = np.array([0.7, 0.4, -0.3, 1.2], dtype)

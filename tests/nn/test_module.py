@@ -100,7 +100,7 @@ def test_frozen_parameters_stay_parameters() -> None:
     layer.bias.requires_grad = False
     for module in (layer, copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
         assert [path for path, _ in module.named_parameters()] == ["weight", "bias"]
-        assert [*module.for_transforms().variables] == ["weight"]
+        assert [*module._for_transforms().variables] == ["weight"]
         assert list(module.buffers()) == []
         assert "bias" in module.state_dict()
         before = module.state_dict()
@@ -111,7 +111,7 @@ def test_frozen_parameters_stay_parameters() -> None:
         assert not np.any(module.weight.numpy() == before["weight"])
         for parameter in module.parameters():
             parameter.requires_grad = True
-        assert [*module.for_transforms().variables] == ["weight", "bias"]
+        assert [*module._for_transforms().variables] == ["weight", "bias"]
 
 
 @pytest.mark.parametrize("backend", ["numpy", "native"])

@@ -99,7 +99,7 @@ class Module(State, ModulesElsewhere):
         """
         return hooks.register(self, hooks.Hook(hook, False, with_kwargs), prepend)
 
-    def for_transforms(self) -> Opened:
+    def _for_transforms(self) -> Opened:
         """The parameters that are not frozen, and how to make a stand-in with others."""
         return opened(self)
 

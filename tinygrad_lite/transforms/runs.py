@@ -249,7 +249,7 @@ def as_traced(x: Array) -> Traced:
 
 def opened(tree: Any) -> tuple[Any, Mapping[int, trees.Opened]]:
     """A tree with the dict of its parameters in place of each module, and the opened modules by their ids."""
-    modules = {id(x): x.for_transforms() for x in trees.leaves(tree) if isinstance(x, trees.Parametric)}
+    modules = {id(x): x._for_transforms() for x in trees.leaves(tree) if isinstance(x, trees.Parametric)}
     return trees.map_leaves(lambda x: modules[id(x)].variables if id(x) in modules else x, tree), modules
 
 

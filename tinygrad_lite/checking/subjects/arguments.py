@@ -53,7 +53,7 @@ class Arguments:
     def _entered(self, path: str, leaf: Any) -> Any:
         """Add a leaf's real arrays to all variables; return their numbers, a module's by name."""
         if isinstance(leaf, Module):
-            return {name: self._entered(joined(path, name), x) for name, x in leaf.for_transforms().variables.items()}
+            return {name: self._entered(joined(path, name), x) for name, x in leaf._for_transforms().variables.items()}
         array = leaf.data if isinstance(leaf, Tensor) else leaf
         letter = np.result_type(array).kind if isinstance(array, (int, float, complex, np.ndarray, np.generic)) else "-"
         if letter == "c":
