@@ -212,7 +212,7 @@ def _multi_dot(*arrays: Array) -> Array:
     kinds = [np.result_type(x).kind for x in arrays]
     if 1 < sum(kind in "biu" for kind in kinds) < len(arrays):
         raise UsageError(
-            "multi_dot: the product of two arrays of integers or booleans is one of these, so the result hangs on "
+            "multi_dot: the product of two arrays of integers or booleans is one of these, so the result depends on "
             "which two are multiplied first, and the gradient does not follow it: pass array.astype(float)"
         )
     return np.linalg.multi_dot(arrays)
