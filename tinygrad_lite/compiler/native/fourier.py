@@ -32,7 +32,6 @@ _SCALES: dict[Any, Callable[[int], float]] = {
     "backward": lambda n: 1.0,
     None: lambda n: 1.0,
 }
-_REVERSED = {None: "forward", "backward": "forward", "ortho": "ortho", "forward": "backward"}
 
 
 def is_known(call: Instruction) -> bool:
@@ -72,7 +71,7 @@ def lower(lowering: Any, call: Instruction) -> None:
 def _write(emitter: Emitter, writer: Any, *, call: Instruction, layouts: Mapping[Variable, Layout]) -> None:
     (x,), y, axis, n = call.inputs, call.result, _axis(call), _count(call)
     norm = call.params.get("norm")
-    scale = _SCALES[_REVERSED[norm] if call.op in (fourier.ifft, fourier.irfft) else norm](n)
+    scale = _SCALES[fourier.BACK[norm] if call.op in (fourier.ifft, fourier.irfft) else norm](n)
     part = np.empty(0, y.dtype).real.dtype
     routine = _routine(call)
     assert routine is not None  # or it would not be known

@@ -66,16 +66,17 @@ def in_two(index: Any, ndim: int) -> tuple[Any, Any] | None:
     """
     said = by_axis(index, ndim) or []
     first = tuple(
-        [part if _is_number(part) or isinstance(part, slice) else slice(None) for part in said if part is not None]
+        [part if is_position(part) or isinstance(part, slice) else slice(None) for part in said if part is not None]
     )
-    rest = tuple([slice(None) if isinstance(part, slice) else part for part in said if not _is_number(part)])
+    rest = tuple([slice(None) if isinstance(part, slice) else part for part in said if not is_position(part)])
     if all(part == slice(None) for part in first) or _axes_before(said) != _axes_before(rest):
         return None
     return first, rest
 
 
-def _is_number(part: Any) -> bool:
-    return isinstance(part, (int, np.integer))
+def is_position(part: Any) -> bool:
+    """Whether a part of an index is a number, and no flag."""
+    return isinstance(part, (int, np.integer)) and not isinstance(part, bool)
 
 
 class Work(Protocol):
@@ -113,7 +114,7 @@ class _Place:
             if isinstance(part, np.ndarray):
                 there = part.astype(_INTEGER)  # since a size may not fit into the dtype of a few small numbers
                 part = work.table(np.where(there < 0, there + size, there))
-            self._parts.append(part % size if _is_number(part) and size else part)
+            self._parts.append(part % size if is_position(part) and size else part)
         self._sizes = shape
 
     def leave_unless_inside(

@@ -234,7 +234,7 @@ def _conjugate(z: Pair) -> Pair:
 
 
 def _square(z: Pair) -> Pair:
-    return z[0] * z[0] - z[1] * z[1], z[0] * z[1] + z[1] * z[0]
+    return _multiply(z, z)
 
 
 def _power(z: Pair, n: Pair) -> Pair | None:

@@ -38,19 +38,14 @@ class _Constants:
     def __init__(self, arrays: dict[Variable, Array]) -> None:
         self.arrays = dict(arrays)
 
-    def number(self, x: Any, is_number: bool) -> Variable:
-        """The constant for one use of a number; whether it takes the dtype of the array that it meets, as in Python.
+    def of(self, x: Any, is_number: bool = False) -> Variable:
+        """The constant for one use of a number or an array; whether it takes the dtype of the array that it meets.
 
         Turns in which a number is used twice would differ from the others if both uses had one constant.
         """
-        variable = Variable((), np.result_type(type(x)), is_number)
-        self.arrays[variable] = np.array(x, variable.dtype)
-        return variable
-
-    def array(self, x: Array) -> Variable:
-        """The constant for one use of an array."""
-        variable = Variable(x.shape, x.dtype)
-        self.arrays[variable] = x
+        array = np.asarray(x)
+        variable = Variable(array.shape, array.dtype, is_number)
+        self.arrays[variable] = array
         return variable
 
 
@@ -66,7 +61,7 @@ def _with_inputs_as_data(calls: list[Instruction], constants: _Constants, target
     varying = _varying((_use(call, i), identity(x)) for call in calls for i, x in _numbers(call))
 
     def reading(call: Instruction) -> Instruction:
-        numbers = {i: constants.number(x, True) for i, x in _numbers(call) if _use(call, i) in varying}
+        numbers = {i: constants.of(x, is_number=True) for i, x in _numbers(call) if _use(call, i) in varying}
         if not numbers or target.form(call) is None:
             return call
         made = replace(call, inputs=tuple([numbers.get(i, x) for i, x in enumerate(call.inputs)]))
@@ -118,7 +113,7 @@ def _put(call: Instruction) -> Hashable:
     def without_place(part: Any) -> Any:
         if isinstance(part, slice) and type(part.start) is type(part.stop) is int:
             return part.stop - part.start, part.step
-        return int if _is_position(part) else part
+        return int if indices.is_position(part) else part
 
     params = mapped(without_place, call.params)
     return call.op, call.result.shape, call.result.dtype, identity(tuple(params.items()))
@@ -129,18 +124,14 @@ def _as_data(index: Any, shape: tuple[int, ...], constants: _Constants) -> Any:
     parts = indices.by_axis(index, len(shape))
 
     def position(part: Any) -> Any:
-        return constants.number(int(part), False) if _is_position(part) else part
+        return constants.of(int(part)) if indices.is_position(part) else part
 
-    if parts is None or not all(_is_position(part) or isinstance(part, slice) for part in parts):
+    if parts is None or not all(indices.is_position(part) or isinstance(part, slice) for part in parts):
         return tuple(map(position, index)) if isinstance(index, tuple) else position(index)
     axes = [axis for axis, part in enumerate(parts) if part != slice(None)]
     spans = {axis: range(*parts[axis].indices(shape[axis])) for axis in axes if isinstance(parts[axis], slice)}
     are_neighbours = bool(axes) and axes[-1] - axes[0] == len(axes) - 1
     if are_neighbours and 0 < prod(map(len, spans.values())) <= SHORT:
         for after, (axis, span) in enumerate(reversed(spans.items())):
-            parts[axis] = constants.array(np.reshape(span, (-1, *[1] * after)))
+            parts[axis] = constants.of(np.reshape(span, (-1, *[1] * after)))
     return tuple(map(position, parts))
-
-
-def _is_position(part: Any) -> bool:
-    return isinstance(part, (int, np.integer)) and not isinstance(part, bool)

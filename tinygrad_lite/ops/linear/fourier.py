@@ -10,7 +10,7 @@ from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import InputError
 
 Norm = Literal["backward", "ortho", "forward"] | None
-_BACK: dict[Norm, Norm] = {None: "forward", "backward": "forward", "ortho": "ortho", "forward": "backward"}
+BACK: dict[Norm, Norm] = {None: "forward", "backward": "forward", "ortho": "ortho", "forward": "backward"}
 """The norm of the inverse transform that scales by the factor of the transform with this norm."""
 
 
@@ -41,12 +41,12 @@ def _symmetric(transform: Callable[..., Array]) -> Callable[..., Array]:
 def _rfft_vjp(g: Array, y: Array, a: Array, n: int | None = None, axis: int = -1, norm: Norm = None) -> Array:
     n = np.shape(a)[axis] if n is None else n
     half = np.conjugate(g) * _ends(n, axis, np.ndim(g), 0.5).astype(np.finfo(y.dtype).dtype)
-    return _resized(np.fft.irfft(half, n, axis, _BACK[norm]), np.shape(a)[axis], axis)
+    return _resized(np.fft.irfft(half, n, axis, BACK[norm]), np.shape(a)[axis], axis)
 
 
 def _irfft_vjp(g: Array, y: Array, a: Array, n: int | None = None, axis: int = -1, norm: Norm = None) -> Array:
     n = np.shape(y)[axis]
-    whole = np.conjugate(np.fft.rfft(g, n, axis, _BACK[norm])) * _ends(n, axis, np.ndim(g), 2.0).astype(y.dtype)
+    whole = np.conjugate(np.fft.rfft(g, n, axis, BACK[norm])) * _ends(n, axis, np.ndim(g), 2.0).astype(y.dtype)
     return _resized(whole, np.shape(a)[axis], axis)
 
 
@@ -65,12 +65,12 @@ irfft = primitive(np.fft.irfft, _irfft_vjp, **_facts)
 
 @implements(np.fft.hfft)
 def hfft(a: Array, n: int | None = None, axis: int = -1, norm: Norm = None) -> Array:
-    return irfft(np.conjugate(a), n=n, axis=axis, norm=_BACK[norm])
+    return irfft(np.conjugate(a), n=n, axis=axis, norm=BACK[norm])
 
 
 @implements(np.fft.ihfft)
 def ihfft(a: Array, n: int | None = None, axis: int = -1, norm: Norm = None) -> Array:
-    return np.conjugate(rfft(a, n=n, axis=axis, norm=_BACK[norm]))
+    return np.conjugate(rfft(a, n=n, axis=axis, norm=BACK[norm]))
 
 
 def _over_axes(function: Callable[..., Array], other: Op, last: Op, axes: Sequence[int] | None) -> None:
