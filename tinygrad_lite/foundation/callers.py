@@ -33,6 +33,9 @@ _INSTEAD = {
 
 _PACKAGE = str(Path(__file__).parents[1])
 
+_STORES = {opmap[name] for name in ("STORE_SUBSCR", "STORE_SLICE") if name in opmap}
+"""The instructions for array[i] = value; Python 3.12 and later have another for a slice."""
+
 LIBRARIES = ("numpy", "scipy", "pandas", "sklearn", "statsmodels", "xarray")
 
 
@@ -60,7 +63,7 @@ def writes_an_entry(frame: FrameType) -> bool:
 
 def _stores(frame: FrameType, place: int) -> bool:
     """Whether the instruction at a place of a frame's code writes an entry."""
-    return frame.f_code.co_code[place] == opmap["STORE_SUBSCR"]
+    return frame.f_code.co_code[place] in _STORES
 
 
 def hidden_behind(error: Exception) -> Exception | None:

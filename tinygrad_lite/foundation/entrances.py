@@ -79,7 +79,7 @@ def advise(error: Exception) -> None:
     if hasattr(error, "__notes__") or isinstance(error, TinygradError) or _is_ours(error):
         return
     text = str(error)
-    if setting := re.search(r"\(\) got an unexpected keyword argument '(\w+)'$", text):
+    if setting := re.search(r"\(\) got an unexpected keyword argument '(\w+)'", text):
         instead = instead_of_setting(setting[1])
     elif missing := re.fullmatch(r"module 'numpy' has no attribute '(\w+)'", text):
         instead = instead_of_name("tinygrad_lite", missing[1])
