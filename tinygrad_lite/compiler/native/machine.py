@@ -133,7 +133,8 @@ class Machine:
         names = {text: f"segment_{i}" for i, text in enumerate(texts)}
         code = _code(_module([*shared, *(text.replace("@NAME", f"@{name}") for text, name in names.items())]))
         self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target())
-        self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+        for part in (_runner(), code):
+            self._engine.add_object_file(llvm.ObjectFileRef.from_data(part))
         self._engine.finalize_object()
         self.addresses = {text: self._engine.get_function_address(name) for text, name in names.items()}
         self.run = self._engine.get_function_address("run")
@@ -175,9 +176,15 @@ def _target() -> Any:
     return triple.create_target_machine(cpu=cpu, features=features, opt=2, codemodel="jitdefault", jit=True)
 
 
+@cache
+def _runner() -> bytes:
+    """The machine code of the function that runs a table, which is the same for all programs."""
+    return _code(_RUNNER)
+
+
 def _module(texts: Sequence[str]) -> str:
     """The functions as one module, with what they declare and note."""
-    body = "\n".join([_RUNNER, *texts])
+    body = "\n".join(texts)
     count = 1 + max((int(number) for number in re.findall(r"!S(\d+)_", body)), default=0)
     domain, scopes = 1, range(3, 3 + count)
     notes = ["!0 = !{}", "!1 = distinct !{!1}", '!2 = !{!"llvm.loop.unroll.disable"}']
@@ -224,9 +231,7 @@ def _compiled(text: str) -> bytes:
     module.data_layout = str(target.target_data)
     tuning = llvm.create_pipeline_tuning_options(speed_level=3)
     tuning.loop_vectorization = tuning.slp_vectorization = True
-    tuning.loop_unrolling = (
-        False  # it takes several times as long to compile, for nothing that was measured; tuning.loop_unrolling = True
-    )
+    tuning.loop_unrolling = False  # it takes several times as long to compile, for nothing that was measured
     builder = llvm.create_pass_builder(target, tuning)
     builder.getModulePassManager().run(module, builder)
     return bytes(target.emit_object(module))
