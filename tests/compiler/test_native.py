@@ -90,6 +90,23 @@ def test_a_cache_that_cannot_be_written(cache: Path, compiled: Callable[[], int]
     assert compiled() == MODULES
 
 
+def test_machine_code_that_was_used_longest_ago_makes_room(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled_here()
+    code = {file: file.stat().st_size for file in cache.rglob("*.o")}
+    for file in code:
+        os.utime(file, (1, 1))
+    others = [cache / f"{age}.o" for age in range(3)]
+    for age, file in enumerate(others):
+        file.write_bytes(bytes(100))
+        os.utime(file, (10_000 - age, 10_000 - age))
+    assert compiled_here() == 0  # so that both files have been used
+    monkeypatch.setattr(machine, "LARGEST", sum(code.values()) + 250)
+    machine._make_room.cache_clear()
+    machine._make_room(cache)
+    assert set(cache.rglob("*.o")) == {*code, *others[:2]}
+    assert compiled_here() == 0
+
+
 @pytest.mark.parametrize(
     "change",
     [lambda x: x.T, lambda x: x[::2], lambda x: x[:, ::-1], lambda x: np.asfortranarray(x), lambda x: x[1:]],

@@ -2,7 +2,7 @@
 
 The key of a file covers everything that the code depends on: the text, the version of LLVM, and the processor. A file
 begins with a checksum of the rest, so that half a file is compiled anew. Only a folder and a file of the user's own,
-which nobody else can write to, are read, since what is in them runs.
+which nobody else can write to, are read, since what is in them runs. What was used longest ago makes room for the rest.
 """
 
 import ctypes
@@ -12,7 +12,9 @@ import re
 import stat
 import tempfile
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import cache, lru_cache
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +115,10 @@ end:
   ret ptr %none
 }}
 """
+
+
+LARGEST = 2**28
+"""The bytes of machine code on disk beyond which the files that were used longest ago are removed."""
 
 
 class Machine:
@@ -252,6 +258,8 @@ def _read(file: Path) -> bytes | None:
         content = file.read_bytes()
     except OSError:
         return None
+    with suppress(OSError):
+        os.utime(file)  # it has been used
     checksum, code = content[:32], content[32:]
     return code if hashlib.sha256(code).digest() == checksum else None
 
@@ -267,8 +275,18 @@ def _write(file: Path, code: bytes) -> None:
         with tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as half:
             half.write(hashlib.sha256(code).digest() + code)
         os.replace(half.name, file)
+        _make_room(file.parent)
     except OSError:
         pass  # the code runs all the same
+
+
+@cache  # looking through the folder takes some time: once in a process
+def _make_room(folder: Path) -> None:
+    """Remove the files that were used longest ago if there is more code in the folder than it is to hold."""
+    files = sorted(((x.stat().st_mtime, x.stat().st_size, x) for x in folder.glob("*.o")), reverse=True)
+    for (_, _, file), size in zip(files, accumulate(size for _, size, _ in files)):
+        if size > LARGEST:
+            file.unlink(missing_ok=True)
 
 
 class _Method(ctypes.Structure):
