@@ -27,8 +27,9 @@ MODULES = 2
 def compiled_here() -> int:
     """How many modules had to be compiled for a program, and were not read from the cache."""
     x = np.arange(5.0)
-    for kept in (machine.shared_machine, machine._runner):  # by this process
-        kept.cache_clear()
+    for kept in (machine._latest, machine._machines):  # by this process
+        kept.clear()
+    machine.runner.cache_clear()
     with mock.patch.object(machine, "_compiled", wraps=machine._compiled) as made:
         f = tg.compile(lambda x: np.sum(np.sin(x) ** 2), "native")
         assert np.isclose(f(x), np.sum(np.sin(x) ** 2))

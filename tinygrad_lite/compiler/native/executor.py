@@ -12,7 +12,7 @@ import numpy as np
 from tinygrad_lite.compiler.draws import Draw
 from tinygrad_lite.compiler.entry import EntryWriter
 from tinygrad_lite.compiler.native.expansions import expanded
-from tinygrad_lite.compiler.native.machine import STATE, callable_at, shared_machine, vector_bits
+from tinygrad_lite.compiler.native.machine import RUNNER, STATE, callable_at, machines, runner, vector_bits
 from tinygrad_lite.compiler.native.memory import contiguous
 from tinygrad_lite.compiler.native.pairs import with_pairs
 from tinygrad_lite.compiler.native.plan import ALIGNED, Native, Plan, Segment, with_former_values
@@ -47,10 +47,7 @@ class NativeExecutor:
         self.plan = plan = Plan(program, target)
         self.falls_back = [step.op.name for step in plan.steps if isinstance(step, Instruction)]
         segments = [step for step in plan.steps if isinstance(step, Segment)]
-        shared = {name: text for segment in segments for name, text in segment.functions.items()}
-        self._machine = shared_machine(
-            tuple(dict.fromkeys(segment.text for segment in segments)), tuple(shared.values())
-        )
+        self._machines = machines({segment.text: segment.functions for segment in segments})
         self._variables = {place: x for x, place in program.inputs.items()}
         self._numbers = [x for x in program.inputs if not x.shape and program.inputs[x] not in plan.kept]
         memory = np.zeros(plan.size + ALIGNED, np.uint8)
@@ -121,7 +118,7 @@ class NativeExecutor:
                 stretches.append([])
                 continue
             self._fill_in(step, first, patches)
-            stretches[-1] += [self._machine.addresses[step.text], self._addresses[first:].ctypes.data]
+            stretches[-1] += [self._machines[step.text].addresses[step.text], self._addresses[first:].ctypes.data]
             first += len(step.roots)
         self._make_runners(stretches, [np.array(patch, np.int64) for patch in patches.values()])
 
@@ -168,7 +165,7 @@ class NativeExecutor:
             }
             state = np.array([*(values[name] for name in STATE), 0, 0], np.int64)
             self._states.append(state)
-            self._runners.append(callable_at(self._machine.run, state))
+            self._runners.append(callable_at(runner().addresses[RUNNER], state))
             tables += [table, state]
         self._tables = [*tables, *patches, arguments]  # the machine code has their addresses
 

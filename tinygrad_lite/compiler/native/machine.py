@@ -11,12 +11,14 @@ import os
 import re
 import stat
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from functools import cache, lru_cache
+from functools import cache
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 HEAD = object.__basicsize__  # bytes before an array's address of its data, in an object of CPython's
 
@@ -34,9 +36,8 @@ _READ_STATE = "\n".join(
     for i, (name, kind) in enumerate(STATE.items())
 )
 
-# Runs the table, after the addresses of the arguments' data have been put into place.
-_RUNNER = f"""
-define ptr @run(ptr %self, ptr %given, i64 %count) nounwind {{
+RUNNER = f"""
+define ptr @NAME(ptr %self, ptr %given, i64 %count) nounwind {{
 begin:
   %state.address = getelementptr i8, ptr %self, i64 {HEAD}
   %state = load ptr, ptr %state.address
@@ -115,6 +116,7 @@ end:
   ret ptr %none
 }}
 """
+"""Runs the table, after the addresses of the arguments' data have been put into place."""
 
 
 LARGEST = 2**28
@@ -122,32 +124,52 @@ LARGEST = 2**28
 
 
 class Machine:
-    """The machine code of some functions, and of the one that runs them.
+    """The machine code of some functions.
 
     Attributes:
         addresses: those of the functions, by their text.
-        run: the address of the function that runs a table.
 
     Args:
         texts: the functions, each named NAME.
         shared: functions that these call, under their own names.
     """
 
-    def __init__(self, texts: Sequence[str], shared: Iterable[str]) -> None:
+    def __init__(self, texts: Iterable[str], shared: Iterable[str] = ()) -> None:
         import llvmlite.binding as llvm
 
         names = {text: f"segment_{i}" for i, text in enumerate(texts)}
         code = _code(_module([*shared, *(text.replace("@NAME", f"@{name}") for text, name in names.items())]))
         self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target())
-        for part in (_runner(), code):
-            self._engine.add_object_file(llvm.ObjectFileRef.from_data(part))
+        self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
         self._engine.finalize_object()
         self.addresses = {text: self._engine.get_function_address(name) for text, name in names.items()}
-        self.run = self._engine.get_function_address("run")
 
 
-shared_machine = lru_cache(100)(Machine)
-"""A machine, which programs of the same functions share."""
+_machines: WeakValueDictionary[str, Machine] = WeakValueDictionary()
+_latest: deque[Machine] = deque(maxlen=100)  # so that a program which is made anew finds its code
+
+
+def machines(functions: Mapping[str, Mapping[str, str]]) -> dict[str, Machine]:
+    """For each function, by its text, a machine that has its code; those that none has yet are compiled together.
+
+    Args:
+        functions: for each function the functions that it calls, by name.
+    """
+    found = {text: machine for text in functions if (machine := _machines.get(text)) is not None}
+    missing = [text for text in functions if text not in found]
+    if missing:
+        shared = {name: text for caller in missing for name, text in functions[caller].items()}
+        made = Machine(missing, shared.values())
+        _latest.append(made)
+        found |= dict.fromkeys(missing, made)
+        _machines.update(dict.fromkeys(missing, made))
+    return found
+
+
+@cache
+def runner() -> Machine:
+    """The machine that has `RUNNER`, which is the same for all programs."""
+    return Machine([RUNNER])
 
 
 def vector_bits() -> int:
@@ -180,12 +202,6 @@ def _target() -> Any:
     cpu, features = _processor()
     triple = llvm.Target.from_default_triple()
     return triple.create_target_machine(cpu=cpu, features=features, opt=2, codemodel="jitdefault", jit=True)
-
-
-@cache
-def _runner() -> bytes:
-    """The machine code of the function that runs a table, which is the same for all programs."""
-    return _code(_RUNNER)
 
 
 def _module(texts: Sequence[str]) -> str:
