@@ -29,7 +29,7 @@ def compiled_here() -> int:
     x = np.arange(5.0)
     for kept in (machine._latest, machine._machines):  # by this process
         kept.clear()
-    machine.runner.cache_clear()
+    machine.table_runner.cache_clear()
     with mock.patch.object(machine, "_compiled", wraps=machine._compiled) as made:
         f = tg.compile(lambda x: np.sum(np.sin(x) ** 2), "native")
         assert np.isclose(f(x), np.sum(np.sin(x) ** 2))

@@ -12,7 +12,7 @@ import numpy as np
 from tinygrad_lite.compiler.draws import Draw
 from tinygrad_lite.compiler.entry import EntryWriter
 from tinygrad_lite.compiler.native.expansions import expanded
-from tinygrad_lite.compiler.native.machine import RUNNER, STATE, callable_at, machines, runner, vector_bits
+from tinygrad_lite.compiler.native.machine import RUNNER, STATE, callable_at, machines, table_runner, vector_bits
 from tinygrad_lite.compiler.native.memory import contiguous
 from tinygrad_lite.compiler.native.pairs import with_pairs
 from tinygrad_lite.compiler.native.plan import ALIGNED, Native, Plan, Segment, with_former_values
@@ -165,7 +165,7 @@ class NativeExecutor:
             }
             state = np.array([*(values[name] for name in STATE), 0, 0], np.int64)
             self._states.append(state)
-            self._runners.append(callable_at(runner().addresses[RUNNER], state))
+            self._runners.append(callable_at(table_runner().addresses[RUNNER], state))
             tables += [table, state]
         self._tables = [*tables, *patches, arguments]  # the machine code has their addresses
 

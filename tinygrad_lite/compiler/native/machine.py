@@ -167,7 +167,7 @@ def machines(functions: Mapping[str, Mapping[str, str]]) -> dict[str, Machine]:
 
 
 @cache
-def runner() -> Machine:
+def table_runner() -> Machine:
     """The machine that has `RUNNER`, which is the same for all programs."""
     return Machine([RUNNER])
 
