@@ -1,5 +1,6 @@
 """Functions that write into their arrays, functionalized: values are NumPy's, and gradients those of differences."""
 
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -133,7 +134,8 @@ def test_what_an_array_can_do() -> None:
             r"shape \(3,\) cannot become one of \(2, 3\) in place",
         ),
         (lambda x: (x > 0).__imul__(0.5), errors.UsageError, "bool cannot become one of float64 in place"),
-        (lambda x: np.exp(x, out=np.zeros(3)), errors.UsageError, r"out= must be an array that can hold a tensor"),
+        (lambda x: np.exp(x, out=np.zeros(3)), errors.UsageError, r"make the array with np.zeros_like\(x, shape"),
+        (lambda x: operator.iadd(np.zeros(3), x), errors.UsageError, r"an assignment such as a \+= x writes a tensor"),
         (lambda x: x.__setitem__(5, 1.0), errors.IndexingError, "out of bounds"),
     ],
 )

@@ -169,7 +169,7 @@ ERRORS: dict[str, tuple[Callable[[tg.Tensor], Any], type[Exception], str]] = {
     "float index": (lambda x: [1, 2][x[0]], UsageError, "float64"),
     "length of a number": (lambda x: len(x[0]), UsageError, "0-d"),
     "pickle a result": (lambda x: pickle.dumps(x * 2), GraphError, r"tensor\.detach\(\)"),
-    "copy a result": (lambda x: copy.copy(x * 2), GraphError, r"tensor\.detach\(\)"),
+    "copy a result": (lambda x: copy.deepcopy(x * 2), GraphError, r"tensor\.detach\(\)"),
 }
 
 
@@ -251,6 +251,19 @@ def test_a_leaf_can_be_copied(x: tg.Tensor, again: Callable[[tg.Tensor], tg.Tens
     np.testing.assert_array_equal(x.numpy(), [1, 2, 3])
     with pytest.raises(ValueError, match="read-only"):
         y.numpy()[0] = 1
+
+
+def test_a_shallow_copy_of_a_result_keeps_its_history() -> None:
+    def f(x: Any) -> Any:
+        return np.sum(copy.copy(copy.copy(x) ** 3))
+
+    x, t = np.array([1.0, 2.0]), np.array([3.0, 5.0])
+    np.testing.assert_allclose(tg.grad(f)(x), 3 * x**2)
+    np.testing.assert_allclose(tg.jvp(f, (x,), (t,))[1], 3 * x**2 @ t)
+    np.testing.assert_allclose(tg.hvp(f, (x,), (t,)), 6 * x * t)
+    np.testing.assert_allclose(tg.compile(tg.grad(f), backend="numpy")(x), 3 * x**2)
+    leaf = tg.tensor(x, requires_grad=True)
+    assert copy.copy(leaf) is not leaf  # which an update of the other does not reach
 
 
 def test_a_copy_is_not_reached_by_an_update(x: tg.Tensor) -> None:

@@ -1,6 +1,8 @@
 """Other people's functions that ask for a plain array: the message says which one asked, and what to write instead."""
 
 import importlib
+import linecache
+import re
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
@@ -21,6 +23,7 @@ import sklearn.preprocessing
 
 import tinygrad_lite as tg
 from tinygrad_lite.errors import UsageError
+from tinygrad_lite.foundation import callers
 
 ONES = np.ones(3)
 
@@ -63,6 +66,7 @@ ASKING: dict[str, tuple[Callable[[Any], Any], str]] = {
     "asarray": (np.asarray, "NumPy was about to turn"),
     "array": (lambda x: np.array([x, x]), r"Write tg.array\(\[...\]\)"),
     "dot": (lambda x: ONES.dot(x), r"np.dot\(array, tensor\) in place of array.dot\(tensor\)"),
+    "fill_diagonal": (lambda x: np.fill_diagonal(np.zeros((3, 3)), x), r"use x.at\[i, i\].set\(values\) of a tensor"),
 }
 
 
@@ -77,6 +81,109 @@ def test_who_asks_for_a_plain_array_is_named(f: Callable[[Any], Any], message: s
         with pytest.raises(UsageError, match=message) as caught:
             attempt()
         assert "history would be lost" in str(caught.value)
+
+
+MAKERS = {
+    "np.array(x)": "Write x itself, or tg.array(x) if it may be a list, in place of np.array(x)",
+    "np.asarray(x, dtype=float)": "Write x itself, or tg.array(x) if it may be a list, in place of np.asarray(x, ",
+    "np.asanyarray(2 * x)": "Write 2 * x itself, or tg.array(2 * x) if it may be a list, in place of np.asanyarray(2 ",
+    "np.ascontiguousarray(x.T)": "Write x.T itself, or tg.array(x.T) if it may be a list, in place of np.ascont",
+    "np.float32(x)": "Write x.astype(np.float32) in place of np.float32(x)",
+    "np.asarray([x, x])": "Write tg.array([...])",
+    "np.random.normal(x)": "Write loc + scale * rng.normal(size=shape), say, or tg.distributions.Normal(loc, scale)",
+    "rng.exponential(x)": "Write loc + scale * rng.normal(size=shape), say",
+    "np.random.default_rng(0).gamma(x)": "Write loc + scale * rng.normal(size=shape), say",
+    "np.random.RandomState(0).uniform(0, x)": "Write loc + scale * rng.normal(size=shape), say",
+}
+
+
+@pytest.mark.parametrize("call", MAKERS)
+def test_a_call_that_asks_no_one_for_the_array_is_named(call: str) -> None:
+    source = f"f = lambda x: {call}"
+    linecache.cache[call] = (len(source), None, [source], call)
+    names = {"np": np, "rng": np.random.default_rng(0)}
+    exec(compile(source, call, "exec"), names)
+    for attempt in (
+        lambda: names["f"](tg.tensor(ONES, requires_grad=True)),  # type: ignore[operator]
+        lambda: tg.jvp(names["f"], (ONES,), (ONES,)),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(UsageError, match=re.escape(MAKERS[call])):
+            attempt()
+
+
+OF_SCIPY = {
+    "norm": {"loc": 0.3, "scale": 1.2},
+    "lognorm": {"s": 0.7, "scale": 1.2},
+    "halfnorm": {"scale": 1.2},
+    "multivariate_normal": {"mean": np.array([0.1, 0.2]), "cov": np.array([[2.0, 0.3], [0.3, 1.0]])},
+    "t": {"df": 3.5, "loc": 0.3, "scale": 1.2},
+    "cauchy": {"loc": 0.3, "scale": 1.2},
+    "laplace": {"loc": 0.3, "scale": 1.2},
+    "gumbel_r": {"loc": 0.3, "scale": 1.2},
+    "uniform": {"loc": 0.1, "scale": 1.2},
+    "expon": {"scale": 1.2},
+    "gamma": {"a": 2.5, "scale": 1.2},
+    "chi2": {"df": 3.0},
+    "beta": {"a": 2.5, "b": 1.5},
+    "dirichlet": {"alpha": np.array([2.0, 1.5])},
+    "bernoulli": {"p": 0.3},
+    "binom": {"n": 4, "p": 0.3},
+    "poisson": {"mu": 1.7},
+}
+
+
+@pytest.mark.parametrize("name", callers._DISTRIBUTIONS)
+def test_scipys_distributions_name_ours_which_have_the_same_density(name: str) -> None:
+    theirs, arguments = getattr(scipy.stats, name), OF_SCIPY[name]
+    x: Any = {
+        "multivariate_normal": [0.4, 0.7],
+        "dirichlet": [0.4, 0.6],
+        "bernoulli": 1.0,
+        "binom": 2.0,
+        "poisson": 2.0,
+    }
+    x = np.array(x.get(name, 0.45))
+    for method, frozen in (("logpdf", True), ("logpmf", True), ("pdf", False), ("pmf", False)):
+        if not hasattr(theirs, method):
+            continue
+        parameter = next(name for name in arguments if name != "n")
+        tensors = {**arguments, parameter: tg.tensor(arguments[parameter], requires_grad=True)}
+        with pytest.raises(UsageError, match=rf"scipy\.stats\.{name}\.{method} has no derivative") as caught:
+            getattr(theirs, method)(x, **tensors)
+        if frozen:
+            with pytest.raises(UsageError, match=rf"scipy\.stats\.{name}\.\w+ has no derivative"):
+                getattr(theirs(**arguments), method)(tg.tensor(x, requires_grad=True))
+        expression = re.search(r"use (.*); to leave", str(caught.value))
+        assert expression is not None
+        ours = eval(expression[1], {"tg": tg, "np": np, "x": x, "loc": 0.0, "scale": 1.0, **arguments})
+        np.testing.assert_allclose(ours, getattr(theirs, method)(x, **arguments), rtol=1e-12)
+
+
+def test_a_distribution_of_scipys_that_we_lack_is_written_as_its_formula() -> None:
+    with pytest.raises(UsageError, match=r"scipy\.stats\.weibull_min\.logpdf .* use the formula of its density"):
+        scipy.stats.weibull_min.logpdf(tg.tensor(0.3, requires_grad=True), 1.5)
+
+
+SIGNS = ("+=", "-=", "*=", "/=", "**=", "//=", "%=")
+
+
+@pytest.mark.parametrize("sign", SIGNS)
+@pytest.mark.parametrize("place", ["a", "a[:2]", "b[0]"])
+def test_an_array_that_a_tensor_would_be_added_into_says_how_to_write_it(sign: str, place: str) -> None:
+    size = 2 if place == "a[:2]" else 3
+    for x in (tg.tensor(np.ones(size)), tg.tensor(np.ones(size), requires_grad=True)):
+        with pytest.raises(UsageError, match=re.escape(f"array {sign} tensor would write into the array")) as caught:
+            exec(f"{place} {sign} x", {"a": np.ones(3), "b": np.ones((2, 3)), "x": x})
+        assert f"write x = x {sign[:-1]} tensor; for some of its entries, x = tg.tensor(x).at[index]" in str(
+            caught.value
+        )
+
+
+def test_an_array_for_the_result_is_told_from_such_an_assignment() -> None:
+    with pytest.raises(
+        UsageError, match=r"^add: out= would write into an array, and arrays here never change; use the"
+    ):
+        np.add(tg.tensor(ONES), ONES, out=np.zeros(3))  # type: ignore[call-overload]
 
 
 @pytest.mark.parametrize("name", ["stats.zscore", "integrate.trapezoid", "signal.fftconvolve"])

@@ -212,7 +212,10 @@ def _put(result: Any, out: Any) -> Any:
     if out is None:
         return result
     if not isinstance(out, Writable):
-        raise UsageError("out= must be an array that can hold a tensor, such as np.zeros_like(x)")
+        raise UsageError(
+            "an array that out= or an assignment such as a += x writes a tensor into must be able to hold it: make the "
+            "array with np.zeros_like(x, shape=...), where x is an argument"
+        )
     out[...] = result
     return out
 

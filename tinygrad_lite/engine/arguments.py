@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.errors import UsageError
+from tinygrad_lite.foundation.callers import refuse_out
 from tinygrad_lite.foundation.elsewhere import unknown_argument
 from tinygrad_lite.foundation.foreign import lost_from, numbers_of
 from tinygrad_lite.foundation.signatures import bound_to, signature_of
@@ -121,9 +122,3 @@ def unchanging(x: Any) -> Any:
     """A copy of an array parameter, which nobody else can change; a traced value inside a tensor is kept as it is."""
     array = getattr(x, "data", x) if hasattr(x, "__trace__") else x
     return array if hasattr(array, "__trace__") else np.array(x)
-
-
-def refuse_out(name: str, out: Any) -> None:
-    """Raise the error for `out=`, an array to write the result of `name` into, if there is one."""
-    if out is not None:
-        raise UsageError(f"{name}: out= would write into an array, and arrays here never change; use the result")

@@ -233,6 +233,9 @@ class Tensor(Conversions):
         grad = None if self._grad is None else self._grad._array
         return _restored, (self._array, self._requires_grad, self.name, grad)
 
+    def __copy__(self) -> "Tensor":
+        return self if self.op is not None else _restored(*self.__reduce__()[1])
+
     __iadd__ = _in_place("+", operator.add)
     __isub__ = _in_place("-", operator.sub)
     __imul__ = _in_place("*", operator.mul)

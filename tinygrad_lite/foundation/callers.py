@@ -11,12 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.errors import TinygradError
+from tinygrad_lite.errors import TinygradError, UsageError
 
-_TURNED_INTO_ARRAY = (
-    "NumPy was about to turn a value that is being differentiated into a plain array; its history would be lost. "
-    "Write tg.array([...]), np.stack([...]) or np.concatenate([...]) in place of np.array([...]) and of a list of "
-    "tensors; np.dot(array, tensor) in place of array.dot(tensor); and tensor.numpy() to leave the graph on purpose"
+_IN_PLACE_OF_LISTS = (
+    "tg.array([...]), np.stack([...]) or np.concatenate([...]) in place of np.array([...]) and of a list of tensors; "
+    "np.dot(array, tensor) in place of array.dot(tensor)"
+)
+_DRAWS = (
+    "loc + scale * rng.normal(size=shape), say, or tg.distributions.Normal(loc, scale).rsample(rng=seed), since "
+    "NumPy's draws have no derivative with respect to what they are drawn from"
 )
 WRITTEN = (
     "array[i] = tensor would lose the tensor's history: collect the parts in a list and np.stack them, or write "
@@ -28,8 +31,34 @@ _INSTEAD = {
     **{f"np.{name}": "np.broadcast_to" for name in ("full", "full_like")},
     **{f"scipy.special.{name}": f"tg.nn.functional.{name}" for name in ("softmax", "log_softmax", "logsumexp")},
     "np.r_ or np.c_": "np.hstack([...]) or np.column_stack([...])",
+    "np.fill_diagonal": "x.at[i, i].set(values) of a tensor x, with i = np.arange(n)",
 }
 """What to write in place of a library function that needs a plain array."""
+_DISTRIBUTIONS = {
+    "norm": "Normal(loc, scale)",
+    "lognorm": "LogNormal(np.log(scale), s)",
+    "halfnorm": "HalfNormal(scale)",
+    "multivariate_normal": "MultivariateNormal(mean, cov)",
+    "t": "StudentT(df, loc, scale)",
+    "cauchy": "Cauchy(loc, scale)",
+    "laplace": "Laplace(loc, scale)",
+    "gumbel_r": "Gumbel(loc, scale)",
+    "uniform": "Uniform(loc, loc + scale)",
+    "expon": "Exponential(1 / scale)",
+    "gamma": "Gamma(a, 1 / scale)",
+    "chi2": "Chi2(df)",
+    "beta": "Beta(a, b)",
+    "dirichlet": "Dirichlet(alpha)",
+    "bernoulli": "Bernoulli(p)",
+    "binom": "Binomial(n, p)",
+    "poisson": "Poisson(mu)",
+}
+"""The distribution in `tg.distributions` for one in `scipy.stats`, in the words of SciPy's arguments."""
+_OF_DISTRIBUTIONS = {
+    **dict.fromkeys(("logpdf", "logpmf"), "{}.log_prob(x)"),
+    **dict.fromkeys(("pdf", "pmf"), "np.exp({}.log_prob(x))"),
+}
+"""The expression for a method of SciPy's distributions."""
 
 _PACKAGE = str(Path(__file__).parents[1])
 
@@ -81,8 +110,13 @@ def lost_array(frame: FrameType, differentiable: Container[Any]) -> str:
     If a `differentiable` function asks for it, the value is in a list, which NumPy does not hand to us.
     """
     function = _function_around(frame, differentiable)
+    if function is None and writes_an_entry(frame):
+        return WRITTEN
     if function is None:
-        return WRITTEN if writes_an_entry(frame) else _TURNED_INTO_ARRAY
+        return (
+            "NumPy was about to turn a value that is being differentiated into a plain array; its history would be "
+            f"lost. Write {_instead_of_conversion(frame)}; and tensor.numpy() to leave the graph on purpose"
+        )
     if function not in _INSTEAD and _named(function) in differentiable:
         return (
             f"{function} was about to turn a list of tensors into a plain array, and their history would be lost: "
@@ -91,13 +125,45 @@ def lost_array(frame: FrameType, differentiable: Container[Any]) -> str:
         )
     instead = _instead_of(function)
     advice = f"use {instead}" if instead else "declare it with tg.primitive, which takes its derivatives"
-    if function.startswith("scipy.") and not instead and not os.environ.get("SCIPY_ARRAY_API"):
+    takes_tensors = function.startswith("scipy.") and not _distribution_in(function)
+    if takes_tensors and not instead and not os.environ.get("SCIPY_ARRAY_API"):
         advice = f"set SCIPY_ARRAY_API=1 before Python starts, with which much of SciPy takes tensors, or {advice}"
     return (
         f"{function} has no derivative here: it was about to turn a value that is being differentiated into a plain "
         f"array, and its history would be lost. To differentiate through it, {advice}; to leave the graph on purpose, "
         "pass tensor.detach().numpy()"
     )
+
+
+def _instead_of_conversion(frame: FrameType) -> str:
+    """What to write in place of a call of NumPy's in C, or of one that is not known, that asks for a plain array."""
+    import ast
+
+    is_a_users = not frame.f_code.co_filename.startswith(_PACKAGE)
+    call = _call_at(frame) if is_a_users else None
+    function = None if call is None else _value_of(call.func, frame)
+    name = getattr(getattr(call, "func", None), "attr", "")
+    may_draw = function is None and hasattr(np.random.Generator, name) and not hasattr(np.ndarray, name)
+    if may_draw or isinstance(getattr(function, "__self__", None), (np.random.Generator, np.random.RandomState)):
+        return _DRAWS
+    if call is None or not call.args or isinstance(call.args[0], (ast.List, ast.Tuple)):
+        return _IN_PLACE_OF_LISTS
+    argument, text = ast.unparse(call.args[0]), ast.unparse(call)
+    if isinstance(function, type) and issubclass(function, np.generic):
+        return f"{argument}.astype({ast.unparse(call.func)}) in place of {text}"
+    if function in _MAKERS:
+        return f"{argument} itself, or tg.array({argument}) if it may be a list, in place of {text}"
+    return _IN_PLACE_OF_LISTS
+
+
+_MAKERS = (np.array, np.asarray, np.asanyarray, np.ascontiguousarray, np.asfortranarray, np.require)
+"""NumPy's functions that make a plain array of what they are called with, and ask no one."""
+
+
+def _distribution_in(function: str) -> str:
+    """The distribution of SciPy's whose method this is; empty if it is none."""
+    distribution, _, method = function.removeprefix("scipy.stats.").rpartition(".")
+    return distribution if function.startswith("scipy.stats.") and method else ""
 
 
 def in_place_of_library(frame: FrameType) -> str:
@@ -110,6 +176,10 @@ def in_place_of_library(frame: FrameType) -> str:
 def _instead_of(function: str) -> str:
     """What to use in place of a library function that needs a plain array; empty if there is nothing."""
     library, _, name = function.rpartition(".")
+    if distribution := _distribution_in(function):
+        ours = f"tg.distributions.{_DISTRIBUTIONS[distribution]}" if distribution in _DISTRIBUTIONS else ""
+        expression = _OF_DISTRIBUTIONS.get(name, "the methods of {}")
+        return expression.format(ours) if ours else "the formula of its density, written with NumPy"
     has_twin = library == "scipy.linalg" and hasattr(np.linalg, name) and name not in ("eig", "eigvals")
     has_twin = has_twin or (library == "scipy.fft" and hasattr(np.fft, name))
     return _INSTEAD.get(function, f"np.{library.removeprefix('scipy.')}.{name}" if has_twin else "")
@@ -130,8 +200,15 @@ def _function_around(frame: FrameType, differentiable: Container[Any]) -> str | 
     home = "numpy" if is_numpys else getattr(function, "__module__", None) or ""  # a ufunc has none
     in_c = inside is None and home.partition(".")[0] == "numpy"
     if _library_of(home) and (not in_c or function in differentiable):
-        return f"{_public(home)}.{function.__name__}"
+        return f"{_public(home)}.{_distribution_of(getattr(function, '__self__', None))}{function.__name__}"
     return None if inside is None else _name_of(inside)
+
+
+def _distribution_of(owner: Any) -> str:
+    """The name of SciPy's distribution whose method is called, and a dot: they share their methods; empty if none."""
+    distribution = getattr(owner, "dist", getattr(owner, "_dist", owner))  # of one with fixed parameters
+    name, is_one = type(distribution).__name__, type(distribution).__module__.startswith("scipy.stats.")
+    return f"{name.removesuffix('_gen')}." if is_one and name.endswith("_gen") else ""
 
 
 def _named(path: str) -> Any:
@@ -152,6 +229,8 @@ def _name_of(frame: FrameType) -> str:
         return f"{_public(wrapped.__module__)}.{wrapped.__qualname__}"
     if isinstance(frame.f_locals.get("self"), (type(np.r_), type(np.c_))):
         return "np.r_ or np.c_"  # which are no functions, but read entries
+    if distribution := _distribution_of(frame.f_locals.get("self")):
+        return f"scipy.stats.{distribution}{code.co_name}"
     return f"{_public(frame.f_globals['__name__'])}.{code.co_qualname}"
 
 
@@ -186,6 +265,40 @@ def library_at(frame: FrameType) -> str | None:
     return ast.unparse(call.func) if is_a_librarys or unknown_array else None
 
 
+def refuse_out(name: str, out: Any) -> None:
+    """Raise the error for an array to write the result of `name` into, by `out=` or by an assignment, if there is one.
+
+    Raises:
+        UsageError: if there is such an array.
+    """
+    if out is None:
+        return
+    if sign := _sign_of_assignment(_outside_this_package()):
+        part = {"+=": "add(tensor)", "-=": "add(-tensor)"}.get(sign, f"set(x[index] {sign[:-1]} tensor)")
+        raise UsageError(
+            f"{name}: array {sign} tensor would write into the array, and arrays in a graph never change: write "
+            f"x = x {sign[:-1]} tensor; for some of its entries, x = tg.tensor(x).at[index].{part}"
+        )
+    raise UsageError(f"{name}: out= would write into an array, and arrays here never change; use the result")
+
+
+def _sign_of_assignment(frame: FrameType) -> str:
+    """The sign of the assignment such as `x += y` that a frame is executing; empty if it executes another thing."""
+    import dis
+
+    here = next((x for x in dis.get_instructions(frame.f_code) if x.offset == frame.f_lasti), None)
+    is_one = here is not None and here.opname == "BINARY_OP" and here.argrepr.endswith("=")
+    return here.argrepr if here is not None and is_one else ""
+
+
+def _outside_this_package() -> FrameType:
+    """The frame that called into this package."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame = frame.f_back
+    return frame
+
+
 def _call_at(frame: FrameType) -> Any:
     """The call that a frame is executing, as syntax; None if it executes something else or its source is unknown."""
     import ast
@@ -196,9 +309,7 @@ def _call_at(frame: FrameType) -> Any:
 
 def is_starred_call() -> bool:
     """Whether the call of this package that is running has its arguments from a sequence, as `x.transpose(*axes)`."""
-    frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
-        frame = frame.f_back
+    frame = _outside_this_package()
     return frame.f_code.co_code[frame.f_lasti] == opmap["CALL_FUNCTION_EX"]
 
 

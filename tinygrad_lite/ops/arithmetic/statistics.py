@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.engine.arguments import refuse_out
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
+from tinygrad_lite.foundation.callers import refuse_out
 from tinygrad_lite.foundation.foreign import as_array
 from tinygrad_lite.ops.arithmetic.reductions import Axis
 from tinygrad_lite.ops.casting import conjugated

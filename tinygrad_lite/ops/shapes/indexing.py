@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from tinygrad_lite.engine.arguments import refuse_out, unchanging
+from tinygrad_lite.engine.arguments import unchanging
 from tinygrad_lite.engine.op import Array, Deferred, Op, Traced, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
+from tinygrad_lite.foundation.callers import refuse_out
 from tinygrad_lite.foundation.foreign import as_array
 
 Index = Any
