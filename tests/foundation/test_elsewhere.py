@@ -221,6 +221,9 @@ NOTES: dict[str, tuple[Callable[[Any], Any], str]] = {
     "concatenate": (lambda x: np.concatenate([x, x], dim=1), "axis="),
     "size": (lambda x: x.reshape(x.size(0), -1), "x.shape, or x.shape[i]"),
     "cat": (lambda x: np.cat([x, x], 1), "np.concatenate(arrays, axis)"),  # type: ignore[attr-defined]
+    "unsqueeze": (lambda x: np.zeros(3).unsqueeze(0), "np.expand_dims(x, axis)"),  # type: ignore[attr-defined]
+    "number": (lambda x: np.float64(1.0).clamp(0), "x.clip("),  # type: ignore[attr-defined]
+    "fill": (lambda x: np.zeros(3).fill_(1.0), "x[...] = values"),  # type: ignore[attr-defined]
     "zeros": (lambda x: np.zeros_like(x, device="cuda:0", generator=None), "rng="),
 }
 
@@ -240,6 +243,19 @@ def test_a_foreign_error_in_a_forward_has_a_note(name: str, depth: int) -> None:
     (note,) = caught.value.__notes__
     assert note.startswith("Coming from PyTorch? Here, write ")
     assert NOTES[name][1] in note
+
+
+def test_a_function_that_writes_into_the_data_of_weights_is_told_how() -> None:
+    """As the first values of most generative networks are set."""
+
+    def first_values(module: nn.Module) -> None:
+        if isinstance(module, nn.Linear):
+            module.weight.data.normal_(0.0, 0.02)
+
+    with pytest.raises(AttributeError, match="normal_") as caught:
+        nn.Sequential(nn.ReLU(), nn.Linear(2, 3)).apply(first_values)
+    (note,) = caught.value.__notes__
+    assert "for w.data of a weight, tg.nn.init" in note
 
 
 @pytest.mark.parametrize(

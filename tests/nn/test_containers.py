@@ -221,6 +221,20 @@ def test_a_compiled_function_heeds_changes(backend: Any) -> None:
             np.testing.assert_allclose(run(X).detach(), net(X).detach(), rtol=1e-13)
 
 
+@pytest.mark.parametrize("make", [nn.ModuleList, lambda values: nn.ModuleDict(zip("abc", values))])
+def test_none_stands_where_there_is_no_module(make: Any) -> None:
+    """As in models that leave out a layer, or its normalisation, at some depths."""
+    made = make([linear(1), None, linear(2)])
+    entries = list(made.values() if isinstance(made, nn.ModuleDict) else made)
+    assert len(made) == 3
+    assert entries[1] is None
+    names = list(made.state_dict())
+    assert names == [f"{name}.{part}" for name in ("ac" if names[0][0] == "a" else "02") for part in ("weight", "bias")]
+    assert len(list(made.modules())) == 3
+    assert "None" not in repr(made.train())
+    made.load_state_dict(made.state_dict())
+
+
 REFUSED: dict[str, tuple[Callable[[], Any], Callable[[Any], Any], str]] = {
     "a list": (nn.Sequential, lambda c: c.append([linear()]), "modules one by one"),
     "a class": (lambda: nn.Sequential(linear()), lambda c: c.extend([linear(), nn.ReLU]), "modules one by one"),

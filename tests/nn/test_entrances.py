@@ -191,6 +191,14 @@ def test_the_message_says_what_was_expected_and_what_came() -> None:
         F.glu(x for x in ROWS)
 
 
+@pytest.mark.whole
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_missing_argument_is_one_of_the_function_that_was_called(name: str) -> None:
+    with pytest.raises(TypeError, match=rf"^{name}\(\) missing ") as raised:
+        getattr(F, name)()
+    assert not raised.value.__cause__
+
+
 def test_an_error_of_the_users_own_code_stays_as_it_is() -> None:
     class Broken(nn.Module):
         def forward(self, x: Any) -> Any:

@@ -112,6 +112,8 @@ class DataLoader(SettingsElsewhere):
             True
         """
         check_entries("a loader's state", self.state_dict().keys(), state)
+        for name in ("rows", "epochs", "done"):
+            whole(f"{name} in a loader's state", state[name], least=0)
         if state["rows"] != len(self.dataset):
             raise InputError(f"this state was saved for {state['rows']} rows; the loader has {len(self.dataset)}")
         try:
@@ -123,7 +125,7 @@ class DataLoader(SettingsElsewhere):
             self._rng.bit_generator.state = state["rng"]
             for name, generator in made.items():
                 drawn[name].bit_generator.state = generator.bit_generator.state
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
             raise InputError(f"this is not the state of a {type(self._rng.bit_generator).__name__}: {error}") from error
         self.epochs, self._done, self._at_start = state["epochs"], state["done"], state["at_start"]
         self._is_resumed = self._done > 0

@@ -499,6 +499,13 @@ def instead_of_name(module: str, name: str) -> str:
     return next(known, "").replace("NAME", name)
 
 
+def instead_of_method(name: str) -> str:
+    """What to write where PyTorch's tensors have a method, and an array has none of its name; empty if neither has."""
+    if name in _METHODS and name.endswith("_"):
+        return "x[...] = values into an array of your own; for w.data of a weight, tg.nn.init, or w.data = values"
+    return _METHODS.get(name, "")
+
+
 def unknown_names(module: str, others: Callable[[str], str] = lambda name: "") -> Callable[[str], NoReturn]:
     """A `__getattr__` for one of our modules, which says what to write in place of a name that PyTorch's has.
 

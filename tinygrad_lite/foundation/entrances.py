@@ -15,7 +15,7 @@ import numpy as np
 
 from tinygrad_lite.errors import RESTATED, TinygradError, UsageError, complain
 from tinygrad_lite.foundation.callers import LIBRARIES, expression_at
-from tinygrad_lite.foundation.elsewhere import instead_of_name, instead_of_setting, refuse_settings
+from tinygrad_lite.foundation.elsewhere import instead_of_method, instead_of_name, instead_of_setting, refuse_settings
 from tinygrad_lite.foundation.foreign import numbers_of
 
 _PACKAGE = str(Path(__file__).parents[1])
@@ -58,6 +58,8 @@ def called_again(
     arguments = _arguments(function, args, settings)
     if arguments is None or not _is_ours(error):
         refuse_settings(name, function, settings)
+        if arguments is None and function.__name__ not in str(error):  # it names the function that this one calls
+            error = TypeError(f"{function.__name__}() {_misfit(function, args, settings)}")
         try:
             raise error
         finally:
@@ -83,6 +85,8 @@ def advise(error: Exception) -> None:
         instead = instead_of_setting(setting[1])
     elif missing := re.fullmatch(r"module 'numpy' has no attribute '(\w+)'", text):
         instead = instead_of_name("tinygrad_lite", missing[1])
+    elif missing := re.match(r"'numpy\.\w+' object has no attribute '(\w+)'", text):
+        instead = instead_of_method(missing[1])
     elif text == "'int' object is not callable":
         called = getattr(expression_at(_calling(error)), "func", None)
         instead = "x.shape, or x.shape[i]" if getattr(called, "attr", "") == "size" else ""
@@ -100,6 +104,15 @@ def _arguments(
         return dict(signature(function).bind(*args, **settings).arguments)
     except TypeError:
         return None
+
+
+def _misfit(function: Callable[..., Any], args: tuple[Any, ...], settings: Mapping[str, Any]) -> str:
+    """Why a function does not take the arguments of a call."""
+    try:
+        signature(function).bind(*args, **settings)
+    except TypeError as misfit:
+        return str(misfit)
+    return ""
 
 
 def _calling(error: Exception) -> FrameType:

@@ -76,8 +76,30 @@ def number(name: str, value: Any) -> float:
 def check_entries(owner: str, names: Collection[str], state: Any) -> None:
     """Raise `InputError` unless a state is a mapping that has the entries of these names."""
     if not isinstance(state, Mapping):
-        raise InputError(f"{owner} is a dict with the entries {', '.join(names)}, got {type(state).__name__}")
+        entries = f" with the entries {', '.join(names)}" if names else ""
+        raise InputError(f"{owner} is a dict{entries}, got {type(state).__name__}")
     if not set(names) <= set(state):
         raise InputError(
             f"{owner} must have the entries {', '.join(names)}, got {', '.join(map(str, state)) or 'none'}"
         )
+
+
+def check_list(owner: str, state: Any, length: int | None = None) -> None:
+    """Raise `InputError` unless a part of a state is a list, of this length if there is one."""
+    if not isinstance(state, (list, tuple)) or length not in (None, len(state)):
+        count = "" if length is None else f" of {length} entries"
+        raise InputError(f"{owner} is a list{count}, got {state!r:.80}")
+
+
+def check_form(owner: str, state: Any, form: Any) -> None:
+    """Raise `InputError` unless a state has what another has: its entries, lists as long, and numbers."""
+    if isinstance(form, Mapping):
+        check_entries(owner, form, state)
+        for name, inner in form.items():
+            check_form(f"{name} in {owner}", state[name], inner)
+    elif isinstance(form, (list, tuple)):
+        check_list(owner, state, len(form))
+        for i, (entry, inner) in enumerate(zip(state, form)):
+            check_form(f"entry {i} of {owner}", entry, inner)
+    elif isinstance(form, (int, float)) and not isinstance(state, (int, float)) and getattr(state, "shape", None) != ():
+        raise InputError(f"{owner} is a number, got {state!r:.80}")

@@ -47,8 +47,8 @@ class _Container(Module):
         self._entries = self._entries | {name: self._checked(value) for name, value in values.items()}
 
     def _checked(self, value: Any) -> Any:
-        """The entry that a value makes."""
-        if not isinstance(value, Module):
+        """The entry that a value makes; None stands where a model of this size has no module."""
+        if not (value is None or isinstance(value, Module)):
             raise UsageError(f"an entry of {type(self).__name__} is a module, got {value!r}")
         return value
 

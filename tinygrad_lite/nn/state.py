@@ -8,6 +8,7 @@ import numpy as np
 from tinygrad_lite.engine.conversions import constant
 from tinygrad_lite.engine.tensor import Tensor, wrap
 from tinygrad_lite.errors import InputError, ShapeError, UsageError, warn
+from tinygrad_lite.foundation.foreign import as_numpy
 from tinygrad_lite.nn.hidden import OPEN, foreign_state, holds_another
 from tinygrad_lite.nn.structure import Field, Structure, exchanged, once, walk
 
@@ -359,7 +360,7 @@ def _snapshot(field: Any) -> Any:
 
 def _in_the_form_of(path: str, field: Any, value: Any) -> Any:
     """A copy of an array in the dtype and the memory layout of a field."""
-    array = np.asarray(constant(value))
+    array = as_numpy(constant(value))
     if not np.can_cast(array.dtype, field.dtype, "same_kind"):
         raise UsageError(f"{path} has dtype {array.dtype}, which would not keep its values as {field.dtype}")
     layout = field.numpy() if isinstance(field, Tensor) else field

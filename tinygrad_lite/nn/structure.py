@@ -5,7 +5,8 @@ from types import MethodType
 from typing import Any, Self
 
 from tinygrad_lite import trees
-from tinygrad_lite.errors import InputError, UsageError
+from tinygrad_lite.errors import RESTATED, InputError, UsageError
+from tinygrad_lite.foundation.entrances import advise
 
 _ASIDE = frozenset({"_hooks", "_transient", "_computed", "_original", "_substitutes"})
 """Attributes that are not fields: hooks, buffers that are not saved, what is computed, the facts of a stand-in."""
@@ -55,7 +56,11 @@ class Structure(trees.Parametric):
         while ahead:
             module, is_inside_done = ahead.pop()
             if is_inside_done:
-                function(module)
+                try:
+                    function(module)
+                except RESTATED as error:
+                    advise(error)
+                    raise
                 continue
             inside = [child for child in module.children() if id(child) not in seen]
             seen |= set(map(id, inside))

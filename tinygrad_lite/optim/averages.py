@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.engine.tensor import Tensor, tensor
-from tinygrad_lite.errors import InputError, ShapeError, UsageError
-from tinygrad_lite.foundation.settings import check_entries, fraction
+from tinygrad_lite.errors import ShapeError, UsageError
+from tinygrad_lite.foundation.foreign import numbers_of
+from tinygrad_lite.foundation.settings import check_form, fraction
 
 
 class ExponentialMovingAverage:
@@ -79,10 +80,8 @@ class ExponentialMovingAverage:
             InputError: if it is not such a state; nothing changes then.
             ShapeError: if the shape of an average differs; nothing changes then.
         """
-        check_entries("a state of averages", ("averages", "n_averaged"), state)
-        if len(state["averages"]) != len(self.averages):
-            raise InputError(f"a state of averages must have {len(self.averages)} arrays, got {len(state['averages'])}")
-        arrays = [np.array(x, w.dtype)[()] for x, w in zip(state["averages"], self.weights)]
+        check_form("a state of averages", state, self.state_dict())
+        arrays = [np.array(numbers_of(x, "an average"), w.dtype)[()] for x, w in zip(state["averages"], self.weights)]
         for array, w in zip(arrays, self.weights):
             if array.shape != w.shape:
                 raise ShapeError(f"an average must have its weight's shape {w.shape}, got {array.shape}")

@@ -214,9 +214,9 @@ def _coefficients(name: str, values: Any) -> tuple[float, ...]:
 
 
 def _adjustment(name: str, value: Any) -> str | None:
-    if value not in (None, "original", "match_rms_adamw"):
+    if not isinstance(value, str | None) or value not in (None, "original", "match_rms_adamw"):
         raise InputError(f"{name} must be None, 'original' or 'match_rms_adamw'; got {value!r}")
-    return value  # type: ignore[no-any-return]
+    return value
 
 
 class Muon(Optimizer):

@@ -1,6 +1,6 @@
 """L-BFGS: a quasi-Newton method that computes the loss several times in a step."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, ClassVar
 
@@ -10,9 +10,9 @@ from tinygrad_lite.engine import grad_mode
 from tinygrad_lite.engine.conversions import constant
 from tinygrad_lite.engine.op import Array, Traced
 from tinygrad_lite.engine.tensor import Tensor
-from tinygrad_lite.errors import InputError, UsageError
-from tinygrad_lite.foundation.settings import not_negative, number, whole
-from tinygrad_lite.optim.optimizer import Group, Optimizer, Parameters
+from tinygrad_lite.errors import InputError, ShapeError, UsageError
+from tinygrad_lite.foundation.settings import check_list, not_negative, number, whole
+from tinygrad_lite.optim.optimizer import Group, Optimizer, Parameters, State, numbers_in
 from tinygrad_lite.optim.strong_wolfe import LineSearch, Point
 
 
@@ -150,10 +150,27 @@ class LBFGS(Optimizer):
             parameter.replace((w + part.reshape(w.shape)).astype(w.dtype))
 
     def _own(self, name: str, value: Any, parameter: Tensor) -> Any:
-        if isinstance(value, list):
-            return [x if x is None else self._own(name, x, parameter) for x in value]
-        array = np.asarray(value).copy()
+        if name in _HISTORIES:
+            check_list(name, value)
+            return [self._entry(name, x) for x in value]
+        return value if name not in _KEPT else self._entry(name, value)
+
+    def _entry(self, name: str, value: Any) -> Any:
+        array, wanted = numbers_in(name, value), (sum(w.size for w in self.parameters),) if name in _VECTORS else ()
+        if array.shape != wanted:
+            raise ShapeError(f"{name} must have the shape {wanted}, got {array.shape}")
         return array if array.ndim else array.item()
+
+    def _try(self, groups: list[Group], states: Mapping[Tensor, State]) -> None:
+        kept = states[self.parameters[0]]
+        if kept.get("n_iter") and (missing := [name for name in _KEPT if name not in kept]):
+            raise InputError(f"the state has no {missing[0]}, which LBFGS keeps")
+
+
+_VECTORS = frozenset(("d", "old_dirs", "old_stps", "prev_flat_grad"))
+_HISTORIES = frozenset(("old_dirs", "old_stps", "ro"))
+_KEPT = ("func_evals", "n_iter", "d", "t", "old_dirs", "old_stps", "ro", "H_diag", "prev_flat_grad", "prev_loss")
+"""The entries of a state; those that are vectors of all parameters, or lists of what there was in the last steps."""
 
 
 def _next_direction(g: Array, d: Array, t: Any, group: Group, state: dict[str, Any]) -> tuple[Array, Any]:

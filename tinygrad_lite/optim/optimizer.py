@@ -3,6 +3,7 @@
 import inspect
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from math import prod
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,7 +15,8 @@ from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import InputError, ShapeError, UsageError, warn
 from tinygrad_lite.foundation.elsewhere import SettingsElsewhere
-from tinygrad_lite.foundation.settings import check_entries, not_negative
+from tinygrad_lite.foundation.foreign import as_numpy
+from tinygrad_lite.foundation.settings import check_entries, check_form, check_list, not_negative
 
 Group = dict[str, Any]
 """Parameters, under "params", and the settings for them."""
@@ -234,6 +236,14 @@ class Optimizer(SettingsElsewhere):
         """
         check_entries("an optimiser's state", ("state", "param_groups"), state)
         groups = state["param_groups"]
+        check_list("param_groups", groups)
+        for i, group in enumerate(groups):
+            check_entries(f"param_groups[{i}]", ("params",), group)
+            check_list(f"params in param_groups[{i}]", group["params"])
+            check_form(f"params in param_groups[{i}]", group["params"], [0] * len(group["params"]))
+        check_entries("the state of all parameters", (), state["state"])
+        for i, entries in state["state"].items():
+            check_entries(f"the state of parameter {i}", (), entries)
         fits = [len(group["params"]) for group in groups] == [len(group["params"]) for group in self.param_groups]
         if not fits or not all(self.defaults.keys() <= group.keys() for group in groups):
             raise InputError(
@@ -241,9 +251,10 @@ class Optimizer(SettingsElsewhere):
                 f"{_described(self.param_groups)}"
             )
         loaded = []
-        for own, group in zip(self.param_groups, groups):
+        for i, (own, group) in enumerate(zip(self.param_groups, groups)):
             known = {name: number_of(x) for name, x in group.items() if name not in _IMPLEMENTATION}
             checked = self._checked({name: x for name, x in known.items() if name not in self.scheduled})
+            check_form(f"param_groups[{i}]", {**known, **checked}, self.defaults)
             loaded.append({**known, **checked, "params": own["params"]})
         numbers = [i for group in groups for i in group["params"]]
         states = {
@@ -255,7 +266,7 @@ class Optimizer(SettingsElsewhere):
             for i, parameter in zip(numbers, self.state)
         }
         self._try(loaded, states)
-        counts = {parameter: int(entries.pop("step", 0)) for parameter, entries in states.items()}
+        counts = {parameter: _count(entries.pop("step", 0)) for parameter, entries in states.items()}
         self.param_groups = loaded
         self.steps = max(counts.values()) if type(self)._counts else 0
         for parameter, count in counts.items():
@@ -282,9 +293,7 @@ class Optimizer(SettingsElsewhere):
         """A copy of an entry of a state, as the update formulas make it: an array, or a Python number."""
         if isinstance(value, (int, float)):
             return value
-        array = np.asarray(value).copy(order="K")[()]
-        if array.dtype.kind not in "biuf":
-            raise InputError(f"{name} must be an array or a number, got {value!r:.80}")
+        array = numbers_in(name, value)[()]
         if array.ndim and array.dtype.kind == "f":  # it may come from a model in another precision
             array = array.astype(parameter.dtype, copy=False)
         sizes = zip(reversed(array.shape), reversed(parameter.shape))
@@ -296,9 +305,24 @@ class Optimizer(SettingsElsewhere):
         return f"{type(self).__name__}({_described(self.param_groups)})"
 
 
+def numbers_in(name: str, value: Any) -> Any:
+    """A copy of an entry of a state, if it is an array or a number."""
+    array = as_numpy(value)
+    if array.dtype.kind not in "biuf":
+        raise InputError(f"{name} must be an array or a number, got {value!r:.80}")
+    return array.copy(order="K")
+
+
 def number_of(value: Any) -> Any:
-    """The Python number in an array without axes; anything else itself."""
-    return value.item() if hasattr(value, "item") else value
+    """The Python number in an array of one entry; anything else itself."""
+    return value.item() if hasattr(value, "item") and prod(getattr(value, "shape", ())) == 1 else value
+
+
+def _count(step: Any) -> int:
+    """The number of steps in a state, for which PyTorch has a floating-point number."""
+    if not (0 <= step < 2**63 and step == int(step)):
+        raise InputError(f"step must be a number of steps, got {step!r}")
+    return int(step)
 
 
 _ANY_NUMBER = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tinygrad_lite.errors import MissingExtraError
-from tinygrad_lite.foundation.settings import check_entries
+from tinygrad_lite.foundation.settings import check_entries, check_form, check_list
 
 
 @dataclass(repr=False)
@@ -105,6 +105,10 @@ class History:
             InputError: if it is not such a state; nothing changes then.
         """
         check_entries("a history's state", ("records", "best_state"), state)
+        check_list("records in a history's state", state["records"])
+        for i, record in enumerate(state["records"]):
+            check_form(f"records[{i}]", record, {"epoch": 1, "loss": 0.0})
+            check_form(f"records[{i}]", record, {name: 0.0 for name in record if name == "validation_loss"})
         self.records, self.best_state = [dict(record) for record in state["records"]], state["best_state"]
         self._best = min(self.records, key=_compared, default={})
 

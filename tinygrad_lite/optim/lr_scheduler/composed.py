@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.errors import InputError, UsageError
-from tinygrad_lite.foundation.settings import check_entries
+from tinygrad_lite.foundation.settings import check_form
 from tinygrad_lite.optim.lr_scheduler.plateau import ReduceLROnPlateau
 from tinygrad_lite.optim.lr_scheduler.schedule import LRScheduler, checked_optimizer, checked_steps
 from tinygrad_lite.optim.optimizer import Group, Optimizer, number_of
@@ -42,18 +42,10 @@ class _Composed(LRScheduler):
         return {**super().state_dict(), "_schedulers": [part.state_dict() for part in self._schedulers]}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self._check(state)
+        check_form("a state of several schedules", state, self.state_dict())
         for part, its in zip(self._schedulers, state["_schedulers"]):
             part.load_state_dict(its)
         super().load_state_dict(state)
-
-    def _check(self, state: Any) -> None:
-        super()._check(state)
-        check_entries("a state of several schedules", ("_schedulers",), state)
-        if len(state["_schedulers"]) != len(self._schedulers):
-            raise InputError(f"a state of {len(self._schedulers)} schedules must have one for each under _schedulers")
-        for part, its in zip(self._schedulers, state["_schedulers"]):
-            part._check(its)
 
 
 class ChainedScheduler(_Composed):

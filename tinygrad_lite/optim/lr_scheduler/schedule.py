@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from tinygrad_lite.errors import InputError, UsageError
 from tinygrad_lite.foundation.elsewhere import SettingsElsewhere
-from tinygrad_lite.foundation.settings import check_entries, whole
+from tinygrad_lite.foundation.settings import check_form, whole
 from tinygrad_lite.optim.optimizer import Optimizer, number_of
 
 
@@ -106,15 +106,9 @@ class LRScheduler(SettingsElsewhere):
         Raises:
             InputError: if it is not such a state; nothing changes then.
         """
-        self._check(state)
-        vars(self).update({name: state[name] for name in self._kept()})
+        check_form("a schedule's state", state, self.state_dict())
+        vars(self).update({name: number_of(state[name]) for name in self._kept()})
         self._set("lr", state["_last_lr"])
-
-    def _check(self, state: Any) -> None:
-        """Raise unless `state_dict` of such a schedule could have returned this state."""
-        check_entries("a schedule's state", [*self._kept(), "_last_lr"], state)
-        if len(state["_last_lr"]) != len(self.optimizer.param_groups):
-            raise InputError(f"this state has rates for {len(state['_last_lr'])} groups of parameters")
 
     def __repr__(self) -> str:
         rates = ", ".join(f"{rate:.4g}" for rate in self.get_last_lr())
