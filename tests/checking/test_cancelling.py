@@ -133,3 +133,57 @@ def test_rounding_at_random_moves_last_digits_of_what_is_rounded_and_no_others()
     assert np.all((deviation > 1e-16) & (deviation < 2e-15))
     narrow = randomly_rounded(x.astype(np.float32), Rounding(rng))
     assert rounded(np.exp(narrow)).dtype == np.float32
+
+
+DIFFERENCED: dict[str, Callable[[Any], Any]] = {
+    "waves": lambda x: np.sum(np.sin(3 * x)),
+    "a valley": lambda x: np.sum(100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2),
+    "a soft maximum": lambda x: np.log(np.sum(np.exp(x))),
+    "a chain": lambda x: np.tanh(np.prod(x) / 3) ** 2,
+}
+
+
+@pytest.mark.parametrize("name", DIFFERENCED)
+@pytest.mark.parametrize("step", [10.0**-n for n in range(4, 14)])
+@pytest.mark.parametrize("sides", [(1, 0), (1, -1)], ids=["forward", "central"])
+def test_differences_are_no_right_gradient_however_short_the_step(name: str, step: float, sides: Any) -> None:
+    f, right = DIFFERENCED[name], tg.grad(DIFFERENCED[name])(X)
+
+    def by_differences(x: Any) -> Any:
+        steps, apart = step * np.eye(len(x)), step * (sides[0] - sides[1])
+        return np.array([(f(x + sides[0] * h) - f(x + sides[1] * h)) / apart for h in steps])
+
+    report = tg.gradcheck(f, X, gradient=by_differences, raise_exception=False)
+    error = np.max(np.abs(by_differences(X) - right)) / np.max(np.abs(right))
+    assert report.outcome != "passed" or error < 1e-6, str(report)
+    if report.outcome == "inconclusive":
+        assert all(
+            finding.why.startswith(("its digits are lost", "rounding in the function")) for finding in report.findings
+        )
+
+
+SATURATING: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {  # and 1 - y² or y (1 - y), by hand
+    "tanh": (np.tanh, lambda y: 1 - y * y),
+    "sigmoid": (lambda x: 1 / (1 + np.exp(-x)), lambda y: y * (1 - y)),
+    "softplus": (lambda x: np.log1p(np.exp(x)), lambda y: 1 - np.exp(-y)),
+}
+SLOPES = np.array([0.3, -0.7, 1.0, 2.0, -1.0, 1.5])
+
+
+@pytest.mark.parametrize("name", SATURATING)
+@pytest.mark.parametrize("far", [10.0, 16.0, 18.0, 19.0, 21.0, 30.0, 36.0, 37.0, 40.0])
+def test_what_saturates_inside_a_function_that_is_not_made_of_operations(name: str, far: float) -> None:
+    f, slope = SATURATING[name]
+
+    def by_hand(x: Any) -> Any:
+        found = np.empty(len(x))  # which takes no tensors
+        for i in range(len(x)):
+            found[i] = SLOPES[i] * slope(f(np.asarray(x)[i]))
+        return found
+
+    x = np.array([0.4, -0.6, far, -far, far + 0.3, -far - 0.6])
+    report = tg.gradcheck(lambda x: np.sum(SLOPES * f(x)), x, gradient=by_hand, raise_exception=False)
+    assert report.outcome != "failed", str(report)
+    assert np.all(report["x"].verdicts[0, :2] == "right")
+    twice = tg.gradcheck(lambda x: np.sum(SLOPES * f(x)), x, gradient=lambda x: 2 * by_hand(x), raise_exception=False)
+    assert twice.outcome == "failed"

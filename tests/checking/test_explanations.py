@@ -39,6 +39,7 @@ def _is_explained(planted: Planted) -> bool:
 
 X = np.array([[0.5, -1.0, 2.0, 1.5], [-0.3, 0.8, -0.6, 2.2], [1.1, -0.4, 0.9, -1.7], [0.2, 0.7, -1.3, 0.4]])
 RIGHT = np.sin(3 * X) + X.T
+ENTRY = np.arange(X.size).reshape(X.shape)
 
 
 BESIDE_THE_RIGHT_ONE = [
@@ -72,6 +73,14 @@ BESIDE_THE_RIGHT_ONE = [
     (RIGHT * np.where(np.abs(RIGHT) > 1, 1.001, 1.0) + 2e-6, ""),
     (RIGHT * (np.arange(4)[:, None] > 0), "the first slice along axis 0 is left out"),
     (RIGHT * (np.arange(4) < 3), "the last slice along axis 1 is left out"),
+    (np.abs(RIGHT), "it is the size of the derivative, without its sign"),
+    (np.sign(RIGHT), "it is the sign of the derivative, without its size"),
+    (0.5 * RIGHT / np.linalg.norm(RIGHT), "its length is 0.5: is it normalised, or clipped"),
+    (RIGHT * np.where(ENTRY == 6, -1, 1), "in this entry alone, the sign is wrong"),
+    (RIGHT * np.where(np.isin(ENTRY, [1, 6, 8]), 2, 1), "in these entries alone, a factor of 2 too much"),
+    (RIGHT * np.where(ENTRY == 6, 1.3, 1), ""),
+    (RIGHT * np.where(np.isin(ENTRY, [1, 6]), 1.3, 1), ""),
+    (RIGHT * np.where(ENTRY == 6, -1, np.where(ENTRY == 1, 2, 1)), ""),
 ]
 
 
@@ -86,7 +95,7 @@ def test_what_an_array_looks_like_beside_the_right_one(wrong: np.ndarray, words:
 @pytest.mark.parametrize(("wrong", "words"), BESIDE_THE_RIGHT_ONE)
 def test_the_same_is_said_whatever_the_scale(wrong: np.ndarray, words: str, scale: float) -> None:
     said = pattern(scale * wrong, scale * RIGHT, X, [4, 30])
-    has_a_size = ("array", "added", "missing from", "0.7", "0.9")  # of which it says how large it is
+    has_a_size = ("array", "added", "missing from", "length", "0.7", "0.9")  # of which it says how large it is
     assert bool(said) == bool(words)
     assert words in said or any(word in words for word in has_a_size), said
 

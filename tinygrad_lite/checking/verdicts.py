@@ -193,6 +193,11 @@ class Judgement:
         if verdict is Verdict.NOT_CHECKED:
             return "", f"the search ended when it had found {NAMED} entries that are wrong, or when its time was up"
         known = self._known[row, column]
+        if comparison.lost[row, column]:
+            return "", (
+                f"its digits are lost: it is right in longer numbers, but here it is known to ± {known:.0e} only; is "
+                "it made of differences, or of large numbers that cancel?"
+            )
         if np.isfinite(known):
             return "", f"rounding in the function hides the derivative: it is known to ± {known:.0e} only"
         if self._look.refusal:

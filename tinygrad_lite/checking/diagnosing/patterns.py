@@ -38,8 +38,12 @@ _TERMS = (
     (np.ones_like, "{:.6g} is added to every entry", "{:.6g} is missing from every entry"),
 )
 RATIO = "times what it should be"
+SIZE = "it is the size of the derivative, without its sign"
+SIGN_ALONE = "it is the sign of the derivative, without its size"
+LENGTH = "its length is {:.6g}: is it normalised, or clipped to that length?"
 _BY_VALUE = 5  # the smallest number of entries that are told from as many others by their values
 _NO_CHANCE = 1_000  # how many choices there are, at least, of as many entries that a number tells from the others
+_ROUND = 3  # how many digits a length has that somebody chose
 _NOTHING = 1e-9  # the largest part of a gradient that counts as none
 _PLAIN = 9  # a fraction of numbers up to this is a mistaken constant, rather than a quotient of two sizes
 _NAMED = {"π": pi, "√2": 2**0.5, "√π": pi**0.5, "√(2π)": (2 * pi) ** 0.5, "e": e, "ln 2": log(2), "ln 10": log(10)}
@@ -109,10 +113,21 @@ def pattern(gradient: Array, reference: Array, x: Array, sizes: Sequence[int]) -
         ratio = 0.0
     if ratio is not None:
         words = ratio_words(ratio, sizes)
+        if words.endswith(RATIO) and (length := _chosen_length(gradient)):
+            return LENGTH.format(length)
         return words if np.size(reference) > 1 or RATIO not in words else ""  # one entry is any number of times another
+    if np.size(reference) > 1 and constant_ratio(gradient, np.sign(reference)):
+        return SIGN_ALONE
     return next((words for words, right in _candidates(reference, x) if _fits(gradient, right, reference)), "") or (
-        _term(gradient - reference, x) or _where(gradient, reference, x)
+        _term(gradient - reference, x) or _where(gradient, reference, x) or _alone(gradient, reference)
     )
+
+
+def _chosen_length(gradient: Array) -> float:
+    """The length of an array, if it is a number that somebody chose; else 0."""
+    largest = float(np.max(np.abs(gradient))) or 1.0  # so that no square is lost
+    length = largest * float(np.linalg.norm(gradient / largest))
+    return length if np.size(gradient) > 1 and _close(length, float(f"{length:.{_ROUND}g}")) else 0.0
 
 
 def constant_ratio(gradient: Array, reference: Array) -> float | None:
@@ -162,6 +177,7 @@ def _candidates(reference: Array, x: Array) -> Iterator[tuple[str, Array]]:
     unknown = Contribution(None, 0, reference, reference, [reference], {}, reference, _unknown)
     yield from mistaken(unknown)
     if np.size(x) > 1:
+        yield SIZE, np.abs(reference)
         with np.errstate(all="ignore"):
             yield "a factor of the variable is too much", reference * x
             yield "a factor of the variable is missing", reference / x
@@ -194,6 +210,17 @@ def _where(gradient: Array, reference: Array, x: Array) -> str:
         if fewest >= (_BY_VALUE if by_value else 2) and np.array_equal(wrong, mask & alive):
             return f"it is wrong exactly {words}{_what_it_is(gradient[wrong], reference[wrong])}"
     return _beyond_a_number(gradient, reference, x, wrong, alive)
+
+
+def _alone(gradient: Array, reference: Array) -> str:
+    """What the entries that are wrong are, if that has a name, where they have nothing else in common."""
+    with np.errstate(all="ignore"):
+        wrong = np.abs(gradient - reference) > TOLERANCE * np.max(np.abs(reference))
+    ratio = constant_ratio(gradient[wrong], reference[wrong]) if np.any(wrong) else None
+    words = "" if ratio is None else ratio_words(ratio, ())
+    if not words or RATIO in words:
+        return ""
+    return f"{'in this entry' if np.sum(wrong) == 1 else 'in these entries'} alone, {words}"
 
 
 def _what_it_is(gradient: Array, reference: Array) -> str:

@@ -34,6 +34,7 @@ PROVEN = 6  # as many plainly wrong entries are enough to look at the others of 
 PLAINLY = 100  # how much larger than its bound an error is then
 STAIRS = 6  # as many entries on a staircase, one after another, are enough of an array
 HELPLESS = 3  # polynomials are no longer tried after as many columns that they do not help with
+LAST_DIGITS = 4  # how many roundings of the largest entry or effect may be behind an error, at most
 MATTERS = 1e-3  # the smallest gradient, relative to the largest, that has to be known
 PART = 1e-2  # how well, if it hardly changes a value
 APART = 1e6  # entries whose effects differ by more are not looked at together
@@ -66,6 +67,7 @@ class _Comparing:
             zero,
             no,
             zero.copy(),
+            no.copy(),
             no.copy(),
             no.copy(),
             nan.copy(),
@@ -116,11 +118,33 @@ class _Comparing:
                 explained &= ~self._is_rougher(noisy)
             found.suspicious &= ~explained
             forgive(look, found, doubtful, error, known, self._bend if self._by_differences else None)
+            self._leave_open(error)
             if self._by_differences:
                 with np.errstate(all="ignore"):
                     excuse(look, found, error / size, self._deadline)
         self._complete()
         return found
+
+    def _leave_open(self, error: Matrix) -> None:
+        """Note which errors are a last digit of the largest entry or effect, where rounding is not measured.
+
+        Inside a gradient that is not made of operations, 1 - y² and p - 1 are rounded as 1 is.
+        """
+        look, found = self._look, self._found
+        if self._by_differences or not look.subject.plain or look.subject.is_known_at_one_point:
+            return
+        with np.errstate(invalid="ignore"):
+            tiny = error * look.scales <= LAST_DIGITS * look.epsilon * self._largest
+        for columns in map(look.subject.columns, range(len(look.subject.variables))):
+            sizes = np.abs(look.gradient[:, columns])
+            largest = np.max(sizes, axis=1, keepdims=True, initial=0, where=np.isfinite(sizes))
+            with np.errstate(invalid="ignore"):
+                tiny[:, columns] |= error[:, columns] <= LAST_DIGITS * look.epsilon * largest
+        tiny &= found.suspicious
+        if np.any(tiny) and not self._roundings.are_random:
+            found.suspicious &= ~tiny
+            found.hidden |= tiny
+            found.bound[tiny] += error[tiny]
 
     def _referred(self, columns: list[int]) -> list[int]:
         """Compute the references of these columns, until the deadline; return those that were reached.

@@ -193,6 +193,7 @@ class Comparison:
         suspicious: the entries where the two differ by more than the bound and rounding.
         noise: how far rounding moves their difference, or the gradient for differences; zero if not measured.
         hidden: the entries whose bound leaves room for another gradient.
+        lost: those of them that are right in longer numbers.
         jumps: the entries where the value jumps.
         right, left: the one-sided slopes, if they were computed.
         side_bound: the bound of their error.
@@ -207,6 +208,7 @@ class Comparison:
     suspicious: Matrix
     noise: Matrix
     hidden: Matrix
+    lost: Matrix
     jumps: Matrix
     right: Matrix
     left: Matrix

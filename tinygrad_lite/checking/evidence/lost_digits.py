@@ -15,7 +15,9 @@ from tinygrad_lite.checking.subjects.subject import EPSILON, Matrix
 DIGITS = 5e-7  # a reference that is less exact, relative to the gradient, verifies nothing
 LAST_DIGITS = 2  # the number of last digits of an entry that a gradient may have lost
 LOST_PART = 1e-2  # the largest part of a gradient that may be lost with them
-HIDES = 1e-3  # the smallest part that leaves unknown what is right in longer numbers
+HIDES = 1e-3  # the smallest part that leaves unknown what the last digits of the entry change as much
+HIDES_IN_SHORT = 1e-6  # the same for what is right in longer numbers alone: so differences by tiny steps are, too
+SEEN = 5e-11  # how large that is, at least, beside the largest effect and the numbers that the function is made of
 HIDES_OTHERS = 1e-8  # the same for what may be right
 LONGER = 50  # how much smaller, at least, the rounding of longer numbers is
 
@@ -54,7 +56,12 @@ def forgive(
         comparison.suspicious[:, j] &= ~forgiven
         comparison.bound[forgiven, j] += error[forgiven, j]
         comparison.noise[forgiven, j] = 0  # which would leave it unknown
-        comparison.hidden[forgiven, j] |= (error[:, j] > np.where(right, HIDES, HIDES_OTHERS) * size[:, j])[forgiven]
+        effects = np.fmax(look.magnitude, np.max(np.abs(look.gradient) * look.scales, axis=1))
+        as_it_is = (error[:, j] <= moved) | (error[:, j] * look.scales[j] <= SEEN * effects)
+        unknown = np.where(right, np.where(as_it_is, HIDES, HIDES_IN_SHORT), HIDES_OTHERS)
+        hidden = forgiven & (error[:, j] > unknown * size[:, j])
+        comparison.hidden[:, j] |= hidden
+        comparison.lost[:, j] = hidden & right
 
 
 def _in_longer_numbers(look: Examination) -> Matrix:

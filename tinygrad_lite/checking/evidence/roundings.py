@@ -124,6 +124,11 @@ class Roundings:
         moved = x * (1 + by * self._rng.uniform(-1, 1, len(self._look.scales)))
         return moved if fixed else self._subject.rounded(moved)
 
+    @property
+    def are_random(self) -> bool:
+        """Whether operations are rounded at random, and not only the points at which they start."""
+        return self._rounding is not None
+
     @cached_property
     def _rounding(self) -> Rounding | None:
         """The random rounding, if both the gradient and the reference are made of operations."""
