@@ -15,6 +15,7 @@ from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.readers.recording import recording
 
 MULTIPLIED = "what comes back from several uses is multiplied, where it adds up"
+ADDED = "the rates of steps that follow one another are added, where they are multiplied"
 ANTIDERIVATIVE = "it is the antiderivative: the function is its derivative"
 SUMMED = "it is one number, the sum of what belongs to the entries of {}: each entry has a derivative of its own"
 ROWS = "the number of rows is taken for that of entries: len(x) is the length of the first axis, and x.size counts all"
@@ -47,6 +48,30 @@ def of_uses(answer: Array, handed: Sequence[Array], tolerance: float) -> str:
     if any(same(answer, sum(some), tolerance) for n in range(1, len(handed)) for some in combinations(handed, n)):
         return OVERWRITTEN
     return MULTIPLIED if same(answer, np.prod(handed, axis=0), tolerance) else ""
+
+
+def added_rates(function: Callable[..., Array], trial: Mapping[str, Array], argument: str) -> Array | None:
+    """The sum of the rates of the steps that an argument goes through, but those of 1; None if it takes other ways."""
+    variables = {name: tensor(x) for name, x in trial.items()}
+    rates: list[Array] = []
+    with no_grad(), recording() as steps:
+        try:
+            at: object = variables[argument]
+            result = function(*variables.values())
+        except Exception:  # code outside NumPy's functions has no rule
+            return None
+    for step in steps:
+        uses = [i for i, x in enumerate(step.inputs) if x is at]
+        if len(uses) != 1 or np.shape(step.value) != np.shape(trial[argument]):
+            return None
+        rule = step.op.vjps[uses[0]] if len(step.op.vjps) == len(step.inputs) else None
+        if rule is None:
+            return None
+        with no_grad():
+            rates.append(whole(rule(np.ones_like(step.value), step.value, *step.arrays, **step.params)))
+        at = step.result
+    changing = [rate for rate in rates if not np.all(rate == 1)]
+    return np.sum(changing, axis=0) if at is result and len(changing) > 1 else None
 
 
 def is_antiderivative(answer: Callable[[Array], Array], x: Array, y: Array) -> bool:

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from time import monotonic
@@ -24,18 +24,20 @@ from tinygrad_lite.checking.diagnosing.mistakes import (
     UPSTREAM,
     VALUE,
 )
-from tinygrad_lite.checking.diagnosing.patterns import constant_ratio
+from tinygrad_lite.checking.diagnosing.patterns import SIZE, constant_ratio
 from tinygrad_lite.checking.report import Finding
 from tinygrad_lite.engine.op import NO_PARAMS, Array, Op
 from tinygrad_lite.engine.tensor import wrap
 from tinygrad_lite.errors import InputError
-from tinygrad_lite.exercises.brackets import BRACKETS
+from tinygrad_lite.exercises.brackets import BRACKETS, TOO_MANY
 from tinygrad_lite.exercises.declaration import Declaration
 from tinygrad_lite.exercises.likenesses import (
+    ADDED,
     ANTIDERIVATIVE,
     MULTIPLIED,
     ROWS,
     SUMMED,
+    added_rates,
     counts_rows,
     is_antiderivative,
     of_factors,
@@ -47,7 +49,7 @@ from tinygrad_lite.exercises.mark import distance
 from tinygrad_lite.exercises.misconceptions import recognised
 from tinygrad_lite.exercises.misfit import Misfit
 from tinygrad_lite.exercises.shown import brief
-from tinygrad_lite.exercises.variants import AXIS, LENGTH, LOST_AXIS, ROOT, SAMPLE, UPSIDE_DOWN
+from tinygrad_lite.exercises.variants import AXIS, LENGTH, LOST_AXIS, POWER, ROOT, SAMPLE, UPSIDE_DOWN
 from tinygrad_lite.readers.recording import Step
 from tinygrad_lite.transforms.gradients import grad
 
@@ -63,8 +65,10 @@ _CONSTANT = "a constant factor"
 _RATIOS = ("constant_factor", "sum_or_mean")
 _FACTORS = (*_RATIOS, "extra_factor")
 """What is said of an answer for its ratio to the right one alone."""
-_EXACT = (AXIS, LENGTH, LOST_AXIS, ROOT, SAMPLE, UPSIDE_DOWN)
+_EXACT = (AXIS, LENGTH, LOST_AXIS, POWER, ROOT, SAMPLE, UPSIDE_DOWN)
 """What is said of a submission for one word in it, which says more than a ratio or a factor."""
+_EXACTLY = 1e-6
+"""How far what is computed may be off, relative to the largest entry."""
 _TRYING = 1.0
 """For how many seconds a submission is tried with another word."""
 _REPEATED = "was repeated by broadcasting, and the gradient is not summed over the copies"
@@ -113,6 +117,8 @@ def remarks_on(declaration: Declaration, submission: Called) -> Remarks:
 
 def _confirmed(remarks: Remarks, marking: "_Marking", others: "Sequence[_Marking]") -> Remarks:
     """The remarks, without a likeness that the numbers of one trial have by chance, and those of another have not."""
+    if not remarks.misconception and marking.ratio is not None and others:
+        return _with_constant(remarks, marking.ratio, others[0])
     for other in others if remarks.misconception in _BY_CHANCE else ():
         try:
             again = other.remarks()
@@ -124,6 +130,16 @@ def _confirmed(remarks: Remarks, marking: "_Marking", others: "Sequence[_Marking
             return _recognised(remarks.told, marking.factor)
         said = again if again.misconception in ("sum_or_mean", "extra_factor") else Remarks()
         return replace(remarks, likeness=said.likeness, misconception=said.misconception)
+    return remarks
+
+
+def _with_constant(remarks: Remarks, ratio: float, other: "_Marking") -> Remarks:
+    """The remarks on an answer that is the same multiple of the right one on another trial: a constant is wrong."""
+    with suppress(Exception):  # the first trial has been marked without
+        other.remarks()
+        if other.ratio is not None and ratio > 0 and abs(other.ratio - ratio) <= _EXACTLY * ratio:
+            how = "is missing" if ratio < 1 else "too much"
+            return replace(remarks, likeness=f"{_CONSTANT} {how}", misconception="constant_factor")
     return remarks
 
 
@@ -169,6 +185,8 @@ class _Marking:
         shape = np.shape(self._y)
         # with an upstream gradient of ones, each entry of an elementwise derivative arrives unchanged
         self._g = np.ones(shape)[()] if declaration.elementwise else np.random.default_rng(0).uniform(0.5, 1.5, shape)
+        if declaration.write == "numbers":
+            self._submission = self._to_all_digits(submission)
         self.report: Report
         self.ratio: float | None = None  # of the answer to what is right, if it is the same for all entries
         self.factor = ""  # a sentence on an argument that is a factor too much or too few
@@ -183,6 +201,22 @@ class _Marking:
             how = "missing" if "a mean" in remarks.likeness else "too much"
             return replace(remarks, likeness=f"a constant factor is {how}", misconception="constant_factor")
         return remarks
+
+    def _to_all_digits(self, submission: Called) -> Called:
+        """Numbers that are a known multiple of the right ones, to the digits that were given, as that multiple."""
+        try:
+            answer, right = submission(self._g, self._y, self._trial), np.asarray(grad(self._weighted)(self._x))
+        except Exception:  # its own exceptions pass through later; and code outside NumPy's functions has no rule
+            return submission
+        if answer.shape != right.shape or not np.any(right):
+            return submission
+        times = float(np.sum(answer * right) / np.sum(right * right))
+        counts = reduced(self._declaration.function, self._trial)
+        known = [2.0, 0.5, *(float(n) for n in counts), *(1 / n for n in counts if n)]
+        near = [ratio for ratio in known if abs(times - ratio) <= _BY_HAND * ratio]
+        if not near or not same(answer, near[0] * right, _BY_HAND):
+            return submission
+        return lambda g, y, trial: near[0] * right
 
     def _is_of_a_sum(self) -> bool:
         """Whether the ratio of the answer to what is right is the number of entries of a sum in the function."""
@@ -220,8 +254,8 @@ class _Marking:
             return _recognised((summed,), summed)
         changing = any(finding.verdict is Verdict.NOT_DETERMINISTIC for finding in failing)
         mended = "" if changing else self._mended(right)
-        if mended == BRACKETS:
-            return _recognised((self._told(failing),), BRACKETS)
+        if mended in (BRACKETS, TOO_MANY):
+            return _recognised((self._told(failing),), mended)
         operation, why = self._why(answer, right, failing)
         if why == SIGN and (not operation or same(answer, -right, 1e-6)):
             told = _only_in_sign(failing)
@@ -231,6 +265,13 @@ class _Marking:
         known = recognised(why)
         if not known or (known[0].name in _FACTORS and mended in _EXACT):
             operation, why = "", mended if mended in _EXACT else self.factor or mended
+        if (
+            not why
+            and self._declaration.elementwise
+            and answer.size > 1
+            and same(answer * right, 1 + 0 * right, _EXACTLY)
+        ):
+            why = UPSIDE_DOWN
         if (not why or why.startswith("a factor of")) and self._is_antiderivative():
             operation, why = "", ANTIDERIVATIVE
         told = self._told(failing)
@@ -263,8 +304,17 @@ class _Marking:
     def _is_sum_of(self, answer: Array, right: Array) -> bool:
         """Whether an answer that is the same for all entries is the sum of what belongs to each."""
         total = np.sum(right)
-        is_one = self._declaration.write == "derivative" and np.size(right) > 1
+        is_one = self._declaration.write != "numbers" and np.size(right) > 1 and self.ratio is None
         return is_one and bool(total) and same(answer, np.full_like(right, total), 1e-6)
+
+    def _are_added(self, answer: Array) -> bool:
+        """Whether the rates of steps that follow one another are added."""
+        declaration = self._declaration
+        if declaration.write == "vjp":
+            return False
+        rates = added_rates(declaration.function, self._trial, declaration.argument)
+        tolerance = _BY_HAND if declaration.write == "numbers" else _EXACTLY
+        return rates is not None and same(answer, np.reshape(rates, answer.shape), tolerance)
 
     def _is_antiderivative(self) -> bool:
         if self._declaration.write != "derivative":
@@ -323,6 +373,8 @@ class _Marking:
         one_number = by_hand and answer.size == 1  # which many mistakes would give
         if by_hand and same(answer, -right, _BY_HAND):
             return "", SIGN
+        if answer.size > 1 and same(answer, np.abs(right), _BY_HAND if by_hand else _EXACTLY):
+            return "", SIZE
         if self._declaration.elementwise and same(answer, self._y, 1e-9):
             return "", VALUE
         by_uses = (
@@ -330,6 +382,8 @@ class _Marking:
         )
         if by_uses and (by_hand or by_uses == MULTIPLIED):
             return "", by_uses
+        if self._are_added(answer):
+            return "", ADDED
         why = self._of_the_whole()
         if why == LOCAL and (uses := [finding for finding in failing if finding.why in _ONE_USE]):
             return uses[0].where.split(",")[0], uses[0].why  # one of a sum's uses hands on what arrives, and rightly so

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 
-from tinygrad_lite.checking.diagnosing import forwards, mistakes
+from tinygrad_lite.checking.diagnosing import forwards, mistakes, patterns
 from tinygrad_lite.errors import InputError
 from tinygrad_lite.exercises import brackets, likenesses, variants
 from tinygrad_lite.exercises.example import Example, written
@@ -51,7 +51,7 @@ _TABLE = [
     Misconception(
         "sign",
         "The sign is the wrong way round",
-        {mistakes.SIGN: ""},
+        {mistakes.SIGN: "", patterns.SIZE: "the size is right, and the sign is left out"},
         "The size is right, so the derivative is right.",
         "The sign says which way the result goes when the input grows. A step against a gradient of the wrong sign "
         "makes "
@@ -112,7 +112,7 @@ _TABLE = [
     Misconception(
         "brackets",
         "Brackets are missing",
-        {brackets.BRACKETS: ""},
+        {brackets.BRACKETS: "", brackets.TOO_MANY: ""},
         "A fraction bar holds together what is above and below it, so I copy the formula as it stands.",
         "In a line of code nothing holds together but brackets. Python multiplies and divides before it adds, and from "
         "left to right: a / b + c is a fraction and c, and a / b * c is the fraction times c.",
@@ -237,6 +237,17 @@ _TABLE = [
         "The outer step never sees x. It sees what the inner step made of it, so its rate is that at the inner value.",
         "Which number goes into the outer step on the way forward? Is its derivative taken at that number?",
         Example(lambda x: np.sin(x**2), "np.cos(x) * 2 * x", (_X,)),
+        placed=False,
+    ),
+    Misconception(
+        "rates_added",
+        "The rates of the steps are added",
+        {likenesses.ADDED: ""},
+        "Each step contributes something, and contributions add up.",
+        "Several ways from the argument to the result add up. Steps along one way are multiplied: a step that triples "
+        "a nudge, and a step that doubles what it gets, make six of it and not five.",
+        "If I nudge x by h, how large is the nudge after the first step, and what does the second step make of it?",
+        Example(lambda x: np.sin(5 * x), "np.cos(5 * x) + 5", (_X,)),
         placed=False,
     ),
     Misconception(
@@ -403,7 +414,7 @@ _TABLE = [
     Misconception(
         "power_rule",
         "Half of the power rule",
-        {mistakes.FACTOR: "", mistakes.EXPONENT: ""},
+        {mistakes.FACTOR: "", mistakes.EXPONENT: "", variants.POWER: ""},
         "The exponent comes down in front.",
         "It also goes down by 1. A power is a product of n factors, and a nudge of x changes each of them: n terms, "
         "each with the n - 1 factors that stand still.",

@@ -11,7 +11,7 @@ from itertools import combinations
 from typing import Any
 
 from tinygrad_lite.checking.diagnosing.mistakes import INPUT, NOT_SQUARED, OUTPUT, TOO_LARGE, TOO_SMALL
-from tinygrad_lite.exercises.brackets import BRACKETS, made_from, regrouped
+from tinygrad_lite.exercises.brackets import made_from, regrouped
 
 AXIS = "a sum or a mean is along another axis than on the way forward"
 LENGTH = "the length of another axis is used"
@@ -19,6 +19,7 @@ LOST_AXIS = "an axis is gone after a sum or a mean, and the rest does not line u
 SAMPLE = "the spread is divided by n - 1, where the function divides by n"
 ROOT = "a square root is missing, or there is one too much"
 UPSIDE_DOWN = "something is multiplied where it should be divided, or divided where it should be multiplied"
+POWER = "a product stands where a power should be, or a power where a product should be"
 SIGN_WITHIN = "the sign is wrong in a term"
 _RULE = "of one function, the rule, is taken for that of another"
 _NAME = "one value is used where another should be"
@@ -42,7 +43,7 @@ _EXCHANGED = {
 
 def variants(function: Callable[..., Any]) -> list[tuple[str, Callable[..., Any]]]:
     """Sentences on a mistake, each with the function without it; none without the function's code."""
-    changed = [(BRACKETS, other) for other in regrouped(function)]
+    changed = regrouped(function)
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
         for sentence, replaced in _edits(tree):
@@ -180,6 +181,8 @@ def _of_operation(place: _Place, node: ast.BinOp) -> Iterator[_Edit]:
     ):
         if isinstance(node.op, kind):
             yield sentence, [(place, ast.BinOp(left, other, right))]
+    if isinstance(node.op, (ast.Mult, ast.Pow)):
+        yield POWER, [(place, ast.BinOp(left, ast.Pow() if isinstance(node.op, ast.Mult) else ast.Mult(), right))]
     if isinstance(node.op, (ast.Add, ast.Sub)):
         yield _TERM, [(place, left)]
         yield _TERM, [(place, right)]
