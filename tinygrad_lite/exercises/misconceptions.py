@@ -102,7 +102,11 @@ _TABLE = [
     Misconception(
         "extra_factor",
         "A factor too much, or one too few",
-        {"a factor of {} is too much": "a factor is too much", "a factor of {} is missing": "a factor is missing"},
+        {
+            "a factor of {} is too much": "a factor is too much",
+            "a factor of {} is missing": "a factor is missing",
+            patterns.LENGTH: "it is stretched or shrunk to a length of its own",
+        },
         "The rule for powers will do, whatever the function is.",
         "Each function has its own rule. Of two steps the rates are multiplied, once each, and nothing else is.",
         "Which factor comes from which step? Is there one without a step, or a step without one?",
@@ -427,6 +431,7 @@ _TABLE = [
         "Only a part of the formula is there",
         {
             "the square is missing in {}": "a part of the formula is missing",
+            patterns.SIGN_ALONE: "the sign is there, and the size is missing",
             "y is missing in the sum in {}": "a part of the formula is missing",
             "of {}, the derivative of {}, only {}": "a part of the formula is missing",
         },
@@ -512,6 +517,8 @@ _TABLE = [
             "should be 0",
             "the derivative of one branch is taken everywhere, {}": "",
             "it is wrong exactly {}": "it is right on one side only",
+            "in this entry alone, {}": "it is right in the other entries",
+            "in these entries alone, {}": "it is right in the other entries",
         },
         "Where the function is 0 there is nothing to differentiate, or: one formula is enough.",
         "A function that is defined by cases has a derivative by the same cases: each entry takes the branch that "
