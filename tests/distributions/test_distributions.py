@@ -1,5 +1,6 @@
 """Distributions against scipy.stats, differences and numerical integrals, in every mode of the library."""
 
+import importlib
 from itertools import pairwise
 from typing import Any
 
@@ -390,3 +391,38 @@ def test_a_quantile_keeps_its_digits_in_the_tails(name: str) -> None:
         # the last digit of x is as many of the probability as its share of the slope
         digits = 1e-14 * (1 + np.absolute(x) * np.exp(d.log_prob(x)) / p)
         np.testing.assert_allclose(d.cdf(x), p, rtol=digits, err_msg=str(p))
+
+
+NARROW: dict[str, Any] = {
+    "StudentT": lambda df, wide: D.StudentT(df, np.log(wide), wide),
+    "Gamma": lambda a, wide: D.Gamma(a, wide),
+    "Beta": lambda a, wide: D.Beta(a, wide),
+    "Binomial": lambda a, wide: D.Binomial(np.round(a), 1 / (1 + wide)),
+}
+
+
+@pytest.mark.parametrize("name", NARROW)
+def test_log_gamma_is_taken_of_a_parameter_before_it_is_broadcast(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    make, wide = NARROW[name], np.linspace(0.5, 2.0, 12).reshape(4, 3)
+    value = np.full((4, 3), 1.0 if name == "Binomial" else 0.3)
+
+    def total(narrow: Any, wide: Any) -> Any:
+        return np.sum(make(narrow, wide).log_prob(value) * wide)
+
+    sizes: list[int] = []
+    for room in ("gammas", "discrete"):
+        original = importlib.import_module(f"tinygrad_lite.distributions.{room}").lgamma
+        monkeypatch.setattr(
+            f"tinygrad_lite.distributions.{room}.lgamma",
+            lambda x, original=original: (sizes.append(np.size(x)), original(x))[1],
+        )
+    for narrow in (np.array(2.0), np.array([2.0, 3.0, 4.0]), np.array([[2.0], [3.0], [4.0], [2.0]])):
+        sizes.clear()
+        summed, (by_narrow, by_wide) = tg.value_and_grad(total, argnums=(0, 1))(narrow, wide)
+        assert narrow.size in sizes
+        full = np.broadcast_to(narrow, wide.shape).copy()
+        expected, (by_full, by_other) = tg.value_and_grad(total, argnums=(0, 1))(full, wide)
+        close(summed, expected)
+        close(by_wide, by_other)
+        axes = tuple(k for k in range(2) if np.broadcast_shapes((1, 1), narrow.shape)[k] == 1)
+        close(by_narrow, np.sum(by_full, axis=axes, keepdims=True).reshape(narrow.shape))

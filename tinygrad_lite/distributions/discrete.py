@@ -157,7 +157,7 @@ class Binomial(_OfProbability):
 
     def log_prob(self, value: Array) -> Array:
         k, n = self._checked(value), self.total_count
-        ways = lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1)
+        ways = lgamma(self._narrow("total_count") + 1) - lgamma(k + 1) - lgamma(n - k + 1)
         return ways + self._log_chance(k, n - k)
 
     def entropy(self) -> Array:

@@ -37,6 +37,7 @@ class Distribution:
     has_rsample: ClassVar[bool] = False
     has_enumerate_support: ClassVar[bool] = False
     event_shape: Shape = ()
+    _unbroadcast: Mapping[str, Array]  # those parameters, before, that were broadcast to the shape of the batch
     _is_weak = False  # all parameters are Python numbers, so that what they meet says the dtype
 
     def __init_subclass__(cls) -> None:
@@ -59,9 +60,17 @@ class Distribution:
         except ValueError:
             shapes = ", ".join(f"{name} of shape {x.shape}" for name, x in arrays.items())
             raise ShapeError(f"{type(self).__name__}: the parameters must broadcast, got {shapes}") from None
+        unbroadcast: dict[str, Array] = {}
         for name, x in arrays.items():
             shape = self.batch_shape + x.shape[x.ndim - events[name] :]
+            if x.shape != shape:
+                unbroadcast[name] = x
             setattr(self, name, x if x.shape == shape else np.broadcast_to(x, shape))
+        self._unbroadcast = unbroadcast
+
+    def _narrow(self, name: str) -> Array:
+        """A parameter before it was broadcast: for a long computation with this parameter alone, such as log Γ."""
+        return self._unbroadcast.get(name, getattr(self, name))
 
     def _checked_argument(self, name: str, x: Array) -> Array:
         constraint = self.arg_constraints[name]

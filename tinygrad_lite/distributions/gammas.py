@@ -92,7 +92,7 @@ class Gamma(_OfGammas):
 
     def log_prob(self, value: Array) -> Array:
         x, a = self._checked(value), self.concentration
-        return x_log_y(a, self.rate) + x_log_y(a - 1, x) - self.rate * x - lgamma(a)
+        return x_log_y(a, self.rate) + x_log_y(a - 1, x) - self.rate * x - lgamma(self._narrow("concentration"))
 
     def cdf(self, value: Array) -> Array:
         return log_gamma_cdf(self.concentration, np.log(self._checked(value) * self.rate))
@@ -148,7 +148,7 @@ class Beta(_OfGammas):
         return np.clip(sigmoid(logit), self._smallest(), 1 - float(np.finfo(self.dtype).epsneg))
 
     def log_prob(self, value: Array) -> Array:
-        x, a, b = self._checked(value), self.concentration1, self.concentration0
+        x, a, b = self._checked(value), self._narrow("concentration1"), self._narrow("concentration0")
         return x_log_y(a - 1, x) + x_log_y(b - 1, 1 - x) + lgamma(a + b) - lgamma(a) - lgamma(b)
 
     def entropy(self) -> Array:
@@ -236,7 +236,8 @@ class StudentT(_OfGammas):
         return self.loc + self.scale * z * np.exp(0.5 * (np.log(half) - draw(half, shape, rng)))
 
     def _log_normaliser(self) -> Array:
-        return 0.5 * np.log(pi * self.df) - log_half_step(0.5 * self.df)
+        df = self._narrow("df")
+        return 0.5 * np.log(pi * df) - log_half_step(0.5 * df)
 
     def log_prob(self, value: Array) -> Array:
         z = (self._checked(value) - self.loc) / self.scale
