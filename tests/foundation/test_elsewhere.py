@@ -38,6 +38,17 @@ def test_a_method_of_pytorchs_names_what_to_write(name: str) -> None:
     assert not hasattr(x, name)
 
 
+@pytest.mark.parametrize("name", elsewhere._ENTRIES_METHODS)
+def test_a_method_of_entries_that_jax_has_names_what_to_write(name: str) -> None:
+    x = tg.tensor([4.0, 9.0], requires_grad=True)
+    instead = elsewhere._ENTRIES_METHODS[name]
+    with pytest.raises(AttributeError, match=rf"^an Entries has no attribute {name!r}: write {re.escape(instead)}$"):
+        getattr(x.at[0], name)
+    made = eval(instead, {"x": x, "index": 0, "values": 2.0, "np": np, "f": np.sqrt})
+    expected = {"mul": 8, "div": 2, "pow": 16, "sub": 2, "min": 2, "max": 4, "app": 2, "get": 4}[name[:3]]
+    assert float(made if name == "get" else made[0]) == expected
+
+
 def test_other_names_and_protocols() -> None:
     x = tg.tensor([1.0])
     with pytest.raises(AttributeError, match=r"^'Tensor' object has no attribute 'nonsense'$"):

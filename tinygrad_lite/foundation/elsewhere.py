@@ -253,6 +253,17 @@ _METHODS |= {
     "flat": "x.reshape(-1)",
 }
 
+_ENTRIES_METHODS = {
+    **dict.fromkeys(("multiply", "mul"), "x.at[index].set(x[index] * values)"),
+    **dict.fromkeys(("divide", "div"), "x.at[index].set(x[index] / values)"),
+    **dict.fromkeys(("power", "pow"), "x.at[index].set(x[index] ** values)"),
+    **dict.fromkeys(("subtract", "sub"), "x.at[index].add(-values)"),
+    "min": "x.at[index].set(np.minimum(x[index], values))",
+    "max": "x.at[index].set(np.maximum(x[index], values))",
+    "apply": "x.at[index].set(f(x[index]))",
+    "get": "x[index]",
+}
+
 
 _MODULE_METHODS = {
     "cuda": _NO_DEVICES,
@@ -417,7 +428,8 @@ class _Missing:
         self._name, self._instead = name, instead
 
     def __get__(self, instance: Any, owner: type) -> Any:
-        reason = f"a {owner.__name__} has no attribute {self._name!r}: write {self._instead}"
+        article = "an" if owner.__name__.startswith(tuple("AEIOU")) else "a"
+        reason = f"{article} {owner.__name__} has no attribute {self._name!r}: write {self._instead}"
         # Without `name`, Python adds no "Did you mean" of its own behind the advice.
         raise AttributeError(reason, obj=owner if instance is None else instance)
 
@@ -429,6 +441,10 @@ class Elsewhere:
 
     def __dir__(self) -> list[str]:
         return [name for name in super().__dir__() if name not in _METHODS]
+
+
+class EntriesElsewhere:
+    """Says what to write in place of a method that JAX's `x.at[index]` has."""
 
 
 class SettingsElsewhere:
@@ -464,7 +480,11 @@ class ModulesElsewhere(SettingsElsewhere):
         return [name for name in super().__dir__() if not isinstance(getattr_static(self, name, None), _Missing)]
 
 
-for _owner, _table in ((Elsewhere, _METHODS), (ModulesElsewhere, _MODULE_METHODS)):
+for _owner, _table in (
+    (Elsewhere, _METHODS),
+    (EntriesElsewhere, _ENTRIES_METHODS),
+    (ModulesElsewhere, _MODULE_METHODS),
+):
     for _name, _instead in _table.items():
         setattr(_owner, _name, _Missing(_name, _instead))
 

@@ -1,5 +1,6 @@
 """Sorting, with each keyword that this version of NumPy has."""
 
+from collections.abc import Callable
 from inspect import signature
 from typing import Any
 
@@ -42,3 +43,28 @@ def test_the_gradient_of_an_entry_goes_where_it_came_from(keywords: Any) -> None
     np.testing.assert_array_equal(np.ravel(gradient), expected)
     along = tg.jvp(lambda x: np.sum(weights * np.sort(x, **keywords)), (X,), (X,))[1]
     np.testing.assert_allclose(along, np.sum(gradient * X), rtol=1e-12)
+
+
+KEYS: list[Callable[[Any, Any], Any]] = [
+    lambda a, b: np.lexsort((a, b)),
+    lambda a, b: np.lexsort((a,)),
+    lambda a, b: np.lexsort((np.array([1, 2, 0, 0]), b)),
+    lambda a, b: np.lexsort(np.stack([a, b])),
+    lambda a, b: np.lexsort(keys=(b, a), axis=0),
+]
+
+
+@pytest.mark.parametrize("order", KEYS)
+def test_an_order_by_several_keys_takes_them_in_a_tuple(order: Callable[[Any, Any], Any]) -> None:
+    a, b = np.array([3.0, 1.0, 1.0, 2.0]), np.array([1.0, 5.0, 2.0, 2.0])
+
+    def f(a: Any, b: Any) -> Any:
+        return np.sum(a[order(a, b)] * np.arange(4))
+
+    places = order(a, b)
+    np.testing.assert_array_equal(order(tg.tensor(a, requires_grad=True), tg.tensor(b)), places)
+    np.testing.assert_array_equal(tg.grad(f)(a, b), np.argsort(places))
+    assert tg.jvp(f, (a, b), (a, b))[1] == f(a, b)
+    compiled = tg.compile(tg.grad(f), backend="numpy")
+    np.testing.assert_array_equal(compiled(a, b), np.argsort(places))
+    np.testing.assert_array_equal(compiled(b, a), tg.grad(f)(b, a))

@@ -15,9 +15,15 @@ from tinygrad_lite.ops.arithmetic.reductions import Axis, closest, unless_nan
 
 argsort = primitive(np.argsort, kink=closest)
 argpartition = primitive(np.argpartition, kink=closest, examples=[([(2, 3)], {"kth": 1})])
-lexsort = primitive(np.lexsort)
+_lexsort_rows = primitive(np.lexsort)
 searchsorted = primitive(np.searchsorted, arity=2, examples=[([np.arange(3.0), (2, 3)], {})])
 digitize = primitive(np.digitize, arity=2, examples=[([(4,), np.arange(3.0)], {})])
+
+
+@implements(np.lexsort)
+def lexsort(keys: Any, axis: int = -1) -> Array:
+    """The order by several keys, of which the last counts most: the rows of an array, or arrays in a container."""
+    return _lexsort_rows(keys if hasattr(keys, "ndim") else np.stack(keys), axis=axis)
 
 
 def _in_order(a: Array, order: Array, axis: int | None) -> Array:

@@ -16,6 +16,7 @@ from tinygrad_lite.engine.op import Array, Deferred, Op, Traced, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
 from tinygrad_lite.foundation.callers import refuse_out
+from tinygrad_lite.foundation.elsewhere import EntriesElsewhere
 from tinygrad_lite.foundation.foreign import as_array
 
 Index = Any
@@ -428,7 +429,7 @@ class At:
         return Entries(self._x, fixed(index))
 
 
-class Entries:
+class Entries(EntriesElsewhere):
     """Some entries of a traced value, to be replaced or added to."""
 
     def __init__(self, x: Array, index: Index) -> None:
