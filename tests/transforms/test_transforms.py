@@ -5,12 +5,14 @@ import math
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
 
 import tinygrad_lite as tg
+from tinygrad_lite import trees
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
 
 
@@ -616,3 +618,67 @@ def test_an_error_of_the_users_keeps_its_cause() -> None:
 
     with pytest.raises(ValueError, match="no such column"):
         tg.grad(f)(np.ones(2))
+
+
+TABLE = np.array([4.0, 5.0, 6.0])
+
+
+@cache
+def of_a_table() -> Any:
+    return tg.primitive(lambda x: float(np.sum(x) * 0), lambda g, y, x: TABLE, name="test_of_a_table")
+
+
+# a name: a function of two arrays, whose gradients are arrays that others may hold, too
+SHARING: dict[str, Callable[[Any, Any], Any]] = {
+    "new arrays": lambda x, y: np.sum(x**2 * y),
+    "the same for both": lambda x, y: np.sum(np.tanh(x + y)),
+    "an outside array": lambda x, y: np.sum(TABLE * x) + TABLE @ y,
+    "the other argument": lambda x, y: x @ y,
+    "views of one array": lambda x, y: np.sum(np.concatenate([x, y]) ** 2),
+    "turned": lambda x, y: np.sum(x[::-1] * y),
+    "spread": lambda x, y: np.sum(x) + np.mean(y),
+    "none": lambda x, y: np.sum(y),
+    "a rule's own array": lambda x, y: of_a_table()(x) + np.sum(y),
+}
+DERIVATIVES: dict[str, Callable[..., Any]] = {
+    "grad": lambda f, x, y: tg.grad(f, (0, 1))(x, y),
+    "value_and_grad": lambda f, x, y: tg.value_and_grad(f, (0, 1))(x, y)[1],
+    "vjp": lambda f, x, y: tg.vjp(f, x, y)[1](np.array(1.0)),
+    "jacobian": lambda f, x, y: tg.jacobian(f, (0, 1))(x, y),
+    "forward jacobian": lambda f, x, y: tg.jacobian(f, (0, 1), mode="forward")(x, y),
+    "hessian": lambda f, x, y: tg.hessian(f, (0, 1))(x, y),
+    "hvp": lambda f, x, y: tg.hvp(f, (x, y), (y, x), argnums=(0, 1)),
+    "tangents": lambda f, x, y: tg.jvp(lambda x, y: (x, x + y, x[::-1], f(x, y)), (x, y), (y, x))[1],
+}
+
+
+@pytest.mark.parametrize("kind", DERIVATIVES)
+@pytest.mark.parametrize("sharing", SHARING)
+def test_a_derivative_is_the_callers_own_array(kind: str, sharing: str) -> None:
+    f, derivative = SHARING[sharing], DERIVATIVES[kind]
+    x, y = np.array([1.0, 2.0, 3.0]), np.array([0.5, 0.25, 0.125])
+    before = [x.copy(), y.copy(), TABLE.copy()]
+    found = trees.leaves(derivative(f, x, y))
+    expected = [np.array(d) for d in found]
+    for k, d in enumerate(found):
+        if isinstance(d, np.ndarray):
+            d *= 0.5
+            d[...] = -1.0
+        for other, e in zip(found[k + 1 :], expected[k + 1 :]):
+            np.testing.assert_array_equal(other, e)
+    for array, old in zip([x, y, TABLE], before):
+        np.testing.assert_array_equal(array, old)
+        array *= 1.0  # which nobody made read-only
+    for d, e in zip(trees.leaves(derivative(f, x, y)), expected):
+        np.testing.assert_array_equal(d, e)
+
+
+def test_writing_into_an_upstream_gradient_changes_no_gradient() -> None:
+    for f in (lambda x: x, lambda x: x + 1, lambda x: x[::-1], lambda x: np.reshape(x, (3, 1))):
+        y, pull = tg.vjp(f, np.ones(3))
+        g = np.ones(y.shape)
+        (pulled,) = pull(g)
+        g[...] = 7.0
+        np.testing.assert_array_equal(pulled, np.ones(3))
+        pulled[...] = 9.0
+        np.testing.assert_array_equal(g, np.full(y.shape, 7.0))

@@ -28,6 +28,7 @@ from tinygrad_lite.transforms.runs import (
     check_one_entry_each,
     name_of,
     real,
+    users_own,
 )
 
 
@@ -165,6 +166,7 @@ def jvp(
     changes = trees.map_leaves(lambda y: tangent_of(y, level, name), result)
     value, aux = (trees.map_leaves(lambda y: primal_of(y, level), part) for part in (result, aux))
     finished = trees.map_leaves(call.finished, (value, changes, aux))
+    finished = (finished[0], trees.map_leaves(users_own, finished[1]), finished[2])
     return finished if has_aux else finished[:2]
 
 

@@ -11,7 +11,7 @@ from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import InputError
 from tinygrad_lite.transforms.dual import Dual, new_level
 from tinygrad_lite.transforms.gradients import grad, tangent_of
-from tinygrad_lite.transforms.runs import Argnums, FunctionCall, Run, as_traced, basis, real
+from tinygrad_lite.transforms.runs import Argnums, FunctionCall, Run, as_traced, basis, real, users_own
 
 _RUN_PER_PASS = 2.0  # the cost of a forward run in reverse passes (measured)
 
@@ -83,7 +83,7 @@ def _by_rows(run: Run) -> list[list[Array]]:
         others = [None] * len(run.values)
         rows = [run.pull([*others[:k], unit, *others[k + 1 :]]) for unit in basis(y)]
         blocks.append([_block([row[j] for row in rows], y, x, 0) for j, x in enumerate(run.variables)])
-    return [[run.finished(block) for block in of_value] for of_value in blocks]
+    return [[users_own(run.finished(block)) for block in of_value] for of_value in blocks]
 
 
 def _by_columns(run: Run) -> list[list[Array]]:
@@ -91,7 +91,10 @@ def _by_columns(run: Run) -> list[list[Array]]:
     primals = [real(x) for x in run.call.leaves]
     columns = [[_changes(run, primals, j, unit) for unit in basis(x)] for j, x in enumerate(primals)]
     return [
-        [run.call.finished(_block([changes[k] for changes in columns[j]], y, x, -1)) for j, x in enumerate(primals)]
+        [
+            users_own(run.call.finished(_block([changes[k] for changes in columns[j]], y, x, -1)))
+            for j, x in enumerate(primals)
+        ]
         for k, y in enumerate(run.values)
     ]
 

@@ -1,6 +1,7 @@
 """A run of a user's function under a transform: prepares its arguments, and finishes its results."""
 
 import operator
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -144,14 +145,21 @@ class Run:
 
     def gradient(self, gradients: Sequence[Array]) -> Any:
         """Σ gᵀ ∂value/∂x over the values, in the containers of the chosen arguments."""
-        return self.call.shaped([self._handed_out(x) for x in self.pull(gradients)])
+        pulled = self.pull(gradients)
+        return self.call.shaped([self._handed_out(pulled, k) for k in range(len(pulled))])
 
-    def _handed_out(self, x: Array) -> Array:
-        """Convert a gradient for the user."""
+    def _handed_out(self, pulled: list[Array], k: int) -> Array:
+        """Convert the k-th of the gradients for the user, who may write into an array.
+
+        A rule may return an array that the graph, the user or another gradient holds, too. It is copied.
+        """
+        if type(pulled[k]) is np.ndarray and not self.call.takes_tensors:
+            is_held = sys.getrefcount(pulled[k]) != sys.getrefcount(_HELD_ONCE[0])
+            x = pulled[k]
+            return x if x.base is None and x.flags.writeable and not is_held else x.copy()
+        x = pulled[k]
         if isinstance(x, Traced) or self.call.takes_tensors:
             return self.call.finished(as_traced(x), self._hangs_on_others)
-        if isinstance(x, np.ndarray):
-            x.setflags(write=False)  # it may be the gradient of another argument as well
         return x
 
     def finished(self, tree: Any) -> Any:
@@ -163,6 +171,14 @@ class Run:
             return True  # whether it depends on these or on others
         is_value = any(x is y for y in self.values)
         return self.pull.hangs_on_others if is_value else bool(between([x], frozenset(self.variables))[2])
+
+
+def users_own(x: Any) -> Any:
+    """A derivative for the user, who may write into an array: a copy, since others may hold the array itself."""
+    return x.copy() if isinstance(x, np.ndarray) else x
+
+
+_HELD_ONCE = [np.empty(0)]  # of which only the list knows
 
 
 def name_of(f: Callable[..., Any]) -> str:
