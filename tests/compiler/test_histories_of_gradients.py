@@ -172,3 +172,47 @@ def test_once_a_history_was_asked_for_the_next_programs_keep_it(backend: str, mo
         for a, b in zip(found, gradients_through(both, model, X), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-8)
     assert len(calls) == 1
+
+
+class Counting(nn.Module):
+    """Scales by the number of its calls, which it keeps, and so has other gradients each time."""
+
+    def __init__(self) -> None:
+        self.calls = tg.tensor(0.0)
+
+    def forward(self, x: Any) -> Any:
+        self.calls.data = self.calls.data + 1
+        return x * self.calls
+
+
+REMEMBERING: dict[str, tuple[Callable[[], Any], bool]] = {
+    "batch normalisation": (lambda: nn.BatchNorm1d(4), True),
+    "its mean of all batches": (lambda: nn.BatchNorm1d(4, momentum=None), True),
+    "instance normalisation": (
+        lambda: nn.Sequential(nn.Unflatten(1, (2, 2)), nn.InstanceNorm1d(2, track_running_stats=True), nn.Flatten()),
+        True,
+    ),
+    "a count that is divided away": (lambda: nn.Sequential(Counting(), nn.BatchNorm1d(4, eps=0.0)), False),
+    "a count": (Counting, False),
+}
+
+
+@pytest.mark.whole
+@pytest.mark.parametrize("name", REMEMBERING)
+def test_what_a_layer_remembers_is_no_reason_to_keep_the_history(backend: str, name: str) -> None:
+    """The gradients of a training step do not depend on running statistics, which a second run moves and puts back."""
+    layer, runs_again = REMEMBERING[name]
+    (model, twin) = (nn.Sequential(nn.Linear(3, 4, rng=0), layer(), nn.Linear(4, 2, rng=1)) for _ in range(2))
+    compiled = tg.compile(both, backend)
+    for _ in range(3):
+        result, expected = compiled(model, X), both(twin, X)
+    (run,) = next(iter(compiled._runs.values()))
+    assert isinstance(run._pullback, Rerun) == runs_again
+    total(result).backward()
+    total(expected).backward()
+    for a, b in zip(model.parameters(), twin.parameters(), strict=True):
+        np.testing.assert_allclose(a.grad.numpy(), b.grad.numpy(), rtol=1e-8, atol=1e-12)
+    for _ in range(2):  # the history was asked for: the next program keeps it
+        for a, b in zip(model.buffers(), twin.buffers(), strict=True):
+            np.testing.assert_allclose(a.data, b.data, rtol=1e-12)
+        compiled(model, X), both(twin, X)

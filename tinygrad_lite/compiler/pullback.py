@@ -137,7 +137,7 @@ class Rerun:
 
     Args:
         f: the function itself.
-        program: its program, which changes nothing.
+        program: its program; these gradients do not depend on what it changes.
         run: the program, as it ran.
         fits: whether the program is still what the function does with these leaves.
         linked: the positions of the results that have a history.
@@ -159,7 +159,8 @@ class Rerun:
         self._run, self._fits = run, fits
         self._linked = linked
         self._arguments = arguments
-        self._read = [place for place in program.inputs.values() if isinstance(place, TensorPlace)]
+        self._changed = [*program.updates]
+        self._read = [x for x in program.inputs.values() if isinstance(x, TensorPlace) and x not in program.updates]
 
     def link(self, values: list[Any], leaves: Leaves) -> list[Any]:
         """The function's results; see `Pullback.link`."""
@@ -170,6 +171,14 @@ class Rerun:
 
     def _again(self, leaves: Leaves, arrays: list[Array], values: list[Any]) -> list[Any]:
         check_unchanged(self._name, zip((place.read(leaves) for place in self._read), arrays))
+        before = [place.read(leaves) for place in self._changed]
+        try:
+            return self._again_as_before(leaves, values)
+        finally:
+            for place, value in zip(self._changed, before):
+                place.write(value, leaves)
+
+    def _again_as_before(self, leaves: Leaves, values: list[Any]) -> list[Any]:
         returned = trees.leaves(called(self._f, self._arguments, leaves))
         # near a minimum, a gradient is hardly more than the rounding, which is another one in the program
         if not (self._are_close(returned, values) or (self._fits(leaves) and self._runs_alike(leaves, values))):

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite import trees
-from tinygrad_lite.compiler.places import TensorPlace, Upstream
+from tinygrad_lite.compiler.passes.dead_code import without_dead_code
+from tinygrad_lite.compiler.places import Data, TensorPlace, Upstream
 from tinygrad_lite.compiler.program import Program, Variable
 from tinygrad_lite.compiler.recording.randomness import replaced
 from tinygrad_lite.compiler.recording.reached import Reached
@@ -139,8 +140,9 @@ class Recorder(Surroundings):
         roots: dict[Tensor, int] = {}
         ends = self.before
         made = {i: x for i, x in enumerate(returned) if isinstance(x, Tensor) and x in self._made}
-        changes = self.program.updates or self.left or any(call.draws for call in self.program.calls)
-        self.runs_again = not changes and any(map(is_pending, made.values()))
+        self.runs_again = any(map(is_pending, made.values())) and self._may_repeat(
+            [x._array.variable for x in made.values() if is_pending(x)]
+        )
         for i, x in made.items():
             if x.requires_grad and x.op is not None and ((self.runs_again and is_pending(x)) or has_all(x, ends)):
                 self.linked[i] = roots.setdefault(x, len(roots))
@@ -153,3 +155,14 @@ class Recorder(Surroundings):
                 self.differentiated.append(self.place_of(tensor))
                 self.program.results.append(self.variable_of(gradient))
         return {x._array.variable: g.variable for x, g in upstreams.items()}
+
+    def _may_repeat(self, results: list[Variable]) -> bool:
+        """Whether the function would compute these results again, and what it changes could be changed back.
+
+        So it is with the running statistics of a normalisation, which its gradients in training do not depend on.
+        """
+        program = self.program
+        if self.left or any(call.draws for call in program.calls) or not all(type(x) is Data for x in program.updates):
+            return False
+        read = without_dead_code(Program(program.inputs, program.constants, program.calls, results)).inputs.values()
+        return not any(place in program.updates for place in read)
