@@ -5,6 +5,7 @@ import importlib
 import pickle
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from inspect import signature
 from types import ModuleType
 from typing import Any
@@ -36,6 +37,25 @@ def test_a_method_of_pytorchs_names_what_to_write(name: str) -> None:
     assert f"a Tensor has no attribute {name!r}: write " in str(caught.value)
     assert NAMES[name] in str(caught.value)
     assert not hasattr(x, name)
+
+
+CALLS = {
+    (name, call)
+    for name, instead in elsewhere._METHODS.items()
+    for call in re.findall(r"np\.[\w.]+\([\w, =]*\)", instead)
+}
+
+
+@pytest.mark.parametrize(("name", "call"), sorted(CALLS))
+def test_a_call_of_numpys_to_write_has_all_its_arguments(name: str, call: str) -> None:
+    function, _, arguments = call.partition("(")
+    positional = [x for x in arguments.rstrip(")").split(", ") if "=" not in x]
+    found = eval(function, {"np": np})
+    if isinstance(found, np.ufunc):
+        assert len(positional) == found.nin
+    else:
+        with suppress(ValueError):  # some of NumPy's functions in C have no signature
+            signature(found).bind(*positional)
 
 
 @pytest.mark.parametrize("name", elsewhere._ENTRIES_METHODS)

@@ -111,7 +111,8 @@ _METHODS = {
     "inverse": "np.linalg.inv(x)",
     "pinverse": "np.linalg.pinv(x)",
     "logdet": "np.linalg.slogdet(x)[1]",
-    **{name: f"np.linalg.{name}(x)" for name in ("det", "slogdet", "cholesky", "qr", "matrix_power")},
+    **{name: f"np.linalg.{name}(x)" for name in ("det", "slogdet", "cholesky", "qr")},
+    "matrix_power": "np.linalg.matrix_power(x, n)",
     "svd": "np.linalg.svd(x, full_matrices=False), whose third array is the transpose of PyTorch's",
     "diag_embed": "x[..., None] * np.eye(x.shape[-1])",
     "repeat_interleave": "np.repeat(x, repeats, axis)",
@@ -226,9 +227,21 @@ _METHODS |= {
 _METHODS |= {
     name: f"np.{name}(x)"
     for name in (
-        *("tan", "sinh", "cosh", "log2", "log10", "floor", "ceil", "trunc", "fmod", "isnan", "isinf", "isfinite"),
-        *("logical_not", "logical_and", "logical_or", "logical_xor", "diag", "argwhere", "tile", "unique", "outer"),
-        *("inner", "cross", "diff", "absolute", "negative", "exp2", "fabs", "rad2deg", "deg2rad", "sinc"),
+        *("tan", "sinh", "cosh", "log2", "log10", "floor", "ceil", "trunc", "isnan", "isinf", "isfinite"),
+        *(
+            "logical_not",
+            "diag",
+            "argwhere",
+            "unique",
+            "diff",
+            "absolute",
+            "negative",
+            "exp2",
+            "fabs",
+            "rad2deg",
+            "deg2rad",
+            "sinc",
+        ),
         *("nan_to_num", "nanmean", "nansum", "count_nonzero", "fliplr", "flipud", "rot90", "isreal", "signbit"),
         *("arcsin", "arccos", "arctan", "arcsinh", "arccosh", "arctanh", "bincount", "corrcoef", "cov"),
     )
@@ -239,10 +252,11 @@ _METHODS |= {
         *("subtract", "multiply", "divide", "true_divide", "floor_divide", "remainder", "float_power", "arctan2"),
         *("hypot", "logaddexp", "logaddexp2", "fmax", "fmin", "copysign", "heaviside", "kron", "vdot", "isclose"),
         *("greater", "greater_equal", "less", "less_equal", "not_equal", "allclose"),
+        *("fmod", "logical_and", "logical_or", "logical_xor", "outer", "inner", "cross"),
     )
 }
 _METHODS |= {f"a{name}": f"np.arc{name}(x)" for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh")}
-_METHODS |= {"atan2": "np.arctan2(x, y)"}
+_METHODS |= {"atan2": "np.arctan2(x, y)", "tile": "np.tile(x, repeats)"}
 _METHODS |= {
     "tril": "np.tril(x, k)",
     "triu": "np.triu(x, k)",
