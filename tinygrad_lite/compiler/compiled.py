@@ -60,6 +60,7 @@ class Compiled:
         self._runs: dict[Any, list[Run]] = {}
         self._latest: Run | None = None
         self._variations = Variations()
+        self._in_common: dict[int, Any] = {}
         self._entry: tuple[int, Callable[..., Any]] = 0, _miss
         self._entries: dict[tuple[Any, ...], dict[Run, Callable[..., Any]]] = {}
 
@@ -144,7 +145,7 @@ class Compiled:
         if chosen is None or chosen.is_passing:
             with without_collections(), patiently(f"compiling {name_of(self._f)}") as say:
                 may_run_again = not any(run.was_asked for known in self._runs.values() for run in known)
-                made = Run(self._f, args, kwargs, self.backend, say, chosen is None, may_run_again)
+                made = Run(self._f, args, kwargs, self.backend, say, chosen is None, may_run_again, self._in_common)
             if chosen in runs:
                 runs.remove(chosen)
             runs.insert(0, chosen := made)

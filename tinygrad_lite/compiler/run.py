@@ -39,6 +39,9 @@ class Run:
         guards: what the program relies on outside tensors, optimisers and arguments.
         reason: why the requested backend does not run it; empty if it does.
         returned: the containers that the function returned, with True for a tensor and False for anything else.
+
+    Args:
+        in_common: for each program of a run, what native code of the same function has in common.
     """
 
     def __init__(
@@ -50,10 +53,12 @@ class Run:
         say: Callable[[str], None],
         is_new: bool,
         may_run_again: bool,
+        in_common: dict[int, Any],
     ) -> None:
         self.name = name_of(f)
         self.parameters = parameters = named_parameters(f, args, kwargs)
         self._f = f
+        self._in_common = in_common
         recorder, self.guards = recorded_twice(f, args, kwargs, parameters, say, is_new, may_run_again)
         self.is_passing = recorder.is_passing
         leaves = trees.leaves((args, kwargs))
@@ -134,8 +139,9 @@ class Run:
         if self._backend == "numpy":
             return NumpyExecutor(self.sources[i])
         from tinygrad_lite.compiler.native.executor import NativeExecutor
+        from tinygrad_lite.compiler.native.sizes import Sizes
 
-        return NativeExecutor(self._programs[i])
+        return NativeExecutor(self._programs[i], self._in_common.setdefault(i, Sizes()))
 
     @property
     def was_asked(self) -> bool:

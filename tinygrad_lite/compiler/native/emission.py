@@ -75,7 +75,7 @@ class Emitter:
         self.lines.append(f"  {text}")
 
     @contextmanager
-    def loop(self, extent: int) -> Iterator[str]:
+    def loop(self, extent: int | str) -> Iterator[str]:
         """A loop of at least one turn around the lines that are emitted meanwhile; gives its index."""
         if extent == 1:
             yield "0"

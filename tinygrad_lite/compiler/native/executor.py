@@ -15,7 +15,8 @@ from tinygrad_lite.compiler.native.expansions import expanded
 from tinygrad_lite.compiler.native.machine import RUNNER, STATE, callable_at, machines, table_runner, vector_bits
 from tinygrad_lite.compiler.native.memory import contiguous
 from tinygrad_lite.compiler.native.pairs import with_pairs
-from tinygrad_lite.compiler.native.plan import ALIGNED, Native, Plan, Segment, with_former_values
+from tinygrad_lite.compiler.native.plan import ALIGNED, Native, Segment, with_former_values
+from tinygrad_lite.compiler.native.sizes import Sizes
 from tinygrad_lite.compiler.native.varying_numbers import with_numbers_as_data
 from tinygrad_lite.compiler.places import Argument, Data, Gradient, Leaves, Place, TensorPlace
 from tinygrad_lite.compiler.program import Instruction, Program, Variable, mapped
@@ -36,15 +37,18 @@ class NativeExecutor:
         plan: the segments, and where each array lies.
         falls_back: the names of the operations that are NumPy calls.
         moves: how often a value has moved.
+
+    Args:
+        sizes: what the programs of the same function have in common.
     """
 
     backend = "native"
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, sizes: Sizes | None = None) -> None:
         target = Native(vector_bits())
         self.program = program = with_former_values(with_numbers_as_data(expanded(with_pairs(program)), target))
         self.lock = Lock()  # the arena serves one run at a time
-        self.plan = plan = Plan(program, target)
+        self.plan = plan = (sizes or Sizes()).planned(program, vector_bits())
         self.falls_back = [step.op.name for step in plan.steps if isinstance(step, Instruction)]
         segments = [step for step in plan.steps if isinstance(step, Segment)]
         self._machines = machines({segment.text: segment.functions for segment in segments})

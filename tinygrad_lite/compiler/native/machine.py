@@ -149,6 +149,11 @@ _machines: WeakValueDictionary[str, Machine] = WeakValueDictionary()
 _latest: deque[Machine] = deque(maxlen=100)  # so that a program which is made anew finds its code
 
 
+def has_code(text: str) -> bool:
+    """Whether a machine has the code of a function."""
+    return text in _machines
+
+
 def machines(functions: Mapping[str, Mapping[str, str]]) -> dict[str, Machine]:
     """For each function, by its text, a machine that has its code; those that none has yet are compiled together.
 

@@ -81,7 +81,7 @@ class Written:
 MOST = 1000
 """The most segments whose code is kept for other programs: a model that is made anew has the same ones."""
 
-_written: dict[int, dict[Any, Written]] = {}
+_written: dict[tuple[int, bool], dict[Any, Written]] = {}
 
 
 class Native:
@@ -89,19 +89,21 @@ class Native:
 
     Args:
         bits: the size of a vector register.
+        any_rows: whether the code is to be the same, but for numbers, for arrays of other sizes.
     """
 
     calls_numpy = True
 
-    def __init__(self, bits: int) -> None:
+    def __init__(self, bits: int, any_rows: bool = False) -> None:
         self._bits = bits
-        self.known = _written.setdefault(bits, {})
+        self._any_rows = any_rows
+        self.known = _written.setdefault((bits, any_rows), {})
 
     def form(self, call: Instruction) -> Form | None:
         return scalars.form(call)
 
     def writer(self, body: list[Any], alone: set[Variable]) -> Writer:
-        return Writer(body, alone, self._bits)
+        return Writer(body, alone, self._bits, self._any_rows)
 
 
 def with_former_values(program: Program) -> Program:

@@ -38,21 +38,22 @@ class Product(NamedTuple):
     m: int
 
 
-def function(sizes: Product, strides: Sequence[tuple[int, int]], bits: int) -> str:
+def function(sizes: Product, strides: Sequence[tuple[int, int]], bits: int, any_rows: bool = False) -> str:
     """The text of a function named NAME of the addresses of A, B and C that computes C = A B.
 
     Args:
         strides: from row to row and from column to column of A, B and C.
         bits: the size of a vector register.
+        any_rows: whether the text is the same, but for numbers, for another number of rows.
     """
     emitter = Emitter("!as_written")  # unrolled further, loops would take ten times as long to compile
     a, b, c = (Matrix(name, "0", *pair) for name, pair in zip(("%a", "%b", "%c"), strides))
-    _write(emitter, sizes, a, b, c, bits)
+    _write(emitter, sizes, a, b, c, bits, any_rows)
     head = "define internal void @NAME(ptr noalias %a, ptr noalias %b, ptr noalias %c) noinline nounwind {"
     return "\n".join([head, "begin:", *emitter.head, *emitter.lines, "  ret void", "}", ""])
 
 
-def _write(emitter: Emitter, sizes: Product, a: Matrix, b: Matrix, c: Matrix, bits: int) -> None:
+def _write(emitter: Emitter, sizes: Product, a: Matrix, b: Matrix, c: Matrix, bits: int, any_rows: bool) -> None:
     if (c.columns != 1 and c.rows == 1) or (sizes.m == 1 and sizes.n > 1):
         # the transpose of the product is the product of the transposes, in the other order
         sizes, a, b, c = Product(sizes.dtype, sizes.m, sizes.k, sizes.n), b.transposed, a.transposed, c.transposed
@@ -75,13 +76,14 @@ def _write(emitter: Emitter, sizes: Product, a: Matrix, b: Matrix, c: Matrix, bi
     full = [part for part in parts if part[1] == parts[0][1]]
     most = max(1, REGISTERS // ROWS)
     groups = len(full) // most
+    columns = _columns_of_any_rows if any_rows else _columns
     if groups:
         step = most * parts[0][1]
         with emitter.loop(groups) as group:
-            _columns(emitter, sizes, a, _moved(emitter, b, group, step), _moved(emitter, c, group, step), full[:most])
+            columns(emitter, sizes, a, _moved(emitter, b, group, step), _moved(emitter, c, group, step), full[:most])
     others = parts[groups * most :]
     for i in range(0, len(others), most):
-        _columns(emitter, sizes, a, b, c, others[i : i + most])
+        columns(emitter, sizes, a, b, c, others[i : i + most])
 
 
 def _moved(emitter: Emitter, x: Matrix, index: str, step: int) -> Matrix:
@@ -97,7 +99,7 @@ def _columns(
     emitter: Emitter, sizes: Product, a: Matrix, b: Matrix, c: Matrix, parts: Sequence[tuple[int, int]]
 ) -> None:
     """Some columns of the result: blocks of rows, and then the rows that are left."""
-    rows = ROWS if len(parts) > 1 else 2 * ROWS
+    rows = _rows_of_a_block(parts)
     blocks, rest = divmod(sizes.n, rows)
     if blocks:
         with emitter.loop(blocks) as block:
@@ -106,6 +108,28 @@ def _columns(
     if rest:
         a, c = (_at(emitter, x, blocks * rows * x.rows) for x in (a, c))
         _block(emitter, sizes, a, b, c, rest, parts)
+
+
+def _columns_of_any_rows(
+    emitter: Emitter, sizes: Product, a: Matrix, b: Matrix, c: Matrix, parts: Sequence[tuple[int, int]]
+) -> None:
+    """The same, in a text that does not depend on how many rows are left: one after another."""
+    rows = _rows_of_a_block(parts)
+    n = emitter.value(f"add nuw nsw i64 {sizes.n}, 0")
+    blocks = emitter.value(f"udiv i64 {n}, {rows}")
+    with emitter.when(emitter.value(f"icmp ne i64 {blocks}, 0")), emitter.loop(blocks) as block:
+        of_a, of_c = (_moved(emitter, x, block, rows * x.rows) for x in (a, c))
+        _block(emitter, sizes, of_a, b, of_c, rows, parts)
+    done = emitter.value(f"mul nuw nsw i64 {blocks}, {rows}")
+    left = emitter.value(f"sub nuw nsw i64 {n}, {done}")
+    with emitter.when(emitter.value(f"icmp ne i64 {left}, 0")), emitter.loop(left) as row:
+        position = emitter.value(f"add nuw nsw i64 {done}, {row}")
+        of_a, of_c = (_moved(emitter, x, position, x.rows) for x in (a, c))
+        _block(emitter, sizes, of_a, b, of_c, 1, parts)
+
+
+def _rows_of_a_block(parts: Sequence[tuple[int, int]]) -> int:
+    return ROWS if len(parts) > 1 else 2 * ROWS
 
 
 def _at(emitter: Emitter, x: Matrix, ahead: int) -> Matrix:
@@ -166,7 +190,7 @@ def _entry(emitter: Emitter, kind: str, x: Matrix, ahead: int) -> str:
 def _packed(emitter: Emitter, sizes: Product, b: Matrix) -> Matrix:
     """A copy of B whose rows are contiguous."""
     kind = TYPES[sizes.dtype]
-    copy = emitter.first(f"alloca [{sizes.k * sizes.m} x {kind}], align 64")
+    copy = emitter.first(f"alloca {kind}, i64 {sizes.k * sizes.m}, align 64")
     packed = Matrix(copy, "0", sizes.m, 1)
     with emitter.loop(sizes.m) as j:
         source, target = _moved(emitter, b, j, b.columns), _moved(emitter, packed, j, 1)

@@ -31,12 +31,14 @@ class Writer:
         body: loops, statements and work on whole arrays.
         alone: the variables that this segment alone uses.
         bits: the size of a vector register.
+        any_rows: see `products.function`.
     """
 
-    def __init__(self, body: list[Any], alone: set[Variable], bits: int = 0) -> None:
+    def __init__(self, body: list[Any], alone: set[Variable], bits: int = 0, any_rows: bool = False) -> None:
         self.functions: dict[str, str] = {}
         self.roots: list[Any] = []
         self._bits = bits
+        self._any_rows = any_rows
         self._emitter = self._made_emitter()
         self._bases: dict[Any, str] = {}
         self._notes: dict[Any, str] = {}
@@ -73,13 +75,13 @@ class Writer:
 
     def function(self, text: str) -> str:
         """The name of a function that other segments may call, too."""
-        name = f"@shared_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+        name = name_of_function(text)
         self.functions[name] = text.replace("@NAME", name)
         return name
 
     def multiply(self, sizes: Product, strides: Sequence[tuple[int, int]], addresses: Sequence[Any]) -> None:
         """Emit a product of matrices that begin at these addresses."""
-        name = self.function(products.function(sizes, strides, self._bits))
+        name = self.function(products.function(sizes, strides, self._bits, self._any_rows))
         self._emitter.line(f"call void {name}({', '.join(f'ptr {address}' for address in addresses)})")
 
     def note(self, root: Any) -> str:
@@ -115,6 +117,11 @@ class Writer:
         strides = [(self._indices[dimension], stride) for dimension, stride in x.strides.items()]
         position = self._emitter.position(x.offset, strides)
         return self._emitter.address(x.root.dtype, self.base(x.root), position), self.note(x.root)
+
+
+def name_of_function(text: str) -> str:
+    """The name of a function that segments call."""
+    return f"@shared_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 def _collapse(loop: Loop) -> None:

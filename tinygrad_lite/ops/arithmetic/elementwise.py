@@ -239,7 +239,7 @@ exp2 = analytic(np.exp2, lambda y, x: y * LOG_2)
 expm1 = analytic(np.expm1, lambda y, x: np.exp(x))
 log = analytic(np.log, lambda y, x: 1 / x, domain=(POSITIVE,))
 log2 = analytic(np.log2, lambda y, x: 1 / (x * LOG_2), domain=(POSITIVE,))
-log10 = analytic(np.log10, lambda y, x: 1 / (x * LOG_10), domain=(POSITIVE,))
+log10 = analytic(np.log10, lambda y, x: 1 / LOG_10 / x, domain=(POSITIVE,))
 log1p = analytic(np.log1p, lambda y, x: 1 / (1 + x), domain=((-1.0, np.inf),))
 
 
