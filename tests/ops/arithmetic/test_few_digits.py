@@ -128,3 +128,13 @@ def test_cov_with_weights_in_float16() -> None:
     f = lambda m: np.cov(m, aweights=w)  # noqa: E731
     np.testing.assert_array_equal(f(tg.tensor(m, requires_grad=True)).detach(), f(m))
     np.testing.assert_allclose(tg.grad(f)(m), tg.grad(lambda m: np.cov(m, aweights=w.astype(float)))(m), rtol=1e-15)
+
+
+@pytest.mark.parametrize(
+    "f", [np.log, np.log2, np.log10, np.cbrt, np.exp2, np.deg2rad, np.rad2deg], ids=lambda f: f.__name__
+)
+def test_constants_at_the_largest_numbers_of_float16(f: Callable[[Any], Any]) -> None:
+    x = np.array([60000.0, 30000.0, 15.0], np.float16)
+    with np.errstate(over="ignore"):  # of the value
+        found, expected = (tg.vjp(f, x.astype(kind))[1](np.ones(3, kind))[0] for kind in (np.float16, float))
+    np.testing.assert_allclose(found, expected.astype(np.float16), rtol=0.01, atol=6e-8)

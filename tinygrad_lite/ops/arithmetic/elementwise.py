@@ -17,7 +17,7 @@ from tinygrad_lite.foundation.sums import total_of_products_down_to
 from tinygrad_lite.ops.kept import kept
 
 LOG_2 = float(np.log(2))
-LOG_10 = float(np.log(10))
+LOG10_OF_E = float(np.log10(np.e))
 _LONG = 12_000  # entries, from which on clipping takes less time than the larger or smaller of an array and a number
 _MANY = 1024  # entries, from which on several of NumPy's loops take less time than a slow one
 
@@ -239,7 +239,7 @@ exp2 = analytic(np.exp2, lambda y, x: y * LOG_2)
 expm1 = analytic(np.expm1, lambda y, x: np.exp(x))
 log = analytic(np.log, lambda y, x: 1 / x, domain=(POSITIVE,))
 log2 = analytic(np.log2, lambda y, x: 1 / (x * LOG_2), domain=(POSITIVE,))
-log10 = analytic(np.log10, lambda y, x: 1 / LOG_10 / x, domain=(POSITIVE,))
+log10 = analytic(np.log10, lambda y, x: LOG10_OF_E / x, domain=(POSITIVE,))
 log1p = analytic(np.log1p, lambda y, x: 1 / (1 + x), domain=((-1.0, np.inf),))
 
 
