@@ -12,9 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.fft
+import scipy.integrate
 import scipy.interpolate
 import scipy.linalg
 import scipy.ndimage
+import scipy.optimize
 import scipy.signal
 import scipy.special
 import scipy.stats
@@ -196,6 +198,31 @@ def test_a_function_of_scipys_may_take_tensors_with_its_array_api(name: str, mon
         with pytest.raises(UsageError, match=rf"scipy\.{name} has no derivative here") as caught:
             function(*arguments)
         assert ("set SCIPY_ARRAY_API=1 before Python starts" in str(caught.value)) is advises
+
+
+SOLVING: dict[str, Callable[[Any], Any]] = {
+    "integrate.quad": lambda x: scipy.integrate.quad(lambda u: u * x, 0, 1)[0],
+    "integrate.odeint": lambda x: scipy.integrate.odeint(lambda y, t: -x * y, 1.0, [0.0, 1.0])[-1, 0],
+    "integrate.solve_ivp": lambda x: scipy.integrate.solve_ivp(lambda t, y: -x * y, (0, 1), [1.0]).y[0, -1],
+    "optimize.minimize_scalar": lambda x: scipy.optimize.minimize_scalar(lambda u: (u - x) ** 2).x,
+}
+
+
+@pytest.mark.parametrize("name", SOLVING)
+def test_a_solver_of_scipys_is_named_and_what_to_write_in_its_place(name: str) -> None:
+    f = SOLVING[name]
+    advice = {
+        "integrate.quad": "a sum over nodes",
+        "integrate.odeint": "a loop of steps",
+        "integrate.solve_ivp": "a loop of steps",
+    }.get(name, "tg.custom_gradient with the derivative of its solution")
+    for attempt in (
+        lambda: f(tg.tensor(2.0, requires_grad=True)),
+        lambda: tg.grad(f)(2.0),
+        lambda: tg.jvp(f, (2.0,), (1.0,)),
+    ):
+        with pytest.raises(UsageError, match=rf"scipy\.{name} .* history would be lost.* use {advice}"):
+            attempt()
 
 
 def test_a_function_is_named_where_no_source_is_known() -> None:

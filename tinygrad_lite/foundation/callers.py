@@ -32,6 +32,14 @@ _INSTEAD = {
     **{f"scipy.special.{name}": f"tg.nn.functional.{name}" for name in ("softmax", "log_softmax", "logsumexp")},
     "np.r_ or np.c_": "np.hstack([...]) or np.column_stack([...])",
     "np.fill_diagonal": "x.at[i, i].set(values) of a tensor x, with i = np.arange(n)",
+    **{
+        f"scipy.integrate.{name}": "a loop of steps, such as those of Runge and Kutta, written with NumPy"
+        for name in ("odeint", "solve_ivp", "ode")
+    },
+    **{
+        f"scipy.integrate.{name}": "a sum over nodes, such as those of np.polynomial.legendre.leggauss"
+        for name in ("quad", "quad_vec", "dblquad", "tplquad", "nquad", "fixed_quad")
+    },
 }
 """What to write in place of a library function that needs a plain array."""
 _DISTRIBUTIONS = {
@@ -72,17 +80,28 @@ def silent_exit(frame: FrameType, transforming: bool) -> str | None:
     """Why a number that a frame asks for would leave the graph silently; None if the user asked for it explicitly."""
     if writes_an_entry(frame):
         return WRITTEN
+    if reason := taken_by_library(frame):
+        return reason
     if transforming:
         return (
             "float(tensor) inside a function that is being differentiated would lose the tensor's history: write "
             "np.sin for math.sin, and so on; or tensor.item() to leave the graph on purpose"
         )
-    if library := library_at(frame):
-        return (
-            f"{library} was about to turn a tensor that requires a gradient into a plain number, and its history would "
-            "be lost: np.stack a list of tensors, or pass tensor.item() to leave the graph on purpose"
-        )
     return None
+
+
+def taken_by_library(frame: FrameType) -> str:
+    """Why a number that a frame asks for would leave the graph, if a library asks for it; empty if it is the user."""
+    library = library_at(frame)
+    if not library:
+        return ""
+    function = _function_around(frame, ()) or library
+    instead = _instead_of(function)
+    advice = f"use {instead}" if instead else "np.stack a list of tensors"
+    return (
+        f"{function} was about to turn a tensor that requires a gradient into a plain number, and its history would be "
+        f"lost: {advice}, or pass tensor.item() to leave the graph on purpose"
+    )
 
 
 def writes_an_entry(frame: FrameType) -> bool:
@@ -180,6 +199,8 @@ def _instead_of(function: str) -> str:
         ours = f"tg.distributions.{_DISTRIBUTIONS[distribution]}" if distribution in _DISTRIBUTIONS else ""
         expression = _OF_DISTRIBUTIONS.get(name, "the methods of {}")
         return expression.format(ours) if ours else "the formula of its density, written with NumPy"
+    if library == "scipy.optimize" and not name.startswith("rosen"):  # a function to try the others on
+        return "tg.custom_gradient with the derivative of its solution, or a loop of its steps written with NumPy"
     has_twin = library == "scipy.linalg" and hasattr(np.linalg, name) and name not in ("eig", "eigvals")
     has_twin = has_twin or (library == "scipy.fft" and hasattr(np.fft, name))
     return _INSTEAD.get(function, f"np.{library.removeprefix('scipy.')}.{name}" if has_twin else "")

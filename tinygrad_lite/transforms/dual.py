@@ -24,7 +24,7 @@ from tinygrad_lite.engine.operators import Operators
 from tinygrad_lite.engine.registry import ANSWERS
 from tinygrad_lite.engine.tensor import Tensor, wrap
 from tinygrad_lite.errors import RESTATED, InputError, UsageError, complain
-from tinygrad_lite.foundation.callers import WRITTEN, lost_array, writes_an_entry
+from tinygrad_lite.foundation.callers import WRITTEN, lost_array, taken_by_library, writes_an_entry
 from tinygrad_lite.foundation.elsewhere import Elsewhere
 from tinygrad_lite.foundation.foreign import DATA_WITHOUT_HISTORY, numbers_of, without_history
 from tinygrad_lite.ops.arithmetic import selection
@@ -143,6 +143,8 @@ class Dual(Operators, Elsewhere):
     def __float__(self) -> float:
         if writes_an_entry(sys._getframe(1)):
             raise UsageError(WRITTEN)
+        if reason := taken_by_library(sys._getframe(1)):
+            raise UsageError(reason)
         raise UsageError(
             "float(x) inside a function that is being differentiated would lose the tangent of x: write np.sin for "
             "math.sin, and so on; or x.item() to drop the tangent on purpose"
