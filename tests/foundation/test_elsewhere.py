@@ -136,6 +136,8 @@ def test_a_module_may_have_such_a_name() -> None:
     [
         *((tg, name, f"np.{name}") for name in ("exp", "sum", "einsum", "matmul", "where")),
         *((tg, name, f"tg.nn.functional.{name}") for name in ("relu", "softmax", "sigmoid")),
+        *((tg.linalg, name, f"np.linalg.{name}") for name in ("inv", "qr", "vector_norm", "pinv", "solve")),
+        (tg, "is_autocast_enabled", "nothing, since there are no devices"),
         (tg, "unsqueeze", "np.expand_dims(x, axis)"),
         (tg, "cat", "np.concatenate(arrays, axis)"),
         (tg, "manual_seed", "rng=, a seed"),
@@ -183,6 +185,7 @@ def test_an_import_of_such_a_name_says_what_to_write(module: str) -> None:
         "tinygrad_lite.optim": "SparseAdam",
         "tinygrad_lite.data": "Dataset",
         "tinygrad_lite.distributions": "Weibull",
+        "tinygrad_lite.ops.linear.triangular": "inv",
     }[module]
     with pytest.raises(ImportError, match=f"^module {module!r} has no attribute {name!r}: write "):
         exec(f"from {module} import {name}")

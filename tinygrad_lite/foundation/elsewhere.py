@@ -373,7 +373,7 @@ _NAMES: dict[str, dict[str, str]] = {
         "special|polygamma": "scipy.special, whose erfinv, gammaln, psi and others take tensors",
         "cond|while_loop|scan": "Python's `if` and `for`; np.where in a compiled function",
         "utils": "tg.data and tg.nn.utils",
-        "device|cuda|backends|amp|autocast|GradScaler|mps|accelerator": _NO_DEVICES,
+        "device|cuda|backends|amp|autocast|GradScaler|mps|xpu|npu|accelerator|(is|get)_autocast_\\w+": _NO_DEVICES,
         "[gs]et_num_threads": "OMP_NUM_THREADS in the environment",
         "is_tensor": "isinstance(x, tg.Tensor)",
         "is_floating_point|is_complex": "x.dtype.kind",
@@ -422,6 +422,9 @@ _NAMES: dict[str, dict[str, str]] = {
         "(Iterable|Chain|Concat|Stack)?Dataset|Subset": _OWN_DATASET,
         "random_split": "np.random.default_rng(seed).permutation(len(x)), cut into parts",
         ".*Sampler|default_collate": "DataLoader's shuffle= and rng=, or a generator of your own",
+    },
+    "tinygrad_lite.ops.linear.triangular": {
+        "(solve|inv|cholesky|lu_factor)_ex": "the function without _ex, which raises an error where there is no result"
     },
     "tinygrad_lite.distributions": {
         "TransformedDistribution|transforms|.*Transform": _SUBCLASS,
@@ -566,6 +569,11 @@ def _is_import(caller: Any) -> bool:
         caller = caller.f_back
     of_a_package = caller.f_code.co_filename == "<frozen importlib._bootstrap>"
     return bool(of_a_package or caller.f_code.co_code[caller.f_lasti] == opmap["IMPORT_FROM"])
+
+
+def of_linalg(name: str) -> str:
+    """What to write in place of a function of PyTorch's linear algebra that NumPy has."""
+    return f"np.linalg.{name}" if callable(getattr(np.linalg, name, None)) else ""
 
 
 def of_numpy(name: str) -> str:
