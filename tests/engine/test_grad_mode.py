@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -119,6 +119,45 @@ def test_tasks_have_modes_of_their_own() -> None:
     assert found == {"without": False, "with": True}
 
 
+@pytest.mark.parametrize("switch", SWITCHES)
+@pytest.mark.parametrize("around", SWITCHES)
+def test_a_decorated_generator_has_the_mode_in_its_turns_alone(
+    switch: Callable[[], Any], around: Callable[[], Any]
+) -> None:
+    @switch()
+    def values(start: int) -> Generator[Any, Any, str]:
+        """What is computed in each turn."""
+        sent = yield start, builds_graph()
+        yield sent, builds_graph()
+        return "end"
+
+    @contextlib.contextmanager
+    @switch()
+    def block() -> Iterator[None]:
+        yield
+
+    def consumer() -> Iterator[Any]:
+        yield (yield from values(7))
+
+    inside = switch is tg.enable_grad
+    with around():
+        here = builds_graph()
+        generator = values(1)
+        assert next(generator) == (1, inside)
+        assert builds_graph() == here
+        assert generator.send(2) == (2, inside)
+        assert builds_graph() == here
+        assert list(consumer()) == [(7, inside), (None, inside), "end"]
+        interrupted = values(3)
+        next(interrupted)
+        interrupted.close()
+        with block():  # whose mode is its own, as in PyTorch
+            assert builds_graph() == here
+    assert builds_graph()
+    assert grad_mode.enabled.get() is True
+    assert values.__doc__ == "What is computed in each turn."
+
+
 def test_a_decorated_function_has_the_mode_and_what_runs_later_is_refused() -> None:
     assert tg.no_grad()(builds_graph)() is False
 
@@ -129,15 +168,12 @@ def test_a_decorated_function_has_the_mode_and_what_runs_later_is_refused() -> N
     assert recursive(3) is False
     assert builds_graph()
 
-    def generator() -> Iterator[None]:
-        yield
-
     async def task() -> None: ...
 
     async def both() -> AsyncIterator[None]:
         yield
 
-    for function in (generator, task, both):
+    for function in (task, both):
         with pytest.raises(UsageError, match=r"runs later .* in its body"):
             tg.no_grad()(function)
 

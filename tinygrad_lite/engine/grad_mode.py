@@ -34,8 +34,7 @@ class _InGenerator:
 
     def __init__(self, frame: FrameType, setting: bool, before: "bool | _InGenerator") -> None:
         self.frame: FrameType | None = frame
-        self.setting = setting
-        self.before = before
+        self.setting, self.before = setting, before
 
     def __bool__(self) -> bool:
         frame: FrameType | None = sys._getframe(1)
@@ -68,18 +67,23 @@ class _Switch:
         enabled.set(before)
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        if any(test(function) for test in (isgeneratorfunction, iscoroutinefunction, isasyncgenfunction)):
-            raise UsageError(
-                f"{function.__name__} is a generator or a coroutine: it runs later than the call that the decorator "
-                "wraps. Write `with tg.no_grad():` (or tg.enable_grad()) in its body"
-            )
+        if iscoroutinefunction(function) or isasyncgenfunction(function):
+            raise UsageError(f"{function.__name__} runs later than this call: write `with tg.no_grad():` in its body")
 
-        @wraps(function)
         def switched(*args: Any, **kwargs: Any) -> Any:
             with _Switch(self._setting):
                 return function(*args, **kwargs)
 
-        return switched
+        def turns(*args: Any, **kwargs: Any) -> Any:
+            return (yield from _turns(self._setting, function(*args, **kwargs)))
+
+        return wraps(function)(turns if isgeneratorfunction(function) else switched)
+
+
+def _turns(setting: bool, generator: Any) -> Any:
+    """A generator whose turns have a mode; what its consumer does between them has its own."""
+    with _Switch(setting):
+        return (yield from generator)
 
 
 def _is_manager(frame: FrameType) -> bool:
