@@ -927,3 +927,40 @@ def test_in_a_notebook(browser: Any) -> None:
     frame.get_by_role("link", name="from d (backward 1)").click()
     assert str(frame.locator("#status").text_content()).startswith("Backward 1 of 3")
     page.close()
+
+
+@pytest.mark.parametrize("width", [360, 390])
+def test_products_of_columns_and_their_captions_fit_on_a_phone(show: Callable[..., Opened], width: int) -> None:
+    draw = np.random.default_rng(0).normal
+    results = []
+    for n, m, p in ((5, 1, 1), (1, 5, 1), (3, 3, 1), (1, 3, 3), (4, 1, 3)):
+        a, b = (tg.tensor(draw(size=shape), requires_grad=True) for shape in ((n, m), (m, p)))
+        results.append(np.sum(np.tanh(a @ b)))
+    opened = show(tg.explain(sum(results[1:], results[0])), viewport={"width": width, "height": 800}, locale="de")
+    cut = opened.page.evaluate(
+        """() => {
+          const cut = [];
+          for (let k = 0; k <= lesson.last; k++) {
+            main.go(k);
+            for (const each of document.querySelectorAll(".corner"))
+              if (each.scrollWidth > each.clientWidth + 2) cut.push([k, each.clientWidth, each.scrollWidth]);
+          }
+          return cut;
+        }"""
+    )
+    assert not cut
+
+
+@pytest.mark.parametrize("locale", ["en", "de"])
+def test_what_the_search_is_for_can_be_read(show: Callable[..., Opened], locale: str) -> None:
+    opened = show(heart(), locale=locale)
+    wide, room = opened.page.evaluate(
+        """() => {
+          const field = document.getElementById("search"), style = getComputedStyle(field);
+          const pen = document.createElement("canvas").getContext("2d");
+          pen.font = style.font;
+          const room = field.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+          return [pen.measureText(field.placeholder).width, room];
+        }"""
+    )
+    assert wide <= room

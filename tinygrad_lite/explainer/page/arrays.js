@@ -235,7 +235,7 @@ const NUMBERED = { rows: 16, columns: 8, entries: 96, width: 62, height: 25 };
 const hasNumbers = (rows, columns) => rows <= NUMBERED.rows && columns <= NUMBERED.columns && rows * columns <= NUMBERED.entries && columns * NUMBERED.width <= roomBeside(70);
 
 // The width that there is in the panel, beside what frames a picture.
-const roomBeside = (frame) => Math.max((document.getElementById("panel").clientWidth || 640) - frame, 240);
+const roomBeside = (frame) => Math.max((document.getElementById("panel").clientWidth || 640) - frame, 200);
 
 // An array as a picture with a caption: a table of its numbers, or, if it is large, a heat map. `choose(place)` is told
 // which entry somebody clicks, `hover(place)` which one they point at, `edit(place, x)` to what they drag one;

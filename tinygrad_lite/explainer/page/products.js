@@ -21,6 +21,8 @@ function productView({ count, at }, settings) {
   return element("div", {}, element("p", { class: "choices" }, say("{n} products; number", { n: count }), " ", which), holder);
 }
 
+const CAPTION = 104; // pixels, as in the style of .corner
+
 // What changes an entry of a factor: the same entry of the node that it is, or whose transpose it is.
 function editOfFactor({ node, transposed }, { shape }) {
   const write = node === undefined ? undefined : (stepView.editOf(node) ?? stepView.nudgeOf(node));
@@ -30,14 +32,20 @@ function editOfFactor({ node, transposed }, { shape }) {
   return (place, x) => write(transposed ? (place % shape[1]) * own[1] + Math.floor(place / shape[1]) : place, x);
 }
 
+// The width that is left for an entry where matrices of m and p columns stand side by side; a caption is never narrower.
+function widthBeside(m, p) {
+  const [room, few, many] = [roomBeside(146), Math.min(m, p), Math.max(m, p)];
+  return (few * room) / (m + p) < CAPTION ? (room - CAPTION) / many : room / (m + p);
+}
+
 // The width and height of an entry of each matrix, so that rows and columns are as long in all of them.
 function sizesOf(n, m, p) {
-  const room = roomBeside(130);
+  const room = widthBeside(m, p);
   const numbers = [[n, m], [m, p], [n, p]].every(([rows, columns]) => rows <= NUMBERED.rows && columns <= NUMBERED.rows && rows * columns <= NUMBERED.entries);
-  const width = Math.min(room / (m + p), numbers ? NUMBERED.width : 24);
+  const width = Math.min(room, numbers ? NUMBERED.width : 24);
   const fits = numbers && width >= 38;
   const height = (count) => (fits ? NUMBERED.height : Math.max(Math.min(20, 230 / count), 1));
-  const across = fits ? width : Math.max(Math.min(n > 40 ? 18 : 24, room / (m + p)), 1);
+  const across = fits ? width : Math.max(Math.min(n > 40 ? 18 : 24, room), 1);
   return { left: { width: across, height: height(n), numbers: fits }, right: { width: across, height: height(m), numbers: fits }, result: { width: across, height: height(n), numbers: fits } };
 }
 
