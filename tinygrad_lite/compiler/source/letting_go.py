@@ -36,15 +36,17 @@ def _block(body: list[ast.stmt], defined: Collection[str], kept: Collection[str]
     for name in assigned:
         if name in last and name not in kept:
             finished.setdefault(last[name], []).append(name)
+    mentions = [_mentions(statement) for statement in body] if any(isinstance(x, ast.For) for x in body) else []
     written: list[ast.stmt] = []
     for position, statement in enumerate(body):
         free = finished.get(position, [])
         if isinstance(statement, ast.For):
-            _drain(statement, assigned.keys() - kept, body[position + 1 :])
+            _drain(statement, assigned.keys() - kept, mentions[position + 1 :])
             given_there = _names(statement.target)[1]
             carried = _carried(statement.body, given_there)
             later = {name for name, end in last.items() if end > position}
-            of_each_turn = [name for name in free if name not in carried and _is_in(statement.body, name)]
+            inside = {x.id for part in statement.body for x in ast.walk(part) if isinstance(x, ast.Name)}
+            of_each_turn = [name for name in free if name in inside and name not in carried]
             statement.body = _block(statement.body, given_there, {*kept, *later, *carried})
             free = [name for name in free if name not in of_each_turn]
         written.append(statement)
@@ -64,10 +66,6 @@ def _names(node: ast.AST) -> tuple[dict[str, None], dict[str, None]]:
     return read, dict.fromkeys(x.id for x in names if isinstance(x.ctx, ast.Store))
 
 
-def _is_in(body: list[ast.stmt], name: str) -> bool:
-    return any(isinstance(x, ast.Name) and x.id == name for statement in body for x in ast.walk(statement))
-
-
 def _carried(body: list[ast.stmt], defined: Collection[str]) -> set[str]:
     """The names that a turn of a loop reads before it assigns them."""
     made = set(defined)
@@ -79,16 +77,28 @@ def _carried(body: list[ast.stmt], defined: Collection[str]) -> set[str]:
     return carried
 
 
-def _end(statements: list[ast.stmt], name: str) -> int | None:
+def _mentions(statement: ast.stmt) -> dict[str, list[int | None]]:
+    """For each name that a statement mentions, the entry that is read by its number there; None for anything else."""
+    nodes = [*ast.walk(statement)]
+    entries = {
+        id(x.value): x.slice.value
+        for x in nodes
+        if isinstance(x, ast.Subscript) and isinstance(x.slice, ast.Constant) and type(x.slice.value) is int
+    }
+    mentions: dict[str, list[int | None]] = {}
+    for x in nodes:
+        if isinstance(x, ast.Name):
+            mentions.setdefault(x.id, []).append(entries.get(id(x)))
+    return mentions
+
+
+def _end(later: list[dict[str, list[int | None]]], name: str) -> int | None:
     """The number of entries at the beginning of a list that statements read; None if they read it as a whole."""
-    nodes: list[Any] = [node for statement in statements for node in ast.walk(statement)]
-    entries = [x.slice for x in nodes if isinstance(x, ast.Subscript) and getattr(x.value, "id", "") == name]
-    places: list[int] = [x.value for x in entries if isinstance(x, ast.Constant) and type(x.value) is int]
-    mentioned = sum(isinstance(x, ast.Name) and x.id == name for x in nodes)
-    return max([place + 1 for place in places], default=0) if mentioned == len(places) else None
+    places = [place for mentions in later for place in mentions.get(name, ())]
+    return None if None in places else max([place + 1 for place in places if place is not None], default=0)
 
 
-def _drain(loop: ast.For, own: Collection[str], later: list[ast.stmt]) -> None:
+def _drain(loop: ast.For, own: Collection[str], later: list[dict[str, list[int | None]]]) -> None:
     """Let a loop take its items out of those own lists of which later statements read no more than the beginning."""
     many = isinstance(loop.iter, ast.Call) and getattr(loop.iter.func, "id", "") == "zip"
     iterables: list[Any] = loop.iter.args if many else [loop.iter]  # type: ignore[attr-defined]
