@@ -187,3 +187,19 @@ def test_what_saturates_inside_a_function_that_is_not_made_of_operations(name: s
     assert np.all(report["x"].verdicts[0, :2] == "right")
     twice = tg.gradcheck(lambda x: np.sum(SLOPES * f(x)), x, gradient=lambda x: 2 * by_hand(x), raise_exception=False)
     assert twice.outcome == "failed"
+
+
+WEIGHTS = np.arange(1.0, 7)
+
+
+@pytest.mark.parametrize("divisor", [3.0, 7.0, 11.0])
+@pytest.mark.parametrize("at", [0.0, 1.0, -2.5, 0.3])
+def test_results_in_float32_hide_what_they_round_alike_at_each_step(divisor: float, at: float) -> None:
+    def in_float32(x: Any) -> Any:
+        return np.sum(WEIGHTS * (np.asarray(x) / divisor).astype(np.float32))
+
+    x = np.full(6, at)
+    report = tg.gradcheck(in_float32, x, gradient=WEIGHTS / divisor, raise_exception=False)
+    assert report.outcome != "failed", str(report)
+    wrong = tg.gradcheck(in_float32, x, gradient=WEIGHTS / divisor * (1 + 1e-3), raise_exception=False)
+    assert wrong.outcome != "passed"

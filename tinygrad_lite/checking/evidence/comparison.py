@@ -313,8 +313,25 @@ class _Comparing:
                 agree = np.abs(found.gradient[:, j] - again.fitted) <= again.fitted_bound
                 agree &= np.abs(found.reference[:, j] - again.fitted) > again.fitted_bound
             found.reference[agree, j], found.bound[agree, j] = again.fitted[agree], again.fitted_bound[agree]
+            found.bound[:, j] += self._rounded_alike(j)
             found.hidden[:, j] = self._is_hidden_by(j, again.rate)
             proven[variable] += np.any(self._is_far_off(j))
+
+    def _rounded_alike(self, j: int) -> Vector:
+        """How far slopes by steps of other digits are apart, where a column is off by what float32 rounds.
+
+        A function that rounds what grows in proportion to a step, as t / 3, rounds all steps of a ratio of 4 alike.
+        """
+        look, found = self._look, self._found
+        size = np.abs(found.reference[:, j])
+        with np.errstate(invalid="ignore"):
+            error = np.abs(found.gradient[:, j] - found.reference[:, j])
+            slight = (error > found.bound[:, j]) & (error < references.SINGLE * size)
+        if not np.any(slight):
+            return np.zeros(len(size))
+        slopes = [look.difference_by(j, steps, self._roundings.of_values).slope for steps in references.MORE_STEPS]
+        apart = np.max(np.abs(np.array(slopes) - found.reference[:, j]), axis=0)
+        return np.where(slight & (apart < references.SINGLE * size), 2 * apart, 0.0)
 
     def _is_close(self, j: int, _: Any) -> Vector:
         """Whether each entry of a column is called wrong for a small part of it."""

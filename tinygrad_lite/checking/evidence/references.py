@@ -18,6 +18,9 @@ RATIO = 4.0  # of a step to the next smaller one
 FIRST_STEP = 1.1875  # in the scale of the argument: of few binary digits, so that x + t is exact, and no likely period
 STEPS = FIRST_STEP * RATIO ** -np.arange(25.0)  # down to 4e-15
 OTHER_STEPS = STEPS / FIRST_STEP * 0.6875  # for a second look
+MORE_STEPS = [
+    STEPS / FIRST_STEP * part for part in (0.5625, 0.8125, 1.0625, 1.4375)
+]  # to see what all steps round alike
 ORDERS = 6  # the number of extrapolations
 SMALLEST = 5  # the number of smallest steps that show the noise
 LARGER = 12  # the number of steps beyond the first, which are tried if noise hides the slope
