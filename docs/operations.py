@@ -48,6 +48,7 @@ ORDER = [
     "indexing",
     "linalg",
     "triangular",
+    "exponential",
     "decompositions",
     "norms",
     "fourier",

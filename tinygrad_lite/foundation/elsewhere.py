@@ -109,6 +109,7 @@ _METHODS = {
     "that of an operator in NumPy",
     "dist": "np.linalg.norm(x - y)",
     "inverse": "np.linalg.inv(x)",
+    "matrix_exp": "tg.linalg.expm(x)",
     "pinverse": "np.linalg.pinv(x)",
     "logdet": "np.linalg.slogdet(x)[1]",
     **{name: f"np.linalg.{name}(x)" for name in ("det", "slogdet", "cholesky", "qr")},
@@ -364,7 +365,8 @@ _NAMES: dict[str, dict[str, str]] = {
         "broadcast_tensors": "np.broadcast_arrays(x, y)",
         "cartesian_prod": "itertools.product, or np.meshgrid",
         "combinations": "itertools.combinations",
-        "block_diag|matrix_exp|lu|lu_factor|lu_unpack": "scipy.linalg, and tg.linalg where a gradient is needed",
+        "block_diag|lu|lu_factor|lu_unpack": "scipy.linalg, and tg.linalg where a gradient is needed",
+        "matrix_exp": "tg.linalg.expm(x)",
         "cholesky_solve|solve|lstsq": "np.linalg.solve, or tg.linalg",
         "fft": "np.fft",
         "[ai]?stft|(hann|hamming|blackman|kaiser|bartlett)_window": "np.fft.rfft of windows; np.hanning and others",
@@ -423,7 +425,7 @@ _NAMES: dict[str, dict[str, str]] = {
         "random_split": "np.random.default_rng(seed).permutation(len(x)), cut into parts",
         ".*Sampler|default_collate": "DataLoader's shuffle= and rng=, or a generator of your own",
     },
-    "tinygrad_lite.ops.linear.triangular": {
+    "tinygrad_lite.ops.linear.of_scipy": {
         "(solve|inv|cholesky|lu_factor)_ex": "the function without _ex, which raises an error where there is no result"
     },
     "tinygrad_lite.distributions": {

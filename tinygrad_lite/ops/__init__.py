@@ -16,7 +16,16 @@ from tinygrad_lite.ops.arithmetic import (
     selection,
     statistics,
 )
-from tinygrad_lite.ops.linear import contraction, decompositions, fourier, linalg, norms, products, triangular
+from tinygrad_lite.ops.linear import (
+    contraction,
+    decompositions,
+    exponential,
+    fourier,
+    linalg,
+    norms,
+    products,
+    triangular,
+)
 from tinygrad_lite.ops.networks import (
     activations,
     attention,
@@ -42,6 +51,7 @@ __all__ = [
     "curves",
     "decompositions",
     "elementwise",
+    "exponential",
     "filling",
     "fourier",
     "gamma_functions",

@@ -8,6 +8,7 @@ _SIGNS = "it is exported, but its vectors may have other signs than LAPACK's"
 _CHOSEN = "it makes groups of equal singular values or eigenvalues, of which only a run knows how many there are"
 _ORDER = "NumPy does not say in which order it leaves the entries before and behind"
 _STEPS = "it takes steps until they are small, which would be thousands of operators in a file"
+_SQUARED = "it squares as often as the values ask for"
 _DRAWN = "it draws random numbers"
 _SHAPE = "the shape of its result depends on values"
 _COMPLEX = "ONNX's operators take no complex numbers"
@@ -33,6 +34,7 @@ REASONS: dict[Any, str] = {
     np.triu_indices_from: _PYTHON,
     "bases": _PYTHON,
     **dict.fromkeys(("fft", "ifft", "rfft", "irfft"), _COMPLEX),
+    "expm": _SQUARED,
     "eigh": _SIGNS,
     "svd": f"with full_matrices=False, {_SIGNS}",
     "aligned": _CHOSEN,

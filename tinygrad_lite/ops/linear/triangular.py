@@ -1,22 +1,16 @@
-"""Triangular systems and Cholesky factors, with the names and signatures of scipy.linalg, which does not take tensors.
-
-Public as `tg.linalg`.
-"""
+"""Triangular systems and Cholesky factors, with the names and signatures of scipy.linalg, which takes no tensors."""
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from tinygrad_lite.engine.op import Array, primitive
 from tinygrad_lite.errors import InputError, ShapeError
-from tinygrad_lite.foundation.elsewhere import of_linalg, unknown_names
 from tinygrad_lite.foundation.foreign import as_array
 from tinygrad_lite.ops.kept import kept
 from tinygrad_lite.ops.linear.linalg import as_columns
 from tinygrad_lite.ops.requirements import refuse_where
-
-__all__ = ["cho_factor", "cho_solve", "solve_triangular"]
 
 Transposed = Literal[0, 1, 2, "N", "T", "C"]
 
@@ -194,7 +188,3 @@ def _check_finite(name: str, *arrays: Array) -> None:
     message = f"{name}: the arrays hold NaN or infinity; pass check_finite=False to compute with these"
     for x in arrays:
         refuse_where(np.logical_not(np.isfinite(x)), x, message=message)
-
-
-if not TYPE_CHECKING:  # a type checker would take it for a promise that any name is there
-    __getattr__ = unknown_names(__name__, of_linalg)
