@@ -4,6 +4,7 @@ import functools
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from inspect import getattr_static
 from pathlib import Path
 from types import MethodType
@@ -33,6 +34,9 @@ from tinygrad_lite.transforms.runs import name_of
 MOST = 50
 """The most programs that are kept for one signature, and the most entries for one form of call."""
 
+
+REFUSALS = InputError, np.linalg.LinAlgError
+"""The errors of operations about values, which the function itself may catch."""
 
 _PLAIN = (np.ndarray, np.memmap)
 
@@ -92,7 +96,10 @@ class Compiled:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         arity, entry = self._entry
         if len(args) == arity and not kwargs:
-            result = entry(*args)
+            try:
+                result = entry(*args)
+            except REFUSALS:
+                result = MISS
             if result is not MISS:
                 return result
         return self._by_another_entry(args, kwargs)
@@ -103,7 +110,9 @@ class Compiled:
         if entries:
             for run, entry in entries.items():
                 if entry is not self._entry[1] or kwargs:
-                    result = entry(*args, kwargs) if kwargs else entry(*args)
+                    result = MISS
+                    with suppress(*REFUSALS):
+                        result = entry(*args, kwargs) if kwargs else entry(*args)
                     if result is not MISS:
                         self._latest = run
                         if not kwargs:
@@ -115,7 +124,11 @@ class Compiled:
         run = self.fitting_unless_watched(args, kwargs)
         if run is None:
             return self._f(*args, **kwargs)
-        result = run(args, kwargs)
+        result = MISS
+        with suppress(*REFUSALS) if run.may_be_refused else nullcontext():
+            result = run(args, kwargs)
+        if result is MISS:  # the function itself may catch the error
+            return self._f(*args, **kwargs)
         entries = self._entries.setdefault((len(args), *kwargs), {})
         if run.is_worth_an_entry() and (entry := run.entry(args, kwargs)) is not None:
             entries[run] = entry

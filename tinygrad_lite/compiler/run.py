@@ -144,6 +144,11 @@ class Run:
         return NativeExecutor(self._programs[i], self._in_common.setdefault(i, Sizes()))
 
     @property
+    def may_be_refused(self) -> bool:
+        """Whether nothing has changed, no random numbers either, if an operation refuses the values that it gets."""
+        return not self.is_passing and not any(call.draws for program in self._programs for call in program.calls)
+
+    @property
     def was_asked(self) -> bool:
         """Whether the function had to run again for the history of a gradient, so that a program shall keep that."""
         return isinstance(self._pullback, Rerun) and self._pullback.was_asked

@@ -153,11 +153,10 @@ class Run:
 
         A rule may return an array that the graph, the user or another gradient holds, too. It is copied.
         """
-        if type(pulled[k]) is np.ndarray and not self.call.takes_tensors:
-            is_held = sys.getrefcount(pulled[k]) != sys.getrefcount(_HELD_ONCE[0])
-            x = pulled[k]
-            return x if x.base is None and x.flags.writeable and not is_held else x.copy()
+        is_held = sys.getrefcount(pulled[k]) != sys.getrefcount(_HELD_ONCE[0])
         x = pulled[k]
+        if type(x) is np.ndarray and (is_held or x.base is not None or not x.flags.writeable):
+            x = x.copy()
         if isinstance(x, Traced) or self.call.takes_tensors:
             return self.call.finished(as_traced(x), self._hangs_on_others)
         return x

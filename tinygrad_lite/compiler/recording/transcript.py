@@ -67,6 +67,7 @@ class Transcript:
         self.namer = Namer()
         self.is_over = False
         self.refusal: str | None = None
+        self.refused = ""  # the latest operation that has raised an error, which the function has caught if it goes on
         self._expected = expected
         self._expected_constants = [] if expected is None else [*expected.read_constants()]
         self._matched = 0
@@ -139,7 +140,7 @@ class Transcript:
                 "from the function to use it outside"
             )
         if op not in self._opened and op.is_composite and not self._was_whole(op.name):
-            done, matched = len(self.program.calls), self._matched
+            done, matched, refused = len(self.program.calls), self._matched, self.refused
             self._opened.append(op)
             try:
                 made = op.forward(*inputs, **params)
@@ -147,8 +148,8 @@ class Transcript:
                 if type(made) is Recorded and not calls_itself:
                     self.namer.operation(made.variable, op)
                     return made
-            except Exception:  # noqa: S110, BLE001, RUF100  # it reads the values, so it is called as a whole
-                pass
+            except Exception:  # noqa: BLE001, RUF100  # it reads the values, so it is called as a whole
+                self.refused = refused
             finally:
                 self._opened.pop()
             del self.program.calls[done:]
@@ -165,7 +166,11 @@ class Transcript:
         if self._expected is not None:
             return self._as_expected(op, operands, params)
         arrays = [x.value if type(x) is Recorded else x for x in operands]
-        value = op.forward(*arrays, **mapped(_value, params)) if params else op.forward(*arrays)
+        try:
+            value = op.forward(*arrays, **mapped(_value, params)) if params else op.forward(*arrays)
+        except Exception:
+            self.refused = f"{op}{at_line()}"
+            raise
         if not isinstance(value, (np.ndarray, np.generic)):
             raise UsageError(
                 f"{op} answers with {type(value).__name__}{at_line()}\n"

@@ -74,6 +74,13 @@ def recorded_twice(
             program = with_live_arrays(recorder.program, second.program)
             entries = not_followed(program, entries)
         _refuse_changes(name, [x for x in entries if not x.holds()])
+        if differs and recorder.refused:
+            raise UsageError(
+                f"{name} catches an error of {recorder.refused}\n"
+                "and cannot be compiled from such a call, since a program does the same each time. Call it first with "
+                "arguments that raise no error: for those that do, the function itself then runs. Or ask before, by "
+                "shapes or np.where"
+            )
         if differs:
             raise UsageError(
                 f"{name} does not do the same when it is run again ({differs}), so it cannot be compiled: draw random "
