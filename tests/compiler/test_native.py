@@ -1,5 +1,6 @@
 """The native backend: its cache, its layouts, its numbers beside NumPy's, and what it leaves to NumPy."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 from unittest import mock
+from weakref import ref
 
 import numpy as np
 import pytest
@@ -24,12 +26,17 @@ MODULES = 2
 """The modules of a program: its own, and that of the function which runs all programs."""
 
 
+def let_go_of_machines() -> None:
+    """Make this process forget the machine code that it keeps for other programs."""
+    for kept in (machine._latest, machine._machines):
+        kept.clear()
+    machine.table_runner.cache_clear()
+
+
 def compiled_here() -> int:
     """How many modules had to be compiled for a program, and were not read from the cache."""
     x = np.arange(5.0)
-    for kept in (machine._latest, machine._machines):  # by this process
-        kept.clear()
-    machine.table_runner.cache_clear()
+    let_go_of_machines()
     with mock.patch.object(machine, "_compiled", wraps=machine._compiled) as made:
         f = tg.compile(lambda x: np.sum(np.sin(x) ** 2), "native")
         assert np.isclose(f(x), np.sum(np.sin(x) ** 2))
@@ -58,6 +65,20 @@ def test_machine_code_is_never_trusted(cache: Path, compiled: Callable[[], int],
             file.write_bytes(spoiled(file.read_bytes()))
         assert compiled() == spoilt
         assert compiled() == 0
+
+
+def test_machine_code_lives_as_long_as_a_program_that_runs_it(cache: Path) -> None:
+    """Whoever else keeps it may let it go: of two threads that compile the same function, one keeps its own."""
+    let_go_of_machines()
+    with mock.patch.object(machine.Machine, "__init__", autospec=True, side_effect=machine.Machine.__init__) as init:
+        compiled = tg.compile(lambda x: np.exp(-np.sum(x * x)), "native")
+        compiled(np.ones(3))
+        made = [ref(call.args[0]) for call in init.call_args_list]
+        init.reset_mock()
+    let_go_of_machines()
+    gc.collect()
+    assert [x() is not None for x in made] == [True] * MODULES
+    np.testing.assert_allclose(compiled(np.ones(3)), np.exp(-3))
 
 
 def test_what_is_made_anew_for_the_same_shapes_has_the_same_code() -> None:

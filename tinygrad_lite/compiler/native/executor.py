@@ -51,7 +51,8 @@ class NativeExecutor:
         self.plan = plan = (sizes or Sizes()).planned(program, vector_bits())
         self.falls_back = [step.op.name for step in plan.steps if isinstance(step, Instruction)]
         segments = [step for step in plan.steps if isinstance(step, Segment)]
-        self._machines = machines({segment.text: segment.functions for segment in segments})
+        code = machines({segment.text: segment.functions for segment in segments})
+        self._machines = {**code, RUNNER: table_runner()}  # the code is in memory as long as somebody has its machine
         self._variables = {place: x for x, place in program.inputs.items()}
         self._numbers = [x for x in program.inputs if not x.shape and program.inputs[x] not in plan.kept]
         memory = np.zeros(plan.size + ALIGNED, np.uint8)
@@ -169,7 +170,7 @@ class NativeExecutor:
             }
             state = np.array([*(values[name] for name in STATE), 0, 0], np.int64)
             self._states.append(state)
-            self._runners.append(callable_at(table_runner().addresses[RUNNER], state))
+            self._runners.append(callable_at(self._machines[RUNNER].addresses[RUNNER], state))
             tables += [table, state]
         self._tables = [*tables, *patches, arguments]  # the machine code has their addresses
 

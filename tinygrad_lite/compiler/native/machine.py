@@ -319,15 +319,15 @@ class _Method(ctypes.Structure):
     ]
 
 
-@cache
-def _method(address: int) -> _Method:
-    """The description of a built-in function, which the function reads even at its end, so it lives for ever."""
-    vectorcall = 0x80  # METH_FASTCALL
-    return _Method(b"run", address, vectorcall, None)
+_VECTORCALL = 0x80  # METH_FASTCALL
+_methods: dict[int, _Method] = {}
+"""The descriptions of built-in functions, which these read even at their end, so that they live for ever."""
 
 
 def callable_at(address: int, owner: Any) -> Any:
     """A built-in function of Python's that calls the C function at an address, with `owner` as its `self`."""
+    # not by @cache, which in two threads at once may make two and keep one
+    method = _methods.setdefault(address, _Method(b"run", address, _VECTORCALL, None))
     make = ctypes.pythonapi.PyCFunction_NewEx
     make.argtypes, make.restype = [ctypes.POINTER(_Method), ctypes.py_object, ctypes.c_void_p], ctypes.py_object
-    return make(ctypes.byref(_method(address)), owner, None)
+    return make(ctypes.byref(method), owner, None)
