@@ -174,8 +174,11 @@ def test_a_decorated_function_has_the_mode_and_what_runs_later_is_refused() -> N
         yield
 
     for function in (task, both):
-        with pytest.raises(UsageError, match=r"runs later .* in its body"):
-            tg.no_grad()(function)
+        for mode in (tg.no_grad, tg.enable_grad):
+            with pytest.raises(
+                UsageError, match=f"^{function.__name__} runs later .* a `with` block in its body instead$"
+            ):
+                mode()(function)
 
 
 def test_the_mode_is_restored_after_an_error() -> None:

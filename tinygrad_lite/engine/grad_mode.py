@@ -68,7 +68,7 @@ class _Switch:
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         if iscoroutinefunction(function) or isasyncgenfunction(function):
-            raise UsageError(f"{function.__name__} runs later than this call: write `with tg.no_grad():` in its body")
+            raise UsageError(f"{function.__name__} runs later than this call: write a `with` block in its body instead")
 
         def switched(*args: Any, **kwargs: Any) -> Any:
             with _Switch(self._setting):
