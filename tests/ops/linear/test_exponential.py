@@ -1,12 +1,14 @@
 """The exponential of a matrix, against SciPy's."""
 
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
 
 import tinygrad_lite as tg
 from tinygrad_lite.errors import ShapeError
+from tinygrad_lite.ops.linear import exponential as module
 
 scipy_linalg = pytest.importorskip("scipy.linalg")
 
@@ -36,6 +38,17 @@ def test_gradient(size: float, upstream: float) -> None:
     (found,) = tg.vjp(tg.linalg.expm, x)[1](upstream * g)
     expected = scipy_linalg.expm_frechet(x.T, g, compute_expm=False)
     np.testing.assert_allclose(found, upstream * expected, rtol=1e-9, atol=1e-12 * upstream * np.abs(expected).max())
+
+
+def test_the_gradient_of_a_large_matrix_takes_no_squaring_for_the_size_of_the_upstream_gradient() -> None:
+    """Each loses digits, and a gradient of ones has the norm of the number of rows."""
+    x, g = matrices((40, 40), 0.1), np.ones((40, 40))
+    with mock.patch.object(module, "exponential", wraps=module.exponential) as called:
+        (found,) = tg.vjp(tg.linalg.expm, x)[1](g)
+    block = np.asarray(called.call_args.args[0])
+    assert np.linalg.norm(block, 1) <= np.linalg.norm(x.T, 1) + 1
+    expected = scipy_linalg.expm_frechet(x.T, g, compute_expm=False)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
 def test_a_stack_has_as_many_squarings_as_each_matrix_needs() -> None:
