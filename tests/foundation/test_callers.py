@@ -95,6 +95,10 @@ MAKERS = {
     "np.random.normal(x)": "Write loc + scale * rng.normal(size=shape), say, or tg.distributions.Normal(loc, scale)",
     "rng.exponential(x)": "Write loc + scale * rng.normal(size=shape), say",
     "np.random.default_rng(0).gamma(x)": "Write loc + scale * rng.normal(size=shape), say",
+    "rng.permutation(x)": "Write x[rng.permutation(len(x))] in place of rng.permutation(x)",
+    "rng.choice(2 * x, 3)": "Write (2 * x)[rng.choice(len(2 * x), 3)] in place of rng.choice(2 * x, 3)",
+    "np.random.permutation(x)": "Write x[np.random.permutation(len(x))] in place of np.random.permutation(x)",
+    "rng.choice(3, p=x)": "Write loc + scale * rng.normal(size=shape), say",
     "np.random.RandomState(0).uniform(0, x)": "Write loc + scale * rng.normal(size=shape), say",
 }
 

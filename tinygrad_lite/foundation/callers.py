@@ -164,7 +164,7 @@ def _instead_of_conversion(frame: FrameType) -> str:
     name = getattr(getattr(call, "func", None), "attr", "")
     may_draw = function is None and hasattr(np.random.Generator, name) and not hasattr(np.ndarray, name)
     if may_draw or isinstance(getattr(function, "__self__", None), (np.random.Generator, np.random.RandomState)):
-        return _DRAWS
+        return _chosen(call) if name in _CHOOSE else _DRAWS
     if call is None or not call.args or isinstance(call.args[0], (ast.List, ast.Tuple)):
         return _IN_PLACE_OF_LISTS
     argument, text = ast.unparse(call.args[0]), ast.unparse(call)
@@ -173,6 +173,22 @@ def _instead_of_conversion(frame: FrameType) -> str:
     if function in _MAKERS:
         return f"{argument} itself, or tg.array({argument}) if it may be a list, in place of {text}"
     return _IN_PLACE_OF_LISTS
+
+
+_CHOOSE = ("choice", "permutation", "permuted")
+"""The draws of entries, which have a derivative with respect to these."""
+
+
+def _chosen(call: Any) -> str:
+    """What to write in place of a draw of an array's entries: a draw of their positions."""
+    import ast
+
+    if not call.args or any(keyword.arg == "p" for keyword in call.keywords):  # the tensor may be the probabilities
+        return _DRAWS
+    count = ast.parse(f"len({ast.unparse(call.args[0])})", mode="eval").body
+    positions = ast.Call(call.func, [count, *call.args[1:]], call.keywords)
+    entries = ast.unparse(ast.Subscript(call.args[0], positions, ast.Load()))
+    return f"{entries} in place of {ast.unparse(call)}"
 
 
 _MAKERS = (np.array, np.asarray, np.asanyarray, np.ascontiguousarray, np.asfortranarray, np.require)

@@ -229,20 +229,8 @@ _METHODS |= {
     name: f"np.{name}(x)"
     for name in (
         *("tan", "sinh", "cosh", "log2", "log10", "floor", "ceil", "trunc", "isnan", "isinf", "isfinite"),
-        *(
-            "logical_not",
-            "diag",
-            "argwhere",
-            "unique",
-            "diff",
-            "absolute",
-            "negative",
-            "exp2",
-            "fabs",
-            "rad2deg",
-            "deg2rad",
-            "sinc",
-        ),
+        *("logical_not", "diag", "argwhere", "unique", "diff", "absolute", "negative", "exp2", "fabs", "sinc"),
+        *("rad2deg", "deg2rad"),
         *("nan_to_num", "nanmean", "nansum", "count_nonzero", "fliplr", "flipud", "rot90", "isreal", "signbit"),
         *("arcsin", "arccos", "arctan", "arcsinh", "arccosh", "arctanh", "bincount", "corrcoef", "cov"),
     )
@@ -426,7 +414,9 @@ _NAMES: dict[str, dict[str, str]] = {
         ".*Sampler|default_collate": "DataLoader's shuffle= and rng=, or a generator of your own",
     },
     "tinygrad_lite.ops.linear.of_scipy": {
-        "(solve|inv|cholesky|lu_factor)_ex": "the function without _ex, which raises an error where there is no result"
+        "matrix_exp": "tg.linalg.expm(A)",
+        "lu|lu_solve|(lu|ldl)_factor(_ex)?|ldl_solve": "np.linalg.solve, or scipy.linalg, which takes no tensors",
+        "(solve|inv|cholesky)_ex": "the function without _ex, which raises an error where there is no result",
     },
     "tinygrad_lite.distributions": {
         "TransformedDistribution|transforms|.*Transform": _SUBCLASS,

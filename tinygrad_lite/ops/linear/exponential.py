@@ -47,8 +47,8 @@ def _weighted(weights: list[float], powers: list[Array]) -> Array:
 
 def _exponential_vjp(g: Array, y: Array, x: Array) -> Array:
     # The derivative at xᵀ along g is a block of the exponential of [[xᵀ, g], [0, xᵀ]]: Van Loan, Computing integrals
-    # involving the matrix exponential (1978). If the norm of g is at most 1, it takes hardly more squarings
-    # than that of x does: each loses digits.
+    # involving the matrix exponential (1978). If the norm of g is at most 1, it takes hardly more squarings than that
+    # of x does: each loses digits.
     size = x.shape[-1]
     largest = np.max(np.abs(stop_gradient(g)), axis=(-2, -1), keepdims=True, initial=0)
     scale = np.where(largest > 0, largest, 1)
