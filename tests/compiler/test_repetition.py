@@ -2,8 +2,10 @@
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from unittest import mock
 
@@ -131,6 +133,25 @@ def test_threads_do_not_disturb_each_other(backend: str) -> None:
     [thread.start() for thread in threads]
     [thread.join() for thread in threads]
     assert wrong == []
+
+
+@pytest.mark.filterwarnings("ignore:.*was recorded:tinygrad_lite.errors.TinygradWarning")
+def test_threads_may_call_a_function_with_arrays_of_other_sizes(backend: str) -> None:
+    """While one looks for the program that fits, another one adds one."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        f = tg.compile(lambda x: np.cumsum(np.sin(x)), backend)
+
+        def work(seed: int) -> None:
+            for size in np.random.default_rng(seed).permutation(np.tile(np.arange(1, 9), 60)):
+                x = np.arange(size) + seed
+                np.testing.assert_allclose(f(x), np.cumsum(np.sin(x)), rtol=1e-12, atol=1e-12)
+
+        with ThreadPoolExecutor(6) as pool:
+            list(pool.map(work, range(6)))
+    finally:
+        sys.setswitchinterval(interval)
 
 
 @pytest.mark.parametrize(

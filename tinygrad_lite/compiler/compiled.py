@@ -108,7 +108,7 @@ class Compiled:
         """Run the program whose entry takes these arguments; find out which program fits if there is none."""
         entries = self._entries.get((len(args), *kwargs))
         if entries:
-            for run, entry in entries.items():
+            for run, entry in [*entries.items()]:  # another thread may add one meanwhile
                 if entry is not self._entry[1] or kwargs:
                     result = MISS
                     with suppress(*REFUSALS):
@@ -133,7 +133,7 @@ class Compiled:
         if run.is_worth_an_entry() and (entry := run.entry(args, kwargs)) is not None:
             entries[run] = entry
             if len(entries) > MOST:
-                del entries[next(iter(entries))]
+                entries.pop(next(iter([*entries])), None)
             if not kwargs:
                 self._entry = len(args), entry
         return result
@@ -157,12 +157,10 @@ class Compiled:
         chosen = next((run for run in runs if run.fits(leaves)), None)
         if chosen is None or chosen.is_passing:
             with without_collections(), patiently(f"compiling {name_of(self._f)}") as say:
-                may_run_again = not any(run.was_asked for known in self._runs.values() for run in known)
+                may_run_again = not any(run.was_asked for known in [*self._runs.values()] for run in known)
                 made = Run(self._f, args, kwargs, self.backend, say, chosen is None, may_run_again, self._in_common)
-            if chosen in runs:
-                runs.remove(chosen)
-            runs.insert(0, chosen := made)
-            del runs[MOST:]
+            runs[:] = [made, *(run for run in runs if run is not chosen)][:MOST]
+            chosen = made
             self._variations.note(key, leaves, chosen)
         self._latest = chosen  # which another thread may replace at any time
         return chosen

@@ -42,7 +42,7 @@ class Variations:
                 self._names.setdefault((guard.label, met[guard.label]), {})[known_by] = None
                 met[guard.label] += 1
         by_place: dict[Any, dict[Any, None]] = self._arguments if len(self._keys) >= MANY else self._names
-        place = max(by_place, key=lambda place: len(by_place[place]), default="")
+        place = max([*by_place], key=lambda place: len(by_place[place]), default="")
         name, forms = place if isinstance(place, str) else place[0], list(by_place.get(place, ()))
         if max(len(self._keys), len(forms)) >= MANY:
             self._has_warned = True
