@@ -49,6 +49,10 @@ KEYS: list[Callable[[Any, Any], Any]] = [
     lambda a, b: np.lexsort((a, b)),
     lambda a, b: np.lexsort((a,)),
     lambda a, b: np.lexsort((np.array([1, 2, 0, 0]), b)),
+    lambda a, b: np.lexsort((b, np.array([2**60 + 1, 2**60, 2**60 + 2, 2**60]))),
+    lambda a, b: np.lexsort((np.array([2**60 + 1, 2**60, 2**60 + 2, 2**60]), 0 * b)),
+    lambda a, b: np.lexsort((np.array(["b", "a", "c", "a"]), a)),
+    lambda a, b: np.lexsort((a, [1, 2, 0, 0])),
     lambda a, b: np.lexsort(np.stack([a, b])),
     lambda a, b: np.lexsort(keys=(b, a), axis=0),
 ]

@@ -9,7 +9,8 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Array, Example, Rule, primitive
 from tinygrad_lite.engine.registry import implements
-from tinygrad_lite.errors import UsageError
+from tinygrad_lite.errors import ShapeError, UsageError
+from tinygrad_lite.foundation.foreign import as_array
 from tinygrad_lite.foundation.signatures import signature_of
 from tinygrad_lite.ops.arithmetic.reductions import Axis, closest, unless_nan
 
@@ -23,7 +24,16 @@ digitize = primitive(np.digitize, arity=2, examples=[([(4,), np.arange(3.0)], {}
 @implements(np.lexsort)
 def lexsort(keys: Any, axis: int = -1) -> Array:
     """The order by several keys, of which the last counts most: the rows of an array, or arrays in a container."""
-    return _lexsort_rows(keys if hasattr(keys, "ndim") else np.stack(keys), axis=axis)
+    if hasattr(keys, "ndim"):
+        return _lexsort_rows(keys, axis=axis)
+    first, *others = map(as_array, keys)
+    order = np.argsort(first, axis, kind="stable")
+    for key in others:  # they are no rows of one array, in which large integers would be rounded beside floats
+        if key.shape != first.shape:
+            raise ShapeError(f"lexsort needs keys of the same shape, got {first.shape} and {key.shape}")
+        by_key = np.argsort(np.take_along_axis(key, order, axis), axis, kind="stable")
+        order = np.take_along_axis(order, by_key, axis)
+    return order
 
 
 def _in_order(a: Array, order: Array, axis: int | None) -> Array:
