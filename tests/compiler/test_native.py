@@ -117,15 +117,16 @@ def test_machine_code_that_was_used_longest_ago_makes_room(cache: Path, monkeypa
     code = {file: file.stat().st_size for file in cache.rglob("*.o")}
     for file in code:
         os.utime(file, (1, 1))
-    others = [cache / f"{age}.o" for age in range(3)]
-    for age, file in enumerate(others):
+    others = [cache / f"{age:0{machine.DIGITS}x}.o" for age in range(3)]
+    users = cache / "program.o"
+    for age, file in enumerate([*others, users]):
         file.write_bytes(bytes(100))
         os.utime(file, (10_000 - age, 10_000 - age))
     assert compiled_here() == 0  # so that both files have been used
     monkeypatch.setattr(machine, "LARGEST", sum(code.values()) + 250)
     machine._make_room.cache_clear()
     machine._make_room(cache)
-    assert set(cache.rglob("*.o")) == {*code, *others[:2]}
+    assert set(cache.rglob("*.o")) == {*code, *others[:2], users}
     assert compiled_here() == 0
 
 

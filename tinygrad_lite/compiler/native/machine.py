@@ -119,6 +119,8 @@ end:
 """Runs the table, after the addresses of the arguments' data have been put into place."""
 
 
+DIGITS = 32  # of the name of a file
+
 LARGEST = 2**28
 """The bytes of machine code on disk beyond which the files that were used longest ago are removed."""
 
@@ -240,7 +242,7 @@ def _code(text: str) -> bytes:
     import llvmlite
 
     facts = repr((text, llvmlite.__version__, _processor()))
-    file = cache_directory() / f"{hashlib.sha256(facts.encode()).hexdigest()[:32]}.o"
+    file = cache_directory() / f"{hashlib.sha256(facts.encode()).hexdigest()[:DIGITS]}.o"
     kept = _read(file)
     if kept is not None:
         return kept
@@ -304,7 +306,8 @@ def _write(file: Path, code: bytes) -> None:
 @cache  # looking through the folder takes some time: once in a process
 def _make_room(folder: Path) -> None:
     """Remove the files that were used longest ago if there is more code in the folder than it is to hold."""
-    files = sorted(((x.stat().st_mtime, x.stat().st_size, x) for x in folder.glob("*.o")), reverse=True)
+    ours = folder.glob("[0-9a-f]" * DIGITS + ".o")  # a folder that the user chose may have other files
+    files = sorted(((x.stat().st_mtime, x.stat().st_size, x) for x in ours), reverse=True)
     for (_, _, file), size in zip(files, accumulate(size for _, size, _ in files)):
         if size > LARGEST:
             file.unlink(missing_ok=True)
