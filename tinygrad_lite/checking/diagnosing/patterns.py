@@ -116,7 +116,8 @@ def pattern(gradient: Array, reference: Array, x: Array, sizes: Sequence[int]) -
         if words.endswith(RATIO) and (length := _chosen_length(gradient)):
             return LENGTH.format(length)
         return words if np.size(reference) > 1 or RATIO not in words else ""  # one entry is any number of times another
-    if np.size(reference) > 1 and constant_ratio(gradient, np.sign(reference)):
+    signs = np.sign(reference)
+    if np.any(signs != signs.flat[0]) and constant_ratio(gradient, signs):
         return SIGN_ALONE
     return next((words for words, right in _candidates(reference, x) if _fits(gradient, right, reference)), "") or (
         _term(gradient - reference, x) or _where(gradient, reference, x) or _alone(gradient, reference)
