@@ -401,6 +401,16 @@ NARROW: dict[str, Any] = {
 }
 
 
+@pytest.mark.parametrize(
+    ("name", "parameter"), [("StudentT", "df"), ("Gamma", "concentration"), ("Binomial", "total_count")]
+)
+def test_a_parameter_that_is_set_afterwards_is_the_one_that_counts(name: str, parameter: str) -> None:
+    wide = np.linspace(0.5, 2.0, 3)
+    distribution, other = NARROW[name](np.array(4.0), wide), NARROW[name](np.array(5.0), wide)
+    setattr(distribution, parameter, getattr(other, parameter))
+    close(distribution.log_prob(np.ones(3)), other.log_prob(np.ones(3)))
+
+
 @pytest.mark.parametrize("name", NARROW)
 def test_log_gamma_is_taken_of_a_parameter_before_it_is_broadcast(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     make, wide = NARROW[name], np.linspace(0.5, 2.0, 12).reshape(4, 3)

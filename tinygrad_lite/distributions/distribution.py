@@ -37,7 +37,8 @@ class Distribution:
     has_rsample: ClassVar[bool] = False
     has_enumerate_support: ClassVar[bool] = False
     event_shape: Shape = ()
-    _unbroadcast: Mapping[str, Array]  # those parameters, before, that were broadcast to the shape of the batch
+    _unbroadcast: Mapping[str, tuple[Array, Array]]
+    """The parameters that were broadcast to the shape of the batch: before, and after."""
     _is_weak = False  # all parameters are Python numbers, so that what they meet says the dtype
 
     def __init_subclass__(cls) -> None:
@@ -60,17 +61,20 @@ class Distribution:
         except ValueError:
             shapes = ", ".join(f"{name} of shape {x.shape}" for name, x in arrays.items())
             raise ShapeError(f"{type(self).__name__}: the parameters must broadcast, got {shapes}") from None
-        unbroadcast: dict[str, Array] = {}
+        unbroadcast: dict[str, tuple[Array, Array]] = {}
         for name, x in arrays.items():
             shape = self.batch_shape + x.shape[x.ndim - events[name] :]
-            if x.shape != shape:
-                unbroadcast[name] = x
-            setattr(self, name, x if x.shape == shape else np.broadcast_to(x, shape))
+            wide = x if x.shape == shape else np.broadcast_to(x, shape)
+            if wide is not x:
+                unbroadcast[name] = x, wide
+            setattr(self, name, wide)
         self._unbroadcast = unbroadcast
 
     def _narrow(self, name: str) -> Array:
         """A parameter before it was broadcast: for a long computation with this parameter alone, such as log Γ."""
-        return self._unbroadcast.get(name, getattr(self, name))
+        now = getattr(self, name)
+        before, after = self._unbroadcast.get(name, (now, now))
+        return before if after is now else now  # a subclass may have set another one
 
     def _checked_argument(self, name: str, x: Array) -> Array:
         constraint = self.arg_constraints[name]
