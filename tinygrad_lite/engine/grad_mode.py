@@ -81,7 +81,10 @@ class _Switch:
 
 
 def _turns(setting: bool, generator: Any) -> Any:
-    """A generator whose turns have a mode; what its consumer does between them has its own."""
+    """A generator whose turns have a mode; what its consumer does between them has its own.
+
+    Another generator runs it: if contextlib did, the mode would be that of the manager's block, too.
+    """
     with _Switch(setting):
         return (yield from generator)
 

@@ -86,7 +86,7 @@ class Sizes:
         if not self._seen:
             plan = Plan(program, Native(bits))
             if _shapes(program) in map(_shapes, self._first) or all(map(has_code, _segments(plan))):
-                return plan
+                return plan  # it was recorded anew for another reason than its sizes, or there is nothing to compile
             self._first.append(program)
             if len(self._first) <= FEW:
                 return plan
