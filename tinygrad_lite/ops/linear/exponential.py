@@ -50,11 +50,12 @@ def _exponential_vjp(g: Array, y: Array, x: Array) -> Array:
     # involving the matrix exponential (1978). If the norm of g is at most 1, it takes hardly more squarings than that
     # of x does: each loses digits.
     size = x.shape[-1]
+    rows = max(size, 1)
     largest = np.max(np.abs(stop_gradient(g)), axis=(-2, -1), keepdims=True, initial=0)
     scale = np.where(largest > 0, largest, 1)
-    above = np.concatenate([x.mT, g / scale / size], axis=-1)
+    above = np.concatenate([x.mT, g / scale / rows], axis=-1)
     below = np.concatenate([np.zeros_like(g), x.mT], axis=-1)
-    return exponential(np.concatenate([above, below], axis=-2))[..., :size, size:] * size * scale
+    return exponential(np.concatenate([above, below], axis=-2))[..., :size, size:] * rows * scale
 
 
 exponential: Any = primitive(_exponential, _exponential_vjp, name="expm", takes_complex=True, examples=SQUARE)
