@@ -4,7 +4,7 @@ import functools
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from inspect import getattr_static
 from pathlib import Path
 from types import MethodType
@@ -33,7 +33,6 @@ from tinygrad_lite.transforms.runs import name_of
 
 MOST = 50
 """The most programs that are kept for one signature, and the most entries for one form of call."""
-
 
 REFUSALS = InputError, np.linalg.LinAlgError
 """The errors of operations about values, which the function itself may catch."""
@@ -124,9 +123,12 @@ class Compiled:
         run = self.fitting_unless_watched(args, kwargs)
         if run is None:
             return self._f(*args, **kwargs)
-        result = MISS
-        with suppress(*REFUSALS) if run.may_be_refused else nullcontext():
+        try:
             result = run(args, kwargs)
+        except REFUSALS:
+            if not run.may_be_refused:
+                raise
+            result = MISS
         if result is MISS:  # the function itself may catch the error
             return self._f(*args, **kwargs)
         entries = self._entries.setdefault((len(args), *kwargs), {})

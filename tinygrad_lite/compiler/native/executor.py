@@ -44,11 +44,11 @@ class NativeExecutor:
 
     backend = "native"
 
-    def __init__(self, program: Program, sizes: Sizes | None = None) -> None:
+    def __init__(self, program: Program, sizes: Sizes) -> None:
         target = Native(vector_bits())
         self.program = program = with_former_values(with_numbers_as_data(expanded(with_pairs(program)), target))
         self.lock = Lock()  # the arena serves one run at a time
-        self.plan = plan = (sizes or Sizes()).planned(program, vector_bits())
+        self.plan = plan = sizes.planned(program, vector_bits())
         self.falls_back = [step.op.name for step in plan.steps if isinstance(step, Instruction)]
         segments = [step for step in plan.steps if isinstance(step, Segment)]
         code = machines({segment.text: segment.functions for segment in segments})
