@@ -56,10 +56,10 @@ def called_again(
         TinygradError: what was wrong with the arguments; but an error of the user's own code is raised as it is.
     """
     arguments = _arguments(function, args, settings)
-    if arguments is None or not _is_ours(error):
+    if isinstance(arguments, str) or not _is_ours(error):
         refuse_settings(name, function, settings)
-        if arguments is None and function.__name__ not in str(error):  # it names the function that this one calls
-            error = TypeError(f"{function.__name__}() {_misfit(function, args, settings)}")
+        if isinstance(arguments, str) and function.__name__ not in str(error):  # it names another that this one calls
+            error = TypeError(f"{function.__name__}() {arguments}")
         try:
             raise error
         finally:
@@ -98,21 +98,12 @@ def advise(error: Exception) -> None:
 
 def _arguments(
     function: Callable[..., Any], args: tuple[Any, ...], settings: Mapping[str, Any]
-) -> dict[str, Any] | None:
-    """The arguments of a call by name; None if the function does not take them."""
+) -> dict[str, Any] | str:
+    """The arguments of a call by name, or why the function does not take them."""
     try:
         return dict(signature(function).bind(*args, **settings).arguments)
-    except TypeError:
-        return None
-
-
-def _misfit(function: Callable[..., Any], args: tuple[Any, ...], settings: Mapping[str, Any]) -> str:
-    """Why a function does not take the arguments of a call."""
-    try:
-        signature(function).bind(*args, **settings)
     except TypeError as misfit:
         return str(misfit)
-    return ""
 
 
 def _calling(error: Exception) -> FrameType:
