@@ -1,9 +1,11 @@
 """A learner's submission: a function that runs on copies, and whose errors are reported in the learner's terms."""
 
 import inspect
+import io
 import linecache
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -86,10 +88,13 @@ class Submission:
             pass
 
     def variants(self) -> list[tuple[str, Callable[..., Array]]]:
-        """Sentences on a mistake, each with the same submission without it, as far as the code is known."""
+        """Sentences on a mistake, each with the same submission without it, as far as the code is known.
+
+        These print nothing and do not warn, since the learner did not write them.
+        """
         if self._task.write == "numbers":
             return []
-        return [(sentence, Submission(self._task, other).__call__) for sentence, other in variants(self._function)]
+        return [(sentence, _in_silence(Submission(self._task, other))) for sentence, other in variants(self._function)]
 
     def __call__(self, g: Array, y: Array, trial: Mapping[str, Array]) -> Array:
         """The function's result for these arguments, as a real array.
@@ -126,6 +131,14 @@ class Submission:
             kind = f"an array of {answer.dtype}" if isinstance(answer, np.ndarray) else type(answer).__name__
             raise UsageError(f"{self._name} must return an array of real numbers, it returned {kind}")
         return array.astype(float)
+
+
+def _in_silence(function: Callable[..., Array]) -> Callable[..., Array]:
+    def silent(*args: Any) -> Array:
+        with redirect_stdout(io.StringIO()), np.errstate(all="ignore"):
+            return function(*args)
+
+    return silent
 
 
 def _constant(numbers: Any) -> Callable[..., Any]:
