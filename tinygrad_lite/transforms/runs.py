@@ -155,8 +155,8 @@ class Run:
         """
         is_held = sys.getrefcount(pulled[k]) != sys.getrefcount(_HELD_ONCE[0])
         x = pulled[k]
-        if type(x) is np.ndarray and (is_held or x.base is not None or not x.flags.writeable):
-            x = x.copy()
+        if type(x) is np.ndarray and (is_held or not x.flags.writeable or not _is_of_own_memory(x)):
+            x = x.copy(order="K")
         if isinstance(x, Traced) or self.call.takes_tensors:
             return self.call.finished(as_traced(x), self._hangs_on_others)
         return x
@@ -174,10 +174,18 @@ class Run:
 
 def users_own(x: Any) -> Any:
     """A derivative for the user, who may write into an array: a copy, since others may hold the array itself."""
-    return x.copy() if isinstance(x, np.ndarray) else x
+    return x.copy(order="K") if isinstance(x, np.ndarray) else x
 
 
-_HELD_ONCE = [np.empty(0)]  # of which only the list knows
+_HELD_ONCE = [np.empty(0), np.empty((1, 1)).T]  # an array and a view of another, which only the list holds
+
+
+def _is_of_own_memory(x: Array) -> bool:
+    """Whether an array is no view, or one of an array that nobody else holds."""
+    if x.base is None:
+        return True
+    is_an_owner = type(x.base) is np.ndarray and x.base.base is None
+    return is_an_owner and sys.getrefcount(x.base) == sys.getrefcount(_HELD_ONCE[1].base)
 
 
 def name_of(f: Callable[..., Any]) -> str:
