@@ -271,6 +271,14 @@ def sigmoid_by(decay: Array, x: Array) -> Array:
     return sigmoid(x) if isinstance(decay, Traced) else _sigmoid(x, decay)
 
 
+def sigmoid_less(target: Array, decay: Array, x: Array) -> Array:
+    """The sigmoid of x less a target from 0 to 1, with all its digits where both are close to 1."""
+    if isinstance(decay, Traced):  # to be read, or to be differentiated again, as above
+        return (1 - target) * sigmoid(x) - target * sigmoid(-x)
+    rest = decay / (1 + decay)
+    return np.where(np.less(x, 0), rest - target, (1 - target) - rest)
+
+
 def above(x: Array, y: Array) -> Array:
     """x - y; or x itself where it is -∞: if y is, too, their difference would be NaN."""
     if isinstance(y, (int, float)) and y != -np.inf:  # which np.where would make a float64 array

@@ -514,7 +514,7 @@ min = primitive(
 )
 
 
-class Exponentials(NamedTuple):
+class _Exponentials(NamedTuple):
     """What was subtracted from the entries, the exponentials of the differences, and their sums along an axis."""
 
     shift: Array
@@ -522,25 +522,21 @@ class Exponentials(NamedTuple):
     total: Array
 
 
-def exponentials(x: Array, shift: Array, axis: Axis) -> Exponentials:
-    """The exponentials of x - shift."""
-    weights = np.exp(x - shift)
-    return Exponentials(shift, weights, total_along(weights, axis))
-
-
-def _exponentials(x: Array, axis: Axis = None, keepdims: bool = False) -> Exponentials:
+def _exponentials(x: Array, axis: Axis = None, keepdims: bool = False) -> _Exponentials:
     largest = max(x, axis=axis, keepdims=True)
-    return exponentials(x, np.where(np.isfinite(largest), largest, 0), axis)
+    shift = np.where(np.isfinite(largest), largest, 0)
+    weights = np.exp(x - shift)
+    return _Exponentials(shift, weights, total_along(weights, axis))
 
 
-def _logsumexp(x: Array, parts: Exponentials, axis: Axis = None, keepdims: bool = False) -> Array:
+def _logsumexp(x: Array, parts: _Exponentials, axis: Axis = None, keepdims: bool = False) -> Array:
     with np.errstate(divide="ignore"):  # the logarithm of an empty sum is -∞, as it should be
         y = np.log(parts.total) + parts.shift
     return y if keepdims else np.squeeze(y, axis=axis)[()]
 
 
 def _logsumexp_vjp(
-    g: Array, y: Array, x: Array, parts: Exponentials, axis: Axis = None, keepdims: bool = False
+    g: Array, y: Array, x: Array, parts: _Exponentials, axis: Axis = None, keepdims: bool = False
 ) -> Array:
     # the share of each exponential; e^(x - y) would keep few digits where both are large
     return _kept(g, x, axis, keepdims) / np.where(np.equal(parts.total, 0), 1, parts.total) * parts.weights

@@ -1,12 +1,14 @@
 """Losses that are operations of their own, because their parts would overflow or be slower."""
 
+from typing import NamedTuple
+
 import numpy as np
 
-from tinygrad_lite.engine.op import REAL, Array, Example, Traced, elementwise, primitive
+from tinygrad_lite.engine.op import REAL, Array, Example, elementwise, primitive
 from tinygrad_lite.errors import ShapeError
-from tinygrad_lite.foundation.sums import total
-from tinygrad_lite.ops.arithmetic.elementwise import decay, larger, sigmoid_by
-from tinygrad_lite.ops.arithmetic.reductions import Exponentials, divided, exponentials
+from tinygrad_lite.foundation.sums import total, total_along
+from tinygrad_lite.ops.arithmetic.elementwise import decay, larger, sigmoid_less
+from tinygrad_lite.ops.arithmetic.reductions import divided
 from tinygrad_lite.ops.arithmetic.reductions import max as largest
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -66,7 +68,7 @@ def _binary_cross_entropy_with_logits(z: Array, target: Array, decay: Array, red
 
 binary_cross_entropy_with_logits = primitive(
     _binary_cross_entropy_with_logits,
-    lambda g, y, z, target, decay, reduction: _per_entry(g, z, reduction) * (sigmoid_by(decay, z) - target),
+    lambda g, y, z, target, decay, reduction: _per_entry(g, z, reduction) * sigmoid_less(target, decay, z),
     lambda g, y, z, target, decay, reduction: _per_entry(g, z, reduction) * -z,
     shared=lambda z, target, reduction: decay(z),
     examples=[([(2, 3), (2, 3)], {"reduction": reduction}) for reduction in REDUCTIONS],
@@ -90,53 +92,74 @@ negative_log_likelihood = primitive(
 )
 
 
-def _exponentials(logits: Array, labels: Array, reduction: str, ignore_index: int | None = None) -> Exponentials:
-    return exponentials(logits, largest(logits, axis=1, keepdims=True), 1)
+class _Odds(NamedTuple):
+    """Of each row, the logits as exponentials: those of the other classes and their sum, and the label's own.
+
+    They are kept apart, since p - 1 and log p of a probability close to 1 have no digits, and the sum has all.
+    """
+
+    largest: Array
+    weights: Array
+    others: Array
+    own: Array
 
 
-def _cross_entropy_of_rows(logits: Array, labels: Array, parts: Exponentials) -> Array:
+def _at_labels(labels: Array) -> tuple[Array, Array]:
+    return np.arange(len(labels)), labels
+
+
+def _odds(logits: Array, labels: Array, reduction: str, ignore_index: int | None = None) -> _Odds:
+    top = largest(logits, axis=1, keepdims=True)
+    weights = np.exp(logits - top)
+    if ignore_index is not None:
+        labels = labels * np.not_equal(labels, ignore_index)
+    own = np.expand_dims(weights[_at_labels(labels)], 1)
+    if type(weights) is type(labels) is np.ndarray:
+        weights[_at_labels(labels)] = 0
+    else:
+        weights = np.where(_one_hot(labels, logits), 0, weights)
+    return _Odds(top, weights, total_along(weights, 1), own)
+
+
+def _cross_entropy_of_rows(logits: Array, labels: Array, odds: _Odds) -> Array:
     """The logarithm of the sum of the exponentials less the label's logit, both less the row's largest logit."""
-    return np.log(parts.total[:, 0]) - (logits[np.arange(len(labels)), labels] - parts.shift[:, 0])
+    below = odds.largest[:, 0] - logits[_at_labels(labels)]
+    return below + np.log1p(odds.others + (odds.own - 1))[:, 0]
 
 
-def _cross_entropy(
-    logits: Array, labels: Array, parts: Exponentials, reduction: str, ignore_index: int | None = None
-) -> Array:
+def _cross_entropy(logits: Array, labels: Array, odds: _Odds, reduction: str, ignore_index: int | None = None) -> Array:
     if ignore_index is None:
-        return _reduced(_cross_entropy_of_rows(logits, labels, parts), reduction)
+        return _reduced(_cross_entropy_of_rows(logits, labels, odds), reduction)
     kept = np.not_equal(labels, ignore_index)
-    entries = np.where(kept, _cross_entropy_of_rows(logits, labels * kept, parts), 0)
+    entries = np.where(kept, _cross_entropy_of_rows(logits, labels * kept, odds), 0)
     return total(entries) / total(kept.astype(entries.dtype)) if reduction == "mean" else _reduced(entries, reduction)
 
 
 def _cross_entropy_vjp(
-    g: Array,
-    y: Array,
-    logits: Array,
-    labels: Array,
-    parts: Exponentials,
-    reduction: str,
-    ignore_index: int | None = None,
+    g: Array, y: Array, logits: Array, labels: Array, odds: _Odds, reduction: str, ignore_index: int | None = None
 ) -> Array:
     if ignore_index is None:
         per_row = _per_entry(g, labels, reduction)
         per_row = np.expand_dims(per_row, 1) if reduction == "none" else per_row
-        if type(logits) is type(labels) is type(parts.weights) is np.ndarray and not isinstance(g, Traced):
-            slope = parts.weights * (per_row / parts.total)
-            slope[np.arange(len(labels)), labels] -= per_row[:, 0] if reduction == "none" else per_row
-            return slope
     else:
-        weights = np.not_equal(labels, ignore_index).astype(parts.total.dtype)
+        kept = np.not_equal(labels, ignore_index)
+        labels = labels * kept
+        weights = kept.astype(odds.others.dtype)
         count = np.maximum(total(weights), 1)  # of none the mean is NaN, and no row gets a gradient
         per_row = np.expand_dims(weights * (g / count if reduction == "mean" else g), 1)
-    return per_row * (parts.weights / parts.total - _one_hot(labels, logits))
+    share = per_row / (odds.others + odds.own)
+    if type(labels) is type(odds.weights) is type(share) is np.ndarray:
+        slope = odds.weights * share
+        slope[_at_labels(labels)] = -(odds.others * share)[:, 0]
+        return slope
+    return share * np.where(_one_hot(labels, logits), -odds.others, odds.weights)
 
 
 cross_entropy = primitive(
     _cross_entropy,
     _cross_entropy_vjp,
     None,
-    shared=_exponentials,
+    shared=_odds,
     examples=[
         (x, {"reduction": reduction, **ignored})
         for x, _ in _LABELLED[:1]
