@@ -580,3 +580,45 @@ def test_a_transform_returns_tensors_where_it_does_eagerly(
         for _ in range(3):
             kinds = [[(type(y), getattr(y, "requires_grad", False)) for y in g(x)] for g in (compiled, f)]
             assert kinds[0] == kinds[1]
+
+
+Z = np.array([[5.0, 0.0, -3.0], [0.0, 1.5, 1.0]])
+WITH_LISTS: dict[str, Callable[[Any], Any]] = {
+    "a factor": lambda z: np.sum(z**2 * [1.0, 2.0, 3.0]),
+    "a tuple of rows": lambda z: np.sum(np.matmul(z, ([1.0], [2.0], [3.0])) ** 2),
+    "a condition": lambda z: np.sum(np.where([[True, False, True]], z**2, [0.0, 1.0, 2.0])),
+    "places": lambda z: np.sum(np.take(z**2, [0, 5])),
+    "an index": lambda z: np.sum(z[[0, 1], [1, 2]] ** 2),
+    "subscripts": lambda z: np.sum(np.einsum("ij,j", z**2, [1, 2, 3.0])),
+    "weights": lambda z: np.sum(np.average(z**2, axis=1, weights=[1, 2, 3])),
+    "bounds": lambda z: np.sum(np.clip(z**2, [0, 1, 2], [4, 5, 6])),
+    "a kernel": lambda z: np.sum(np.convolve(z[0] ** 2, [1, 2, 1.0])),
+    "points and values": lambda z: np.sum(np.interp(z[0], [-4.0, 1.0, 6.0], [1.0, 2.0, 0.0])),
+    "classes": lambda z: nn.functional.cross_entropy(z, [0, 1]),
+    "classes of log-probabilities": lambda z: nn.functional.nll_loss(z, [0, 1]),
+    "classes with margins": lambda z: nn.functional.multi_margin_loss(z, [0, 1]),
+    "targets": lambda z: nn.functional.mse_loss(z, [[0, 1, 2], [3, 4, 5]]),
+    "labels": lambda z: nn.functional.binary_cross_entropy_with_logits(z, [[0, 1, 1], [1, 0, 0]]),
+    "numbers of rows": lambda z: np.sum(nn.functional.embedding([0, 1, 0], z**2)),
+}
+
+
+@pytest.mark.parametrize("name", WITH_LISTS)
+def test_lists_stand_for_arrays(backend: str, name: str) -> None:
+    f = tg.value_and_grad(WITH_LISTS[name])
+    for found, expected in zip(tg.compile(f, backend)(Z), f(Z)):
+        np.testing.assert_allclose(found, expected, rtol=1e-13)
+
+
+@pytest.mark.parametrize("transform", [lambda f: f, tg.grad, tg.hessian])
+@pytest.mark.parametrize(
+    "data",
+    [
+        np.ma.masked_array([1.0, 2.0, 3.0], [0, 1, 0]),
+        np.array([1.0, 2.0, 3.0], object),
+        np.ones((1, 3)).view(np.matrix),
+    ],
+)
+def test_what_would_lose_its_meaning_is_refused(transform: Any, data: Any) -> None:
+    with pytest.raises(UsageError, match="multiply: "):
+        tg.compile(transform(lambda z: np.sum(z * data)))(Z)

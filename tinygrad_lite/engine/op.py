@@ -46,8 +46,8 @@ class Traced:
     dtype: Any
     holds_tangent = False  # whether it carries a tangent, which a plain array would lose
 
-    def beside(self, x: Array) -> Array:
-        """Prepare an array that meets this value inside a tensor; by default, return the array itself."""
+    def beside(self, x: Array, op: "Op") -> Array:
+        """Prepare what an operation takes beside this value in a tensor; by default, it is taken as it is."""
         return x
 
     def __trace__(self, op: "Op", inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Array:

@@ -288,7 +288,7 @@ def _over(held: Traced, op: Op, inputs: tuple[Array, ...], params: Mapping[str, 
     for x in inputs:
         if isinstance(x, Traced) and type(x) is not Tensor:
             return x.__trace__(op, inputs, params)
-    arrays = tuple([x._array if type(x) is Tensor else held.beside(x) for x in inputs])
+    arrays = tuple([x._array if type(x) is Tensor else held.beside(x, op) for x in inputs])
     try:
         value = op(*arrays, **params)
     except RESTATED as error:

@@ -62,8 +62,8 @@ class Writer(Protocol):
     def call(self, op: Op, inputs: Sequence[Array], params: Mapping[str, Any]) -> Any:
         """Record an operation, and return its result."""
 
-    def constant(self, array: Array) -> Any:
-        """Record an array that is the same in each run."""
+    def operand(self, x: Array, op: Op) -> Any:
+        """An argument of an operation; an array that is not recorded yet is the same in each run."""
 
     def truth(self, variable: Variable) -> bool | None:
         """Whether a variable is not zero, in each run; None if that is not known."""
@@ -159,9 +159,9 @@ class Recorded(OfVariable):
         """A copy, unlike what `ravel` returns."""
         return np.copy(np.ravel(self, order))
 
-    def beside(self, x: Array) -> Array:
+    def beside(self, x: Array, op: Op) -> Array:
         """Record an array from outside, too, so that each run computes anew what a rule makes of it."""
-        return self.recorder.constant(x) if isinstance(x, np.ndarray) else x
+        return self.recorder.operand(x, op)
 
     def _needed(self, *_: Any, **__: Any) -> NoReturn:
         """Refuse to give a value that the recording would fix."""

@@ -31,6 +31,7 @@ from tinygrad_lite.engine import backward
 from tinygrad_lite.engine.op import Array, Op
 from tinygrad_lite.engine.tensor import Tensor, positive
 from tinygrad_lite.errors import GraphError, UsageError
+from tinygrad_lite.foundation.foreign import numbers_of
 from tinygrad_lite.ops.requirements import refuse_where
 from tinygrad_lite.readers.recording import Source, is_users
 
@@ -89,6 +90,13 @@ class Transcript:
             self.program.constants[made.variable] = array
             self._constants[id(array)] = made
         return self._constants[id(array)]
+
+    def operand(self, x: Array, op: Op) -> Any:
+        """An argument of an operation; an array that is not recorded yet is the same in each run."""
+        if type(x) is Recorded or x is None or is_python_number(x):
+            return x
+        array = numbers_of(x, op.name)
+        return self.constant(array if array.shape else array[()])
 
     def recorded(self, value: Any, expected: Variable | None = None) -> Recorded:
         """A value whose every use is recorded from now on, as a variable of its own, or as the expected one."""
@@ -157,12 +165,7 @@ class Transcript:
         return self._called(op, inputs, params)
 
     def _called(self, op: Op, inputs: Sequence[Array], params: Mapping[str, Any]) -> Recorded:
-        operands = [
-            x
-            if type(x) is Recorded or x is None or is_python_number(x)
-            else self.constant(x if isinstance(x, np.ndarray) and x.ndim else np.asarray(x)[()])
-            for x in inputs
-        ]
+        operands = [self.operand(x, op) for x in inputs]
         if self._expected is not None:
             return self._as_expected(op, operands, params)
         arrays = [x.value if type(x) is Recorded else x for x in operands]
