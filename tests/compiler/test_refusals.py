@@ -1,5 +1,6 @@
 """Operations that refuse values: a compiled function does what the function itself does about the error."""
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lite as tg
-from tinygrad_lite import trees
+from tinygrad_lite import nn, trees
 from tinygrad_lite.errors import UsageError
 
 GOOD, BAD = np.array([[2.0, 0.0], [0.0, 4.0]]), np.zeros((2, 2))
@@ -85,3 +86,50 @@ def test_what_differs_for_another_reason_is_no_such_error() -> None:
     turns = iter(range(10))
     with pytest.raises(UsageError, match="does not do the same when it is run again"):
         tg.compile(lambda x: np.sort(np.linalg.matrix_rank(x) + x, axis=0) + sum([x] * next(turns)))(GOOD)
+
+
+EMBEDDED, SHAPE = np.ones((7, 40)), (5, 40)
+GOOD_NUMBERS, BAD_NUMBERS = np.arange(5), np.arange(5) + 3
+CHOOSING: dict[str, Callable[[Any], Any]] = {
+    "embedding": lambda i: np.sum(nn.functional.embedding(i, EMBEDDED)),
+    "class numbers": lambda i: nn.functional.cross_entropy(np.ones((5, 7)) * np.mean(EMBEDDED), i),
+    "class numbers, some ignored": lambda i: nn.functional.cross_entropy(np.ones((5, 7)), i, ignore_index=-1),
+    "a computed index": lambda i: np.sum(tg.tensor(EMBEDDED)[i, i]),
+    "solve": lambda i: np.sum(np.linalg.solve(np.diag(7.0 - i), np.ones(5))),
+    "cholesky": lambda i: np.sum(np.linalg.cholesky(np.diag(6.5 - i))),
+}
+
+
+@pytest.mark.parametrize("name", CHOOSING)
+@pytest.mark.parametrize("updates_first", [True, False])
+def test_what_is_refused_leaves_behind_what_the_function_itself_leaves(
+    name: str, updates_first: bool, backend: str
+) -> None:
+    """Although the update does not depend on what is refused, so that native code could do it before."""
+    kept = [tg.tensor(np.zeros(SHAPE), requires_grad=True) for _ in range(3)]
+
+    def update() -> None:
+        with tg.no_grad():
+            for k, x in enumerate(kept):
+                x -= 0.5 * np.cos(x) + k
+
+    def step(i: Any) -> Any:
+        if updates_first:
+            update()
+        chosen = CHOOSING[name](i)
+        if not updates_first:
+            update()
+        return chosen
+
+    def left_by(function: Any) -> list[Any]:
+        for x in kept:
+            x.data = np.zeros(SHAPE)
+        for numbers in (GOOD_NUMBERS, GOOD_NUMBERS, BAD_NUMBERS, GOOD_NUMBERS):
+            with contextlib.suppress(IndexError, ValueError):
+                function(numbers)
+        return [x.numpy().copy() for x in kept]
+
+    with pytest.raises((IndexError, ValueError)):
+        CHOOSING[name](BAD_NUMBERS)
+    for found, expected in zip(left_by(tg.compile(step, backend)), left_by(step)):
+        np.testing.assert_allclose(found, expected, rtol=1e-14)

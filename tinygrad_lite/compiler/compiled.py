@@ -34,7 +34,7 @@ from tinygrad_lite.transforms.runs import name_of
 MOST = 50
 """The most programs that are kept for one signature, and the most entries for one form of call."""
 
-REFUSALS = InputError, np.linalg.LinAlgError
+REFUSALS = InputError, IndexError, np.linalg.LinAlgError
 """The errors of operations about values, which the function itself may catch."""
 
 _PLAIN = (np.ndarray, np.memmap)

@@ -1,7 +1,7 @@
 """Lowering: operations of a segment as loops, products of matrices, and calls of NumPy's own loops."""
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from math import prod
@@ -108,6 +108,7 @@ class Lowering:
         layouts: the layout of each variable of the program.
         starts: the entry of each block from which the work counts the entries, so that it serves for others, too.
         target: the kind of code.
+        kept: the blocks that the program leaves behind; work that may end the segment comes before it writes to these.
     """
 
     def __init__(
@@ -116,6 +117,7 @@ class Lowering:
         layouts: Mapping[Variable, Layout],
         starts: Mapping[Variable, int],
         target: Target,
+        kept: Collection[Variable] = (),
     ) -> None:
         self.body: list[Any] = []
         self.made: dict[Variable, Layout] = {}
@@ -123,6 +125,7 @@ class Lowering:
         self._layouts = layouts
         self._starts = starts
         self._calls_numpy = target.calls_numpy
+        self._kept = [Access(x, -starts[x], {Dimension(x.size): 1}) for x in kept]
         for position, call in enumerate(calls):
             self._number = position + 1
             how = _way(call, target)
@@ -191,9 +194,9 @@ class Lowering:
         return self._access(x, [Dimension(size) for size in x.shape])
 
     def _add_refusing(self, reads: Sequence[Variable], results: Sequence[Variable], write: Any) -> None:
-        """Work that may end the segment: it stays in the order of the program."""
+        """Work that may end the segment: it stays in the order of the program, and then nothing must have changed."""
         writes = [*map(self._whole, results), Access(_REFUSALS, 0, {})]
-        item = Whole([self._whole(x) for x in reads], writes, partial(write, number=self._number))
+        item = Whole([*map(self._whole, reads), *self._kept], writes, partial(write, number=self._number))
         self.body.insert(earliest(self.body, item), item)
 
     def _add(self, reads: Sequence[Variable], result: Variable, write: Any) -> None:
@@ -368,7 +371,7 @@ class Lowering:
         condition, x = call.inputs
         refuse = systems.refuse if self._calls_numpy else systems.refuse_alone
         work = partial(refuse, condition=self._layout(condition), shape=condition.shape)
-        self._add_refusing([condition, x], [], work if condition.size else lambda *_, **__: None)
+        self._add_refusing([condition, x], [call.result], work if condition.size else lambda *_, **__: None)
         self._elementwise(call.result, same(call.result.dtype), [x])
 
     # NumPy's own loops, and copies

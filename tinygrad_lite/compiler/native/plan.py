@@ -166,6 +166,7 @@ class Plan:
         self._native = {call for call in calls if is_native(call, target)}
         self._pinned.update((self.layouts[x].root, None) for x in program.results if isinstance(x, Variable))
         calls = self._with_stores(calls)
+        self._kept_roots = {self.layouts[x].root for x in self.kept.values()}
         parts = _segments(calls, self._native)
         self._uses = _uses(parts, self.layouts)
         self.steps: list[Any] = []
@@ -268,10 +269,11 @@ class Plan:
             root = self.layouts[call.result].root
             if self._uses[root] == 1 and root not in self._pinned:
                 alone.add(root)
-        key = form, tuple([root in alone for root in roots])
+        key = form, tuple([(root in alone, root in self._kept_roots) for root in roots])
         written = self._target.known.get(key)
         if written is None:
-            lowered = Lowering(calls, layouts, starts, self._target)
+            kept = self._kept_roots & {layouts[call.result].root for call in calls}
+            lowered = Lowering(calls, layouts, starts, self._target, kept)
             alone |= {layout.root for x, layout in lowered.made.items() if layout.root is x}
             writer = self._target.writer(lowered.body, alone)
             places = [roots.get(root, root) for root in writer.roots]
