@@ -93,45 +93,45 @@ negative_log_likelihood = primitive(
 
 
 class _Odds(NamedTuple):
-    """Of each row, the logits as exponentials: those of the other classes and their sum, and the label's own.
+    """Of each row, how far the label's logit is below the largest one, and exponentials of the logits less the largest.
 
-    They are kept apart, since p - 1 and log p of a probability close to 1 have no digits, and the sum has all.
+    Those of the other classes and their sum are kept apart from the label's own, since p - 1 and log p of a probability
+    close to 1 have no digits, and the sum has all.
     """
 
-    largest: Array
-    weights: Array
-    others: Array
+    below: Array
     own: Array
+    others: Array
+    sum: Array
 
 
-def _at_labels(labels: Array) -> tuple[Array, Array]:
+def _at(labels: Array) -> tuple[Array, Array]:
     return np.arange(len(labels)), labels
 
 
 def _odds(logits: Array, labels: Array, reduction: str, ignore_index: int | None = None) -> _Odds:
-    top = largest(logits, axis=1, keepdims=True)
-    weights = np.exp(logits - top)
     if ignore_index is not None:
         labels = labels * np.not_equal(labels, ignore_index)
-    own = np.expand_dims(weights[_at_labels(labels)], 1)
-    if type(weights) is type(labels) is np.ndarray:
-        weights[_at_labels(labels)] = 0
+    top = largest(logits, axis=1, keepdims=True)
+    below = top - np.expand_dims(logits[_at(labels)], 1)
+    others = np.exp(logits - top)
+    if type(others) is type(labels) is np.ndarray:
+        others[_at(labels)] = 0
     else:
-        weights = np.where(_one_hot(labels, logits), 0, weights)
-    return _Odds(top, weights, total_along(weights, 1), own)
+        others = np.where(_one_hot(labels, logits), 0, others)
+    return _Odds(below, np.exp(-below), others, total_along(others, 1))
 
 
-def _cross_entropy_of_rows(logits: Array, labels: Array, odds: _Odds) -> Array:
+def _cross_entropy_of_rows(odds: _Odds) -> Array:
     """The logarithm of the sum of the exponentials less the label's logit, both less the row's largest logit."""
-    below = odds.largest[:, 0] - logits[_at_labels(labels)]
-    return below + np.log1p(odds.others + (odds.own - 1))[:, 0]
+    return (odds.below + np.log1p(odds.sum + (odds.own - 1)))[:, 0]
 
 
 def _cross_entropy(logits: Array, labels: Array, odds: _Odds, reduction: str, ignore_index: int | None = None) -> Array:
     if ignore_index is None:
-        return _reduced(_cross_entropy_of_rows(logits, labels, odds), reduction)
+        return _reduced(_cross_entropy_of_rows(odds), reduction)
     kept = np.not_equal(labels, ignore_index)
-    entries = np.where(kept, _cross_entropy_of_rows(logits, labels * kept, odds), 0)
+    entries = np.where(kept, _cross_entropy_of_rows(odds), 0)
     return total(entries) / total(kept.astype(entries.dtype)) if reduction == "mean" else _reduced(entries, reduction)
 
 
@@ -144,15 +144,15 @@ def _cross_entropy_vjp(
     else:
         kept = np.not_equal(labels, ignore_index)
         labels = labels * kept
-        weights = kept.astype(odds.others.dtype)
+        weights = kept.astype(odds.sum.dtype)
         count = np.maximum(total(weights), 1)  # of none the mean is NaN, and no row gets a gradient
         per_row = np.expand_dims(weights * (g / count if reduction == "mean" else g), 1)
-    share = per_row / (odds.others + odds.own)
-    if type(labels) is type(odds.weights) is type(share) is np.ndarray:
-        slope = odds.weights * share
-        slope[_at_labels(labels)] = -(odds.others * share)[:, 0]
+    share = per_row / (odds.sum + odds.own)
+    if type(labels) is type(odds.others) is type(share) is np.ndarray:
+        slope = odds.others * share
+        slope[_at(labels)] = -(odds.sum * share)[:, 0]
         return slope
-    return share * np.where(_one_hot(labels, logits), -odds.others, odds.weights)
+    return share * np.where(_one_hot(labels, logits), -odds.sum, odds.others)
 
 
 cross_entropy = primitive(
