@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lite as tg
-from tinygrad_lite import nn, optim
+from tinygrad_lite import nn, optim, trees
 from tinygrad_lite.engine.registry import answer_to
 from tinygrad_lite.errors import AnomalyError, GraphError, NoDerivativeError, UsageError
 from tinygrad_lite.foundation.signatures import path_of
@@ -266,6 +266,36 @@ def test_returned_arrays_are_the_callers(backend: str, f: Callable[[Any], Any]) 
         array = result["a"] if isinstance(result, dict) else result[1] if isinstance(result, tuple) else result
         np.testing.assert_array_equal(array, np.zeros(array.shape))
         array += 5.0
+
+
+MOVED: dict[str, Callable[[Any], Any]] = {
+    "itself": lambda x: x,
+    "plus 0": lambda x: x + 0,
+    "transposed": lambda x: x.T,
+    "in another shape": lambda x: x.reshape(-1),
+    "backwards": lambda x: x[::-1],
+}
+DERIVED: dict[str, Callable[[Any], Any]] = {
+    "vjp": lambda f: lambda x, g: tg.vjp(f, x)[1](g),
+    "jvp": lambda f: lambda x, g: tg.jvp(f, (g,), (x,))[1],
+    "grad": lambda f: lambda x, g: tg.grad(lambda x: np.sum(f(x) * g))(x),
+    "hvp": lambda f: lambda x, g: tg.hvp(lambda y: 0.5 * np.sum(f(y) ** 2), (x,), (x,)),
+}
+
+
+@pytest.mark.parametrize("transform", DERIVED)
+@pytest.mark.parametrize("name", MOVED)
+def test_derivatives_share_no_memory_with_what_was_passed(backend: str, transform: str, name: str) -> None:
+    f = DERIVED[transform](MOVED[name])
+    x = np.arange(6.0).reshape(2, 3)
+    g = np.ones_like(MOVED[name](x), order="C") if transform != "jvp" else x + 1
+    compiled = tg.compile(f, backend)
+    for _ in range(3):
+        expected, found = (trees.leaves(function(x, g)) for function in (f, compiled))
+        for ours, eager in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(ours, eager)
+            assert ours.flags.writeable
+            assert not any(np.shares_memory(y, given) for y in (ours, eager) for given in (x, g))
 
 
 def test_a_weight_of_another_dtype(backend: str) -> None:

@@ -155,8 +155,9 @@ class Run:
         """
         is_held = sys.getrefcount(pulled[k]) != sys.getrefcount(_HELD_ONCE[0])
         x = pulled[k]
-        if type(x) is np.ndarray and (is_held or not x.flags.writeable or not _is_of_own_memory(x)):
-            x = x.copy(order="K")
+        is_free = type(x) is np.ndarray and not is_held and x.flags.writeable and _is_of_own_memory(x)
+        if not is_free and not isinstance(x, np.generic):
+            x = users_own(x)
         if isinstance(x, Traced) or self.call.takes_tensors:
             return self.call.finished(as_traced(x), self._hangs_on_others)
         return x
@@ -174,7 +175,8 @@ class Run:
 
 def users_own(x: Any) -> Any:
     """A derivative for the user, who may write into an array: a copy, since others may hold the array itself."""
-    return x.copy(order="K") if isinstance(x, np.ndarray) else x
+    is_array = isinstance(x, np.ndarray) or (hasattr(x, "flags") and x.shape)  # or one that is being recorded
+    return x.copy(order="K") if is_array else x
 
 
 _HELD_ONCE = [np.empty(0), np.empty((1, 1)).T]  # an array and a view of another, which only the list holds
