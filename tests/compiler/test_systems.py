@@ -190,3 +190,14 @@ def test_in_c_what_numpy_refuses_is_not_finite(compiler: str, tmp_path: Path) ->
     compiled.export(tmp_path / "f.c", library="c")
     for found in CFunction(tmp_path / "f.c", compiler)(-np.ones((3, 3))):
         assert not np.isfinite(found).all()
+
+
+@pytest.mark.parametrize("size", [2, 3, 4, 6])
+def test_second_derivatives_of_a_determinant(backend: str, size: int) -> None:
+    """Whose shapes do not depend on how far the matrix is from a singular one."""
+    x = np.random.default_rng(size).normal(size=(size, size))
+    alike = np.where(np.arange(size)[:, None] == 1, x[0], x)
+    curvature = tg.hessian(np.linalg.det)
+    compiled = tg.compile(curvature, backend)
+    for matrix in (x, alike, np.zeros_like(x), x):
+        np.testing.assert_allclose(compiled(matrix), curvature(matrix), rtol=1e-11, atol=1e-13)

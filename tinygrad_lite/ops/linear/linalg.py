@@ -1,6 +1,7 @@
 """Linear algebra: systems, determinants, powers and products of matrices in the last two axes."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -127,29 +128,41 @@ def _inverse_if_regular(x: Array) -> Array:
     return inverse if np.all(condition < np.finfo(x.dtype).eps ** (-1 / 3)) else None
 
 
+_FEW_ROWS = 6
+"""The most rows of a determinant that is differentiated through its minors, in n⁵ operations."""
 _NEXT, _AFTER_NEXT = np.array([1, 2, 0]), np.array([2, 0, 1])
 
 
+@lru_cache(_FEW_ROWS)
+def _others(size: int) -> tuple[Array, Array]:
+    """For each row the others, and for each entry the sign of its cofactor."""
+    rows = np.array([[k for k in range(size) if k != row] for row in range(size)])
+    return rows, (-1.0) ** np.add.outer(np.arange(size), np.arange(size))
+
+
 def _cofactors(x: Array) -> Array:
-    """The derivatives of a determinant of at most three rows by its entries, which are polynomials of the others."""
+    """The derivatives of a determinant of a few rows by its entries, which are polynomials of the others."""
     size = x.shape[-1]
     if size == 1:
         return np.ones_like(x)
     if size == 2:
         return np.flip(x, (-2, -1)) * np.array([[1, -1], [-1, 1]], x.dtype)
+    if size > 3:
+        rows, signs = _others(size)
+        return np.linalg.det(x[..., rows[:, None, :, None], rows[:, None, :]]) * signs.astype(x.dtype)
     after, behind = (_NEXT[:, None], _NEXT), (_AFTER_NEXT[:, None], _AFTER_NEXT)
     falling = x[..., *after] * x[..., *behind]
     return falling - x[..., after[0], behind[1]] * x[..., behind[0], after[1]]
 
 
 def _det_vjp(g: Array, y: Array, x: Array) -> Array:
-    if 0 < x.shape[-1] <= 3:
-        return g[..., None, None] * _cofactors(x)
-    # For a regular matrix it is y x⁻ᵀ. For any other, eliminating the strong block leaves a weak block that may be 0:
-    # det x = det(strong) · det(weak), and the second factor is differentiated as a polynomial.
-    inverse = _inverse_if_regular(x)
+    # For a regular matrix it is y x⁻ᵀ. For any other one of many rows, eliminating the strong block leaves a weak block
+    # that may be 0: det x = det(strong) · det(weak), and the second factor is differentiated as a polynomial.
+    inverse = _inverse_if_regular(x) if x.shape[-1] > 3 else None
     if inverse is not None:
         return (g * y)[..., None, None] * inverse.mT
+    if 0 < x.shape[-1] <= _FEW_ROWS:
+        return g[..., None, None] * _cofactors(x)
     u, u_weak, v, v_weak = bases(x)
     strong = u.mT @ x @ v
     inverse = v @ np.linalg.inv(strong) @ u.mT
