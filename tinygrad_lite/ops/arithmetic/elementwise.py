@@ -272,9 +272,9 @@ def sigmoid_by(decay: Array, x: Array) -> Array:
 
 
 def sigmoid_less(target: Array, decay: Array, x: Array) -> Array:
-    """The sigmoid of x less a target from 0 to 1, with all its digits where both are close to 1."""
+    """The sigmoid of x less a target from 0 to 1; of arrays with all its digits, also where both are close to 1."""
     if isinstance(decay, Traced):  # to be read, or to be differentiated again, as above
-        return (1 - target) * sigmoid(x) - target * sigmoid(-x)
+        return sigmoid(x) - target
     rest = decay / (1 + decay)
     return np.where(np.less(x, 0), rest - target, (1 - target) - rest)
 
