@@ -15,7 +15,7 @@ from ctypes import c_double
 from dataclasses import dataclass
 from functools import partial, wraps
 from types import MappingProxyType, SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -132,6 +132,41 @@ class Record:
     scale: float = 2.0
 
 
+@dataclass
+class Holding:
+    """Has no special method that names anything."""
+
+    x: Any
+    rate = 2.0
+
+    def scaled(self) -> Any:
+        return self.x * SCALE
+
+    def rated(self) -> Any:
+        return self.x * self.rate
+
+
+class Calling(Holding):
+    def scaled(self) -> Any:
+        return super().scaled() + self.x
+
+
+class Named(NamedTuple):
+    x: Any
+
+    def scaled(self) -> Any:
+        return self.x * SCALE
+
+
+class Made:
+    scale: float
+
+    def __new__(cls) -> Any:
+        made = object.__new__(cls)
+        made.scale = SCALE
+        return made
+
+
 def by_global(x: Any) -> Any:
     return x * SCALE
 
@@ -212,6 +247,15 @@ def _cases() -> dict[str, tuple[Callable[[Any], Any], Callable[[float], None]]]:
     def by_default(x: Any, settings: Any = own) -> Any:
         return x * settings["scale"]
 
+    def marked(x: Any) -> Any:
+        return x * marked.scale  # type: ignore[attr-defined]
+
+    marked.scale = 2.0  # type: ignore[attr-defined]
+    step: Any = tg.compile(lambda x: x * step.scale, "numpy")
+    step.scale = 2.0
+    part = partial(lambda x, scale: x * scale, scale=2.0)
+    calling, named = Calling(2.0), Named(2.0)
+
     def locally(x: Any) -> Any:
         settings = p.inner
         return x * getattr(settings, "scale")  # noqa: B009
@@ -252,6 +296,16 @@ def _cases() -> dict[str, tuple[Callable[[Any], Any], Callable[[float], None]]]:
         "global of a descriptor": (lambda x: x * describing.computed, _global),
         "what a descriptor keeps": (lambda x: x * describing.kept, _set(describing, "kept")),
         "global of a compiled function": (tg.compile(by_global, "numpy"), _global),
+        "attribute of a function": (marked, _set(marked, "scale")),
+        "attribute of a compiled function": (lambda x: step(x), _set(step, "scale")),
+        "keyword of a partial": (lambda x: part(x), _put(part.keywords, "scale")),
+        "global of a method that is inherited": (lambda x: x * calling.scaled(), _global),
+        "global of a named tuple": (lambda x: x * named.scaled(), _global),
+        "global of a record that is made inside": (lambda x: Holding(x).scaled(), _global),
+        "global of an inherited method of what is made inside": (lambda x: Calling(x).scaled(), _global),
+        "global of a named tuple that is made inside": (lambda x: Named(x).scaled(), _global),
+        "global when an object is made": (lambda x: x * Made().scale, _global),
+        "attribute of the class of what is made inside": (lambda x: Holding(x).rated(), _set(Holding, "rate")),
         "attribute in a slot": (lambda x: x * slotted.scale, _set(slotted, "scale")),
         "attribute of a dataclass": (lambda x: x * record.scale, _set(record, "scale")),
         "attribute of a namespace": (lambda x: x * simple.scale, _set(simple, "scale")),
@@ -300,6 +354,7 @@ CASES = list(_cases())
 def _restored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outside, "SCALE", 2.0)
     monkeypatch.setattr(Plain, "kind", 2.0)
+    monkeypatch.setattr(Holding, "rate", 2.0)
     monkeypatch.setitem(globals(), "SCALE", 2.0)
     monkeypatch.setitem(TABLE, "scale", 2.0)
     monkeypatch.setitem(DEEP["first"][0], "scale", 2.0)
@@ -328,6 +383,98 @@ def test_a_number_that_changes_natively(case: str) -> None:
     for value in (2.0, 2.0, 5.0, 5.0, 2.0):
         change(value)
         np.testing.assert_array_equal(compiled(X), f(X))
+
+
+def _written_anew() -> dict[str, tuple[Callable[[Any], Any], Callable[[], None]]]:
+    """Functions, each with a change of the code that they run; the classes are new ones in each call."""
+
+    class Base:
+        def method(self, x: Any) -> Any:
+            return x * 2
+
+        @property
+        def computed(self) -> float:
+            return 2.0
+
+        @staticmethod
+        def static(x: Any) -> Any:
+            return x * 2
+
+        @classmethod
+        def of_the_class(cls, x: Any) -> Any:
+            return x * 2
+
+        def __call__(self, x: Any) -> Any:
+            return x * 2
+
+    class Other(Base):
+        def method(self, x: Any) -> Any:
+            return super().method(x)
+
+    class Late(Base):
+        pass
+
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            self.layer = nn.Linear(3, 2, rng=0)
+
+        def forward(self, x: Any) -> Any:
+            return self.layer(x)
+
+    def helper(x: Any, scale: float = 2.0, *, other: float = 2.0) -> Any:
+        return x * scale * other
+
+    def another(x: Any) -> Any:
+        return x * 3
+
+    def another_with_self(self: Any, x: Any) -> Any:
+        return x * 3
+
+    p, other, late, model = Base(), Other(), Late(), Model()
+    return {
+        "code": (lambda x: helper(x), _set_once(helper, "__code__", another.__code__)),
+        "default": (lambda x: helper(x), _set_once(helper, "__defaults__", (3.0,))),
+        "default of a keyword": (lambda x: helper(x), _put_once(helper.__kwdefaults__, "other", 3.0)),
+        "method": (lambda x: p.method(x), _set_once(Base, "method", another_with_self)),
+        "property": (lambda x: x * p.computed, _set_once(Base, "computed", property(lambda self: 3.0))),
+        "static method": (lambda x: p.static(x), _set_once(Base, "static", staticmethod(another))),
+        "class method": (lambda x: p.of_the_class(x), _set_once(Base, "of_the_class", classmethod(another_with_self))),
+        "special method": (lambda x: p(x), _set_once(Base, "__call__", another_with_self)),
+        "method that a method calls": (lambda x: other.method(x), _set_once(Base, "method", another_with_self)),
+        "method of the derived class": (lambda x: late.method(x), _set_once(Late, "method", another_with_self)),
+        "method of what is made inside": (lambda x: Base().method(x), _set_once(Base, "method", another_with_self)),
+        "attribute before a method": (lambda x: p.method(x), _set_once(p, "method", another)),
+        "attribute before a static method": (lambda x: p.static(x), _set_once(p, "static", another)),
+        "attribute before a class method": (lambda x: p.of_the_class(x), _set_once(p, "of_the_class", another)),
+        "forward of a model": (lambda x: model(x), _set_once(model, "forward", another)),
+        "forward of a layer": (lambda x: model(x), _set_once(model.layer, "forward", another)),
+        "forward of the model's class": (lambda x: model(x), _set_once(Model, "forward", another_with_self)),
+    }
+
+
+def _set_once(owner: Any, name: str, value: Any) -> Callable[[], None]:
+    return lambda: setattr(owner, name, value)
+
+
+def _put_once(owner: Any, key: Any, value: Any) -> Callable[[], None]:
+    return lambda: owner.__setitem__(key, value)
+
+
+def numbers_of(x: Any) -> Any:
+    return x.numpy() if isinstance(x, tg.Tensor) else x
+
+
+@pytest.mark.parametrize("case", [*_written_anew()])
+def test_code_that_is_written_anew(case: str) -> None:
+    f, change = _written_anew()[case]
+    compiled = tg.compile(f, "numpy")
+    before = [numbers_of(compiled(X)) for _ in range(3)][-1]
+    change()
+    for _ in range(2):
+        found, expected = numbers_of(compiled(X)), numbers_of(f(X))
+        np.testing.assert_array_equal(found, expected)
+        assert not np.array_equal(found, before)
+    assert recordings(compiled) == 2
 
 
 @pytest.mark.parametrize("has", [hasattr, lambda p, name: getattr(p, name, None) is not None])

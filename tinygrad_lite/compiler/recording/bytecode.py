@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from tinygrad_lite.readers.recording import is_users
 
-_LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+_LIBRARIES = ("<frozen ", *{sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 _ATTRIBUTES = ("LOAD_ATTR", "LOAD_METHOD")
 _SILENT = ("PUSH_NULL", "CACHE", "EXTENDED_ARG", "NOP")
 

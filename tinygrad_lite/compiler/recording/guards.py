@@ -7,6 +7,7 @@ generated function (see entry.py).
 from collections import deque
 from collections.abc import Iterable, Mapping
 from copy import copy
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -100,6 +101,27 @@ class Field(Guard):
 
     def reading(self, writer: "EntryWriter") -> str:
         return f"{writer.name(self.owner)}.{self.name}"
+
+
+class Held(Guard):
+    """What a class itself holds under a name, not what it hands out. A function may count it up, and not follow it."""
+
+    def put(self, value: Any) -> None:
+        setattr(self.owner, self.name, value)
+
+    def now(self) -> Any:
+        return vars(self.owner)[self.name]
+
+    def reading(self, writer: "EntryWriter") -> str:
+        return f"{writer.name(self.owner)}.__dict__[{self.name!r}]"
+
+
+def of_class(kind: type, name: str, label: str) -> Guard:
+    """The guard of a method or another value of a class, which it may have from another class."""
+    home = next(base for base in kind.__mro__ if name in vars(base))
+    if isinstance(value := vars(home)[name], (FunctionType, property)):  # handed out as they are
+        return Field(kind, name, value, label)
+    return Held(home, name, value, label)
 
 
 class Truth(Item):

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.compiler.recording.bytecode import Read, imports_of, is_followed, names_in, reads_of
-from tinygrad_lite.compiler.recording.guards import Bytes, Field, Guard, Item, Key, Rows, Setting, contents
+from tinygrad_lite.compiler.recording.guards import Bytes, Field, Guard, Item, Key, Rows, Setting, contents, of_class
 from tinygrad_lite.compiler.recording.watching import WATCHED, is_watchable
 from tinygrad_lite.compiler.signature import SCALARS, is_namespace
 from tinygrad_lite.engine.op import Op, Traced
@@ -61,11 +61,14 @@ class Reached:
         self._seen: dict[int, Any] = {}
         self.names = set(names)
         self._modules: list[tuple[Any, str]] = []
+        self._kinds: list[type] = []
         self._ahead = list(roots)
         while self._ahead:
             self._visit(*self._ahead.pop())
             for module, label in [] if self._ahead else self._modules:  # which of their names are read is known by now
                 self._module(module, label, self.names)
+            for kind in [] if self._ahead else self._kinds:
+                self._members(kind)
 
     def _visit(self, thing: Any, label: str) -> None:
         if isinstance(thing, np.ndarray):
@@ -84,13 +87,15 @@ class Reached:
             if isinstance(thing.__self__, type):
                 self._class(thing.__self__)
         elif isinstance(thing, functools.partial):
-            self._ahead += [(part, label) for part in (thing.func, *thing.args, *thing.keywords.values())]
+            self._ahead += [(part, label) for part in (thing.func, *thing.args, thing.keywords)]
         elif isinstance(thing, Op):
             rules = (thing.forward, *thing.derivatives, *([] if thing.arity is None else thing.vjps))
             self._ahead += [(rule, thing.name) for rule in rules]
         elif isinstance(thing, _CONTAINERS):
-            self._ahead += contents(thing, label, self.guards)
+            self._ahead += [(type(thing), label), *contents(thing, label, self.guards)]
         elif isinstance(thing, type):
+            if is_users_class(thing):
+                self._kinds.append(thing)
             self._ahead += [(method, label) for method in _special_methods(thing)]
         elif (held := _held(thing)) is not None:
             self._ahead.append((held, label))
@@ -116,8 +121,18 @@ class Reached:
         for name, level in imports_of(function.__code__):
             path = resolve_name("." * level + name, function.__globals__.get("__package__") or "") if level else name
             self._module(sys.modules.get(path), path, names_in(function.__code__))
-        for default in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()):
-            self._ahead.append((default, f"a default of {function.__name__}"))
+        self._defined_anew(function)
+
+    def _defined_anew(self, function: FunctionType) -> None:
+        """Guard the code and the defaults of a function, which a reload in a notebook replaces."""
+        label = f"a default of {function.__name__}"
+        guards: list[Guard] = [Field(function, "__code__", function.__code__, f"the code of {function.__name__}")]
+        if function.__defaults__ is not None:
+            guards.append(Field(function, "__defaults__", function.__defaults__, label))
+        defaults = function.__kwdefaults__ or {}
+        guards += [Item(defaults, name, value, label) for name, value in defaults.items()]
+        self.guards.update({guard.key: guard for guard in guards})
+        self._ahead += [(default, label) for default in (*(function.__defaults__ or ()), *defaults.values())]
 
     def _module(self, module: Any, label: str, names: Collection[str]) -> None:
         """Follow these names of a user's module that a function imports, and of the modules that it has."""
@@ -143,8 +158,10 @@ class Reached:
         self._ahead.append((guard.value, guard.label))
 
     def _attribute(self, guard: Guard, name: str) -> Guard | None:
-        """The attribute of a user's module or class."""
+        """The attribute of a user's module, class or function."""
         owner, label = guard.value, f"{guard.label}.{name}"
+        if isinstance(owner, FunctionType) or "__wrapped__" in getattr(owner, "__dict__", ()):
+            return Item(vars(owner), name, vars(owner)[name], label) if name in vars(owner) else None
         if isinstance(owner, ModuleType) and is_followed(getattr(owner, "__file__", None) or ""):
             return Item(vars(owner), name, vars(owner)[name], label) if name in vars(owner) else None
         if isinstance(owner, type) and is_users_class(owner):
@@ -162,6 +179,17 @@ class Reached:
                     guard = Field(base, name, value, f"{base.__name__}.{name}")
                     self.guards[guard.key] = guard
                     self._ahead.append((value, guard.label))
+
+    def _members(self, kind: type) -> None:
+        """Follow what a class holds under the names that functions have to do with, be it for objects made inside."""
+        special = {method.__name__ for method in _special_methods(kind)}
+        for base in filter(is_users_class, kind.__mro__):
+            for name in vars(base).keys() & (self.names | special):
+                guard = of_class(base, name, f"{base.__name__}.{name}")
+                behind = _behind(guard.value)
+                if guard.key not in self.guards and behind is not None:
+                    self.guards[guard.key] = guard
+                    self._ahead.append((behind, guard.label))
 
     def _object(self, thing: Any, label: str) -> None:
         if "__wrapped__" in getattr(thing, "__dict__", ()):
@@ -181,6 +209,7 @@ class Reached:
                 ahead.append(thing.__self__)
             elif isinstance(thing, _CONTAINERS):
                 self.objects[id(thing)] = thing
+                self._ahead.append((type(thing), type(thing).__name__))
                 ahead += islice(thing.values() if isinstance(thing, dict) else thing, _MOST)
             elif (held := _held(thing)) is not None:
                 ahead.append(held)
@@ -188,7 +217,7 @@ class Reached:
                 self.objects[id(thing)] = thing
                 if _is_watchable(type(thing)):
                     self.classes.add(type(thing))
-                self._ahead += [(method, type(thing).__name__) for method in _special_methods(type(thing))]
+                self._ahead.append((type(thing), type(thing).__name__))
                 ahead += vars(thing).values() if hasattr(thing, "__dict__") else ()
                 held_by_class = (x for kind in filter(is_users_class, type(thing).__mro__) for x in vars(kind).values())
                 ahead += [x for x in held_by_class if is_users_class(type(x))]
@@ -243,12 +272,15 @@ def _entry(guard: Guard, key: Any) -> Guard | None:
 
 def _special_methods(kind: type) -> list[FunctionType]:
     """The methods of a user's class that Python calls by itself, such as __call__ and __init__."""
-    return [
-        value
-        for base in kind.__mro__
-        for name, value in vars(base).items()
-        if name.startswith("__") and isinstance(value, FunctionType) and is_followed(value.__code__.co_filename)
-    ]
+    special = (_behind(value) for base in kind.__mro__ for name, value in vars(base).items() if name.startswith("__"))
+    return [x for x in special if isinstance(x, FunctionType) and is_followed(x.__code__.co_filename)]
+
+
+def _behind(value: Any) -> Any:
+    """The function of a descriptor that a class holds, and any other value itself; None for a library's descriptor."""
+    if isinstance(value, FunctionType) or not hasattr(value, "__get__") or is_users_class(type(value)):
+        return value
+    return next((getattr(value, name) for name in ("__func__", "fget", "func") if hasattr(value, name)), None)
 
 
 def is_users_class(kind: type) -> bool:

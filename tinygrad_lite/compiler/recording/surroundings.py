@@ -10,10 +10,10 @@ import numpy as np
 from tinygrad_lite import trees
 from tinygrad_lite.compiler.places import Argument, Attribute, Data, Gradient, Place, TensorPlace
 from tinygrad_lite.compiler.program import Program, Variable
-from tinygrad_lite.compiler.recording.guards import Field, Guard, Item, Key, Missing, contents
+from tinygrad_lite.compiler.recording.guards import Field, Guard, Item, Key, Missing, contents, of_class
 from tinygrad_lite.compiler.recording.optimizers import Optimizers
 from tinygrad_lite.compiler.recording.randomness import RecordedGenerator
-from tinygrad_lite.compiler.recording.reached import Reached
+from tinygrad_lite.compiler.recording.reached import Reached, is_users_class
 from tinygrad_lite.compiler.recording.recorded import Recorded
 from tinygrad_lite.compiler.recording.transcript import Transcript, has_all
 from tinygrad_lite.compiler.recording.watching import UNSET, plain, set_plain
@@ -209,12 +209,22 @@ class Surroundings(Transcript):
         if fields is not None and fields.get(name, UNSET) is value:
             self.guard(Item(fields, name, value, label))
         else:
-            of_class = getattr_static(type(owner), name, None)
-            if isinstance(of_class, MemberDescriptorType) or not hasattr(of_class, "__get__"):
+            method = getattr_static(type(owner), name, None)
+            if isinstance(method, MemberDescriptorType) or not hasattr(method, "__get__"):
                 self.guard(Field(owner, name, value, label))
             else:
-                self.called += [getattr(of_class, "fget", None), getattr(type(of_class), "__get__", None)]
+                self.called += [getattr(method, "fget", None), getattr(type(method), "__get__", None)]
+                self._guard_method(owner, name, method)
         self.called += [value] if callable(value) else []
+
+    def _guard_method(self, owner: Any, name: str, method: Any) -> None:
+        """Guard a method or a property: a user's class may get another, and any object an attribute in its place."""
+        fields, kind, label = _fields(owner), type(owner), f"{type(owner).__name__}.{name}"
+        is_users = any(name in vars(base) and is_users_class(base) for base in kind.__mro__)
+        if is_users:
+            self.guard(of_class(kind, name, label))
+        if fields is not None and not hasattr(method, "__set__") and (is_users or not name.startswith("_")):
+            self.guard(Missing(fields, name, label))
 
     def write_attribute(self, owner: Any, name: str, value: Any) -> Any:
         if isinstance(getattr_static(type(owner), name, None), property):

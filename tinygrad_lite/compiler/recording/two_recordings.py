@@ -53,6 +53,7 @@ def recorded_twice(
     name = name_of(f)
     leaves = trees.leaves((args, dict(kwargs)))
     roots = [(f, name), *((x, path) for x, path in zip(leaves, parameters) if not isinstance(x, (Tensor, np.ndarray)))]
+    roots += [(kind, kind.__name__) for kind in _kinds((args, dict(kwargs)))]
     reached = Reached(roots)
     once = partial(_recorded_once, f, args, kwargs, parameters, may_run_again)
     try:
@@ -168,6 +169,12 @@ def named_parameters(f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mappi
         paths = []
     count = len(trees.leaves((args, kwargs)))
     return unique(paths) if len(paths) == count else [f"x{i + 1}" for i in range(count)]
+
+
+def _kinds(tree: Any) -> set[type]:
+    """The classes of the containers in the arguments, which may have methods."""
+    inside = trees.children(tree)
+    return set() if inside is None else {type(tree)}.union(*map(_kinds, inside.values()))
 
 
 def _names(f: Any, depth: int = 3) -> dict[int, str]:
