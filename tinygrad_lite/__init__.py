@@ -1,6 +1,7 @@
 """tinygrad_lite: reverse-mode autodiff in which an operation is plain NumPy with its derivatives beside it."""
 
 import gc
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from tinygrad_lite.engine.grad_mode import enable_grad, no_grad
 from tinygrad_lite.engine.op import elementwise, primitive
 from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.explainer import backward_steps, explain
+from tinygrad_lite.foundation.elsewhere import UnknownModules as _UnknownModules
 from tinygrad_lite.foundation.elsewhere import of_numpy as _of_numpy
 from tinygrad_lite.foundation.elsewhere import unknown_names as _unknown_names
 from tinygrad_lite.foundation.entrances import entrance as _entrance
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
 # never is garbage, since nothing in it points forward.
 np.empty(2**25 - 2**16, np.uint8)
 gc.set_threshold(*gc.get_threshold()[:2], max(100, gc.get_threshold()[2]))
+
+sys.meta_path.append(_UnknownModules)
 
 __version__: str
 __all__ = [

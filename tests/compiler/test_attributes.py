@@ -144,3 +144,72 @@ def test_an_attribute_that_is_read_before(backend: str) -> None:
             tg.compile(f, backend)(BATCHES[0])
     assert not state.hidden.numpy().any()
     assert not hasattr(fresh, "hidden")
+
+
+def test_a_step_may_switch_to_training_and_back(backend: str) -> None:
+    def made() -> tuple[nn.Module, Callable[[Any], Any]]:
+        model = nn.Sequential(nn.Linear(2, 4, rng=0), nn.BatchNorm1d(4), nn.Dropout(0.5, rng=1), nn.Linear(4, 1, rng=2))
+        optimizer = optim.SGD(model.parameters(), lr=0.1)
+
+        def step(x: Any) -> Any:
+            model.train()
+            optimizer.zero_grad()
+            loss = np.mean(model(x) ** 2)
+            loss.backward()
+            optimizer.step()
+            model.eval()
+            return loss, np.mean(model(x) ** 2)
+
+        return model, step
+
+    (eager, by_eager), (model, by_program) = made(), made()
+    compiled = tg.compile(by_program, backend)
+    for i, x in enumerate(BATCHES):
+        eager.train(i % 2 == 0), model.train(i % 2 == 0)
+        np.testing.assert_allclose([float(y) for y in compiled(x)], [float(y) for y in by_eager(x)], rtol=1e-9)
+        assert [m.training for m in model.modules()] == [m.training for m in eager.modules()] == [False] * 5
+
+
+def test_settings_that_a_function_assigns(backend: str) -> None:
+    class Layer(nn.Module):
+        def __init__(self) -> None:
+            self.kind, self.mask, self.seen, self.rate = "first", None, "nothing", 0.5
+
+        def forward(self, x: Any) -> Any:
+            if self.mask is None or len(self.mask) != len(x):
+                self.mask = np.tri(*np.shape(x))
+            factor = 2.0 if self.kind == "first" else 3.0
+            self.kind = "second" if self.kind == "first" else "first"
+            self.seen, self.rate = f"{len(x)} rows", 0.25
+            return factor * np.sum(x * self.mask)
+
+    eager, layer = Layer(), Layer()
+    compiled = tg.compile(layer, backend)
+    for x in BATCHES:
+        eager.rate = layer.rate = 0.75
+        assert float(compiled(x)) == pytest.approx(float(eager(x)))
+        assert (layer.kind, layer.seen, layer.rate) == (eager.kind, eager.seen, 0.25)
+        np.testing.assert_array_equal(layer.mask, eager.mask)
+
+
+def test_a_setting_that_is_as_it_was_is_guarded(backend: str) -> None:
+    layer = nn.Dropout(0.5, rng=0)
+    compiled = tg.compile(lambda x: (layer.eval()(x), None)[0], backend)
+    for _ in range(2):
+        for mode in (False, True, False):
+            layer.train(mode)
+            compiled(BATCHES[0])
+            assert not layer.training
+
+
+def test_a_number_that_each_call_changes_is_refused(backend: str) -> None:
+    class Counter(nn.Module):
+        def __init__(self) -> None:
+            self.calls = 0
+
+        def forward(self, x: Any) -> Any:
+            self.calls = self.calls + 1
+            return x * 2.0
+
+    with pytest.raises(UsageError, match=r"assigns Counter\.calls.*make it a tensor"):
+        tg.compile(Counter(), backend)(BATCHES[0])

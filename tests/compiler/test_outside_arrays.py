@@ -10,6 +10,7 @@ import pytest
 
 import tinygrad_lite as tg
 from tinygrad_lite import nn, trees
+from tinygrad_lite.compiler.recording import guards
 from tinygrad_lite.errors import UsageError
 
 F = nn.functional
@@ -176,6 +177,92 @@ def test_an_array_that_the_function_changes_is_refused(backend: str) -> None:
     for changes in (f, counts):
         with pytest.raises(UsageError, match="reads and changes the entries of mean"):
             tg.compile(changes, backend)(t)
+
+
+def test_an_array_that_the_program_reads_and_the_function_changes_is_refused(backend: str) -> None:
+    mean = np.zeros(2)
+
+    def reads_first(x: Any) -> Any:
+        y = x * mean
+        mean[...] += 1
+        return y
+
+    def changes_first(x: Any) -> Any:
+        mean[...] = 2 * mean + 1
+        return x * mean
+
+    def changes_a_view(x: Any) -> Any:
+        first = mean[:1]
+        y = x * mean
+        first += 1
+        return y
+
+    for changes in (reads_first, changes_first, changes_a_view):
+        with pytest.raises(UsageError, match="reads and changes the entries of mean"):
+            tg.compile(changes, backend)(t)
+
+
+WRITES: dict[str, Callable[[Any], Any]] = {
+    "fill": lambda a: a.fill(3.0),
+    "an index": lambda a: a.__setitem__((0, 1), 7.0),
+    "a slice": lambda a: a.__setitem__(np.s_[:], [5.0, 0.25]),
+    "in place": lambda a: a.__imul__(2.0),
+    "a view": lambda a: a[1].__setitem__(0, 7.0),
+    "its transpose": lambda a: a.T[0].fill(-1.0),
+    "out": lambda a: np.add(a, 1.0, out=a),
+    "copyto": lambda a: np.copyto(a, 4.0),
+    "put": lambda a: np.put(a, [2], 4.0),
+    "sort": lambda a: a.sort(axis=0),
+}
+USES: dict[str, Callable[[Any], Any]] = {
+    "an operand": lambda a: np.sum(t * a),
+    "a part": lambda a: np.sum(t[0] @ a.T),
+    "a target": lambda a: F.mse_loss(t, a),
+    "a condition": lambda a: np.sum(np.where(a > 1, t, 0.0)),
+    "entries": lambda a: np.sum(t.at[0].add(a[1]) ** 2),
+    "an index": lambda a: np.sum(t[a[0].astype(int) % 2]),
+    "a tensor": lambda a: np.sum(tg.tensor(a) * t),
+    "a gradient": lambda a: np.sum(tg.grad(lambda x: np.sum(x**2 * a))(t)),
+}
+
+
+FIRST = [[2.0, 1.0], [0.5, 4.0]]
+
+
+@pytest.mark.parametrize("use", USES)
+def test_an_array_has_the_entries_of_the_moment_of_its_use(use: str, backend: str) -> None:
+    outside = np.array(FIRST)
+
+    def step(is_outside: bool) -> Any:
+        results = []
+        for write in WRITES.values():
+            array = outside if is_outside else np.array(FIRST)
+            array[...] = FIRST
+            for _ in range(3):
+                results.append(USES[use](array))
+                write(array)
+            array[...] = FIRST
+        return results
+
+    compiled = tg.compile(step, backend)
+    for is_outside in (False, True):
+        for _ in range(2):
+            found, expected = compiled(is_outside), step(is_outside)
+            np.testing.assert_allclose([float(x) for x in found], [float(x) for x in expected], rtol=1e-12)
+    np.testing.assert_array_equal(outside, FIRST)
+
+
+def test_a_very_large_array_is_not_written_to_between_its_uses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guards, "KEPT", 1000)
+
+    def f(x: Any) -> Any:
+        mask = np.zeros((40, 40))
+        y = np.sum(x * mask)
+        mask[7, 7] = 1.0
+        return y + np.sum(x * mask)
+
+    with pytest.raises(UsageError, match="writes into a very large array after it has computed with it"):
+        tg.compile(f, "numpy")(np.ones((40, 40)))
 
 
 def shares(x: Any, y: Any) -> bool:

@@ -755,3 +755,45 @@ def test_a_learning_rate_that_is_numpys_number(name: str, number: Callable[[floa
         return w.numpy()
 
     np.testing.assert_allclose(trained(True), trained(False), rtol=1e-12)
+
+
+def test_an_optimizer_of_the_users_may_keep_tensors_in_its_state(backend: str) -> None:
+    class Sharp(optim.Optimizer):
+        """Steps by the gradient at w + ρ ∇ / |∇|, so it takes two passes."""
+
+        def __init__(self, params: Any, rho: float, **settings: float) -> None:
+            super().__init__(params, rho=rho, **settings)
+            self.base = optim.SGD(self.param_groups, **settings)
+
+        @tg.no_grad()
+        def climb(self) -> None:
+            parameters = [p for group in self.param_groups for p in group["params"]]
+            norm = np.linalg.norm(np.stack([np.linalg.norm(p.grad) for p in parameters]))
+            for p in parameters:
+                self.state[p]["moved"] = self.param_groups[0]["rho"] / norm * p.grad
+                p += self.state[p]["moved"]
+            self.zero_grad()
+
+        @tg.no_grad()
+        def descend(self) -> None:
+            for group in self.param_groups:
+                for p in group["params"]:
+                    p -= self.state[p]["moved"]
+            self.base.step()
+            self.zero_grad()
+
+    def losses(compiles: bool) -> list[float]:
+        model = MODELS["network"][0]()
+        optimizer = Sharp(model.parameters(), 0.5, lr=0.1, momentum=0.9)
+
+        def step(x: Any) -> Any:
+            for move in (optimizer.climb, optimizer.descend):
+                loss = MODELS["network"][1](model(x))
+                loss.backward()
+                move()
+            return loss
+
+        step = tg.compile(step, backend) if compiles else step
+        return [float(step(X)) for _ in range(5)]
+
+    np.testing.assert_allclose(losses(True), losses(False), rtol=1e-9)

@@ -137,7 +137,7 @@ def test_a_module_may_have_such_a_name() -> None:
         *((tg, name, f"np.{name}") for name in ("exp", "sum", "einsum", "matmul", "where")),
         *((tg, name, f"tg.nn.functional.{name}") for name in ("relu", "softmax", "sigmoid")),
         *((tg.linalg, name, f"np.linalg.{name}") for name in ("inv", "qr", "vector_norm", "pinv", "solve")),
-        (tg, "is_autocast_enabled", "nothing, since there are no devices"),
+        (tg, "is_autocast_enabled", "nothing, since each dtype stays"),
         (tg, "unsqueeze", "np.expand_dims(x, axis)"),
         (tg, "cat", "np.concatenate(arrays, axis)"),
         (tg, "manual_seed", "rng=, a seed"),
@@ -542,6 +542,32 @@ def test_other_names_of_our_modules_are_left_to_python(module: str) -> None:
         importlib.import_module(module).nonsense
     assert caught.value.name == "nonsense"  # from which Python takes what it suggests
     assert not hasattr(importlib.import_module(module), "__path_of_nothing__")
+
+
+# PyTorch's modules from which published training scripts import, in our words
+IMPORTED = re.findall(
+    r"\S+",
+    """
+tinygrad_lite.autograd tinygrad_lite.func tinygrad_lite.amp tinygrad_lite.cuda.amp tinygrad_lite.utils.data
+tinygrad_lite.utils.tensorboard tinygrad_lite.nn.parameter tinygrad_lite.nn.modules.loss tinygrad_lite.nn.parallel
+tinygrad_lite.nn.utils.clip_grad tinygrad_lite.optim.adam tinygrad_lite.optim.swa_utils tinygrad_lite.data.dataset
+tinygrad_lite.data.dataloader tinygrad_lite.distributions.normal tinygrad_lite.distributions.categorical
+tinygrad_lite.distributions.kl tinygrad_lite.optim.lr_scheduler.step
+""",
+)
+
+
+@pytest.mark.parametrize("module", IMPORTED)
+def test_the_import_of_a_module_of_pytorchs_says_what_to_write(module: str) -> None:
+    with pytest.raises(ModuleNotFoundError, match=r"^there is no module 'tinygrad_lite\.[\w.]+': write \w+") as caught:
+        importlib.import_module(module)
+    assert module.startswith(caught.value.name or "?")
+
+
+@pytest.mark.parametrize("module", ["tinygrad_lite.nonsense", "tinygrad_lite.nn._nonsense", "nonsense.normal"])
+def test_the_import_of_any_other_module_is_left_to_python(module: str) -> None:
+    with pytest.raises(ModuleNotFoundError, match=r"^No module named"):
+        importlib.import_module(module)
 
 
 def test_no_name_that_is_here_is_said_to_be_elsewhere() -> None:

@@ -203,7 +203,7 @@ class Entry(Place):
         self.key = (Entry, id(optimizer), id(parameter), entry)
 
     def read(self, leaves: Leaves) -> Any:
-        return self.optimizer.state[self.parameter].get(self.entry)
+        return _entries_of(self.optimizer.state[self.parameter].get(self.entry))
 
     def write(self, value: Any, leaves: Leaves) -> None:
         state = self.optimizer.state
@@ -217,7 +217,13 @@ class Entry(Place):
         entries = state[self.parameter]
         writer.is_still(f"{writer.name(vars(self.optimizer))}['state']", state)
         writer.is_still(f"{writer.name(state)}[{writer.name(self.parameter)}]", entries)
-        return f"{writer.name(entries)}[{self.entry!r}]"
+        reading = f"{writer.name(entries)}[{self.entry!r}]"
+        return f"{writer.name(_entries_of)}({reading})" if isinstance(entries[self.entry], Tensor) else reading
+
+
+def _entries_of(value: Any) -> Any:
+    """A value in an optimiser's state, with the array of a tensor that an optimiser of the user's keeps there."""
+    return value._array if isinstance(value, Tensor) else value
 
 
 class Outside(Place):

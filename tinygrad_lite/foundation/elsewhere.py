@@ -322,7 +322,8 @@ _NAMES: dict[str, dict[str, str]] = {
         "from_numpy|as_tensor|asarray|scalar_tensor": "tg.tensor(array)",
         "manual_seed|seed|Generator|default_generator|initial_seed|[gs]et_rng_state": _RNG,
         "randn?|randint|randperm|normal|bernoulli|multinomial|poisson": _GENERATOR,
-        "autograd|func": _TRANSFORM,
+        "autograd": _TRANSFORM,
+        "func": "tg.nn.functional_call, tg.grad, tg.vjp or another transform of a function",
         # names of autograd's and JAX's
         "vmap|pmap": "an axis more in the function, as NumPy's functions take; or np.stack([f(row) for row in x])",
         "jac(fwd|rev)|holomorphic_grad": "tg.jacobian, or tg.grad of a real result",
@@ -363,7 +364,8 @@ _NAMES: dict[str, dict[str, str]] = {
         "special|polygamma": "scipy.special, whose erfinv, gammaln, psi and others take tensors",
         "cond|while_loop|scan": "Python's `if` and `for`; np.where in a compiled function",
         "utils": "tg.data and tg.nn.utils",
-        "device|cuda|backends|amp|autocast|GradScaler|mps|xpu|npu|accelerator|(is|get)_autocast_\\w+": _NO_DEVICES,
+        "device|cuda|backends|mps|xpu|npu|accelerator": _NO_DEVICES,
+        "amp|autocast|GradScaler|(is|get)_autocast_\\w+": "nothing, since each dtype stays: model.to(np.float32), say",
         "[gs]et_num_threads": "OMP_NUM_THREADS in the environment",
         "is_tensor": "isinstance(x, tg.Tensor)",
         "is_floating_point|is_complex": "x.dtype.kind",
@@ -553,6 +555,26 @@ def unknown_names(module: str, others: Callable[[str], str] = lambda name: "") -
         raise AttributeError(f"{reason}: write {instead}", obj=there)
 
     return unknown
+
+
+class UnknownModules:
+    """Python's last finder of modules, which says what to write in place of one that PyTorch's package has."""
+
+    @staticmethod
+    def find_spec(name: str, path: Any = None, target: Any = None) -> None:
+        """Find nothing, as no other finder did.
+
+        Raises:
+            ModuleNotFoundError: if the module is one of PyTorch's, or belongs to a package of ours that has its names.
+        """
+        package, _, module = name.rpartition(".")
+        if package not in _NAMES or module.startswith("_"):
+            return
+        instead = instead_of_name(package, module)
+        if not instead and "." in package:
+            instead = f"from {package} import ..., where all names of PyTorch's modules inside it are"
+        if instead:
+            raise ModuleNotFoundError(f"there is no module {name!r}: write {instead}", name=name)
 
 
 def _is_import(caller: Any) -> bool:

@@ -15,7 +15,7 @@ _PLAIN = (type(None), bool, int, float, complex, str, bytes, np.generic, np.dtyp
 _NOT_LOOKED_INTO = (*_PLAIN, type, ModuleType, BuiltinFunctionType)
 _MOST = 10_000
 
-OPEN = frozenset({Tensor, bool, int, float, str, type(None)})
+OPEN = (Tensor, Parametric, np.random.Generator, bool, int, float, str, type(None))
 """The types of most fields, which hide nothing."""
 
 

@@ -36,7 +36,7 @@ class State(Structure):
         buffers: list[tuple[str, Any]] = []
         others: list[tuple[str, Any]] = []
         substitutes = self._substitutes
-        for item in self.fields().items():
+        for item in super().in_order():
             field = item[1]
             if substitutes and id(field) in substitutes:
                 (parameters if substitutes[id(field)] else buffers).append(item)
@@ -169,7 +169,7 @@ class State(Structure):
         fields = list(walk(self, recurse))
         in_sight = {id(field) for _, field, _ in fields}
         for path, field, _ in fields:
-            if type(field) in OPEN:
+            if isinstance(field, OPEN):
                 continue
             if kind := foreign_state(field):
                 warn(

@@ -11,6 +11,9 @@ from tinygrad_lite.foundation.entrances import advise
 _ASIDE = frozenset({"_hooks", "_transient", "_computed", "_original", "_substitutes"})
 """Attributes that are not fields: hooks, buffers that are not saved, what is computed, the facts of a stand-in."""
 
+_SETTINGS = frozenset({bool, int, float, str})
+"""The types of most fields, which hold nothing, and will not."""
+
 
 class Structure(trees.Parametric):
     """An object whose fields are values, others of its kind, and lists, tuples and dicts of them."""
@@ -22,8 +25,8 @@ class Structure(trees.Parametric):
         return {name: field for name, field in vars(self).items() if name not in _ASIDE}
 
     def in_order(self) -> Sequence[tuple[str, Any]]:
-        """The fields in the order in which they count."""
-        return list(self.fields().items())
+        """The fields that may hold something, in the order in which they count."""
+        return [item for item in self.fields().items() if type(item[1]) not in _SETTINGS]
 
     def named_modules(self) -> Iterator[tuple[str, Any]]:
         """The module itself, under the empty path, and all modules inside it, in the order of their fields."""

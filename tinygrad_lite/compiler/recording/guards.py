@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from copy import copy
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 import numpy as np
 
@@ -25,6 +26,9 @@ MOST = 10_000
 
 WHOLE = 10**6
 """The most bytes of an array that are compared; of a larger one, some entries are."""
+
+KEPT = 2**26
+"""The most bytes of an array whose entries are kept while a function is recorded, in case that it writes into it."""
 
 COMPARED = 5000
 """How many entries of a large array are compared at least, spread evenly over it."""
@@ -274,6 +278,31 @@ class Entries(Guard):
 
     def reading(self, writer: "EntryWriter") -> str:
         return f"{writer.name(self.owner)}{f'.flat[::{self._step}]' if self._step else ''}.tobytes()"
+
+
+class Snapshot:
+    """The entries of an array at a moment of a recording; of a very large one, a checksum of them."""
+
+    def __init__(self, array: Any) -> None:
+        self.array = array
+        self._is_whole = array.nbytes <= KEPT
+        self._value = self._now()
+
+    def _now(self) -> Any:
+        return self.array.tobytes() if self._is_whole else crc32(np.ascontiguousarray(self.array).data)
+
+    def holds(self) -> bool:
+        """Whether the array still has these entries."""
+        return bool(self._now() == self._value)
+
+    def entries(self) -> Any:
+        """An array of the entries at that moment, to which nobody can write; None if there is only a checksum."""
+        if not self._is_whole:
+            return None
+        array = np.empty_like(self.array, subok=False)
+        array[...] = np.frombuffer(self._value, self.array.dtype).reshape(self.array.shape)
+        array.setflags(write=False)
+        return array
 
 
 def contents(value: Any, label: str, into: dict[Key, Guard]) -> list[tuple[Any, str]]:

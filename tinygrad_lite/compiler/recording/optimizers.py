@@ -7,7 +7,7 @@ from tinygrad_lite.compiler.places import Entry, Place, Setting
 from tinygrad_lite.compiler.program import is_python_number
 from tinygrad_lite.compiler.recording.guards import Guard, Item, Key, Keys, Length, Truth, contents
 from tinygrad_lite.compiler.recording.recorded import Recorded
-from tinygrad_lite.compiler.recording.watching import UNSET
+from tinygrad_lite.compiler.recording.watching import UNSET, plain
 from tinygrad_lite.compiler.signature import same
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import UsageError
@@ -44,7 +44,7 @@ class Optimizers:
                     key: self._services.read(self._entry(optimizer, parameter, key), value)
                     if hasattr(value, "dtype") or is_python_number(value)
                     else value  # a list, say, in which no program follows anything
-                    for key, value in entries.items()
+                    for key, value in map(_as_array, entries.items())
                 }
                 for parameter, entries in state.items()
             }
@@ -134,3 +134,9 @@ class Optimizers:
         self._states.clear()
         self._groups.clear()
         return keys
+
+
+def _as_array(entry: tuple[str, Any]) -> tuple[str, Any]:
+    """An entry of a state, with the array of a tensor that an optimiser of the user's keeps there."""
+    key, value = entry
+    return key, plain(value, "_array") if isinstance(value, Tensor) else value

@@ -76,6 +76,7 @@ class Recorder(Surroundings):
                 self.program.results = [self._result(i, x) for i, x in enumerate(leaves)]
                 self.returned = trees.map_leaves(lambda x: isinstance(x, Tensor), returned)
                 self.note_changes()
+                self.keep_constants()
                 upstreams = self._differentiate(leaves)
                 self.namer.finish()
                 for root, upstream in upstreams.items():

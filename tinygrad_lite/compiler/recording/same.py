@@ -65,11 +65,11 @@ def _where(call: Instruction) -> str:
 
 def with_live_arrays(program: Program, earlier: Program) -> Program:
     """The program with the outside arrays of both recordings as inputs, since somebody may write to them."""
-    before = {id(_memory(array)) for array in earlier.constants.values()}
+    before = {id(memory_of(array)) for array in earlier.constants.values()}
     live = {
         x: Outside(array, f"array_{i}")
         for i, (x, array) in enumerate(program.constants.items(), start=1)
-        if id(_memory(array)) in before and isinstance(array, np.ndarray) and may_change(array)
+        if id(memory_of(array)) in before and isinstance(array, np.ndarray) and may_change(array)
     }
     constants = {x: array for x, array in program.constants.items() if x not in live}
     return replace(program, inputs={**program.inputs, **live}, constants=constants)
@@ -80,16 +80,16 @@ def not_followed(program: Program, entries: list[Entries]) -> list[Entries]:
 
     An array that the program reads is one of them only if the program has other constants, of unknown origin.
     """
-    live = {id(_memory(place.array)) for place in program.inputs.values() if isinstance(place, Outside)}
-    return entries if program.constants else [guard for guard in entries if id(_memory(guard.owner)) not in live]
+    live = {id(memory_of(place.array)) for place in program.inputs.values() if isinstance(place, Outside)}
+    return entries if program.constants else [guard for guard in entries if id(memory_of(guard.owner)) not in live]
 
 
 def may_change(array: Array) -> bool:
     """Whether somebody may write to the memory of an array."""
-    return bool(_memory(array).flags.writeable)
+    return bool(memory_of(array).flags.writeable)
 
 
-def _memory(array: Array) -> Array:
+def memory_of(array: Array) -> Array:
     """The array whose memory an array is a view of."""
     while isinstance(array, np.ndarray) and isinstance(array.base, np.ndarray):
         array = array.base

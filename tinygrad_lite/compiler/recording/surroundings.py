@@ -17,7 +17,7 @@ from tinygrad_lite.compiler.recording.reached import Reached, is_users_class
 from tinygrad_lite.compiler.recording.recorded import Recorded
 from tinygrad_lite.compiler.recording.transcript import Transcript, has_all
 from tinygrad_lite.compiler.recording.watching import UNSET, plain, set_plain
-from tinygrad_lite.compiler.signature import same
+from tinygrad_lite.compiler.signature import SCALARS, same
 from tinygrad_lite.engine.op import NO_PARAMS, Array, Op
 from tinygrad_lite.engine.tensor import Tensor, recorded
 from tinygrad_lite.errors import UsageError
@@ -25,9 +25,12 @@ from tinygrad_lite.nn.substitution import original
 from tinygrad_lite.optim import Optimizer
 from tinygrad_lite.transforms.dual import innermost
 
+_SWITCHES = (bool, str, type(None))
+"""Settings of few values, each of which may have a program of its own; a number that each call changes has too many."""
+
 
 class Left(NamedTuple):
-    """An attribute in which a function leaves what it computes.
+    """An attribute in which a function leaves what it computes or sets.
 
     Attributes:
         fields: the dict of the attributes.
@@ -63,7 +66,7 @@ class Surroundings(Transcript):
         same_as: the places whose tensor is also an argument, by the argument's position.
         gradients: the tensors whose gradient it read before it wrote one, and whether there was one.
         optimizers: the optimisers that it uses.
-        left: the attributes in which it leaves what it computes, and which it does not read before.
+        left: the attributes in which it leaves what it computes, if it does not read them before, or a setting.
 
     Args:
         names: those of the tensors from outside.
@@ -268,14 +271,27 @@ class Surroundings(Transcript):
         return self._proxies[id(generator)]
 
     def leave(self) -> list[Any]:
-        """Note the attributes in which the function leaves what it computes; return their values."""
+        """Note the attributes in which the function leaves what it computes or sets; return their values."""
         values = []
-        for owner, name, _ in self._attributes.values():
+        for owner, name, before in self._attributes.values():
             fields, value = _fields(owner), _attribute_of(owner, name)
-            if name in _varying(owner) or fields is None or name not in fields or self._has_read(owner, fields, name):
+            if name in _varying(owner) or fields is None or name not in fields:
                 continue
+            has_read = self._has_read(owner, fields, name)
+            is_first = (
+                before is None or before is UNSET
+            )  # so that the next call finds it there, and has another program
             leaves = trees.leaves(value)
+            is_setting = isinstance(value, SCALARS if is_first or not has_read else _SWITCHES)
+            is_setting = is_setting or (is_first and isinstance(value, np.ndarray))
             if any(type(x) is Recorded or (isinstance(x, Tensor) and x in self._made) for x in leaves):
+                is_left = not has_read
+            elif is_setting and not has_read and same(value, before):
+                self.guard(Item(fields, name, before, f"{type(owner).__name__}.{name}"))  # or it would have to be set
+                is_left = False
+            else:
+                is_left = is_setting and not same(value, before)
+            if is_left:
                 self.left[id(owner), name] = Left(fields, name, [self._freed(x) for x in leaves])
                 values.append(value)
         return values
@@ -311,6 +327,8 @@ class Surroundings(Transcript):
                 self._attribute(owner, name, before)
 
     def _update(self, place: Place, value: Any) -> None:
+        if isinstance(value, Tensor):
+            value = innermost(value)
         if type(value) is not Recorded and hasattr(value, "dtype"):
             value = self.constant(value)
         now = value.variable if type(value) is Recorded else value
@@ -327,7 +345,7 @@ class Surroundings(Transcript):
             raise UsageError(
                 f"the function assigns {type(owner).__name__}.{name}, which the program cannot repeat in the next "
                 f"runs: return it; or, if the next call goes on from it, make it a tensor in __init__, and write "
-                f"self.{name}.data = ..."
+                f"self.{name}.data = ...; or, if it is a setting, set it outside"
             )
 
     def restore(self) -> None:

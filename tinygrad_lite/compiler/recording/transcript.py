@@ -24,9 +24,10 @@ from tinygrad_lite.compiler.program import (
     is_python_number,
     mapped,
 )
+from tinygrad_lite.compiler.recording.guards import Snapshot
 from tinygrad_lite.compiler.recording.naming import Namer
 from tinygrad_lite.compiler.recording.recorded import Recorded, at_line
-from tinygrad_lite.compiler.recording.same import DifferenceError, another, same
+from tinygrad_lite.compiler.recording.same import DifferenceError, another, may_change, same
 from tinygrad_lite.engine import backward
 from tinygrad_lite.engine.op import Array, Op
 from tinygrad_lite.engine.tensor import Tensor, positive
@@ -56,6 +57,7 @@ class Transcript:
         namer: what a person would call its values.
         is_over: whether the run is over, after which nothing can be recorded.
         refusal: what it said the last time that Python needed a value.
+        written: the arrays that the function wrote into after it had computed with them.
 
     Args:
         expected: the program of an earlier recording, with which this one is compared. As long as a call is the next
@@ -68,12 +70,13 @@ class Transcript:
         self.namer = Namer()
         self.is_over = False
         self.refusal: str | None = None
+        self.written: list[Array] = []
         self.refused = ""  # the latest operation that has raised an error, which the function has caught if it goes on
         self._expected = expected
         self._expected_constants = [] if expected is None else [*expected.read_constants()]
         self._matched = 0
         self._outermost = outermost
-        self._constants: dict[int, Recorded] = {}
+        self._constants: dict[int, tuple[Recorded, Snapshot | None]] = {}
         self._values: list[weakref.ref[Recorded]] = []
         self._ops: dict[Op, Op] = {}
         self._opened: list[Op] = [*kept_whole.get()]
@@ -82,14 +85,34 @@ class Transcript:
         self._ignored: frozenset[str] = frozenset()
 
     def constant(self, array: Array) -> Recorded:
-        """Record an array that is the same in each run."""
-        if id(array) not in self._constants:
-            if not isinstance(array, (np.ndarray, np.generic)):
-                raise UsageError(f"a compiled function works on NumPy arrays, got {type(array).__name__}")
-            made = self.recorded(array, self._expected_constant(array))
-            self.program.constants[made.variable] = array
-            self._constants[id(array)] = made
-        return self._constants[id(array)]
+        """Record an array that is the same in each run; after the function has written into it, it is another one."""
+        if id(array) in self._constants:
+            made, snapshot = self._constants[id(array)]
+            if snapshot is None or snapshot.holds():
+                return made
+            self._keep(made, snapshot)
+        if not isinstance(array, (np.ndarray, np.generic)):
+            raise UsageError(f"a compiled function works on NumPy arrays, got {type(array).__name__}")
+        made = self.recorded(array, self._expected_constant(array))
+        self.program.constants[made.variable] = array
+        may_be_written = isinstance(array, np.ndarray) and not array.dtype.hasobject and may_change(array)
+        self._constants[id(array)] = made, Snapshot(array) if may_be_written else None
+        return made
+
+    def keep_constants(self) -> None:
+        """Keep the entries that constants had when they were used, where the function has written into them since."""
+        for made, snapshot in self._constants.values():
+            if snapshot is not None and not snapshot.holds():
+                self._keep(made, snapshot)
+
+    def _keep(self, made: Recorded, snapshot: Snapshot) -> None:
+        if (entries := snapshot.entries()) is None:
+            raise UsageError(
+                "the function writes into a very large array after it has computed with it, but its program reads that "
+                f"array later{at_line()}\nwrite into a copy of it, or make another array"
+            )
+        made.value = self.program.constants[made.variable] = entries
+        self.written.append(snapshot.array)
 
     def operand(self, x: Array, op: Op) -> Any:
         """An argument of an operation; an array that is not recorded yet is the same in each run."""

@@ -20,6 +20,7 @@ from tinygrad_lite.compiler.recording.same import (
     DifferenceError,
     difference,
     may_change,
+    memory_of,
     not_followed,
     with_live_arrays,
 )
@@ -71,10 +72,11 @@ def recorded_twice(
             differs = difference(recorder.program, second.program)
         except DifferenceError as error:
             differs = str(error)
+        written = {id(memory_of(array)) for array in recorder.written} if differs else ()
+        _refuse_changes(name, [x for x in entries if not x.holds() or id(memory_of(x.owner)) in written])
         if not differs:
             program = with_live_arrays(recorder.program, second.program)
             entries = not_followed(program, entries)
-        _refuse_changes(name, [x for x in entries if not x.holds()])
         if differs and recorder.refused:
             raise UsageError(
                 f"{name} catches an error of {recorder.refused}\n"
