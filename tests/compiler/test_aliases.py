@@ -1,5 +1,6 @@
 """Which tensors are the same belongs to what a program relies on: every pattern of identity, after every other."""
 
+import copy
 from collections.abc import Callable
 from itertools import product
 from typing import Any
@@ -143,3 +144,33 @@ def test_an_updated_argument_keeps_its_array_when_another_takes_its_place(backen
         t = values(i)
         compiled(t)
         np.testing.assert_array_equal(t.numpy(), (np.array([1.0, 2.0]) + 3 * i) * 2)
+
+
+COPIES: dict[str, Any] = {
+    "a copy of an argument": lambda x, w: copy.copy(x) * 2.0,
+    "a deep copy of an argument": lambda x, w: copy.deepcopy(x) * 2.0,
+    "deep copies in containers": lambda x, w: sum(copy.deepcopy([x, {"a": (x, w.detach())}])[1]["a"]),
+    "a deep copy of a weight": lambda x, w: np.sum(copy.deepcopy(w) * x),
+    "a deep copy of a gradient": lambda x, w: copy.deepcopy((np.sum(w * x).backward(), w.grad)[1]) * 2.0,
+    "the gradient of a deep copy": lambda x, w: _gradient_of_a_copy(x, w),
+}
+
+
+def _gradient_of_a_copy(x: Any, w: Any) -> Any:
+    other = copy.deepcopy(w)
+    np.sum(other * x).backward()
+    return other.grad
+
+
+@pytest.mark.parametrize("name", COPIES)
+def test_values_are_copied_as_in_python(name: str, backend: str) -> None:
+    w = tg.tensor([1.0, -2.0, 3.0], requires_grad=True)
+
+    def f(x: Any) -> Any:
+        w.grad = None
+        return COPIES[name](x, w)
+
+    compiled = tg.compile(f, backend)
+    for x in (np.array([0.5, 1.0, 2.0]), np.array([1.0, 0.0, -1.0]), tg.tensor([3.0, 2.0, 1.0])):
+        found, expected = compiled(x), f(x)
+        np.testing.assert_allclose(found.tolist(), expected.tolist(), rtol=1e-12)

@@ -181,6 +181,16 @@ class Recorded(OfVariable):
     def __format__(self, form: str) -> str:
         self._needed()
 
+    def __copy__(self) -> "Recorded":
+        return self
+
+    def __deepcopy__(self, memo: Any) -> "Recorded":
+        """The value itself, since nobody can write to it."""
+        return self
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        self._needed()
+
     __int__ = __float__ = __index__ = __complex__ = tolist = numpy = _needed
 
     def item(self) -> Any:
