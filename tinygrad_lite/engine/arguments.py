@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.errors import UsageError
-from tinygrad_lite.foundation.callers import refuse_out
+from tinygrad_lite.foundation.advice import refuse_out
 from tinygrad_lite.foundation.elsewhere import unknown_argument
 from tinygrad_lite.foundation.foreign import lost_from, numbers_of
 from tinygrad_lite.foundation.signatures import bound_to, signature_of

@@ -11,7 +11,7 @@ from tinygrad_lite.engine.op import Array, Op, Traced
 from tinygrad_lite.engine.operators import Operators
 from tinygrad_lite.engine.registry import ANSWERS
 from tinygrad_lite.errors import RESTATED, InputError, UsageError, complain
-from tinygrad_lite.foundation.callers import lost_array, silent_exit
+from tinygrad_lite.foundation.advice import lost_array, silent_exit
 from tinygrad_lite.foundation.elsewhere import Elsewhere
 from tinygrad_lite.foundation.foreign import DATA_WITHOUT_HISTORY, kept_apart, numbers_of
 

@@ -1,6 +1,5 @@
-"""Callers: finds out whether a library takes a number or an array out of the graph, which would lose its history."""
+"""Callers: which function of a library, or which expression of the user's, asks for a value, by Python's frames."""
 
-import os
 import sys
 from collections.abc import Container
 from itertools import takewhile
@@ -11,97 +10,92 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.errors import TinygradError, UsageError
+from tinygrad_lite.errors import TinygradError
 
-_IN_PLACE_OF_LISTS = (
-    "tg.array([...]), np.stack([...]) or np.concatenate([...]) in place of np.array([...]) and of a list of tensors; "
-    "np.dot(array, tensor) in place of array.dot(tensor)"
-)
-_DRAWS = (
-    "loc + scale * rng.normal(size=shape), say, or tg.distributions.Normal(loc, scale).rsample(rng=seed), since "
-    "NumPy's draws have no derivative with respect to what they are drawn from"
-)
-WRITTEN = (
-    "array[i] = tensor would lose the tensor's history: collect the parts in a list and np.stack them, or write "
-    "x = x.at[i].set(tensor) on a tensor x"
-)
-"""What to say of a tensor that would become an entry of a plain array."""
-_INSTEAD = {
-    **{f"scipy.linalg.{name}": f"tg.linalg.{name}" for name in ("solve_triangular", "cho_factor", "cho_solve", "expm")},
-    **{f"np.{name}": "np.broadcast_to" for name in ("full", "full_like")},
-    **{f"scipy.special.{name}": f"tg.nn.functional.{name}" for name in ("softmax", "log_softmax", "logsumexp")},
-    "np.r_ or np.c_": "np.hstack([...]) or np.column_stack([...])",
-    "np.fill_diagonal": "x.at[i, i].set(values) of a tensor x, with i = np.arange(n)",
-    **{
-        f"scipy.integrate.{name}": "a loop of steps, such as those of Runge and Kutta, written with NumPy"
-        for name in ("odeint", "solve_ivp", "ode")
-    },
-    **{
-        f"scipy.integrate.{name}": "a sum over nodes, such as those of np.polynomial.legendre.leggauss"
-        for name in ("quad", "quad_vec", "dblquad", "tplquad", "nquad", "fixed_quad")
-    },
-}
-"""What to write in place of a library function that needs a plain array."""
-_DISTRIBUTIONS = {
-    "norm": "Normal(loc, scale)",
-    "lognorm": "LogNormal(np.log(scale), s)",
-    "halfnorm": "HalfNormal(scale)",
-    "multivariate_normal": "MultivariateNormal(mean, cov)",
-    "t": "StudentT(df, loc, scale)",
-    "cauchy": "Cauchy(loc, scale)",
-    "laplace": "Laplace(loc, scale)",
-    "gumbel_r": "Gumbel(loc, scale)",
-    "uniform": "Uniform(loc, loc + scale)",
-    "expon": "Exponential(1 / scale)",
-    "gamma": "Gamma(a, 1 / scale)",
-    "chi2": "Chi2(df)",
-    "beta": "Beta(a, b)",
-    "dirichlet": "Dirichlet(alpha)",
-    "bernoulli": "Bernoulli(p)",
-    "binom": "Binomial(n, p)",
-    "poisson": "Poisson(mu)",
-}
-"""The distribution in `tg.distributions` for one in `scipy.stats`, in the words of SciPy's arguments."""
-_OF_DISTRIBUTIONS = {
-    **dict.fromkeys(("logpdf", "logpmf"), "{}.log_prob(x)"),
-    **dict.fromkeys(("pdf", "pmf"), "np.exp({}.log_prob(x))"),
-}
-"""The expression for a method of SciPy's distributions."""
-
-_PACKAGE = str(Path(__file__).parents[1])
-
+PACKAGE = str(Path(__file__).parents[1])
+LIBRARIES = ("numpy", "scipy", "pandas", "sklearn", "statsmodels", "xarray")
 _STORES = {opmap[name] for name in ("STORE_SUBSCR", "STORE_SLICE") if name in opmap}
 """The instructions for array[i] = value; Python 3.12 and later have another for a slice."""
 
-LIBRARIES = ("numpy", "scipy", "pandas", "sklearn", "statsmodels", "xarray")
+
+def library_at(frame: FrameType) -> str | None:
+    """The library, or the library function, that runs in a frame, if that is known: scipy.integrate, np.fromiter.
+
+    A library's functions in C have no frame of their own; the frame is then the caller's.
+    """
+    module = frame.f_globals.get("__name__", "")
+    if is_library(module):
+        return _public(module)
+    call = call_at(frame)
+    if call is None:
+        return None
+    import ast
+
+    function = value_of(call.func, frame)
+    owner = getattr(function, "__self__", None)
+    home = type(owner).__module__ if type(owner).__module__ == "numpy" else getattr(function, "__module__", None) or ""
+    unknown_array = function is None and hasattr(np.ndarray, getattr(call.func, "attr", ""))
+    is_a_librarys = is_library(home) and not isinstance(function, type)
+    return ast.unparse(call.func) if is_a_librarys or unknown_array else None
 
 
-def silent_exit(frame: FrameType, transforming: bool) -> str | None:
-    """Why a number that a frame asks for would leave the graph silently; None if the user asked for it explicitly."""
-    if writes_an_entry(frame):
-        return WRITTEN
-    if reason := taken_by_library(frame):
-        return reason
-    if transforming:
-        return (
-            "float(tensor) inside a function that is being differentiated would lose the tensor's history: write "
-            "np.sin for math.sin, and so on; or tensor.item() to leave the graph on purpose"
-        )
-    return None
+def function_around(frame: FrameType, differentiable: Container[Any]) -> str | None:
+    """The library function that a frame belongs to or calls, by its public name; None if there is none.
+
+    Of NumPy's functions in C, which have no frame, it tells the `differentiable` ones alone: not np.array, np.asarray.
+    """
+    inside: FrameType | None = None
+    outside: FrameType | None = frame
+    while outside is not None and is_library(outside.f_globals.get("__name__", "")):
+        inside, outside = outside, outside.f_back
+    call = None if outside is None else call_at(outside)
+    function: Any = None if outside is None or call is None else value_of(call.func, outside)
+    is_numpys = function is not None and getattr(np, getattr(function, "__name__", ""), None) is function
+    home = "numpy" if is_numpys else getattr(function, "__module__", None) or ""  # a ufunc has none
+    in_c = inside is None and home.partition(".")[0] == "numpy"
+    if is_library(home) and (not in_c or function in differentiable):
+        return f"{_public(home)}.{_distribution_of(getattr(function, '__self__', None))}{function.__name__}"
+    return None if inside is None else _name_of(inside)
 
 
-def taken_by_library(frame: FrameType) -> str:
-    """Why a number that a frame asks for would leave the graph, if a library asks for it; empty if it is the user."""
-    library = library_at(frame)
-    if not library:
-        return ""
-    function = _function_around(frame, ()) or library
-    instead = _instead_of(function)
-    advice = f"use {instead}" if instead else "np.stack a list of tensors"
-    return (
-        f"{function} was about to turn a tensor that requires a gradient into a plain number, and its history would be "
-        f"lost: {advice}, or pass tensor.item() to leave the graph on purpose"
-    )
+def _distribution_of(owner: Any) -> str:
+    """The name of SciPy's distribution whose method is called, and a dot: they share their methods; empty if none."""
+    distribution = getattr(owner, "dist", getattr(owner, "_dist", owner))  # of one with fixed parameters
+    name, is_one = type(distribution).__name__, type(distribution).__module__.startswith("scipy.stats.")
+    return f"{name.removesuffix('_gen')}." if is_one and name.endswith("_gen") else ""
+
+
+def _name_of(frame: FrameType) -> str:
+    """The function that runs in a frame; for a decorator's wrapper, the function that it wraps."""
+    code = frame.f_code
+    inner = (frame.f_locals.get(name) for name in code.co_freevars)
+    wrapped = next((x for x in inner if isinstance(x, FunctionType) and is_library(x.__module__)), None)
+    if wrapped is not None:
+        return f"{_public(wrapped.__module__)}.{wrapped.__qualname__}"
+    if isinstance(frame.f_locals.get("self"), (type(np.r_), type(np.c_))):
+        return "np.r_ or np.c_"  # which are no functions, but read entries
+    if distribution := _distribution_of(frame.f_locals.get("self")):
+        return f"scipy.stats.{distribution}{code.co_name}"
+    return f"{_public(frame.f_globals['__name__'])}.{code.co_qualname}"
+
+
+def numpys_function(path: str) -> Any:
+    """NumPy's function of this name, such as np.linalg.norm; None if it has none."""
+    first, *names = path.split(".")
+    function: Any = np if first == "np" else None
+    for name in names:
+        function = getattr(function, name, None)
+    return function
+
+
+def is_library(module: str) -> bool:
+    return module.partition(".")[0] in LIBRARIES
+
+
+def _public(module: str) -> str:
+    """The public part of a module's name, with np for numpy."""
+    first, *others = takewhile(lambda part: not part.startswith("_"), module.split("."))
+    return ".".join(["np" if first == "numpy" else first, *others])
 
 
 def writes_an_entry(frame: FrameType) -> bool:
@@ -123,233 +117,6 @@ def hidden_behind(error: Exception) -> Exception | None:
     return ours.with_traceback(error.__traceback__) if writes and isinstance(ours, TinygradError) else None
 
 
-def lost_array(frame: FrameType, differentiable: Container[Any]) -> str:
-    """Why an array that a frame asks for would lose a history, and what to write instead.
-
-    If a `differentiable` function asks for it, the value is in a list, which NumPy does not hand to us.
-    """
-    function = _function_around(frame, differentiable)
-    if function is None and writes_an_entry(frame):
-        return WRITTEN
-    if function is None:
-        return (
-            "NumPy was about to turn a value that is being differentiated into a plain array; its history would be "
-            f"lost. Write {_instead_of_conversion(frame)}; and tensor.numpy() to leave the graph on purpose"
-        )
-    if function not in _INSTEAD and _named(function) in differentiable:
-        return (
-            f"{function} was about to turn a list of tensors into a plain array, and their history would be lost: "
-            f"write tg.array([...]) for the list [...], as in {function}(tg.array([...])), or pass "
-            "tensor.detach().numpy() to leave the graph on purpose"
-        )
-    instead = _instead_of(function)
-    advice = f"use {instead}" if instead else "declare it with tg.primitive, which takes its derivatives"
-    takes_tensors = function.startswith("scipy.") and not _distribution_in(function)
-    if takes_tensors and not instead and not os.environ.get("SCIPY_ARRAY_API"):
-        advice = f"set SCIPY_ARRAY_API=1 before Python starts, with which much of SciPy takes tensors, or {advice}"
-    return (
-        f"{function} has no derivative here: it was about to turn a value that is being differentiated into a plain "
-        f"array, and its history would be lost. To differentiate through it, {advice}; to leave the graph on purpose, "
-        "pass tensor.detach().numpy()"
-    )
-
-
-def _instead_of_conversion(frame: FrameType) -> str:
-    """What to write in place of a call of NumPy's in C, or of one that is not known, that asks for a plain array."""
-    import ast
-
-    is_a_users = not frame.f_code.co_filename.startswith(_PACKAGE)
-    call = _call_at(frame) if is_a_users else None
-    function = None if call is None else _value_of(call.func, frame)
-    name = getattr(getattr(call, "func", None), "attr", "")
-    may_draw = function is None and hasattr(np.random.Generator, name) and not hasattr(np.ndarray, name)
-    if may_draw or isinstance(getattr(function, "__self__", None), (np.random.Generator, np.random.RandomState)):
-        return _chosen(call) if name in _CHOOSE else _DRAWS
-    if call is None or not call.args or isinstance(call.args[0], (ast.List, ast.Tuple)):
-        return _IN_PLACE_OF_LISTS
-    argument, text = ast.unparse(call.args[0]), ast.unparse(call)
-    if isinstance(function, type) and issubclass(function, np.generic):
-        return f"{argument}.astype({ast.unparse(call.func)}) in place of {text}"
-    if function in _MAKERS:
-        return f"{argument} itself, or tg.array({argument}) if it may be a list, in place of {text}"
-    return _IN_PLACE_OF_LISTS
-
-
-_CHOOSE = ("choice", "permutation", "permuted")
-"""The draws of entries, which have a derivative with respect to these."""
-
-
-def _chosen(call: Any) -> str:
-    """What to write in place of a draw of an array's entries: a draw of their positions."""
-    import ast
-
-    if not call.args or any(keyword.arg == "p" for keyword in call.keywords):  # the tensor may be the probabilities
-        return _DRAWS
-    count = ast.parse(f"len({ast.unparse(call.args[0])})", mode="eval").body
-    positions = ast.Call(call.func, [count, *call.args[1:]], call.keywords)
-    entries = ast.unparse(ast.Subscript(call.args[0], positions, ast.Load()))
-    return f"{entries} in place of {ast.unparse(call)}"
-
-
-_MAKERS = (np.array, np.asarray, np.asanyarray, np.ascontiguousarray, np.asfortranarray, np.require)
-"""NumPy's functions that make a plain array of what they are called with, and ask no one."""
-
-
-def _distribution_in(function: str) -> str:
-    """The distribution of SciPy's whose method this is; empty if it is none."""
-    distribution, _, method = function.removeprefix("scipy.stats.").rpartition(".")
-    return distribution if function.startswith("scipy.stats.") and method else ""
-
-
-def in_place_of_library(frame: FrameType) -> str:
-    """What to use in place of the library function that a frame belongs to; empty if there is nothing to say."""
-    function = _function_around(frame, ()) if _library_of(frame.f_globals.get("__name__", "")) else None
-    instead = _instead_of(function) if function else ""
-    return instead and f"use {instead} in place of {function}"
-
-
-def _instead_of(function: str) -> str:
-    """What to use in place of a library function that needs a plain array; empty if there is nothing."""
-    library, _, name = function.rpartition(".")
-    if distribution := _distribution_in(function):
-        ours = f"tg.distributions.{_DISTRIBUTIONS[distribution]}" if distribution in _DISTRIBUTIONS else ""
-        expression = _OF_DISTRIBUTIONS.get(name, "the methods of {}")
-        return expression.format(ours) if ours else "the formula of its density, written with NumPy"
-    if library == "scipy.optimize" and not name.startswith("rosen"):  # a function to try the others on
-        return "tg.custom_gradient with the derivative of its solution, or a loop of its steps written with NumPy"
-    has_twin = library == "scipy.linalg" and hasattr(np.linalg, name) and name not in ("eig", "eigvals")
-    has_twin = has_twin or (library == "scipy.fft" and hasattr(np.fft, name))
-    return _INSTEAD.get(function, f"np.{library.removeprefix('scipy.')}.{name}" if has_twin else "")
-
-
-def _function_around(frame: FrameType, differentiable: Container[Any]) -> str | None:
-    """The library function that a frame belongs to or calls, by its public name; None if there is none.
-
-    Of NumPy's functions in C, which have no frame, it tells the `differentiable` ones alone: not np.array, np.asarray.
-    """
-    inside: FrameType | None = None
-    outside: FrameType | None = frame
-    while outside is not None and _library_of(outside.f_globals.get("__name__", "")):
-        inside, outside = outside, outside.f_back
-    call = None if outside is None else _call_at(outside)
-    function: Any = None if outside is None or call is None else _value_of(call.func, outside)
-    is_numpys = function is not None and getattr(np, getattr(function, "__name__", ""), None) is function
-    home = "numpy" if is_numpys else getattr(function, "__module__", None) or ""  # a ufunc has none
-    in_c = inside is None and home.partition(".")[0] == "numpy"
-    if _library_of(home) and (not in_c or function in differentiable):
-        return f"{_public(home)}.{_distribution_of(getattr(function, '__self__', None))}{function.__name__}"
-    return None if inside is None else _name_of(inside)
-
-
-def _distribution_of(owner: Any) -> str:
-    """The name of SciPy's distribution whose method is called, and a dot: they share their methods; empty if none."""
-    distribution = getattr(owner, "dist", getattr(owner, "_dist", owner))  # of one with fixed parameters
-    name, is_one = type(distribution).__name__, type(distribution).__module__.startswith("scipy.stats.")
-    return f"{name.removesuffix('_gen')}." if is_one and name.endswith("_gen") else ""
-
-
-def _named(path: str) -> Any:
-    """NumPy's function of this name, such as np.linalg.norm; None if it has none."""
-    first, *names = path.split(".")
-    function: Any = np if first == "np" else None
-    for name in names:
-        function = getattr(function, name, None)
-    return function
-
-
-def _name_of(frame: FrameType) -> str:
-    """The function that runs in a frame; for a decorator's wrapper, the function that it wraps."""
-    code = frame.f_code
-    inner = (frame.f_locals.get(name) for name in code.co_freevars)
-    wrapped = next((x for x in inner if isinstance(x, FunctionType) and _library_of(x.__module__)), None)
-    if wrapped is not None:
-        return f"{_public(wrapped.__module__)}.{wrapped.__qualname__}"
-    if isinstance(frame.f_locals.get("self"), (type(np.r_), type(np.c_))):
-        return "np.r_ or np.c_"  # which are no functions, but read entries
-    if distribution := _distribution_of(frame.f_locals.get("self")):
-        return f"scipy.stats.{distribution}{code.co_name}"
-    return f"{_public(frame.f_globals['__name__'])}.{code.co_qualname}"
-
-
-def _library_of(module: str) -> bool:
-    return module.partition(".")[0] in LIBRARIES
-
-
-def _public(module: str) -> str:
-    """The public part of a module's name, with np for numpy."""
-    first, *others = takewhile(lambda part: not part.startswith("_"), module.split("."))
-    return ".".join(["np" if first == "numpy" else first, *others])
-
-
-def library_at(frame: FrameType) -> str | None:
-    """The library, or the library function, that runs in a frame, if that is known: scipy.integrate, np.fromiter.
-
-    A library's functions in C have no frame of their own; the frame is then the caller's.
-    """
-    module = frame.f_globals.get("__name__", "")
-    if _library_of(module):
-        return _public(module)
-    call = _call_at(frame)
-    if call is None:
-        return None
-    import ast
-
-    function = _value_of(call.func, frame)
-    owner = getattr(function, "__self__", None)
-    home = type(owner).__module__ if type(owner).__module__ == "numpy" else getattr(function, "__module__", None) or ""
-    unknown_array = function is None and hasattr(np.ndarray, getattr(call.func, "attr", ""))
-    is_a_librarys = _library_of(home) and not isinstance(function, type)
-    return ast.unparse(call.func) if is_a_librarys or unknown_array else None
-
-
-def refuse_out(name: str, out: Any) -> None:
-    """Raise the error for an array to write the result of `name` into, by `out=` or by an assignment, if there is one.
-
-    Raises:
-        UsageError: if there is such an array.
-    """
-    if out is None:
-        return
-    if sign := _sign_of_assignment(_outside_this_package()):
-        part = {"+=": "add(tensor)", "-=": "add(-tensor)"}.get(sign, f"set(x[index] {sign[:-1]} tensor)")
-        raise UsageError(
-            f"{name}: array {sign} tensor would write into the array, and arrays in a graph never change: write "
-            f"x = x {sign[:-1]} tensor; for some of its entries, x = tg.tensor(x).at[index].{part}"
-        )
-    raise UsageError(f"{name}: out= would write into an array, and arrays here never change; use the result")
-
-
-def _sign_of_assignment(frame: FrameType) -> str:
-    """The sign of the assignment such as `x += y` that a frame is executing; empty if it executes another thing."""
-    import dis
-
-    here = next((x for x in dis.get_instructions(frame.f_code) if x.offset == frame.f_lasti), None)
-    is_one = here is not None and here.opname == "BINARY_OP" and here.argrepr.endswith("=")
-    return here.argrepr if here is not None and is_one else ""
-
-
-def _outside_this_package() -> FrameType:
-    """The frame that called into this package."""
-    frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
-        frame = frame.f_back
-    return frame
-
-
-def _call_at(frame: FrameType) -> Any:
-    """The call that a frame is executing, as syntax; None if it executes something else or its source is unknown."""
-    import ast
-
-    expression = expression_at(frame)
-    return expression if isinstance(expression, ast.Call) else None
-
-
-def is_starred_call() -> bool:
-    """Whether the call of this package that is running has its arguments from a sequence, as `x.transpose(*axes)`."""
-    frame = _outside_this_package()
-    return frame.f_code.co_code[frame.f_lasti] == opmap["CALL_FUNCTION_EX"]
-
-
 def expression_at(frame: FrameType) -> Any:
     """The expression that a frame is executing, as syntax; None if it executes none or its source is unknown."""
     import ast
@@ -369,7 +136,15 @@ def expression_at(frame: FrameType) -> Any:
         return None
 
 
-def _value_of(expression: Any, frame: FrameType) -> Any:
+def call_at(frame: FrameType) -> Any:
+    """The call that a frame is executing, as syntax; None if it executes something else or its source is unknown."""
+    import ast
+
+    expression = expression_at(frame)
+    return expression if isinstance(expression, ast.Call) else None
+
+
+def value_of(expression: Any, frame: FrameType) -> Any:
     """The value of a dotted name in a frame; None for any other expression."""
     import ast
 
@@ -377,6 +152,29 @@ def _value_of(expression: Any, frame: FrameType) -> Any:
         namespaces = (frame.f_locals, frame.f_globals, frame.f_builtins)
         return next((names[expression.id] for names in namespaces if expression.id in names), None)
     if isinstance(expression, ast.Attribute):
-        owner = _value_of(expression.value, frame)
+        owner = value_of(expression.value, frame)
         return None if owner is None else getattr(owner, expression.attr, None)
     return None
+
+
+def is_starred_call() -> bool:
+    """Whether the call of this package that is running has its arguments from a sequence, as `x.transpose(*axes)`."""
+    frame = outside_this_package()
+    return frame.f_code.co_code[frame.f_lasti] == opmap["CALL_FUNCTION_EX"]
+
+
+def sign_of_assignment(frame: FrameType) -> str:
+    """The sign of the assignment such as `x += y` that a frame is executing; empty if it executes another thing."""
+    import dis
+
+    here = next((x for x in dis.get_instructions(frame.f_code) if x.offset == frame.f_lasti), None)
+    is_one = here is not None and here.opname == "BINARY_OP" and here.argrepr.endswith("=")
+    return here.argrepr if here is not None and is_one else ""
+
+
+def outside_this_package() -> FrameType:
+    """The frame that called into this package."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
+        frame = frame.f_back
+    return frame

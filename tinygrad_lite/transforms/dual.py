@@ -24,7 +24,8 @@ from tinygrad_lite.engine.operators import Operators
 from tinygrad_lite.engine.registry import ANSWERS
 from tinygrad_lite.engine.tensor import Tensor, wrap
 from tinygrad_lite.errors import RESTATED, InputError, UsageError, complain
-from tinygrad_lite.foundation.callers import WRITTEN, lost_array, taken_by_library, writes_an_entry
+from tinygrad_lite.foundation.advice import WRITTEN, lost_array, taken_by_library
+from tinygrad_lite.foundation.callers import writes_an_entry
 from tinygrad_lite.foundation.elsewhere import Elsewhere
 from tinygrad_lite.foundation.foreign import DATA_WITHOUT_HISTORY, numbers_of, without_history
 from tinygrad_lite.ops.arithmetic import selection

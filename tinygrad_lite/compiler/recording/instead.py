@@ -5,7 +5,8 @@ import sys
 from types import FrameType
 
 from tinygrad_lite.compiler.syntax_trees import ONE_AT_A_TIME
-from tinygrad_lite.foundation.callers import expression_at, in_place_of_library, writes_an_entry
+from tinygrad_lite.foundation.advice import in_place_of_library
+from tinygrad_lite.foundation.callers import expression_at, writes_an_entry
 from tinygrad_lite.optim import lr_scheduler
 from tinygrad_lite.readers.recording import calling_frame
 

@@ -12,7 +12,7 @@ import numpy as np
 from tinygrad_lite.engine.op import POSITIVE, REAL, Array, Op, Rule, Traced, elementwise, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import UsageError
-from tinygrad_lite.foundation.callers import refuse_out
+from tinygrad_lite.foundation.advice import refuse_out
 from tinygrad_lite.foundation.sums import total_of_products_down_to
 from tinygrad_lite.ops.kept import kept
 

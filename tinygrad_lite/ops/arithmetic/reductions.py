@@ -9,7 +9,7 @@ import numpy as np
 
 from tinygrad_lite.engine.op import POSITIVE, Array, Example, Op, Rule, Traced, elementwise, primitive
 from tinygrad_lite.engine.registry import implements
-from tinygrad_lite.foundation.callers import refuse_out
+from tinygrad_lite.foundation.advice import refuse_out
 from tinygrad_lite.foundation.sums import total, total_along
 from tinygrad_lite.ops.shapes.indexing import Distinct, Scattered
 from tinygrad_lite.ops.shapes.shaping import stretched

@@ -9,7 +9,7 @@ import numpy as np
 from tinygrad_lite.engine.op import Array, Example, Rule, Traced, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
-from tinygrad_lite.foundation.callers import refuse_out
+from tinygrad_lite.foundation.advice import refuse_out
 from tinygrad_lite.foundation.foreign import as_array
 from tinygrad_lite.foundation.signatures import newer
 from tinygrad_lite.ops.arithmetic.reductions import without_nan

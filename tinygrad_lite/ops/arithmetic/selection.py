@@ -9,7 +9,7 @@ import numpy as np
 from tinygrad_lite.engine.op import Array, Traced, elementwise, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import InputError, UsageError
-from tinygrad_lite.foundation.callers import refuse_out
+from tinygrad_lite.foundation.advice import refuse_out
 from tinygrad_lite.foundation.foreign import as_array
 from tinygrad_lite.ops.shapes.indexing import in_range
 

@@ -7,7 +7,7 @@ import numpy as np
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
-from tinygrad_lite.foundation.callers import refuse_out
+from tinygrad_lite.foundation.advice import refuse_out
 from tinygrad_lite.foundation.foreign import as_array
 from tinygrad_lite.ops.arithmetic.reductions import Axis
 from tinygrad_lite.ops.casting import conjugated

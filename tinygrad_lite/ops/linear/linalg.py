@@ -10,7 +10,7 @@ import numpy as np
 from tinygrad_lite.engine.op import Array, Example, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import ShapeError, UsageError
-from tinygrad_lite.foundation.callers import refuse_out
+from tinygrad_lite.foundation.advice import refuse_out
 from tinygrad_lite.ops.linear import products
 from tinygrad_lite.ops.requirements import refuse_where
 

@@ -15,7 +15,7 @@ from tinygrad_lite.engine.arguments import unchanging
 from tinygrad_lite.engine.op import Array, Deferred, Op, Traced, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
-from tinygrad_lite.foundation.callers import refuse_out
+from tinygrad_lite.foundation.advice import refuse_out
 from tinygrad_lite.foundation.elsewhere import EntriesElsewhere
 from tinygrad_lite.foundation.foreign import as_array
 

@@ -8,7 +8,7 @@ import numpy as np
 from tinygrad_lite.engine.op import Array, Op, Traced, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import ShapeError, in_words
-from tinygrad_lite.foundation.callers import refuse_out
+from tinygrad_lite.foundation.advice import refuse_out
 from tinygrad_lite.foundation.foreign import as_array
 from tinygrad_lite.ops.casting import cast
 from tinygrad_lite.ops.shapes.indexing import along, performed, places

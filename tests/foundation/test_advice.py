@@ -25,7 +25,7 @@ import sklearn.preprocessing
 
 import tinygrad_lite as tg
 from tinygrad_lite.errors import UsageError
-from tinygrad_lite.foundation import callers
+from tinygrad_lite.foundation import advice
 
 ONES = np.ones(3)
 
@@ -138,7 +138,7 @@ OF_SCIPY = {
 }
 
 
-@pytest.mark.parametrize("name", callers._DISTRIBUTIONS)
+@pytest.mark.parametrize("name", advice._DISTRIBUTIONS)
 def test_scipys_distributions_name_ours_which_have_the_same_density(name: str) -> None:
     theirs, arguments = getattr(scipy.stats, name), OF_SCIPY[name]
     x: Any = {
