@@ -182,23 +182,35 @@ def axes_by_letters(subscripts: str, ndims: Sequence[int]) -> tuple[list[str], s
     return terms, output.replace("...", longest)
 
 
-def _einsum_vjp(i: int, g: Array, y: Array, arrays: Sequence[Array], subscripts: str, optimize: Any = False) -> Array:
-    terms, output = axes_by_letters(subscripts, [np.ndim(x) for x in arrays])
-    operands = [(output, g), *((term, x) for k, (term, x) in enumerate(zip(terms, arrays)) if k != i)]
+@lru_cache(1000)
+def _gradient_of(
+    i: int, subscripts: str, shape: tuple[int, ...], shapes: tuple[tuple[int, ...], ...]
+) -> tuple[str, list[tuple[Callable[..., Array], int]]]:
+    """The summation of a gradient, and what it takes beside the upstream gradient and the other operands."""
+    terms, output = axes_by_letters(subscripts, [*map(len, shapes)])
+    operands = [(output, shape), *((term, x) for k, (term, x) in enumerate(zip(terms, shapes)) if k != i)]
     unused = iter([letter for letter in _LETTERS if letter not in "".join(terms)])
+    beside: list[tuple[Callable[..., Array], int]] = []
     wanted = ""
-    for letter, size in zip(terms[i], np.shape(arrays[i])):
+    for letter, size in zip(terms[i], shapes[i]):
         if letter in wanted:  # a diagonal was taken: its gradient goes back onto it
             again = next(unused)
-            operands.append((letter + again, np.eye(size, dtype=g.dtype)))
+            operands.append((letter + again, (size, size)))
+            beside.append((np.eye, size))
             wanted += again
         else:
-            lengths = [np.shape(x)[term.index(letter)] for term, x in operands if letter in term]
+            lengths = [x[term.index(letter)] for term, x in operands if letter in term]
             if size not in lengths:  # summed over in this operand alone: each entry gets the same gradient
-                operands.append((letter, np.ones(size, g.dtype)))
+                operands.append((letter, (size,)))
+                beside.append((np.ones, size))
             wanted += letter
-    of_operands = ",".join(term for term, _ in operands)
-    return einsum(*(x for _, x in operands), subscripts=f"{of_operands}->{wanted}", optimize=optimize)
+    return f"{','.join(term for term, _ in operands)}->{wanted}", beside
+
+
+def _einsum_vjp(i: int, g: Array, y: Array, arrays: Sequence[Array], subscripts: str, optimize: Any = False) -> Array:
+    summation, beside = _gradient_of(i, subscripts, np.shape(g), tuple([np.shape(x) for x in arrays]))
+    made = [make(size, dtype=g.dtype) for make, size in beside]
+    return einsum(g, *arrays[:i], *arrays[i + 1 :], *made, subscripts=summation, optimize=optimize)
 
 
 _EXAMPLES: list[tuple[str, list[tuple[int, ...]]]] = [
