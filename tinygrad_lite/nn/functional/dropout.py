@@ -103,10 +103,10 @@ def feature_alpha_dropout(
 
 
 def _axes(name: str, x: Array, *counts: int) -> tuple[int, ...]:
-    shape = np.shape(x)
-    if len(shape) not in counts:
-        raise ShapeError(f"{name} needs an input of {counts[0]} or {counts[1]} axes, got shape {shape}")
-    return shape
+    if np.ndim(x) not in counts:
+        there = f"{counts[0]} or {counts[1]} axes, got shape {np.shape(x)}"
+        raise ShapeError(f"{name} needs an input of {there}; for another, write dropout")
+    return np.shape(x)
 
 
 def _kept(p: float, rng: Rng, shape: tuple[int, ...]) -> Array:
