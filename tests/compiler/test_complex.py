@@ -1,5 +1,6 @@
 """Compiled programs that go through complex numbers, beside eager ones."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,10 +9,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tinygrad_lite as tg
+from tests.compiler.c_code import COMPILERS, CFunction
 from tests.marks import param, spread
 from tests.ops.test_complex import TAKING, functions
 from tinygrad_lite.compiler.native import pairs
 from tinygrad_lite.engine.op import Op
+from tinygrad_lite.errors import UsageError
 
 
 @pytest.mark.parametrize("op", TAKING, ids=str)
@@ -122,6 +125,7 @@ def test_native_code_needs_no_call_of_numpys() -> None:
             z = np.fft.ifft(np.fft.fft(z) * np.conj(z)) / (2 + z)
         u = np.stack([np.cos(a), 1j * np.sin(a), np.sqrt(z)]) @ z
         u = u + np.einsum("i,ij->j", z, np.reshape(np.log(2 + z), (-1, 1))) + 0j * b[:3]
+        u = u * (np.reshape(b, (-1, 1)) + 1j * a[:3]) * (1j * b[:, None] + np.eye(8, 3))  # one part is smaller
         return np.sum(np.abs(u) ** 2) + np.angle(z)[0] + np.fft.irfft(np.fft.rfft(a))[1]
 
     a, b = np.linspace(0.1, 1, 8), np.linspace(1, 2, 8)
@@ -192,3 +196,68 @@ def test_numbers_of_different_dtypes(first: Any, second: Any) -> None:
         assert found.dtype == expected.dtype
         tolerance = 100 * np.finfo(expected.dtype).eps
         np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance * np.max(np.abs(expected)))
+
+
+def through_complex_numbers(x: Any) -> list[Any]:
+    """Real results of each kind of operation that pairs of real numbers have a rule for."""
+    z = x[:3] + 1j * x[1:]
+    w = np.where(x[:3] > 0, 1j * z, np.conj(z)) / (2 + z[::-1]) + np.reciprocal(3 + 1j * z) - np.sqrt(z) ** 2 * 0.5
+    spectrum = np.fft.fft2(w) * np.exp(-1j * z)
+    kernel = np.stack([z[0], w[1]]) + np.concatenate([w[2:], np.roll(z, 1)[:1]])
+    return [
+        np.absolute(spectrum),
+        np.angle(np.log(4 + w)),
+        np.real(np.fft.ifft(spectrum, 7, axis=0, norm="ortho")),
+        np.fft.irfft(np.fft.rfft(x, axis=0) * np.sum(w), 5, axis=0),
+        np.fft.irfft(x, 4, norm="forward"),
+        np.imag(kernel @ np.transpose(w) + np.einsum("ij,kj->ik", kernel, z.reshape(3, -1))),
+        np.real(np.vdot(z, w) + np.trace(w[:, :3]) + np.cumsum(z)[-1]),
+    ]
+
+
+def with_gradient(x: Any) -> list[Any]:
+    return [*through_complex_numbers(x), tg.grad(lambda x: sum(np.sum(y**2) for y in through_complex_numbers(x)))(x)]
+
+
+REAL = {dtype: np.random.default_rng(1).normal(size=(4, 5)).astype(dtype) for dtype in (np.float64, np.float32)}
+
+
+def assert_near(found: Any, expected: Any) -> None:
+    for a, b in zip(found, expected, strict=True):
+        assert a.dtype == b.dtype
+        tolerance = 1e-10 if b.dtype == np.float64 else 1e-4
+        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance * np.max(np.abs(b)))
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+@pytest.mark.parametrize("dtype", [np.float64, param(np.float32, slow=True)])
+def test_a_file_of_c_has_two_real_numbers_for_each(dtype: Any, compiler: str, tmp_path: Path) -> None:
+    compiled = tg.compile(with_gradient, "numpy")
+    compiled(np.ones((4, 5), dtype))
+    compiled.export(tmp_path / "f.c", library="c")
+    assert_near(CFunction(tmp_path / "f.c", compiler)(REAL[dtype]), with_gradient(REAL[dtype]))
+
+
+@pytest.mark.parametrize("dtype", REAL)
+def test_a_file_of_onnx_has_two_real_numbers_for_each(dtype: Any, tmp_path: Path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime comes with the extra `dev`")
+    path = str(tmp_path / "f.onnx")
+    tg.export_onnx(with_gradient, np.ones((4, 5), dtype), path=path)
+    assert_near(onnxruntime.InferenceSession(path).run(None, {"x": REAL[dtype]}), with_gradient(REAL[dtype]))
+
+
+@pytest.mark.parametrize(
+    ("f", "operation"),
+    [
+        (lambda x: np.real(np.linalg.inv(x[:, None] * 1j + np.eye(3))), "inv"),
+        (lambda x: np.absolute(np.fft.fft(np.tile(x, 1000))), "fft"),
+    ],
+)
+def test_what_needs_them_as_a_whole_is_named(f: Any, operation: str, tmp_path: Path) -> None:
+    compiled = tg.compile(f, "numpy")
+    compiled(np.ones(3))
+    with pytest.raises(UsageError, match=rf"for C: {operation} \(complex128\) has no form there \(at test_complex"):
+        compiled.export(tmp_path / "f.c", library="c")
+    pytest.importorskip("onnx", reason="onnx comes with the extra `onnx`")
+    with pytest.raises(UsageError, match=rf"^{operation} cannot be exported to ONNX at test_complex.*take no complex"):
+        tg.export_onnx(f, np.ones(3), path=tmp_path / "f.onnx")

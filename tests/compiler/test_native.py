@@ -507,6 +507,18 @@ def test_traces_need_no_numpy_call(offset: int, axes: tuple[int, int]) -> None:
         assert "trace" not in str(f.report())
 
 
+@pytest.mark.parametrize("running", [np.cumsum, np.cumprod])
+def test_running_on_over_all_axes_needs_no_numpy_call(running: Any) -> None:
+    def both(x: Any) -> Any:
+        return running(x), tg.grad(lambda x: np.sum(np.sin(running(x * x))))(x)
+
+    rows, f = np.random.default_rng(0).uniform(0.5, 1.5, (2, 3, 4)), tg.compile(both, "native")
+    for x in (rows, np.asfortranarray(rows), rows[:, ::-1]):
+        for found, expected in zip(f(x), both(x), strict=True):
+            np.testing.assert_allclose(found, expected, rtol=1e-12)
+    assert running.__name__ not in str(f.report())
+
+
 OTHERS: dict[str, Callable[[Any], Any]] = {
     **{f"round to {k}": lambda x, k=k: np.round(x[0], k) for k in (0, 1, 2, 16, -1, -3)},
     "no NaN": lambda x: np.nan_to_num(x[0]),

@@ -18,14 +18,18 @@ from tinygrad_lite.compiler.c.systems import FUNCTIONS
 from tinygrad_lite.compiler.c.writer import PRODUCTS, CWriter
 from tinygrad_lite.compiler.draws import Draw
 from tinygrad_lite.compiler.native.expansions import expanded
+from tinygrad_lite.compiler.native.pairs import with_pairs
 from tinygrad_lite.compiler.native.plan import Plan, Segment, Written, packed, with_former_values
-from tinygrad_lite.compiler.native.scalars import Form
+from tinygrad_lite.compiler.native.scalars import Form, of_parts
 from tinygrad_lite.compiler.native.varying_numbers import with_numbers_as_data
 from tinygrad_lite.compiler.places import Argument
 from tinygrad_lite.compiler.program import Instruction, Program, Variable
 from tinygrad_lite.compiler.source.export import form_of, shown
 from tinygrad_lite.compiler.source.numpy_source import NumpySource
 from tinygrad_lite.errors import UsageError
+
+LARGEST_TRANSFORM = 2**16
+"""The most entries of the matrix of a Fourier transform, which are numbers in the text."""
 
 
 def c_file(sources: Sequence[NumpySource]) -> str:
@@ -99,9 +103,12 @@ class _Function:
         self.name = taken.new(f"{self._prefix}_run")  # no library function has such a name
         self.source = source
         target = _C()
-        program = with_numbers_as_data(expanded(_in_c_order(source.program), few=inf), target)
+        program = with_numbers_as_data(
+            expanded(with_pairs(_in_c_order(source.program), LARGEST_TRANSFORM), few=inf), target
+        )
         for call in program.calls:
-            self._refuse_unless(all(x.dtype in TYPES for x in (*call.reads, call.result)), call)
+            if call.op is not of_parts:  # which puts complex numbers together for another operation
+                self._refuse_unless(all(x.dtype in TYPES for x in (*call.reads, call.result)), call)
         for x in (*program.inputs, *program.ends):
             if x.dtype not in TYPES:
                 self._refuse(f"{x.name or 'a value'} ({x.dtype}) has no type there")

@@ -16,7 +16,7 @@ from tinygrad_lite.compiler.native.emission import REALS, TYPES, can_cast
 from tinygrad_lite.compiler.program import Instruction, Program, Variable
 from tinygrad_lite.compiler.recording.recorded import OfVariable
 from tinygrad_lite.engine.op import Array, Op
-from tinygrad_lite.ops.arithmetic import curves, elementwise, ordering, reductions, selection
+from tinygrad_lite.ops.arithmetic import curves, elementwise, ordering, reductions, running, selection
 from tinygrad_lite.ops.linear import contraction, linalg, norms, products
 from tinygrad_lite.ops.networks import normal
 from tinygrad_lite.ops.shapes import arranging, indexing, joining, shaping
@@ -454,6 +454,15 @@ def _expand_dims(x: Any, axis: Any) -> Any:
     return None if x.ndim else np.reshape(x, np.expand_dims(np.zeros(()), axis).shape)
 
 
+def _running(op: Op) -> Expansion:
+    """Without an axis, NumPy runs on from row to row."""
+
+    def run(x: Any, axis: Any = None, dtype: Any = None) -> Any:
+        return op(np.ravel(x), axis=0) if axis is None and dtype is None and x.ndim > 1 else None
+
+    return run
+
+
 def _exp_of_square(x: Any, factor: float) -> Any:
     return elementwise.exp_of_square.forward(x, factor=factor)
 
@@ -472,6 +481,8 @@ _EXPANSIONS: dict[Op, Expansion] = {
     linalg.multi_dot: _multi_dot,
     linalg.matrix_power: _matrix_power,
     arranging.trace: _trace,
+    running.cumsum: _running(running.cumsum),
+    running.cumprod: _running(running.cumprod),
     shaping.expand_dims: _expand_dims,
     reductions.max: _with_initial(np.max, np.maximum),
     reductions.min: _with_initial(np.min, np.minimum),

@@ -6,6 +6,7 @@ as a Fourier transform or an inverse, works on complex arrays, which are put tog
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from tinygrad_lite.compiler.native.emission import TYPES
 from tinygrad_lite.compiler.native.expansions import Record, StandIn, stand_in_array
 from tinygrad_lite.compiler.native.scalars import of_parts
+from tinygrad_lite.compiler.passes.dead_code import without_dead_code
 from tinygrad_lite.compiler.program import Instruction, Program, Variable, is_python_number
 from tinygrad_lite.engine.op import NO_PARAMS, Op
 from tinygrad_lite.engine.tensor import positive
@@ -27,11 +29,16 @@ Pair = tuple[Part, Part]
 """The real and the imaginary part of a value; the imaginary part of a real value is the number 0."""
 
 
-def with_pairs(program: Program) -> Program:
-    """The program with two real arrays in place of each complex one, wherever native code can compute with these."""
-    if not any(map(_is_complex, [x for call in program.calls for x in (*call.reads, call.result)])):
+def with_pairs(program: Program, largest_transform: int = 0) -> Program:
+    """The program with two real arrays in place of each complex one, wherever a rule says how to compute with these.
+
+    Args:
+        largest_transform: up to how many entries of its matrix a Fourier transform is a product with it. NumPy's own
+            takes less time, but no file has it.
+    """
+    if not any(map(_is_of_complex, program.calls)):
         return program
-    return _Rewriting(program).program()
+    return _Rewriting(program, largest_transform).program()
 
 
 _KNOWN = (np.dtype(np.complex128), np.dtype(np.complex64))
@@ -41,15 +48,21 @@ def _is_complex(x: Any) -> bool:
     return isinstance(x, Variable) and x.dtype in _KNOWN
 
 
+def _is_of_complex(call: Instruction) -> bool:
+    return call.op in TRANSFORMS or any(map(_is_complex, (*call.reads, call.result)))
+
+
 class _Rewriting:
     """A program on the way to another one.
 
     Args:
         program: the former.
+        largest_transform: see `with_pairs`.
     """
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, largest_transform: int) -> None:
         self._former = program
+        self._largest_transform = largest_transform
         self._calls: list[Instruction] = []
         self._record = Record(dict(program.constants))
         self._parts: dict[Variable, Pair] = {}
@@ -58,7 +71,7 @@ class _Rewriting:
 
     def program(self) -> Program:
         for call in self._former.calls:
-            if not any(map(_is_complex, (*call.reads, call.result))):
+            if not _is_of_complex(call):
                 self._calls.append(call.with_variables(self._same))
             elif not self._computes(call):
                 call = self._of_complex(call)
@@ -66,7 +79,8 @@ class _Rewriting:
                 self._calls.append(call.with_variables(self._same))
                 self._in_memory.add(call.result)
         self._put_together(self._former.ends)
-        return replace(self._former.with_calls(self._calls, self._same), constants=self._record.constants)
+        made = replace(self._former.with_calls(self._calls, self._same), constants=self._record.constants)
+        return replace(without_dead_code(made), inputs=made.inputs)  # of some results, one part is read alone
 
     def _of_complex(self, call: Instruction) -> Instruction:
         """A transform of a real array as one of complex numbers, as which NumPy computes it."""
@@ -87,7 +101,7 @@ class _Rewriting:
 
     def _computes(self, call: Instruction) -> bool:
         """Write a call with the parts of its complex arrays, if there is a rule for it."""
-        rule = RULES.get(call.op)
+        rule = RULES.get(call.op) or self._product_for(call)
         if rule is None or call.has_computed_params or call.result.is_number or not all(map(_is_plain, call.inputs)):
             return False
         self._record.calls = []
@@ -104,6 +118,14 @@ class _Rewriting:
         else:
             self._same[call.result] = parts[0].variable
         return True
+
+    def _product_for(self, call: Instruction) -> Callable[..., Any] | None:
+        """The rule for a Fourier transform whose matrix is small enough."""
+        if call.op not in TRANSFORMS or call.result.is_number:
+            return None
+        axis = call.params.get("axis", -1)
+        is_small = 0 < call.inputs[0].shape[axis] * call.result.shape[axis] <= self._largest_transform
+        return _transformed(call.op) if is_small else None
 
     def _add_recorded(self, call: Instruction) -> None:
         """Add the operations that were recorded in place of a call."""
@@ -138,10 +160,12 @@ class _Rewriting:
         return parts[0], parts[1]
 
     def _of_form(self, part: Part, shape: tuple[int, ...], dtype: Any) -> Any:
-        """A part that is an array of this form; None if it is one of another form."""
+        """A part that is an array of this form; None if it is one of another dtype."""
         if not _is_array(part):
             return self._record.constant(np.full(shape, part, dtype))
-        return part if part.shape == shape and part.dtype == dtype else None
+        if part.dtype != dtype:
+            return None
+        return part if part.shape == shape else np.broadcast_to(part, shape)  # the other part met a larger array
 
 
 def _part(dtype: Any) -> Any:
@@ -342,6 +366,25 @@ def _product(op: Op) -> Callable[..., Pair | None]:
 def _vdot(a: Pair, b: Pair) -> Pair | None:
     return _product(products.vdot)(_conjugate(a), b)
 
+
+def _transformed(op: Op) -> Callable[..., Pair | Part]:
+    """A Fourier transform as a product with its matrix, whose rows are the transforms of the unit vectors."""
+
+    def write(z: Pair, axis: int = -1, **params: Any) -> Pair | Part:
+        parts = [(part, unit) for part, unit in zip(z, (1.0, 1j)) if _is_array(part)]
+        moved = [np.swapaxes(part, axis, -1) for part, _ in parts]
+        made = [op.forward(unit * np.eye(part.shape[axis]), axis=-1, **params) for part, unit in parts]
+
+        def result(take: Callable[[Any], Any]) -> Part:
+            terms = [x @ x.constant(take(matrix).astype(x.dtype)) for x, matrix in zip(moved, made)]
+            return np.swapaxes(reduce(np.add, terms), axis, -1)
+
+        return result(np.real) if op is fourier.irfft else (result(np.real), result(np.imag))
+
+    return write
+
+
+TRANSFORMS = fourier.fft, fourier.ifft, fourier.rfft, fourier.irfft
 
 RULES: dict[Op, Callable[..., Pair | Part | None]] = {
     elementwise.add: _add,

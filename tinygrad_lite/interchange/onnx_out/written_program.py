@@ -8,6 +8,8 @@ import numpy as np
 
 from tinygrad_lite import trees
 from tinygrad_lite.compiler.draws import Draw
+from tinygrad_lite.compiler.native.pairs import with_pairs
+from tinygrad_lite.compiler.native.scalars import of_parts
 from tinygrad_lite.compiler.passes import simplified
 from tinygrad_lite.compiler.places import Argument, Data, Entry, Gradient, Outside, Place
 from tinygrad_lite.compiler.program import Program, Variable
@@ -25,14 +27,17 @@ from tinygrad_lite.interchange.onnx_out.formulas_of_reductions import OF_REDUCTI
 from tinygrad_lite.interchange.onnx_out.formulas_of_scipy import of_scipy
 from tinygrad_lite.interchange.onnx_out.node_table import WHOLE, WRITERS
 from tinygrad_lite.interchange.onnx_out.own_operations import by_forward, own_operations
-from tinygrad_lite.interchange.onnx_out.reasons import REASONS
-from tinygrad_lite.interchange.onnx_out.written_values import Graph, Node, Value
+from tinygrad_lite.interchange.onnx_out.reasons import COMPLEX, REASONS
+from tinygrad_lite.interchange.onnx_out.written_values import Graph, Node, Value, number_of
 from tinygrad_lite.nn import Module
 from tinygrad_lite.transforms.runs import name_of
 
 NEW = ".new"
 """What follows the name of a state in that of the result that takes its place."""
 
+
+LARGEST_TRANSFORM = 2**20
+"""The most entries of the matrix of a Fourier transform."""
 
 Pass = Callable[[Program], Program]
 
@@ -92,6 +97,8 @@ def written(f: Callable[..., Any], args: Sequence[Any], names: Names = NO_NAMES,
     for x, array in program.constants.items():
         values[x] = made.graph.value(made.graph.constant(array), x)
     for call in program.calls:
+        if call.op is of_parts:
+            continue  # what the complex numbers are for is refused
         made.graph.source = call.source
         values[call.result] = _performed(made.graph, call, values)
     _write_results(made, results, values)
@@ -121,6 +128,7 @@ def _write_results(made: Written, results: Sequence[tuple[str, Any]], values: Ma
     for condition in graph.refused:
         refused = graph.add("Or", refused, condition) if refused else condition
     for name, x in results:
+        number_of(x.dtype if isinstance(x, Variable) else np.asarray(x).dtype)  # else nobody has written the value
         value = graph.of(values[x] if isinstance(x, Variable) else x)
         if refused and value.dtype.kind == "f":
             nan = graph.constant(np.nan, dtype=value.dtype)
@@ -156,7 +164,7 @@ def _recorded(f: Callable[..., Any], args: tuple[Any, ...], passes: Pass) -> tup
         kept_whole.reset(before)
     program = recorder.program
     arguments = {x: place for x, place in program.inputs.items() if isinstance(place, Argument)}
-    program = passes(program)
+    program = with_pairs(passes(program), LARGEST_TRANSFORM)
     program.inputs = {**arguments, **program.inputs}  # also those that it does not use
     return program, recorder.returned
 
@@ -202,6 +210,8 @@ def _performed(graph: Graph, call: Any, values: dict[Variable, Value]) -> Value:
         graph.refuse(
             call.op, "it draws random numbers from a NumPy generator: pass them as an argument, or call model.eval()"
         )
+    if any(x.dtype.kind == "c" for x in (*call.reads, call.result)):
+        graph.refuse(call.op, COMPLEX)
     inputs = [values[x] if isinstance(x, Variable) else x for x in call.inputs]
     params = {name: _replaced(x, values) for name, x in call.params.items()}
     made: Value = graph.call(call.op, inputs, params, call.result)
