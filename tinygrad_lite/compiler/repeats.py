@@ -21,6 +21,8 @@ from tinygrad_lite.engine.op import Array
 Form = Callable[[Instruction], Hashable]
 INDICES = frozenset({"index", "indices"})
 """The parameters in which turns may differ: one turn reads row 3, and the next one row 4."""
+ALIKE = 6
+"""How many equal instructions of a turn are told apart."""
 
 _OUTSIDE = -1  # the position of what no call makes
 
@@ -145,15 +147,20 @@ class _Positions:
         self._first_reads = np.array([*first_reads, len(makers)])  # the reads of a call follow each other
 
     def periods(self) -> list[int]:
-        """The distances between equal parts of the program: each instruction and its neighbours, ever more of them."""
+        """The distances between equal parts of the program: each instruction and its neighbours, ever more of them.
+
+        A turn may have a few equal instructions, so that the next one of these is not that of the next turn.
+        """
         periods: set[int] = set()
         ranks, width, length = self._forms, 1, len(self._forms)
         while True:
             order = np.argsort(ranks, kind="stable")
-            gaps = np.diff(order)[np.diff(ranks[order]) == 0]
-            if not gaps.size:
+            sorted_ranks = ranks[order]
+            if not np.any(sorted_ranks[1:] == sorted_ranks[:-1]):
                 return sorted(periods)
-            periods.update(np.unique(gaps[gaps <= length // 2]).tolist())
+            for ahead in range(1, ALIKE + 1 if width == 1 else 2):
+                gaps = (order[ahead:] - order[:-ahead])[sorted_ranks[ahead:] == sorted_ranks[:-ahead]]
+                periods.update(np.unique(gaps[gaps <= length // 2]).tolist())
             pairs = ranks[:-width] * (int(ranks.max()) + 1) + ranks[width:]
             ranks = np.unique(pairs, return_inverse=True)[1]
             width *= 2
