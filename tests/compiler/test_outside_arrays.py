@@ -197,8 +197,22 @@ def test_an_array_that_the_program_reads_and_the_function_changes_is_refused(bac
         first += 1
         return y
 
-    for changes in (reads_first, changes_first, changes_a_view):
-        with pytest.raises(UsageError, match="reads and changes the entries of mean"):
+    def fills(x: Any) -> Any:
+        mean[:] = [1.0, 2.0]  # the same in each run, but another function, or another program, may do otherwise
+        return x * mean
+
+    class Solver:
+        def __init__(self) -> None:
+            self.scratch = np.zeros(2)
+
+        def fills(self, x: Any) -> Any:
+            self.scratch[:] = [3.0, 4.0]
+            return x * self.scratch
+
+    for changes in (reads_first, changes_first, changes_a_view, fills, Solver().fills):
+        with pytest.raises(
+            UsageError, match=r"reads and changes the entries of (mean|an array), .* make the array inside"
+        ):
             tg.compile(changes, backend)(t)
 
 

@@ -44,6 +44,7 @@ class Reached:
         classes: the users' classes of the objects that are reached.
         objects: these objects by id.
         arrays: the arrays of NumPy, each with what a person would call it, by id.
+        held: the arrays in objects, in the same way.
         names: all names in the functions' code, some of which they may read from a module.
 
     Args:
@@ -58,6 +59,7 @@ class Reached:
         self.classes: set[type] = set()
         self.objects: dict[int, Any] = {}
         self.arrays: dict[int, tuple[Any, str]] = {}
+        self.held: dict[int, tuple[Any, str]] = {}
         self._seen: dict[int, Any] = {}
         self.names = set(names)
         self._modules: list[tuple[Any, str]] = []
@@ -203,6 +205,8 @@ class Reached:
         ahead = [thing]
         while ahead and len(self.objects) < _MOST:
             thing = ahead.pop()
+            if isinstance(thing, np.ndarray):
+                self.held[id(thing)] = thing, "an array"
             if isinstance(thing, (*SCALARS, np.ndarray, Traced, ModuleType, type)) or id(thing) in self.objects:
                 continue
             if isinstance(thing, MethodType):

@@ -80,8 +80,13 @@ def not_followed(program: Program, entries: list[Entries]) -> list[Entries]:
 
     An array that the program reads is one of them only if the program has other constants, of unknown origin.
     """
-    live = {id(memory_of(place.array)) for place in program.inputs.values() if isinstance(place, Outside)}
-    return entries if program.constants else [guard for guard in entries if id(memory_of(guard.owner)) not in live]
+    return entries if program.constants else [guard for guard in entries if not is_live(program, guard.owner)]
+
+
+def is_live(program: Program, array: Array) -> bool:
+    """Whether each run of a program reads the memory of an array from outside."""
+    arrays = (place.array for place in program.inputs.values() if isinstance(place, Outside))
+    return any(memory_of(x) is memory_of(array) for x in arrays)
 
 
 def may_change(array: Array) -> bool:

@@ -19,6 +19,7 @@ from tinygrad_lite.compiler.recording.recording_run import Recorder
 from tinygrad_lite.compiler.recording.same import (
     DifferenceError,
     difference,
+    is_live,
     may_change,
     memory_of,
     not_followed,
@@ -56,6 +57,7 @@ def recorded_twice(
     roots = [(f, name), *((x, path) for x, path in zip(leaves, parameters) if not isinstance(x, (Tensor, np.ndarray)))]
     roots += [(kind, kind.__name__) for kind in _kinds((args, dict(kwargs)))]
     reached = Reached(roots)
+    outside = [Entries(array, label) for array, label in {**reached.held, **reached.arrays}.values()]
     once = partial(_recorded_once, f, args, kwargs, parameters, may_run_again)
     try:
         say("recording")
@@ -76,6 +78,7 @@ def recorded_twice(
         _refuse_changes(name, [x for x in entries if not x.holds() or id(memory_of(x.owner)) in written])
         if not differs:
             program = with_live_arrays(recorder.program, second.program)
+            _refuse_changes(name, [x for x in outside if is_live(program, x.owner) and not x.holds()])
             entries = not_followed(program, entries)
         if differs and recorder.refused:
             raise UsageError(
@@ -156,9 +159,12 @@ def _recorded_once(
 def _refuse_changes(name: str, guards: list[Guard]) -> None:
     for guard in guards:
         if isinstance(guard, (Item, Field, Entries)) and isinstance(guard.value, SCALARS):
+            is_array = isinstance(guard, Entries)
             raise UsageError(
                 f"{name} reads and changes {guard.label}, but its program would do neither in the next runs: keep it "
                 "in a tensor t, and write t.data = ...; or change it outside the compiled function"
+                + "; or, if each run fills it anew, make the array inside"
+                * is_array
             )
 
 
