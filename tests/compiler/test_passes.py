@@ -56,6 +56,19 @@ SIMPLER: dict[str, tuple[Callable[[Any], Any], list[str]]] = {
     "dead code": (lambda x: (np.exp(x), np.sin(x) * 2)[1], ["sin", "multiply"]),
     "computed twice": (lambda x: np.exp(x) * np.sin(x) + np.exp(x), ["exp", "sin", "multiply", "add"]),
     "not the same numbers": (lambda x: (x * 1.5) + (x * 2.5), ["multiply", "multiply", "add"]),
+    "and true, or false": (
+        lambda x: ((True & (x > 0)) | False) & (np.logical_or(False, x < 1)),
+        ["greater", "less", "bitwise_and"],
+    ),
+    "within bounds": (
+        lambda x: tg.grad(lambda x: np.sum(np.clip(x, -1.0, 2.0)))(x),
+        ["less_equal"] * 2 + ["bitwise_and", "multiply"],
+    ),
+    "joined in another dtype": (
+        lambda x: np.stack([x, x], dtype=np.float32, casting="same_kind"),
+        ["cast", "stack"],
+    ),
+    "whole numbers and true": (lambda x: np.floor(x).astype(int) & True, ["floor", "cast", "bitwise_and"]),
     "constants": (lambda x: x * (np.arange(3.0) + 1), ["multiply"]),
     "times one": (lambda x: x * 1.0 / 1.0 - 0.0, []),
     "plus zero is not nothing, for -0.0": (lambda x: x + 0.0, ["add"]),

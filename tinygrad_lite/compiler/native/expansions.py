@@ -463,6 +463,20 @@ def _running(op: Op) -> Expansion:
     return run
 
 
+def _prod(x: Any, axis: Any = None, keepdims: bool = False, **others: Any) -> Any:
+    """The last of the products that run on."""
+    if others or not x.size or not x.ndim or not (axis is None or isinstance(axis, int)):
+        return None
+    last = np.cumprod(np.ravel(x) if axis is None else np.moveaxis(x, axis, -1), axis=-1)[..., -1]
+    return np.reshape(last, np.prod(x._value, axis=axis, keepdims=True).shape) if keepdims else last
+
+
+def _sinc(x: Any) -> Any:
+    y = np.pi * x
+    y = np.where(y == 0, float(np.finfo(x.dtype).eps), y)
+    return np.sin(y) / y
+
+
 def _exp_of_square(x: Any, factor: float) -> Any:
     return elementwise.exp_of_square.forward(x, factor=factor)
 
@@ -493,6 +507,8 @@ _EXPANSIONS: dict[Op, Expansion] = {
     elementwise.round: _round,
     elementwise.nan_to_num: _nan_to_num,
     elementwise.exp_of_square: _exp_of_square,
+    elementwise.sinc: _sinc,
+    reductions.prod: _prod,
     normal.normal_cdf: _normal_cdf,
     **counting.EXPANSIONS,
 }

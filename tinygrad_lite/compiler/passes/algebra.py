@@ -106,6 +106,18 @@ def _neutral(place: int, is_neutral: Callable[[Any], bool]) -> Rule:
     return lambda call, _: _unchanged(call.inputs[1 - place], call) if is_neutral(call.inputs[place]) else None
 
 
+def _neutral_truth(truth: bool) -> Rule:
+    """The rule for x & True and x | False, of truths."""
+
+    def rule(call: Instruction, _: Definitions) -> Any:
+        for x, other in (call.inputs, call.inputs[::-1]):
+            if other is truth and isinstance(x, Variable) and x.dtype.kind == "b":
+                return _unchanged(x, call)
+        return None
+
+    return rule
+
+
 def _same_form(call: Instruction, _: Definitions) -> Any:
     """A cast, reshape or broadcast that changes nothing."""
     return _unchanged(call.inputs[0], call)
@@ -216,6 +228,19 @@ def _joined(call: Instruction, _: Definitions) -> Any:
         end = stop
     axis = places[0][0]
     return call.of(joining.concatenate, tuple(parts), {"axis": axis}) if end == shape[axis] else None
+
+
+def _joined_as_they_are(call: Instruction, _: Definitions) -> Any:
+    """Arrays that are joined in another dtype are cast before, since only NumPy's functions can do both."""
+    if not call.params.keys() & {"dtype", "casting"} or not all(isinstance(x, Variable) for x in call.inputs):
+        return None
+    dtype, made = call.result.dtype, []
+    parts = [x if x.dtype == dtype else Variable(x.shape, dtype, name="cast") for x in call.inputs]
+    for x, part in zip(call.inputs, parts):
+        if part is not x:
+            made.append(replace(call, op=casting.cast, inputs=(x,), params={"dtype": dtype}, result=part))
+    params = {name: x for name, x in call.params.items() if name not in ("dtype", "casting")}
+    return [*made, replace(call, inputs=tuple(parts), params=params)]
 
 
 def _along_one_axis(index: Any, shape: tuple[int, ...]) -> tuple[int, int, int] | None:
@@ -357,10 +382,16 @@ _RULES: dict[Op, tuple[Rule, ...]] = {
     shaping.transpose: (_transposed_twice,),
     shaping.swapaxes: (_swapped,),
     indexing.scatter: (_scattered_whole, _joined),
+    joining.concatenate: (_joined_as_they_are,),
+    joining.stack: (_joined_as_they_are,),
     shaping.reshape: (_same_form, _reshaped_twice),
     indexing.getitem: (_whole, _column),
     shaping.ravel: (_same_form, _reshaped_twice),
     shaping.broadcast_to: (_same_form,),
     selection.greater: (_positive_part,),
+    selection.bitwise_and: (_neutral_truth(True),),
+    selection.bitwise_or: (_neutral_truth(False),),
+    selection.logical_and: (_neutral_truth(True),),
+    selection.logical_or: (_neutral_truth(False),),
     reductions.sum: (_sum_of_broadcast,),
 }

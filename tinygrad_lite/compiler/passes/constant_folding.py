@@ -5,9 +5,11 @@ import numpy as np
 from tinygrad_lite.compiler.program import Instruction, Program, Variable, mapped
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.foundation.signatures import path_of
+from tinygrad_lite.ops.arithmetic import selection
 from tinygrad_lite.ops.shapes import filling
 
 SMALL = 2**12  # the largest number of entries of a folded constant
+OF_TRUTHS = frozenset({selection.bitwise_and, selection.bitwise_or, selection.logical_and, selection.logical_or})
 _BY_FORM = frozenset({filling.zeros_like, filling.ones_like})  # they depend only on their argument's form
 
 
@@ -60,12 +62,15 @@ def _value(call: Instruction, constants: dict[Variable, Array]) -> Array:
 
 def _number(x: object, call: Instruction, constants: dict[Variable, Array]) -> object:
     """A constant with equal entries as a plain number, if that changes neither dtype nor shape."""
-    if not isinstance(x, Variable) or x not in constants or x.dtype.kind != "f" or not call.op.derivatives:
+    if not isinstance(x, Variable) or x not in constants:
+        return x
+    is_truth = x.dtype == bool and x.size == 1 and call.op in OF_TRUTHS
+    if not is_truth and (x.dtype.kind != "f" or not call.op.derivatives):
         return x
     array = constants[x]
     if not x.size or _may_change(array) or not _is_uniform(array):
         return x
-    if x.dtype != np.float64 and not path_of(call.op.forward).startswith("np."):
+    if x.dtype.kind == "f" and x.dtype != np.float64 and not path_of(call.op.forward).startswith("np."):
         return x  # some SciPy ufuncs convert float32 to float64 beside a Python number
     others = [other for other in call.inputs if isinstance(other, Variable) and other is not x]
     typed = [other for other in others if other.dtype == x.dtype and not other.is_number and other not in constants]
