@@ -797,3 +797,79 @@ def test_an_optimizer_of_the_users_may_keep_tensors_in_its_state(backend: str) -
         return [float(step(X)) for _ in range(5)]
 
     np.testing.assert_allclose(losses(True), losses(False), rtol=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore:.*no gradient for parameter")
+@pytest.mark.parametrize("shape", [(), (3,)])
+@pytest.mark.parametrize("way", ["zero_grad", "none of them", "one of them", "another in its place"])
+def test_gradients_that_come_and_go(shape: tuple[int, ...], way: str, backend: str) -> None:
+    """A parameter that a call uses and the next does not; the gradients that others hold stay as they were."""
+
+    def run(compiles: bool, uses: list[int]) -> tuple[list[float], list[Any]]:
+        a, b = (tg.tensor(np.full(shape, x), requires_grad=True) for x in (0.1, 0.2))
+        optimizer = optim.SGD([a, b], lr=0.01, momentum=0.9)
+
+        def step(x: Any, both: bool) -> Any:
+            y = np.sum(a) * x + np.sum(b) * x**2 if both else np.sum(a) * x
+            loss = np.sum(y**2)
+            if way == "zero_grad":
+                optimizer.zero_grad()
+            elif way == "one of them":
+                a.grad = None
+            loss.backward()
+            optimizer.step()
+            if way == "another in its place":
+                a.grad = a.grad * 0.5
+            return loss
+
+        step = tg.compile(step, backend) if compiles else step
+        losses, held = [], []
+        for i in uses:
+            losses.append(float(step(np.linspace(0.0, 1.0, 5), i > 0)))
+            held.append((a.grad, a.grad.tolist()))
+            if i == 2:
+                b.grad = None
+        assert [gradient.tolist() for gradient, _ in held] == [entries for _, entries in held]
+        return losses, [None if x.grad is None else x.grad.tolist() for x in (a, b)]
+
+    for uses in ([0, 0, 1, 1, 0, 1, 0, 1, 0], [1, 0, 1, 1, 0, 0, 1, 2, 0], [1, 1, 2, 1, 0, 1, 1, 1]):
+        (losses, gradients), (expected, others) = run(True, uses), run(False, uses)
+        np.testing.assert_allclose(losses, expected, rtol=1e-10)
+        for x, y in zip(gradients, others, strict=True):
+            assert (x is None) == (y is None)
+            np.testing.assert_allclose(x or 0.0, y or 0.0, rtol=1e-9)
+
+
+@pytest.mark.parametrize("outside", [True, False, None])
+def test_a_step_may_freeze_parameters(outside: bool | None, backend: str) -> None:
+    """As that of a generator freezes the discriminator, whether or not that of the discriminator thaws it again."""
+
+    def run(compiles: bool) -> list[Any]:
+        first, second = nn.Linear(3, 4, rng=0), nn.Linear(4, 1, rng=1)
+        optimizer = optim.SGD([*first.parameters(), *second.parameters()], lr=0.1)
+
+        def step(x: Any) -> Any:
+            for p in second.parameters():
+                p.requires_grad = False
+            optimizer.zero_grad()
+            loss = np.mean(second(np.tanh(first(x))) ** 2)
+            loss.backward()
+            frozen = [p.grad is None for p in second.parameters()]
+            second.requires_grad_(True)
+            loss += np.mean(second(np.tanh(first(x)).detach()) ** 2)
+            second.bias.requires_grad = False
+            return loss, frozen
+
+        step = tg.compile(step, backend) if compiles else step
+        results: list[Any] = []
+        for i in range(5):
+            if outside is not None:
+                second.requires_grad_(outside)
+            loss, frozen = step(X[:, :3] + i)
+            results += [float(loss), frozen, [p.requires_grad for p in second.parameters()]]
+        if compiles:
+            assert sum(map(len, step._runs.values())) <= 2
+        return results
+
+    for found, expected in zip(run(True), run(False), strict=True):
+        assert found == pytest.approx(expected)

@@ -98,6 +98,7 @@ class Run:
         self._gradients = recorder.gradients
         self._states = recorder.state_keys
         self._left = [*recorder.left.values()]
+        self._settings = [*recorder.settings.values()]
         self._tree = recorder.returned
         self.returned = recorder.returned[0] if self._left else recorder.returned
         self._wrapped = trees.leaves(recorder.returned)
@@ -194,7 +195,7 @@ class Run:
 
     def repeat(self, turns: int, leaves: list[Any], stacks: Mapping[int, Array]) -> list[Any] | None:
         """The results of many calls, stacked leaf by leaf; None if they must run one by one."""
-        if self.is_passing or self._left:
+        if self.is_passing or self._left or self._settings:
             return None
         results = self.executor.repeat(turns, leaves, stacks)
         return None if results is None else results[: len(self._wrapped)]
@@ -209,13 +210,15 @@ class Run:
         """Make the function's return value from these values."""
         remaining = iter(values)
         made = trees.map_leaves(lambda _: next(remaining), self._tree)
-        return self._leave(made) if self._left else made
+        return self._leave(made) if self._left or self._settings else made
 
-    def _leave(self, made: tuple[Any, list[Any]]) -> Any:
+    def _leave(self, made: Any) -> Any:
         """Leave values in attributes; return the function's return value."""
-        returned, values = made
+        returned, values = made if self._left else (made, ())
         for left, value in zip(self._left, values, strict=True):
             left.write(value)
+        for place, value in self._settings:
+            place.write(np.copy(value) if isinstance(value, np.ndarray) else value)
         return returned
 
     def _with_left(self, *args: Any, **kwargs: Any) -> Any:
@@ -269,7 +272,7 @@ class Run:
             if not isinstance(place, (Argument, Outside)) and not writer.is_tested(place.reading(writer)):
                 writer.keeps_its_form(place.reading(writer), place.read(()))
         whole = None if is_linked else _built(self._tree, iter(writer.results), writer)
-        whole = f"{writer.name(self._leave)}({whole})" if whole and self._left else whole
+        whole = f"{writer.name(self._leave)}({whole})" if whole and (self._left or self._settings) else whole
         writer.reads_gradients = bool(self._read_gradients)
         function = writer.function(self._linked if is_linked else self._finished, is_linked, whole)
         now = perf_counter()

@@ -431,7 +431,7 @@ class NativeExecutor:
                 continue
             value = f"{writer.name(self._kept[place])}[()]"
             value = f"{value}.item()" if x.is_number else value
-            is_array = isinstance(place, TensorPlace)
+            is_array = isinstance(place, TensorPlace) and not isinstance(place, Gradient)  # which is another tensor
             writer.body.append(f"{place.reading(writer)} = {value}" if is_array else place.writing(writer, value))
 
     def _written_result(

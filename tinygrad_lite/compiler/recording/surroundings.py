@@ -30,7 +30,7 @@ _SWITCHES = (bool, str, type(None))
 
 
 class Left(NamedTuple):
-    """An attribute in which a function leaves what it computes or sets.
+    """An attribute in which a function leaves a value.
 
     Attributes:
         fields: the dict of the attributes.
@@ -45,6 +45,27 @@ class Left(NamedTuple):
         """Leave a value there."""
         freed = iter(self.freed)
         self.fields[self.name] = trees.map_leaves(lambda x: _without_history(x, next(freed)), value)
+
+
+class Assigned(NamedTuple):
+    """An attribute that a function sets to the same value in each run."""
+
+    fields: dict[str, Any]
+    name: str
+
+    def write(self, value: Any) -> None:
+        """Set it."""
+        self.fields[self.name] = value
+
+
+class Switched(NamedTuple):
+    """A tensor that a function freezes, or makes require a gradient."""
+
+    tensor: Tensor
+
+    def write(self, value: Any) -> None:
+        """Freeze it, or not, as the function does."""
+        self.tensor._requires_grad = value
 
 
 def _without_history(x: Any, op: Op | None) -> Any:
@@ -66,7 +87,8 @@ class Surroundings(Transcript):
         same_as: the places whose tensor is also an argument, by the argument's position.
         gradients: the tensors whose gradient it read before it wrote one, and whether there was one.
         optimizers: the optimisers that it uses.
-        left: the attributes in which it leaves what it computes, if it does not read them before, or a setting.
+        left: the attributes in which it leaves what it computes, and which it does not read before.
+        settings: what else it assigns, each with the value that it has in the end.
 
     Args:
         names: those of the tensors from outside.
@@ -85,6 +107,8 @@ class Surroundings(Transcript):
         self.gradients: dict[Gradient, bool] = {}
         self.optimizers = Optimizers(self)
         self.left: dict[tuple[int, str], Left] = {}
+        self.settings: dict[tuple[int, str], tuple[Assigned | Switched, Any]] = {}
+        self._switched: dict[Tensor, Any] = {}
         self._names = names
         self._reached = reached
         self._new: dict[int, Any] = {}
@@ -146,8 +170,18 @@ class Surroundings(Transcript):
         """Where the program finds a tensor's array: among the arguments, in an object, or in the tensor itself."""
         if id(tensor) in self._owners:
             return self._owners[id(tensor)]
-        self.guard(Field(tensor, "_requires_grad", tensor._requires_grad, f"{self.name_of(tensor)}.requires_grad"))
+        self._guard_gradient(tensor, tensor._requires_grad)
         return self._known(Data(tensor, self.name_of(tensor)))
+
+    def _guard_gradient(self, tensor: Tensor, value: Any) -> None:
+        """Guard whether a tensor requires a gradient before the run."""
+        before = self._switched.get(tensor, value)
+        self.guard(Field(tensor, "_requires_grad", before, f"{self.name_of(tensor)}.requires_grad"))
+
+    def switches(self, tensor: Tensor, before: Any) -> None:
+        """Note that the function says of a tensor from outside whether it requires a gradient."""
+        if tensor not in self._made and id(tensor) not in self._owners:  # another call has another argument
+            self._guard_gradient(tensor, self._switched.setdefault(tensor, before))
 
     def guard(self, guard: Guard) -> None:
         """Note what must be the same for the program to run again."""
@@ -271,29 +305,22 @@ class Surroundings(Transcript):
         return self._proxies[id(generator)]
 
     def leave(self) -> list[Any]:
-        """Note the attributes in which the function leaves what it computes or sets; return their values."""
+        """Note the attributes in which the function leaves what it computes, and its settings; return those values."""
         values = []
         for owner, name, before in self._attributes.values():
             fields, value = _fields(owner), _attribute_of(owner, name)
             if name in _varying(owner) or fields is None or name not in fields:
                 continue
             has_read = self._has_read(owner, fields, name)
-            is_first = (
-                before is None or before is UNSET
-            )  # so that the next call finds it there, and has another program
             leaves = trees.leaves(value)
-            is_setting = isinstance(value, SCALARS if is_first or not has_read else _SWITCHES)
-            is_setting = is_setting or (is_first and isinstance(value, np.ndarray))
             if any(type(x) is Recorded or (isinstance(x, Tensor) and x in self._made) for x in leaves):
-                is_left = not has_read
-            elif is_setting and not has_read and same(value, before):
-                self.guard(Item(fields, name, before, f"{type(owner).__name__}.{name}"))  # or it would have to be set
-                is_left = False
-            else:
-                is_left = is_setting and not same(value, before)
-            if is_left:
-                self.left[id(owner), name] = Left(fields, name, [self._freed(x) for x in leaves])
-                values.append(value)
+                if not has_read:
+                    self.left[id(owner), name] = Left(fields, name, [self._freed(x) for x in leaves])
+                    values.append(value)
+            elif _may_set(value, before, has_read):
+                self.settings[id(owner), name] = Assigned(fields, name), value
+        for tensor in self._switched:
+            self.settings[id(tensor), "_requires_grad"] = Switched(tensor), tensor._requires_grad
         return values
 
     def _has_read(self, owner: Any, fields: dict[str, Any], name: str) -> bool:
@@ -323,7 +350,7 @@ class Surroundings(Transcript):
         for place, value in self.optimizers.changes():
             self._update(place, value)
         for owner, name, before in self._attributes.values():
-            if (id(owner), name) not in self.left:
+            if (id(owner), name) not in self.left and (id(owner), name) not in self.settings:
                 self._attribute(owner, name, before)
 
     def _update(self, place: Place, value: Any) -> None:
@@ -352,6 +379,8 @@ class Surroundings(Transcript):
         """Put back what was there before the run."""
         for (tensor, slot), value in self._before.items():
             set_plain(tensor, slot, value)
+        for tensor, value in self._switched.items():
+            tensor._requires_grad = value
         for owner, name, value in self._attributes.values():
             if value is UNSET:
                 object.__delattr__(owner, name)
@@ -359,6 +388,13 @@ class Surroundings(Transcript):
                 object.__setattr__(owner, name, value)
         for proxy in self._proxies.values():
             proxy.restore()
+
+
+def _may_set(value: Any, before: Any, has_read: bool) -> bool:
+    """Whether a program sets an attribute to a value in each run: not if that comes of what was there before."""
+    if before is None or before is UNSET:  # the next call finds it there, and has another program
+        return isinstance(value, (*SCALARS, np.ndarray))
+    return isinstance(value, _SWITCHES if has_read else SCALARS)
 
 
 def _fields(owner: Any) -> dict[str, Any] | None:

@@ -23,6 +23,7 @@ from tinygrad_lite.compiler.recording.same import (
     may_change,
     memory_of,
     not_followed,
+    same,
     with_live_arrays,
 )
 from tinygrad_lite.compiler.signature import SCALARS
@@ -71,7 +72,7 @@ def recorded_twice(
         try:
             again = partial(once, expected=recorder.program)
             second, after = _undisturbed(again, Reached(roots), roots)
-            differs = difference(recorder.program, second.program)
+            differs = difference(recorder.program, second.program) or _other_setting(recorder, second)
         except DifferenceError as error:
             differs = str(error)
         written = {id(memory_of(array)) for array in recorder.written} if differs else ()
@@ -100,6 +101,15 @@ def recorded_twice(
         raise
     recorder.program = program
     return recorder, [*agreeing(before, after).values(), *entries]
+
+
+def _other_setting(first: Recorder, second: Recorder) -> str | None:
+    """Which setting has another value after another recording, in words; None if none has."""
+    for (_, name), (_, value) in first.settings.items():
+        others = [other for (_, again), (_, other) in second.settings.items() if again == name]
+        if not any(same(value, other) for other in others):
+            return f"it sets {name} to something else"
+    return None
 
 
 def is_passing(recorder: Recorder, leaves: Leaves) -> bool:

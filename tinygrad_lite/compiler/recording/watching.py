@@ -23,6 +23,7 @@ from tinygrad_lite.optim.optimizer import Optimizer
 
 _SLOTS = {name: getattr(Tensor, name) for name in ("_array", "_grad", "op")}
 _HOMES = {name: Tensor if name in vars(Tensor) else Node for name in _SLOTS}
+_REQUIRES_GRAD: property = vars(Tensor)["requires_grad"]
 _contribute = backward.contribute
 WATCHED = (Module, Optimizer, LRScheduler)
 
@@ -36,6 +37,7 @@ class Watcher(Protocol):
     def read_fields(self, owner: Any, fields: dict[str, Any]) -> None: ...
     def miss_attribute(self, owner: Any, name: str) -> None: ...
     def write_attribute(self, owner: Any, name: str, value: Any) -> Any: ...
+    def switches(self, tensor: Tensor, before: Any) -> None: ...
     def former(self, tensor: Tensor, slot: str) -> Any: ...
     def reaches(self, tensor: Tensor, g: Any) -> None: ...
     def copied(self, array: Any) -> Any: ...
@@ -74,6 +76,14 @@ class _Slot:
         if _active.watcher is not None and self._name != "op":
             value = _active.watcher.write_slot(tensor, self._name, plain(tensor, self._name), value)
         set_plain(tensor, self._name, value)
+
+
+def _switch(tensor: Tensor, value: bool) -> None:
+    """Set whether a tensor requires a gradient, and report what it was before."""
+    before = tensor._requires_grad
+    _REQUIRES_GRAD.__set__(tensor, value)
+    if _active.watcher is not None:
+        _active.watcher.switches(tensor, before)
 
 
 def _reported(node: Tensor, g: Any, gradients: dict[Tensor, Any], *settings: Any) -> None:
@@ -134,6 +144,7 @@ def watching(watcher: Watcher, classes: Collection[type] = ()) -> Iterator[None]
         if not _open:
             for name, home in _HOMES.items():
                 setattr(home, name, _Slot(name))
+            setattr(Tensor, "requires_grad", _REQUIRES_GRAD.setter(_switch))  # noqa: B010
             setattr(backward, "contribute", _reported)  # noqa: B010
             setattr(foreign, "copy_of", _copied)  # noqa: B010
         for kind in (*WATCHED, *classes):
@@ -163,6 +174,7 @@ def watching(watcher: Watcher, classes: Collection[type] = ()) -> Iterator[None]
             if not _open:
                 for name, slot in _SLOTS.items():
                     setattr(_HOMES[name], name, slot)
+                setattr(Tensor, "requires_grad", _REQUIRES_GRAD)  # noqa: B010
                 setattr(backward, "contribute", _contribute)  # noqa: B010
                 setattr(foreign, "copy_of", np.array)  # noqa: B010
 
