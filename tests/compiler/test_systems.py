@@ -201,3 +201,17 @@ def test_second_derivatives_of_a_determinant(backend: str, size: int) -> None:
     compiled = tg.compile(curvature, backend)
     for matrix in (x, alike, np.zeros_like(x), x):
         np.testing.assert_allclose(compiled(matrix), curvature(matrix), rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize("shape", [(2, 2), (3, 4, 2), (5, 2, 3), (0, 2, 2), (3, 0)])
+@pytest.mark.parametrize("params", [{}, {"rcond": 1e-3}, {"rtol": None}])
+def test_pseudo_inverses(backend: str, shape: tuple[int, ...], params: dict[str, Any]) -> None:
+    """Of matrices without full rank, too; and one that is not finite is refused, as by NumPy."""
+    x = np.random.default_rng(0).normal(size=shape)
+    alike = np.repeat(x[..., :1], shape[-1], axis=-1)
+    compiled = tg.compile(lambda x: np.linalg.pinv(x, **params), backend)
+    for matrix in (x, alike, 0 * x, 1e-200 * x):
+        np.testing.assert_allclose(compiled(matrix), np.linalg.pinv(matrix, **params), rtol=1e-12, atol=1e-15)
+    if x.size:
+        with pytest.raises(np.linalg.LinAlgError, match="SVD did not converge"):
+            compiled(np.full_like(x, np.nan))

@@ -17,7 +17,7 @@ from tinygrad_lite.compiler.program import Instruction, Program, Variable
 from tinygrad_lite.compiler.recording.recorded import OfVariable
 from tinygrad_lite.engine.op import Array, Op
 from tinygrad_lite.ops.arithmetic import curves, elementwise, ordering, reductions, running, selection
-from tinygrad_lite.ops.linear import contraction, linalg, norms, products
+from tinygrad_lite.ops.linear import contraction, decompositions, linalg, norms, products
 from tinygrad_lite.ops.networks import normal
 from tinygrad_lite.ops.shapes import arranging, indexing, joining, shaping
 
@@ -362,6 +362,19 @@ def _matrix_power(x: Any, n: int) -> Any:
         x = x @ x
 
 
+def _pinv(x: Any, rcond: Any = None, hermitian: bool = False, rtol: Any = np._NoValue) -> Any:
+    if hermitian or not x.size:
+        return None
+    if rcond is None:
+        rcond = 1e-15 if rtol is np._NoValue else max(x.shape[-2:]) * np.finfo(x.dtype).eps if rtol is None else rtol
+    if not isinstance(rcond, float):
+        return None
+    u, s, vt = np.linalg.svd(x, full_matrices=False)
+    is_large = s > rcond * np.max(s, axis=-1, keepdims=True)
+    inverse = np.where(is_large, 1 / np.where(is_large, s, 1), 0)
+    return np.matrix_transpose(vt) @ (inverse[..., None] * np.matrix_transpose(u))
+
+
 def _vdot(a: Any, b: Any) -> Any:
     return np.reshape(a, (-1,)) @ np.reshape(b, (-1,)) if a.size else None
 
@@ -494,6 +507,7 @@ _EXPANSIONS: dict[Op, Expansion] = {
     curves.convolve: _convolve,
     linalg.multi_dot: _multi_dot,
     linalg.matrix_power: _matrix_power,
+    decompositions.pinv: _pinv,
     arranging.trace: _trace,
     running.cumsum: _running(running.cumsum),
     running.cumprod: _running(running.cumprod),

@@ -601,8 +601,8 @@ def _cuts_off(x: Array, y: Array) -> Array:
     s = np.linalg.svd(x, compute_uv=False)
     rank = np.rint(np.sum(x * y.mT, axis=(-2, -1)))[..., None]  # the trace of a projection
     kept = np.arange(s.shape[-1]) < rank
-    largest_neglected = np.max(s, axis=-1, where=~kept, initial=0)
-    smallest_kept = np.min(s, axis=-1, where=kept, initial=np.inf)
+    largest_neglected = np.max(np.where(kept, 0, s), axis=-1)
+    smallest_kept = np.min(np.where(kept, s, np.inf), axis=-1)
     return np.any(largest_neglected > np.sqrt(np.finfo(s.dtype).eps) * smallest_kept)
 
 
