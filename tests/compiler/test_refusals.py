@@ -9,7 +9,7 @@ import pytest
 
 import tinygrad_lite as tg
 from tinygrad_lite import nn, trees
-from tinygrad_lite.errors import UsageError
+from tinygrad_lite.errors import InputError, UsageError
 
 GOOD, BAD = np.array([[2.0, 0.0], [0.0, 4.0]]), np.zeros((2, 2))
 
@@ -88,6 +88,7 @@ def test_what_differs_for_another_reason_is_no_such_error() -> None:
         tg.compile(lambda x: np.sort(np.linalg.matrix_rank(x) + x, axis=0) + sum([x] * next(turns)))(GOOD)
 
 
+X = np.array([[0.5, 1.0, -2.0], [1.5, 0.25, 3.0]])
 EMBEDDED, SHAPE = np.ones((7, 40)), (5, 40)
 GOOD_NUMBERS, BAD_NUMBERS = np.arange(5), np.arange(5) + 3
 CHOOSING: dict[str, Callable[[Any], Any]] = {
@@ -133,3 +134,23 @@ def test_what_is_refused_leaves_behind_what_the_function_itself_leaves(
         CHOOSING[name](BAD_NUMBERS)
     for found, expected in zip(left_by(tg.compile(step, backend)), left_by(step)):
         np.testing.assert_allclose(found, expected, rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("f", "bad"),
+    [
+        (lambda w: np.average(X, axis=1, weights=w), np.zeros(3)),
+        (lambda w: np.cov(X, aweights=w), -np.ones(3)),
+        (lambda w: np.cov(X, fweights=np.round(w)), np.zeros(3)),
+    ],
+)
+def test_weights_that_are_arguments_are_checked_in_each_run(f: Any, bad: Any, backend: str) -> None:
+    compiled = tg.compile(f, backend)
+    for weights in (np.array([1.0, 2.0, 4.0]), np.array([3.0, 1.0, 2.0])):
+        np.testing.assert_allclose(compiled(weights), f(weights), rtol=1e-13)
+    with pytest.raises((ValueError, ZeroDivisionError)):  # NumPy's own error about plain arrays
+        compiled(bad)
+    slope = tg.compile(tg.grad(lambda w: np.sum(f(w))), backend)
+    np.testing.assert_allclose(slope(weights), tg.grad(lambda w: np.sum(f(w)))(weights), atol=1e-15)
+    with pytest.raises(InputError):
+        slope(bad)

@@ -273,7 +273,7 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], type[Exception], str]] = {
     ),
     "cov of three axes": (lambda x: np.cov(x[None, None]), ShapeError, "one or two axes"),
     "cov without freedom": (lambda x: np.cov(x, ddof=3), InputError, "no degrees of freedom"),
-    "cov with broken counts": (lambda x: np.cov(x, fweights=[1.5, 1, 1]), UsageError, "whole numbers"),
+    "cov with broken counts": (lambda x: np.cov(x, fweights=[1.5, 1, 1]), InputError, "whole numbers"),
     "cov with negative weights": (lambda x: np.cov(x, aweights=[-1, 1, 1]), InputError, "must not be negative"),
     "cov with too few weights": (lambda x: np.cov(x, aweights=[1, 1]), ShapeError, "for 3 samples"),
     "cross of two entries": (lambda x: np.cross(x[:2], x), ShapeError, "vectors of 3 entries"),

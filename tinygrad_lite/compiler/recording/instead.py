@@ -7,6 +7,7 @@ from types import FrameType
 from tinygrad_lite.compiler.syntax_trees import ONE_AT_A_TIME
 from tinygrad_lite.foundation.advice import in_place_of_library
 from tinygrad_lite.foundation.callers import expression_at, writes_an_entry
+from tinygrad_lite.ops.shapes import indexing
 from tinygrad_lite.optim import lr_scheduler
 from tinygrad_lite.readers.recording import calling_frame
 
@@ -16,6 +17,11 @@ _OF_ITS_FUNCTION = "; or write np.where, np.minimum and np.maximum in place of `
 _OF_AN_ENTRY = (
     "write np.stack([...]) or tg.array([...]) in place of array[i] = value, or x = x.at[i].set(value) of a tensor x"
 )
+_OF_ENTRIES = (
+    "write np.where(condition, a, b), which computes both everywhere, in place of np.piecewise; and a sum over a mask, "
+    "such as np.sum(np.where(condition, x, 0)), in place of np.extract and np.compress"
+)
+_CHOOSING = {function.__code__ for function in (indexing.compress, indexing.extract, indexing.piecewise)}
 _OF_A_NUMBER = (
     "keep tensors in place of float(t), t.item() and t.numpy(), write NumPy's functions in place of those of math, "
     f"np.stack([...]) in place of np.array([...]), {_ARGUMENT}"
@@ -40,6 +46,8 @@ def instead() -> str:
         return _OF_A_SCHEDULE
     if user is not None and writes_an_entry(user):
         return _OF_AN_ENTRY
+    if any(frame.f_code in _CHOOSING for frame in inside):
+        return _OF_ENTRIES
     if advice := next(filter(None, map(in_place_of_library, inside)), ""):
         return advice
     with ONE_AT_A_TIME:

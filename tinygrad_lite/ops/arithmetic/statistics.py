@@ -11,6 +11,7 @@ from tinygrad_lite.foundation.advice import refuse_out
 from tinygrad_lite.foundation.foreign import as_array
 from tinygrad_lite.ops.arithmetic.reductions import Axis
 from tinygrad_lite.ops.casting import conjugated
+from tinygrad_lite.ops.requirements import refuse_where
 
 
 @implements(np.ptp)
@@ -34,8 +35,7 @@ def average(
         weights = _along(weights, a, axis)
     dtype = np.result_type(a.dtype, weights.dtype, *(["f8"] if a.dtype.kind in "biu" else []))
     total = np.sum(weights, axis=axis, dtype=dtype, keepdims=keepdims)
-    if np.any(np.equal(total, 0)):
-        raise InputError("average: the weights sum to zero, so there is no weighted mean")
+    refuse_where(np.equal(total, 0), total, message="average: the weights sum to zero, so there is no weighted mean")
     mean = np.sum(a.astype(dtype) * weights.astype(dtype), axis=axis, keepdims=keepdims) / total
     return (mean, np.broadcast_to(total, mean.shape)) if returned else mean
 
@@ -78,8 +78,9 @@ def cov(
     X = np.concatenate([X, *more]) if more else X
     ddof = int(not bias) if ddof is None else ddof
     weights = [_weights(name, w, X.shape[1]) for name, w in (("fweights", fweights), ("aweights", aweights))]
-    if weights[0] is not None and np.any(np.not_equal(weights[0], np.round(weights[0]))):
-        raise UsageError("cov: fweights count samples, and must be whole numbers")
+    if weights[0] is not None:
+        is_part = np.not_equal(weights[0], np.round(weights[0]))
+        refuse_where(is_part, weights[0], message="cov: fweights count samples, and must be whole numbers, got {}")
     factors = [w for w in weights if w is not None]
     w = factors[0] * factors[1] if len(factors) == 2 else factors[0] if factors else None
     mean, total = np.average(X, axis=1, weights=w, returned=True)
@@ -88,8 +89,8 @@ def cov(
         freedom = X.shape[1] - ddof
     elif ddof:
         freedom = freedom - ddof * (1 if aweights is None else np.sum(w * weights[1]) / freedom)
-    if freedom <= 0:
-        raise InputError(f"cov: {X.shape[1]} samples and ddof={ddof} leave no degrees of freedom")
+    message = f"cov: {X.shape[1]} samples and ddof={ddof} leave no degrees of freedom"
+    refuse_where(np.less_equal(freedom, 0), freedom, message=message)
     X = (X - mean[:, None]).astype(dtype)
     products = np.dot(X, conjugated((X if w is None else X * w).T))
     return np.squeeze((products * np.true_divide(1, freedom)).astype(products.dtype))
@@ -101,8 +102,7 @@ def _weights(name: str, weights: Array, count: int) -> Array:
     weights = as_array(weights).astype(float)  # as in NumPy, so that no product of two overflows
     if weights.shape != (count,):
         raise ShapeError(f"cov: {name} of shape {weights.shape} for {count} samples")
-    if np.any(np.less(weights, 0)):
-        raise InputError(f"cov: {name} must not be negative")
+    refuse_where(np.less(weights, 0), weights, message=f"cov: {name} must not be negative, got {{}}")
     return weights
 
 
