@@ -535,14 +535,10 @@ NEEDING: list[tuple[Callable[[Any, Any], Any], str]] = [
     (lambda a, x: [1, 2][(x[0] > 0).astype(int)], r"np\.stack\(\[1, 2\]\)\["),
     (lambda a, x: a[: x.argmax()], r"an argument that is a plain number"),
     (
-        lambda a, x: np.piecewise(x, [x < 0], [np.exp, np.log]),
-        r"write np\.where\(condition, a, b\), which computes both",
-    ),
-    (
         lambda a, x: np.extract(x > 0, x),
         r"a sum over a mask, such as np\.sum\(np\.where\(condition, x, 0\)\), in place",
     ),
-    (lambda a, x: np.compress(x > 0, x), r"in place of np\.extract and np\.compress"),
+    (lambda a, x: np.compress(x > 0, x), r"in place of one over np\.extract or np\.compress"),
     (lambda a, x: np.zeros(x.argmax()), r"an argument that is a plain number"),
     (lambda a, x: bytes(x.argmax()), r"an argument that is a plain number"),
 ]

@@ -18,10 +18,9 @@ _OF_AN_ENTRY = (
     "write np.stack([...]) or tg.array([...]) in place of array[i] = value, or x = x.at[i].set(value) of a tensor x"
 )
 _OF_ENTRIES = (
-    "write np.where(condition, a, b), which computes both everywhere, in place of np.piecewise; and a sum over a mask, "
-    "such as np.sum(np.where(condition, x, 0)), in place of np.extract and np.compress"
+    "write a sum over a mask, such as np.sum(np.where(condition, x, 0)), in place of one over np.extract or np.compress"
 )
-_CHOOSING = {function.__code__ for function in (indexing.compress, indexing.extract, indexing.piecewise)}
+_CHOOSING = indexing.compress.__code__, indexing.extract.__code__
 _OF_A_NUMBER = (
     "keep tensors in place of float(t), t.item() and t.numpy(), write NumPy's functions in place of those of math, "
     f"np.stack([...]) in place of np.array([...]), {_ARGUMENT}"
