@@ -510,3 +510,25 @@ def test_a_gradient_straight_through_a_rounding_is_not_verified(dtype: Any) -> N
 
     weights, x = drawn(3, 4, dtype=torch.float64), drawn(3, 4, dtype=dtype)
     assert not check(lambda x: torch.sum(Rounded.apply(x) * weights), x).ok
+
+
+@pytest.mark.parametrize("distance", [20.0, 30.0, 36.0, 38.0, 50.0, 100.0])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_loss_that_is_lost_beside_1_has_no_wrong_gradient(dtype: Any, distance: float) -> None:
+    """No value tells a slope of 1e-20, and forward mode rounds p - 1 otherwise than reverse mode does."""
+    near = drawn(3, 3, dtype=dtype)
+    apart = (distance * torch.eye(3) + near).to(dtype)
+    losses = {
+        "cross-entropy": (lambda z: F.cross_entropy(z, torch.arange(3)), apart),
+        "log(1 + exp)": (lambda z: torch.sum(torch.log(1 + torch.exp(z - distance))), near),
+        "sigmoid": (lambda z: torch.sum(1 - torch.sigmoid(z + distance)), near),
+    }
+    for name, (loss, z) in losses.items():
+        assert check(loss, z).outcome != "failed", name
+        assert check(loss, z, gradient=lambda z, loss=loss: by_torch(loss, z) + 1e-3).outcome == "failed", name
+
+
+def by_torch(loss: Any, z: Any) -> Any:
+    """The gradient by PyTorch."""
+    z = z.detach().requires_grad_()
+    return torch.autograd.grad(loss(z), z)[0]

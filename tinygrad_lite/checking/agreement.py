@@ -27,13 +27,13 @@ _FORWARD = "forward mode differs from reverse mode, which agrees with the refere
 _OWN = "in the precision of the arguments, it differs from the gradient in float64, which agrees with the reference"
 
 
-def disagreements(look: Examination) -> Iterator[Finding]:
-    """Findings on the variables for which one of them differs by more than rounding."""
+def disagreements(look: Examination, unknown: Matrix) -> Iterator[Finding]:
+    """Findings on the variables for which one of them differs by more than rounding, and than what is unknown."""
     if bent := list(_of_upstream(look)):
         yield from bent
         return
     if look.method != "forward" and look.subject.has_forward_mode:
-        yield from _of_forward_mode(look)
+        yield from _of_forward_mode(look, unknown)
     supplied = look.subject.supplied
     if isinstance(supplied, Library) and supplied.runs_wide:
         yield from _of_own_precision(look, supplied)
@@ -77,7 +77,7 @@ def _alike(look: Examination, sizes: Vector) -> Iterator[Vector]:
         yield from np.array_split(group, -(-len(group) // most))
 
 
-def _of_forward_mode(look: Examination) -> Iterator[Finding]:
+def _of_forward_mode(look: Examination, unknown: Matrix) -> Iterator[Finding]:
     subject = look.subject
     wrong: list[int] = []
     ahead = list(_alike(look, _effects(look)))
@@ -87,7 +87,7 @@ def _of_forward_mode(look: Examination) -> Iterator[Finding]:
         direction = np.zeros(len(subject.point))
         direction[columns] = look.scales[columns] * random_weights(look.rng, len(columns))
         try:
-            differs = any(_differs_along(look, factor * direction) for factor in (1.0, _OTHER))
+            differs = any(_differs_along(look, unknown, factor * direction) for factor in (1.0, _OTHER))
         except Exception as error:  # it does not take this function
             if isinstance(error, NotImplementedError) or subject.supplied is None:
                 return
@@ -116,7 +116,7 @@ def _by_tangents(look: Examination, columns: Vector, factor: float) -> Matrix:
     return np.asarray(look.weights @ np.stack(changes, axis=1))
 
 
-def _differs_along(look: Examination, direction: Vector) -> bool:
+def _differs_along(look: Examination, unknown: Matrix, direction: Vector) -> bool:
     """Whether forward mode gives another change along a direction than reverse mode does."""
     subject = look.subject
 
@@ -125,7 +125,7 @@ def _differs_along(look: Examination, direction: Vector) -> bool:
         return np.asarray(change - subject.rows(x, look.weights, rounding) @ direction)
 
     gap = look.weights @ subject.tangents(subject.point, direction) - look.gradient @ direction
-    allowed = _part(look) * np.abs(look.gradient) @ np.abs(direction) + look.zero @ np.abs(direction)
+    allowed = (_part(look) * np.abs(look.gradient) + look.zero + unknown) @ np.abs(direction)
     # changes of values that are larger than the result, as of logits beside a loss, may cancel in one mode alone
     moved = look.scales > 0
     allowed += 64 * look.epsilon * look.magnitude * np.max(np.abs(direction[moved]) / look.scales[moved], initial=0)

@@ -244,7 +244,7 @@ class _Check:
         checked = [judgement.checked(k) for k in range(len(subject.variables))]
         findings = [finding for k in range(len(checked)) for finding in judgement.findings(k)]
         if not any(finding.fails or finding.verdict is Verdict.KINK for finding in findings) and not kinks.steps:
-            findings += disagreements(self.examination)
+            findings += disagreements(self.examination, np.where(comparison.hidden, comparison.bound, 0))
         if 0 < judgement.tolerance < _AGREES:
             enough = f"rtol={2 * judgement.tolerance:.0e} accepts that"
             self.remarks.append(f"what is too noisy to say agrees as far as it is known; {enough}")

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 
-from tinygrad_lite.checking.diagnosing import forwards, mistakes, patterns
+from tinygrad_lite.checking.diagnosing import forwards, mistakes, patterns, structures
 from tinygrad_lite.errors import InputError
 from tinygrad_lite.exercises import brackets, likenesses, variants
 from tinygrad_lite.exercises.example import Example, written
@@ -106,6 +106,7 @@ _TABLE = [
             "a factor of {} is too much": "a factor is too much",
             "a factor of {} is missing": "a factor is missing",
             patterns.LENGTH: "it is stretched or shrunk to a length of its own",
+            structures.OWN_FACTORS: "each slice has a factor of its own too much, or too few",
         },
         "The rule for powers will do, whatever the function is.",
         "Each function has its own rule. Of two steps the rates are multiplied, once each, and nothing else is.",
@@ -316,7 +317,10 @@ _TABLE = [
     Misconception(
         "not_reset",
         "A gradient is added up from one time to the next",
-        {mistakes.RUNNING: ""},
+        {
+            mistakes.RUNNING: "",
+            patterns.RUNNING: "each entry has what belongs to those before or after it as well",
+        },
         "Gradients add up, so I never start from 0 again.",
         "They add up over the uses within one pass. What an earlier pass or an earlier turn of a loop left is another "
         "gradient, and belongs to another result.",
@@ -500,6 +504,9 @@ _TABLE = [
             "{} times the array itself is missing: {}": "a multiple of the argument is missing",
             "{} times the array's sign is missing: {}": "a multiple of the argument's sign is missing",
             "{} is missing from every entry": "a constant is missing from every entry",
+            structures.SHIFTED: "the same number is added along an axis, or is missing there",
+            structures.MIXED: "a multiple of the argument is added, or is missing",
+            structures.OUTER: "a product of a column and a row is added, or is missing",
             "in the gradient of {}, {} is {}": "a term is added, or left out",
         },
         "Weight decay belongs to the gradient.",
@@ -593,6 +600,8 @@ _TABLE = [
         {
             mistakes.TRANSPOSED: "",
             mistakes.PERMUTED: "its axes are in another order",
+            structures.REORDERED: "its entries are in another order",
+            structures.SYMMETRY: "a part of it is transposed, or on one side only",
             mistakes.NOT_ADJOINT: "an operation is applied as it is, where its transpose should be",
             "{} is transposed where {}": "",
         },

@@ -18,6 +18,7 @@ from tinygrad_lite.checking.diagnosing.mistakes import (
     Contribution,
     mistaken,
 )
+from tinygrad_lite.checking.diagnosing.structures import structure
 from tinygrad_lite.engine.op import Array
 
 TOLERANCE = 1e-6
@@ -40,6 +41,7 @@ _TERMS = (
 RATIO = "times what it should be"
 SIZE = "it is the size of the derivative, without its sign"
 SIGN_ALONE = "it is the sign of the derivative, without its size"
+RUNNING = "it is the running sum of the derivative along axis {}: is a sum not set back to 0 in a loop?"
 LENGTH = "its length is {:.6g}: is it normalised, or clipped to that length?"
 _BY_VALUE = 5  # the smallest number of entries that are told from as many others by their values
 _NO_CHANCE = 1_000  # how many choices there are, at least, of as many entries that a number tells from the others
@@ -120,7 +122,10 @@ def pattern(gradient: Array, reference: Array, x: Array, sizes: Sequence[int]) -
     if np.any(signs != signs.flat[0]) and constant_ratio(gradient, signs):
         return SIGN_ALONE
     return next((words for words, right in _candidates(reference, x) if _fits(gradient, right, reference)), "") or (
-        _term(gradient - reference, x) or _where(gradient, reference, x) or _alone(gradient, reference)
+        _term(gradient - reference, x)
+        or _where(gradient, reference, x)
+        or _alone(gradient, reference)
+        or structure(gradient, reference, x)
     )
 
 
@@ -175,6 +180,10 @@ def _candidates(reference: Array, x: Array) -> Iterator[tuple[str, Array]]:
         yield "it is the symmetric part of the derivative, (G + Gᵀ) / 2", folded / 2
         yield "only the diagonal is there", diagonal
         yield "the diagonal is left out", reference - diagonal
+    for axis, size in enumerate(np.shape(reference)):
+        if size > 2:
+            yield RUNNING.format(axis), np.cumsum(reference, axis)
+            yield RUNNING.format(axis), np.flip(np.cumsum(np.flip(reference, axis), axis), axis)
     unknown = Contribution(None, 0, reference, reference, [reference], {}, reference, _unknown)
     yield from mistaken(unknown)
     if np.size(x) > 1:

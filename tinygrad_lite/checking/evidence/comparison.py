@@ -35,6 +35,8 @@ PLAINLY = 100  # how much larger than its bound an error is then
 STAIRS = 6  # as many entries on a staircase, one after another, are enough of an array
 HELPLESS = 3  # polynomials are no longer tried after as many columns that they do not help with
 LAST_DIGITS = 4  # how many roundings of the largest entry or effect may be behind an error, at most
+AROUND = 12  # the number of points around at which errors by rounding are not all about the same
+FAR_ENOUGH = 3e-3  # how far these are, relative to the entries: what is a last digit of 1 rounds in another way there
 MATTERS = 1e-3  # the smallest gradient, relative to the largest, that has to be known
 PART = 1e-2  # how well, if it hardly changes a value
 APART = 1e6  # entries whose effects differ by more are not looked at together
@@ -133,8 +135,11 @@ class _Comparing:
         look, found = self._look, self._found
         if self._by_differences or not look.subject.plain or look.subject.is_known_at_one_point:
             return
+        sizes = np.fmax(np.abs(look.gradient), np.abs(found.reference))
         with np.errstate(invalid="ignore"):
-            tiny = error * look.scales <= LAST_DIGITS * look.epsilon * self._largest
+            saturated = (error <= sizes) & (look.gradient != 0)
+            effects = np.where(saturated, np.fmax(self._largest, look.magnitude), self._largest)
+            tiny = error * look.scales <= LAST_DIGITS * look.epsilon * effects
         for columns in map(look.subject.columns, range(len(look.subject.variables))):
             sizes = np.abs(look.gradient[:, columns])
             largest = np.max(sizes, axis=1, keepdims=True, initial=0, where=np.isfinite(sizes))
@@ -142,9 +147,28 @@ class _Comparing:
                 tiny[:, columns] |= error[:, columns] <= LAST_DIGITS * look.epsilon * largest
         tiny &= found.suspicious
         if np.any(tiny) and not self._roundings.are_random:
+            tiny &= ~self._persists(tiny)
             found.suspicious &= ~tiny
             found.hidden |= tiny
             found.bound[tiny] += error[tiny]
+
+    def _persists(self, entries: Matrix) -> Matrix:
+        """Whether the errors of these entries are about the same at points around, where rounding makes others."""
+        look, found = self._look, self._found
+        columns = np.flatnonzero(np.any(entries, axis=0)).tolist()
+        here = (look.gradient - found.reference)[:, columns]
+        persists = entries.copy()
+        for _ in range(AROUND):
+            x = look.subject.rounded(look.subject.point * (1 + FAR_ENOUGH * look.rng.uniform(-1, 1, len(look.scales))))
+            try:
+                slopes = np.stack([look.slope(x, look.unit(j)) for j in columns], axis=1)
+                there = look.subject.rows(x, look.weights)[:, columns] - slopes
+            except Exception:  # a function may refuse a point
+                return np.zeros_like(entries)
+            with np.errstate(all="ignore"):
+                ratio = there / here
+                persists[:, columns] &= (ratio > 0.5) & (ratio < 2)
+        return persists
 
     def _referred(self, columns: list[int]) -> list[int]:
         """Compute the references of these columns, until the deadline; return those that were reached.

@@ -18,6 +18,8 @@ ASIDE = 0.7  # how far entries are moved to find jumps, in their own size, so th
 JUMPS = 1000  # the slope that a function between jumps of size 1 may have, relative to the right one
 A_LITTLE = 1e-3  # the part of that which shows no curve, but how values are rounded
 NEARBY = 16  # the number of points that show it
+STILL = 4 * EPSILON  # a value that changes by less stands still
+FURTHEST = 12  # the number of steps, each four times as long, on which it may begin to change
 ROUNDED = 3  # how many times this noise a slope may be off
 
 
@@ -25,6 +27,7 @@ def excuse(look: Examination, found: Comparison, error: Matrix, deadline: float)
     """Note which errors, relative to their entries, the function hides, until the deadline (of `time.monotonic`)."""
     close = found.suspicious & (error < CLOSE)
     absolute = error * np.abs(look.gradient)
+    _excuse_what_stands_still(look, found)
     for row in map(int, np.flatnonzero(np.any(close, axis=1))):
         columns = np.flatnonzero(close[row])
         _excuse_by_jumps(look, found, row, columns, absolute[row, columns])
@@ -43,6 +46,46 @@ def _excuse_by_jumps(look: Examination, found: Comparison, row: int, columns: Ve
     if 0 < jump < CLOSE * np.fmax.reduce(np.abs([along(t) - look.at_0[row] for t in (1, -1)])):
         allowed = JUMPS * jump / look.scales[columns]
         _hide(found, row, columns[error <= allowed], allowed[error <= allowed])
+
+
+def _excuse_what_stands_still(look: Examination, found: Comparison) -> None:
+    """Note which slopes are less than the smallest change of a value that stands still around the point.
+
+    So is the loss of a saturated network: log(1 + 1e-20) is 0, and no value tells that its slope is 1e-20.
+    """
+    still = found.suspicious & (np.abs(found.reference) * look.scales <= STILL * look.size[:, None])
+    for row in map(int, np.flatnonzero(np.any(still, axis=1))):
+        columns = np.flatnonzero(still[row])
+        quantum = _quantum(look, row, columns)
+        allowed = quantum / look.scales[columns]
+        unseen = np.fmax(np.abs(look.gradient[row, columns]), np.abs(found.reference[row, columns])) < allowed
+        _hide(found, row, columns[unseen], allowed[unseen])
+
+
+def _quantum(look: Examination, row: int, columns: Vector) -> float:
+    """The smallest change of a value that stands still, where it first changes; 0 if it does nowhere.
+
+    It is found along the direction in which the gradient rises, and in the other.
+    """
+    direction = np.zeros(len(look.scales))
+    direction[columns] = look.scales[columns] * np.where(look.gradient[row, columns] < 0, -1, 1)
+
+    def change(t: float) -> float:
+        moved = abs(float(look.at(look.subject.point + t * direction)[row] - look.at_0[row]))
+        return moved if np.isfinite(moved) else np.inf
+
+    smallest = np.inf
+    for side in (1, -1):
+        ends = (side * t for t in references.STEPS[0] * references.RATIO ** np.arange(-1.0, FURTHEST))
+        still, moves = 0.0, next((t for t in ends if change(t)), np.inf)
+        while np.isfinite(moves) and abs(moves - still) > references.FINEST * abs(moves):
+            middle = (still + moves) / 2
+            if change(middle):
+                moves = middle
+            else:
+                still = middle
+        smallest = min(smallest, change(moves) if np.isfinite(moves) else np.inf)
+    return smallest if np.isfinite(smallest) else 0.0
 
 
 def _excuse_by_others(

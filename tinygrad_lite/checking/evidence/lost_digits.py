@@ -16,9 +16,9 @@ DIGITS = 5e-7  # a reference that is less exact, relative to the gradient, verif
 LAST_DIGITS = 2  # the number of last digits of an entry that a gradient may have lost
 LOST_PART = 1e-2  # the largest part of a gradient that may be lost with them
 HIDES = 1e-3  # the smallest part that leaves unknown what the last digits of the entry change as much
-HIDES_IN_SHORT = 1e-6  # the same for what is right in longer numbers alone: so differences by tiny steps are, too
-SEEN = 5e-11  # how large that is, at least, beside the largest effect and the numbers that the function is made of
-HIDES_OTHERS = 1e-8  # the same for what may be right
+HIDES_OTHERS = 1e-8  # the same for others: what is right in longer numbers alone may be differences by tiny steps
+SEEN = 5e-11  # how large an error is, at least, beside the largest effect and the numbers that the function is made of
+UNSEEN = 4  # how many roundings of these are no error if longer numbers are right: 1 - p has as many where p is 1
 LONGER = 50  # how much smaller, at least, the rounding of longer numbers is
 
 
@@ -32,13 +32,15 @@ def forgive(
         bend: how much the slope changes on a step of its scale, if slopes are differences.
     """
     size = np.abs(comparison.reference)
+    effects = np.fmax(look.magnitude, np.max(np.abs(look.gradient) * look.scales, axis=1))
     with np.errstate(invalid="ignore"):
         close = comparison.suspicious & (error - known < LOST_PART * size)
-    if not np.any(close):
+        unseen = comparison.suspicious & (error * look.scales <= UNSEEN * look.epsilon * effects[:, None])
+    if not np.any(close | unseen):
         return
     longer = _in_longer_numbers(look)
     for j in columns:
-        if not np.any(close[:, j]):
+        if not np.any((close | unseen)[:, j]):
             continue
         digits = LAST_DIGITS * look.epsilon * abs(float(look.subject.point[j]))
         if bend is not None:
@@ -52,13 +54,13 @@ def forgive(
             right = ~same & (left <= known[:, j] + error[:, j] / LONGER)
             right |= left <= known[:, j] + comparison.noise[:, j] / LONGER / 4
             few = error[:, j] <= known[:, j] + np.fmin(moved, DIGITS * size[:, j])
-            forgiven = close[:, j] & (right | (few & (same | (bend is not None))))
-        comparison.suspicious[:, j] &= ~forgiven
+            excused = unseen[:, j] & right
+            forgiven = close[:, j] & (right | (few & (same | (bend is not None)))) & ~excused
+        comparison.suspicious[:, j] &= ~(forgiven | excused)
         comparison.bound[forgiven, j] += error[forgiven, j]
-        comparison.noise[forgiven, j] = 0  # which would leave it unknown
-        effects = np.fmax(look.magnitude, np.max(np.abs(look.gradient) * look.scales, axis=1))
+        comparison.noise[forgiven | excused, j] = 0  # which would leave it unknown
         as_it_is = (error[:, j] <= moved) | (error[:, j] * look.scales[j] <= SEEN * effects)
-        unknown = np.where(right, np.where(as_it_is, HIDES, HIDES_IN_SHORT), HIDES_OTHERS)
+        unknown = np.where(right & as_it_is, HIDES, HIDES_OTHERS)
         hidden = forgiven & (error[:, j] > unknown * size[:, j])
         comparison.hidden[:, j] |= hidden
         comparison.lost[:, j] = hidden & right
