@@ -10,7 +10,7 @@ import pytest
 import tinygrad_lite as tg
 from tests.exercises.answers import ANSWERS
 from tests.exercises.wrong_answers import WRONG_ANSWERS
-from tinygrad_lite.checking.diagnosing import composites, forwards, mistakes, structures
+from tinygrad_lite.checking.diagnosing import composites, forwards, mistakes, repairs, structures
 from tinygrad_lite.errors import InputError
 from tinygrad_lite.exercises import brackets, variants
 from tinygrad_lite.exercises.course import COURSE
@@ -31,7 +31,7 @@ BEFORE = {
 SENTENCES = [
     *(
         sentence
-        for module in (mistakes, forwards, structures, brackets, variants)
+        for module in (mistakes, forwards, repairs, structures, brackets, variants)
         for name, sentence in vars(module).items()
         if name.isupper()
     ),

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 
-from tinygrad_lite.checking.diagnosing import forwards, mistakes, patterns, structures
+from tinygrad_lite.checking.diagnosing import forwards, mistakes, patterns, repairs, structures
 from tinygrad_lite.errors import InputError
 from tinygrad_lite.exercises import brackets, likenesses, variants
 from tinygrad_lite.exercises.example import Example, written
@@ -734,7 +734,7 @@ _TABLE = [
     Misconception(
         "nearly",
         "Nearly right is wrong",
-        {"nearly right, but off {}": ""},
+        {"nearly right, but off {}": "", repairs.RIGHT_WITH: "one operation of it is another"},
         "It agrees to several digits; the rest is rounding.",
         "A derivative by formula agrees to about fifteen digits. With fewer it is another formula: a difference "
         "quotient, "

@@ -4,8 +4,9 @@ Each operation on the way is checked on its own, with the values that flowed thr
 comes from elsewhere; then it is compared with the gradients that each common mistake in each operation would give.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from functools import cached_property
 from math import prod
 
 import numpy as np
@@ -16,7 +17,9 @@ from tinygrad_lite.checking.diagnosing.influence import call_site, cut_off, move
 from tinygrad_lite.checking.diagnosing.local import fault_of, same
 from tinygrad_lite.checking.diagnosing.mistakes import counts
 from tinygrad_lite.checking.diagnosing.patterns import pattern
+from tinygrad_lite.checking.diagnosing.repairs import Repair
 from tinygrad_lite.checking.diagnosing.second_order import SECOND, is_wrong_in_second_order
+from tinygrad_lite.checking.diagnosing.structures import structure
 from tinygrad_lite.checking.diagnosing.trace import Trace
 from tinygrad_lite.checking.evidence.examination import Comparison, Examination
 from tinygrad_lite.checking.subjects.subject import GradientOf
@@ -59,7 +62,10 @@ class Diagnosis:
         if k in self._explained:
             step, why = self._explained[k]
             return call_site(step), why
-        return "", self._pattern(k, row) or closeness(self._look, self._comparison, subject.columns(k), row)
+        near = self._pattern(k, row) or closeness(self._look, self._comparison, subject.columns(k), row)
+        if not near and self._repair:
+            return call_site(self._repair[0]), self._repair[1]
+        return "", near or self._pattern(k, row, structure)
 
     def _blamed(self, column: int) -> tuple[Step, str]:
         """The first faulty operation that this entry influences."""
@@ -73,7 +79,12 @@ class Diagnosis:
                     return step, why
         return self.faults[0]
 
-    def _pattern(self, k: int, row: int) -> str:
+    @cached_property
+    def _repair(self) -> tuple[Step, str] | None:
+        """A change in the gradient's own code that makes it right."""
+        return Repair(self._look, self._comparison).found()
+
+    def _pattern(self, k: int, row: int, describe: Callable[..., str] = pattern) -> str:
         """A description of the array beside its reference, if nothing is known of how it was computed."""
         subject = self._look.subject
         arrays = [part[row] for part in (self._comparison.gradient, self._comparison.reference)]
@@ -83,9 +94,9 @@ class Diagnosis:
                 return f"it is the gradient of {v.path}"
         sizes = counts([np.empty(v.shape) for v in subject.variables])
         x = subject.split(subject.point)[k]
-        return self._pattern_of_all(k, x, sizes) or pattern(gradients[k], references[k], x, sizes)
+        return self._pattern_of_all(k, x, sizes, describe) or describe(gradients[k], references[k], x, sizes)
 
-    def _pattern_of_all(self, k: int, x: Array, sizes: Sequence[int]) -> str:
+    def _pattern_of_all(self, k: int, x: Array, sizes: Sequence[int], describe: Callable[..., str]) -> str:
         """The same of a whole Jacobian; empty if there is one result, or too many for a row of each."""
         look, subject = self._look, self._look.subject
         shapes = subject.shapes
@@ -96,7 +107,7 @@ class Diagnosis:
         gradient, reference = (
             part[:, columns].reshape(shape) for part in (self._comparison.gradient, self._comparison.reference)
         )
-        return pattern(gradient, reference, np.broadcast_to(x, shape), sizes)
+        return describe(gradient, reference, np.broadcast_to(x, shape), sizes)
 
     def _explanations(self) -> dict[int, tuple[Step, str]]:
         """For each wrong variable the mistake that explains it, preferably one that explains several."""

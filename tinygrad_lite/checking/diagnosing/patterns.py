@@ -18,7 +18,6 @@ from tinygrad_lite.checking.diagnosing.mistakes import (
     Contribution,
     mistaken,
 )
-from tinygrad_lite.checking.diagnosing.structures import structure
 from tinygrad_lite.engine.op import Array
 
 TOLERANCE = 1e-6
@@ -117,15 +116,13 @@ def pattern(gradient: Array, reference: Array, x: Array, sizes: Sequence[int]) -
         words = ratio_words(ratio, sizes)
         if words.endswith(RATIO) and (length := _chosen_length(gradient)):
             return LENGTH.format(length)
-        return words if np.size(reference) > 1 or RATIO not in words else ""  # one entry is any number of times another
+        alive = np.count_nonzero((gradient != 0) | (reference != 0))
+        return words if alive > 1 or RATIO not in words else ""  # one entry is any number of times another
     signs = np.sign(reference)
     if np.any(signs != signs.flat[0]) and constant_ratio(gradient, signs):
         return SIGN_ALONE
     return next((words for words, right in _candidates(reference, x) if _fits(gradient, right, reference)), "") or (
-        _term(gradient - reference, x)
-        or _where(gradient, reference, x)
-        or _alone(gradient, reference)
-        or structure(gradient, reference, x)
+        _term(gradient - reference, x) or _where(gradient, reference, x) or _alone(gradient, reference)
     )
 
 

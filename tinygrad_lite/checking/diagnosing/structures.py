@@ -1,6 +1,6 @@
 """Describes how a wrong array differs from the right one as a whole, where no entry alone tells."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import prod
 
 import numpy as np
@@ -36,9 +36,9 @@ _MATTERS = 1e-3  # what is smaller, relative to the largest of its kind, tells n
 _SMALL_RANK = 3  # a matrix of fewer rows or columns may be a product of two vectors by chance
 
 
-def structure(gradient: Array, reference: Array, x: Array) -> str:
+def structure(gradient: Array, reference: Array, x: Array, _: Sequence[int] = ()) -> str:
     """What a wrong array is as a whole, beside the right one; empty if nothing that is no chance."""
-    if np.size(reference) < 2 or not np.any(reference):
+    if np.size(reference) < 2 or not np.any(reference) or not np.all(np.isfinite(reference)):
         return ""
     with np.errstate(all="ignore"):
         largest = float(np.max(np.abs(reference)))

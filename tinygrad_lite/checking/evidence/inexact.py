@@ -49,23 +49,23 @@ def _excuse_by_jumps(look: Examination, found: Comparison, row: int, columns: Ve
 
 
 def _excuse_what_stands_still(look: Examination, found: Comparison) -> None:
-    """Note which slopes are less than the smallest change of a value that stands still around the point.
+    """Note which slopes no change of a value shows that stands still around the point.
 
     So is the loss of a saturated network: log(1 + 1e-20) is 0, and no value tells that its slope is 1e-20.
     """
     still = found.suspicious & (np.abs(found.reference) * look.scales <= STILL * look.size[:, None])
     for row in map(int, np.flatnonzero(np.any(still, axis=1))):
         columns = np.flatnonzero(still[row])
-        quantum = _quantum(look, row, columns)
-        allowed = quantum / look.scales[columns]
+        allowed = _unseen(look, row, columns) / look.scales[columns]
         unseen = np.fmax(np.abs(look.gradient[row, columns]), np.abs(found.reference[row, columns])) < allowed
         _hide(found, row, columns[unseen], allowed[unseen])
 
 
-def _quantum(look: Examination, row: int, columns: Vector) -> float:
-    """The smallest change of a value that stands still, where it first changes; 0 if it does nowhere.
+def _unseen(look: Examination, row: int, columns: Vector) -> float:
+    """The largest slope, in the scales of these entries, that a value which stands still does not show.
 
-    It is found along the direction in which the gradient rises, and in the other.
+    It is its first change beside the distance to it, along the direction in which the gradient rises, or the other; 0
+    if it does not change.
     """
     direction = np.zeros(len(look.scales))
     direction[columns] = look.scales[columns] * np.where(look.gradient[row, columns] < 0, -1, 1)
@@ -74,7 +74,7 @@ def _quantum(look: Examination, row: int, columns: Vector) -> float:
         moved = abs(float(look.at(look.subject.point + t * direction)[row] - look.at_0[row]))
         return moved if np.isfinite(moved) else np.inf
 
-    smallest = np.inf
+    slopes = [0.0]
     for side in (1, -1):
         ends = (side * t for t in references.STEPS[0] * references.RATIO ** np.arange(-1.0, FURTHEST))
         still, moves = 0.0, next((t for t in ends if change(t)), np.inf)
@@ -84,8 +84,9 @@ def _quantum(look: Examination, row: int, columns: Vector) -> float:
                 moves = middle
             else:
                 still = middle
-        smallest = min(smallest, change(moves) if np.isfinite(moves) else np.inf)
-    return smallest if np.isfinite(smallest) else 0.0
+        if np.isfinite(moves) and np.isfinite(change(moves)):
+            slopes.append(change(moves) / abs(moves))
+    return max(slopes)
 
 
 def _excuse_by_others(
