@@ -1,14 +1,17 @@
 """What the checker says of mistakes in gradients that were derived by hand."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 import tinygrad_lite as tg
 from tests.checking import handwritten
 from tests.checking.planted import PLANTED, Planted
-from tests.marks import param
+from tests.marks import param, spread
 from tinygrad_lite.checking.diagnosing import composites, mistakes
 from tinygrad_lite.checking.diagnosing.patterns import name_of_ratio, pattern
+from tinygrad_lite.checking.diagnosing.structures import structure
 
 MODELS = sorted({planted.model for planted in PLANTED})
 
@@ -94,9 +97,13 @@ BESIDE_THE_RIGHT_ONE = [
 ]
 
 
+def described(*arrays: Any) -> str:
+    return pattern(*arrays) or structure(*arrays)
+
+
 @pytest.mark.parametrize(("wrong", "words"), BESIDE_THE_RIGHT_ONE)
 def test_what_an_array_looks_like_beside_the_right_one(wrong: np.ndarray, words: str) -> None:
-    said = pattern(wrong, RIGHT, X, [4, 30])
+    said = described(wrong, RIGHT, X, [4, 30])
     assert words in said
     assert bool(words) == bool(said)
 
@@ -104,7 +111,7 @@ def test_what_an_array_looks_like_beside_the_right_one(wrong: np.ndarray, words:
 @pytest.mark.parametrize("scale", [1e-280, 1e-160, 1e160, 1e280])
 @pytest.mark.parametrize(("wrong", "words"), BESIDE_THE_RIGHT_ONE)
 def test_the_same_is_said_whatever_the_scale(wrong: np.ndarray, words: str, scale: float) -> None:
-    said = pattern(scale * wrong, scale * RIGHT, X, [4, 30])
+    said = described(scale * wrong, scale * RIGHT, X, [4, 30])
     has_a_size = ("array", "added", "missing from", "length", "0.7", "0.9")  # of which it says how large it is
     assert bool(said) == bool(words)
     assert words in said or any(word in words for word in has_a_size), said
@@ -192,7 +199,7 @@ def test_one_entry_is_not_taken_for_a_difference_by_chance() -> None:
 def test_entries_of_zero_do_not_say_where_a_gradient_is_right() -> None:
     """As those of other rows, on which a result does not depend."""
     alone = np.arange(4)[:, None] == 1
-    assert pattern(RIGHT**2 * alone, RIGHT * alone, X, []) == ""
+    assert described(RIGHT**2 * alone, RIGHT * alone, X, []) == ""
 
 
 @pytest.mark.parametrize("error", [1e-8, 1e-6, 1e-4])
@@ -290,7 +297,7 @@ def test_each_mistake_in_the_derivative_of_a_softmax_is_named(axis: int, written
 
 def test_a_ratio_is_that_of_small_entries_too() -> None:
     right = RIGHT * np.where(X == 2.2, 1.0, 1e-9)
-    assert pattern(right * np.where(X == 2.2, 1.1, 1.0), right, X, []) == ""
+    assert described(right * np.where(X == 2.2, 1.1, 1.0), right, X, []) == ""
     assert pattern(right * 1.1, right, X, []) == "1.1 times what it should be: 11/10"
 
 
@@ -301,3 +308,30 @@ def test_gradients_in_the_wrong_order() -> None:
     a, b = X[0], X[1]
     report = tg.gradcheck(f, a, b, gradient=(np.sin(a), np.cos(a) * b), raise_exception=False)
     assert {finding.why for finding in report.findings} == {"it is the gradient of a", "it is the gradient of b"}
+
+
+WAYS = {"size": np.abs, "opposite": np.negative, "sign": np.sign, "flipped": np.flip, "positive": lambda g: g * (g > 0)}
+
+
+@pytest.mark.parametrize(("way", "at"), spread([(way, at) for way in WAYS for at in (0, 2, 3)], 2))
+def test_a_state_that_begins_as_zeros_like_a_variable_has_no_gradient_to_mistake(way: str, at: int) -> None:
+    rng = np.random.default_rng(0)
+    weights = rng.normal(size=(2, 3, 2))
+    arguments = [rng.normal(size=shape) for shape in ((2, 3, 2), (2, 2), (2, 8), (2, 8))]
+
+    def lstm(x: Any, h: Any, a: Any, b: Any) -> Any:
+        total, c = 0.0, np.zeros_like(h)
+        for t in range(3):
+            gates = x[:, t] @ a + h @ b
+            i, f, o = (1 / (1 + np.exp(-gates[:, 2 * k : 2 * k + 2])) for k in range(3))
+            c = f * c + i * np.tanh(gates[:, 6:])
+            h = o * np.tanh(c)
+            total = total + np.sum(weights[:, t] * h)
+        return total
+
+    gradient = tg.grad(lstm, argnums=(0, 1, 2, 3))
+
+    def by_hand(*values: Any) -> Any:
+        return tuple(WAYS[way](g) if k == at else g for k, g in enumerate(gradient(*values)))
+
+    assert tg.gradcheck(lstm, *arguments, gradient=by_hand, raise_exception=False).outcome == "failed"

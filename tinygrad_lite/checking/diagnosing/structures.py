@@ -31,6 +31,7 @@ _FACTORS = (
     ("the variable's sine", np.sin),
     ("the variable's cosine", np.cos),
 )
+_SMALL = 1e-4  # a difference that may be the error of a method, and no mistake
 _FEW = 5  # fewer entries are some sum of two arrays, or another order of others, by chance
 _MATTERS = 1e-3  # what is smaller, relative to the largest of its kind, tells nothing of a factor
 _SMALL_RANK = 3  # a matrix of fewer rows or columns may be a product of two vectors by chance
@@ -43,7 +44,7 @@ def structure(gradient: Array, reference: Array, x: Array, _: Sequence[int] = ()
     with np.errstate(all="ignore"):
         largest = float(np.max(np.abs(reference)))
         gradient, reference = gradient / largest, reference / largest  # so that no product of theirs is lost
-        if not np.all(np.isfinite(gradient)):
+        if not np.all(np.isfinite(gradient)) or same(gradient, reference, _SMALL):
             return ""
         return next(_described(gradient, reference, x, largest), "")
 
@@ -54,9 +55,13 @@ def _described(gradient: Array, reference: Array, x: Array, largest: float) -> I
     difference = gradient - reference
     if np.size(x) >= _FEW:
         columns = np.stack([reference.ravel(), np.broadcast_to(x, reference.shape).ravel()], axis=1)
-        fitted = np.linalg.lstsq(columns, gradient.ravel(), rcond=None)[0]
+        fitted, _, rank, _ = np.linalg.lstsq(columns, gradient.ravel(), rcond=TOLERANCE)
         parts = np.max(np.abs(columns * fitted), axis=0)
-        if np.min(parts) > _MATTERS * np.max(parts) and _vanishes(columns @ fitted - gradient.ravel(), gradient):
+        if (
+            rank == 2
+            and np.min(parts) > _MATTERS * np.max(parts)
+            and _vanishes(columns @ fitted - gradient.ravel(), gradient)
+        ):
             yield MIXED.format(fitted[0], fitted[1] * largest)
     if np.size(reference) >= _FEW and _vanishes(
         np.sort(gradient, axis=None) - np.sort(reference, axis=None), reference

@@ -86,7 +86,7 @@ class AtNode:
         return self.node
 
     def held(self, done: Pass) -> Any:
-        return done.gradients[self.node]
+        return _gradient(done, self.node)
 
     def right(self, done: Pass, held: Any) -> Array:
         return held
@@ -111,7 +111,7 @@ class Across:
         return self.early
 
     def held(self, done: Pass) -> Any:
-        return done.gradients[self.late]
+        return _gradient(done, self.late)
 
     def right(self, done: Pass, held: Any) -> Array:
         return np.zeros(np.shape(done.trace.value(self.early)))
@@ -136,6 +136,12 @@ class Suspect:
     place: AtEdge | AtNode | Across
     apply: Apply
     scaled: bool = False
+
+
+def _gradient(done: Pass, n: int) -> Array:
+    """The gradient of a value, which is 0 if none arrives there in this pass."""
+    g = done.gradients[n]
+    return np.zeros(np.shape(done.trace.value(n))) if g is None else g
 
 
 def at_edge(done: Pass, edge: Edge) -> Iterator[Suspect]:
