@@ -534,6 +534,8 @@ OTHERS: dict[str, Callable[[Any], Any]] = {
     "product that keeps its axes": lambda x: np.prod(x[1], keepdims=True),
     "sinc": lambda x: np.sinc(x[0]) + np.sinc(x[0] / 3) - np.sinc(0 * x[0]),
     "stacked in another dtype": lambda x: np.stack([x[0], x[0] + 1], dtype=np.float32, casting="same_kind"),
+    "blocks": lambda x: np.block([[x[1], x[1][:, :1]], [x[1][:1].T.T, np.ones((1, 1))]]),
+    "joined in a row": lambda x: np.concatenate([x[1], x[1].T, x[1][0]], axis=None),
     "joined in the same dtype": lambda x: np.concatenate([x[0], x[0]], dtype=x[0].dtype),
     "Frobenius norm": lambda x: np.linalg.norm(x[1], "fro"),
     "norm": lambda x: np.linalg.norm(x[1]),

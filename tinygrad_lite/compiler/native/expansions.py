@@ -490,6 +490,10 @@ def _sinc(x: Any) -> Any:
     return np.sin(y) / y
 
 
+def _concatenate(*arrays: Any, axis: Any = 0) -> Any:
+    return joining.concatenate(*map(np.ravel, arrays), axis=0) if axis is None else None
+
+
 def _exp_of_square(x: Any, factor: float) -> Any:
     return elementwise.exp_of_square.forward(x, factor=factor)
 
@@ -523,6 +527,7 @@ _EXPANSIONS: dict[Op, Expansion] = {
     elementwise.exp_of_square: _exp_of_square,
     elementwise.sinc: _sinc,
     reductions.prod: _prod,
+    joining.concatenate: _concatenate,
     normal.normal_cdf: _normal_cdf,
     **counting.EXPANSIONS,
 }
