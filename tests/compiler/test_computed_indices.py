@@ -201,3 +201,34 @@ def test_small_integers_are_indices_of_long_axes(backend: str, dtype: str) -> No
     x = np.random.default_rng(0).normal(size=(300, 200))
     for i in (known, known[::-1].copy()):
         assert_same(compiled(x, i), f(x, i))
+
+
+@pytest.mark.parametrize("name", INDICES)
+def test_pullbacks_of_arrays_that_are_no_part_of_the_recording(name: str) -> None:
+    """As the rows of a Jacobian or a Hessian are: the upstream gradient is a plain array, and only the index is not."""
+    index, i = INDICES[name]
+    rng = np.random.default_rng(0)
+    x, values = rng.uniform(0.5, 1, (4, 3, 2)), rng.normal(size=np.empty((4, 3, 2))[index(i)].shape)
+
+    def pulled(x: Any, values: Any, i: Any) -> Any:
+        def parts(x: Any, values: Any) -> Any:
+            return x[index(i)], x.at[index(i)].set(values), x.at[index(i)].add(values)
+
+        def gradients(x: Any, values: Any) -> Any:
+            return tg.grad(lambda x, v: sum(np.sum(np.sin(part) ** 2) for part in parts(x, v)), (0, 1))(x, values)
+
+        ones = np.ones(values.shape), np.ones(x.shape), np.ones(x.shape)
+        of_parts, of_gradients = (tg.vjp(f, x, values)[1] for f in (parts, gradients))
+        return of_parts(ones), of_parts((values, x, x**2)), of_gradients((ones[1], ones[0]))
+
+    compiled = tg.compile(pulled, "numpy")
+    for indices in (i, i[::-1] if i.ndim else i + 1):
+        assert_same(compiled(x, values, indices), pulled(x, values, indices))
+
+
+@pytest.mark.parametrize("f", [np.sort, lambda x: x[np.argsort(x)][::2] ** 2, lambda x: np.partition(x, 2)[:2] ** 3])
+def test_hessians_by_computed_orders(f: Any, backend: str) -> None:
+    compiled = tg.compile(lambda x: tg.hessian(lambda x: np.sum(f(x) ** 3))(x), backend)
+    for seed in range(2):
+        x = np.random.default_rng(seed).normal(size=5)
+        np.testing.assert_allclose(compiled(x), tg.hessian(lambda x: np.sum(f(x) ** 3))(x), rtol=1e-11, atol=1e-12)

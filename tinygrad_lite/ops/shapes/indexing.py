@@ -95,10 +95,8 @@ class Scattered(Deferred):
         return any(_is_basic(own) and own == index for own in self.indices)
 
     def whole(self) -> Array:
-        for part in self.parts:
-            if isinstance(part, Traced):
-                return scatter(*self.parts, shape=self._shape, indices=tuple(self.indices))
-        return _scatter(*self.parts, shape=self._shape, indices=self.indices)
+        indices = tuple(self.indices)
+        return _performed_at(scatter, tuple(self.parts), *indices, shape=self._shape, indices=indices)
 
 
 def _add_at(total: Array, index: Index, addend: Array) -> None:
@@ -195,17 +193,23 @@ def performed(op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> A
     return op.forward(*inputs, **params)
 
 
+def _performed_at(op: Op, inputs: tuple[Array, ...], *indices: Index, **params: Any) -> Array:
+    """The same at indices that may be traced although no array is, as class numbers of a recording are."""
+    for index in indices:
+        for part in index if isinstance(index, tuple) else (index,):
+            if isinstance(part, Traced) and not any(isinstance(x, Traced) for x in inputs):
+                return part.__trace__(op, inputs, params)
+    return performed(op, inputs, params)
+
+
 def _picked(a: Array, index: Index) -> Array:
-    """The entries at an index that may be traced although the array is not, as class numbers of a recording are."""
-    for part in index if isinstance(index, tuple) else (index,):
-        if isinstance(part, Traced) and not isinstance(a, Traced):
-            return part.__trace__(getitem, (a,), {"index": index})
-    return performed(getitem, (a,), {"index": index})
+    """The entries at an index."""
+    return _performed_at(getitem, (a,), index, index=index)
 
 
 scatter = primitive(
     _scatter,
-    each=lambda i, g, y, parts, shape, indices: _like_values(g[indices[i]], parts[i]),
+    each=lambda i, g, y, parts, shape, indices: _like_values(_picked(g, indices[i]), parts[i]),
     kind="moving",
     examples=[
         *[
@@ -224,7 +228,7 @@ def _index_set(x: Array, values: Array, index: Index) -> Array:
 
 
 def _index_set_vjp_x(g: Array, y: Array, x: Array, values: Array, index: Index) -> Array:
-    return index_set(g, 0, index=index)
+    return _performed_at(index_set, (g, 0), index, index=index)
 
 
 def _like_values(g: Array, values: Array) -> Array:
@@ -236,10 +240,10 @@ def _index_set_vjp_values(g: Array, y: Array, x: Array, values: Array, index: In
     if _is_basic(index):
         return _like_values(g[index], values)
     # if an entry occurs twice in the index, the last value stays and the others have no influence
-    order = np.arange(np.size(np.empty(np.shape(x), bool)[index])).reshape(np.shape(g[index]))
-    last = np.empty(np.shape(x), int)
-    last[index] = order
-    return _like_values(np.where(last[index] == order, g[index], 0), values)
+    entries = _picked(g, index)
+    order = np.arange(prod(np.shape(entries))).reshape(np.shape(entries))
+    last = _performed_at(index_set, (np.zeros(np.shape(x), int), order), index, index=index)
+    return _like_values(np.where(_picked(last, index) == order, entries, 0), values)
 
 
 def _index_add(x: Array, values: Array, index: Index) -> Array:
@@ -281,7 +285,7 @@ index_set = primitive(
 index_add = primitive(
     _index_add,
     lambda g, y, x, values, index: g,
-    lambda g, y, x, values, index: _like_values(performed(getitem, (g,), {"index": index}), values),
+    lambda g, y, x, values, index: _like_values(_picked(g, index), values),
     kind="moving",
     examples=list(_with_values(_EXAMPLES)),
 )
