@@ -560,3 +560,37 @@ def test_operations_that_are_others_in_disguise(case: str, dtype: str) -> None:
         exact = expected.shape == special.shape
         np.testing.assert_allclose(found, expected, rtol=0 if exact else 1e-12 if dtype == "f8" else 1e-3, strict=True)
     assert "NumPy calls" not in str(compiled.report())
+
+
+MASK = (np.random.default_rng(1).random((4, 6)) > 0.5) | (np.arange(6) % 4 == np.arange(4)[:, None])
+OF_SOME: dict[str, Callable[[Any, Any], Any]] = {
+    "sum": lambda x, mask: np.sum(x, axis=1, where=mask, initial=2.5),
+    "sum in another dtype": lambda x, mask: np.sum(x, axis=0, dtype=np.float32),
+    "mean": lambda x, mask: np.mean(x, axis=0, where=mask),
+    "max": lambda x, mask: np.max(x, axis=1, where=mask, initial=-9.0),
+    "min": lambda x, mask: np.min(x, where=mask, initial=9.0, keepdims=True),
+    "prod": lambda x, mask: np.prod(x, axis=1, where=mask),
+    "var": lambda x, mask: np.var(x, axis=1, ddof=1, where=mask),
+    "std": lambda x, mask: np.std(x, axis=1, where=mask, keepdims=True),
+    "of one row of a mask": lambda x, mask: np.sum(x, axis=1, where=mask[0]),
+    "a mask that stays the same": lambda x, mask: np.sum(x, axis=1, where=MASK),
+    "a mask from the values": lambda x, mask: np.sum(x, axis=1, where=x > 0),
+    "an average": lambda x, mask: np.average(x, axis=1, weights=mask),
+}
+
+
+@pytest.mark.parametrize("name", OF_SOME)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_reductions_of_some_entries(name: str, dtype: Any) -> None:
+    x = np.random.default_rng(0).normal(size=(4, 6)).astype(dtype)
+    f = tg.value_and_grad(lambda x, mask: np.sum(OF_SOME[name](x, mask) ** 2))
+    compiled = tg.compile(f, "native")
+    for mask in (MASK, ~MASK | (np.arange(6) < 2) | (np.arange(4)[:, None] < 2)):
+        for found, expected in zip(compiled(x, mask), f(x, mask)):
+            np.testing.assert_allclose(found, expected, rtol=1e-12 if dtype == np.float64 else 1e-4, atol=1e-6)
+    assert "NumPy calls" not in str(compiled.report())
+    hidden = np.where(MASK, x, np.nan)
+    if "a mask" not in name and name not in ("sum in another dtype", "of one row of a mask", "an average"):
+        np.testing.assert_allclose(
+            tg.compile(OF_SOME[name], "native")(hidden, MASK), OF_SOME[name](hidden, MASK), rtol=1e-5
+        )

@@ -13,8 +13,9 @@ import numpy as np
 
 from tinygrad_lite.compiler.native import counting, indices
 from tinygrad_lite.compiler.native.emission import REALS, TYPES, can_cast
-from tinygrad_lite.compiler.program import Instruction, Program, Variable
+from tinygrad_lite.compiler.program import Instruction, Program, Variable, mapped
 from tinygrad_lite.compiler.recording.recorded import OfVariable
+from tinygrad_lite.compiler.repeats import INDICES
 from tinygrad_lite.engine.op import Array, Op
 from tinygrad_lite.ops.arithmetic import curves, elementwise, ordering, reductions, running, selection
 from tinygrad_lite.ops.linear import contraction, decompositions, linalg, norms, products
@@ -72,16 +73,14 @@ def expanded(program: Program, few: float = counting.FEW) -> Program:
 
 def _expansion(call: Instruction, record: "Record") -> tuple[list[Instruction], Variable] | None:
     write = _EXPANSIONS.get(call.op)
-    if write is None or call.result.is_number or call.has_computed_params:
+    if write is None or call.result.is_number or call.params.keys() & INDICES:
         return None
     dtypes = TYPES if call.op in _OF_ALL_TYPES else REALS
     read = (*call.reads, call.result) if call.op not in counting.EXPANSIONS else call.reads
     if any(x.dtype not in dtypes or x.is_number for x in read):
         return None
     record.calls = []
-    made = write(
-        *[record.of(stand_in_array(x), x) if isinstance(x, Variable) else x for x in call.inputs], **call.params
-    )
+    made = write(*map(record.standing_for, call.inputs), **mapped(record.standing_for, call.params))
     if not isinstance(made, StandIn) or (made.shape, made.dtype) != (call.result.shape, call.result.dtype):
         return None
     return [
@@ -149,6 +148,10 @@ class Record:
     def of(self, value: Array, variable: Variable) -> StandIn:
         """A stand-in for a variable."""
         return StandIn(value, variable, self)
+
+    def standing_for(self, x: Any) -> Any:
+        """A stand-in for what is a variable; anything else as it is."""
+        return self.of(stand_in_array(x), x) if isinstance(x, Variable) else x
 
     def constant(self, array: Array) -> StandIn:
         """A stand-in for an array that is the same in each run."""
@@ -401,24 +404,59 @@ def _convolve(a: Any, v: Any, mode: str = "full") -> Any:
 # Statistics and norms
 
 
-def _with_initial(extremum: Callable[..., Any], of_two: Callable[..., Any]) -> Expansion:
-    """An extremum that is at least, or at most, an initial value: that of the entries and then of the two."""
+def _of_some(reduce: Callable[..., Any], of_two: Callable[..., Any], neutral: float) -> Expansion:
+    """A reduction of an initial value and of the entries where a mask is true; the others count as a neutral number."""
 
-    def write(x: Any, axis: Any = None, keepdims: bool = False, initial: Any = np._NoValue, **others: Any) -> Any:
-        if initial is np._NoValue or others or not x.size:
+    def write(
+        x: Any,
+        axis: Any = None,
+        keepdims: bool = False,
+        initial: Any = np._NoValue,
+        where: Any = True,
+        dtype: Any = None,
+    ) -> Any:
+        if not x.size or np.dtype(dtype or x.dtype) not in REALS:
             return None
-        return of_two(extremum(x, axis=axis, keepdims=keepdims), initial)
+        if initial is np._NoValue and where is True and dtype is None:
+            return None
+        x = x if dtype is None or x.dtype == dtype else np.astype(x, dtype)
+        reduced = reduce(_where(where, x, neutral), axis=axis, keepdims=keepdims)
+        return reduced if initial is np._NoValue else of_two(reduced, initial)
 
     return write
 
 
-def _var(x: Any, axis: Any = None, ddof: float = 0, keepdims: bool = False, **others: Any) -> Any:
-    if not all(value is None or value is True or value is np._NoValue for value in others.values()) or not x.size:
+def _mean_of_some(x: Any, axis: Any = None, keepdims: bool = False, where: Any = True, **others: Any) -> Any:
+    if where is True or others or not x.size or x.dtype not in REALS:
         return None
-    mean = np.mean(x, axis=axis, keepdims=True)
-    freedom = x.size // mean.size - ddof
-    deviation = x - mean
-    return np.sum(deviation * deviation, axis=axis, keepdims=keepdims) / float(freedom) if freedom > 0 else None
+    return np.sum(_where(where, x, 0), axis=axis, keepdims=keepdims) / _count(where, x, axis, keepdims)
+
+
+def _count(mask: Any, x: Any, axis: Any, keepdims: bool) -> Any:
+    """How many entries of a mask, which is broadcast to the array, are true."""
+    return np.sum(_where(mask, x.constant(np.ones(x.shape, x.dtype)), 0), axis=axis, keepdims=keepdims)
+
+
+def _where(mask: Any, x: Any, otherwise: float) -> Any:
+    """The array with a number where a mask, which is broadcast to it, is not true."""
+    if mask is True:
+        return x
+    mask = x.constant(mask) if isinstance(mask, np.ndarray) else mask
+    return np.where(mask, x, x.constant(np.array(otherwise, x.dtype)))
+
+
+def _var(x: Any, axis: Any = None, ddof: float = 0, keepdims: bool = False, where: Any = True, **others: Any) -> Any:
+    is_known = all(value is None or value is np._NoValue for value in others.values())
+    if not is_known or not x.size or x.dtype not in REALS:
+        return None
+    mean = np.mean(x, axis=axis, keepdims=True, **({} if where is True else {"where": where}))
+    freedom = float(x.size // mean.size - ddof)
+    if where is not True:
+        freedom = np.maximum(_count(where, x, axis, keepdims) - float(ddof), 0.0)
+    elif freedom <= 0:
+        return None
+    deviation = _where(where, x - mean, 0)
+    return np.sum(deviation * deviation, axis=axis, keepdims=keepdims) / freedom
 
 
 def _std(x: Any, **params: Any) -> Any:
@@ -476,10 +514,11 @@ def _running(op: Op) -> Expansion:
     return run
 
 
-def _prod(x: Any, axis: Any = None, keepdims: bool = False, **others: Any) -> Any:
+def _prod(x: Any, axis: Any = None, keepdims: bool = False, where: Any = True, **others: Any) -> Any:
     """The last of the products that run on."""
-    if others or not x.size or not x.ndim or not (axis is None or isinstance(axis, int)):
+    if others or not x.size or not x.ndim or not (axis is None or isinstance(axis, int)) or x.dtype not in REALS:
         return None
+    x = _where(where, x, 1)
     last = np.cumprod(np.ravel(x) if axis is None else np.moveaxis(x, axis, -1), axis=-1)[..., -1]
     return np.reshape(last, np.prod(x._value, axis=axis, keepdims=True).shape) if keepdims else last
 
@@ -516,8 +555,10 @@ _EXPANSIONS: dict[Op, Expansion] = {
     running.cumsum: _running(running.cumsum),
     running.cumprod: _running(running.cumprod),
     shaping.expand_dims: _expand_dims,
-    reductions.max: _with_initial(np.max, np.maximum),
-    reductions.min: _with_initial(np.min, np.minimum),
+    reductions.sum: _of_some(np.sum, np.add, 0),
+    reductions.max: _of_some(np.max, np.maximum, -np.inf),
+    reductions.min: _of_some(np.min, np.minimum, np.inf),
+    reductions.mean: _mean_of_some,
     reductions.var: _var,
     reductions.std: _std,
     norms.norm: _norm,
@@ -531,4 +572,14 @@ _EXPANSIONS: dict[Op, Expansion] = {
     normal.normal_cdf: _normal_cdf,
     **counting.EXPANSIONS,
 }
-_OF_ALL_TYPES = frozenset({elementwise.clip, ordering.argsort, selection.any, selection.all, selection.count_nonzero})
+_OF_ALL_TYPES = frozenset(
+    {
+        elementwise.clip,
+        ordering.argsort,
+        selection.any,
+        selection.all,
+        selection.count_nonzero,
+        *(reductions.sum, reductions.mean, reductions.max, reductions.min),
+        *(reductions.prod, reductions.var, reductions.std),
+    }
+)
