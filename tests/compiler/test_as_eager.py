@@ -538,6 +538,7 @@ NEEDING: list[tuple[Callable[[Any, Any], Any], str]] = [
         lambda a, x: np.extract(x > 0, x),
         r"a sum over a mask, such as np\.sum\(np\.where\(condition, x, 0\)\), in place",
     ),
+    (lambda a, x: np.piecewise(x, [x < 0, x > 1], [np.exp, np.sin, 2.0]), r"write np\.select.* in place of np\.piece"),
     (lambda a, x: np.compress(x > 0, x), r"in place of one over np\.extract or np\.compress"),
     (lambda a, x: np.zeros(x.argmax()), r"an argument that is a plain number"),
     (lambda a, x: bytes(x.argmax()), r"an argument that is a plain number"),

@@ -20,6 +20,10 @@ _OF_AN_ENTRY = (
 _OF_ENTRIES = (
     "write a sum over a mask, such as np.sum(np.where(condition, x, 0)), in place of one over np.extract or np.compress"
 )
+_OF_PIECES = (
+    "write np.select(conditions, [f(x), g(x)]) in place of np.piecewise(x, conditions, [f, g]), with functions that "
+    "are finite for all of x"
+)
 _CHOOSING = indexing.compress.__code__, indexing.extract.__code__
 _OF_A_NUMBER = (
     "keep tensors in place of float(t), t.item() and t.numpy(), write NumPy's functions in place of those of math, "
@@ -47,6 +51,8 @@ def instead() -> str:
         return _OF_AN_ENTRY
     if any(frame.f_code in _CHOOSING for frame in inside):
         return _OF_ENTRIES
+    if any(frame.f_code is indexing.piecewise.__code__ for frame in inside):
+        return _OF_PIECES
     if advice := next(filter(None, map(in_place_of_library, inside)), ""):
         return advice
     with ONE_AT_A_TIME:
