@@ -52,6 +52,8 @@ PLANTED = [
     ("Brier", "np.exp(-x)", "np.expm1(-x)", "2 in place of 1"),  # which is the same
     ("Brier", "error * p *", "error *", "p as one more factor"),
     ("Brier", "1 / (1 +", "1 * (1 +", "a quotient in place of a product"),
+    ("Brier", "p * (1 - p)", "p", "1 - p as one more factor"),
+    ("Brier", "1 / (1 + np.exp(-x))", "1 / np.exp(-x)", "1 added to the result of exp"),
     ("Student", "weight * residual", "residual", "weight as one more factor, beside residual"),
     ("Student", "residual**2", "residual**3", "2 in place of 3"),
     ("Student", "5 / (4 +", "5 / (4 -", "a sum in place of a difference"),

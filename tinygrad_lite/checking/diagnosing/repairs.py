@@ -26,7 +26,7 @@ from tinygrad_lite.readers.recording import Step, recording
 RIGHT_WITH = "this line of the gradient is right with {}"
 _TOLERANCE = 1e-6
 _LONG = 200  # the largest number of operations in a gradient that are changed
-_WORK = 600_000  # how many operations are performed, at most, in search of a change
+_WORK = 300_000  # how many operations are performed, at most, in search of a change
 _ASIDE = 0.02  # how far other points are, relative to the scales of the variables
 _OTHERS = 2  # the number of other points at which a change must make the gradient right as well
 
@@ -55,10 +55,11 @@ _OTHER_NUMBERS: tuple[Callable[[float], float], ...] = (
     lambda c: 1 / c if c else c,
 )
 _BESIDE: tuple[tuple[str, Callable[[Array, Array], Array]], ...] = (
-    ("as one more factor", np.multiply),
-    ("added", np.add),
-    ("taken away", np.subtract),
-    ("as one more divisor", np.divide),
+    ("{} as one more factor", np.multiply),
+    ("{} added", np.add),
+    ("{} taken away", np.subtract),
+    ("{} as one more divisor", np.divide),
+    ("1 - {} as one more factor", lambda y, z: y * (1 - z)),
 )
 _CONDITIONS = {"greater", "greater_equal", "less", "less_equal", "equal", "not_equal"}
 
@@ -234,6 +235,9 @@ def _of_functions(trace: Trace, k: int) -> Iterator[tuple[str, Change]]:
                 yield f"{function.__name__} in place of {step.op}", partial(_by, function)
     for function in _OF_ONE[:-2]:
         yield f"{function.__name__} of {trace.name((k, -1))}", partial(_after, function)
+    yield f"1 added to {trace.name((k, -1))}", partial(_after, lambda y: y + 1)
+    yield f"1 taken away from {trace.name((k, -1))}", partial(_after, lambda y: y - 1)
+    yield f"1 - {trace.name((k, -1))}", partial(_after, lambda y: 1 - y)
 
 
 def _with_others(trace: Trace, k: int) -> Iterator[tuple[str, Change]]:
@@ -250,10 +254,13 @@ def _with_others(trace: Trace, k: int) -> Iterator[tuple[str, Change]]:
     for words, operation in _BESIDE:
         for name, of in known:
             if np.shape(of(trace)) in ((), np.shape(trace.values[k])):
-                yield f"{name} {words}", partial(_beside, operation, of)
+                yield words.format(name), partial(_beside, operation, of)
             for i in places:
                 if np.shape(of(trace)) == np.shape(trace.arrays[k][i]):
-                    yield f"{name} {words}, beside {trace.name((k, i))}", partial(_beside_argument, i, operation, of)
+                    yield (
+                        f"{words.format(name)}, beside {trace.name((k, i))}",
+                        partial(_beside_argument, i, operation, of),
+                    )
 
 
 def _by(operation: Callable[..., Array], trace: Trace, k: int) -> Array:
