@@ -1,14 +1,15 @@
 """Padding: an array with a border of constants, of its own entries, or of values computed from them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lite.engine.op import Array, Traced, primitive
 from tinygrad_lite.engine.registry import implements
-from tinygrad_lite.errors import InputError, UsageError
-from tinygrad_lite.ops.shapes.indexing import index_set, places
+from tinygrad_lite.errors import RESTATED, InputError, UsageError, complain
+from tinygrad_lite.ops.shapes.indexing import index_set, places, scatter
 from tinygrad_lite.ops.shapes.joining import array, concatenate
 from tinygrad_lite.ops.shapes.shaping import asked, ravel, taken
 
@@ -36,8 +37,12 @@ def _pairs_of(widths: Any, ndim: int) -> list[Any]:
 
 def _inside(x: Array, pad_width: Array) -> Any:
     """The index of the entries of x in the padded array."""
-    pairs = _pairs_of(np.asarray(pad_width), np.ndim(x))
-    return tuple([slice(before, before + size) for (before, _), size in zip(pairs, np.shape(x))])
+    return _within(np.shape(x), _pairs_of(np.asarray(pad_width), np.ndim(x)))
+
+
+def _within(shape: tuple[int, ...], pairs: Sequence[Sequence[int]]) -> Any:
+    """The same for an array of this shape."""
+    return tuple([slice(before, before + size) for (before, _), size in zip(pairs, shape)])
 
 
 pad = primitive(
@@ -45,6 +50,58 @@ pad = primitive(
     lambda g, y, x, pad_width, constant_values: g[_inside(x, pad_width)],
     kind="moving",
     examples=[([(2, 3)], {"pad_width": np.array([[1, 2], [0, 1]]), "constant_values": np.float64(0.5)})],
+)
+
+_OWN = ("edge", "reflect", "symmetric", "wrap")
+"""The modes of a border that consists of the array's own entries, and is made one axis after another."""
+
+FEW = 64
+"""A border of more slices is read entry by entry."""
+
+_Pairs = tuple[tuple[int, int], ...]
+
+
+@lru_cache(1000)
+def _slices(shape: tuple[int, ...], pairs: _Pairs, mode: Any) -> list[tuple[Any, Any]]:
+    """The slices of the padded array that are copied, axis by axis: where to, and where from."""
+    slices, axes = [], range(len(shape))
+    for axis, (size, (before, after)) in enumerate(zip(shape, pairs)):
+        alone = [(before, after) if i == axis else (0, 0) for i in axes]  # so that an error names the axis
+        positions = np.expand_dims(np.arange(before, before + size), [i for i in axes if i != axis])
+        shown = np.pad(positions, alone, mode).ravel().tolist()
+        around = (slice(None),) * axis
+        slices += [((*around, place), (*around, source)) for place, source in enumerate(shown) if place != source]
+    return slices
+
+
+def _pad_with_own(x: Array, pairs: _Pairs, mode: str) -> Array:
+    if type(x) is not np.ndarray or sum(map(sum, pairs)) > FEW:
+        return taken(ravel(x), np.pad(places(x.shape), pairs, mode))  # type: ignore[call-overload]
+    y = np.empty_like(x, shape=[size + before + after for size, (before, after) in zip(x.shape, pairs)])
+    y[_within(x.shape, pairs)] = x
+    for place, source in _slices(x.shape, pairs, mode):
+        y[place] = y[source]
+    return y
+
+
+def _pad_with_own_vjp(g: Array, y: Array, x: Array, pairs: _Pairs, mode: str) -> Array:
+    if type(g) is not np.ndarray or sum(map(sum, pairs)) > FEW:
+        positions = np.pad(places(x.shape), pairs, mode)  # type: ignore[call-overload]
+        return np.reshape(scatter(ravel(g), shape=(x.size,), indices=(positions.ravel(),)), x.shape)
+    g = g.copy()
+    for place, source in reversed(_slices(x.shape, pairs, mode)):
+        g[source] += g[place]
+    return g[_within(x.shape, pairs)]
+
+
+pad_with_own = primitive(
+    _pad_with_own,
+    _pad_with_own_vjp,
+    kind="moving",
+    linear=True,
+    name="pad_with_own",
+    examples=[([(2, 3)], {"pairs": ((1, 2), (0, 1)), "mode": mode}) for mode in _OWN]
+    + [([(2, 3)], {"pairs": ((0, 0), (40, 30)), "mode": "reflect"})],
 )
 
 # A function that pads the first axis by `before` and `after` entries.
@@ -124,6 +181,13 @@ def _with_entries(x: Array, widths: Any, mode: str, **settings: Any) -> Array:
         return pad(x, pad_width=np.asarray(widths), constant_values=constants)
     if mode == "constant":
         settings["constant_values"] = x.size + places(constants.shape)
+    if x.ndim and mode in _OWN and settings in ({}, {"reflect_type": "even"}):
+        pairs = tuple(map(tuple, _pairs_of(np.asarray(widths), x.ndim)))
+        try:
+            _slices(x.shape, pairs, mode)
+        except RESTATED as error:
+            complain(error, "pad", [x])
+        return pad_with_own(x, pairs=pairs, mode=mode)
     positions = asked(np.pad, [x], places(x.shape), widths, mode, **settings)
     return taken(concatenate(ravel(x), ravel(constants)), positions)
 
