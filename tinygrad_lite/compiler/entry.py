@@ -206,7 +206,9 @@ class EntryWriter:
 
     def is_the_same(self, expression: str, value: Any) -> None:
         """Require that the value of an expression is this object, or an equal number or text of the same type."""
-        if isinstance(value, tuple) and all(type(x) is str for x in value):
+        if type(value) is tuple and not value:  # there is but one
+            self.tests.append(f"{expression} is not {self.name(value)}")
+        elif isinstance(value, tuple) and all(type(x) is str for x in value):
             self.tests.append(f"{expression} != {value!r}")
         elif isinstance(value, bool) or value is None:
             self.tests.append(f"{expression} is not {value}")

@@ -246,7 +246,7 @@ class Run:
             writer.tests += [f"x{i} is {place.naming(writer)}" for place in self._read_gradients]
             writer.tests += [f"x{i} in {writer.name(self._others)}"] if self._others else []
         for guard in self.guards:
-            writer.is_the_same(guard.reading(writer), guard.value)
+            guard.require(writer)
         for place, there in self._gradients.items():
             writer.tests.append(f"({place.naming(writer)} is None) is {there}")
 

@@ -64,6 +64,10 @@ class Guard:
         """The expression for the value."""
         raise NotImplementedError
 
+    def require(self, writer: "EntryWriter") -> None:
+        """Require in an entry that the value is still the same."""
+        writer.is_the_same(self.reading(writer), self.value)
+
     def holds(self) -> bool:
         """Whether the value is still the same."""
         try:
@@ -208,6 +212,9 @@ class Missing(Guard):
 
     def reading(self, writer: "EntryWriter") -> str:
         return f"{self.name!r} in {writer.name(self.owner)}"
+
+    def require(self, writer: "EntryWriter") -> None:
+        writer.tests.append(self.reading(writer))
 
 
 class Setting(Guard):
