@@ -276,7 +276,12 @@ def _entry(guard: Guard, key: Any) -> Guard | None:
 
 def _special_methods(kind: type) -> list[FunctionType]:
     """The methods of a user's class that Python calls by itself, such as __call__ and __init__."""
-    special = (_behind(value) for base in kind.__mro__ for name, value in vars(base).items() if name.startswith("__"))
+    special: list[Any] = []
+    for base in kind.__mro__:
+        if not base.__flags__ & _IMMUTABLE:  # into which nobody can put a method
+            is_users = is_users_class(base)
+            own = [value for name, value in vars(base).items() if name.startswith("__")]
+            special += [_behind(x) if is_users else x for x in own]
     return [x for x in special if isinstance(x, FunctionType) and is_followed(x.__code__.co_filename)]
 
 

@@ -275,8 +275,8 @@ def sigmoid_less(target: Array, decay: Array, x: Array) -> Array:
     """The sigmoid of x less a target from 0 to 1; of arrays with all its digits, also where both are close to 1."""
     if isinstance(decay, Traced):  # to be read, or to be differentiated again, as above
         return sigmoid(x) - target
-    rest = decay / (1 + decay)
-    return np.where(np.less(x, 0), rest - target, (1 - target) - rest)
+    rest = np.copysign(decay, x + 0.0) / (1 + decay)  # of -0.0, too, as of 0.0
+    return (np.greater_equal(x, 0).astype(decay.dtype) - target) - rest
 
 
 def above(x: Array, y: Array) -> Array:
