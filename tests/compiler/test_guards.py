@@ -407,6 +407,11 @@ def _written_anew() -> dict[str, tuple[Callable[[Any], Any], Callable[[], None]]
         def __call__(self, x: Any) -> Any:
             return x * 2
 
+        __radd__ = __call__
+
+        def __getattr__(self, name: str) -> float:
+            return 2.0
+
     class Other(Base):
         def method(self, x: Any) -> Any:
             return super().method(x)
@@ -435,11 +440,17 @@ def _written_anew() -> dict[str, tuple[Callable[[Any], Any], Callable[[], None]]
         "code": (lambda x: helper(x), _set_once(helper, "__code__", another.__code__)),
         "default": (lambda x: helper(x), _set_once(helper, "__defaults__", (3.0,))),
         "default of a keyword": (lambda x: helper(x), _put_once(helper.__kwdefaults__, "other", 3.0)),
+        "defaults of keywords": (lambda x: helper(x), _set_once(helper, "__kwdefaults__", {"other": 3.0})),
         "method": (lambda x: p.method(x), _set_once(Base, "method", another_with_self)),
         "property": (lambda x: x * p.computed, _set_once(Base, "computed", property(lambda self: 3.0))),
         "static method": (lambda x: p.static(x), _set_once(Base, "static", staticmethod(another))),
         "class method": (lambda x: p.of_the_class(x), _set_once(Base, "of_the_class", classmethod(another_with_self))),
         "special method": (lambda x: p(x), _set_once(Base, "__call__", another_with_self)),
+        "special method with the name of another": (
+            lambda x: x * (1.0 + p),
+            _set_once(Base, "__radd__", another_with_self),
+        ),
+        "attributes that are not there": (lambda x: x * p.rate, _set_once(Base, "__getattr__", lambda self, name: 3.0)),
         "method that a method calls": (lambda x: other.method(x), _set_once(Base, "method", another_with_self)),
         "method of the derived class": (lambda x: late.method(x), _set_once(Late, "method", another_with_self)),
         "method of what is made inside": (lambda x: Base().method(x), _set_once(Base, "method", another_with_self)),

@@ -98,7 +98,7 @@ class Reached:
         elif isinstance(thing, type):
             if is_users_class(thing):
                 self._kinds.append(thing)
-            self._ahead += [(method, label) for method in _special_methods(thing)]
+            self._ahead += [(method, label) for _, method in _special_methods(thing)]
         elif (held := _held(thing)) is not None:
             self._ahead.append((held, label))
         elif kind := _guard_of(thing):
@@ -132,6 +132,8 @@ class Reached:
         if function.__defaults__ is not None:
             guards.append(Field(function, "__defaults__", function.__defaults__, label))
         defaults = function.__kwdefaults__ or {}
+        if defaults:
+            guards.append(Field(function, "__kwdefaults__", defaults, label))
         guards += [Item(defaults, name, value, label) for name, value in defaults.items()]
         self.guards.update({guard.key: guard for guard in guards})
         self._ahead += [(default, label) for default in (*(function.__defaults__ or ()), *defaults.values())]
@@ -184,7 +186,7 @@ class Reached:
 
     def _members(self, kind: type) -> None:
         """Follow what a class holds under the names that functions have to do with, be it for objects made inside."""
-        special = {method.__name__ for method in _special_methods(kind)}
+        special = {name for name, _ in _special_methods(kind)}
         for base in filter(is_users_class, kind.__mro__):
             for name in vars(base).keys() & (self.names | special):
                 guard = of_class(base, name, f"{base.__name__}.{name}")
@@ -274,15 +276,15 @@ def _entry(guard: Guard, key: Any) -> Guard | None:
     return Item(owner, key, owner[key], label) if is_there else None
 
 
-def _special_methods(kind: type) -> list[FunctionType]:
-    """The methods of a user's class that Python calls by itself, such as __call__ and __init__."""
-    special: list[Any] = []
+def _special_methods(kind: type) -> list[tuple[str, FunctionType]]:
+    """The methods of a user's class that Python calls by itself, such as __call__ and __init__, each with its name."""
+    special: list[tuple[str, Any]] = []
     for base in kind.__mro__:
         if not base.__flags__ & _IMMUTABLE:  # into which nobody can put a method
             is_users = is_users_class(base)
-            own = [value for name, value in vars(base).items() if name.startswith("__")]
-            special += [_behind(x) if is_users else x for x in own]
-    return [x for x in special if isinstance(x, FunctionType) and is_followed(x.__code__.co_filename)]
+            own = [(name, value) for name, value in vars(base).items() if name.startswith("__")]
+            special += [(name, _behind(value)) for name, value in own] if is_users else own
+    return [(name, x) for name, x in special if isinstance(x, FunctionType) and is_followed(x.__code__.co_filename)]
 
 
 def _behind(value: Any) -> Any:
