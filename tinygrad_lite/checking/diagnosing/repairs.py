@@ -89,7 +89,8 @@ class Repair:
         """The operation of the gradient that is wrong, and with what it would be right; None if none is found."""
         subject = self._look.subject
         known = isinstance(subject.supplied, Gradient) and not subject.is_known_at_one_point and not subject.opaque
-        are_single = self._size == prod(subject.results.shapes[0]) if len(subject.results.shapes) == 1 else False
+        shapes = subject.results.shapes
+        are_single = len(shapes) == 1 and self._size == prod(shapes[0])
         if not known or not are_single or not np.all(np.isfinite(self._target)):
             return None
         with suppress(Exception), silence(), np.errstate(all="ignore"):  # others' code may do anything with tensors

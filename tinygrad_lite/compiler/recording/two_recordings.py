@@ -169,12 +169,10 @@ def _recorded_once(
 def _refuse_changes(name: str, guards: list[Guard]) -> None:
     for guard in guards:
         if isinstance(guard, (Item, Field, Entries)) and isinstance(guard.value, SCALARS):
-            is_array = isinstance(guard, Entries)
+            inside = "; or, if each run fills it anew, make the array inside" if isinstance(guard, Entries) else ""
             raise UsageError(
                 f"{name} reads and changes {guard.label}, but its program would do neither in the next runs: keep it "
-                "in a tensor t, and write t.data = ...; or change it outside the compiled function"
-                + "; or, if each run fills it anew, make the array inside"
-                * is_array
+                f"in a tensor t, and write t.data = ...; or change it outside the compiled function{inside}"
             )
 
 
