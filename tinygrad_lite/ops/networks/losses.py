@@ -10,6 +10,7 @@ from tinygrad_lite.foundation.sums import total, total_along
 from tinygrad_lite.ops.arithmetic.elementwise import decay, larger, sigmoid_less
 from tinygrad_lite.ops.arithmetic.reductions import divided
 from tinygrad_lite.ops.arithmetic.reductions import max as largest
+from tinygrad_lite.ops.shapes.indexing import performed
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -112,11 +113,12 @@ def _at(labels: Array) -> tuple[Array, Array]:
 def _odds(logits: Array, labels: Array, reduction: str, ignore_index: int | None = None) -> _Odds:
     if ignore_index is not None:
         labels = labels * np.not_equal(labels, ignore_index)
-    top = largest(logits, axis=1, keepdims=True)
-    below = top - np.expand_dims(logits[_at(labels)], 1)
+    at = _at(labels)
+    top = performed(largest, (logits,), {"axis": 1, "keepdims": True})
+    below = top - logits[at].reshape(-1, 1)
     others = np.exp(logits - top)
     if type(others) is type(labels) is np.ndarray:
-        others[_at(labels)] = 0
+        others[at] = 0
     else:
         others = np.where(_one_hot(labels, logits), 0, others)
     return _Odds(below, np.exp(-below), others, total_along(others, 1))
