@@ -192,6 +192,48 @@ def test_settings_that_a_function_assigns(backend: str) -> None:
         np.testing.assert_array_equal(layer.mask, eager.mask)
 
 
+def _deleted_and_set(layer: Any, x: Any) -> Any:
+    del layer.rate
+    layer.rate = 3.0
+    return x * layer.rate
+
+
+def _kept_for_a_moment(layer: Any, x: Any) -> Any:
+    layer.squares = x**2
+    total = np.sum(layer.squares)
+    del layer.squares
+    return total
+
+
+def _put_back(layer: Any, x: Any) -> Any:
+    rate = layer.rate
+    del layer.rate
+    total = np.sum(x) * (3.0 if hasattr(layer, "rate") else rate)
+    layer.rate = rate
+    return total
+
+
+def _deleted_if_there(layer: Any, x: Any) -> Any:
+    if hasattr(layer, "rate"):
+        del layer.rate
+        return x * 2.0
+    return x * 3.0
+
+
+@pytest.mark.parametrize("kind", [object, nn.Module])
+@pytest.mark.parametrize("f", [_deleted_and_set, _kept_for_a_moment, _put_back, _deleted_if_there])
+def test_attributes_that_a_function_deletes(f: Any, kind: type, backend: str) -> None:
+    class Layer(kind):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self.rate = 0.5
+
+    eager, layer = Layer(), Layer()
+    compiled = tg.compile(lambda x: f(layer, x), backend)
+    for x in BATCHES:
+        np.testing.assert_allclose(compiled(x), f(eager, x), rtol=1e-12)
+        assert vars(layer) == vars(eager)
+
+
 def test_a_setting_that_is_as_it_was_is_guarded(backend: str) -> None:
     layer = nn.Dropout(0.5, rng=0)
     compiled = tg.compile(lambda x: (layer.eval()(x), None)[0], backend)

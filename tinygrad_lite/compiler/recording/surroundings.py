@@ -1,6 +1,7 @@
 """The surroundings of a run: what the function reads outside itself, and what it writes there."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from inspect import getattr_static
 from types import CodeType, MemberDescriptorType
 from typing import Any, NamedTuple
@@ -48,14 +49,17 @@ class Left(NamedTuple):
 
 
 class Assigned(NamedTuple):
-    """An attribute that a function sets to the same value in each run."""
+    """An attribute that a function sets to the same value in each run, or deletes."""
 
     fields: dict[str, Any]
     name: str
 
     def write(self, value: Any) -> None:
-        """Set it."""
-        self.fields[self.name] = value
+        """Set it, or delete it if the value is UNSET."""
+        if value is UNSET:
+            self.fields.pop(self.name, None)
+        else:
+            self.fields[self.name] = value
 
 
 class Switched(NamedTuple):
@@ -309,7 +313,11 @@ class Surroundings(Transcript):
         values = []
         for owner, name, before in self._attributes.values():
             fields, value = _fields(owner), _attribute_of(owner, name)
-            if name in _varying(owner) or fields is None or name not in fields:
+            if name in _varying(owner) or fields is None:
+                continue
+            if name not in fields:
+                if before is not UNSET:
+                    self.settings[id(owner), name] = Assigned(fields, name), UNSET
                 continue
             has_read = self._has_read(owner, fields, name)
             leaves = trees.leaves(value)
@@ -382,10 +390,11 @@ class Surroundings(Transcript):
         for tensor, value in self._switched.items():
             tensor._requires_grad = value
         for owner, name, value in self._attributes.values():
-            if value is UNSET:
-                object.__delattr__(owner, name)
-            else:
+            if value is not UNSET:
                 object.__setattr__(owner, name, value)
+                continue
+            with suppress(AttributeError):  # the function may have deleted it
+                object.__delattr__(owner, name)
         for proxy in self._proxies.values():
             proxy.restore()
 

@@ -137,6 +137,15 @@ def _set(self: Any, name: str, value: Any) -> None:
     object.__setattr__(self, name, value if watcher is None else watcher.write_attribute(self, name, value))
 
 
+def _delete(self: Any, name: str) -> None:
+    if _active.watcher is not None:
+        _active.watcher.write_attribute(self, name, UNSET)
+    object.__delattr__(self, name)
+
+
+_CHANGES = {"__setattr__": _set, "__delattr__": _delete}
+
+
 @contextmanager
 def watching(watcher: Watcher, classes: Collection[type] = ()) -> Iterator[None]:
     """Report this thread's reads and writes for the block, also those of attributes of these classes."""
@@ -150,8 +159,9 @@ def watching(watcher: Watcher, classes: Collection[type] = ()) -> Iterator[None]
         for kind in (*WATCHED, *classes):
             if not _open[kind]:
                 setattr(kind, "__getattribute__", _get)  # noqa: B010
-                if not _has_its_own(kind, "__setattr__"):  # which may refuse, and then nothing is written
-                    setattr(kind, "__setattr__", _set)  # noqa: B010
+                for name, change in _CHANGES.items():
+                    if not _has_its_own(kind, name):  # which may refuse, and then nothing is written
+                        setattr(kind, name, change)
             _open[kind] += 1
     try:
         with _turn:
@@ -169,8 +179,9 @@ def watching(watcher: Watcher, classes: Collection[type] = ()) -> Iterator[None]
                 if not _open[kind]:
                     del _open[kind]
                     delattr(kind, "__getattribute__")
-                    if vars(kind).get("__setattr__") is _set:
-                        delattr(kind, "__setattr__")
+                    for name, change in _CHANGES.items():
+                        if vars(kind).get(name) is change:
+                            delattr(kind, name)
             if not _open:
                 for name, slot in _SLOTS.items():
                     setattr(_HOMES[name], name, slot)
@@ -186,7 +197,7 @@ def is_watchable(kind: type) -> bool:
 
 def _has_its_own(kind: type, name: str) -> bool:
     """Whether a class has a special method that is neither Python's nor ours."""
-    return getattr(kind, name) not in (getattr(object, name), _get, _set)
+    return getattr(kind, name) not in (getattr(object, name), _get, *_CHANGES.values())
 
 
 def is_watching() -> bool:
