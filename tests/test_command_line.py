@@ -326,3 +326,11 @@ def test_a_reader_that_has_read_enough(directory: Path) -> None:
     command = f"{sys.executable} -m tinygrad_lite exercise | true"
     found = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False)
     assert not found.stderr
+
+
+@pytest.mark.parametrize(
+    "option", [["--check", "softmax.py"], ["--hint", "1"], ["--json", "-"], ["--junit", "mark.xml"]]
+)
+def test_a_mark_or_a_hint_needs_the_name_of_the_exercise(option: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["exercise", *option]) == 2
+    assert f"{option[0]} needs the name of an exercise, as in `exercise softmax --check" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import sys
 import tomllib
 from pathlib import Path
 
@@ -33,5 +34,5 @@ def test_a_missing_extra_is_installed_from_a_clone() -> None:
     assert raised()
     assert str(MissingExtraError("plot", "Matplotlib", "examples")) == (
         "plot needs Matplotlib, which comes with the extra `examples`: in a clone of the repository, run "
-        "pip install -e '.[examples]'"
+        f"{sys.executable} -m pip install -e '.[examples]'"
     )

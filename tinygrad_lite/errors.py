@@ -105,7 +105,7 @@ class MissingExtraError(TinygradError, RuntimeError):
     def __init__(self, feature: str, library: str, extra: str) -> None:
         super().__init__(
             f"{feature} needs {library}, which comes with the extra `{extra}`: in a clone of the repository, run "
-            f"pip install -e '.[{extra}]'"
+            f"{sys.executable or 'python'} -m pip install -e '.[{extra}]'"
         )
 
 

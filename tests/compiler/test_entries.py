@@ -259,3 +259,13 @@ def test_a_part_without_gradients(backend: str, kind: str, optimizer: str, monke
             assert (a.grad is None) == (b.grad is None)
             if a.grad is not None and b.grad is not None:
                 np.testing.assert_allclose(a.grad.data, b.grad.data, rtol=1e-10, atol=1e-14)
+
+
+def test_a_compiled_function_says_what_it_is() -> None:
+    def square(x: Any) -> Any:
+        return x * x
+
+    f = tg.compile(square, "numpy")
+    assert repr(f) == "<compiled square, numpy, 0 programs>"
+    f(np.ones(2))
+    assert repr(f) == "<compiled square, numpy, 1 program>"

@@ -594,3 +594,10 @@ def test_the_gradient_of_what_a_forward_hook_sees() -> None:
 def test_an_argument_of_pytorchs_names_numpys(name: str, ours: str) -> None:
     with pytest.raises(UsageError, match=rf"sum: {name}=1 is written {ours}=1, as in NumPy; it takes axis="):
         tg.tensor(np.ones((2, 3))).sum(**{name: 1})
+
+
+@pytest.mark.parametrize(("name", "article"), [("UNet", "a"), ("Upsampler", "an"), ("Encoder", "an"), ("Block", "a")])
+def test_a_name_is_read_with_its_article(name: str, article: str) -> None:
+    model = type(name, (nn.Module,), {})()
+    with pytest.raises(AttributeError, match=f"^{article} {name} has no attribute 'cuda'"):
+        model.cuda()

@@ -277,7 +277,7 @@ def test_a_run_goes_on_in_another_precision(path: Path) -> None:
         np.testing.assert_allclose(w.grad, own.grad, rtol=1e-6)
         assert {x.dtype for x in again.state[w].values() if np.ndim(x)} == {np.dtype(np.float32)}
     other[0].weight.requires_grad = True
-    with pytest.raises(InputError, match=r"model has no parameter '0.weight' for a gradient float64\(3, 40\)"):
+    with pytest.raises(InputError, match=r"'0.weight' of model has shape .*, and a gradient .*\(3, 40\)"):
         tg.load(path, model=nn.Sequential(nn.Linear(4, 3), *other[1:]), optimizer=again)
 
 

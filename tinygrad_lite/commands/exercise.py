@@ -8,7 +8,7 @@ from time import perf_counter
 from tinygrad_lite import exercises
 from tinygrad_lite.commands.check_reports import write
 from tinygrad_lite.commands.mark_reports import as_json, as_junit
-from tinygrad_lite.errors import InputError, TinygradError
+from tinygrad_lite.errors import InputError, TinygradError, UsageError
 from tinygrad_lite.exercises.assignments import Result, of_mark
 from tinygrad_lite.exercises.attempts import Log
 from tinygrad_lite.exercises.exercise import Exercise
@@ -48,6 +48,11 @@ def run(args: argparse.Namespace) -> int:
         print(exercises.about(args.about))
         return 0
     if args.name is None:
+        needs_name = [f"--{name}" for name in ("check", "hint", "json", "junit") if getattr(args, name) is not None]
+        if needs_name:
+            raise UsageError(
+                f"{needs_name[0]} needs the name of an exercise, as in `exercise softmax --check softmax.py`"
+            )
         print(exercises.list())
         return 0
     exercise = exercises.start(args.name, seed=args.seed, log=args.log)

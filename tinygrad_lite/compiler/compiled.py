@@ -83,6 +83,10 @@ class Compiled:
         method = Compiled(MethodType(self._f, instance), self.backend)
         return fields.setdefault(self._f.__name__, method)
 
+    def __repr__(self) -> str:
+        count = sum(map(len, [*self._runs.values()]))
+        return f"<compiled {name_of(self._f)}, {self.backend}, {count} program{'' if count == 1 else 's'}>"
+
     def __reduce__(self) -> Any:
         """A copy records anew, for the copy of the object that its method belongs to."""
         f = self._f

@@ -439,7 +439,8 @@ class _Missing:
         self._name, self._instead = name, instead
 
     def __get__(self, instance: Any, owner: type) -> Any:
-        article = "an" if owner.__name__.startswith(tuple("AEIOU")) else "a"
+        is_read_by_letters = owner.__name__[1:2].isupper()  # a UNet, but an Upsample
+        article = "an" if owner.__name__.startswith(tuple("AEIO" if is_read_by_letters else "AEIOU")) else "a"
         reason = f"{article} {owner.__name__} has no attribute {self._name!r}: write {self._instead}"
         # Without `name`, Python adds no "Did you mean" of its own behind the advice.
         raise AttributeError(reason, obj=owner if instance is None else instance)

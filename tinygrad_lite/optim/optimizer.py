@@ -205,8 +205,8 @@ class Optimizer(SettingsElsewhere):
         if op is not None and op is not registry.operation("cast") and any(p.dtype == narrow for p in self.state):
             warn(
                 f"{type(self).__name__}.step(): the parameters are {narrow}, but {op} computed in {wide}, the dtype of "
-                f"its other argument, such as np.sqrt(8), a target or a first state. Convert that argument, as in "
-                f"np.{narrow}(x); tg.audit_gradients(model, lambda: loss) names the line"
+                f"its other argument, such as np.sqrt(8), a target, a first state or integers. Convert that argument, "
+                f"as in np.{narrow}(x); tg.audit_gradients(model, lambda: loss) names the line"
             )
 
     def zero_grad(self, set_to_none: bool = True) -> None:

@@ -149,8 +149,13 @@ def _misfit(name: str, thing: Any, own: Any, saved: Any) -> str | None:
 def _gradient_misfit(name: str, module: Module, saved: Saved) -> str | None:
     parameters = dict(module.named_parameters())
     for path, gradient in (saved.gradients or {}).items():
-        if path not in parameters or parameters[path].shape != gradient.shape or gradient.dtype.kind != "f":
-            return f"{name} has no parameter {path!r} for a gradient {gradient.dtype}{gradient.shape}"
+        if path not in parameters:
+            return f"{name} has no parameter {path!r}, of which a gradient was saved"
+        if parameters[path].shape != gradient.shape or gradient.dtype.kind != "f":
+            return (
+                f"the parameter {path!r} of {name} has shape {parameters[path].shape}, and a gradient of it was saved "
+                f"with shape {gradient.shape} and dtype {gradient.dtype}"
+            )
     return None
 
 

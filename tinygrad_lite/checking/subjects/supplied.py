@@ -62,7 +62,9 @@ class Gradient:
             whole = (*(results.shapes[0] if len(results.shapes) == 1 else (results.size,)), *v.shape)
             if block.shape != whole and not (results.size == 1 and block.shape == v.shape):
                 expected = v.shape if results.size == 1 else whole
-                raise ShapeError(f"gradient= gave shape {block.shape} for {v.path}, it should be {expected}")
+                is_of_a_sum = block.shape == v.shape
+                advice = f": the function returns shape {results.shapes[0]}; is it to be summed?" if is_of_a_sum else ""
+                raise ShapeError(f"gradient= gave shape {block.shape} for {v.path}, it should be {expected}{advice}")
             blocks.append(block.reshape(results.size, v.size))
         return np.asarray(weights @ np.concatenate(blocks, axis=1))
 

@@ -208,7 +208,9 @@ class _Labels:
 def _performed(graph: Graph, call: Any, values: dict[Variable, Value]) -> Value:
     if isinstance(call.op, Draw):
         graph.refuse(
-            call.op, "it draws random numbers from a NumPy generator: pass them as an argument, or call model.eval()"
+            call.op,
+            "it draws random numbers from a NumPy generator: pass them as an argument; layers that draw in training "
+            "alone, such as dropout, do not after model.eval()",
         )
     if any(x.dtype.kind == "c" for x in (*call.reads, call.result)):
         graph.refuse(call.op, COMPLEX)
