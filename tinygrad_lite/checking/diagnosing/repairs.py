@@ -194,11 +194,11 @@ def _of_kind(trace: Trace, k: int) -> Iterator[tuple[str, Change]]:
         yield "the opposite condition", lambda t, k: ~_made(t, k)
     if len(arrays) == 2 and name in _BETWEEN:
         words, own = _BETWEEN[name]
+        for i in (0, 1):  # before a maximum, which may be one of them everywhere
+            yield f"{_name(trace, (k, i))} alone", partial(_argument, i)
         for other, (others, operation) in _BETWEEN.items():
             if other != name:
                 yield f"{others} in place of {words}", partial(_by, operation)
-        for i in (0, 1):
-            yield f"{trace.name((k, i))} alone", partial(_argument, i)
         if name in ("divide", "matmul"):
             yield "its arguments the other way round", partial(_by, lambda a, b: own(b, a))
     if np.ndim(trace.values[k]) > 1:
@@ -249,7 +249,9 @@ def _with_others(trace: Trace, k: int) -> Iterator[tuple[str, Change]]:
     for name, of in known:
         for i, x in enumerate(trace.arrays[k]):
             if np.shape(of(trace)) == np.shape(x) and of(trace) is not x:
-                yield f"{name} in place of {trace.name((k, i))}", partial(_with_argument, i, of)
+                are_constants = trace.inputs[k][i] is None and name.startswith("[")
+                words = _entries(of(trace), x) if are_constants else f"{name} in place of {_name(trace, (k, i))}"
+                yield words, partial(_with_argument, i, of)
     used = [n for inputs in trace.inputs for n in inputs]
     places = [i for i, n in enumerate(trace.inputs[k]) if n is None or used.count(n) > 1]  # else it is made here alone
     for words, operation in _BESIDE:
@@ -259,9 +261,15 @@ def _with_others(trace: Trace, k: int) -> Iterator[tuple[str, Change]]:
             for i in places:
                 if np.shape(of(trace)) == np.shape(trace.arrays[k][i]):
                     yield (
-                        f"{words.format(name)}, beside {trace.name((k, i))}",
+                        f"{words.format(name)}, beside {_name(trace, (k, i))}",
                         partial(_beside_argument, i, operation, of),
                     )
+
+
+def _entries(new: Array, old: Array) -> str:
+    """The first entries in which an array differs from the one in whose place it comes."""
+    pairs = [(a, b) for a, b in zip(np.ravel(new), np.ravel(old)) if a != b]
+    return ", ".join(f"{a:.6g} in place of {b:.6g}" for a, b in pairs[:3]) + ", …" * (len(pairs) > 3)
 
 
 def _by(operation: Callable[..., Array], trace: Trace, k: int) -> Array:
@@ -309,7 +317,17 @@ def _known_before(trace: Trace, k: int) -> Iterator[tuple[str, Callable[[Trace],
         for i, x in enumerate(trace.arrays[j]):
             if trace.inputs[j][i] is None and isinstance(x, np.ndarray) and x.dtype.kind in "fiu" and id(x) not in seen:
                 seen.add(id(x))
-                yield trace.name((j, i)), partial(_array, (j, i))
+                yield _name(trace, (j, i)), partial(_array, (j, i))
+
+
+def _name(trace: Trace, edge: Edge) -> str:
+    """What an argument is called: by its entries if it is a constant, of which there may be several."""
+    k, i = edge
+    x = trace.arrays[k][i]
+    if trace.inputs[k][i] is not None:
+        return trace.name(edge)
+    entries = ", ".join(f"{entry:.4g}" for entry in np.ravel(x)[:3])
+    return f"[{entries}{', …' if np.size(x) > 3 else ''}]" if np.ndim(x) else entries
 
 
 def _value(n: int, trace: Trace) -> Array:
