@@ -880,3 +880,33 @@ def test_arrays_with_rules_of_their_own(backend: str, kind: Callable[[Any, float
     for x in (np.arange(9.0).reshape(3, 3), np.ones((3, 3))):
         for values in (x, kind(x, 4.0), x):
             np.testing.assert_array_equal(compiled(values), f(values))
+
+
+class Scaled:
+    def __init__(self, scale: float) -> None:
+        self.scale = scale * OF_NEW_ONES[0]
+
+    def twice(self) -> "Scaled":
+        return type(self)(2 * self.scale)
+
+
+OF_NEW_ONES = {0: 1.0}
+
+
+def test_what_makes_an_object_is_followed_where_the_function_makes_one(
+    backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the name of its class, or as another of the class of an object that there is."""
+    one = Scaled(1.5)
+    makes = tg.compile(lambda x: x * Scaled(2.0).scale, backend)
+    makes_alike = tg.compile(lambda x: x * one.twice().scale, backend)
+    x = np.ones(2)
+    assert (makes(x)[0], makes_alike(x)[0]) == (2.0, 3.0)
+    monkeypatch.setitem(OF_NEW_ONES, 0, 10.0)
+    assert (makes(x)[0], makes_alike(x)[0]) == (20.0, 30.0)
+
+    def init(self: Scaled, scale: float) -> None:
+        self.scale = scale
+
+    monkeypatch.setattr(Scaled, "__init__", init)
+    assert (makes(x)[0], makes_alike(x)[0]) == (2.0, 3.0)

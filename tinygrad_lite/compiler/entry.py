@@ -168,7 +168,8 @@ class EntryWriter:
     def heeds_errors(self) -> None:
         """Require NumPy's present settings for floating-point errors, since native code reports no errors."""
         self.scope["errors"] = errors_handling
-        self.tests.append(f"errors() != {self.name(errors_handling())}")
+        differ = "!=" if errors_handling is np.geterr else "is not"
+        self.tests.append(f"errors() {differ} {self.name(errors_handling())}")
 
     def laid_out(self, expression: str, strides: tuple[int, ...], order: Sequence[int]) -> str:
         """The name of an array whose entries lie in this way in memory: that of an expression, or a copy of it."""

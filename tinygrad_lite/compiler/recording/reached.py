@@ -31,6 +31,11 @@ _IMMUTABLE = 1 << 8  # the flag of a type whose attributes cannot be set
 _CONTAINERS = (list, tuple, dict, set, deque)
 _HOLDERS = (UserDict, UserList, ChainMap, threading.local, weakref.WeakKeyDictionary, weakref.WeakValueDictionary)
 _MOST = 5000  # objects, and entries of a container, that are looked through
+_MAKING = {"__init__", "__new__", "__post_init__", "__init_subclass__", "__set_name__"}
+_OF_AN_OBJECT = {"type", "__class__", "replace"}
+"""Names by which a function may get the class of an object that there is, or another object of this class."""
+_GENERATED = "<string>"
+"""The file of the methods of a dataclass, which nobody edits."""
 HIDDEN = (np.random.Generator, np.random.RandomState, random.Random)
 
 
@@ -64,6 +69,8 @@ class Reached:
         self.names = set(names)
         self._modules: list[tuple[Any, str]] = []
         self._kinds: list[type] = []
+        self._kinds_of_objects: set[type] = set()
+        self._named: set[type] = set()
         self._ahead = list(roots)
         while self._ahead:
             self._visit(*self._ahead.pop())
@@ -94,11 +101,11 @@ class Reached:
             rules = (thing.forward, *thing.derivatives, *([] if thing.arity is None else thing.vjps))
             self._ahead += [(rule, thing.name) for rule in rules]
         elif isinstance(thing, _CONTAINERS):
-            self._ahead += [(type(thing), label), *contents(thing, label, self.guards)]
+            self._class_of(thing, label)
+            self._ahead += contents(thing, label, self.guards)
         elif isinstance(thing, type):
-            if is_users_class(thing):
-                self._kinds.append(thing)
-            self._ahead += [(method, label) for _, method in _special_methods(thing)]
+            self._named.add(thing)
+            self._kind(thing, label)
         elif (held := _held(thing)) is not None:
             self._ahead.append((held, label))
         elif kind := _guard_of(thing):
@@ -107,6 +114,18 @@ class Reached:
             self._ahead.append((guard.value, label))
         else:
             self._object(thing, label)
+
+    def _class_of(self, thing: Any, label: str) -> None:
+        """Follow the class of an object that there is."""
+        if type(thing) not in self._kinds_of_objects:
+            self._kinds_of_objects.add(type(thing))
+            self._kind(type(thing), label)
+
+    def _kind(self, kind: type, label: str) -> None:
+        """Follow the methods of a class that Python calls by itself; those that make an object, if it has a name."""
+        if is_users_class(kind):
+            self._kinds.append(kind)
+        self._ahead += [(method, label) for _, method in _special_methods(kind, kind in self._named)]
 
     def _function(self, function: FunctionType) -> None:
         cells = dict(zip(function.__code__.co_freevars, function.__closure__ or ()))
@@ -186,7 +205,8 @@ class Reached:
 
     def _members(self, kind: type) -> None:
         """Follow what a class holds under the names that functions have to do with, be it for objects made inside."""
-        special = {name for name, _ in _special_methods(kind)}
+        may_make = kind in self._named or not self.names.isdisjoint(_OF_AN_OBJECT)
+        special = {name for name, _ in _special_methods(kind, may_make)}
         for base in filter(is_users_class, kind.__mro__):
             for name in vars(base).keys() & (self.names | special):
                 guard = of_class(base, name, f"{base.__name__}.{name}")
@@ -215,7 +235,7 @@ class Reached:
                 ahead.append(thing.__self__)
             elif isinstance(thing, _CONTAINERS):
                 self.objects[id(thing)] = thing
-                self._ahead.append((type(thing), type(thing).__name__))
+                self._class_of(thing, type(thing).__name__)
                 ahead += islice(thing.values() if isinstance(thing, dict) else thing, _MOST)
             elif (held := _held(thing)) is not None:
                 ahead.append(held)
@@ -223,7 +243,7 @@ class Reached:
                 self.objects[id(thing)] = thing
                 if _is_watchable(type(thing)):
                     self.classes.add(type(thing))
-                self._ahead.append((type(thing), type(thing).__name__))
+                self._class_of(thing, type(thing).__name__)
                 ahead += vars(thing).values() if hasattr(thing, "__dict__") else ()
                 held_by_class = (x for kind in filter(is_users_class, type(thing).__mro__) for x in vars(kind).values())
                 ahead += [x for x in held_by_class if is_users_class(type(x))]
@@ -276,15 +296,26 @@ def _entry(guard: Guard, key: Any) -> Guard | None:
     return Item(owner, key, owner[key], label) if is_there else None
 
 
-def _special_methods(kind: type) -> list[tuple[str, FunctionType]]:
-    """The methods of a user's class that Python calls by itself, such as __call__ and __init__, each with its name."""
+def _special_methods(kind: type, may_make: bool) -> list[tuple[str, FunctionType]]:
+    """The methods of a user's class that Python calls by itself, such as __call__, each with its name.
+
+    Args:
+        may_make: whether the function may make an object of the class, by __init__ and the like.
+    """
     special: list[tuple[str, Any]] = []
     for base in kind.__mro__:
         if not base.__flags__ & _IMMUTABLE:  # into which nobody can put a method
             is_users = is_users_class(base)
             own = [(name, value) for name, value in vars(base).items() if name.startswith("__")]
             special += [(name, _behind(value)) for name, value in own] if is_users else own
-    return [(name, x) for name, x in special if isinstance(x, FunctionType) and is_followed(x.__code__.co_filename)]
+    return [
+        (name, x)
+        for name, x in special
+        if isinstance(x, FunctionType)
+        and is_followed(x.__code__.co_filename)
+        and (may_make or name not in _MAKING)
+        and (name != "__eq__" or x.__code__.co_filename != _GENERATED)
+    ]
 
 
 def _behind(value: Any) -> Any:

@@ -264,7 +264,8 @@ class Surroundings(Transcript):
         is_users = any(name in vars(base) and is_users_class(base) for base in kind.__mro__)
         if is_users:
             self.guard(of_class(kind, name, label))
-        if fields is not None and not hasattr(method, "__set__") and (is_users or not name.startswith("_")):
+        is_a_layers = not name.startswith("_") and not isinstance(owner, Optimizer)  # an optimiser's stay as they are
+        if fields is not None and not hasattr(method, "__set__") and (is_users or is_a_layers):
             self.guard(Missing(fields, name, label))
 
     def write_attribute(self, owner: Any, name: str, value: Any) -> Any:
