@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from contextlib import suppress
 from inspect import getattr_static
-from types import CodeType, MemberDescriptorType
+from types import CodeType, FunctionType, MemberDescriptorType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -264,7 +264,7 @@ class Surroundings(Transcript):
         is_users = any(name in vars(base) and is_users_class(base) for base in kind.__mro__)
         if is_users:
             self.guard(of_class(kind, name, label))
-        is_a_layers = not name.startswith("_") and not isinstance(owner, Optimizer)  # an optimiser's stay as they are
+        is_a_layers = isinstance(method, FunctionType) and not name.startswith("_") and not isinstance(owner, Optimizer)
         if fields is not None and not hasattr(method, "__set__") and (is_users or is_a_layers):
             self.guard(Missing(fields, name, label))
 
