@@ -1,5 +1,6 @@
 """Attributes in which a compiled function leaves what it computes, as a layer does with its attention weights."""
 
+import itertools
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -255,3 +256,15 @@ def test_a_number_that_each_call_changes_is_refused(backend: str) -> None:
 
     with pytest.raises(UsageError, match=r"assigns Counter\.calls.*make it a tensor"):
         tg.compile(Counter(), backend)(BATCHES[0])
+
+
+def test_objects_that_swap_their_settings_do_not_do_the_same_again() -> None:
+    turns = itertools.count()
+    one, other = nn.Identity(), nn.Identity()
+
+    def step(x: Any) -> Any:
+        one.mode, other.mode = ("a", "b") if next(turns) % 2 else ("b", "a")
+        return x * 2
+
+    with pytest.raises(UsageError, match="it sets mode to something else"):
+        tg.compile(step, "numpy")(np.ones(2))

@@ -105,10 +105,9 @@ def recorded_twice(
 
 def _other_setting(first: Recorder, second: Recorder) -> str | None:
     """Which setting has another value after another recording, in words; None if none has."""
-    for (_, name), (_, value) in first.settings.items():
-        others = [other for (_, again), (_, other) in second.settings.items() if again == name]
-        if not any(same(value, other) for other in others):
-            return f"it sets {name} to something else"
+    for key, (_, value) in first.settings.items():
+        if key not in second.settings or not same(value, second.settings[key][1]):
+            return f"it sets {key[1]} to something else"
     return None
 
 
