@@ -76,9 +76,14 @@ def _slices(shape: tuple[int, ...], pairs: _Pairs, mode: Any) -> list[tuple[Any,
     return slices
 
 
+def _positions(shape: tuple[int, ...], pairs: _Pairs, mode: Any) -> Array:
+    """Which entry of the array each entry of the padded one shows, by its position in the flattened array."""
+    return np.pad(places(shape), pairs, mode)
+
+
 def _pad_with_own(x: Array, pairs: _Pairs, mode: str) -> Array:
     if type(x) is not np.ndarray:
-        return taken(ravel(x), np.pad(places(x.shape), pairs, mode))  # type: ignore[call-overload]
+        return taken(ravel(x), _positions(x.shape, pairs, mode))
     y = np.empty_like(x, shape=[size + before + after for size, (before, after) in zip(x.shape, pairs)])
     y[_within(x.shape, pairs)] = x
     for place, source in _slices(x.shape, pairs, mode):
@@ -88,8 +93,8 @@ def _pad_with_own(x: Array, pairs: _Pairs, mode: str) -> Array:
 
 def _pad_with_own_vjp(g: Array, y: Array, x: Array, pairs: _Pairs, mode: str) -> Array:
     if type(g) is not np.ndarray:
-        positions = np.pad(places(x.shape), pairs, mode)  # type: ignore[call-overload]
-        return np.reshape(scatter(ravel(g), shape=(x.size,), indices=(positions.ravel(),)), x.shape)
+        positions = _positions(x.shape, pairs, mode).ravel()
+        return np.reshape(scatter(ravel(g), shape=(x.size,), indices=(positions,)), x.shape)
     g = g.copy()
     for place, source in reversed(_slices(x.shape, pairs, mode)):
         g[source] += g[place]
