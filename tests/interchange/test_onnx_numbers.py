@@ -153,7 +153,7 @@ def test_axes_are_kept_for_all_that_numpy_takes_for_true(keepdims: Any) -> None:
     for f in KEEPERS:
         try:
             expected = f(x, axis=1, keepdims=keepdims)  # type: ignore[operator]
-        except TypeError:  # some functions take no NumPy boolean
+        except (TypeError, DeprecationWarning):  # some functions take no NumPy boolean, or will not
             continue
         (found,) = run(lambda x, f=f: f(x, axis=1, keepdims=keepdims), [x])
         assert found.shape == np.shape(expected), f.__name__

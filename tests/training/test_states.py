@@ -103,6 +103,7 @@ def with_entry(state: Any, path: tuple[Any, ...], value: Any) -> Any:
 
 
 @pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")  # -1 and NaN are taken for a mean square
+@pytest.mark.filterwarnings("ignore:Conversion of an array with ndim > 0:DeprecationWarning")  # before NumPy 2.4
 @pytest.mark.parametrize("owner", ALL_OWNERS)
 def test_an_entry_of_another_kind_changes_nothing(owner: str) -> None:
     object_with_a_state = ALL_OWNERS[owner]()

@@ -66,7 +66,7 @@ def two(name: str, values: Any, example: str) -> tuple[Any, Any]:
 def number(name: str, value: Any) -> float:
     """The value, if it is a number."""
     try:
-        if not isinstance(value, str):
+        if not isinstance(value, str) and not getattr(value, "ndim", 0):
             return float(value)
     except (TypeError, ValueError):
         pass

@@ -7,7 +7,7 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.interchange.onnx_out.formulas_of_reductions import reduced_shape
-from tinygrad_lite.ops.arithmetic.ordering import lines_along
+from tinygrad_lite.ops.arithmetic.ordering import lines_along, order_of_columns
 from tinygrad_lite.ops.arithmetic.reductions import Axis
 from tinygrad_lite.ops.shapes.indexing import getitem
 
@@ -153,7 +153,7 @@ def _quantile_weights(x: Array, q: Any, axis: Axis, method: str, weights: Array,
 
 OF_ORDER: dict[Any, Any] = {
     np.argsort: _argsort,
-    np.lexsort: _lexsort,
+    order_of_columns.forward: _lexsort,
     np.searchsorted: _searchsorted,
     np.digitize: _digitize,
     np.isin: _isin,

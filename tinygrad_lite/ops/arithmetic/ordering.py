@@ -16,16 +16,22 @@ from tinygrad_lite.ops.arithmetic.reductions import Axis, closest, unless_nan
 
 argsort = primitive(np.argsort, kink=closest)
 argpartition = primitive(np.argpartition, kink=closest, examples=[([(2, 3)], {"kth": 1})])
-_lexsort_rows = primitive(np.lexsort)
 searchsorted = primitive(np.searchsorted, arity=2, examples=[([np.arange(3.0), (2, 3)], {})])
 digitize = primitive(np.digitize, arity=2, examples=[([(4,), np.arange(3.0)], {})])
+
+
+def _order_of_columns(keys: Array, axis: int = -1) -> Array:
+    return np.lexsort(keys, axis)  # which reports no keywords before NumPy 2.4
+
+
+order_of_columns = primitive(_order_of_columns)
 
 
 @implements(np.lexsort)
 def lexsort(keys: Any, axis: int = -1) -> Array:
     """The order by several keys, of which the last counts most: the rows of an array, or arrays in a container."""
     if hasattr(keys, "ndim"):
-        return _lexsort_rows(keys, axis=axis)
+        return order_of_columns(keys, axis=axis)
     first, *others = map(as_array, keys)
     order = np.argsort(first, axis, kind="stable")
     for key in others:  # they are no rows of one array, in which large integers would be rounded beside floats
