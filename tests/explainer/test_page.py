@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import tinygrad_lite as tg
 from tests.explainer.conftest import Opened
-from tests.explainer.graphs import COMPLEX, LESSONS, Block, attention, heart, scalar
+from tests.explainer.graphs import COMPLEX, LESSONS, Block, attention, heart, scalar, transformer
 from tests.marks import param
 from tinygrad_lite import nn
 from tinygrad_lite.explainer import rerun
@@ -83,6 +83,9 @@ def test_complex_numbers_are_shown_by_their_parts(show: Show, name: str) -> None
     lesson = COMPLEX[name]()
     opened = show(lesson)
     assert "Recorded only" in opened.panel()
+    opened.go(1)
+    opened.page.get_by_role("button", name="fixed numbers: why?").click()
+    assert "is complex" in opened.panel(), "it says why at any step"
     for k, node in enumerate(lesson.graph.nodes):
         gradient = lesson.backward.gradients.get(node)
         for what, array in (("value", node.value), ("gradient", gradient)):
@@ -301,6 +304,38 @@ def test_upstream_times_local(show: Show) -> None:
     assert upstream == pytest.approx(step.upstream[3, 5], rel=1e-3, abs=1e-12)
     assert local == float(lesson.graph.operations[0].value[3, 5] > 0)
     assert contribution == pytest.approx(step.contributions[0].value[3, 5], rel=1e-5, abs=1e-12)
+
+
+@pytest.mark.parametrize("width", [375, 700, 1000, 1280])
+def test_an_equation_of_pictures_breaks_at_its_signs(show: Show, width: int) -> None:
+    opened = show(heart(), step=7, viewport={"width": width, "height": 900})
+    places = """[...document.querySelectorAll("#step .after-sign")].map((e) =>
+      [e.querySelector(".sign"), e.querySelector("canvas")].map((part) => {
+        const { left, right, top, bottom } = part.getBoundingClientRect();
+        return [part.textContent, left, right, top, bottom];
+      }))"""
+    signs, pictures = zip(*opened.page.evaluate(places), strict=True)
+    assert [text for text, *_ in signs] == ["", "×", "="]
+    for (_, _, right, top, bottom), (_, left, _, highest, lowest) in zip(signs[1:], pictures[1:], strict=True):
+        assert right <= left, "a sign stands before its picture"
+        assert highest - 60 <= (top + bottom) / 2 <= lowest, "and beside it"
+    middles = {round((top + bottom) / 2) // 60 for _, _, _, top, bottom in pictures}
+    assert len({left for _, left, *_ in pictures}) == 1 or len(middles) == 1, "a line for each, or one for all"
+
+
+def test_the_result_of_a_product_is_shown_once(show: Show) -> None:
+    x, w = (tg.tensor(np.random.default_rng(k).normal(size=(3, 3)), requires_grad=True, name="xw"[k]) for k in (0, 1))
+    opened = show(tg.explain(lambda: (lambda h: np.sum(h * h))(x @ w)), step=1)
+    assert opened.page.locator("#step .array").count() == 3, "both factors, and the result"
+    cell = opened.page.locator("#step .meeting td").first
+    box = cell.bounding_box()
+    opened.page.mouse.move(box["x"] + 5, box["y"] + 5)
+    opened.page.mouse.down()
+    opened.page.mouse.move(box["x"] + 60, box["y"] + 5, steps=4)
+    opened.page.mouse.up()
+    assert opened.page.locator("#tensor .nudge tbody tr").count() > 0, "dragged, it is nudged"
+    opened.go(6)
+    assert opened.page.locator("#step .contribution .array").count() == 6, "and of both gradients"
 
 
 def test_a_product_cell_by_cell(show: Show) -> None:
@@ -834,7 +869,6 @@ def test_on_paper(show: Show) -> None:
     opened = show(scalar(), step=5)
     opened.page.emulate_media(media="print")
     assert not opened.page.is_visible(".controls")
-    assert opened.page.is_visible("#graph svg")
     pages = opened.page.locator("#handout article:visible")
     pages.first.wait_for()  # the page hears of the medium a moment later, and writes all of them at once
     assert pages.count() == 7, "the start, three operations forward, and three steps back"
@@ -842,6 +876,44 @@ def test_on_paper(show: Show) -> None:
     opened.page.emulate_media(media="screen")
     opened.page.wait_for_selector("#handout", state="hidden")
     assert opened.page.is_visible("#step")
+
+
+@pytest.mark.parametrize("size", [(1280, 900), (390, 844)])
+def test_the_graph_on_paper_is_open_and_legible(show: Show, size: tuple[int, int]) -> None:
+    """On paper there is room for more than on the screen, and nothing can be opened: least of all from a phone."""
+    opened = show(transformer(), viewport={"width": size[0], "height": size[1]})
+    closed = "[...document.querySelectorAll('{} .group.closed')].length"
+    assert opened.page.evaluate(closed.format("#graph")) > 0, "on the screen there is no room for all of it"
+    opened.page.emulate_media(media="print")
+    opened.page.locator("#handout article:visible").first.wait_for()
+    assert opened.page.evaluate(closed.format("#handout")) == 0
+    assert opened.page.evaluate("document.querySelector('#graph-section').offsetHeight") == 0
+    names = opened.page.evaluate(
+        "lesson.nodes.map((_, i) => document.querySelector(`.drawn [data-node='${i}'] .name`))"
+    )
+    assert len(names) == len(opened.lesson.graph.nodes)
+    letters = opened.page.evaluate("""[...document.querySelectorAll('.drawn svg')].map((svg) => {
+      const scale = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
+      const letters = [...svg.querySelectorAll("text")].map((each) => parseFloat(getComputedStyle(each).fontSize));
+      return scale * Math.min(...letters);
+    })""")
+    assert min(letters) > 6.6, "5 points"
+    heights = opened.page.evaluate("[...document.querySelectorAll('.drawn')].map((e) => e.offsetHeight)")
+    assert max(heights) < 11 * 72 / 0.75 - 100, "of a sheet that is 11 inches high, without its margins"
+    opened.page.emulate_media(media="screen")
+    opened.page.wait_for_selector("#handout", state="hidden")
+    assert opened.page.evaluate(closed.format("#graph")) > 0, "as it was"
+
+
+def test_sheets_of_paper_are_filled(show: Show) -> None:
+    opened = show(heart(), viewport={"width": 700, "height": 1000})
+    opened.page.emulate_media(media="print")
+    opened.page.locator("#handout article:visible").first.wait_for()
+    content = opened.page.evaluate("document.querySelector('#handout').offsetHeight")
+    opened.page.emulate_media(media="null")
+    document = opened.page.pdf(format="A4", margin=dict.fromkeys(("top", "bottom", "left", "right"), "1cm"))
+    sheets = len(re.findall(rb"/Type /Page\b", document))
+    assert sheets <= 1.3 * content / ((29.7 - 2) / 2.54 * 96) + 1
 
 
 @pytest.mark.parametrize("make", [class_scores, long_names, COMPLEX["used twice"]])

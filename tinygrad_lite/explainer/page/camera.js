@@ -137,7 +137,17 @@ const camera = (() => {
       if (fitted) refit();
       else apply();
     }).observe(region);
-    window.addEventListener("beforeprint", () => fit());
+  }
+
+  // What `act` returns while the room is another one, such as a sheet of paper, and the picture is fitted to it.
+  function within(room, act) {
+    const before = [space, x, y, scale, picture, fitted, svg, drawing.unit];
+    [space, fitted, svg] = [room, true, null];
+    try {
+      return act();
+    } finally {
+      [space, x, y, scale, picture, fitted, svg, drawing.unit] = before;
+    }
   }
 
   function hold(drawn) {
@@ -145,5 +155,5 @@ const camera = (() => {
     apply();
   }
 
-  return { connect, hold, fit, zoom, show, focus, scaleFor, isFitted: () => fitted, scale: () => scale };
+  return { connect, hold, within, fit, zoom, show, focus, scaleFor, isFitted: () => fitted, scale: () => scale };
 })();

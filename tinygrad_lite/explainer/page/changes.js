@@ -52,7 +52,9 @@ const lossView = (() => {
       element("b", {}, lesson.value(lesson.root).data.length > 1 ? say("sum of {name}", { name }) : name),
       " = ",
       element("span", { class: "number value" }, told(now, 6)),
-      element("span", { class: "since" }, ...(lesson.changed() ? since(now - lesson.recordedResult) : [])),
+      lesson.live
+        ? element("span", { class: "since" }, ...(lesson.changed() ? since(now - lesson.recordedResult) : []))
+        : element("button", { type: "button", class: "link", title: stepView.whyRecorded(), onclick: () => main.tellWhyRecorded() }, say("fixed numbers: why?")),
     );
   }
 

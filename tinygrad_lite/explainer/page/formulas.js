@@ -36,6 +36,10 @@ const formulas = (() => {
       write(each);
     }
     for (const each of panel.querySelectorAll(".corner")) if (isWide(each)) each.tabIndex = 0;
+    // Where an equation of pictures does not fit in a line, each has a line of its own behind its sign.
+    const tops = (row) => new Set([...row.children].map((each) => each.offsetTop + each.offsetHeight / 2));
+    const broken = [...panel.querySelectorAll(".maps:has(.after-sign)")].filter((row) => tops(row).size > 1);
+    broken.forEach((row) => row.classList.add("stacked"));
   }
 
   const write = (box) => box.querySelectorAll("math").forEach((math) => math.replaceWith(element("span", { class: "written" }, math.getAttribute("alttext"))));

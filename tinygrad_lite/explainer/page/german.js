@@ -72,6 +72,7 @@ const tables = {
     "Predicted and real differ, since slopes change along the way. Make h smaller, and they come together.": "Vorhersage und Wirklichkeit sind verschieden, denn die Steigungen ändern sich unterwegs. Machen Sie h kleiner, und sie nähern sich an.",
     "Question {k} of {n}": "Frage {k} von {n}",
     Quiz: "Quiz",
+    "fixed numbers: why?": "feste Zahlen: warum?",
     "Recorded only: {why}. So this page shows the numbers that Python computed, and cannot compute them again with others.": "Nur aufgezeichnet: {why}. Darum zeigt diese Seite die Zahlen, die Python berechnet hat, und kann sie nicht mit anderen neu berechnen.",
     Reset: "Zurück",
     "Right: {answer}. Why: {why}.": "Richtig: {answer}. Warum: {why}.",

@@ -122,16 +122,64 @@ const graphView = (() => {
     });
   }
 
-  // The whole graph as it is open now, drawn at its own size.
-  function picture() {
+  const MARGIN = { left: 10, top: 24, right: 10, bottom: 10 }; // around a picture of the whole graph
+
+  // The whole graph as it is open now, drawn at its own size, at a state of the page.
+  function picture(state = ask()) {
     const { width, height } = boxes.get(groups.root);
-    draw(ask(), 1);
+    draw(state, 1);
     const whole = region.firstElementChild.cloneNode(true);
     draw(ask());
+    const size = { width: width + MARGIN.left + MARGIN.right, height: height + MARGIN.top + MARGIN.bottom };
     whole.removeAttribute("style");
-    for (const [name, value] of Object.entries({ viewBox: `-10 -24 ${width + 20} ${height + 34}`, width: width + 20, height: height + 34 })) whole.setAttribute(name, value);
+    for (const [name, value] of Object.entries({ viewBox: `${-MARGIN.left} ${-MARGIN.top} ${size.width} ${size.height}`, ...size })) whole.setAttribute(name, value);
     whole.querySelectorAll("[tabindex]").forEach((each) => each.removeAttribute("tabindex"));
-    return { picture: whole, width: width + 20, height: height + 34 };
+    return { picture: whole, ...size };
+  }
+
+  const SHEET = [680, 860]; // the room on a sheet of paper, in pixels, below a title
+  const SHEETS = 3;
+
+  // The whole graph for paper, at the start, with as much of it open as can be read on a few sheets: a picture for each.
+  function sheets() {
+    const [laid, open] = [{ detail, boxes, edges, titleOf }, parts.map((group) => [group, group.open, group.frameless])];
+    let drawn = [];
+    for (let n = 1; n <= SHEETS; n++) {
+      const room = [SHEET[0], n * SHEET[1]];
+      drawn = camera.within(room, () => {
+        if (untouched) arrange();
+        else relay();
+        return slices();
+      });
+      if (!untouched || parts.every((group) => group.open)) break;
+    }
+    for (const [group, ...before] of open) [group.open, group.frameless] = before;
+    ({ detail, boxes, edges, titleOf } = laid);
+    draw(ask());
+    return drawn;
+  }
+
+  // A picture in slices, each as high as a sheet at most, and cut where no box stands if there is such a place.
+  function slices() {
+    const { picture: whole, width, height } = picture(ask(0));
+    const scale = Math.min(1, SHEET[0] / width);
+    const most = SHEET[1] / scale;
+    const standing = [...boxes].filter(([item]) => typeof item === "number" || !item.open).map(([, box]) => box);
+    const isFree = (y) => !standing.some((box) => box.y - EDGE < y && y < box.y + box.height + EDGE);
+    const lines = standing.map((box) => box.y + box.height + detail.gapY / 2).filter(isFree);
+    const found = [];
+    for (let from = -MARGIN.top; from < height - MARGIN.top; ) {
+      const rest = height - MARGIN.top - from;
+      const to = rest <= most ? from + rest : Math.max(...lines.filter((y) => from + most / 2 < y && y <= from + most), -Infinity);
+      const size = (Number.isFinite(to) ? to : from + most) - from;
+      const slice = whole.cloneNode(true);
+      slice.setAttribute("viewBox", `${-MARGIN.left} ${from} ${width} ${size}`);
+      slice.setAttribute("width", width * scale);
+      slice.setAttribute("height", size * scale);
+      found.push(slice);
+      from += size;
+    }
+    return found;
   }
 
   function draw(state, unit = null) {
@@ -301,5 +349,5 @@ const graphView = (() => {
     relay();
   }
 
-  return { connect, draw, show, reveal, picture, active: () => active, isShown: (i) => boxes.has(i) };
+  return { connect, draw, show, reveal, picture, sheets, active: () => active, isShown: (i) => boxes.has(i) };
 })();

@@ -12,11 +12,11 @@ const main = (() => {
     return found ? Math.min(+found[1], lesson.last) : null;
   };
 
-  // What the graph shows at this position.
-  function state() {
-    const at = lesson.at(position);
+  // What the graph shows at a position, by default that of the page.
+  function state(shown = position) {
+    const at = lesson.at(shown);
     // Backward steps that have had their turn; while a question is asked, those before it
-    const done = position - arriving;
+    const done = shown - arriving;
     const all = at.phase === "start"; // the first view shows what there will be
     const back = tab === "quiz" ? quizView.turn() : all ? lesson.steps.length : done - lesson.operations.length;
     const active = tab !== "quiz" && at.phase === "backward" ? lesson.steps[at.turn] : null;
@@ -112,6 +112,13 @@ const main = (() => {
     redraw();
   }
 
+  // The first view says why numbers stay as they were recorded.
+  function tellWhyRecorded() {
+    open("step");
+    go(0);
+    get("step").querySelector(".note")?.scrollIntoView({ block: "nearest" });
+  }
+
   function choose(i) {
     selected = i;
     open("tensor");
@@ -130,6 +137,7 @@ const main = (() => {
 
   function start() {
     const root = lesson.nodes[lesson.root];
+    document.body.classList.toggle("live", lesson.live);
     document.getElementById("title").textContent = `The backward pass of ${root.name}`;
     get("slider").max = lesson.last;
     graphView.connect({ choose, state });
@@ -179,7 +187,7 @@ const main = (() => {
     go(fromAddress() ?? 0);
   }
 
-  return { start, choose, redraw, go, arrived, position: () => position };
+  return { start, choose, redraw, go, tellWhyRecorded, arrived, position: () => position };
 })();
 
 main.start();

@@ -49,7 +49,8 @@ function sizesOf(n, m, p) {
   return { left: { width: across, height: height(n), numbers: fits }, right: { width: across, height: height(m), numbers: fits }, result: { width: across, height: height(n), numbers: fits } };
 }
 
-function oneProduct({ left, right, result }, { factors, title }) {
+// `name` is what the result is called, if that is not the title; `edit(place, x)` is told to what somebody drags an entry of it.
+function oneProduct({ left, right, result }, { factors, title, name = title, edit }) {
   if (!result.data.length) return element("section", { class: "product", "aria-label": title }, element("h4", {}, title), element("p", {}, say("It is empty.")));
   const [n, m, p] = [left.shape[0], left.shape[1], right.shape[1]];
   const names = factors?.map((each) => each.text) ?? [say("the left factor"), say("the right factor")];
@@ -83,7 +84,7 @@ function oneProduct({ left, right, result }, { factors, title }) {
     const pictures = [
       heatMap(left, { label: names[0], cell: sizes.left, edit: edits[0] }),
       heatMap(right, { label: names[1], cell: sizes.right, edit: edits[1] }),
-      heatMap(shown(), { label: title, cell: sizes.result, choose: point, hover: point }),
+      heatMap(shown(), { label: name, cell: sizes.result, choose: point, hover: point, edit: term === "sum" ? edit : undefined }),
     ];
     pictures.forEach((picture, k) => picture.figure.classList.add(["left", "right", "meeting"][k]));
     shape.replaceChildren(element("span", { class: "sign", "aria-hidden": "true" }, "@"), pictures[1].figure, pictures[0].figure, pictures[2].figure);

@@ -27,7 +27,7 @@ const reader = (() => {
     const left = positions.length - 2 * PRINTED;
     const shown = left > 0 ? [...positions.slice(0, PRINTED), null, ...positions.slice(-PRINTED)] : positions;
     const pages = shown.map((position) => (position === null ? element("p", { class: "note" }, say("{n} steps are left out here.", { n: left })) : element("article", {}, stepView.content(position))));
-    handout.replaceChildren(...pages);
+    handout.replaceChildren(...graphView.sheets().map((sheet) => element("figure", { class: "drawn" }, sheet)), ...pages);
     handout.querySelectorAll("[id]").forEach((each) => each.removeAttribute("id")); // which the page has already
     formulas.fitOnPaper(handout);
     handout.hidden = false;

@@ -40,7 +40,11 @@ const stepView = (() => {
 
   function liveNote() {
     if (lesson.live) return null;
-    return element("p", { class: "note" }, say("Recorded only: {why}. So this page shows the numbers that Python computed, and cannot compute them again with others.", { why: tell(lesson.data.recordedOnly) }));
+    return element("p", { class: "note" }, whyRecorded());
+  }
+
+  function whyRecorded() {
+    return say("Recorded only: {why}. So this page shows the numbers that Python computed, and cannot compute them again with others.", { why: tell(lesson.data.recordedOnly) });
   }
 
   function about(i) {
@@ -64,12 +68,21 @@ const stepView = (() => {
     parts.push(about(i), ...overview.warningsOf(i));
     const inputs = [...new Set(node.inputs.filter((x) => typeof x === "number"))];
     parts.push(expansion(i, inputs));
-    let products = [];
-    if (typeof node.forward === "number" && [...inputs, i].every((x) => !lesson.value(x).sample)) products = np.watched(() => lesson.forward(i));
-    products.forEach((product, k) => parts.push(productView(product, { factors: node.factors?.[k], title: products.length > 1 ? say("product {k}", { k: k + 1 }) : say("the product") })));
+    let [products, own] = [[], null];
+    if (typeof node.forward === "number" && [...inputs, i].every((x) => !lesson.value(x).sample)) products = np.watched(() => (own = lesson.forward(i)));
+    const isAll = isOnly(products, own);
+    products.forEach((product, k) => parts.push(productView(product, { factors: node.factors?.[k], title: products.length > 1 ? say("product {k}", { k: k + 1 }) : say("the product"), name: isAll ? node.name : undefined, edit: isAll ? nudgeOf(i) : undefined })));
     const factors = new Set(products.length ? (node.factors ?? []).flat().map((each) => each.node) : []);
-    parts.push(pictures(`forward ${i}`, inputs.filter((x) => !factors.has(x)), i, value));
+    const others = inputs.filter((x) => !factors.has(x));
+    if (others.length || !isAll) parts.push(pictures(`forward ${i}`, others, i, value));
     return parts;
+  }
+
+  // Whether an array is the result of one product, whose picture shows all of it.
+  function isOnly(products, array) {
+    if (products.length !== 1 || products[0].count !== 1 || array.sample) return false;
+    const { data } = products[0].at(0).result;
+    return data.length > 0 && data.length === array.data.length && array.data.every((x, k) => Object.is(x, data[k]));
   }
 
   // The inputs and the result side by side, on one scale of colours if numbers of one kind meet in it.
@@ -203,13 +216,14 @@ const stepView = (() => {
     }
     if (each.summed.length) box.append(axesTable(each.full, [[nameAt(each.node), lesson.nodes[each.node].value.shape]], say("The axes that were broadcast are summed"), "Σ"));
     if (each.realPart) box.append(element("p", { class: "hint" }, say("{name} is real, so that it takes the real part of this.", { name: nameAt(each.node) })));
+    const isAll = isOnly(products, value);
     products.forEach((product, p) => {
       const factors = each.factors?.[p];
       const title = factors ? factors.map(({ text }) => (/[ +]/.test(text) ? `(${text})` : text)).join(" @ ") : say("product {k}", { k: p + 1 });
-      box.append(productView(product, { factors, title }));
+      box.append(productView(product, { factors, title, name: isAll ? say("contribution to {name}", { name: nameAt(each.node) }) : undefined }));
     });
     if (each.summed.length === 1 && full) box.append(sumView(each, full, value));
-    box.append(numbersView(step, each, { g, slope, full, value, hasProducts: products.length > 0 }));
+    if (!isAll) box.append(numbersView(step, each, { g, slope, full, value, hasProducts: products.length > 0 }));
     return box;
   }
 
@@ -274,7 +288,7 @@ const stepView = (() => {
     show();
     const drawn = value.data.length === 1 ? [] : pictures.map((picture) => picture.figure);
     const signs = pictures.length === 3 ? ["", "×", "="] : ["", "→"];
-    const maps = drawn.flatMap((figure, k) => [signs[k], figure]);
+    const maps = drawn.map((figure, k) => element("div", { class: "after-sign" }, element("span", { class: "sign" }, signs[k]), figure));
     return element("div", {}, drawn.length ? compared(maps, largest) : "", element("p", { class: "choices" }, fields.box), text, holder);
   }
 
@@ -297,5 +311,5 @@ const stepView = (() => {
     formulas.fit(panel);
   }
 
-  return { show, content, gradientOf, link, liveNote, heading, formula, about, numberOf, editOf, nudgeOf };
+  return { show, content, gradientOf, link, liveNote, whyRecorded, heading, formula, about, numberOf, editOf, nudgeOf };
 })();
