@@ -130,10 +130,30 @@ def test_commands(script: Path, tmp_path: Path, capsys: Any, monkeypatch: pytest
     assert (tmp_path / "train_lesson.html").read_text().startswith("<!DOCTYPE html>")
 
 
+@pytest.mark.parametrize(
+    ("lines", "root"),
+    [
+        ("tg.explain(loss)", "loss"),
+        ("tg.explain(loss); loss.backward()", "loss"),
+        ("loss.backward(); tg.explain(other)", "other"),
+        ("loss.backward(); print(tg.explain(lambda: x * 3))", "t"),
+        ("tg.explain(loss); other.backward()", "other"),
+    ],
+)
+def test_a_script_that_explains_something_itself(tmp_path: Path, lines: str, root: str) -> None:
+    path = tmp_path / "own.py"
+    start = "import tinygrad_lite as tg\nx = tg.tensor(2.0, requires_grad=True)\nloss, other = x * x, x + x\n"
+    path.write_text(f"{start}{lines}\n")
+    lesson = lesson_of_script(path)
+    assert lesson.graph.root.name == root or root == "t"
+    assert str(lesson.graph.root.op) == {"loss": "multiply", "other": "add", "t": "multiply"}[root]
+    assert tg.explain(tg.tensor(1.0, requires_grad=True) * 1.0).graph is not lesson.graph, "and no more from then on"
+
+
 def test_a_script_that_explains_nothing(tmp_path: Path, capsys: Any) -> None:
     path = tmp_path / "nothing.py"
     path.write_text("print('done')\n")
-    with pytest.raises(InputError, match="called no backward"):
+    with pytest.raises(InputError, match=r"called no backward\(\) and no tg\.explain"):
         lesson_of_script(path)
     assert main(["explain", str(path)]) == 2
     assert "there is nothing to explain" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from tests.optim.samples import OPTIMIZERS, SCHEDULES
 from tinygrad_lite import nn, optim
 from tinygrad_lite.data import DataLoader
-from tinygrad_lite.errors import InputError, TinygradError
+from tinygrad_lite.errors import InputError, TinygradError, UsageError
 from tinygrad_lite.training.history import History
 
 
@@ -28,6 +29,11 @@ def descended(optimizer: optim.Optimizer) -> Any:
     loss = (optimizer.parameters[0] ** 2).sum()
     loss.backward()
     return loss
+
+
+class Layers(nn.Module):
+    def __init__(self, count: int = 12) -> None:
+        self.layers = [nn.Linear(2, 2, rng=0) for _ in range(count)]
 
 
 def step(object_with_a_state: Any) -> None:
@@ -127,14 +133,48 @@ def test_a_checkpoint_around_a_state_is_told(name: str) -> None:
         layer.load_state_dict({"epoch": 3, name: layer.state_dict()})
 
 
-@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "model.net."])
-def test_a_state_under_a_longer_name_is_told(prefix: str) -> None:
-    layer = nn.Linear(2, 1)
-    state = {prefix + name: x for name, x in layer.state_dict().items()}
+RENAMED: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "DataParallel": lambda state: {f"module.{name}": x for name, x in state.items()},
+    "compiled": lambda state: {f"_orig_mod.{name}": x for name, x in state.items()},
+    "inside a model": lambda state: {f"model.net.{name}": x for name, x in state.items()},
+    "another name of a list": lambda state: {name.replace("layers.", "blocks."): x for name, x in state.items()},
+    "a part alone": lambda state: {name.removeprefix("layers."): x for name, x in state.items()},
+    "beside others": lambda state: {"loss.weight": np.ones(2), **{f"net.{name}": x for name, x in state.items()}},
+    "Lightning": lambda state: {"epoch": 3, "state_dict": {f"model.{name}": x for name, x in state.items()}},
+}
+
+
+@pytest.mark.parametrize("name", RENAMED)
+def test_a_state_under_other_names_is_told(name: str) -> None:
+    model = Layers()
+    state = RENAMED[name](model.state_dict())
     with pytest.raises(InputError) as refused:
-        layer.load_state_dict(state)
+        model.load_state_dict(state)
     advice = str(refused.value).rpartition(": load ")[2]
-    layer.load_state_dict(eval(advice, {"state": state}))
+    model.load_state_dict(eval(advice, {"state": state}))
+    assert len(str(refused.value)) < 600, "of 24 entries, it lists some"
+
+
+def test_entries_that_do_not_fit_are_listed_in_order() -> None:
+    def told(state: Any) -> str:
+        with pytest.raises(TinygradError) as refused:
+            Layers().load_state_dict(state)
+        return str(refused.value)
+
+    state = Layers(15).state_dict()
+    assert "unknown layers.12.bias, layers.12.weight, layers.13.bias, layers.13.weight, layers.14.bias" in told(
+        dict(sorted(state.items()))
+    )
+    assert "missing layers.1.weight, layers.1.bias, layers.2.weight" in told(dict(list(state.items())[:2]))
+    assert ", and 16 more" in told(dict(list(state.items())[:2]))
+    narrow = {name: x[:1] for name, x in Layers().state_dict().items()}
+    assert ", and 18 more: make the model with the sizes" in told(narrow).replace(";", ",")
+
+
+@pytest.mark.parametrize("path", ["model.safetensors", Path("model.safetensors")])
+def test_a_path_is_no_state(path: Any) -> None:
+    with pytest.raises(UsageError, match=r"got (str|PosixPath); of a file: tg\.load\(path, model=model\), or"):
+        Layers().load_state_dict(path)
 
 
 def test_a_state_of_a_larger_model_is_none_under_a_longer_name() -> None:

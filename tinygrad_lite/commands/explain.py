@@ -1,4 +1,4 @@
-"""`python -m tinygrad_lite explain script.py`: runs a script, and explains its last `backward()`."""
+"""`python -m tinygrad_lite explain script.py`: runs a script, and explains its last `backward()` or `tg.explain`."""
 
 import argparse
 import webbrowser
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tinygrad_lite.explainer.script import lesson_of_script
 
-HELP = "run a script and explain its last backward()"
+HELP = "run a script and explain its last backward(), or show its own tg.explain"
 EXAMPLES = """\
     python -m tinygrad_lite explain train.py                        run it, and open the lesson in a browser
     python -m tinygrad_lite explain -o lesson.html train.py         write the lesson instead

@@ -1,9 +1,10 @@
-"""The lesson of a script: runs it unchanged, and explains its last `backward()`."""
+"""The lesson of a script: runs it unchanged, and explains its last `backward()`, or takes its own."""
 
 import contextlib
 import runpy
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,31 +22,34 @@ from tinygrad_lite.readers.recording import observing
 def lesson_of_script(path: Path, arguments: Sequence[str] = ()) -> Lesson:
     """Run a script with arguments, as `python script.py` does, and explain its last `backward()`.
 
-    Exceptions of the script pass through.
+    If it calls `tg.explain` after that, or only that, its own lesson is the result. Its exceptions pass through.
 
     Raises:
-        InputError: if there is no such file, or the script calls no `backward()`.
+        InputError: if there is no such file, or the script calls neither.
     """
     if not path.is_file():
         raise InputError(f"there is no script {path}")
     before, sys.argv = (sys.argv, sys.path), [str(path), *arguments]
     sys.path = [str(path.resolve().parent), *sys.path]
     try:
-        with _last_backward() as graphs, contextlib.suppress(SystemExit):
+        with _last_explained() as lessons, contextlib.suppress(SystemExit):
             runpy.run_path(str(path), run_name="__main__")
     finally:
         sys.argv, sys.path = before
-    if not graphs:
-        raise InputError(f"{path} ran, and called no backward(): there is nothing to explain")
-    return Lesson(graphs[0])
+    if not lessons:
+        raise InputError(
+            f"{path} ran, and called no backward() and no tg.explain: there is nothing to explain; of a function that "
+            "tg.grad differentiates, add tg.explain(function, *arguments)"
+        )
+    return lessons[0]()
 
 
 @contextlib.contextmanager
-def _last_backward() -> Iterator[list[Graph]]:
-    """A list that holds the graph of the last `backward()` in the block, once the block has run."""
-    graphs: list[Graph] = []
+def _last_explained() -> Iterator[list[Callable[[], Lesson]]]:
+    """A list that has the lesson of the last `backward()` or `tg.explain` in the block, once the block has run."""
+    lessons: list[Callable[[], Lesson]] = []
     watch = Watch()
-    plain = Tensor.backward
+    plain, plain_init = Tensor.backward, Lesson.__init__
     passing: set[Tensor] = set()  # the nodes that the script would have freed after its last pass
 
     def backward(self: Tensor, gradient: Any = None, **settings: Any) -> None:
@@ -67,11 +71,17 @@ def _last_backward() -> Iterator[list[Graph]]:
         known, watch = watch.seen, watch.rest(passing)
         note_names_around(known, sys._getframe(1))
         upstream = None if gradient is None else np.asarray(getattr(gradient, "data", gradient), self.dtype)
-        graphs[:] = [Graph(self, known, upstream)]
+        lessons[:] = [partial(Lesson, Graph(self, known, upstream))]
+
+    def init(self: Lesson, graph: Graph) -> None:
+        plain_init(self, graph)
+        lessons[:] = [lambda: self]
 
     setattr(Tensor, "backward", backward)  # noqa: B010, since a type checker takes methods to be fixed
+    setattr(Lesson, "__init__", init)  # noqa: B010
     try:
         with observing(lambda step: watch.note(step)):
-            yield graphs
+            yield lessons
     finally:
         setattr(Tensor, "backward", plain)  # noqa: B010
+        setattr(Lesson, "__init__", plain_init)  # noqa: B010

@@ -43,4 +43,4 @@ class Spatial(Module):
         }
 
     def extra_repr(self) -> str:
-        return ", ".join(f"{name}={value!r}" for name, value in self.settings().items() if value is not None)
+        return self._written({name: value for name, value in self.settings().items() if value is not None})

@@ -1,5 +1,6 @@
 """What a module learns and remembers: its parameters and buffers, saved, loaded, converted and frozen."""
 
+import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
@@ -221,7 +222,10 @@ class State(Structure):
             if arrays[path].shape != field.shape
         ]
         if misfits:
-            raise ShapeError(f"this state does not fit {type(self).__name__}: {'; '.join(misfits)}")
+            raise ShapeError(
+                f"this state does not fit {type(self).__name__}: {_listed(misfits, '; ')}: make the model with the "
+                "sizes that it was saved with"
+            )
         self._replace([(field, arrays[path][()]) for path, field in loaded.items()])
         return report
 
@@ -231,18 +235,21 @@ class State(Structure):
         """What is missing from a state, and what it has in excess."""
         if not isinstance(state, Mapping):
             kind = type(state).__name__
-            raise UsageError(f"a state is a dict of values by name, as state_dict() returns it; got {kind}")
+            text = f"a state is a dict of values by name, as state_dict() returns it; got {kind}"
+            if isinstance(state, (str, os.PathLike)):
+                text += "; of a file: tg.load(path, model=model), or model.load_state_dict(tg.from_torch(path))"
+            raise UsageError(text)
         missing = [path for path in needed if path not in state]
         unknown = [path for path in state if path not in fields]
         if strict and (missing or unknown):
             raise InputError(
                 f"this state does not fit {type(self).__name__}: "
                 + "; ".join(
-                    f"{problem} {', '.join(map(str, paths))}"
-                    for problem, paths in (("missing", missing), ("unknown", unknown))
+                    f"{problem} {_listed(paths)}"
+                    for problem, paths in (("missing", missing), ("unknown", sorted(unknown, key=_in_order)))
                     if paths
                 )
-                + (self._kept_in_fields({*missing, *unknown}) or _elsewhere_in(state, missing))
+                + (self._kept_in_fields({*missing, *unknown}) or _elsewhere_in(state, [*needed]))
             )
         return LoadReport(missing, unknown)
 
@@ -367,16 +374,48 @@ def _in_the_form_of(path: str, field: Any, value: Any) -> Any:
     return np.array(array, field.dtype, order="F" if np.isfortran(layout) else "C")
 
 
-def _elsewhere_in(state: Mapping[Any, Any], missing: Collection[str]) -> str:
-    """What to load instead, if a state has the missing entries under a longer name or in one of its entries."""
-    if not missing:
-        return ""
-    for name, entry in state.items():
-        if isinstance(entry, Mapping) and entry.keys() >= {*missing}:
-            return f": the state itself is state[{name!r}]"
-    ends = next(iter(missing))
-    for name in state:
-        prefix = str(name).removesuffix(ends)
-        if prefix.endswith(".") and {prefix + path for path in missing} == state.keys():
-            return f": load {{name.removeprefix({prefix!r}): x for name, x in state.items()}}"
+_LISTED = 6
+"""The number of names that a message lists."""
+
+
+def _listed(names: Sequence[Any], separator: str = ", ") -> str:
+    more = f"{separator}and {len(names) - _LISTED} more" if len(names) > _LISTED + 1 else ""
+    return separator.join(map(str, names[:_LISTED] if more else names)) + more
+
+
+def _in_order(name: Any) -> list[tuple[int, str]]:
+    """What names are sorted by: their layers, so that layer 10 comes after layer 2."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in str(name).split(".")[:-1]]
+
+
+def _elsewhere_in(state: Mapping[Any, Any], needed: Sequence[str]) -> str:
+    """What to load instead, if a state has the needed entries under other names or in one of its entries."""
+    inside = {f"state[{name!r}]": entry for name, entry in state.items() if isinstance(entry, Mapping)}
+    for place, entry in inside.items():
+        if entry.keys() >= {*needed}:
+            return f": the state itself is {place}"
+    for place, entry in {"state": state, **inside}.items():
+        if names := _renamed([*map(str, entry)], needed):
+            return f": load {{{names[0]}: x for name, x in {place}.items(){names[1]}}}"
     return ""
+
+
+def _renamed(names: Sequence[str], needed: Sequence[str]) -> tuple[str, str] | None:
+    """How names become the needed ones, if there is one way: an expression of `name`, and a condition for it."""
+    if not needed:
+        return None
+    parts = needed[0].split(".")
+    ways: dict[frozenset[str], tuple[str, str]] = {}  # by the names that would be taken
+    for tail in (".".join(parts[i:]) for i in range(len(parts))):
+        new = needed[0].removesuffix(tail)
+        for former in {name.removesuffix(tail) for name in names if name.endswith(tail)} - {new}:
+            taken = [name for name in names if name.startswith(former)]
+            begins = not former or former.endswith(".")
+            if begins and {new + name.removeprefix(former) for name in taken} == {*needed}:
+                ways.setdefault(frozenset(taken), (former, new))
+    if len(ways) != 1:
+        return None
+    taken_names, (former, new) = next(iter(ways.items()))
+    shorter = f"name.removeprefix({former!r})" if former else "name"
+    condition = f" if name.startswith({former!r})" if len(taken_names) < len(names) else ""
+    return f"{new!r} + {shorter}" if new else shorter, condition

@@ -1,6 +1,8 @@
 """What a module consists of: its fields, the modules inside it, and the path of each."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from inspect import signature
 from types import MethodType
 from typing import Any, Self
 
@@ -112,12 +114,27 @@ class Structure(trees.Parametric):
         return f"{type(self).__name__}({self.extra_repr()})"
 
     def extra_repr(self) -> str:
-        """The settings in that call: by default the fields that are numbers, strings and booleans."""
-        return ", ".join(
-            f"{name}={field!r}"
-            for name, field in self.fields().items()
-            if isinstance(field, (bool, int, float, str)) and name != "training" and not name.startswith("_")
+        """The settings in that call: by default fields that are numbers, strings and booleans, but for defaults."""
+        return self._written(
+            {
+                name: field
+                for name, field in self.fields().items()
+                if isinstance(field, (bool, int, float, str)) and name != "training" and not name.startswith("_")
+            }
         )
+
+    def _written(self, settings: Mapping[str, Any]) -> str:
+        """Settings as arguments; those that have their default are left out, unless all of them have."""
+        usual = _defaults(type(self).__init__)
+        chosen = {name: value for name, value in settings.items() if name not in usual or usual[name] != value}
+        return ", ".join(f"{name}={value!r}" for name, value in (chosen or settings).items())
+
+
+@cache
+def _defaults(function: Callable[..., Any]) -> Mapping[str, Any]:
+    """The default of each argument that has one."""
+    arguments = signature(function).parameters.values()
+    return {argument.name: argument.default for argument in arguments if argument.default is not argument.empty}
 
 
 Field = tuple[str, Any, Mapping[int, bool]]

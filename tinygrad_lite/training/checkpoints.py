@@ -70,7 +70,7 @@ def save(path: str | os.PathLike[str], /, *unnamed: Any, **contents: Any) -> Non
     replace(path, weight_files.written(arrays, {_KEY: text}))
 
 
-def load(path: str | os.PathLike[str], /, **objects: Any) -> dict[str, Any]:
+def load(path: str | os.PathLike[str], /, *unnamed: Any, **objects: Any) -> dict[str, Any]:
     """Read a checkpoint that `save` wrote, and let objects of the same kind go on from it.
 
     Pass the objects whose states are to be restored, under their names. All of them are restored or none, after the
@@ -82,7 +82,7 @@ def load(path: str | os.PathLike[str], /, **objects: Any) -> dict[str, Any]:
         InputError: if it is damaged, no checkpoint, or from a later version, or if a state does not fit its object; no
             object changes then.
         ShapeError: if an array does not fit its object; no object changes then.
-        UsageError: if an object has no state to restore.
+        UsageError: if an object has no state to restore, or no name.
         MissingExtraError: if safetensors is not installed.
 
     Example:
@@ -95,6 +95,11 @@ def load(path: str | os.PathLike[str], /, **objects: Any) -> dict[str, Any]:
         >>> contents["losses"], rng.random() == number
         ([0.5, 0.25], True)
     """
+    if unnamed or not isinstance(path, (str, os.PathLike)):
+        raise UsageError(
+            "load takes the path, and what to restore under the name that it was saved with, such as "
+            "tg.load(path, model=model, optimizer=optimizer)"
+        )
     place = os.fspath(path)
     contents = _contents(path)
     before = {}
