@@ -88,8 +88,11 @@ def _mapped(function: Callable[[Any], Any], tree: Any, depth: int) -> Any:
     kind = type(tree)
     if not _is_container(kind):
         return function(tree)
-    if (kind is tuple or kind is list) and depth < DEEPEST:
-        return kind([_mapped(function, child, depth + 1) for child in tree])
+    if depth < DEEPEST:  # these kinds are made anew without a copy of the old one, which takes longer
+        if kind is tuple or kind is list:
+            return kind([_mapped(function, child, depth + 1) for child in tree])
+        if kind is dict:
+            return {key: _mapped(function, child, depth + 1) for key, child in tree.items()}
     children = _children(tree, depth) or {}
     return _rebuilt(tree, {key: _mapped(function, child, depth + 1) for key, child in children.items()})
 
