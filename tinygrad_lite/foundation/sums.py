@@ -55,6 +55,9 @@ def total_in_any_order(x: Any, axes: tuple[int, ...], keepdims: bool = False) ->
     if axes == (0,) and x.ndim == 2 and x.flags.c_contiguous:  # a bias's gradient
         y = _ones(len(x), x.dtype).dot(x)
         return y[None] if keepdims else y
+    if axes == (1,) and x.ndim == 2 and x.flags.c_contiguous:  # the exponentials of a softmax
+        y = x.dot(_ones(x.shape[1], x.dtype))
+        return y[:, None] if keepdims else y
     if x.size < MANY:
         return total(x, axes, keepdims)
     plan = _plan(x.shape, x.strides, axes, keepdims)

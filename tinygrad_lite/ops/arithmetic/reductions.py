@@ -432,11 +432,12 @@ def _extremum(ufunc: np.ufunc, function: Rule) -> Rule:
         initial: Any = np._NoValue,
         where: Array = True,
     ) -> Array:
-        if type(a) is np.ndarray and initial is np._NoValue and where is True and _are_short(a.shape, axis):
-            return _place_by_place(ufunc, a, axis, keepdims)
-        if type(a) is np.ndarray and initial is np._NoValue and where is True and _has_narrow_rows(a, axis):
-            y = ufunc.reduce(a.reshape(-1, a.shape[-1]).T.copy(), axis=0)  # many columns at once, in half of the time
-            return y.reshape(*a.shape[:-1], *([1] if keepdims else []))
+        if type(a) is np.ndarray and initial is np._NoValue and where is True and a.size >= 1024:
+            if _has_narrow_rows(a, axis):
+                y = ufunc.reduce(a.reshape(-1, a.shape[-1]).T.copy(), axis=0)  # many columns at once, in less time
+                return y.reshape(*a.shape[:-1], *([1] if keepdims else []))
+            if _are_short(a.shape, axis):
+                return _place_by_place(ufunc, a, axis, keepdims)
         optional = {} if initial is np._NoValue else {"initial": initial}
         return function(a, axis=axis, keepdims=keepdims, **optional, **_mask(where))
 
