@@ -119,7 +119,7 @@ def test_the_gradient_by_a_list_of_numbers_may_be_an_array() -> None:
     assert check(lambda x: x[0] * x[1] ** 2, [0.5, 2.0], gradient=lambda x: np.array([x[1] ** 2, 2 * x[0] * x[1]])).ok
     jacobian = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
     assert check(lambda x: jacobian @ np.stack(x), [0.5, 2.0], gradient=jacobian).ok
-    with pytest.raises(UsageError, match="gave ndarray for x, a list of 0, 1"):
+    with pytest.raises(UsageError, match="gave ndarray for x, which is a list of 2"):
         check(lambda x: x[0] * x[1], [0.5, 2.0], gradient=lambda x: np.ones(3))
 
 
@@ -137,10 +137,11 @@ UNMATCHED: list[tuple[Any, str]] = [
     ({"a": X}, "nothing for p.b: give None"),
     ({"a": X, "c": Y}, "nothing for p.b but 'c', which p does not have"),
     ({"a": X, "b": Y, "c": Y}, "gave 'c', which p does not have"),
-    ((X, Y), "nothing for p.a, p.b but 0, 1"),
-    (X, "gave ndarray for p, a dict of a, b"),
-    ({"a": X, "b": {"x": Y}}, "gave a dict of x for p.b, which is one array"),
+    ((X, Y), "gave a tuple of 2 for p, which is a dict with a, b"),
+    (X, "gave ndarray for p, which is a dict with a, b"),
+    ({"a": X, "b": {"x": Y}}, "gave a dict with x for p.b, which is one array"),
     ({"a": X, "b": "text"}, "gave str for p.b"),
+    ({"a": X, "b": (2.0, Y)}, "a tuple of 2 for p.b, which is one array: leave out the value, and return the gradient"),
 ]
 
 

@@ -1,6 +1,7 @@
 """Products with the Jacobian in place of a gradient, functions of complex numbers, and what is not deterministic."""
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -222,9 +223,35 @@ def test_what_is_not_deterministic_may_be_tolerated() -> None:
         ("jvp", lambda x, y, s, t: None, r"jvp\(x, y, t\), where t is a tangent: a tuple of one for each of x, y"),
         ("vjp", lambda x, y: None, r"vjp\(x, y, g\), where g is the gradient by what the function returns"),
         ("hvp", lambda x, y, s, t: None, r"hvp\(x, y, v\), where v is a vector: a tuple of one for each of x, y"),
-        ("gradient", lambda x: None, r"gradient\(x, y\); "),
+        ("gradient", lambda x: None, r"gradient\(x, y\), with the inputs of the function; .*takes \(x\)"),
     ],
 )
 def test_a_function_that_takes_other_arguments(name: str, function: Callable[..., Any], said: str) -> None:
     with pytest.raises(UsageError, match=f"{name}= is called as {said}"):
         tg.gradcheck(lambda x, y: np.sum(x * y), X, X, **{name: function})
+
+
+@pytest.mark.parametrize("supplied", [{}, {"gradient": lambda x, y: (y, x)}, {"vjp": lambda x, y, g: (g * y, g * x)}])
+def test_inputs_that_the_function_does_not_take_are_said_to_be_its_own(supplied: dict[str, Any]) -> None:
+    """Whatever the gradient takes, the inputs are those of the function."""
+
+    def energy(x: Any, y: Any) -> Any:
+        return np.sum(x * y)
+
+    for inputs, said in [
+        ((X,), "1 input for it: write one input after the function for each argument"),
+        ((X, X, X), "3 inputs for it"),
+        (([X, X],), r"1 input for it: write gradcheck\(energy, \*inputs\)"),
+    ]:
+        with pytest.raises(UsageError, match=rf"energy takes .*, and gradcheck was given {said}"):
+            tg.gradcheck(energy, *inputs, **supplied)
+
+
+def test_a_decorator_may_pass_arguments_of_its_own() -> None:
+    """What `functools.wraps` says of the parameters is then not what a function is called with."""
+
+    def with_rate(function: Any) -> Any:
+        return wraps(function)(lambda x: function(x, 3.0))
+
+    f, gradient = with_rate(lambda x, rate: np.sum(rate * x**2)), with_rate(lambda x, rate: 2 * rate * x)
+    assert tg.gradcheck(f, X, gradient=gradient).ok

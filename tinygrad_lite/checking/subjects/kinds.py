@@ -1,7 +1,7 @@
 """The subject of a check for what a caller may have: a gradient, products with it, or a function of another library."""
 
 from collections.abc import Callable, Mapping, Sequence
-from inspect import signature
+from inspect import Signature, signature
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from tinygrad_lite.checking.subjects.rows import by_row
 from tinygrad_lite.checking.subjects.subject import FULL, GradientOf, Subject, random_weights
 from tinygrad_lite.checking.subjects.supplied import Gradient, Products, Supplied
 from tinygrad_lite.errors import UsageError
+from tinygrad_lite.nn.module import Module
 from tinygrad_lite.transforms.runs import name_of
 
 
@@ -44,6 +45,7 @@ def subject_of(
         program.widen(is_the_librarys)
         supplied = {name: program.supplied(value) for name, value in supplied.items()}
     else:
+        _require_fit(f, inputs)
         for name, function in supplied.items():
             _require_form(name, function, argument_names(f, len(inputs)))
     hvp, gradient = supplied.pop("hvp", None), supplied.pop("gradient", None)
@@ -79,6 +81,18 @@ def _check_request(supplied: Mapping[str, Any], order: int, batched: bool) -> No
         raise UsageError("batched=True checks first derivatives in reverse mode only: leave out order=2, jvp= and hvp=")
 
 
+def _require_fit(f: Callable[..., Any], inputs: Sequence[Any]) -> None:
+    """Raise the error for inputs that the function does not take."""
+    form = _form_of(f.forward if isinstance(f, Module) else f)
+    if form is None or not _misfit(form, inputs):
+        return
+    name = name_of(f)
+    given = f"{len(inputs)} input{'s' * (len(inputs) != 1)}"
+    spread = len(inputs) == 1 and isinstance(inputs[0], (tuple, list)) and not _misfit(form, inputs[0])
+    advice = f"gradcheck({name}, *inputs)" if spread else "one input after the function for each argument"
+    raise UsageError(f"{name} takes {form}, and gradcheck was given {given} for it: write {advice}")
+
+
 def _require_form(name: str, function: Any, arguments: Sequence[str]) -> None:
     """Raise the error for a function of the user's that does not take the arguments that it is called with."""
     per_argument = (
@@ -90,15 +104,29 @@ def _require_form(name: str, function: Any, arguments: Sequence[str]) -> None:
         "hvp": ("v", f"v is a vector: {per_argument}"),
     }.get(name)
     called = [*arguments, last[0]] if last else arguments
+    form = _form_of(function)
+    if form is not None and _misfit(form, called):
+        meaning = f", where {last[1]}" if last else ", with the inputs of the function"
+        raise UsageError(f"{name}= is called as {name}({', '.join(called)}){meaning}; {name_of(function)} takes {form}")
+
+
+def _form_of(function: Any) -> Signature | None:
+    """The parameters of a function; None if they are unknown, as those of C's functions may be."""
     try:
-        signature(function).bind(*called)
-    except TypeError as error:
-        if callable(function):
-            meaning = f", where {last[1]}" if last else ""
-            form = f"{name}({', '.join(called)}){meaning}"
-            raise UsageError(f"{name}= is called as {form}; {name_of(function)}: {error}") from None
-    except ValueError:
-        pass  # a function of C's may not say what it takes
+        return signature(
+            function, follow_wrapped=False
+        )  # a decorator may add arguments to those that it is called with
+    except (TypeError, ValueError):
+        return None
+
+
+def _misfit(form: Signature, arguments: Sequence[Any]) -> bool:
+    """Whether a function with these parameters cannot be called with as many arguments."""
+    try:
+        form.bind(*arguments)
+    except TypeError:
+        return True
+    return False
 
 
 def _of_program(program: Program, rules: Supplied | None, wrt: Any, bounds: Any) -> Subject:

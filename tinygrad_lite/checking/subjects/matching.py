@@ -69,13 +69,13 @@ def _pairs(gradient: Any, expected: Any, path: str, source: str) -> Iterator[tup
     inside, contents = _contents(expected, by_name), _contents(gradient, by_name)
     if inside is None:
         if contents is not None and not _is_array(gradient):
-            raise UsageError(f"{source} gave {_kind(gradient)} for {path}, which is one array")
+            raise UsageError(f"{source} gave {_kind(gradient)} for {path}, which is one array{_advice(gradient)}")
         yield expected, gradient
         return
     if contents is None and list(inside) == list(range(np.shape(gradient)[-1] if np.ndim(gradient) else 0)):
         contents = {i: gradient[..., i] for i in inside}  # of a list of numbers, which have the last axis of an array
-    if contents is None:
-        raise UsageError(f"{source} gave {_kind(gradient)} for {path or 'the arguments'}, {_kind(expected)}")
+    if contents is None or (not _has_names(gradient) and any(isinstance(key, str) for key in inside)):
+        raise UsageError(f"{source} gave {_kind(gradient)} for {path or 'the arguments'}, which is {_kind(expected)}")
     missing = [joined(path, key) for key, part in inside.items() if key not in contents and _varies(part)]
     unknown = [repr(key) for key in contents if key not in inside]
     if missing or unknown:
@@ -86,6 +86,13 @@ def _pairs(gradient: Any, expected: Any, path: str, source: str) -> Iterator[tup
     for key, part in inside.items():
         if key in contents:
             yield from _pairs(contents[key], part, joined(path, key), source)
+
+
+def _advice(gradient: Any) -> str:
+    """What to do about a pair of which the first is a number: a function that returns its value beside the gradient."""
+    is_pair = isinstance(gradient, (tuple, list)) and len(gradient) == 2
+    has_value = is_pair and isinstance(gradient[0], (int, float, np.number)) and np.iterable(gradient[1])
+    return ": leave out the value, and return the gradient alone" if has_value else ""
 
 
 def _is_array(tree: Any) -> bool:
@@ -117,5 +124,9 @@ def joined(path: str, key: Any) -> str:
 
 
 def _kind(tree: Any) -> str:
-    children = trees.children(tree)
-    return type(tree).__name__ if children is None else f"a {type(tree).__name__} of {', '.join(map(str, children))}"
+    contents = _contents(tree, _has_names(tree))
+    if contents is None:
+        return "a number" if not np.ndim(tree) and _is_array(tree) else type(tree).__name__
+    if _has_names(tree):
+        return f"a {type(tree).__name__} with {', '.join(map(str, contents)) or 'nothing in it'}"
+    return f"a {type(tree).__name__} of {len(contents)}"
