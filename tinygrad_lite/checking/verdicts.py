@@ -84,10 +84,26 @@ class Judgement:
         idle = ~np.any(self._comparison.gradient, axis=0) & self._subject.varies
         if len(idle) > FULL or not np.any(idle):
             return
+        supplied = self._subject.supplied
+        if supplied is not None and supplied.is_by_hand:  # who wrote down 0 has not lost a gradient on its way
+            self._excuse_saturated(verdicts, idle)
+            return
         idle[[*influence.stationary(self._look, np.flatnonzero(idle & ~np.any(bad, axis=0)).tolist())]] = False
         verdicts[:, idle] = np.where(
             np.isin(verdicts[:, idle], [Verdict.RIGHT, Verdict.WRONG]), Verdict.NO_GRADIENT, verdicts[:, idle]
         )
+
+    def _excuse_saturated(self, verdicts: Any, idle: Vector) -> None:
+        """Give another verdict on zeros that are wrong by less than rounding."""
+        comparison = self._comparison
+        errors = np.where((verdicts == Verdict.WRONG) & idle, np.abs(comparison.reference), 0)
+        for columns in map(self._subject.columns, range(len(self._subject.variables))):
+            own = errors[:, columns]
+            row, column = np.unravel_index(int(np.argmax(np.nan_to_num(own))), own.shape)
+            if own[row, column] and influence.is_saturated(
+                self._look, int(row), int(columns.start + column), comparison
+            ):
+                verdicts[:, columns][own != 0] = Verdict.NO_GRADIENT
 
     def _blurred(self) -> Any:
         """Whether rounding hides an entry, next to the other entries and to the values of the function."""
@@ -191,7 +207,7 @@ class Judgement:
                 "change what it reads?"
             )
         if verdict is Verdict.NOT_CHECKED:
-            return "", f"the search ended when it had found {NAMED} entries that are wrong, or when its time was up"
+            return "", self._why_unchecked(row, column)
         known = self._known[row, column]
         if comparison.lost[row, column]:
             return "", (
@@ -203,6 +219,15 @@ class Judgement:
         if self._look.refusal:
             return "", f"the function has no values beside the point: {self._look.refusal}"
         return "", "the function is not smooth on any scale: it jumps, or is steeper the closer one looks"
+
+    def _why_unchecked(self, row: int, column: int) -> str:
+        comparison = self._comparison
+        if not comparison.late[column]:
+            return f"{NAMED} entries, or as many as are looked at one by one, are wrong already: the search ended there"
+        seen = ": some seem to be wrong, by a slope along several" if comparison.together[column] else ""
+        return (
+            f"time_budget= ended the search before it came to these{seen}; give it more time, or choose arrays by wrt="
+        )
 
     @property
     def _known(self) -> Any:

@@ -26,6 +26,7 @@ class Supplied(Protocol):
     is_known_at_one_point: bool
     has_forward_mode: bool
     takes_upstream: bool  # whether it is a function of an upstream gradient
+    is_by_hand: bool  # whether the caller computes it, and not a library
 
     def look(self, call: Call, arguments: Arguments, results: Results) -> dict[int, Any]:
         """The gradient of some sum of the results, by the number of the variable; it lacks what is not checked."""
@@ -42,6 +43,7 @@ class Gradient:
 
     source = "gradient="
     has_forward_mode = takes_upstream = False
+    is_by_hand = True
 
     def __init__(self, gradient: Any) -> None:
         self._gradient = gradient
@@ -77,6 +79,7 @@ class Products:
     """Products of the Jacobian with weights from the left, vjp(*inputs, g), and with a tangent, jvp(*inputs, t)."""
 
     is_known_at_one_point = False
+    is_by_hand = True
 
     def __init__(
         self, vjp: Callable[..., Any] | None = None, jvp: Callable[..., Any] | None = None, source: str = ""

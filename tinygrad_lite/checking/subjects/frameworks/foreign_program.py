@@ -168,6 +168,8 @@ class Program:
 class Library(Products):
     """The gradient that the library computes of a program."""
 
+    is_by_hand = False
+
     def __init__(self, program: Program) -> None:
         self._program = program
         super().__init__(None, program.changes, program.name)
