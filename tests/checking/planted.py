@@ -70,7 +70,12 @@ PLANTED = [
     ),
     Planted("mlp", ' + 0.1 * p["W1"]', "", "nothing arrives|left out"),
     Planted("mlp", '0.1 * p["W2"]', '0.05 * p["W2"]', "factor of 2 is missing"),
-    Planted("mlp", '0.1 * p["W2"]', '0.1 * p["W2"]**2', "the output is used where the input should be"),
+    Planted(
+        "mlp",
+        '0.1 * p["W2"]',
+        '0.1 * p["W2"]**2',
+        "the output is used where the input should be|the exponent is not lowered by 1",
+    ),
     Planted("mlp", "db1 = da.sum(axis=0)", "db1 = da.sum(axis=0) + 0.1 * p['b1']", "penalty"),
     Planted("softmax_regression", "(p - ONE_HOT) / len(X)", "(ONE_HOT - p) / len(X)", "sign"),
     Planted("softmax_regression", "(p - ONE_HOT) / len(X)", "(z - ONE_HOT) / len(X)", "in place of"),

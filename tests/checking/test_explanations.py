@@ -335,3 +335,84 @@ def test_a_state_that_begins_as_zeros_like_a_variable_has_no_gradient_to_mistake
         return tuple(WAYS[way](g) if k == at else g for k, g in enumerate(gradient(*values)))
 
     assert tg.gradcheck(lstm, *arguments, gradient=by_hand, raise_exception=False).outcome == "failed"
+
+
+GROUPS = [np.arange(1.0, n + 1) for n in (3, 4, 5, 7)]
+
+
+def added(x: Any) -> Any:
+    total = 0.0
+    for k in range(1, 6):
+        total = total + k * np.sum(np.sin(k * x))
+    return total
+
+
+def nested(x: Any) -> Any:
+    for k in range(1, 6):
+        x = np.sin(x) * k
+    return np.sum(x)
+
+
+def nested_without_factors(x: np.ndarray) -> Any:
+    slope: Any = 1.0
+    for k in range(1, 6):
+        x, slope = np.sin(x) * k, slope * np.cos(x)
+    return slope
+
+
+def powers(x: Any) -> Any:
+    total = 0.0
+    for k in range(1, 6):
+        total = total + np.sum(x**k)
+    return total
+
+
+def of_groups(x: Any) -> Any:
+    total = 0.0
+    for group in GROUPS:
+        total = total + np.mean((x[0] * group - x[1]) ** 2)
+    return total
+
+
+def summed_over_groups(x: np.ndarray) -> np.ndarray:
+    residuals = [2 * (x[0] * group - x[1]) for group in GROUPS]
+    return np.array([sum(r @ group for r, group in zip(residuals, GROUPS)), -sum(r.sum() for r in residuals)])
+
+
+def of_both_signs(x: Any) -> Any:
+    total = 0.0
+    for k in range(5):
+        total = total + (-1) ** k * np.sum(np.sin(x) ** (k + 1))
+    return total
+
+
+IN_TURN = [
+    (added, lambda x: sum(k * np.cos(k * x) for k in range(1, 6)), "its factor (1, 2, 3, 4, 5 in turn) is left out"),
+    (nested, nested_without_factors, "its factor (1, 2, 3, 4, 5 in turn) is left out"),
+    (powers, lambda x: sum(x ** (k - 1) for k in range(1, 6)), "the exponent's factor (1, 2, 3, 4, 5 in turn) is"),
+    (of_groups, summed_over_groups, "(3, 4, 5, 7 in turn) times too large"),
+    (
+        of_both_signs,
+        lambda x: sum((k + 1) * np.sin(x) ** k * np.cos(x) for k in range(5)),
+        "the local derivative is left out",
+    ),
+]
+
+
+@pytest.mark.parametrize(("f", "gradient", "words"), IN_TURN, ids=[f.__name__ for f, _, _ in IN_TURN])
+def test_a_number_that_is_another_in_each_turn_of_a_loop_is_said_of_each(f: Any, gradient: Any, words: str) -> None:
+    report = tg.gradcheck(f, np.array([0.3, 0.4]), gradient=gradient, raise_exception=False)
+    (finding,) = report.findings
+    assert words in finding.why
+    assert f"each of the {4 if f is of_groups else 5} times that the line is run" in finding.why
+
+
+def test_a_multiple_that_may_come_from_anywhere_is_not_spread_over_the_turns_of_a_loop() -> None:
+    def deep(x: Any) -> Any:
+        for _ in range(4):
+            x = -np.tanh(x)
+        return np.sum(x)
+
+    gradient = tg.grad(deep)
+    report = tg.gradcheck(deep, np.array([0.3, 0.4]), gradient=lambda x: 16 * gradient(x), raise_exception=False)
+    assert report.findings[0].why == "16 times what it should be"

@@ -23,10 +23,12 @@ from tinygrad_lite.checking.diagnosing.mistakes import counts
 from tinygrad_lite.checking.diagnosing.patterns import PENALTY, SMALL, constant_ratio, name_of_ratio, ratio_words
 from tinygrad_lite.checking.diagnosing.suspects import (
     OTHER,
+    RATIO,
     WEAK,
     AtNode,
     Suspect,
     at_edge,
+    in_turn,
     mistakes_at_edge,
     mistakes_at_node,
     mixtures,
@@ -130,7 +132,9 @@ class _Search:
         """The mistake that explains the most variables, and of those the one that says the most."""
         best = _best([match for match in self._single(self._mistakes()) if match])
         if self._is_whole(best) and best.rank < OTHER:
-            return best
+            if best.rank < RATIO or self._factor is None:
+                return best
+            return _best([match for match in (best, *self._repeated(RATIO)) if match])
         if self._factor is not None:  # what is a multiple of the right gradient has no other values in it
             return _best([match for match in (best, *self._repeated(), *self._single(self._others())) if match])
         best = _best([match for match in (best, *self._single(self._others()), *self._mixed()) if match])
@@ -288,12 +292,13 @@ class _Search:
 
     # the same mistake each time that a line is run
 
-    def _repeated(self) -> Iterator[Match | None]:
+    def _repeated(self, below: float = np.inf) -> Iterator[Match | None]:
+        """Those of a rank below this."""
         work, least = 0, np.inf
         together = ((suspects[len(suspects) // 2], suspects) for suspects in self._together())
         tried: set[Any] = set()
         for middle, suspects in sorted(together, key=lambda pair: pair[0].rank):
-            if work > _WORK or middle.rank > least:  # what explains everything says more
+            if work > _WORK or middle.rank > least or middle.rank >= below:  # what explains everything says more
                 return
             effect = self._effect(suspects)
             if effect is None or effect in tried:
@@ -303,7 +308,7 @@ class _Search:
             changes = UNCHANGED
             for suspect in suspects:
                 changes = changes | suspect.place.changes(partial(_where_it_fits, suspect))
-            sentence = middle.sentence + _every_time(suspects)
+            sentence = in_turn(suspects) + _every_time(suspects)
             match = self._verified(sentence, middle.rank, middle.place.step(self._trace), changes)
             if self._is_whole(match):
                 least = match.rank
@@ -320,7 +325,7 @@ class _Search:
             with np.errstate(all="ignore"):
                 candidate = np.asarray(_where_it_fits(suspect, done, held))
                 changes = changes or not np.array_equal(candidate, right)
-                if self._factor is not None and not same(candidate, self._factor * right, TOLERANCE):
+                if self._factor is not None and constant_ratio(candidate, right) is None:
                     return None
             made += [suspect.place, candidate.tobytes()]
         return tuple(made) if changes else None

@@ -84,10 +84,12 @@ class Mistake:
     Attributes:
         sentence: what is wrong.
         apply: the contribution that it would give in place of the right one.
+        kind: the sentence without a number that may be another one each time that a line is run, if there is such.
     """
 
     sentence: str
     apply: Callable[[Contribution], Array]
+    kind: str = ""
 
 
 def mistaken(contribution: Contribution) -> Iterator[tuple[str, Array]]:
@@ -119,8 +121,9 @@ def mistakes(contribution: Contribution) -> Iterator[Mistake]:
         if size > 2:
             yield Mistake(SHORT.format("first", axis, "start too late"), partial(_without, axis, 0))
             yield Mistake(SHORT.format("last", axis, "end too early"), partial(_without, axis, -1))
+    own = count_of_mean(contribution)
     for count in counts((contribution.right, contribution.y, contribution.g, *contribution.arrays)):
-        yield Mistake(TOO_LARGE.format(count), partial(_multiplied, float(count)))
+        yield Mistake(TOO_LARGE.format(count), partial(_multiplied, float(count)), TOO_LARGE if count == own else "")
         yield Mistake(TOO_SMALL.format(count), partial(_multiplied, 1 / count))
     yield Mistake(LOCAL, lambda c: np.asarray(c.g))
     yield Mistake(LOCAL_AND_SIGN, lambda c: -np.asarray(c.g))
@@ -131,8 +134,8 @@ def mistakes(contribution: Contribution) -> Iterator[Mistake]:
     if contribution.op.derivatives and callable(contribution.op.derivatives[contribution.argument]):
         yield Mistake(VALUE, lambda c: c.g * c.y)
         yield Mistake(ARGUMENT, lambda c: c.g * c.x)
-    if name == "power" and contribution.argument == 0 and np.ndim(exponent := contribution.arrays[1]) == 0:
-        yield Mistake(FACTOR.format(float(exponent)), lambda c: c.right / c.arrays[1])
+    if contribution.argument == 0 and (exponent := _exponent(contribution)) is not None:
+        yield Mistake(FACTOR.format(exponent), partial(_multiplied, 1 / exponent if exponent else np.nan), FACTOR)
         yield Mistake(EXPONENT, lambda c: c.right * c.x)
     if contribution.op.linear and shape == np.shape(contribution.g) and len(contribution.arrays) == 1:
         yield Mistake(NOT_ADJOINT.format(name), _not_adjoint)
@@ -140,6 +143,18 @@ def mistakes(contribution: Contribution) -> Iterator[Mistake]:
         yield Mistake(NOT_SQUARED, lambda c: c.right * c.x)
     if name == "getitem" and _has_array(contribution.params["index"]):
         yield Mistake(REPEATED, _overwritten)
+
+
+def count_of_mean(c: Contribution) -> int:
+    """The number of entries that an operation takes the mean of; 0 if it takes none."""
+    return np.size(c.x) // max(np.size(c.y), 1) if c.op is not None and c.op.name == "mean" else 0
+
+
+def _exponent(c: Contribution) -> float | None:
+    """The one exponent of a power; None if there are several, or none."""
+    if c.op is not None and c.op.name == "square":
+        return 2.0
+    return float(c.arrays[1]) if c.op is not None and c.op.name == "power" and np.ndim(c.arrays[1]) == 0 else None
 
 
 def _not_adjoint(c: Contribution) -> Array:

@@ -4,7 +4,9 @@ Whoever derives a gradient by hand takes one value for another: an earlier step'
 factor once too often. Which values there are is known from the run.
 """
 
-from collections.abc import Callable, Hashable, Iterator
+import re
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -31,6 +33,7 @@ from tinygrad_lite.checking.diagnosing.mistakes import (
     TWICE,
     Contribution,
     Mistake,
+    count_of_mean,
     mistakes,
 )
 from tinygrad_lite.checking.diagnosing.trace import Changes, Edge, Pass, Trace
@@ -39,12 +42,16 @@ from tinygrad_lite.engine.op import Array
 Apply = Callable[[Pass, Any], Array]
 """Computes the wrong contribution or gradient at a place, from the pass and what it holds there."""
 
+RATIO = 2.0
+"""The rank of mistakes of which no more is known than how many times too large a gradient is."""
 OTHER = 4.5
 """From this rank on, mistakes involve other values of the run."""
 WEAK = 4.8
 """From this rank on, a mistake is believed only if it explains everything."""
 _NEAR = 24  # how many values may be taken for another: those that were computed close to it
 _NEAR_NUMBERS = 8  # the same for single numbers, of which any is like any other
+_LISTED = 6  # how many numbers, one for each time that a line is run, are named
+_NUMBER = r"(-?(?<![\w.])\d+(?:\.\d+)?(?:e[+-]?\d+)?)"
 _POWERS = {"": 1.0, "²": 2.0, "^½": 0.5}
 
 
@@ -157,11 +164,20 @@ def mistakes_at_edge(done: Pass, edge: Edge) -> Iterator[Suspect]:
     if uses > 1:
         sentence = ONE_OF_TWO if uses == 2 else PART
         yield Suspect("part", sentence, 0.0, place, lambda done, c: np.zeros_like(c.right))
-    for number, mistake in enumerate(mistakes(c)):
+    for key, mistake in _numbered(mistakes(c)):
         said = _said(mistake.sentence, c, all(n is None for j, n in enumerate(trace.inputs[edge[0]]) if j != edge[1]))
-        yield Suspect((mistake.sentence, number), *said, place, partial(_made, mistake))
-    yield Suspect("ratio", "", 2.0, place, lambda done, c: c.right, True)
+        yield Suspect(key, *said, place, partial(_made, mistake))
+    yield Suspect("ratio", "", RATIO, place, lambda done, c: c.right, True)
     yield Suspect("running", RUNNING, 4.0, place, partial(_running_total, edge))
+
+
+def _numbered(there: Iterator[Mistake]) -> Iterator[tuple[tuple[str, int], Mistake]]:
+    """Mistakes, each with what it has in common with the same at other places: its kind, and its number in that."""
+    seen: Counter[str] = Counter()
+    for mistake in there:
+        kind = mistake.kind or mistake.sentence
+        seen[kind] += 1
+        yield (kind, seen[kind]), mistake
 
 
 def others_at_edge(done: Pass, edge: Edge) -> Iterator[Suspect]:
@@ -184,9 +200,9 @@ def mistakes_at_node(done: Pass, n: int) -> Iterator[Suspect]:
     uses = trace.uses.get(n, [])
     if len(uses) > 1:
         unknown = _of_no_operation(g)
-        for number, mistake in enumerate(mistakes(unknown)):
-            yield Suspect((mistake.sentence, number), *_said(mistake.sentence, unknown), place, partial(_made, mistake))
-        yield Suspect("ratio", "", 2.0, place, lambda done, g: g, True)
+        for key, mistake in _numbered(mistakes(unknown)):
+            yield Suspect(key, *_said(mistake.sentence, unknown), place, partial(_made, mistake))
+        yield Suspect("ratio", "", RATIO, place, lambda done, g: g, True)
     for use in uses if len(uses) > 2 else ():
         yield Suspect(("kept", use), OVERWRITTEN, 1.0, place, partial(_only, use))
     if len(uses) > 1 and all(trace.steps[use].op.name == "getitem" for use, _ in uses):
@@ -278,6 +294,19 @@ def softmax(x: Array, axis: int = -1) -> Array:
     return e / np.sum(e, axis=axis, keepdims=True)
 
 
+def in_turn(suspects: Sequence[Suspect]) -> str:
+    """What is said of the same mistake each time that a line is run, with the numbers that are others each time."""
+    middle = suspects[len(suspects) // 2]
+    split = [re.split(_NUMBER, suspect.sentence) for suspect in suspects]
+    if len({tuple(parts[::2]) for parts in split}) > 1:  # a factor of -1 is a sign, one of 3 is left out
+        return LOCAL if isinstance(middle.key, tuple) and middle.key[0] == LOCAL else middle.sentence
+    return "".join(parts[0] if len(set(parts)) == 1 else f"({_listed(parts)} in turn)" for parts in zip(*split))
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return ", ".join(parts if len(parts) <= _LISTED else [*parts[: _LISTED - 2], "…", parts[-1]])
+
+
 # wrong contributions and gradients
 
 
@@ -352,7 +381,7 @@ def _said(sentence: str, c: Contribution, is_only_value: bool = False) -> tuple[
         if slopes.size and np.all(slopes == slopes.flat[0]):
             slope = float(slopes.flat[0])
             return (SIGN if slope == -1 else CONSTANT.format(slope)), 0.5
-    if name == "mean" and sentence == TOO_LARGE.format(np.size(c.x) // max(np.size(c.y), 1)):
+    if name == "mean" and sentence == TOO_LARGE.format(count_of_mean(c)):
         return sentence, 0.5
     if sentence in (TWICE, HALF):
         return sentence, 0.8 if name in ("square", "power") else 2.0

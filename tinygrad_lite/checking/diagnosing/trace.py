@@ -190,7 +190,7 @@ class Trace:
             lines.setdefault(step.source, []).append(k)
         series: dict[tuple[int, ...], None] = {}
         for numbers in lines.values():
-            ops = [self.steps[k].op for k in numbers]
+            ops = [_kind(self.steps[k]) for k in numbers]
             runs = [numbers[a:b] for a, b in pairwise([0, *_breaks(numbers), len(numbers)])]
             if len(runs) > 1 and (aligned := self._aligned(runs)):
                 series.update(dict.fromkeys(aligned))
@@ -202,7 +202,7 @@ class Trace:
 
     def _aligned(self, runs: Sequence[Sequence[int]]) -> list[tuple[int, ...]]:
         """The operations at the same place of each run; a first run on constants may have fewer than the others."""
-        first, *others = ([self.steps[k].op for k in run] for run in runs)
+        first, *others = ([_kind(self.steps[k]) for k in run] for run in runs)
         if any(ops != others[0] for ops in others):
             return []
         if first == others[0]:
@@ -210,7 +210,7 @@ class Trace:
         places: list[tuple[int, ...]] = []
         left = len(first)
         for place in range(len(others[0]) - 1, -1, -1):
-            there = left > 0 and first[left - 1] is others[0][place]
+            there = left > 0 and first[left - 1] == others[0][place]
             left -= there
             places.append((*runs[0][left : left + there], *(run[place] for run in runs[1:])))
         return [] if left else places[::-1]
@@ -253,6 +253,11 @@ class Trace:
         text = step.source.text if step.source and k in self._last_of_lines else ""
         assigned = re.match(r"(?:for .*?: *)?(\w+) *=(?!=)", text)
         return assigned[1] if assigned else f"the result of {step.op}"
+
+
+def _kind(step: Step) -> Any:
+    """The operation, or its name where one place may call another: x**k is a square for k = 2."""
+    return "power" if step.op.name == "square" else step.op.name if step.op.name == "power" else step.op
 
 
 def _breaks(numbers: Sequence[int]) -> list[int]:
