@@ -674,3 +674,50 @@ def test_a_chain_of_functions_that_are_one_operation_each_is_checked_like_their_
     report = check(loss, weights, gradient=wrong)
     assert report.counts() == {Verdict.RIGHT: 383, Verdict.WRONG: 1}
     assert "[3, 3]" in str(report)
+
+
+class TestATimeBudget:
+    """What ends a search is said, and nothing that was not looked at takes time."""
+
+    @pytest.mark.parametrize("kind", [float, lambda y: y], ids=["by differences", "by complex steps"])
+    def test_that_is_used_up_leaves_one_entry_that_is_known(self, kind: Any) -> None:
+        calls = 0
+
+        def f(x: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            return kind(np.sum(np.sin(x) * np.cos(x[::-1])))
+
+        def gradient(x: Any) -> Any:
+            return np.cos(x + x[::-1]) * (1 + 0.1 * np.cos(7 * x))
+
+        report = check(f, np.linspace(0.1, 1, 200), gradient=gradient, time_budget=1e-9)
+        assert calls < 400
+        assert report.outcome == "failed"
+        assert report.counts() == {Verdict.WRONG: 1, Verdict.NOT_CHECKED: 199}
+        assert "time_budget= ended the search" in report.findings[-1].why
+
+    @pytest.mark.parametrize("setting", ["time_budget", "rtol", "atol", "nondet_tol"])
+    @pytest.mark.parametrize("value", [None, "5", -1.0, np.nan], ids=str)
+    def test_and_tolerances_are_numbers(self, setting: str, value: Any) -> None:
+        with pytest.raises(InputError, match=f"{setting} is a .* number"):
+            check(np.sum, X, **{setting: value})
+
+    def test_is_not_blamed_where_64_mistakes_ended_the_search(self) -> None:
+        report = check(lambda x: float(np.sum(np.sin(x))), np.linspace(0.1, 3, 1001), gradient=np.sin)
+        (left,) = [finding for finding in report.findings if finding.verdict is Verdict.NOT_CHECKED]
+        assert "are wrong already" in left.why
+
+
+def test_a_gradient_that_is_wrong_everywhere_takes_few_calls() -> None:
+    """Blocks of entries are not divided again and again where each entry is wrong."""
+    calls = 0
+
+    def f(x: Any) -> float:
+        nonlocal calls
+        calls += 1
+        return float(np.sum(np.sin(x)))
+
+    report = check(f, np.linspace(0.1, 1, 100), gradient=lambda x: np.cos(x) * (1.2 + 0.1 * np.cos(7 * x)))
+    assert report.counts() == {Verdict.WRONG: 100}
+    assert calls < 35 * 100

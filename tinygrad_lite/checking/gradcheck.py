@@ -83,7 +83,8 @@ def gradcheck(
         rtol, atol: an additional difference to tolerate.
         nondet_tol: what values and gradients may differ by from run to run.
         rng: a seed or a generator, for the directions in which large inputs are checked.
-        time_budget: the seconds after which the search for wrong entries ends, and says what it has not verified.
+        time_budget: the seconds after which no further entry is looked at; those that were not reached count as not
+            checked. What was found by then is still explained, which takes its own time.
         raise_exception: whether to raise an error if not every entry was verified, or only to return the report.
 
     Raises:
@@ -102,11 +103,11 @@ def gradcheck(
         False
     """
     __tracebackhide__ = True  # pytest then shows the caller's line, and not this function
-    if not time_budget > 0:
-        raise InputError(f"time_budget is a positive number of seconds, got {time_budget!r}")
+    if not _is_number(time_budget) or not time_budget > 0:
+        raise InputError(f"time_budget is a positive number of seconds, np.inf for no end; got {time_budget!r}")
     for name, tolerance in (("rtol", rtol), ("atol", atol), ("nondet_tol", nondet_tol)):
-        if not tolerance >= 0:
-            raise InputError(f"{name} is a difference to tolerate, at least 0, got {tolerance!r}")
+        if not _is_number(tolerance) or not tolerance >= 0:
+            raise InputError(f"{name} is a difference to tolerate, a number that is at least 0; got {tolerance!r}")
     if order not in (1, 2):
         raise InputError(f"order must be 1 or 2, got {order!r}")
     if method not in ("auto", *_CALLED):
@@ -122,6 +123,10 @@ def gradcheck(
     if raise_exception and not report.ok:
         raise GradientError(report)
     return report
+
+
+def _is_number(x: Any) -> bool:
+    return isinstance(x, (int, float, np.number))
 
 
 class _Check:

@@ -28,6 +28,8 @@ UNSTABLE = 1e-11  # a gradient with so much rounding, relative to what it is mad
 ROUGH = 0.1  # how well one of many entries should be known, next to those that matter as much
 FEW = 100  # the largest number of entries whose exact slopes are all computed
 FEW_ROWS = 4  # with more rows, entries do not matter equally in all
+SHORT = 4  # as many entries or fewer are a short block
+DENSE = 3  # where as many short blocks have a wrong entry, one after another, larger ones are not divided any more
 BLOCK = 64  # the largest number of entries whose exact slopes are added up
 FEW_ENTRIES = 4  # variables of fewer are not told apart before their entries are
 PROVEN = 6  # as many plainly wrong entries are enough to look at the others of an array with fewer steps
@@ -75,6 +77,7 @@ class _Comparing:
             nan.copy(),
             nan.copy(),
             zero.copy(),
+            no[0].copy(),
             no[0].copy(),
             no[0].copy(),
         )
@@ -179,13 +182,13 @@ class _Comparing:
         done: list[int] = []
         if not self._by_differences:
             done, without = self._exactly(columns)
-            self._found.unchecked[columns[len(done) :]] = True
+            self._give_up(columns[len(done) :])
             columns = without
         stairs, proven = np.zeros((2, len(self._look.subject.variables)), int)
         for j in columns:
             variable = self._look.subject.locate(j)[0]
             if self._is_late and done:
-                self._found.unchecked[j] = True
+                self._give_up([j])
             elif stairs[variable] >= STAIRS:
                 self._found.hidden[:, j], self._found.bound[:, j] = True, np.inf
             else:
@@ -319,6 +322,9 @@ class _Comparing:
             variable = look.subject.locate(j)[0]
             if proven[variable] >= PROVEN and np.all(self._is_far_off(j)):
                 continue
+            if self._is_late and not np.all(self._is_far_off(j)):
+                self._give_up([j])
+                continue
             former, bound, saws = found.reference[:, j].copy(), found.bound[:, j].copy(), self._saws[:, j].copy()
             again = look.difference_by(
                 j,
@@ -381,9 +387,10 @@ class _Comparing:
         blocks = self._blocks if self._many else self._by_size if self._by_differences else self._of_equals
         ahead = list(blocks(columns))
         alone: list[int] = []
-        wrong = np.zeros(len(self._look.subject.variables), int)
-        while ahead and not self._is_late and len(alone) <= FULL:
-            block = ahead.pop()
+        wrong, dense = np.zeros((2, len(self._look.subject.variables)), int)
+        has_looked = False
+        while ahead and len(alone) <= FULL and not (has_looked and self._is_late):
+            has_looked, block = True, ahead.pop()
             variable = self._look.subject.locate(int(block[0]))[0]
             if wrong[variable] >= NAMED:
                 self._found.unchecked[block] = True
@@ -397,14 +404,26 @@ class _Comparing:
                 continue
             self._found.together[block] |= differs
             left = block if differs else vague
+            if len(block) <= SHORT:
+                dense[variable] = dense[variable] + 1 if differs else 0
             if len(block) == 1:
                 alone += left.tolist()
                 wrong[variable] += differs
+            elif differs and not self._many and dense[variable] >= DENSE and len(block) <= BLOCK:
+                alone += block.tolist()  # of which most are wrong, as those before
             elif len(left):
                 ahead += [left] if len(left) < len(block) else self._parts(left, 2 if differs else 8)
+        if self._is_late and not alone and (differing := [b for b in ahead if np.all(self._found.together[b])]):
+            alone = min(differing, key=len)[-1:].tolist()  # there is time for one, or nothing would be known
         for block in ahead:
             self._found.unchecked[block] = True
+            self._found.late[block] = self._is_late
+        self._found.unchecked[alone] = self._found.late[alone] = False
         return sorted(alone)
+
+    def _give_up(self, columns: Sequence[int]) -> None:
+        """Note that there is no time for these columns."""
+        self._found.unchecked[columns] = self._found.late[columns] = True
 
     def _sizes(self, columns: Vector) -> Vector:
         """How far the sums change, by the gradient in question, if an entry changes by its scale."""

@@ -197,7 +197,7 @@ class Comparison:
         jumps: the entries where the value jumps.
         right, left: the one-sided slopes, if they were computed.
         side_bound: the bound of their error.
-        unchecked: the columns that the search did not reach.
+        unchecked: the columns that the search did not reach; `late` are those for which it had no more time.
         together: the columns whose gradients, along a direction of them all, are not the slope.
         resolution: the smallest error of one of many entries that would show, relative to those that matter as much.
     """
@@ -214,6 +214,7 @@ class Comparison:
     left: Matrix
     side_bound: Matrix
     unchecked: Vector
+    late: Vector
     together: Vector
     resolution: float = 0.0
 

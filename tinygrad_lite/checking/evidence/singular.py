@@ -167,7 +167,7 @@ class Kinks:
         if gradient.shape[1] > FULL:
             return within, unknown
         smooth = ~np.any(kinked | self.jumps | self.apart, axis=0)
-        columns = np.flatnonzero((comparison.together | self.touched) & smooth)
+        columns = np.flatnonzero((comparison.together | self.touched) & smooth & ~comparison.unchecked)
         if len(columns) < 2:
             return within, unknown
         direction = np.zeros(gradient.shape[1])
