@@ -80,6 +80,8 @@ def test_a_wrong_gradient(directory: Path, capsys: pytest.CaptureFixture[str]) -
     [
         ["--inputs", "other"],
         ["--shapes", "4,2", "()"],
+        ["--wrt", "k"],
+        ["--wrt", "0,k"],
         ["--order", "2"],
         ["--method", "differences"],
     ],
@@ -89,16 +91,28 @@ def test_where_inputs_come_from(directory: Path, arguments: list[str]) -> None:
     assert main(["check", "springs_here:energy", *arguments]) == 0
 
 
+def test_targets_may_follow_any_option(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "--shapes", "4", "()", "springs_here:energy"]) == 0
+    assert "(5 right" in capsys.readouterr().out
+    assert main(["check", "springs_here:energy", "--shapes", "4", "()", "springs_here.py:energy"]) == 0
+    assert "2 functions: 2 passed" in capsys.readouterr().out
+    assert main(["check", "--wrt", "k", "springs_here:energy"]) == 0
+    assert "(1 right" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        ([], "say which function to check"),
+        (["--shapes", "4"], "say which function to check"),
+        (["springs_here:energy", "--wrt", "y"], "wrt= names 'y', which is not a variable; there are x, k"),
         (["energy"], "package.module:function"),
         (["nowhere_here:energy"], "no module 'nowhere_here'"),
         (["springs_here:enery"], "springs_here has no 'enery'; it has broken"),
         (["springs_here:forces"], "define forces_inputs"),
         (["nowhere_here.py:forces"], "nowhere_here.py"),
         (["springs_here:energy", "--shapes", "a"], "a shape is given as"),
-        (["springs_here:energy", "--inputs", "np"], "no arrays"),
+        (["springs_here:energy", "--inputs", "np"], "energy takes (x, k), and gradcheck was given 1 input"),
     ],
 )
 def test_what_cannot_be_checked(

@@ -16,7 +16,7 @@ import numpy as np
 from tinygrad_lite.checking import Report, gradcheck
 from tinygrad_lite.checking.declared import attribute, functions_in, gradient_of, inputs_of
 from tinygrad_lite.commands.check_reports import Result, as_json, as_junit, write
-from tinygrad_lite.errors import InputError
+from tinygrad_lite.errors import InputError, UsageError
 
 HELP = "check the gradients of functions"
 EXAMPLES = """\
@@ -26,6 +26,7 @@ the gradient is that of FUNCTION_gradient if the module has it, and otherwise th
     python -m tinygrad_lite check models.energy:spring --inputs spring_inputs
     python -m tinygrad_lite check models.energy:spring --shapes 3,2 2 "()"
     python -m tinygrad_lite check models.energy:spring --gradient my_gradient --rtol 1e-6
+    python -m tinygrad_lite check models.energy:spring --wrt k
     python -m tinygrad_lite check models.energy:spring models/chain.py:tension --junit gradients.xml
     python -m tinygrad_lite check models/chain.py --json -        every function with FUNCTION_inputs
 
@@ -39,11 +40,14 @@ STATUS = {"failed": 1, "error": 2, "inconclusive": 3, "passed": 0}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
     parser.add_argument(
-        "targets", metavar="package.module:function", nargs="+", help="a function or a model; file.py:function as well"
+        "targets", metavar="package.module:function", nargs="*", help="a function or a model; file.py:function as well"
     )
     parser.add_argument("--inputs", metavar="NAME", help="a tuple of inputs, or a function that returns one")
     parser.add_argument("--shapes", metavar="SHAPE", nargs="+", help='shapes to draw inputs for: 3,2 or 4 or "()"')
     parser.add_argument("--gradient", metavar="NAME", help="a function of the same inputs: the gradient to check")
+    parser.add_argument(
+        "--wrt", metavar="NAMES", help="the variables, if not all, as x,p.w: arguments, positions or paths"
+    )
     parser.add_argument("--order", type=int, choices=(1, 2), default=1)
     parser.add_argument("--method", choices=("auto", "complex", "differences", "forward", "taylor"), default="auto")
     parser.add_argument("--rtol", type=float, default=0.0, help="a relative difference to tolerate")
@@ -57,6 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Check, print the reports, and return the exit status."""
     results = []
+    _part(args)
     with redirect_stdout(sys.stderr) if args.json == "-" else nullcontext():  # what the functions print is not JSON
         for target in args.targets:
             for result in _results(target, args):
@@ -73,6 +78,17 @@ def run(args: argparse.Namespace) -> int:
         tally = ", ".join(f"{outcomes.count(outcome)} {outcome}" for outcome in STATUS if outcome in outcomes)
         print(f"{len(results)} functions: {tally}")
     return next(STATUS[outcome] for outcome in STATUS if outcome in outcomes)
+
+
+def _part(args: argparse.Namespace) -> None:
+    """Take the targets that follow `--shapes` out of the shapes."""
+    named = [text for text in args.shapes or () if ":" in text or text.endswith(".py")]
+    if not (named or args.targets):
+        named = [text for text in args.shapes or () if text[:1].isalpha()]
+    args.targets += named
+    args.shapes = args.shapes and [text for text in args.shapes if text not in named]
+    if not args.targets:
+        raise UsageError("say which function to check: package.module:function, or file.py:function")
 
 
 def _results(target: str, args: argparse.Namespace) -> Iterator[Result]:
@@ -104,7 +120,8 @@ def _report(module: Any, name: str, args: argparse.Namespace) -> Report:
         inputs = inputs_of(module, name, args.inputs)
     gradient = gradient_of(module, name, args.gradient)
     settings = {name: getattr(args, name) for name in ("order", "method", "rtol", "atol", "time_budget")}
-    return gradcheck(f, *inputs, gradient=gradient, raise_exception=False, **settings)
+    wrt = [int(place) if place.lstrip("-").isdigit() else place for place in args.wrt.split(",")] if args.wrt else None
+    return gradcheck(f, *inputs, gradient=gradient, wrt=wrt, raise_exception=False, **settings)
 
 
 def _module(path: str) -> Any:
