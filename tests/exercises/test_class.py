@@ -39,7 +39,11 @@ HANDED_IN: dict[str, tuple[str, str, str]] = {
     "kat": ("import os\nwhile True:\n    os.fork()", "error", "may not start other programs"),
     "ken": (f"import sys\nsys.stdout.write('x' * 10**7)\n{RIGHT}", "right", "right (5 entries)"),
     "kim": ("import numpy as np\ndef derivative(y, x):\n    return np.zeros(10**11)", "error", "MemoryError"),
-    "leo": (f"print('hello')\nopen('notes', 'w').close()\n{RIGHT}", "right", "right (5 entries)"),
+    "leo": (
+        f"print('hello')\nopen('notes', 'w').close()\n{RIGHT}".replace("    return", "    print(y.size)\n    return"),
+        "right",
+        "right (5 entries)",
+    ),
     "mia <b>": (
         "import os\nfor fd in range(3, 9):\n    try:\n        os.write(fd, b'1')\n    except OSError:\n        pass\n",
         "error",
@@ -98,12 +102,28 @@ NAMES = [declaration.name for declaration in COURSE]
 def test_a_submission_leaves_nothing_behind(folder: Path, classroom: Classroom) -> None:
     assert not [*folder.rglob("spoilt"), *folder.rglob("notes"), *folder.rglob("__pycache__")]
     (result,) = classroom.of("leo")
-    assert result.printed == "hello\n"
+    assert result.printed == "hello\n3\n2\n"  # once for each trial
 
 
 def test_what_is_not_handed_in_is_missing(classroom: Classroom) -> None:
     (result,) = classroom.of("zoe")
     assert (result.outcome, result.text) == ("missing", "tanh: there is no tanh.py")
+
+
+def test_files_that_are_called_like_no_exercise_are_named_and_errors_told(tmp_path: Path, capsys: Any) -> None:
+    files = {"ada": "square", "bob": "sqare<", "cleo": "square"}
+    for student, name in files.items():
+        (tmp_path / student).mkdir()
+        (tmp_path / student / f"{name}.py").write_text("def derivative(y, x)" + ": return x" * (student != "cleo"))
+    (tmp_path / "bob" / "exp.py").write_text("def derivative(y, x): return y")
+    assert main(["class", str(tmp_path), "--html", str(tmp_path / "report.html")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "cleo, square: square.py, line 1: expected ':'" in lines
+    assert "bob: no exercise is called like sqare<.py" in lines
+    assert not [line for line in lines if line.startswith(("ada:", "cleo:"))]
+    assert lines[-1].startswith("python -m tinygrad_lite exercise --about constant_factor")
+    page = (tmp_path / "report.html").read_text()
+    assert "Not handed in: square. No exercise is called like sqare&lt;.py." in page
 
 
 def test_the_report_has_attempts_hints_and_mistakes(classroom: Classroom) -> None:

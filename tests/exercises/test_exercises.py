@@ -182,6 +182,11 @@ def test_another_error_of_a_value_is_passed_on() -> None:
         tg.exercises.start("square").check(lambda y, x: int("x"))
 
 
+def test_a_template_for_pen_and_paper_says_how_many_numbers_it_asks_for() -> None:
+    forms = {"dot": "a list of 2 numbers", "reciprocal": "one number"}
+    assert all(f"numbers = ...  # {form}\n" in tg.exercises.start(name).template() for name, form in forms.items())
+
+
 def test_what_an_answer_prints_is_printed_once_for_each_trial(capsys: pytest.CaptureFixture[str]) -> None:
     def derivative(y: Any, x: Any) -> Any:
         print(x)

@@ -93,4 +93,6 @@ def _marked(exercise: Exercise, args: argparse.Namespace) -> int:
         raise InputError(result.text)
     if args.json != "-":
         print(f"{result.printed}{result.text}")
+        if result.misconception:
+            print(f"\n`exercise --about {result.misconception}` says what that is")
     return 0 if result.outcome == "right" else 1

@@ -29,6 +29,7 @@ class Result:
         outcome: "right", "wrong", "error" or "missing".
         text: the mark, or why there is none.
         misconception: the name of the mistake, if the mark names one.
+        other_files: the files of the student that are called like no exercise, if this one was not handed in.
         events: the attempts and hints in the student's own log, who could have changed it.
     """
 
@@ -39,6 +40,7 @@ class Result:
     misconception: str = ""
     printed: str = ""
     seconds: float = 0.0
+    other_files: Sequence[str] = ()
     events: Sequence[Event] = ()
 
     @property
@@ -92,10 +94,21 @@ class Classroom(Shown):
         rows = [head, *map(self._row, self.students)]
         widths = [max(map(len, column)) for column in zip(*rows)]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
-        for name, results in self.mistakes().items():
+        lines += [f"{r.student}, {r.text.splitlines()[0]}" for r in self.results if r.outcome == "error"]
+        for student in self.students:
+            if others := self.other_files(student):
+                lines.append(f"{student}: no exercise is called like {', '.join(others)}")
+        mistakes = self.mistakes()
+        for name, results in mistakes.items():
             who = ", ".join(dict.fromkeys(result.student for result in results))
             lines.append(f"{name}: {len(results)} × ({who})")
+        if mistakes:
+            lines.append(f"python -m tinygrad_lite exercise --about {next(iter(mistakes))} says what a mistake is")
         return "\n".join(lines)
+
+    def other_files(self, student: str) -> list[str]:
+        """The files that are called like no exercise, of a student of whom one is missing."""
+        return [*dict.fromkeys(name for result in self.of(student) for name in result.other_files)]
 
     def markdown(self) -> str:
         """The same as a table in Markdown."""
@@ -154,8 +167,10 @@ def _result(
     student: str, name: str, own: dict[str, Path], events: Sequence[Event], seeded: bool, limit: float
 ) -> Result:
     if name not in own:
-        others = f"; there is {', '.join(path.name for path in own.values())}" if own else ""
-        return Result(student, name, "missing", f"{name}: there is no {name}.py{others}", events=events)
+        others = [path.name for path in own.values() if path.stem not in Catalogue()]
+        said = f"; there is {', '.join(others)}" if others else ""
+        text = f"{name}: there is no {name}.py{said}"
+        return Result(student, name, "missing", text, other_files=others, events=events)
     exercise, started = start(name, seed=student if seeded else None), perf_counter()
     try:
         marked = of_mark(exercise.check_file(own[name], time_limit=limit), student)

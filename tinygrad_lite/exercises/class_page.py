@@ -50,7 +50,7 @@ def as_html(classroom: Classroom) -> str:
         "<h2>Mistakes</h2>",
         *([_mistake(name, results) for name, results in classroom.mistakes().items()] or ["<p>None was named.</p>"]),
         "<h2>Each student</h2>",
-        *(_student(student, classroom.of(student)) for student in classroom.students),
+        *(_student(student, classroom) for student in classroom.students),
         "</main></body></html>\n",
     ]
     return "\n".join(parts)
@@ -93,11 +93,13 @@ def _mistake(name: str, results: Sequence[Result]) -> str:
 <p><strong>To ask.</strong> {escape(misconception.ask)}</p><p>{image}</p></article>"""
 
 
-def _student(student: str, results: Sequence[Result]) -> str:
+def _student(student: str, classroom: Classroom) -> str:
+    results, others = classroom.of(student), classroom.other_files(student)
     handed_in = [result for result in results if result.outcome != "missing"]
     marks = "".join(f"<pre>{escape(result.text)}</pre>{_printed(result)}" for result in handed_in)
     missing = ", ".join(escape(result.exercise) for result in results if result.outcome == "missing")
-    rest = f"<p>Not handed in: {missing}.</p>" if missing else ""
+    there = f" No exercise is called like {', '.join(map(escape, others))}." if others else ""
+    rest = f"<p>Not handed in: {missing}.{there}</p>" if missing else ""
     return f"<details><summary>{escape(student)}</summary>{marks}{rest}</details>"
 
 

@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+
 from tinygrad_lite.errors import InputError
 from tinygrad_lite.exercises.attempts import Event, Log
 from tinygrad_lite.exercises.declaration import Declaration
@@ -174,9 +176,13 @@ class Exercise(Shown):
 
 
 def _stub(declaration: Declaration) -> str:
-    if declaration.write == "numbers":
-        return declaration.head
-    return f"{declaration.head}\n    return ..."
+    if declaration.write != "numbers":
+        return f"{declaration.head}\n    return ..."
+    shape = np.shape(declaration.inputs[0][declaration.argument])
+    form = (
+        f"a list of {shape[0]} numbers" if len(shape) == 1 else f"an array of shape {shape}" if shape else "one number"
+    )
+    return f"{declaration.head}  # {form}"
 
 
 def _indented(text: str) -> str:

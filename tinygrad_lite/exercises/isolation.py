@@ -84,7 +84,11 @@ class Isolated:
             return []
         return [(str(sentence), partial(self, which=k + 1)) for k, sentence in enumerate(sentences)]
 
-    def __call__(self, g: Array, y: Array, trial: Mapping[str, Array], which: int = 0) -> Array:
+    def in_silence(self, g: Array, y: Array, trial: Mapping[str, Array]) -> Array:
+        """The answer for these arguments, without what it prints."""
+        return self(g, y, trial, prints=False)
+
+    def __call__(self, g: Array, y: Array, trial: Mapping[str, Array], which: int = 0, prints: bool = True) -> Array:
         """The answer for these arguments, of the submission itself or of a variant.
 
         Raises:
@@ -92,7 +96,7 @@ class Isolated:
             UsageError: if it raises an error, takes too long, or ends Python.
         """
         sent = {name: encoded(x) for name, x in trial.items()}
-        self._send({"g": encoded(g), "y": encoded(y), "trial": sent, "which": which})
+        self._send({"g": encoded(g), "y": encoded(y), "trial": sent, "which": which, "prints": prints})
         answer = self._answer()
         try:
             return decoded(answer)
