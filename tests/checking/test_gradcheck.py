@@ -697,11 +697,10 @@ class TestATimeBudget:
         assert report.counts() == {Verdict.WRONG: 1, Verdict.NOT_CHECKED: 199}
         assert "time_budget= ended the search" in report.findings[-1].why
 
-    @pytest.mark.parametrize("setting", ["time_budget", "rtol", "atol", "nondet_tol"])
     @pytest.mark.parametrize("value", [None, "5", -1.0, np.nan], ids=str)
-    def test_and_tolerances_are_numbers(self, setting: str, value: Any) -> None:
-        with pytest.raises(InputError, match=f"{setting} is a .* number"):
-            check(np.sum, X, **{setting: value})
+    def test_is_a_number(self, value: Any) -> None:
+        with pytest.raises(InputError, match=r"time_budget is a positive number of seconds, np\.inf for no end; got"):
+            check(np.sum, X, time_budget=value)
 
     def test_is_not_blamed_where_64_mistakes_ended_the_search(self) -> None:
         report = check(lambda x: float(np.sum(np.sin(x))), np.linspace(0.1, 3, 1001), gradient=np.sin)
