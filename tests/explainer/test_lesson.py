@@ -1,8 +1,10 @@
 """Lessons in words and step by step: on the graphs of the registry, of random programs, and of a user's mistakes."""
 
 import contextlib
+import copy
 import functools
 import io
+import pickle
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -619,3 +621,19 @@ def test_an_infinity_that_was_asked_for_is_no_warning(f: Callable[[Any], Any]) -
     assert "from finite numbers" not in tg.explain(np.sum(f(x) ** 2)).to_text()
     with np.errstate(invalid="ignore"):
         assert "from finite numbers, sqrt makes" in tg.explain(np.sum(np.sqrt(-1 - f(x) ** 2))).to_text()
+
+
+COPIES: dict[str, Callable[[nn.Module], nn.Module]] = {
+    "the layer": lambda layer: layer,
+    "copy": copy.deepcopy,
+    "pickle": lambda layer: pickle.loads(pickle.dumps(layer)),
+    "in a list": lambda layer: nn.TransformerEncoder(nn.TransformerEncoderLayer(3, 1, 2, dropout=0.0), 2, norm=layer),
+    "float": lambda layer: copy.deepcopy(layer).float(),
+}
+
+
+@pytest.mark.parametrize("name", COPIES)
+def test_copies_of_parameters_are_leaves(name: str) -> None:
+    """They were not computed from other values, so that they may be changed."""
+    model = COPIES[name](nn.LayerNorm(3))
+    assert tg.explain(lambda: np.sum(model(np.eye(3, dtype="f4")) ** 2)).graph.frozen is None

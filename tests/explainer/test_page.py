@@ -323,6 +323,32 @@ def test_an_equation_of_pictures_breaks_at_its_signs(show: Show, width: int) -> 
     assert len({left for _, left, *_ in pictures}) == 1 or len(middles) == 1, "a line for each, or one for all"
 
 
+@pytest.mark.parametrize("width", [375, param(1280, slow=True)])
+def test_numbers_of_any_length_are_whole_and_nothing_scrolls_sideways(show: Show, width: int) -> None:
+    rng = np.random.default_rng(0)
+    x, weight, bias = (
+        tg.tensor(-1e-7 * rng.uniform(1, 9, shape), requires_grad=True, name=name)
+        for name, shape in (("input", (2, 3, 4)), ("layers.0.attention.projection.weight", (4, 8)), ("its.own.bias", 8))
+    )
+    opened = show(tg.explain(lambda: np.sum((x @ weight + bias)[0] ** 2)), viewport={"width": width, "height": 800})
+    cut = """() => {
+      const panel = document.getElementById("panel");
+      const cells = [...panel.querySelectorAll("td, th")];
+      return [
+        document.documentElement.scrollWidth > innerWidth,
+        panel.scrollWidth > panel.clientWidth,
+        ...cells.filter((each) => each.scrollWidth > each.clientWidth + 1).map((each) => each.outerHTML),
+      ];
+    }"""
+    visited = 0
+    for act in ("go", "choose"):
+        for k in range(opened.page.evaluate("lesson.last + 1" if act == "go" else "lesson.nodes.length")):
+            opened.page.evaluate(f"main.{act}({k})")
+            assert opened.page.evaluate(cut) == [False, False], (act, k)
+            visited += opened.page.locator("#panel td").count()
+    assert visited > 100
+
+
 def test_the_result_of_a_product_is_shown_once(show: Show) -> None:
     x, w = (tg.tensor(np.random.default_rng(k).normal(size=(3, 3)), requires_grad=True, name="xw"[k]) for k in (0, 1))
     opened = show(tg.explain(lambda: (lambda h: np.sum(h * h))(x @ w)), step=1)

@@ -300,7 +300,7 @@ def _over(held: Traced, op: Op, inputs: tuple[Array, ...], params: Mapping[str, 
 
 def _restored(data: Array, requires_grad: bool, name: str | None, grad: Array) -> Tensor:
     restored = wrap(data[()], requires_grad, name)
-    restored._grad = None if grad is None else wrap(grad)
+    restored._grad, restored.index = None if grad is None else wrap(grad), next_index()
     return restored
 
 

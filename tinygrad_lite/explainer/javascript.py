@@ -33,7 +33,9 @@ BINARY = """
 """.split()  # noqa: SIM905
 REDUCTIONS = ("sum", "mean", "prod", "max", "min", "all", "any")
 FUNCTIONS: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys([*UNARY, *BINARY, "where", "matmul", "dot", "inner", "inv", "solve", "det"], ()),
+    **dict.fromkeys([*UNARY, *BINARY, "where", "matmul", "dot", "inner", "inv", "solve"], ()),
+    **dict.fromkeys(["det", "sign_of_det", "log_abs_det"], ()),
+    "cholesky": ("upper",),
     **dict.fromkeys(REDUCTIONS, ("axis", "keepdims", "initial")),
     **dict.fromkeys(("var", "std"), ("axis", "keepdims", "ddof", "correction")),
     "norm": ("axes", "keepdims"),
@@ -90,7 +92,8 @@ class _Script:
 
     def performed(self, op: Op, inputs: Sequence[Array], params: Mapping[str, Any]) -> Any:
         """The result of an operation on scripted values."""
-        if op.is_composite and not (op.name in FUNCTIONS or _moves(op)) and op not in self._within:
+        known = op.name in FUNCTIONS or op.name in _BY_OTHERS or _moves(op)
+        if op.is_composite and not known and op not in self._within:
             self._within.append(op)
             try:
                 return op.forward(*inputs, **params)
@@ -259,6 +262,26 @@ def _convolve(a: Array, v: Array, mode: str = "full") -> Array:
     return whole[before : before + {"full": whole.size, "same": longer.size}.get(mode, longer.size - before)]
 
 
+def _logaddexp_reduce(x: Array, axis: Any = None, keepdims: bool = False) -> Array:
+    largest = np.max(x, axis=axis, keepdims=True, initial=-np.inf)
+    largest = np.where(np.isfinite(largest), largest, 0.0)
+    total = np.log(np.sum(np.exp(x - largest), axis=axis, keepdims=True)) + largest
+    return total if keepdims else np.sum(total, axis=axis)
+
+
+def _sum_of_numbers(x: Array, axis: Any = None, **params: Any) -> Array:
+    return np.sum(np.where(np.isnan(x), 0.0, x), axis=axis, **params)
+
+
+def _mean_of_numbers(x: Array, axis: Any = None, **params: Any) -> Array:
+    total = _sum_of_numbers(x, axis, **params)
+    return total / np.sum(np.where(np.isnan(x), 0.0, 1.0), axis=axis, **params)
+
+
+def _sinc(x: Array) -> Array:
+    return np.where(np.equal(x, 0), 1.0, np.sin(np.pi * x) / (np.pi * x))
+
+
 _BY_OTHERS: dict[str, Callable[..., Any]] = {
     "trace": _trace,
     "vdot": lambda a, b: np.sum(np.ravel(a) * np.ravel(b)),
@@ -266,6 +289,11 @@ _BY_OTHERS: dict[str, Callable[..., Any]] = {
     "matrix_power": _matrix_power,
     "convolve": _convolve,
     "conjugate": lambda x: x,
+    "logaddexp_reduce": _logaddexp_reduce,
+    "nansum": _sum_of_numbers,
+    "nanmean": _mean_of_numbers,
+    "sinc": _sinc,
+    "refuse_where": lambda condition, x, message: x,  # the page shows what follows of it, such as NaN
 }
 """Operations of real numbers that the page's NumPy lacks, in terms of those that it has."""
 

@@ -232,7 +232,13 @@ function legend(largest) {
 const NUMBERED = { rows: 16, columns: 8, entries: 96, width: 62, height: 25 };
 
 // Whether there is room for the numbers of an array of so many rows and columns.
-const hasNumbers = (rows, columns) => rows <= NUMBERED.rows && columns <= NUMBERED.columns && rows * columns <= NUMBERED.entries && columns * NUMBERED.width <= roomBeside(70);
+const hasNumbers = (array, rows, columns) => rows <= NUMBERED.rows && columns <= NUMBERED.columns && rows * columns <= NUMBERED.entries && columns * widthOfNumbers(array) <= roomBeside(70);
+
+// The width of a cell in which each number of an array fits; a number is never cut, since a part of it is another one.
+function widthOfNumbers(array, least = NUMBERED.width) {
+  small.font = `12.8px ${getComputedStyle(document.documentElement).fontFamily}`;
+  return array.data.reduce((most, x) => Math.max(most, Math.ceil(small.measureText(told(x, 3)).width) + 10), least);
+}
 
 // The width that there is in the panel, beside what frames a picture.
 const roomBeside = (frame) => Math.max((document.getElementById("panel").clientWidth || 640) - frame, 200);
@@ -245,7 +251,7 @@ function heatMap(array, { label, choose, hover, edit, largest, cell, caption = t
   const { rows, columns } = asMatrix(array);
   const own = largest === undefined;
   const scale = own ? scaleOf(array) : largest;
-  const numbers = cell ? cell.numbers : hasNumbers(rows, columns);
+  const numbers = cell ? cell.numbers : hasNumbers(array, rows, columns);
   const whole = array.sample ? `; ${say("{n} of {all} shown, evenly spread", { n: counted(rows * columns, "entry", "entries"), all: grouped(np.sizeOf(formHere(array))) })}` : "";
   const picture = !rows || !columns ? { body: element("p", {}, say("empty")), show: () => {} } : (numbers ? tableOf : canvasOf)(array, { rows, columns, label, choose, hover, edit, largest: scale, cell });
   const figure = element(

@@ -35,7 +35,7 @@ const formulas = (() => {
       each.style.fontSize = "";
       write(each);
     }
-    for (const each of panel.querySelectorAll(".corner")) if (isWide(each)) each.tabIndex = 0;
+    for (const each of panel.querySelectorAll(".corner, .scrolling")) if (isWide(each)) each.tabIndex = 0;
     // Where an equation of pictures does not fit in a line, each has a line of its own behind its sign.
     const tops = (row) => new Set([...row.children].map((each) => each.offsetTop + each.offsetHeight / 2));
     const broken = [...panel.querySelectorAll(".maps:has(.after-sign)")].filter((row) => tops(row).size > 1);

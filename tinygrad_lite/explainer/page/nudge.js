@@ -67,13 +67,13 @@ const nudgeView = (() => {
         " ",
         [0.1, 10, -1].map((factor) => element("button", { type: "button", id: `nudge-${factor}`, onclick: () => wanted(Number((h * factor).toPrecision(6))) }, { 0.1: "h / 10", 10: "h · 10", "-1": "−h" }[factor])),
       ),
-      element(
+      element("div", { class: "scrolling" }, element(
         "table",
         { class: "outcome" },
         element("caption", {}, say("The change at each node on the way to {root}; of an array, where it is largest", { root: lesson.nodes[lesson.root].name })),
         element("thead", {}, element("tr", {}, [say("node"), say("predicted"), say("real")].map((text) => element("th", { scope: "col" }, text)), element("th", { scope: "col" }, say("predicted above real")))),
         element("tbody", {}, shown.map((each) => row(each, largest))),
-      ),
+      )),
       all.length > MOST ? element("p", { class: "hint" }, say("{n} nodes between them are left out.", { n: all.length - MOST })) : null,
       element("p", { class: "hint" }, verdict(last, h)),
       last?.predicted ? element("p", { class: "numbers" }, `∂${lesson.nodes[lesson.root].name}/∂${name} · h = ${told(lesson.gradient(i).data[place], 6)} · ${told(h, 5)} = ${told(lesson.gradient(i).data[place] * h, 6)}`) : null,

@@ -304,27 +304,30 @@ const np = (() => {
     matmul(reshape(left, [size(batch), size(rows), size(summed)]), reshape(right, [size(batch), size(summed), size(columns)]));
   }
 
-  // Gauss's elimination with the largest pivots, on [a | b]: the solution, and the determinant.
+  // Gauss's elimination with the largest pivots, on [a | b]: the solution, and the determinant, also as its sign and the
+  // logarithm of its size, which may be too large for a number.
   function eliminated(a, b) {
     const n = a.length;
     const rows = a.map((row, i) => [...row, ...b[i]]);
-    let determinant = 1;
+    let [determinant, sign, logarithm] = [1, 1, 0];
     for (let k = 0; k < n; k++) {
       let pivot = k;
       for (let i = k + 1; i < n; i++) if (Math.abs(rows[i][k]) > Math.abs(rows[pivot][k])) pivot = i;
       if (pivot !== k) {
         [rows[k], rows[pivot]] = [rows[pivot], rows[k]];
-        determinant = -determinant;
+        [determinant, sign] = [-determinant, -sign];
       }
       determinant *= rows[k][k];
-      if (rows[k][k] === 0) return { determinant: 0, solution: b.map((row) => row.map(() => NaN)) };
+      sign *= Math.sign(rows[k][k]);
+      logarithm += Math.log(Math.abs(rows[k][k]));
+      if (rows[k][k] === 0) return { determinant: 0, sign, logarithm, solution: b.map((row) => row.map(() => NaN)) };
       for (let i = 0; i < n; i++) {
         if (i === k) continue;
         const factor = rows[i][k] / rows[k][k];
         if (factor) for (let j = k; j < rows[i].length; j++) rows[i][j] -= factor * rows[k][j];
       }
     }
-    return { determinant, solution: rows.map((row, i) => row.slice(n).map((x) => x / row[i])) };
+    return { determinant, sign, logarithm, solution: rows.map((row, i) => row.slice(n).map((x) => x / row[i])) };
   }
 
   const matrixOf = (data, k, n, m) =>
@@ -337,14 +340,31 @@ const np = (() => {
     return array(a.shape, each.flatMap((rows) => eliminated(rows, identity(n)).solution.flat()));
   }
 
-  function det(a) {
+  // Row by row, L with LLᵀ = a; of a matrix that is not positive definite, NaN.
+  function cholesky(a, { upper = false } = {}) {
+    const n = a.shape.at(-1);
+    const rowsOf = (matrix) => {
+      const lower = matrix.map((row) => row.map(() => 0));
+      for (let i = 0; i < n; i++) {
+        for (let j = 0; j <= i; j++) {
+          let rest = upper ? matrix[j][i] : matrix[i][j];
+          for (let k = 0; k < j; k++) rest -= lower[i][k] * lower[j][k];
+          lower[i][j] = i === j ? (rest > 0 ? Math.sqrt(rest) : NaN) : rest / lower[j][j];
+        }
+      }
+      return upper ? lower.map((row, i) => row.map((_, j) => lower[j][i])) : lower;
+    };
+    return array(a.shape, Array.from({ length: a.data.length / n ** 2 }, (_, k) => rowsOf(matrixOf(a.data, k, n, n))).flat(2));
+  }
+
+  const ofEachMatrix = (part) => (a) => {
     const n = a.shape.at(-1);
     const outer = a.shape.slice(0, -2);
     return array(
       outer,
-      Array.from({ length: sizeOf(outer) }, (_, k) => eliminated(matrixOf(a.data, k, n, n), identity(n)).determinant),
+      Array.from({ length: sizeOf(outer) }, (_, k) => eliminated(matrixOf(a.data, k, n, n), identity(n))[part]),
     );
-  }
+  };
 
   function solve(a, b) {
     const column = b.shape.length === 1;
@@ -496,7 +516,10 @@ const np = (() => {
     matmul,
     einsum,
     inv,
-    det,
+    cholesky,
+    det: ofEachMatrix("determinant"),
+    sign_of_det: ofEachMatrix("sign"),
+    log_abs_det: ofEachMatrix("logarithm"),
     solve,
   };
   for (const [name, f] of Object.entries(oneArgument)) functions[name] = unary(f);

@@ -39,11 +39,12 @@ function widthBeside(m, p) {
 }
 
 // The width and height of an entry of each matrix, so that rows and columns are as long in all of them.
-function sizesOf(n, m, p) {
+function sizesOf(n, m, p, arrays) {
   const room = widthBeside(m, p);
   const numbers = [[n, m], [m, p], [n, p]].every(([rows, columns]) => rows <= NUMBERED.rows && columns <= NUMBERED.rows && rows * columns <= NUMBERED.entries);
-  const width = Math.min(room, numbers ? NUMBERED.width : 24);
-  const fits = numbers && width >= 38;
+  const needed = numbers ? Math.max(...arrays.map((array) => widthOfNumbers(array, 38))) : 24;
+  const width = Math.min(room, numbers ? Math.max(needed, NUMBERED.width) : 24);
+  const fits = numbers && width >= needed;
   const height = (count) => (fits ? NUMBERED.height : Math.max(Math.min(20, 230 / count), 1));
   const across = fits ? width : Math.max(Math.min(n > 40 ? 18 : 24, room), 1);
   return { left: { width: across, height: height(n), numbers: fits }, right: { width: across, height: height(m), numbers: fits }, result: { width: across, height: height(n), numbers: fits } };
@@ -79,7 +80,7 @@ function oneProduct({ left, right, result }, { factors, title, name = title, edi
 
   let shows = [];
   function draw() {
-    const sizes = sizesOf(n, m, p);
+    const sizes = sizesOf(n, m, p, [left, right, result, shown()]);
     const edits = factors?.map((each, k) => editOfFactor(each, k ? right : left)) ?? [];
     const pictures = [
       heatMap(left, { label: names[0], cell: sizes.left, edit: edits[0] }),

@@ -152,7 +152,7 @@ const stepView = (() => {
 
   function axesTable(shape, rows, caption, sign) {
     const axes = shape.map((_, axis) => element("th", { scope: "col" }, `${say("axis")} ${axis}`));
-    return element(
+    const table = element(
       "table",
       { class: "axes" },
       element("caption", {}, caption),
@@ -175,6 +175,7 @@ const stepView = (() => {
         ),
       ),
     );
+    return element("div", { class: "scrolling" }, table);
   }
 
   function backward(turn) {
