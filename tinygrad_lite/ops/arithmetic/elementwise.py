@@ -352,7 +352,12 @@ arctanh = analytic(np.arctanh, lambda y, x: 1 / ((1 - x) * (1 + x)), domain=((-1
 
 
 def _exp_of_square(x: Array, factor: float) -> Array:
-    # x² in two parts, the square of its leading digits and a small rest; rounding x² itself would cost e^x² many digits
+    # rounding x² would cost e^x² many digits: float64 has enough of them for a smaller dtype
+    if getattr(x, "dtype", np.dtype(float)).itemsize < 8:
+        square = np.square(x.astype(np.float64))
+        square *= factor
+        return np.exp(square).astype(x.dtype)
+    # in two parts, the square of its leading digits and a small rest
     x = np.clip(x, -40, 40)
     head = np.rint(16 * x)
     head /= 16  # in place, here and below: a new array for each step would take longer than the step
