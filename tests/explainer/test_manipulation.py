@@ -276,7 +276,8 @@ def test_a_contraction_is_a_product(show: Show) -> None:
         tg.tensor(rng.normal(size=shape), requires_grad=True, name=name)
         for shape, name in (((2, 3, 4), "a"), ((2, 4, 5), "b"))
     )
-    opened = show(tg.explain(np.sum(np.einsum("nij,njk->nik", a, b))), step=1)
+    wide = {"width": 1600, "height": 900}  # where there is room for three digits of each number
+    opened = show(tg.explain(np.sum(np.einsum("nij,njk->nik", a, b))), step=1, viewport=wide)
     field = opened.page.get_by_label("Which of the 2 products")
     field.fill("1")
     field.press("Enter")

@@ -229,15 +229,16 @@ function legend(largest) {
   return element("span", { class: "legend" }, told(-largest, 3), element("span", { class: "ramp", style: `background:linear-gradient(to right, ${stops.join(", ")})`, "aria-hidden": "true" }), told(largest, 3));
 }
 
+const LETTERS = 12.8; // pixels, as in the style of a cell
 const NUMBERED = { rows: 16, columns: 8, entries: 96, width: 62, height: 25 };
 
 // Whether there is room for the numbers of an array of so many rows and columns.
 const hasNumbers = (array, rows, columns) => rows <= NUMBERED.rows && columns <= NUMBERED.columns && rows * columns <= NUMBERED.entries && columns * widthOfNumbers(array) <= roomBeside(70);
 
 // The width of a cell in which each number of an array fits; a number is never cut, since a part of it is another one.
-function widthOfNumbers(array, least = NUMBERED.width) {
-  small.font = `12.8px ${getComputedStyle(document.documentElement).fontFamily}`;
-  return array.data.reduce((most, x) => Math.max(most, Math.ceil(small.measureText(told(x, 3)).width) + 10), least);
+function widthOfNumbers(array, { least = NUMBERED.width, digits = 3, letters = LETTERS } = {}) {
+  small.font = `${letters}px ${getComputedStyle(document.documentElement).fontFamily}`;
+  return array.data.reduce((most, x) => Math.max(most, Math.ceil(small.measureText(told(x, digits)).width) + 8), least);
 }
 
 // The width that there is in the panel, beside what frames a picture.
@@ -306,13 +307,13 @@ function canvasOf(array, { rows, columns, choose, hover, edit, largest, cell }) 
 }
 
 function tableOf(array, { rows, columns, label, choose, hover, edit, largest, cell }) {
-  const size = cell ? `width:${cell.width}px;height:${cell.height}px` : "";
+  const size = cell ? `width:${cell.width}px;height:${cell.height}px;font-size:${cell.letters}px` : "";
   const act = choose || edit;
   const cells = Array.from(array.data, (x, at) =>
     element(
       "td",
       { class: edit ? "drag" : null, style: `${size};background:${colour(x, largest)};color:${readableOn(x, largest)}`, tabindex: act ? -1 : null },
-      told(x, 3),
+      told(x, cell ? cell.digits : 3),
     ),
   );
   const body = element(

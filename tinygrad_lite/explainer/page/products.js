@@ -22,6 +22,7 @@ function productView({ count, at }, settings) {
 }
 
 const CAPTION = 104; // pixels, as in the style of .corner
+const FRAMES = { wide: 146, narrow: 114 }; // pixels around the matrices of a product inside a contribution
 
 // What changes an entry of a factor: the same entry of the node that it is, or whose transpose it is.
 function editOfFactor({ node, transposed }, { shape }) {
@@ -34,20 +35,24 @@ function editOfFactor({ node, transposed }, { shape }) {
 
 // The width that is left for an entry where matrices of m and p columns stand side by side; a caption is never narrower.
 function widthBeside(m, p) {
-  const [room, few, many] = [roomBeside(146), Math.min(m, p), Math.max(m, p)];
+  const [room, few, many] = [roomBeside(window.innerWidth < 736 ? FRAMES.narrow : FRAMES.wide), Math.min(m, p), Math.max(m, p)];
   return (few * room) / (m + p) < CAPTION ? (room - CAPTION) / many : room / (m + p);
 }
+
+// How numbers are written, the shorter the less room there is.
+const FORMS = [{ digits: 3, letters: LETTERS }, { digits: 3, letters: 11 }, { digits: 2, letters: 11 }];
 
 // The width and height of an entry of each matrix, so that rows and columns are as long in all of them.
 function sizesOf(n, m, p, arrays) {
   const room = widthBeside(m, p);
   const numbers = [[n, m], [m, p], [n, p]].every(([rows, columns]) => rows <= NUMBERED.rows && columns <= NUMBERED.rows && rows * columns <= NUMBERED.entries);
-  const needed = numbers ? Math.max(...arrays.map((array) => widthOfNumbers(array, 38))) : 24;
-  const width = Math.min(room, numbers ? Math.max(needed, NUMBERED.width) : 24);
-  const fits = numbers && width >= needed;
+  const form = numbers && FORMS.find((form) => arrays.every((array) => widthOfNumbers(array, { least: 38, ...form }) <= room));
+  const width = Math.min(room, form ? Math.max(NUMBERED.width, ...arrays.map((array) => widthOfNumbers(array, form))) : 24);
+  const fits = Boolean(form);
   const height = (count) => (fits ? NUMBERED.height : Math.max(Math.min(20, 230 / count), 1));
   const across = fits ? width : Math.max(Math.min(n > 40 ? 18 : 24, room), 1);
-  return { left: { width: across, height: height(n), numbers: fits }, right: { width: across, height: height(m), numbers: fits }, result: { width: across, height: height(n), numbers: fits } };
+  const [wide, high] = [n, m].map((count) => ({ width: across, height: height(count), numbers: fits, ...form }));
+  return { left: wide, right: high, result: wide };
 }
 
 // `name` is what the result is called, if that is not the title; `edit(place, x)` is told to what somebody drags an entry of it.
