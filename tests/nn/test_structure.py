@@ -265,3 +265,39 @@ def test_a_line_of_settings() -> None:
 
     assert repr(Wave()) == "Wave(frequency=3.0, kind='sine')"
     assert repr(nn.Sequential(Named())) == "Sequential\n└─ 0: Named(by name)"
+
+
+class Frozen(nn.Module):
+    """Keeps its normalisation as it is while all else is trained, as detectors keep that of a backbone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.drop = nn.BatchNorm1d(2), nn.Dropout(0.5, rng=0)
+
+    def train(self, mode: bool = True) -> Any:
+        super().train(mode)
+        self.norm.eval()
+
+
+class Loop(nn.Module):
+    """Has a loop over data under the name of the mode's method."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.drop = nn.Dropout(0.5, rng=0)
+
+    def train(self, data: Any, epochs: int = 3) -> Any:
+        raise AssertionError("not a loop over a mode")
+
+
+def test_modules_inside_switch_themselves() -> None:
+    frozen, loop, flag = Frozen(), Loop(), nn.Dropout(0.1, rng=0)
+    flag.train = True
+    outer = nn.Sequential(nn.ModuleList([frozen]), nn.Sequential(loop), flag)
+    assert outer.train() is outer
+    assert not frozen.norm.training
+    assert frozen.training and frozen.drop.training and loop.training and loop.drop.training and flag.training
+    assert not any(module.training for module in outer.eval().modules())
+    assert loop.eval() is loop
+    loop.drop.holder = outer  # and back
+    assert all(module.training for module in outer.train().modules() if module is not frozen.norm)

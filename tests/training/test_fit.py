@@ -673,3 +673,35 @@ def test_a_last_batch_that_the_model_refuses_is_seen_first() -> None:
         tg.fit(model, F.mse_loss, (X[:65], REAL[:65]), epochs=1)
     assert all(np.array_equal(before[name], x) for name, x in model.state_dict().items())
     tg.fit(model, F.mse_loss, DataLoader((X[:65], REAL[:65]), 32, shuffle=True, drop_last=True), epochs=1)
+
+
+class Own(nn.Sequential):
+    """Keeps its normalisation as it is, and notes its modes; neither method returns the module."""
+
+    def train(self, mode: bool = True) -> Any:
+        super().train(mode)
+        self[1].training = False
+        self.seen = [*getattr(self, "seen", []), mode]
+
+    def eval(self) -> Any:
+        super().eval()
+
+
+class Loop(nn.Sequential):
+    """Has loops over data under the names of the mode's methods."""
+
+    def train(self, data: Any, epochs: int = 3) -> Any:
+        raise AssertionError("called with a mode")
+
+    def eval(self, data: Any) -> Any:
+        raise AssertionError("called without data")
+
+
+@pytest.mark.parametrize("kind", [Own, Loop])
+def test_methods_of_a_model_for_its_mode(kind: Any) -> None:
+    one = kind(*model(1))
+    before = one[1].running_mean.copy()
+    tg.fit(one, F.mse_loss, (X, REAL), epochs=1, validation=(X, REAL), compile="numpy")
+    assert one.training and one[3].training
+    assert np.array_equal(before, one[1].running_mean) == (kind is Own)
+    assert kind is Loop or one.seen == [True, False, True]

@@ -16,6 +16,7 @@ from tinygrad_lite.estimators.weighting import mean_of
 from tinygrad_lite.foundation.progress import without_progress
 from tinygrad_lite.foundation.settings import fraction, positive
 from tinygrad_lite.nn import Module
+from tinygrad_lite.nn.module import in_mode
 from tinygrad_lite.training import History, Training, fit
 from tinygrad_lite.training.batches import plain
 from tinygrad_lite.training.faults import FaultFinder
@@ -174,7 +175,7 @@ class Network(Settings):
     def _loss_and_data(self, module: Module, X: Any, y: Any, weights: Any) -> tuple[Any, tuple[Any, Any]]:
         """The loss, and the inputs and targets that it is the loss of."""
         dtype, few = dtype_of(module), X[:2]
-        shape = outputs_of(module.eval(), few.astype(dtype)).shape
+        shape = outputs_of(in_mode(module, False), few.astype(dtype)).shape
         if shape[:1] != few.shape[:1]:
             raise ShapeError(f"the module must make a row for each row of X: for {few.shape[0]} rows it made {shape}")
         loss, targets = self._targets(shape, y, dtype)
@@ -189,7 +190,7 @@ class Network(Settings):
         """Keep the results of a training."""
         if is_new:
             self.history_ = History()
-        self.module_, self.optimizer_, self._rng, self._partial = module.eval(), optimizer, rng, None
+        self.module_, self.optimizer_, self._rng, self._partial = in_mode(module, False), optimizer, rng, None
         for record in records:
             self.history_.add({**record, "epoch": len(self.history_) + 1})
         self.loss_curve_ = self.history_["loss"]

@@ -1,6 +1,8 @@
 """`Module`: a model consists of its fields and a `forward` that reads as its formula."""
 
 from collections.abc import Callable, Iterator, Mapping
+from inspect import signature
+from types import MethodType
 from typing import Any, Self
 
 from tinygrad_lite.engine.conversions import constant
@@ -104,14 +106,27 @@ class Module(State, ModulesElsewhere):
         return opened(self)
 
     def train(self, mode: bool = True) -> Self:
-        """Switch this module and all modules inside it to training, in which dropout is active; return the module."""
-        for module in self.modules():
+        """Switch this module and all modules inside it to training, in which dropout is active; return the module.
+
+        A module inside whose class has a `train(mode)` of its own, such as one that keeps layers frozen, calls that.
+        """
+        ahead: list[Any] = [self]
+        seen = {id(self)}
+        while ahead:
+            module = ahead.pop()
+            if module is not self and _switches_itself(module):
+                module.train(mode)
+                continue
             module.training = mode
+            inside = [child for child in module.children() if id(child) not in seen]
+            seen.update(map(id, inside))
+            ahead += reversed(inside)
         return self
 
     def eval(self) -> Self:
         """Switch this module and all modules inside it to evaluation; return the module."""
-        return self.train(False)
+        (self.train if _switches_itself(self) else MethodType(Module.train, self))(False)
+        return self
 
     def __repr__(self) -> str:
         rows = list(_rows(self, "", "", ""))
@@ -147,6 +162,29 @@ class Parameter(metaclass=_ParameterType):
         parameter = tensor(data, requires_grad=requires_grad or data.dtype.kind == "f")
         parameter.requires_grad = requires_grad
         return parameter
+
+
+def in_mode(module: Module, training: bool) -> Module:
+    """The module, switched by the `train` or `eval` that its class has, unless such a method does something else."""
+    if not training and callable(module.eval) and not signature(module.eval).parameters:
+        module.eval()
+    elif training and _switches_itself(module):
+        module.train(True)
+    else:
+        Module.train(module, training)
+    return module
+
+
+def _switches_itself(module: Any) -> bool:
+    """Whether the `train` of a subclass sets the mode; it may also be data, or a loop over data."""
+    if type(module).train is Module.train:
+        return False
+    parameters = [*signature(module.train).parameters.values()] if callable(module.train) else []
+    return bool(parameters) and (
+        parameters[0].name == "mode"
+        or parameters[0].default is True
+        or parameters[0].kind is parameters[0].VAR_POSITIONAL
+    )
 
 
 def functional_call(

@@ -10,20 +10,23 @@ from tinygrad_lite.data import DataLoader
 from tinygrad_lite.engine.grad_mode import no_grad
 from tinygrad_lite.errors import UsageError
 from tinygrad_lite.nn import Module
+from tinygrad_lite.nn.module import in_mode
 from tinygrad_lite.training.batches import outputs_of, plain
 from tinygrad_lite.training.metrics import Metric
 
 
 def predicted(model: Module, loader: DataLoader) -> tuple[Any, Any]:
     """The model's outputs, in evaluation mode, and the targets, for all rows of a loader."""
-    trained = [module for module in model.modules() if module.training]  # some layers may be frozen
-    model.eval()
+    before = [(module, module.training) for module in model.modules()]  # some layers may be frozen
+    in_mode(model, False)
     try:
         with no_grad():
             pairs = [plain((outputs_of(model, inputs), targets)) for inputs, targets in loader]
     finally:
-        for module in trained:
-            module.training = True
+        if before[0][1]:
+            in_mode(model, True)
+        for module, was_training in before:
+            module.training = was_training
     return trees.map_leaves(lambda *parts: np.concatenate(parts), *pairs)  # type: ignore[no-any-return]
 
 

@@ -11,6 +11,7 @@ from tinygrad_lite.engine.backward import history
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import AnomalyError
 from tinygrad_lite.nn import Module, functional
+from tinygrad_lite.nn.module import in_mode
 from tinygrad_lite.training.batches import outputs_of, plain
 from tinygrad_lite.training.finding import Finding
 from tinygrad_lite.training.loss_behaviour import broadcast_targets, ignores_targets
@@ -90,7 +91,7 @@ def _first_anomaly(trial: Trial) -> str:
     model, loss = trial.copies()
     try:
         with detect_anomaly():
-            loss(outputs_of(model.train(), trial.inputs), trial.targets)
+            loss(outputs_of(in_mode(model, True), trial.inputs), trial.targets)
     except AnomalyError as error:
         return str(error)
     return "no operation on tensors made it"
@@ -165,7 +166,7 @@ def _stale(trial: Trial) -> Finding | None:
 def gradients_arrive(trial: Trial) -> Finding:
     check = "every parameter gets a gradient"
     model, loss = trial.copies()
-    model.train()
+    in_mode(model, True)
     audit = audit_gradients(model, lambda: loss(outputs_of(model, trial.inputs), trial.targets))
     if audit.ok:
         frozen = [path for path, w in model.named_parameters() if not w.requires_grad]

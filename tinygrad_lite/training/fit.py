@@ -14,6 +14,7 @@ from tinygrad_lite.foundation.progress import progress
 from tinygrad_lite.foundation.settings import whole
 from tinygrad_lite.foundation.whole_files import check_folder
 from tinygrad_lite.nn import Module
+from tinygrad_lite.nn.module import in_mode
 from tinygrad_lite.optim import Adam, Optimizer
 from tinygrad_lite.training.argument_checks import check_clip_norm, check_counts, check_model, check_parts
 from tinygrad_lite.training.batches import loader_of
@@ -143,7 +144,7 @@ def fit(
         history.ending = "interrupt"
     finally:
         if not was_training:
-            model.eval()
+            in_mode(model, False)
     if history.best_state is not None and (patience is not None or history.ending == "interrupt"):
         model.load_state_dict(history.best_state)
     return history

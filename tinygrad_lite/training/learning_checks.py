@@ -13,6 +13,7 @@ from tinygrad_lite.engine.grad_mode import no_grad
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import AnomalyError
 from tinygrad_lite.nn import Module
+from tinygrad_lite.nn.module import in_mode
 from tinygrad_lite.nn.utils import clip_grad_norm_
 from tinygrad_lite.optim import Adam, Optimizer
 from tinygrad_lite.training.batches import Batch, count_of, outputs_of, plain
@@ -247,7 +248,7 @@ def _first_steps(trial: Trial, optimizer: Optimizer) -> tuple[Module, Optimizer,
     """Copies of the model and the optimiser after some steps, and the loss before each of them."""
     model, loss, optimizer = deepcopy((*trial.originals, optimizer))
     batch = trial.inputs, trial.targets
-    steps = _stepping(model.train(), loss, batch, optimizer, FIRST_STEPS, trial.clip_norm)
+    steps = _stepping(in_mode(model, True), loss, batch, optimizer, FIRST_STEPS, trial.clip_norm)
     return model, optimizer, [value for _, value in steps]
 
 

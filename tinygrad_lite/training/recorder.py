@@ -12,6 +12,7 @@ from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import InputError, UsageError
 from tinygrad_lite.nn import Module
+from tinygrad_lite.nn.module import in_mode
 from tinygrad_lite.training.batches import Batch, count_of, outputs_of, plain
 from tinygrad_lite.training.training_run import Loss, Training
 
@@ -82,7 +83,7 @@ class Recorder:
     def record(self) -> None:
         """Append a frame; nothing of the model changes."""
         model, loss = deepcopy((self.model, self.loss))
-        model.eval()
+        in_mode(model, False)
         plane = self._plane(model)
         activations: dict[str, Array] = {}
         for path, layer in model.named_modules():
@@ -129,7 +130,7 @@ class Recorder:
     def losses_on_plane(self, points: Array, start: Array, axes: Array) -> Array:
         """The losses of the batch with the weights `start + point @ axes`, all parameters in one vector."""
         model, loss = deepcopy((self.model, self.loss))
-        model.eval()
+        in_mode(model, False)
         parameters = list(model.parameters())
         losses = []
         with no_grad(), np.errstate(all="ignore"):

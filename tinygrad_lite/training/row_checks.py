@@ -11,6 +11,7 @@ from tinygrad_lite import trees
 from tinygrad_lite.engine.grad_mode import no_grad
 from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.nn import Module
+from tinygrad_lite.nn.module import in_mode
 from tinygrad_lite.training.batches import outputs_of, plain
 from tinygrad_lite.training.finding import Finding
 from tinygrad_lite.training.loss_behaviour import value_and_slopes
@@ -19,7 +20,7 @@ from tinygrad_lite.training.trial import Trial, is_real
 
 def _influences(trial: Trial, model: Module) -> Iterator[tuple[int, Any]]:
     """For some rows of the outputs, the gradients of one number made of each by all inputs that are real numbers."""
-    model.eval()
+    in_mode(model, False)
     inputs = trees.map_leaves(lambda x: tensor(x, requires_grad=True) if is_real(x) else x, plain(trial.inputs))
     sources = [x for x in trees.leaves(inputs) if isinstance(x, Tensor)]
     results = [x for x in trees.leaves(outputs_of(model, inputs)) if isinstance(x, Tensor) and x.requires_grad]
@@ -96,7 +97,7 @@ def rows_are_independent(trial: Trial) -> Finding | None:
 
 def _is_of_pairs(trial: Trial) -> bool:
     """Whether the outputs say something of each pair of rows, such as how similar they are."""
-    model = trial.copies()[0].eval()
+    model = in_mode(trial.copies()[0], False)
     inputs = trees.map_leaves(lambda x: tensor(x, requires_grad=True) if is_real(x) else x, plain(trial.inputs))
     sources = [x for x in trees.leaves(inputs) if isinstance(x, Tensor)]
     for result in trees.leaves(outputs_of(model, inputs)):
@@ -115,7 +116,7 @@ def _is_of_pairs(trial: Trial) -> bool:
 
 def _rows_replaced(trial: Trial, check: str) -> Finding:
     """The same for inputs that have no gradient: the output of a row stays if all other rows become equal to it."""
-    model = trial.copies()[0].eval()
+    model = in_mode(trial.copies()[0], False)
     with no_grad():
         before = trees.leaves(plain(outputs_of(model, trial.inputs)))
         if not all(x.ndim and len(x) == trial.rows for x in before):

@@ -7,6 +7,7 @@ from typing import Any
 from tinygrad_lite.compiler import compile
 from tinygrad_lite.data import DataLoader
 from tinygrad_lite.nn import Module, functional, losses
+from tinygrad_lite.nn.module import in_mode
 from tinygrad_lite.nn.utils import clip_grad_norm_
 from tinygrad_lite.optim import Optimizer
 from tinygrad_lite.optim.lr_scheduler import CyclicLR, OneCycleLR, ReduceLROnPlateau
@@ -97,8 +98,11 @@ class Training:
 
     def epoch(self, step: Callable[..., Any]) -> Iterator[tuple[Any, int]]:
         """One step after another, to the end of the loader; the loss and the number of rows of each."""
-        if not self.model.training:  # in a module in training, layers that are not stay so
-            self.model.train()
+        modules = self.model.modules() if self.model.training else ()
+        resting = [module for module in modules if not module.training]
+        in_mode(self.model, True)
+        for module in resting:  # in a module in training, layers that are not stay so
+            module.training = False
         counts_steps = isinstance(self.scheduler, (CyclicLR, OneCycleLR))
         for batches in grouped(self.loader, self.accumulate):
             self.batches = batches

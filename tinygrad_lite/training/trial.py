@@ -8,6 +8,7 @@ from tinygrad_lite.engine.backward import history
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import UsageError
 from tinygrad_lite.nn import Module
+from tinygrad_lite.nn.module import in_mode
 from tinygrad_lite.optim import Optimizer
 from tinygrad_lite.training.batches import Batch, count_of, outputs_of
 from tinygrad_lite.training.training_run import Loss
@@ -41,7 +42,7 @@ class Trial:
         self.model, self.loss = deepcopy(self.originals, copied)
         trained = [] if optimizer is None else optimizer.parameters
         self.trained = {id(w): id(copied.get(id(w), w)) for w in trained}  # in the graph of the copies
-        self.model.train()
+        in_mode(self.model, True)
         self.outputs = outputs_of(self.model, self.inputs)
         self.value = self._checked(self.loss(self.outputs, self.targets))
         own, used = {*map(id, model.parameters())}, (id(x) for node in history([self.value]) for x in node.inputs)
@@ -59,7 +60,7 @@ class Trial:
         few = trees.map_leaves(lambda x: x[:FEW], self.inputs), trees.map_leaves(lambda x: x[:FEW], self.targets)
         model, loss = self.copies()
         try:
-            loss(outputs_of(model.train(), few[0]), few[1])
+            loss(outputs_of(in_mode(model, True), few[0]), few[1])
         except Exception:  # whatever the user's functions raise
             return (self.inputs, self.targets), False
         return few, True

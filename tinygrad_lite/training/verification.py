@@ -10,6 +10,7 @@ import numpy as np
 from tinygrad_lite.engine.grad_mode import enable_grad
 from tinygrad_lite.errors import VerificationError
 from tinygrad_lite.nn import Module
+from tinygrad_lite.nn.module import in_mode
 from tinygrad_lite.optim import Optimizer
 from tinygrad_lite.training.argument_checks import check_batch, check_model
 from tinygrad_lite.training.batches import Batch, outputs_of
@@ -129,7 +130,7 @@ def try_batch(model: Module, loss: Loss, batch: Batch) -> None:
         return
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        loss(outputs_of(model.train(), batch[0]), batch[1])
+        loss(outputs_of(in_mode(model, True), batch[0]), batch[1])
 
 
 def _findings(trial: Trial) -> Iterator[Finding]:
