@@ -296,7 +296,7 @@ def test_modules_inside_switch_themselves() -> None:
     outer = nn.Sequential(nn.ModuleList([frozen]), nn.Sequential(loop), flag)
     assert outer.train() is outer
     assert not frozen.norm.training
-    assert frozen.training and frozen.drop.training and loop.training and loop.drop.training and flag.training
+    assert all(module.training for module in (frozen, frozen.drop, loop, loop.drop, flag))
     assert not any(module.training for module in outer.eval().modules())
     assert loop.eval() is loop
     loop.drop.holder = outer  # and back

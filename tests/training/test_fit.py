@@ -702,6 +702,7 @@ def test_methods_of_a_model_for_its_mode(kind: Any) -> None:
     one = kind(*model(1))
     before = one[1].running_mean.copy()
     tg.fit(one, F.mse_loss, (X, REAL), epochs=1, validation=(X, REAL), compile="numpy")
-    assert one.training and one[3].training
+    assert one.training
+    assert one[3].training
     assert np.array_equal(before, one[1].running_mean) == (kind is Own)
     assert kind is Loop or one.seen == [True, False, True]
