@@ -9,7 +9,7 @@ import pytest
 
 import tinygrad_lite as tg
 from tests.marks import spread
-from tinygrad_lite.errors import InputError
+from tinygrad_lite.errors import InputError, UsageError
 
 ROWS = np.array([3, -1, 0, 3, -4])
 GRID = np.array([[1, -2], [0, 1], [-3, 2]])
@@ -232,3 +232,27 @@ def test_hessians_by_computed_orders(f: Any, backend: str) -> None:
     for seed in range(2):
         x = np.random.default_rng(seed).normal(size=5)
         np.testing.assert_allclose(compiled(x), tg.hessian(lambda x: np.sum(f(x) ** 3))(x), rtol=1e-11, atol=1e-12)
+
+
+CHOICES: dict[str, Callable[..., Any]] = {
+    "counts": lambda i, x: np.bincount(i, minlength=4),
+    "sums": lambda i, x: np.bincount(i, x * 2, minlength=4),
+    "chosen": lambda i, x: np.choose(i, [x, -x, 3.0, x**2]),
+    "chosen from rows": lambda i, x: np.choose(i, np.arange(20).reshape(4, 5)) * x,
+}
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_numbers_that_are_arguments(backend: str, name: str) -> None:
+    """What one program cannot take, more values than it counts, the function itself takes."""
+    compiled, x = tg.compile(CHOICES[name], backend), np.linspace(1, 2, 5)
+    for i in ([3, 0, 1, 0, 2], [1, 1, 1, 0, 0], [5, 1, 0, 0, 2], [-1, 0, 1, 0, 2], [0, 0, 0, 0, 3]):
+        try:
+            expected = CHOICES[name](np.array(i), x)
+        except (InputError, ValueError) as error:
+            with pytest.raises(type(error)):
+                compiled(np.array(i), x)
+        else:
+            assert_same(compiled(np.array(i), x), expected)
+    with pytest.raises(UsageError, match=r"pass minlength"):
+        tg.compile(lambda i: np.bincount(i), backend)(np.array([0, 1]))

@@ -187,7 +187,7 @@ class NumpySource:
         if self._is_transposed_input(call):
             return True
         later = self._uses.only_user(x)
-        if later is None or call.ignoring or not call.reads or later.ignoring or not later.reads:
+        if later is None or call.refuses or call.ignoring or not call.reads or later.ignoring or not later.reads:
             return False
         if later.section != call.section or len(text.text) > _room(x):
             return False

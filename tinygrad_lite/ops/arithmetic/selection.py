@@ -11,6 +11,7 @@ from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import InputError, UsageError
 from tinygrad_lite.foundation.advice import refuse_out
 from tinygrad_lite.foundation.foreign import as_array
+from tinygrad_lite.ops.requirements import refuse_where
 from tinygrad_lite.ops.shapes.indexing import in_range
 
 MANY = 4096
@@ -87,8 +88,8 @@ def choose(a: Array, choices: Sequence[Array], out: Array = None, mode: str = "r
     refuse_out("choose", out)
     count = len(choices)
     number = in_range("choose", a, count, mode)
-    if np.any(number < 0) or np.any(number >= count):
-        raise InputError(f"choose: numbers must lie in 0 … {count - 1}, got {number.min()} to {number.max()}")
+    message = f"choose: numbers must lie in 0 … {count - 1}, got {{}}"
+    number = refuse_where(np.logical_or(np.less(number, 0), np.greater_equal(number, count)), number, message=message)
     chosen = choices[0]
     for k in range(1, count):
         chosen = where(number == k, choices[k], chosen)

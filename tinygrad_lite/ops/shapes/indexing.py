@@ -18,6 +18,7 @@ from tinygrad_lite.errors import InputError, ShapeError, UsageError
 from tinygrad_lite.foundation.advice import refuse_out
 from tinygrad_lite.foundation.elsewhere import EntriesElsewhere
 from tinygrad_lite.foundation.foreign import as_array
+from tinygrad_lite.ops.requirements import refuse_where
 
 Index = Any
 _BASIC = frozenset({int, np.int64, slice, type(None), type(Ellipsis)})
@@ -372,12 +373,25 @@ def piecewise(x: Array, condlist: Any, funclist: Sequence[Any], *args: Any, **kw
 
 @implements(np.bincount)
 def bincount(x: Array, /, weights: Array = None, minlength: int = 0) -> Array:
-    counts = np.bincount(np.asarray(x), minlength=minlength)  # checks x, and gives the length
-    if weights is None:
-        return counts
-    if np.shape(weights) != np.shape(x):
-        raise ShapeError(f"bincount: weights must have the shape of x, {np.shape(x)}, got {np.shape(weights)}")
-    return index_add(np.zeros(len(counts)), weights, index=np.asarray(x).astype(np.intp))
+    places, length = unchanging(as_array(x)), minlength
+    if isinstance(places, np.ndarray):
+        counts = np.bincount(places, minlength=minlength)  # checks them, and gives the length
+        if weights is None:
+            return counts
+        places, length = places.astype(np.intp), len(counts)
+    elif not minlength:
+        raise UsageError(
+            "bincount: the length of the result depends on the values of x, and other runs will have other values: "
+            "pass minlength, the number of different values that x may have"
+        )
+    else:
+        message = f"bincount: with minlength={minlength}, a compiled function counts 0 … {minlength - 1}, got {{}}"
+        places = refuse_where(np.logical_or(places < 0, places >= length), places, message=message)
+        if weights is None:
+            return index_add(np.zeros(length, np.intp), np.greater_equal(places, 0).astype(np.intp), index=places)
+    if np.shape(weights) != np.shape(places):
+        raise ShapeError(f"bincount: weights must have the shape of x, {np.shape(places)}, got {np.shape(weights)}")
+    return index_add(np.zeros(length), weights, index=places)
 
 
 def _refuse_to_write(function: Callable[..., Any]) -> None:
