@@ -435,6 +435,15 @@ def _written_anew() -> dict[str, tuple[Callable[[Any], Any], Callable[[], None]]
     def another_with_self(self: Any, x: Any) -> Any:
         return x * 3
 
+    weight = tg.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    optimizer = optim.SGD([weight], lr=0.5)
+
+    def stepped() -> Any:
+        weight.data = np.array([1.0, 2.0, 3.0])
+        weight.grad = np.ones(3)
+        optimizer.step()
+        return weight.data + 0
+
     p, other, late, model = Base(), Other(), Late(), Model()
     return {
         "code": (lambda x: helper(x), _set_once(helper, "__code__", another.__code__)),
@@ -459,6 +468,8 @@ def _written_anew() -> dict[str, tuple[Callable[[Any], Any], Callable[[], None]]
         "attribute before a class method": (lambda x: p.of_the_class(x), _set_once(p, "of_the_class", another)),
         "forward of a model": (lambda x: model(x), _set_once(model, "forward", another)),
         "forward of a layer": (lambda x: model(x), _set_once(model.layer, "forward", another)),
+        "step of an optimizer": (lambda x: stepped(), _set_once(optimizer, "step", lambda: None)),
+        "update of an optimizer": (lambda x: stepped(), _set_once(optimizer, "update", lambda w, *_: w * 3)),
         "forward of the model's class": (lambda x: model(x), _set_once(Model, "forward", another_with_self)),
     }
 

@@ -214,3 +214,30 @@ def test_what_is_read_from_outside_may_lie_in_any_way(backend: str, first: int) 
         np.testing.assert_allclose(weight.grad.numpy(), x.T @ (g * (1 - expected**2)), rtol=1e-12)
     weight.replace(LAYOUTS[first - 1](weight.numpy()))
     assert compiled._entry[1](x) is not MISS
+
+
+def test_results_are_one_object_where_they_are_one_eagerly(backend: str) -> None:
+    class Box:
+        value: Any = None
+
+    box = Box()
+
+    def f(x: Any) -> Any:
+        y = x * 2
+        box.value = y
+        return y, [y], np.tanh(y)
+
+    compiled = tg.compile(f, backend)
+    for x in [np.ones(3)] * 3 + [tg.tensor(np.ones(3))] * 3:
+        y, (again,), _ = compiled(x)
+        assert y is again
+        assert y is box.value
+
+
+def test_a_result_that_is_a_new_leaf_requires_a_gradient(backend: str) -> None:
+    compiled = tg.compile(lambda x: (tg.tensor(x * 2, requires_grad=True), x * 3), backend)
+    for _ in range(3):
+        leaf, other = compiled(np.ones(3))
+        np.sum(leaf**2).backward()
+        np.testing.assert_array_equal(leaf.grad.numpy(), np.full(3, 4.0))
+        assert not getattr(other, "requires_grad", False)

@@ -34,6 +34,11 @@ CASES: dict[str, tuple[Callable[..., Any], Callable[[int], tuple[Any, ...]], str
         lambda i: (X, 0.1 * i),
         r"the value of rate varies \(0\.0, 0\.1, 0\.2, .*np\.array\(rate\)",
     ),
+    "number of several kinds": (
+        lambda x, rate: x * rate,
+        lambda i: (X, [0, 0.5, np.array(2), 1.0, np.array(3.0)][i % 5] if i < 4 else 4.0 + i),
+        r"the value of rate varies \(0, 0\.5, 1\.0, 8\.0\).*np\.array\(rate\)",
+    ),
     "text": (lambda x, mode: x, lambda i: (X, f"m{i}"), r"the value of mode varies \('m0', 'm1'.*for each of a few"),
     "shape": (
         lambda x, rate: x * rate,

@@ -8,6 +8,7 @@ of its methods, and by an expression in a generated function (see entry.py).
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from tinygrad_lite import trees
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor, wrap
 
@@ -239,6 +240,28 @@ class Outside(Place):
 
     def reading(self, writer: "EntryWriter") -> str:
         return writer.name(self.array)
+
+
+class Carried(Place):
+    """A leaf of a value that the function reads under a name, and replaces there.
+
+    Args:
+        holder: the guard of the name, which knows what is there now.
+        index: the index of the leaf.
+    """
+
+    def __init__(self, holder: Any, index: int, name: str) -> None:
+        self._holder = holder
+        self._index = index
+        self.name = name
+        self.key = (Carried, holder.key, index)
+
+    def read(self, leaves: Leaves) -> Array:
+        x = trees.leaves(self._holder.now())[self._index]
+        return x._array if isinstance(x, Tensor) else x
+
+    def reading(self, writer: "EntryWriter") -> str:
+        return f"{writer.name(self.read)}(())"
 
 
 class Upstream(Place):

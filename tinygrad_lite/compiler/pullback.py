@@ -13,7 +13,7 @@ import numpy as np
 
 from tinygrad_lite import trees
 from tinygrad_lite.compiler.passes.dead_code import without_dead_code
-from tinygrad_lite.compiler.places import Argument, Leaves, Outside, TensorPlace, Upstream
+from tinygrad_lite.compiler.places import Argument, Carried, Leaves, Outside, TensorPlace, Upstream
 from tinygrad_lite.compiler.program import Instruction, Program, Variable
 from tinygrad_lite.engine import grad_mode
 from tinygrad_lite.engine.op import Array
@@ -88,7 +88,7 @@ class Pullback:
         self._is_repeatable = not program.updates and not any(call.draws for call in program.calls)
         saved = program.results[self._count :]
         others_may_write = not all(returned[i] for i, x in enumerate(program.results[: self._count]) if _is_array(x))
-        self._to_copy = [others_may_write or isinstance(program.inputs.get(x), Outside) for x in saved]
+        self._to_copy = [others_may_write or isinstance(program.inputs.get(x), (Outside, Carried)) for x in saved]
 
     def link(self, values: list[Any], leaves: Leaves) -> list[Any]:
         """The function's results; those with a history become tensors with a history.

@@ -14,7 +14,7 @@ from tinygrad_lite.compiler.entry import MISS, EntryWriter
 from tinygrad_lite.compiler.identifiers import unique
 from tinygrad_lite.compiler.passes import simplified
 from tinygrad_lite.compiler.passes.own_memory import with_memory_of_their_own
-from tinygrad_lite.compiler.places import Argument, Data, Gradient, Leaves, Outside
+from tinygrad_lite.compiler.places import Argument, Carried, Data, Gradient, Leaves, Outside
 from tinygrad_lite.compiler.program import Program, is_python_number
 from tinygrad_lite.compiler.pullback import Pullback, Rerun, own, split
 from tinygrad_lite.compiler.recording.recording_run import Recorder
@@ -81,6 +81,7 @@ class Run:
                 self._pullback = self._link(recorder, args, kwargs)
         self._cannot_enter = (
             changes_its_start
+            or bool(self._new_leaves)
             or any(isinstance(place, Gradient) for place in self._passed.values())
             or any(_is_of_argument(x) for x in (*self.program.inputs.values(), *self.program.updates))
         )
@@ -103,6 +104,7 @@ class Run:
         self.returned = recorder.returned[0] if self._left else recorder.returned
         self._wrapped = trees.leaves(recorder.returned)
         self._passed = recorder.passed
+        self._again, self._new_leaves = recorder.again, recorder.new_leaves
 
     def _link(self, recorder: Recorder, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Pullback | Rerun:
         """What gives the results their histories."""
@@ -186,8 +188,12 @@ class Run:
         results = [
             wrap(x) if is_wrapped and type(x) is not Tensor else x for x, is_wrapped in zip(values, self._wrapped)
         ]
+        for i in self._new_leaves:
+            results[i]._requires_grad = True
         for i, tensor in passed.items():
             results[i] = tensor
+        for i, first in self._again.items():
+            results[i] = results[first]
         return self._finished(results)
 
     def _linked(self, values: list[Any], leaves: Leaves) -> Any:
@@ -224,7 +230,7 @@ class Run:
     def _with_left(self, *args: Any, **kwargs: Any) -> Any:
         """What the function returns, together with what it leaves in attributes."""
         returned = self._f(*args, **kwargs)
-        return (returned, [left.fields[left.name] for left in self._left]) if self._left else returned
+        return (returned, [left.name.now() for left in self._left]) if self._left else returned
 
     def is_worth_an_entry(self) -> bool:
         """Whether to make an entry after a call without one: rarely, if the last entries soon did not fit any more."""
@@ -268,6 +274,10 @@ class Run:
         if not is_linked:
             for i, place in self._passed.items():
                 writer.results[i] = place.naming(writer)
+            for first in {*self._again.values()}:
+                writer.results[first] = f"(result_{first} := {writer.results[first]})"
+            for i, first in self._again.items():
+                writer.results[i] = f"result_{first}"
         for place in self.program.inputs.values():
             if not isinstance(place, (Argument, Outside)) and not writer.is_tested(place.reading(writer)):
                 writer.keeps_its_form(place.reading(writer), place.read(()))
@@ -287,7 +297,7 @@ def _programs(recorder: Recorder, leaves: Leaves, wrapped: Sequence[bool]) -> li
     others = {i for i, x in enumerate(leaves) if not isinstance(x, Tensor)}
 
     def is_others(place: Any) -> bool:
-        return isinstance(place, Outside) or (isinstance(place, Argument) and place.index in others)
+        return isinstance(place, (Outside, Carried)) or (isinstance(place, Argument) and place.index in others)
 
     program = with_memory_of_their_own(simplified(recorder.program), recorder.program, wrapped, is_others)
     return [*split(program, len(wrapped))] if recorder.linked and not recorder.runs_again else [program]

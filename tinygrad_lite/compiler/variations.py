@@ -65,6 +65,7 @@ def _in_words(name: str, forms: list[Any]) -> tuple[str, str]:
             advice = "pad or cut it to one of a few shapes, or leave out the smaller batches"
             return f"the shape of {name} varies ({_listed(map(str, shapes))})", advice
         return f"{name} varies in its dtype or in whether it requires a gradient", "convert it before the call"
+    forms = [(kind, *known_by) for kind, *known_by in forms if kind not in (Tensor, np.ndarray)]
     if not all(isinstance(known_by, (*SCALARS, frozenset)) for _, known_by, *_ in forms):
         return f"{name} is another object each time", "make it once, before the calls"
     values = _listed(str(x) if kind in (float, complex) else repr(x) for kind, x, *_ in forms)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from tinygrad_lite.engine.conversions import constant
+from tinygrad_lite.engine.op import Traced
 from tinygrad_lite.engine.tensor import Tensor, wrap
 from tinygrad_lite.errors import InputError, ShapeError, UsageError, warn
 from tinygrad_lite.foundation.foreign import as_numpy
@@ -367,9 +368,12 @@ def _snapshot(field: Any) -> Any:
 
 def _in_the_form_of(path: str, field: Any, value: Any) -> Any:
     """A copy of an array in the dtype and the memory layout of a field."""
-    array = as_numpy(constant(value))
+    value = constant(value)
+    array = value if isinstance(value, Traced) else as_numpy(value)
     if not np.can_cast(array.dtype, field.dtype, "same_kind"):
         raise UsageError(f"{path} has dtype {array.dtype}, which would not keep its values as {field.dtype}")
+    if array is value and isinstance(value, Traced):  # of a function that is being compiled
+        return array.astype(field.dtype)
     layout = field.numpy() if isinstance(field, Tensor) else field
     return np.array(array, field.dtype, order="F" if np.isfortran(layout) else "C")
 

@@ -280,6 +280,10 @@ class Entries(Guard):
         super().__init__(owner, None, None, f"the entries of {label}")
         self.value = self.now()
 
+    def put(self, value: Any) -> None:
+        if not self._step and self.owner.flags.writeable and not self.owner.dtype.hasobject:
+            self.owner[...] = np.frombuffer(value, self.owner.dtype).reshape(self.owner.shape)
+
     def now(self) -> Any:
         return self.owner.flat[:: self._step].tobytes() if self._step else self.owner.tobytes()
 

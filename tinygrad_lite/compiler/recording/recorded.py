@@ -191,7 +191,11 @@ class Recorded(OfVariable):
     def __reduce_ex__(self, protocol: Any) -> Any:
         self._needed()
 
-    __int__ = __float__ = __index__ = __complex__ = tolist = numpy = _needed
+    __int__ = __float__ = __index__ = __complex__ = tolist = _needed
+
+    def numpy(self) -> "Recorded":
+        """The array outside the graph, which is recorded, too."""
+        return self
 
     def item(self) -> Any:
         """A number as it is; for an array, refuse to give the value of an entry."""

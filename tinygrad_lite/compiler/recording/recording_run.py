@@ -13,6 +13,7 @@ from tinygrad_lite import trees
 from tinygrad_lite.compiler.passes.dead_code import without_dead_code
 from tinygrad_lite.compiler.places import Data, TensorPlace, Upstream
 from tinygrad_lite.compiler.program import Program, Variable
+from tinygrad_lite.compiler.recording.guards import Guard, Key
 from tinygrad_lite.compiler.recording.randomness import replaced
 from tinygrad_lite.compiler.recording.reached import Reached
 from tinygrad_lite.compiler.recording.recorded import Recorded
@@ -36,6 +37,8 @@ class Recorder(Surroundings):
         returned: the containers that it returned, with True for a tensor and False for anything else; if it leaves
             values in attributes, the pair of these containers and the list of those values.
         passed: the places of the tensors that it returned unchanged, by their position among the results.
+        again: the positions of results that are the same object as an earlier one, each with the position of that.
+        new_leaves: the positions of the results that require a gradient and have no history.
         linked: the positions of the results that have a history, each with the position of its tensor.
         runs_again: whether the function itself runs again for these histories, since they are those of gradients, which
             hardly anybody asks for.
@@ -51,10 +54,13 @@ class Recorder(Surroundings):
         reached: Reached | None = None,
         expected: Program | None = None,
         may_run_again: bool = True,
+        carried: dict[Key, Guard] | None = None,
     ) -> None:
-        super().__init__(names, reached or Reached(()), expected, Recorder.run.__code__)
+        super().__init__(names, reached or Reached(()), expected, Recorder.run.__code__, carried or {})
         self.returned: Any = None
         self.passed: dict[int, TensorPlace] = {}
+        self.again: dict[int, int] = {}
+        self.new_leaves: list[int] = []
         self.linked: dict[int, int] = {}
         self.differentiated: list[TensorPlace] = []
         self.runs_again = False
@@ -67,13 +73,18 @@ class Recorder(Surroundings):
         """Record what the function does, and restore everything afterwards."""
         before = recomputes.set(False)  # the program decides what it keeps for the reverse pass
         history_before = at_once.set(not self._may_run_again)
-        with watching(self, self._reached.classes), replaced(self._reached.generators, self._generator):
+        with (
+            watching(self, self._reached.classes),
+            replaced(self._reached.generators, self._generator),
+            self.carried.standing_in(self.read),
+        ):
             try:
                 returned = self._undisguised(f, args, kwargs)
                 left = self.leave()
                 returned = (returned, left) if left else returned
                 leaves = trees.leaves(returned)
                 self.program.results = [self._result(i, x) for i, x in enumerate(leaves)]
+                self._note_objects(leaves)
                 self.returned = trees.map_leaves(lambda x: isinstance(x, Tensor), returned)
                 self.note_changes()
                 self.keep_constants()
@@ -105,9 +116,11 @@ class Recorder(Surroundings):
             UsageError: if somebody else still holds one, which would be wrong after the next run.
         """
         self.state_keys = self.optimizers.let_go()
+        self.carried.let_go()
         made = [weakref.ref(tensor) for tensor in self._made]
         for memory in (self._places, self._made, self._ops, self._proxies, self._constants, self._new):
             memory.clear()
+        self._attributes.clear()
         for generation, wait in ((0, 0), (1, 0.001), (2, 0.01), (2, 0.1)):
             if all(reference() is None for reference in self._values):
                 break
@@ -127,6 +140,16 @@ class Recorder(Surroundings):
                 f"the function keeps {names[-1]}\noutside itself, in a list or an object, say, which its program does "
                 "not do in the next runs: return it, and keep what the call returns"
             )
+
+    def _note_objects(self, leaves: list[Any]) -> None:
+        """Note the results that are one object, and those that are new leaves of a graph."""
+        first: dict[int, int] = {}
+        for i, x in enumerate(leaves):
+            if isinstance(x, (Tensor, Recorded)):
+                if first.setdefault(id(x), i) < i:
+                    self.again[i] = first[id(x)]
+                if isinstance(x, Tensor) and x in self._made and x._requires_grad and plain(x, "op") is None:
+                    self.new_leaves.append(i)
 
     def _result(self, i: int, x: Any) -> Any:
         if isinstance(x, Tensor) and x not in self._made:

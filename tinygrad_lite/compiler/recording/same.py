@@ -1,7 +1,9 @@
 """Whether two recordings of a function give the same program."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
+from threading import active_count
 from typing import Any
 
 import numpy as np
@@ -63,15 +65,24 @@ def _where(call: Instruction) -> str:
     return f"{call.op.name}, {call.source}" if call.source else call.op.name
 
 
-def with_live_arrays(program: Program, earlier: Program) -> Program:
-    """The program with the outside arrays of both recordings as inputs, since somebody may write to them."""
+def with_live_arrays(program: Program, earlier: Program, filled: Iterable[Array] = ()) -> Program:
+    """The program with the outside arrays of both recordings as inputs, since somebody may write to them.
+
+    Args:
+        filled: arrays that the function itself writes to, so that what it reads there is the same each time.
+    """
+    own = {id(memory_of(array)) for array in filled}
     before = {id(memory_of(array)) for array in earlier.constants.values()}
     live = {
         x: Outside(array, f"array_{i}")
         for i, (x, array) in enumerate(program.constants.items(), start=1)
-        if id(memory_of(array)) in before and isinstance(array, np.ndarray) and may_change(array)
+        if id(memory_of(array)) in before - own and isinstance(array, np.ndarray) and may_change(array)
     }
-    constants = {x: array for x, array in program.constants.items() if x not in live}
+    constants = {
+        x: np.copy(array, "K")[()] if id(memory_of(array)) in own else array
+        for x, array in program.constants.items()
+        if x not in live
+    }
     return replace(program, inputs={**program.inputs, **live}, constants=constants)
 
 
@@ -99,3 +110,17 @@ def memory_of(array: Array) -> Array:
     while isinstance(array, np.ndarray) and isinstance(array.base, np.ndarray):
         array = array.base
     return array
+
+
+@contextmanager
+def locked(arrays: Iterable[Array]) -> Iterator[None]:
+    """For the block, nobody can write into these arrays, unless another thread may just do so."""
+    those = [x for x in arrays if type(x) is np.ndarray and x.flags.writeable and memory_of(x).flags.owndata]
+    those = those if active_count() == 1 else []
+    try:
+        for array in those:
+            array.setflags(write=False)
+        yield
+    finally:
+        for array in sorted(those, key=lambda array: not array.flags.owndata):  # a view may be written after its owner
+            array.setflags(write=True)

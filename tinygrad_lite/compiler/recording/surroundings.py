@@ -4,14 +4,15 @@ from collections.abc import Mapping
 from contextlib import suppress
 from inspect import getattr_static
 from types import CodeType, FunctionType, MemberDescriptorType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
 from tinygrad_lite import trees
 from tinygrad_lite.compiler.places import Argument, Attribute, Data, Gradient, Place, TensorPlace
 from tinygrad_lite.compiler.program import Program, Variable
-from tinygrad_lite.compiler.recording.guards import Field, Guard, Item, Key, Missing, contents, of_class
+from tinygrad_lite.compiler.recording.carrying import CarriedError, Left, Names, may_be_carried
+from tinygrad_lite.compiler.recording.guards import Field, Guard, Item, Key, Length, Missing, contents, of_class
 from tinygrad_lite.compiler.recording.optimizers import Optimizers
 from tinygrad_lite.compiler.recording.randomness import RecordedGenerator
 from tinygrad_lite.compiler.recording.reached import Reached, is_users_class
@@ -19,8 +20,8 @@ from tinygrad_lite.compiler.recording.recorded import Recorded
 from tinygrad_lite.compiler.recording.transcript import Transcript, has_all
 from tinygrad_lite.compiler.recording.watching import UNSET, plain, set_plain
 from tinygrad_lite.compiler.signature import SCALARS, same
-from tinygrad_lite.engine.op import NO_PARAMS, Array, Op
-from tinygrad_lite.engine.tensor import Tensor, recorded
+from tinygrad_lite.engine.op import Array, Op
+from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import UsageError
 from tinygrad_lite.nn.substitution import original
 from tinygrad_lite.optim import Optimizer
@@ -28,24 +29,6 @@ from tinygrad_lite.transforms.dual import innermost
 
 _SWITCHES = (bool, str, type(None))
 """Settings of few values, each of which may have a program of its own; a number that each call changes has too many."""
-
-
-class Left(NamedTuple):
-    """An attribute in which a function leaves a value.
-
-    Attributes:
-        fields: the dict of the attributes.
-        freed: for each leaf of the value the operation that made it, if `backward` has freed the history of that.
-    """
-
-    fields: dict[str, Any]
-    name: str
-    freed: list[Op | None]
-
-    def write(self, value: Any) -> None:
-        """Leave a value there."""
-        freed = iter(self.freed)
-        self.fields[self.name] = trees.map_leaves(lambda x: _without_history(x, next(freed)), value)
 
 
 class Assigned(NamedTuple):
@@ -72,15 +55,6 @@ class Switched(NamedTuple):
         self.tensor._requires_grad = value
 
 
-def _without_history(x: Any, op: Op | None) -> Any:
-    """A result as `backward` leaves it, which knows that it had a history."""
-    if op is None:
-        return x
-    result = recorded(x._array, op, (), (), NO_PARAMS)
-    result.forget()
-    return result
-
-
 class Surroundings(Transcript):
     """A transcript that is told what the function reads and writes, and makes the program's inputs and updates of it.
 
@@ -91,16 +65,23 @@ class Surroundings(Transcript):
         same_as: the places whose tensor is also an argument, by the argument's position.
         gradients: the tensors whose gradient it read before it wrote one, and whether there was one.
         optimizers: the optimisers that it uses.
-        left: the attributes in which it leaves what it computes, and which it does not read before.
+        carried: the names whose values it reads and replaces.
+        left: the names under which it leaves what it computes: those, and others that it does not read before.
         settings: what else it assigns, each with the value that it has in the end.
 
     Args:
         names: those of the tensors from outside.
         reached: what the function can reach.
+        carried: the guards of the names whose values it is known to read and replace.
     """
 
     def __init__(
-        self, names: Mapping[int, str], reached: Reached, expected: Program | None, outermost: CodeType
+        self,
+        names: Mapping[int, str],
+        reached: Reached,
+        expected: Program | None,
+        outermost: CodeType,
+        carried: dict[Key, Guard],
     ) -> None:
         super().__init__(expected, outermost)
         self._expected_inputs = [] if expected is None else [*expected.inputs.items()]
@@ -110,12 +91,16 @@ class Surroundings(Transcript):
         self.shared: dict[int, np.random.Generator] = {}
         self.gradients: dict[Gradient, bool] = {}
         self.optimizers = Optimizers(self)
-        self.left: dict[tuple[int, str], Left] = {}
+        self.carried = Names(carried)
+        self.guards |= {guard.key: guard for guard in self.carried.forms}
+        self.left: dict[Key, Left] = {}
+        self._moved: list[Guard] = []
         self.settings: dict[tuple[int, str], tuple[Assigned | Switched, Any]] = {}
         self._switched: dict[Tensor, Any] = {}
         self._names = names
         self._reached = reached
         self._new: dict[int, Any] = {}
+        self._copies: set[int] = set()
         self._places: dict[Place, Recorded] = {}
         self._met: dict[Place, Place] = {}
         self._taken: set[str] = set()
@@ -208,6 +193,8 @@ class Surroundings(Transcript):
     def write_slot(self, tensor: Tensor, slot: str, before: Any, value: Any) -> Any:
         if before is UNSET:
             self._made.add(tensor)
+        elif slot == "_array" and tensor in self.carried.tensors:
+            self._refuse_two_ways(tensor)
         elif tensor not in self._made:
             self._before.setdefault((tensor, slot), before)
         return value
@@ -221,6 +208,14 @@ class Surroundings(Transcript):
             if (held := _attribute_of(real, name)) is not UNSET:
                 self.read_attribute(real, name, held)
             return self._generator(value) if isinstance(value, np.random.Generator) else value
+        if id(owner) in self._new:
+            if id(owner) in self._copies and isinstance(value, np.random.Generator):
+                raise UsageError(
+                    f"the function copies {type(owner).__name__} with the generator {name}, of which its program would "
+                    "not make another copy in the next runs: copy it outside"
+                )
+            self._read_of_class(owner, name, value)
+            return value
         if isinstance(owner, Optimizer) and name in ("state", "param_groups"):
             followed = self.optimizers.state_of if name == "state" else self.optimizers.groups_of
             return followed(owner, value)
@@ -233,6 +228,8 @@ class Surroundings(Transcript):
 
     def read_fields(self, owner: Any, fields: dict[str, Any]) -> None:
         """Guard all attributes of an object, of which `vars` may read any."""
+        if id(owner) in self._new:
+            return
         read: dict[Key, Guard] = {}
         contents(fields, type(owner).__name__, read)
         for guard in read.values():
@@ -248,6 +245,14 @@ class Surroundings(Transcript):
         """Guard an attribute, unless Python computes it from others."""
         fields, label = _fields(owner), f"{type(owner).__name__}.{name}"
         if fields is not None and fields.get(name, UNSET) is value:
+            key = Item, id(fields), name
+            if key in self.carried:
+                return
+            is_known = key in self.guards or self._expected is not None or self.carried.names
+            if isinstance(value, (list, dict)) and not is_known:
+                entries: dict[Key, Guard] = {}
+                contents(value, label, entries)
+                self._reached.guards = {**entries, **self._reached.guards}
             self.guard(Item(fields, name, value, label))
         else:
             method = getattr_static(type(owner), name, None)
@@ -258,15 +263,33 @@ class Surroundings(Transcript):
                 self._guard_method(owner, name, method)
         self.called += [value] if callable(value) else []
 
+    def _read_of_class(self, owner: Any, name: str, value: Any) -> None:
+        """Guard what an object that the function has made itself has from its class."""
+        if name in (_fields(owner) or ()):
+            return
+        kind, method = type(owner), getattr_static(type(owner), name, None)
+        self.called += [getattr(method, "fget", None), getattr(value, "__func__", None)]
+        if any(name in vars(base) and is_users_class(base) for base in kind.__mro__):
+            self.guard(of_class(kind, name, f"{kind.__name__}.{name}"))
+
     def _guard_method(self, owner: Any, name: str, method: Any) -> None:
         """Guard a method or a property: a user's class may get another, and any object an attribute in its place."""
         fields, kind, label = _fields(owner), type(owner), f"{type(owner).__name__}.{name}"
         is_users = any(name in vars(base) and is_users_class(base) for base in kind.__mro__)
         if is_users:
             self.guard(of_class(kind, name, label))
-        is_a_layers = isinstance(method, FunctionType) and not name.startswith("_") and not isinstance(owner, Optimizer)
-        if fields is not None and not hasattr(method, "__set__") and (is_users or is_a_layers):
-            self.guard(Missing(fields, name, label))
+        is_ours = isinstance(method, FunctionType) and not name.startswith("_")
+        if fields is None or hasattr(method, "__set__") or not (is_users or is_ours):
+            return
+        is_an_optimizers = isinstance(owner, Optimizer) and not is_users
+        self.guard(
+            Length(fields, label) if is_an_optimizers else Missing(fields, name, label)
+        )  # one test for all of it
+
+    def copies(self, owner: Any) -> None:
+        """Note an object that the function makes as a copy of another one."""
+        self._new[id(owner)] = owner
+        self._copies.add(id(owner))
 
     def write_attribute(self, owner: Any, name: str, value: Any) -> Any:
         if isinstance(getattr_static(type(owner), name, None), property):
@@ -310,27 +333,71 @@ class Surroundings(Transcript):
         return self._proxies[id(generator)]
 
     def leave(self) -> list[Any]:
-        """Note the attributes in which the function leaves what it computes, and its settings; return those values."""
-        values = []
+        """Note where the function leaves what it computes, and its settings; return those values.
+
+        Raises:
+            CarriedError: if it may have read what was there before, and those values can be inputs of the program.
+        """
+        values: list[Any] = []
+        to_carry: list[Guard] = []
         for owner, name, before in self._attributes.values():
             fields, value = _fields(owner), _attribute_of(owner, name)
             if name in _varying(owner) or fields is None:
+                continue
+            place: Guard = Item(fields, name, before, f"{type(owner).__name__}.{name}")
+            if place.key in self.carried:
                 continue
             if name not in fields:
                 if before is not UNSET:
                     self.settings[id(owner), name] = Assigned(fields, name), UNSET
                 continue
             has_read = self._has_read(owner, fields, name)
-            leaves = trees.leaves(value)
-            if any(type(x) is Recorded or (isinstance(x, Tensor) and x in self._made) for x in leaves):
-                if not has_read:
-                    self.left[id(owner), name] = Left(fields, name, [self._freed(x) for x in leaves])
-                    values.append(value)
+            if has_read and self._goes_on(place, value):
+                to_carry.append(place)
+            elif self._holds_result(value):
+                if not has_read or before is UNSET or isinstance(before, SCALARS):
+                    self._leave(place, value, values)
             elif _may_set(value, before, has_read):
                 self.settings[id(owner), name] = Assigned(fields, name), value
+        for place in {**self._reached.guards, **self.carried.names}.values():
+            value = self.carried.replaced(place)
+            if place.key in self.carried:
+                self._leave(place, value, values)
+            elif value is not UNSET and self._goes_on(place, value):
+                to_carry.append(place)
+            elif value is not UNSET and self._holds_result(value) and isinstance(place.value, SCALARS):
+                self._leave(place, value, values)
+            else:
+                continue
+            self._moved.append(place)
+        if to_carry:
+            raise CarriedError(to_carry)
+        for stand_in, tensor in self.carried.tensors.items():
+            if (tensor, "_array") in self._before:
+                self._refuse_two_ways(stand_in)
         for tensor in self._switched:
             self.settings[id(tensor), "_requires_grad"] = Switched(tensor), tensor._requires_grad
         return values
+
+    def _refuse_two_ways(self, tensor: Tensor) -> NoReturn:
+        key = next(key for key, value in self.carried.stand_ins.items() if tensor in trees.leaves(value))
+        raise UsageError(
+            f"the function puts another tensor in place of {self.carried.names[key].label}, and also reads or writes "
+            "that tensor itself: write t.data = ... alone, or keep the tensor under one name"
+        )
+
+    def _leave(self, place: Guard, value: Any, values: list[Any]) -> None:
+        self.left[place.key] = Left(place, [self._freed(x) for x in trees.leaves(value)])
+        values.append(value)
+
+    def _holds_result(self, value: Any) -> bool:
+        """Whether a value, or a leaf of it, is what the function has computed."""
+        return any(type(x) is Recorded or (isinstance(x, Tensor) and x in self._made) for x in trees.leaves(value))
+
+    def _goes_on(self, place: Guard, value: Any) -> bool:
+        """Whether a value that the program can take as an input takes the place of another one."""
+        is_array = isinstance(value, (np.ndarray, np.generic)) and not same(value, place.value)
+        return (is_array or self._holds_result(value)) and may_be_carried(place.value)
 
     def _has_read(self, owner: Any, fields: dict[str, Any], name: str) -> bool:
         """Whether the function has read an attribute before it wrote to it."""
@@ -359,7 +426,7 @@ class Surroundings(Transcript):
         for place, value in self.optimizers.changes():
             self._update(place, value)
         for owner, name, before in self._attributes.values():
-            if (id(owner), name) not in self.left and (id(owner), name) not in self.settings:
+            if (Item, id(_fields(owner)), name) not in self.left and (id(owner), name) not in self.settings:
                 self._attribute(owner, name, before)
 
     def _update(self, place: Place, value: Any) -> None:
@@ -396,6 +463,8 @@ class Surroundings(Transcript):
                 continue
             with suppress(AttributeError):  # the function may have deleted it
                 object.__delattr__(owner, name)
+        for place in self._moved:
+            place.put(place.value)
         for proxy in self._proxies.values():
             proxy.restore()
 

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from threading import active_count
 from typing import Any
@@ -12,7 +13,8 @@ from tinygrad_lite import trees
 from tinygrad_lite.compiler.identifiers import unique
 from tinygrad_lite.compiler.places import Argument, Entry, Gradient, Leaves
 from tinygrad_lite.compiler.program import Program
-from tinygrad_lite.compiler.recording.guards import Entries, Field, Guard, Item, Key, agreeing, changed
+from tinygrad_lite.compiler.recording.carrying import CarriedError
+from tinygrad_lite.compiler.recording.guards import Entries, Field, Guard, Held, Item, Key, agreeing, changed
 from tinygrad_lite.compiler.recording.randomness import DrawError, undrawn
 from tinygrad_lite.compiler.recording.reached import Reached
 from tinygrad_lite.compiler.recording.recording_run import Recorder
@@ -20,6 +22,7 @@ from tinygrad_lite.compiler.recording.same import (
     DifferenceError,
     difference,
     is_live,
+    locked,
     may_change,
     memory_of,
     not_followed,
@@ -27,8 +30,9 @@ from tinygrad_lite.compiler.recording.same import (
     with_live_arrays,
 )
 from tinygrad_lite.compiler.signature import SCALARS
+from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor
-from tinygrad_lite.errors import UsageError
+from tinygrad_lite.errors import TinygradError, UsageError
 from tinygrad_lite.foundation.signatures import outside_of
 from tinygrad_lite.transforms.runs import name_of
 
@@ -59,12 +63,14 @@ def recorded_twice(
     roots += [(kind, kind.__name__) for kind in _kinds((args, dict(kwargs)))]
     reached = Reached(roots)
     outside = [Entries(array, label) for array, label in {**reached.held, **reached.arrays}.values()]
-    once = partial(_recorded_once, f, args, kwargs, parameters, may_run_again)
+    carried: dict[Key, Guard] = {}
+    once = partial(_recorded_once, f, args, kwargs, parameters, may_run_again, carried)
     try:
         say("recording")
-        recorder, before = _undisturbed(once, reached, roots)
+        recorder, before, writes = _first(once, reached, roots, carried, outside)
         if may_pass and is_passing(recorder, leaves):
             recorder.is_passing = True
+            _restore(reached, outside)  # the function itself runs now, and goes on from what was there before
             return recorder, list(before.values())
         roots += [(x, name) for x in recorder.called]
         entries = [Entries(array, label) for array, label in recorder.arrays.values() if may_change(array)]
@@ -79,7 +85,12 @@ def recorded_twice(
         _refuse_changes(name, [x for x in entries if not x.holds() or id(memory_of(x.owner)) in written])
         if not differs:
             program = with_live_arrays(recorder.program, second.program)
-            _refuse_changes(name, [x for x in outside if is_live(program, x.owner) and not x.holds()])
+            live = [x for x in outside if is_live(program, x.owner)]
+            filled = [x for x in live if not x.holds() or (writes and _writes_into(x.owner, once, reached, roots))]
+            if filled:
+                program = with_live_arrays(recorder.program, second.program, [x.owner for x in filled])
+                guarded = {id(x.owner) for x in entries}
+                entries += [Entries(x.owner, x.label) for x in filled if id(x.owner) not in guarded]
             entries = not_followed(program, entries)
         if differs and recorder.refused:
             raise UsageError(
@@ -92,15 +103,64 @@ def recorded_twice(
             raise UsageError(
                 f"{name} does not do the same when it is run again ({differs}), so it cannot be compiled: draw random "
                 "numbers from a numpy.random.Generator that is an argument, a field of a module or a variable of the "
-                "function's; and keep what changes from run to run in tensors"
+                "function's; pass what is another in each run, such as next(batches), as an argument; and keep what "
+                "changes from run to run in tensors"
             )
         _refuse_changes(name, changed(before, after.values()))
     except BaseException:
-        for guard in reached.guards.values():
-            guard.restore()
+        _restore(reached, outside)
         raise
     recorder.program = program
     return recorder, [*agreeing(before, after).values(), *entries]
+
+
+def _first(
+    once: Callable[..., Recording],
+    reached: Reached,
+    roots: Sequence[tuple[Any, str]],
+    carried: dict[Key, Guard],
+    outside: Sequence[Entries],
+) -> tuple[Recorder, dict[Key, Guard], bool]:
+    """The first recording, and whether the function writes into arrays from outside.
+
+    It is made again as soon as it is known which values the function carries from call to call.
+    """
+    writes = False
+    while True:
+        try:
+            with nullcontext() if writes else locked([x.owner for x in outside]):
+                return *_undisturbed(once, reached, roots), writes
+        except CarriedError as error:
+            carried |= error.names
+        except ValueError as error:
+            if writes or not _is_of_lock(error):
+                raise
+            writes = True
+        _restore(reached, outside)
+
+
+def _writes_into(
+    array: Array, once: Callable[..., Recording], reached: Reached, roots: Sequence[tuple[Any, str]]
+) -> bool:
+    """Whether a function writes into an array from outside, be it the entries that it has already."""
+    try:
+        with locked([array]):
+            _undisturbed(once, reached, roots)
+    except ValueError as error:
+        if not _is_of_lock(error):
+            raise
+        return True
+    return False
+
+
+def _is_of_lock(error: ValueError) -> bool:
+    return "read-only" in str(error) and not isinstance(error, TinygradError)
+
+
+def _restore(reached: Reached, outside: Sequence[Entries]) -> None:
+    """Put back what names, containers and arrays outside held before a recording."""
+    for guard in (*reached.guards.values(), *outside):
+        guard.restore()
 
 
 def _other_setting(first: Recorder, second: Recorder) -> str | None:
@@ -144,12 +204,13 @@ def _recorded_once(
     kwargs: Mapping[str, Any],
     parameters: list[str],
     may_run_again: bool,
+    carried: dict[Key, Guard],
     reached: Reached,
     roots: Sequence[tuple[Any, str]],
     expected: Program | None = None,
 ) -> Recording:
     """The recording of a call, and what it read; `roots` are the functions and objects to look through for names."""
-    recorder = Recorder(_names(f), reached, expected, may_run_again)
+    recorder = Recorder(_names(f), reached, expected, may_run_again, carried)
     places = iter([Argument(i, name) for i, name in enumerate(parameters)])
     arguments, keywords = trees.map_leaves(lambda x: recorder.passed_in(next(places), x), (args, dict(kwargs)))
     with undrawn(reached.hidden):
@@ -160,9 +221,12 @@ def _recorded_once(
     values = [(guard.value, guard.label) for guard in recorder.guards.values()]
     named = Reached([*roots, *called])
     behind = Reached(values, named.names)
-    recorder.arrays = {**behind.arrays, **named.arrays}
+    others = {id(x) for guard in carried.values() for x in trees.leaves(guard.value)}
+    recorder.arrays = {i: array for i, array in {**behind.arrays, **named.arrays}.items() if i not in others}
     held = {key: guard for key, guard in behind.guards.items() if key not in recorder.optimizers.followed}
-    return recorder, {**held, **named.guards, **recorder.guards}
+    guards = {**held, **named.guards, **recorder.guards}
+    fixed = {(kind, *place) for _, *place in carried for kind in (Item, Field, Held)}
+    return recorder, {key: guard for key, guard in guards.items() if key not in fixed}
 
 
 def _refuse_changes(name: str, guards: list[Guard]) -> None:

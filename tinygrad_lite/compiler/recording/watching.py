@@ -9,7 +9,7 @@ import threading
 from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 
@@ -37,6 +37,7 @@ class Watcher(Protocol):
     def read_fields(self, owner: Any, fields: dict[str, Any]) -> None: ...
     def miss_attribute(self, owner: Any, name: str) -> None: ...
     def write_attribute(self, owner: Any, name: str, value: Any) -> Any: ...
+    def copies(self, owner: Any) -> None: ...
     def switches(self, tensor: Tensor, before: Any) -> None: ...
     def former(self, tensor: Tensor, slot: str) -> Any: ...
     def reaches(self, tensor: Tensor, g: Any) -> None: ...
@@ -143,7 +144,29 @@ def _delete(self: Any, name: str) -> None:
     object.__delattr__(self, name)
 
 
-_CHANGES = {"__setattr__": _set, "__delattr__": _delete}
+def _reduced(self: Any, protocol: Any) -> Any:
+    """How to copy an object: while its attributes are watched, by those that are read, and the copy is reported."""
+    make, args, *others = cast(tuple[Any, ...], object.__reduce_ex__(self, protocol))
+    if _active.watcher is None:
+        return make, args, *others
+    fields = object.__getattribute__(self, "__dict__") if hasattr(self, "__dict__") else None
+    if fields is not None and others and others[0] is fields:
+        others[0] = {name: _to_copy(getattr(self, name), field) for name, field in fields.items()}
+    return _copy_by, (make, *args), *others
+
+
+def _to_copy(value: Any, field: Any) -> Any:
+    return field if isinstance(field, np.random.Generator) else value
+
+
+def _copy_by(make: Any, *args: Any) -> Any:
+    made = make(*args)
+    if _active.watcher is not None:
+        _active.watcher.copies(made)
+    return made
+
+
+_CHANGES = {"__setattr__": _set, "__delattr__": _delete, "__reduce_ex__": _reduced}
 
 
 @contextmanager

@@ -1,0 +1,147 @@
+"""Values that a function carries from call to call: it reads what a name stands for, and puts another value there.
+
+The name may be an attribute, a global name, a closure's variable, or the key of a dict or the index of a list. The
+program takes what is there as an input in each run, and leaves what it computes there, in a new tensor or array.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinygrad_lite import trees
+from tinygrad_lite.compiler.places import Carried
+from tinygrad_lite.compiler.recording.guards import Field, Guard, Item, Key
+from tinygrad_lite.compiler.recording.watching import UNSET, plain
+from tinygrad_lite.compiler.signature import SCALARS, form
+from tinygrad_lite.engine.op import NO_PARAMS, Op
+from tinygrad_lite.engine.tensor import Tensor, recorded, wrap
+
+_CONTAINERS = (Tensor, np.ndarray, np.generic, list, tuple, dict)
+
+
+class CarriedError(Exception):
+    """A function replaces values that it may read before, which the recording has fixed: they must be inputs.
+
+    Args:
+        names: the guards of the names of these values.
+    """
+
+    def __init__(self, names: Iterable[Guard]) -> None:
+        super().__init__()
+        self.names = {guard.key: guard for guard in names}
+
+
+class Form(Guard):
+    """The containers of a value that a function carries, and the form of each leaf."""
+
+    def __init__(self, name: Guard) -> None:
+        self._name = name
+        super().__init__(name.owner, name.name, _form(name.now()), f"the form of {name.label}")
+
+    def now(self) -> Any:
+        return _form(self._name.now())
+
+    def reading(self, writer: Any) -> str:
+        return f"{writer.name(self.now)}()"
+
+
+class Left(NamedTuple):
+    """A name under which a function leaves a value.
+
+    Attributes:
+        freed: for each leaf of the value the operation that made it, if `backward` has freed the history of that.
+    """
+
+    name: Guard
+    freed: list[Op | None]
+
+    def write(self, value: Any) -> None:
+        """Leave a value there."""
+        freed = iter(self.freed)
+        self.name.put(trees.map_leaves(lambda x: _without_history(x, next(freed)), value))
+
+
+class Names:
+    """The names whose values a function carries, for the time of a recording.
+
+    Attributes:
+        forms: the guards of their forms.
+        stand_ins: what is there in place of each value.
+        tensors: the tensors among these, each with that which it stands for.
+    """
+
+    def __init__(self, names: dict[Key, Guard]) -> None:
+        self.names = names
+        self.forms = [Form(name) for name in names.values()]
+        self.stand_ins: dict[Key, Any] = {}
+        self.tensors: dict[Tensor, Tensor] = {}
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self.names
+
+    @contextmanager
+    def standing_in(self, read: Callable[[Carried, Any], Any]) -> Iterator[None]:
+        """For the block, let the names stand for values that are inputs of the program."""
+        try:
+            for key, name in self.names.items():
+                numbers = iter(range(len(trees.leaves(name.value))))
+
+                def stand_in(x: Any, name: Guard = name, numbers: Iterator[int] = numbers) -> Any:
+                    i = next(numbers)
+                    if isinstance(x, SCALARS) and not isinstance(x, np.generic):
+                        return x
+                    known = read(Carried(name, i, name.label), plain(x, "_array") if isinstance(x, Tensor) else x)
+                    if not isinstance(x, Tensor):
+                        return known
+                    self.tensors[made := wrap(known)] = x
+                    return made
+
+                self.stand_ins[key] = trees.map_leaves(stand_in, name.value)
+                name.put(self.stand_ins[key])
+            yield
+        finally:
+            for name in self.names.values():
+                name.put(name.value)
+
+    def let_go(self) -> None:
+        """Forget all values."""
+        self.stand_ins.clear()
+        self.tensors.clear()
+
+    def replaced(self, name: Guard) -> Any:
+        """What a name stands for now; UNSET if that is what it stood for when the function began."""
+        if not isinstance(name, (Item, Field)):
+            return UNSET
+        try:
+            value = name.now()
+        except (LookupError, AttributeError, ValueError):
+            return UNSET
+        return UNSET if value is self.stand_ins.get(name.key, name.value) and name.key not in self.names else value
+
+
+def may_be_carried(value: Any) -> bool:
+    """Whether a program can take a value, or the leaves of a container, as inputs, and no gradient flows there."""
+    return isinstance(value, _CONTAINERS) and all(map(_is_plain, trees.leaves(value)))
+
+
+def _is_plain(x: Any) -> bool:
+    if isinstance(x, Tensor):
+        return (not x._requires_grad or (plain(x, "op") is not None and x.inputs is None)) and plain(x, "_grad") is None
+    return isinstance(x, SCALARS) or (type(x) is np.ndarray and not x.dtype.hasobject)
+
+
+def _form(value: Any) -> Any:
+    if not may_be_carried(value):
+        return type(value)
+    return trees.structure(value), tuple(map(form, trees.leaves(value)))
+
+
+def _without_history(x: Any, op: Op | None) -> Any:
+    """A result as `backward` leaves it, which knows that it had a history."""
+    if op is None:
+        return x
+    result = recorded(x._array, op, (), (), NO_PARAMS)
+    result.forget()
+    return result
