@@ -124,6 +124,49 @@ def test_values_and_gradients_are_those_of_pytorch(name: str, new: bool, tmp_pat
         np.testing.assert_allclose(gradient, leaf.grad.numpy(), rtol=1e-3, atol=1e-6 * largest)
 
 
+class Constants(nn.Module):  # type: ignore[misc]
+    """Has buffers, numbers and arrays in its code, an exponent, and one parameter of its own of each kind."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight, self.exponent = nn.Parameter(torch.rand(3, 4)), nn.Parameter(torch.tensor(2.0))
+        self.register_buffer("mask", torch.tensor([1.0, 0.0, 1.0]))
+        self.register_buffer("position", torch.rand(1, 3))
+
+    def forward(self, x: Any) -> Any:
+        y = (x.abs() @ self.weight.T * self.mask + self.position) ** self.exponent
+        return torch.clamp(y, -1, 3) ** 3 / 3.7 + torch.tensor([1.0, 2.0, 3.0]) + nn.functional.layer_norm(y, (3,))
+
+
+class Causal(nn.Module):  # type: ignore[misc]
+    def __init__(self) -> None:
+        super().__init__()
+        self.inputs = nn.Linear(8, 24)
+
+    def forward(self, x: Any) -> Any:
+        q, k, v = self.inputs(x).view(*x.shape[:2], 3, 2, 4).permute(2, 0, 3, 1, 4)
+        return nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True).flatten(2)
+
+
+class Sentence(nn.Module):  # type: ignore[misc]
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers, self.head = nn.GRU(4, 5, batch_first=True), nn.Linear(5, 2)
+
+    def forward(self, x: Any) -> Any:
+        return self.head(self.layers(x)[1][-1])
+
+
+@pytest.mark.parametrize(("make", "shape"), [(Constants, (2, 4)), (Causal, (2, 5, 8)), (Sentence, (2, 6, 4))])
+def test_buffers_and_constants_are_not_trained(make: Any, shape: tuple[int, ...], tmp_path: Path) -> None:
+    """The newer exporter says in the file what was a parameter; all else it writes among the initializers, too."""
+    torch.manual_seed(0)
+    model = make().eval()
+    torch.onnx.export(model, (torch.randn(shape),), tmp_path / "f.onnx", verbose=False, dynamo=True)
+    module = tg.from_onnx(tmp_path / "f.onnx")
+    assert sum(p.size for p in module.parameters()) == sum(p.numel() for p in model.parameters())
+
+
 class Function(nn.Module):  # type: ignore[misc]
     """A function as a module, of which PyTorch exports the forward pass."""
 

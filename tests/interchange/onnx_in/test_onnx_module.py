@@ -75,6 +75,33 @@ def test_statistics_are_buffers_and_the_rest_are_parameters() -> None:
     assert all(np.array_equal(network[name], array.astype(np.float32)) for name, array in ARRAYS.items())
 
 
+NOTES = {
+    "own": ("torch.export.graph_signature.InputSpec.kind", "PARAMETER", True),
+    "mask": ("torch.export.graph_signature.InputSpec.kind", "BUFFER", False),
+    "val_1": ("onnxscript.optimizer.folded_from", "['fc.weight']", True),
+    "permute": ("onnxscript.optimizer.folded_from", "['own_weight', 'val_0', 'x']", True),
+    "val_2": ("onnxscript.optimizer.folded_from", "['val_3', 'getitem', 'sum', 'x']", False),
+    "clone": ("onnxscript.optimizer.folded_from", "['lifted_tensor_0']", False),
+    "fused": ("", "", True),
+}
+"""What PyTorch's newer exporter notes of arrays, and whether they were parameters."""
+
+
+def test_an_exporter_says_what_was_a_parameter() -> None:
+    arrays = {name: np.float32([1.0, 2.0]) for name in NOTES} | {"scalar": np.float32(3.0)}
+    nodes = [helper.make_node("Sum", ["x", *arrays], ["sum"])]
+    infos = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [2]) for name in ("x", "sum", *NOTES)]
+    for info, (key, note, _) in zip(infos[2:], NOTES.values(), strict=True):
+        if key:
+            info.metadata_props.append(onnx.StringStringEntryProto(key=f"pkg.{key}", value=note))
+    initializers = [numpy_helper.from_array(array, name) for name, array in arrays.items()]
+    graph = helper.make_graph(nodes, "noted", infos[:1], infos[1:2], initializers, value_info=infos[2:])
+    network = tg.from_onnx(helper.make_model(graph))
+    learned = [name for name, _ in network.named_parameters()]
+    assert learned == [name for name, (*_, is_learned) in NOTES.items() if is_learned]
+    np.testing.assert_array_equal(network(np.float32([0.0, 0.0])).numpy(), 3 + len(NOTES) * np.array([1.0, 2.0]))
+
+
 def test_it_keeps_its_precision_and_takes_another() -> None:
     network = module()
     assert network(X).dtype == np.float32

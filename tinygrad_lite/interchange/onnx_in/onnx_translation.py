@@ -108,8 +108,10 @@ class Translation:
     def _initialize(self, graph: Any, scope: dict[str, Value], weights: Mapping[str, Any] | None = None) -> set[str]:
         arrays = dict(weights or {}) | {tensor.name: array_of(tensor) for tensor in graph.initializer}
         arrays |= {sparse.values.name: dense(sparse) for sparse in graph.sparse_initializer}
+        told = _origins(graph)
         for name, array in arrays.items():
-            scope[name] = self.constant(name, array, _is_learned(name, array) and name not in self._statistics)
+            was_learned = told.get(name, not told or array.size > 1) and name not in self._statistics
+            scope[name] = self.constant(name, array, was_learned and _is_learned(name, array))
         return set(scope)
 
     def inner(self, graph: Any, outer: Mapping[str, Value], inputs: Iterable[Value] = ()) -> list[Value]:
@@ -232,6 +234,31 @@ def _type_of(info: Any) -> tuple[Any, int | None]:
     dtype = tensor_dtype_to_np_dtype(tensor.elem_type) if tensor.elem_type else None
     return dtype, len(tensor.shape.dim) if tensor.HasField("shape") else None
 
+
+def _origins(graph: Any) -> dict[str, bool]:
+    """Whether each initializer was a parameter, as far as the file says so: PyTorch's newer exporter does.
+
+    It notes which arrays were parameters, and which were buffers or constants; and of an array that it computed, the
+    names of what it was computed of. Those in a module have dots, but for those of the outermost module.
+    """
+    told: dict[str, bool] = {}
+    computed = {info.name for info in graph.input} | {name for node in graph.node for name in node.output}
+    for info in graph.value_info:
+        notes = {note.key.rpartition(".")[2]: note.value for note in info.metadata_props}
+        if "kind" in notes:
+            told[info.name] = notes["kind"] == "PARAMETER"
+        elif "folded_from" in notes:
+            names = {*re.findall(r"'([^']+)'", notes["folded_from"])} - computed  # whose shapes it read
+            own = [name for name in names if not _TEMPORARY.fullmatch(name)]
+            told[info.name] = len(own) == 1 or any("." in name for name in own)
+    return told
+
+
+_TEMPORARY = re.compile(
+    r"(val|tmp|int64|float32|lifted_tensor|getitem|zeros|ones|full|arange|eye|linspace|scalar_tensor|threshold|view|"
+    r"expand|unsqueeze)(_\w+)?"
+)
+"""The names of values between the parameters and the arrays that PyTorch's exporter computed of them."""
 
 _CONSTANTS = re.compile(r"_?(val|const|constant|int64|float32)_.*|.*::.*")
 """The names that exporters give to constants of the graph."""
