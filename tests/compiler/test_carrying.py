@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,15 @@ class Box:
     """Something with a field."""
 
     value: Any = None
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A state as functional code keeps it."""
+
+    w: Any
+    mean: Any
+    count: int
 
 
 class Holder(nn.Module):
@@ -92,6 +102,7 @@ VALUES: dict[str, Any] = {
     "count": lambda: np.float64(3.0),
     "pair": lambda: (tg.tensor([1.0, 2.0, 3.0]), np.zeros(3)),
     "dict": lambda: {"h": np.ones(3), "t": 2},
+    "dataclass": lambda: Weights(np.ones(3), tg.tensor(0.5), 2),
 }
 
 
@@ -234,6 +245,22 @@ def test_a_tensor_that_is_also_written_to_is_refused(backend: str) -> None:
             tg.compile(f, backend)(np.ones(3))
         assert box.value is other
         assert not other.numpy().any()
+
+
+def test_a_value_of_which_a_part_is_replaced_as_well_is_refused() -> None:
+    box, pair = Box(), Box()
+    pair.value = np.zeros(3)
+    box.value = {"pair": pair.value, "values": [np.ones(3)]}
+    before = box.value
+
+    def f(x: Any) -> Any:
+        box.value["values"][0] = box.value["values"][0] + x
+        box.value = {"pair": box.value["pair"] + 1, "values": box.value["values"]}
+
+    with pytest.raises(UsageError, match=r"in place of a part of it: do one of both|assigns Box\.value"):
+        tg.compile(f, "numpy")(np.ones(3))
+    assert box.value is before
+    np.testing.assert_array_equal(before["values"], [np.ones(3)])
 
 
 class Fast(nn.Module):

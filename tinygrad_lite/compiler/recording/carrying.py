@@ -13,12 +13,14 @@ import numpy as np
 from tinygrad_lite import trees
 from tinygrad_lite.compiler.places import Carried
 from tinygrad_lite.compiler.recording.guards import Field, Guard, Item, Key
+from tinygrad_lite.compiler.recording.recorded import Recorded
 from tinygrad_lite.compiler.recording.watching import UNSET, plain
 from tinygrad_lite.compiler.signature import SCALARS, form
 from tinygrad_lite.engine.op import NO_PARAMS, Op
 from tinygrad_lite.engine.tensor import Tensor, recorded, wrap
+from tinygrad_lite.errors import UsageError
 
-_CONTAINERS = (Tensor, np.ndarray, np.generic, list, tuple, dict)
+_ARRAYS = (Tensor, np.ndarray, np.generic)
 
 
 class CarriedError(Exception):
@@ -70,6 +72,7 @@ class Names:
         forms: the guards of their forms.
         stand_ins: what is there in place of each value.
         tensors: the tensors among these, each with that which it stands for.
+        containers: the containers of them, by id.
     """
 
     def __init__(self, names: dict[Key, Guard]) -> None:
@@ -77,6 +80,7 @@ class Names:
         self.forms = [Form(name) for name in names.values()]
         self.stand_ins: dict[Key, Any] = {}
         self.tensors: dict[Tensor, Tensor] = {}
+        self.containers: dict[int, Any] = {}
 
     def __contains__(self, key: Key) -> bool:
         return key in self.names
@@ -92,6 +96,11 @@ class Names:
                     i = next(numbers)
                     if isinstance(x, SCALARS) and not isinstance(x, np.generic):
                         return x
+                    if type(x) is Recorded or (isinstance(x, Tensor) and x in self.tensors):
+                        raise UsageError(
+                            f"the function puts another value in place of {name.label}, and in place of a part of it: "
+                            "do one of both, since others may hold the first value"
+                        )
                     known = read(Carried(name, i, name.label), plain(x, "_array") if isinstance(x, Tensor) else x)
                     if not isinstance(x, Tensor):
                         return known
@@ -99,6 +108,7 @@ class Names:
                     return made
 
                 self.stand_ins[key] = trees.map_leaves(stand_in, name.value)
+                self.containers |= {id(x): x for x in _containers(self.stand_ins[key])}
                 name.put(self.stand_ins[key])
             yield
         finally:
@@ -109,6 +119,7 @@ class Names:
         """Forget all values."""
         self.stand_ins.clear()
         self.tensors.clear()
+        self.containers.clear()
 
     def replaced(self, name: Guard) -> Any:
         """What a name stands for now; UNSET if that is what it stood for when the function began."""
@@ -121,9 +132,15 @@ class Names:
         return UNSET if value is self.stand_ins.get(name.key, name.value) and name.key not in self.names else value
 
 
+def _containers(value: Any) -> list[Any]:
+    inside = trees.children(value)
+    return [] if inside is None else [value, *(x for part in inside.values() for x in _containers(part))]
+
+
 def may_be_carried(value: Any) -> bool:
     """Whether a program can take a value, or the leaves of a container, as inputs, and no gradient flows there."""
-    return isinstance(value, _CONTAINERS) and all(map(_is_plain, trees.leaves(value)))
+    is_of_arrays = isinstance(value, _ARRAYS) or trees.children(value) is not None
+    return is_of_arrays and all(map(_is_plain, trees.leaves(value)))
 
 
 def _is_plain(x: Any) -> bool:

@@ -18,7 +18,7 @@ from tinygrad_lite.compiler.recording.randomness import RecordedGenerator
 from tinygrad_lite.compiler.recording.reached import Reached, is_users_class
 from tinygrad_lite.compiler.recording.recorded import Recorded
 from tinygrad_lite.compiler.recording.transcript import Transcript, has_all
-from tinygrad_lite.compiler.recording.watching import UNSET, plain, set_plain
+from tinygrad_lite.compiler.recording.watching import UNSET, has_its_own, plain, set_plain
 from tinygrad_lite.compiler.signature import SCALARS, same
 from tinygrad_lite.engine.op import Array, Op
 from tinygrad_lite.engine.tensor import Tensor
@@ -208,7 +208,7 @@ class Surroundings(Transcript):
             if (held := _attribute_of(real, name)) is not UNSET:
                 self.read_attribute(real, name, held)
             return self._generator(value) if isinstance(value, np.random.Generator) else value
-        if id(owner) in self._new:
+        if self._is_new(owner):
             if id(owner) in self._copies and isinstance(value, np.random.Generator):
                 raise UsageError(
                     f"the function copies {type(owner).__name__} with the generator {name}, of which its program would "
@@ -228,7 +228,7 @@ class Surroundings(Transcript):
 
     def read_fields(self, owner: Any, fields: dict[str, Any]) -> None:
         """Guard all attributes of an object, of which `vars` may read any."""
-        if id(owner) in self._new:
+        if self._is_new(owner):
             return
         read: dict[Key, Guard] = {}
         contents(fields, type(owner).__name__, read)
@@ -248,7 +248,7 @@ class Surroundings(Transcript):
             key = Item, id(fields), name
             if key in self.carried:
                 return
-            is_known = key in self.guards or self._expected is not None or self.carried.names
+            is_known = key in self.guards or self.carried.names
             if isinstance(value, (list, dict)) and not is_known:
                 entries: dict[Key, Guard] = {}
                 contents(value, label, entries)
@@ -286,6 +286,16 @@ class Surroundings(Transcript):
             Length(fields, label) if is_an_optimizers else Missing(fields, name, label)
         )  # one test for all of it
 
+    def _is_new(self, owner: Any) -> bool:
+        """Whether the function, or this recording, has made an object."""
+        if id(owner) in self._new or id(owner) in self.carried.containers:
+            return True
+        if not has_its_own(type(owner), "__setattr__"):  # by which we would have heard of its first attribute
+            return False
+        if any(map(self._holds_result, (_fields(owner) or {}).values())):
+            self._new[id(owner)] = owner
+        return id(owner) in self._new
+
     def copies(self, owner: Any) -> None:
         """Note an object that the function makes as a copy of another one."""
         self._new[id(owner)] = owner
@@ -296,6 +306,11 @@ class Surroundings(Transcript):
             return value  # its setter writes attributes, of which we hear
         if original(owner) is not owner:
             return value  # and so we do when what a stand-in was given is written to the module itself
+        if id(owner) in self.carried.containers:
+            raise UsageError(
+                f"the function assigns {type(owner).__name__}.{name} of an object in whose place it puts another one: "
+                "do one of both, since others may hold the first one"
+            )
         fields = _fields(owner)
         if not fields and id(owner) not in self._reached.objects:
             self._new[id(owner)] = owner  # its __init__ is running
@@ -359,7 +374,7 @@ class Surroundings(Transcript):
                     self._leave(place, value, values)
             elif _may_set(value, before, has_read):
                 self.settings[id(owner), name] = Assigned(fields, name), value
-        for place in {**self._reached.guards, **self.carried.names}.values():
+        for place in {**self.carried.names, **self._reached.guards}.values():
             value = self.carried.replaced(place)
             if place.key in self.carried:
                 self._leave(place, value, values)

@@ -77,7 +77,9 @@ def recorded_twice(
         say("recording again, to compare")
         try:
             again = partial(once, expected=recorder.program)
-            second, after = _undisturbed(again, Reached(roots), roots)
+            once_more = Reached(roots)
+            once_more.guards = {**reached.guards, **once_more.guards}  # also of what the first recording came across
+            second, after = _undisturbed(again, once_more, roots)
             differs = difference(recorder.program, second.program) or _other_setting(recorder, second)
         except DifferenceError as error:
             differs = str(error)

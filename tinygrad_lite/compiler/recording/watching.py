@@ -183,7 +183,7 @@ def watching(watcher: Watcher, classes: Collection[type] = ()) -> Iterator[None]
             if not _open[kind]:
                 setattr(kind, "__getattribute__", _get)  # noqa: B010
                 for name, change in _CHANGES.items():
-                    if not _has_its_own(kind, name):  # which may refuse, and then nothing is written
+                    if not has_its_own(kind, name):  # which may refuse, and then nothing is written
                         setattr(kind, name, change)
             _open[kind] += 1
     try:
@@ -215,10 +215,10 @@ def watching(watcher: Watcher, classes: Collection[type] = ()) -> Iterator[None]
 
 def is_watchable(kind: type) -> bool:
     """Whether reads of attributes can be reported for objects of a class: it has no way of its own to read them."""
-    return not _has_its_own(kind, "__getattribute__")
+    return not has_its_own(kind, "__getattribute__")
 
 
-def _has_its_own(kind: type, name: str) -> bool:
+def has_its_own(kind: type, name: str) -> bool:
     """Whether a class has a special method that is neither Python's nor ours."""
     return getattr(kind, name) not in (getattr(object, name), _get, *_CHANGES.values())
 
