@@ -650,3 +650,44 @@ def test_lists_stand_for_arrays(backend: str, name: str) -> None:
 def test_what_would_lose_its_meaning_is_refused(transform: Any, data: Any) -> None:
     with pytest.raises(UsageError, match="multiply: "):
         tg.compile(transform(lambda z: np.sum(z * data)))(Z)
+
+
+def test_hooks_that_a_function_registers_and_removes(backend: str) -> None:
+    model = nn.Sequential(nn.Linear(3, 4, rng=0), nn.Tanh(), nn.Linear(4, 2, rng=1))
+
+    def step(x: Any) -> Any:
+        features: list[Any] = []
+        handles = [layer.register_forward_hook(lambda _, args, y: features.append(y)) for layer in model]
+        loss = np.mean(model(x) ** 2)
+        for handle in handles:
+            handle.remove()
+        model.zero_grad()
+        (loss + sum(np.mean(np.abs(y)) for y in features)).backward()
+        return loss, model[0].weight.grad
+
+    compiled = tg.compile(step, backend)
+    for i in range(3):
+        for found, expected in zip(compiled(X + i), step(X + i), strict=True):
+            np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-12)
+    with model[1].register_forward_hook(lambda _, args, y: y * 2):
+        np.testing.assert_allclose(compiled(X)[0].item(), step(X)[0].item(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", [np.array, tg.tensor], ids=["array", "tensor"])
+def test_a_rate_may_be_an_array_or_a_tensor(backend: str, kind: Any) -> None:
+    weights = [tg.tensor(X, requires_grad=True) for _ in range(2)]
+    optimizers = [optim.SGD([weight], lr=0.1) for weight in weights]
+
+    def step(i: int) -> None:
+        optimizers[i].zero_grad()
+        np.sum(weights[i] ** 2).backward()
+        optimizers[i].step()
+
+    compiled = tg.compile(lambda: step(0), backend)
+    for rate in (0.1, kind(0.2), kind(0.05), 0.3, kind(0.01)):
+        for optimizer in optimizers:
+            optimizer.lr = rate
+        for _ in range(2):
+            compiled()
+            step(1)
+            np.testing.assert_allclose(weights[0].numpy(), weights[1].numpy(), rtol=1e-12)

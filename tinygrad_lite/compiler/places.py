@@ -172,7 +172,7 @@ class Setting(Place):
 
     def read(self, leaves: Leaves) -> Any:
         value = self.group[self.setting]
-        return value if self.index is None else value[self.index]
+        return _array_of(value if self.index is None else value[self.index])
 
     def write(self, value: Any, leaves: Leaves) -> None:
         if self.index is not None:
@@ -181,7 +181,9 @@ class Setting(Place):
         self.group[self.setting] = value
 
     def reading(self, writer: "EntryWriter") -> str:
-        return self._whole(writer) + ("" if self.index is None else f"[{self.index}]")
+        reading = self._whole(writer) + ("" if self.index is None else f"[{self.index}]")
+        is_tensor = isinstance(self.group[self.setting], Tensor)
+        return f"{writer.name(_array_of)}({reading})" if is_tensor else reading
 
     def writing(self, writer: "EntryWriter", value: str) -> str:
         whole = self._whole(writer)
@@ -204,7 +206,7 @@ class Entry(Place):
         self.key = (Entry, id(optimizer), id(parameter), entry)
 
     def read(self, leaves: Leaves) -> Any:
-        return _entries_of(self.optimizer.state[self.parameter].get(self.entry))
+        return _array_of(self.optimizer.state[self.parameter].get(self.entry))
 
     def write(self, value: Any, leaves: Leaves) -> None:
         state = self.optimizer.state
@@ -219,11 +221,11 @@ class Entry(Place):
         writer.is_still(f"{writer.name(vars(self.optimizer))}['state']", state)
         writer.is_still(f"{writer.name(state)}[{writer.name(self.parameter)}]", entries)
         reading = f"{writer.name(entries)}[{self.entry!r}]"
-        return f"{writer.name(_entries_of)}({reading})" if isinstance(entries[self.entry], Tensor) else reading
+        return f"{writer.name(_array_of)}({reading})" if isinstance(entries[self.entry], Tensor) else reading
 
 
-def _entries_of(value: Any) -> Any:
-    """A value in an optimiser's state, with the array of a tensor that an optimiser of the user's keeps there."""
+def _array_of(value: Any) -> Any:
+    """A value in an optimiser's state or among its settings; of a tensor that a user keeps there, the array."""
     return value._array if isinstance(value, Tensor) else value
 
 

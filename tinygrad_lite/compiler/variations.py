@@ -68,6 +68,8 @@ def _in_words(name: str, forms: list[Any]) -> tuple[str, str]:
     forms = [(kind, *known_by) for kind, *known_by in forms if kind not in (Tensor, np.ndarray)]
     if not all(isinstance(known_by, (*SCALARS, frozenset)) for _, known_by, *_ in forms):
         return f"{name} is another object each time", "make it once, before the calls"
+    if len(forms) == 1:
+        return f"{name} is a plain number in some calls and an array in others", f"always pass np.array({name})"
     values = _listed(str(x) if kind in (float, complex) else repr(x) for kind, x, *_ in forms)
     if any(issubclass(kind, (int, float, complex, np.generic)) for kind in kinds):
         advice = f"pass a number that changes as an array, np.array({name}), which the program reads in each run"

@@ -82,7 +82,7 @@ class Optimizers:
         value = group[name]
         if isinstance(value, tuple):
             return tuple(self._services.read(Setting(group, name, i), x) for i, x in enumerate(value))
-        return self._services.read(Setting(group, name), value)
+        return self._services.read(Setting(group, name), plain(value, "_array") if isinstance(value, Tensor) else value)
 
     def truth(self, place: Place | None) -> bool | None:
         """Whether a setting that may vary is not zero, which is guarded; None for any other place."""

@@ -374,7 +374,9 @@ class Surroundings(Transcript):
                     self._leave(place, value, values)
             elif _may_set(value, before, has_read):
                 self.settings[id(owner), name] = Assigned(fields, name), value
-        for place in {**self.carried.names, **self._reached.guards}.values():
+        written = {(Item, id(_fields(owner)), name) for owner, name, _ in self._attributes.values()}
+        read = {key: guard for key, guard in self.guards.items() if type(guard) is Item and key not in written}
+        for place in {**self.carried.names, **self._reached.guards, **read}.values():
             value = self.carried.replaced(place)
             if place.key in self.carried:
                 self._leave(place, value, values)
@@ -457,6 +459,7 @@ class Surroundings(Transcript):
 
     def _attribute(self, owner: Any, name: str, before: Any) -> None:
         value = getattr(owner, name, UNSET)
+        before = getattr(type(owner), name, UNSET) if before is UNSET else before  # as a module without hooks has none
         if name in _varying(owner):
             self._update(Attribute(owner, name), value)
         elif not same(value, before):
