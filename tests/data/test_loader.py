@@ -231,3 +231,22 @@ def test_samples_that_are_drawn_go_on(done: int) -> None:
     for wrong in ({}, {"rng": state["rng"]}, {"rng": 1, "others[0]": 2}):
         with pytest.raises(InputError, match="not the state of"):
             other.load_state_dict({**state, "dataset": wrong})
+
+
+def test_frames_with_rows_in_another_order_are_refused() -> None:
+    """pandas pairs rows by their labels, and the loader by their places: they say different things."""
+    x = pd.DataFrame({"a": [1.0, 2.0, 3.0]}, index=list("uvw"))
+    y = pd.Series([1.0, 2.0, 3.0], index=list("uvw"))
+    for targets in (y[::-1], y.to_frame()[::-1]):
+        with pytest.raises(InputError, match=r"data\[1\] has the rows of data\[0\] in another order"):
+            DataLoader((x, targets))
+        same = DataLoader((x, targets.loc[x.index]), batch_size=3)
+        np.testing.assert_array_equal(*[np.ravel(part) for part in next(iter(same))])
+        assert len(DataLoader((x, targets.to_numpy()))) == 3
+    assert len(DataLoader((x, y.reset_index(drop=True)))) == 3, "other labels say nothing of the order"
+
+
+def test_a_generator_of_batches_is_told_what_to_do() -> None:
+    for batches in ((np.ones(2) for _ in range(3)), lambda: iter([np.ones(2)])):
+        with pytest.raises(UsageError, match="join the batches of it to arrays"):
+            DataLoader(batches)

@@ -779,3 +779,11 @@ def test_every_bit_that_changes_is_noticed(dtype: Any, path: Path) -> None:
         path.write_bytes(damaged)
         with pytest.raises(InputError, match="damaged"):
             tg.load(path)
+
+
+@pytest.mark.parametrize("read", [tg.load, tg.from_torch, tg.from_onnx])
+def test_a_folder_is_no_file(read: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path in (tmp_path, "", "."):
+        with pytest.raises(FileError, match="is not a regular file"):
+            read(path)

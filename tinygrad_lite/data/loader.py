@@ -30,7 +30,8 @@ class DataLoader(SettingsElsewhere):
 
     Raises:
         EmptyError: if there are no rows.
-        InputError: if batch_size is not a whole number of at least 1, or leaves no batch.
+        InputError: if batch_size is not a whole number of at least 1, or leaves no batch; or if frames have the same
+            rows in different orders.
         ShapeError: if the arrays have different lengths.
         UsageError: if it is not a dataset.
 

@@ -35,6 +35,7 @@ def rows_of(dataset: Any) -> Rows:
 
     Raises:
         EmptyError: if it has none.
+        InputError: if its frames have the same rows in different orders.
         ShapeError: if its arrays have different lengths.
         UsageError: if it is not a dataset.
     """
@@ -60,12 +61,14 @@ class _Columns:
 
     def __init__(self, arrays: Any) -> None:
         self._arrays: dict[str, Any] = {}
+        self._indexes: dict[str, Any] = {}  # of frames
         self._take = _joined(self._taker, arrays)
         lengths = {path: array.shape[0] for path, array in self._arrays.items()}
         if len(set(lengths.values())) > 1:
             listed = ", ".join(f"data{path} has {length}" for path, length in lengths.items())
             raise ShapeError(f"the arrays must have the same number of rows: {listed}")
         self._length = next(iter(lengths.values()), 0)
+        self._check_order()
 
     def __len__(self) -> int:
         return self._length
@@ -87,9 +90,22 @@ class _Columns:
     def generators(self) -> dict[str, np.random.Generator]:
         return {}
 
+    def _check_order(self) -> None:
+        """Raise if frames have the same labels of rows in different orders: pandas itself would pair equal labels."""
+        names, indexes = list(self._indexes), list(self._indexes.values())
+        for path, index in zip(names[1:], indexes[1:]):
+            if not index.equals(indexes[0]) and index.symmetric_difference(indexes[0]).empty:
+                one, other = f"data{names[0]}", f"data{path}"
+                raise InputError(
+                    f"{other} has the rows of {one} in another order, by their index: take {other}.loc[{one}.index], "
+                    "or to_numpy() of each if the rows belong together as they stand"
+                )
+
     def _taker(self, path: str, x: Any) -> Taker:
         """The function that takes rows of an array."""
         array = self._arrays[path] = _array_of(path, x)
+        if hasattr(x, "iloc"):
+            self._indexes[path] = x.index
         if isinstance(x, Tensor):
             return lambda rows: wrap(array[rows])
         if type(array) is np.ndarray and array.flags.c_contiguous:
@@ -149,6 +165,7 @@ class _Samples:
             kind = f"{type(dataset).__module__}.{type(dataset).__name__}".removeprefix("builtins.")
             raise UsageError(
                 f"a dataset is an array, a tuple or a dict of arrays, or has __len__ and __getitem__; got {kind}"
+                + ("; join the batches of it to arrays" if callable(dataset) or hasattr(dataset, "__next__") else "")
             )
         self._dataset: Sequence[Any] = dataset
 

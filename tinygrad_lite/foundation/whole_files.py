@@ -48,6 +48,13 @@ def replace(path: str | os.PathLike[str], data: bytes) -> None:
         raise FileError(f"cannot write {os.fspath(path)}: {reason}; what was there before is unchanged") from error
 
 
+def check_regular(path: str | os.PathLike[str]) -> None:
+    """Raise `FileError` if there is something else than a file that can be read to its end, such as a folder."""
+    place = Path(path)
+    if place.exists() and not place.is_file():
+        raise FileError(f"{os.fspath(path) or repr('')} is not a regular file")
+
+
 def check_folder(path: str | os.PathLike[str]) -> None:
     """Raise `FileError` if the folder of a file does not exist, or takes no files."""
     folder = Path(os.path.realpath(path)).parent

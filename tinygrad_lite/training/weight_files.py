@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.engine.op import Array
-from tinygrad_lite.errors import FileError, InputError, MissingExtraError
+from tinygrad_lite.errors import InputError, MissingExtraError
+from tinygrad_lite.foundation.whole_files import check_regular
 
 Files = str | os.PathLike[str]
 _DTYPES = {
@@ -39,8 +40,7 @@ def read(path: Files) -> tuple[dict[str, Array], dict[str, str]]:
         FileError: if it is not a regular file.
         InputError: if it is damaged, or has a dtype that NumPy lacks.
     """
-    if os.path.exists(path) and not os.path.isfile(path):
-        raise FileError(f"{os.fspath(path)} is not a regular file")
+    check_regular(path)
     library = _library()
     data = Path(path).read_bytes()
     try:

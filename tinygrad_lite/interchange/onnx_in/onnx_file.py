@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tinygrad_lite.errors import InputError, MissingExtraError, UsageError
+from tinygrad_lite.foundation.whole_files import check_regular
 from tinygrad_lite.interchange.onnx_in.onnx_learning import in_default_domain
 from tinygrad_lite.interchange.onnx_in.onnx_limits import MOST_AXES, MOST_NUMBERS, excess_of_functions, growth
 from tinygrad_lite.interchange.onnx_in.onnx_nodes import OPERATORS
@@ -66,6 +67,7 @@ def _loaded(onnx: Any, model: Any) -> tuple[Any, str]:
     where = repr(fspath(model)) if is_path else "this model"
     try:
         if is_path:
+            check_regular(model)
             Path(model).open("rb").close()  # for Python's own error if there is no such file
             _check_functions(onnx.load(fspath(model), load_external_data=False))
             onnx.checker.check_model(fspath(model))
