@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import tinygrad_lite as tg
 from tests.explainer.conftest import Opened
-from tests.explainer.graphs import COMPLEX, LESSONS, Block, attention, heart, scalar, transformer
+from tests.explainer.graphs import COMPLEX, LESSONS, Block, attention, fan_out, heart, scalar, transformer
 from tests.marks import param
 from tinygrad_lite import nn
 from tinygrad_lite.explainer import rerun
@@ -904,7 +904,7 @@ def test_on_paper(show: Show) -> None:
     assert opened.page.is_visible("#step")
 
 
-@pytest.mark.parametrize("size", [(1280, 900), (390, 844)])
+@pytest.mark.parametrize("size", [param((1280, 900), slow=True), (390, 844)])
 def test_the_graph_on_paper_is_open_and_legible(show: Show, size: tuple[int, int]) -> None:
     """On paper there is room for more than on the screen, and nothing can be opened: least of all from a phone."""
     opened = show(transformer(), viewport={"width": size[0], "height": size[1]})
@@ -929,6 +929,28 @@ def test_the_graph_on_paper_is_open_and_legible(show: Show, size: tuple[int, int
     opened.page.emulate_media(media="screen")
     opened.page.wait_for_selector("#handout", state="hidden")
     assert opened.page.evaluate(closed.format("#graph")) > 0, "as it was"
+
+
+def test_paper_is_white_on_a_dark_page_too(show: Show) -> None:
+    """Numbers on paper have the colours of a light page, and the page has its own again afterwards."""
+    colours = """(root) => {
+      const all = (selector) => [...document.querySelectorAll(selector)];
+      const pictures = all(`${root === "#step" ? "#graph" : root} image`).map((each) => each.href.baseVal);
+      return [...pictures, ...all(`${root} td[style*=background]`).map((each) => each.style.background)];
+    }"""
+    found = {}
+    for scheme in ("light", "dark"):
+        opened = show(fan_out(), step=1, color_scheme=scheme)
+        before = opened.page.evaluate(colours, "#step")
+        opened.page.emulate_media(media="print")
+        opened.page.locator("#handout article:visible").first.wait_for()
+        found[scheme] = before, opened.page.evaluate(colours, "#handout")
+        opened.page.emulate_media(media="screen")
+        opened.page.wait_for_selector("#handout", state="hidden")
+        assert opened.page.evaluate(colours, "#step") == before
+    assert found["light"][0] != found["dark"][0]
+    assert len(found["light"][1]) > 50
+    assert found["light"][1] == found["dark"][1]
 
 
 def test_sheets_of_paper_are_filled(show: Show) -> None:

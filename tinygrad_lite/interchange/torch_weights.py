@@ -84,6 +84,8 @@ def _file(path: str | os.PathLike[str]) -> Any:
     if os.path.isfile(path):
         with open(path, "rb") as file:
             is_pickle = file.read(2).startswith(_PICKLES)
+        if os.fspath(path).endswith((".npz", ".npy")):
+            raise InputError(f"{os.fspath(path)} is a file of NumPy's: model.load_state_dict(np.load(path)) takes it")
         if is_pickle:
             return _unpickled(os.fspath(path))
     return weight_files.read(path)[0]

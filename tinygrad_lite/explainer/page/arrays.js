@@ -112,7 +112,10 @@ function mix(x, largest, inks, list, from) {
   for (let k = 0; k < 3; k++) list[from + k] = Number.isFinite(x) ? Math.round(paper[k] + share * (ink[k] - paper[k])) : LOST[k];
 }
 
-const inksNow = () => (dark.matches ? INKS.dark : INKS.light);
+// Whether pictures are drawn for a dark page; paper is white.
+const shades = { onPaper: false, get dark() { return dark.matches && !this.onPaper; } };
+
+const inksNow = () => (shades.dark ? INKS.dark : INKS.light);
 
 function mixture(x, largest) {
   const found = [];
@@ -213,7 +216,7 @@ function paint(canvas, pixels, array, { width, height, rows: marked, columns: ru
     draw.lineTo((j + 1) * w, (i + 1) * h);
     draw.stroke();
   });
-  draw.strokeStyle = dark.matches ? "#f0f6fc" : "#0d1117";
+  draw.strokeStyle = shades.dark ? "#f0f6fc" : "#0d1117";
   draw.lineWidth = 2;
   if (marked !== undefined) draw.strokeRect(1, marked * h + 1, width - 2, Math.max(h - 2, 2));
   if (ruled !== undefined) draw.strokeRect(ruled * w + 1, 1, Math.max(w - 2, 2), height - 2);

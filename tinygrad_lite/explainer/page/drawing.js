@@ -56,7 +56,7 @@ const drawing = (() => {
 
   function pictureOf(array, rows, columns) {
     const known = pictures.get(array);
-    if (known?.dark === dark.matches) return known.address;
+    if (known?.dark === shades.dark) return known.address;
     const canvas = document.createElement("canvas");
     [canvas.width, canvas.height] = [Math.min(columns, ACROSS), Math.min(rows, DOWN)];
     const draw = canvas.getContext("2d");
@@ -68,7 +68,7 @@ const drawing = (() => {
         draw.fillRect(j, i, 1, 1);
       }
     }
-    pictures.set(array, { dark: dark.matches, address: canvas.toDataURL() });
+    pictures.set(array, { dark: shades.dark, address: canvas.toDataURL() });
     return pictures.get(array).address;
   }
 

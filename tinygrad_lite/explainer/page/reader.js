@@ -23,6 +23,7 @@ const reader = (() => {
 
   const handout = element("div", { id: "handout", hidden: true });
   function printed() {
+    shades.onPaper = true;
     const positions = Array.from({ length: lesson.last + 1 }, (_, k) => k);
     const left = positions.length - 2 * PRINTED;
     const shown = left > 0 ? [...positions.slice(0, PRINTED), null, ...positions.slice(-PRINTED)] : positions;
@@ -34,9 +35,11 @@ const reader = (() => {
     document.body.classList.add("printing");
   }
   function put() {
+    shades.onPaper = false;
     handout.replaceChildren();
     handout.hidden = true;
     document.body.classList.remove("printing");
+    main.redraw();
   }
 
   // ---- the language

@@ -4,6 +4,7 @@ const search = (() => {
   const MOST = 12; // suggestions
   const [field, names, count] = ["search", "names", "matches"].map((id) => document.getElementById(id));
   let [matches, at] = [[], -1];
+  let found = () => ""; // what is said of them
 
   // The nodes with a text in their names, the best first: the same name, its beginning, anywhere; then the formulas.
   function matching(text) {
@@ -24,13 +25,15 @@ const search = (() => {
   function look() {
     [matches, at] = [matching(field.value), -1];
     names.replaceChildren(...matches.slice(0, MOST).map((i) => element("option", { value: lesson.nodes[i].name })));
-    count.textContent = field.value.trim() ? (matches.length ? counted(matches.length, "match", "matches") : say("no match")) : "";
+    found = () => (field.value.trim() ? (matches.length ? counted(matches.length, "match", "matches") : say("no match")) : "");
+    label();
   }
 
   function go() {
     if (!matches.length) return;
     at = (at + 1) % matches.length;
-    count.textContent = say("{k} of {n}", { k: grouped(at + 1), n: grouped(matches.length) });
+    found = () => say("{k} of {n}", { k: grouped(at + 1), n: grouped(matches.length) });
+    label();
     graphView.reveal(matches[at]);
     main.choose(matches[at]);
     field.focus();
@@ -41,7 +44,11 @@ const search = (() => {
     field.addEventListener("keydown", (event) => event.key === "Enter" && (event.preventDefault(), go()));
   }
 
-  const label = () => (field.placeholder = say("find by name"));
+  // In the language of the page.
+  function label() {
+    field.placeholder = say("find by name");
+    count.textContent = found();
+  }
 
   return { connect, label, matching };
 })();
