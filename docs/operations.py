@@ -57,6 +57,7 @@ ORDER = [
     "activations",
     "convolution",
     "pooling",
+    "resampling",
     "losses",
     "normalization",
     "recurrence",

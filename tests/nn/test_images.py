@@ -518,3 +518,15 @@ def test_indices_change_no_maximum_even_of_windows_that_lie_in_the_padding(axes:
         np.testing.assert_array_equal(y, pool(x, kernel, **settings))
         seen = np.take_along_axis(x.reshape(1, 2, -1), indices.reshape(1, 2, -1), -1).reshape(y.shape)
         np.testing.assert_array_equal(seen[np.isfinite(y)], y[np.isfinite(y)])
+
+
+@pytest.mark.parametrize("settings", [{"mode": "bicubic"}, {"mode": "bilinear", "antialias": True}], ids=str)
+@pytest.mark.parametrize("size", [(3, 4), (5, 9)])
+def test_an_infinite_gradient_reaches_the_pixels_behind_it_alone(size: tuple[int, int], settings: Any) -> None:
+    x = np.ones((1, 1, 5, 7))
+    y, pull = tg.vjp(lambda x: F.interpolate(x, size, **settings), x)
+    g = np.zeros_like(y)
+    g[0, 0, 1, 2] = 1
+    (reached,) = pull(g)
+    (infinite,) = pull(np.where(g, np.inf, 0))
+    np.testing.assert_array_equal(np.isfinite(infinite), reached == 0)

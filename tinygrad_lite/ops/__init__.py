@@ -36,6 +36,7 @@ from tinygrad_lite.ops.networks import (
     normalization,
     pooling,
     recurrence,
+    resampling,
 )
 from tinygrad_lite.ops.shapes import arranging, filling, indexing, joining, padding, shaping, windows
 
@@ -69,6 +70,7 @@ __all__ = [
     "products",
     "recurrence",
     "reductions",
+    "resampling",
     "running",
     "selection",
     "shaping",

@@ -10,6 +10,7 @@ from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import InputError, ShapeError
 from tinygrad_lite.nn.functional import pooling
 from tinygrad_lite.nn.functional.sizes import Sizes, per_axis
+from tinygrad_lite.ops.networks.resampling import Spacing, resample
 
 __all__ = ["channel_shuffle", "interpolate", "pixel_shuffle", "pixel_unshuffle"]
 
@@ -62,21 +63,14 @@ def interpolate(
     wanted, scales = _sizes(before, size, scale_factor, bool(recompute_scale_factor))
     if mode == "area":
         return getattr(pooling, f"adaptive_avg_pool{axes}d")(input, wanted)
-    for axis, (n, m, scale) in enumerate(zip(before, wanted, scales), 2):
+    for axis, n, m, scale in reversed([*zip(range(2, 2 + axes), before, wanted, scales)]):  # rows of memory first
         if mode.startswith("nearest"):
             nearest = _nearest(n, m, scale, mode == "nearest-exact")
             is_even = m % n == 0 and np.array_equal(nearest, np.arange(m) // (m // n))
             input = np.repeat(input, m // n, axis) if is_even else np.take(input, nearest, axis)
-            continue
-        reach = 4 if mode == "bicubic" else 2
-        if antialias:
-            at, weights = _smoothed(n, m, scale, reach, bool(align_corners))
         else:
-            at, weights = _neighbours(n, m, scale, reach, bool(align_corners))
-        column = (-1, *(1,) * (len(shape) - 1 - axis))
-        weights = weights.astype(input.dtype if input.dtype.kind in "fc" else float)
-        terms = [np.take(input, i, axis) * np.reshape(w, column) for i, w in zip(at, weights)]
-        input = sum(terms[1:], terms[0])
+            spacing = Spacing(n, m, scale, 4 if mode == "bicubic" else 2, bool(align_corners), antialias)
+            input = resample(input, axis=axis, spacing=spacing)
     return input
 
 
@@ -101,44 +95,6 @@ def _nearest(n: int, m: int, factor: float | None, exact: bool) -> Array:
     step = np.float32(1 / factor if factor else np.float32(n) / np.float32(m))
     shift = np.float32(0.5 if exact else 0)
     return np.minimum(np.floor((np.arange(m, dtype=np.float32) + shift) * step).astype(int), n - 1)
-
-
-def _step(n: int, m: int, factor: float | None, aligned: bool) -> float:
-    if aligned:
-        return (n - 1) / (m - 1) if m > 1 else 0.0
-    return 1 / factor if factor else n / m
-
-
-def _neighbours(n: int, m: int, factor: float | None, count: int, aligned: bool) -> tuple[list[Array], Array]:
-    """The neighbours of each of m entries among n, and their weights."""
-    step = _step(n, m, factor, aligned)
-    place = np.arange(m) * step if aligned else (np.arange(m) + 0.5) * step - 0.5
-    if count == 2:
-        place = np.maximum(place, 0)
-    neighbours = np.floor(place).astype(int) + np.arange(1 - count // 2, 1 + count // 2)[:, None]
-    return list(np.clip(neighbours, 0, n - 1)), _kernel(place - neighbours, count, -0.75)
-
-
-def _kernel(t: Array, count: int, a: float) -> Array:
-    """The weight of a neighbour at a distance: a hat for two of them, Keys' cubic polynomial for four."""
-    t = np.abs(t)
-    if count == 2:
-        return np.maximum(1 - t, 0)
-    near, far = ((a + 2) * t - (a + 3)) * t * t + 1, ((a * t - 5 * a) * t + 8 * a) * t - 4 * a
-    return np.where(t <= 1, near, np.where(t < 2, far, 0))
-
-
-def _smoothed(n: int, m: int, factor: float | None, count: int, aligned: bool) -> tuple[list[Array], Array]:
-    """All entries that each of m covers among n, and their weights, with Keys' a = -½ as Pillow."""
-    step = _step(n, m, factor, aligned)
-    width = max(step, 1.0)
-    support = count / 2 * width
-    center = step * (np.arange(m) + 0.5)
-    first = np.maximum((center - support + 0.5).astype(int), 0)
-    last = np.minimum((center + support + 0.5).astype(int), n)
-    entries = first + np.arange(np.max(last - first))[:, None]
-    weights = np.where(entries < last, _kernel((entries - center + 0.5) / width, count, -0.5), 0)
-    return list(np.minimum(entries, n - 1)), weights / np.sum(weights, axis=0)
 
 
 def pixel_shuffle(input: Array, upscale_factor: int) -> Array:

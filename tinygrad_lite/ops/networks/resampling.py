@@ -1,0 +1,138 @@
+"""Resampling: each entry along an axis is a weighted sum of neighbours among the entries that were there before."""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from tinygrad_lite.engine.op import Array, Example, Op, primitive
+from tinygrad_lite.ops.shapes.indexing import performed
+
+
+class Spacing(NamedTuple):
+    """How m entries lie among n: `factor` apart, or m / n; each sees `reach` neighbours, or as many more as it covers.
+
+    With `is_aligned`, the first and the last of both are at the same places, else the borders of both are. With
+    `is_smooth`, an entry weighs all that it covers where there are fewer than before.
+    """
+
+    n: int
+    m: int
+    factor: float | None
+    reach: int
+    is_aligned: bool
+    is_smooth: bool
+
+    @property
+    def step(self) -> float:
+        """How many of the entries before lie between two of the new ones."""
+        if self.is_aligned:
+            return (self.n - 1) / (self.m - 1) if self.m > 1 else 0.0
+        return 1 / self.factor if self.factor else self.n / self.m
+
+
+class Neighbours(NamedTuple):
+    """Of each entry, the positions of its neighbours and their weights, both of shape (neighbours, entries)."""
+
+    positions: Array
+    weights: Array
+
+
+@lru_cache
+def neighbours(spacing: Spacing) -> Neighbours:
+    """The neighbours of each new entry among those before."""
+    n, m, _, reach, is_aligned, is_smooth = spacing
+    if is_smooth:
+        return _covered(spacing)
+    place = np.arange(m) * spacing.step if is_aligned else (np.arange(m) + 0.5) * spacing.step - 0.5
+    if reach == 2:
+        place = np.maximum(place, 0)
+    positions = np.floor(place).astype(int) + np.arange(1 - reach // 2, 1 + reach // 2)[:, None]
+    return Neighbours(np.clip(positions, 0, n - 1), _kernel(place - positions, reach, -0.75))
+
+
+def _covered(spacing: Spacing) -> Neighbours:
+    """All entries that each new one covers, with Keys' a = -½ as Pillow."""
+    width = max(spacing.step, 1.0)
+    support = spacing.reach / 2 * width
+    centre = spacing.step * (np.arange(spacing.m) + 0.5)
+    first = np.maximum((centre - support + 0.5).astype(int), 0)
+    last = np.minimum((centre + support + 0.5).astype(int), spacing.n)
+    positions = first + np.arange(np.max(last - first))[:, None]
+    weights = np.where(positions < last, _kernel((positions - centre + 0.5) / width, spacing.reach, -0.5), 0)
+    return Neighbours(np.minimum(positions, spacing.n - 1), weights / np.sum(weights, axis=0))
+
+
+def _kernel(t: Array, reach: int, a: float) -> Array:
+    """The weight of a neighbour at a distance: a hat for two of them, Keys' cubic polynomial for four."""
+    t = np.abs(t)
+    if reach == 2:
+        return np.maximum(1 - t, 0)
+    near, far = ((a + 2) * t - (a + 3)) * t * t + 1, ((a * t - 5 * a) * t + 8 * a) * t - 4 * a
+    return np.where(t <= 1, near, np.where(t < 2, far, 0))
+
+
+@lru_cache
+def seen_by(spacing: Spacing) -> Neighbours:
+    """The new entries that see each of those before, with the weights that they give to it.
+
+    The first of them stands for those that a shorter column lacks, and shares its weight with them: a weight of 0 would
+    make NaN of an infinite gradient.
+    """
+    positions, weights = (part.ravel() for part in neighbours(spacing))
+    seen = np.argsort(positions, kind="stable")
+    seen = seen[weights[seen] != 0]
+    counts = np.bincount(positions[seen], minlength=spacing.n)
+    first = np.cumsum(counts) - counts
+    most = int(counts.max())
+    rank = np.arange(most)[:, None]
+    seen = seen[np.minimum(first + np.where(rank < counts, rank, 0), len(seen) - 1)]
+    share = np.where((rank == 0) | (rank >= counts), 1 + most - np.maximum(counts, 1), 1)
+    return Neighbours(seen % spacing.m, weights[seen] / share)
+
+
+@lru_cache
+def is_seen(spacing: Spacing) -> Array:
+    """Whether a new entry sees each of those before."""
+    positions, weights = neighbours(spacing)
+    return np.isin(np.arange(spacing.n), positions[weights != 0])
+
+
+def _along(axis: int, x: Array, row: Array) -> Array:
+    """A row that lies along an axis of x."""
+    return np.reshape(row, (-1, *(1,) * (x.ndim - 1 - axis)))
+
+
+def _weighted_sum(x: Array, table: Neighbours, axis: int) -> Array:
+    weights = table.weights.astype(x.dtype if x.dtype.kind in "fc" else float)
+    terms = [np.take(x, at, axis) * _along(axis, x, w) for at, w in zip(table.positions, weights)]
+    return sum(terms[1:], terms[0])
+
+
+def _resample(x: Array, axis: int, spacing: Spacing) -> Array:
+    return _weighted_sum(x, neighbours(spacing), axis)
+
+
+def _resample_back(x: Array, axis: int, spacing: Spacing) -> Array:
+    y = _weighted_sum(x, seen_by(spacing), axis)
+    shown = is_seen(spacing)
+    return y if shown.all() else np.where(_along(axis, x, shown), y, 0)
+
+
+_EXAMPLES: list[Example] = [
+    ([(2, 3)], {"axis": 1, "spacing": Spacing(3, 5, None, 2, False, False)}),
+    ([(4, 2)], {"axis": 0, "spacing": Spacing(4, 3, None, 4, True, False)}),
+    ([(1, 5)], {"axis": 1, "spacing": Spacing(5, 2, None, 2, False, True)}),
+]
+resample: Op = primitive(
+    _resample,
+    lambda g, y, x, axis, spacing: performed(resample_back, (g,), {"axis": axis, "spacing": spacing}),
+    linear=True,
+    examples=_EXAMPLES,
+)
+resample_back: Op = primitive(
+    _resample_back,
+    lambda g, y, x, axis, spacing: performed(resample, (g,), {"axis": axis, "spacing": spacing}),
+    linear=True,
+    examples=[([(2, 5)], _EXAMPLES[0][1])],
+)
