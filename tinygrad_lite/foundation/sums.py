@@ -36,7 +36,8 @@ def _is_last(axis: Any, x: Any) -> bool:
 def _is_before_short_rows(axis: int, x: Any) -> bool:
     """Whether the axes behind this one have few entries, and those before it several, so that NumPy's loop is short."""
     axis %= x.ndim
-    return axis > 0 and 1 < prod(x.shape[axis + 1 :]) < 16 and x.flags.c_contiguous and x.dtype.char in "fd"
+    row = prod(x.shape[axis + 1 :])
+    return axis > 0 and row > 1 and row * x.itemsize <= 128 and x.flags.c_contiguous and x.dtype.char in "fd"
 
 
 def _added_by_column(x: Any, keepdims: bool) -> Any:
