@@ -114,7 +114,10 @@ def _odds(logits: Array, labels: Array, reduction: str, ignore_index: int | None
     if ignore_index is not None:
         labels = labels * np.not_equal(labels, ignore_index)
     at = _at(labels)
-    top = performed(largest, (logits,), {"axis": 1, "keepdims": True})
+    if type(logits) is np.ndarray and logits.shape[1]:  # NumPy finds the place of the largest sooner than its value
+        top = logits[at[0], logits.argmax(axis=1)].reshape(-1, 1)
+    else:
+        top = performed(largest, (logits,), {"axis": 1, "keepdims": True})
     below = top - logits[at].reshape(-1, 1)
     others = np.exp(logits - top)
     if type(others) is type(labels) is np.ndarray:
