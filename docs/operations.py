@@ -159,6 +159,11 @@ def home_of(answer: Any) -> ModuleType:
     return tables()[0] if home.startswith("tinygrad_lite.engine.") else sys.modules[home]  # np.positive
 
 
+def refuses(function: Callable[..., Any]) -> bool:
+    """Whether a function raises an error and does nothing else."""
+    return all(word not in inspect.getsource(function) for word in ("return ", "lambda"))
+
+
 def keywords_of(answer: Any) -> list[str]:
     if isinstance(answer, declarations.Op):
         return sorted(answer.keywords)
@@ -185,7 +190,7 @@ def section(module: ModuleType, answers: list[Any], functions: dict[Any, list[st
     title = (module.__doc__ or "").split("\n")[0].rstrip(".")
     rows, named = [], {}
     for answer in answers:
-        if "raise UsageError" in inspect.getsource(answer) if inspect.isfunction(answer) else False:
+        if inspect.isfunction(answer) and refuses(answer):
             continue
         is_operation = isinstance(answer, declarations.Op)
         names = list(dict.fromkeys(functions[answer])) or ([answer.name] if is_operation else [])
