@@ -161,6 +161,15 @@ def test_a_script_that_explains_nothing(tmp_path: Path, capsys: Any) -> None:
     assert "there is no script" in capsys.readouterr().err
 
 
+def test_what_a_script_says_as_it_ends_is_printed(tmp_path: Path, capsys: Any) -> None:
+    path = tmp_path / "ends.py"
+    start = "import sys, tinygrad_lite as tg\nx = tg.tensor(2.0, requires_grad=True)\n(x * x).backward()\n"
+    for code, text in (("'no data'", "no data\n"), ("0", ""), ("", ""), ("3", "")):
+        path.write_text(f"{start}sys.exit({code})\n")
+        assert str(lesson_of_script(path).graph.root.op) == "multiply"
+        assert capsys.readouterr().err == text
+
+
 def test_a_script_that_fails_shows_its_own_line(tmp_path: Path) -> None:
     path = tmp_path / "fails.py"
     path.write_text("import tinygrad_lite as tg\nx = tg.tensor(2.0, requires_grad=True)\n(x * x).backward()\n1 / 0\n")

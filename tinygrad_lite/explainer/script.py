@@ -32,8 +32,12 @@ def lesson_of_script(path: Path, arguments: Sequence[str] = ()) -> Lesson:
     before, sys.argv = (sys.argv, sys.path), [str(path), *arguments]
     sys.path = [str(path.resolve().parent), *sys.path]
     try:
-        with _last_explained() as lessons, contextlib.suppress(SystemExit):
-            runpy.run_path(str(path), run_name="__main__")
+        with _last_explained() as lessons:
+            try:
+                runpy.run_path(str(path), run_name="__main__")
+            except SystemExit as end:
+                if isinstance(end.code, str):  # which Python prints
+                    print(end.code, file=sys.stderr)
     finally:
         sys.argv, sys.path = before
     if not lessons:
