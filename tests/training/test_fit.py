@@ -513,6 +513,7 @@ BAD: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "one callback": ({"callbacks": print}, UsageError, "callbacks must be a list of functions"),
     "names of callbacks": ({"callbacks": ["print"]}, UsageError, "callbacks must be a list of functions"),
     "validation without targets": ({"validation": X}, UsageError, "the data must be pairs"),
+    "weights beside the targets": ({"validation": (X, X, X)}, UsageError, r"write \(inputs, \(targets, weights\)\)"),
     "no rows": ({"data": (X[:0], REAL[:0])}, EmptyError, "no rows"),
     "no targets": ({"data": X}, UsageError, "a sample of these data is ndarray"),
     "three parts": ({"data": (X, X, X)}, UsageError, "is tuple of 3 parts"),
