@@ -37,8 +37,8 @@ const formulas = (() => {
     }
     for (const each of panel.querySelectorAll(".corner, .scrolling")) if (isWide(each)) each.tabIndex = 0;
     // Where an equation of pictures does not fit in a line, each has a line of its own behind its sign.
-    const tops = (row) => new Set([...row.children].map((each) => each.offsetTop + each.offsetHeight / 2));
-    const broken = [...panel.querySelectorAll(".maps:has(.after-sign)")].filter((row) => tops(row).size > 1);
+    const wraps = ({ firstElementChild: first, lastElementChild: last }) => last.offsetTop >= first.offsetTop + first.offsetHeight;
+    const broken = [...panel.querySelectorAll(".maps:has(.after-sign)")].filter(wraps);
     broken.forEach((row) => row.classList.add("stacked"));
   }
 
