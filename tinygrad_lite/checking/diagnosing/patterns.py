@@ -37,6 +37,7 @@ _TERMS = (
     ),
     (np.ones_like, "{:.6g} is added to every entry", "{:.6g} is missing from every entry"),
 )
+EXACTLY = "it is wrong exactly "
 RATIO = "times what it should be"
 SIZE = "it is the size of the derivative, without its sign"
 SIGN_ALONE = "it is the sign of the derivative, without its size"
@@ -203,6 +204,11 @@ def _term(difference: Array, x: Array) -> str:
     return ""
 
 
+def says_only_where(sentence: str) -> bool:
+    """Whether a description says which entries are wrong, and nothing of what they are."""
+    return sentence.startswith(EXACTLY) and "," not in sentence
+
+
 def _where(gradient: Array, reference: Array, x: Array) -> str:
     """The set of entries that are wrong, if it has a description, and what they are there."""
     with np.errstate(all="ignore"):
@@ -215,7 +221,7 @@ def _where(gradient: Array, reference: Array, x: Array) -> str:
     x = np.broadcast_to(x, wrong.shape)
     for by_value, words, mask in _masks(reference, x):
         if fewest >= (_BY_VALUE if by_value else 2) and np.array_equal(wrong, mask & alive):
-            return f"it is wrong exactly {words}{_what_it_is(gradient[wrong], reference[wrong])}"
+            return f"{EXACTLY}{words}{_what_it_is(gradient[wrong], reference[wrong])}"
     return _beyond_a_number(gradient, reference, x, wrong, alive)
 
 
