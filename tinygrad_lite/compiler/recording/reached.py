@@ -71,12 +71,23 @@ class Reached:
         self._kinds: list[type] = []
         self._kinds_of_objects: set[type] = set()
         self._named: set[type] = set()
+        self._looked: dict[int, tuple[int, int]] = {}
         self._ahead = list(roots)
         while self._ahead:
             self._visit(*self._ahead.pop())
-            for module, label in [] if self._ahead else self._modules:  # which of their names are read is known by now
+            if not self._ahead:  # which names of modules and classes are read is known by now
+                self._look_for_names()
+
+    def _look_for_names(self) -> None:
+        """Look for the names in modules and classes where these, or what is made of them, were not yet looked for."""
+        known = len(self.names), len(self._named)
+        for module, label in self._modules:
+            if self._looked.get(id(module)) != known:
+                self._looked[id(module)] = known
                 self._module(module, label, self.names)
-            for kind in [] if self._ahead else self._kinds:
+        for kind in self._kinds:
+            if self._looked.get(id(kind)) != known:
+                self._looked[id(kind)] = known
                 self._members(kind)
 
     def _visit(self, thing: Any, label: str) -> None:

@@ -1,6 +1,7 @@
 """Two recordings of a call, which must agree: what differs from run to run, a program cannot repeat."""
 
 import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
@@ -37,6 +38,9 @@ from tinygrad_lite.foundation.signatures import outside_of
 from tinygrad_lite.transforms.runs import name_of
 
 Recording = tuple[Recorder, dict[Key, Guard]]
+_READ_ONLY = ValueError, TypeError, BufferError
+"""What NumPy and other libraries raise for an array that they cannot write into."""
+
 ATTEMPTS = 20
 """How often a recording is made if somebody draws from a global generator meanwhile, which may be another thread."""
 
@@ -134,7 +138,7 @@ def _first(
                 return *_undisturbed(once, reached, roots), writes
         except CarriedError as error:
             carried |= error.names
-        except ValueError as error:
+        except _READ_ONLY as error:
             if writes or not _is_of_lock(error):
                 raise
             writes = True
@@ -148,15 +152,15 @@ def _writes_into(
     try:
         with locked([array]):
             _undisturbed(once, reached, roots)
-    except ValueError as error:
+    except _READ_ONLY as error:
         if not _is_of_lock(error):
             raise
         return True
     return False
 
 
-def _is_of_lock(error: ValueError) -> bool:
-    return "read-only" in str(error) and not isinstance(error, TinygradError)
+def _is_of_lock(error: Exception) -> bool:
+    return bool(re.search("read-?only", str(error))) and not isinstance(error, TinygradError)
 
 
 def _restore(reached: Reached, outside: Sequence[Entries]) -> None:
