@@ -247,6 +247,39 @@ def test_a_tensor_that_is_also_written_to_is_refused(backend: str) -> None:
         assert not other.numpy().any()
 
 
+def test_values_that_change_places(backend: str) -> None:
+    """Arrays that NumPy alone has made are replaced, too; the same object under another name is refused."""
+    first, second = np.zeros(2), np.ones(2)
+
+    def steps(compile: Callable[[Any], Any]) -> Iterator[Any]:
+        values = {"a": first, "b": second, "pair": (np.zeros(2), np.ones(2)), "scale": np.full(2, 0.5)}
+
+        def step(x: Any) -> Any:
+            values["a"], values["b"] = values["b"] * x, values["a"]
+            values["pair"] = values["scale"] * 3, values["scale"] + 1
+            return np.sum(values["a"])
+
+        step = compile(step)
+        for i in range(3):
+            yield step(np.arange(2.0) + i), dict(values)
+        values["pair"] = np.ones(2), np.ones(2)
+        values["scale"] = np.ones(2)
+        yield step(np.ones(2)), dict(values)
+
+    for x, y in zip(steps(lambda f: f), steps(lambda f: tg.compile(f, backend)), strict=True):
+        for a, b in zip(plain(x), plain(y), strict=True):
+            np.testing.assert_array_equal(a, b)
+    places = {"a": first, "b": second}
+
+    def swap(x: Any) -> Any:
+        places["a"], places["b"] = places["b"], places["a"]
+        return x * 2
+
+    with pytest.raises(UsageError, match=r"in place of places\['.'\] in each call, .* do it outside, or put a copy"):
+        tg.compile(swap, backend)(np.ones(2))
+    assert places["a"] is first
+
+
 def test_a_value_of_which_a_part_is_replaced_as_well_is_refused() -> None:
     box, pair = Box(), Box()
     pair.value = np.zeros(3)

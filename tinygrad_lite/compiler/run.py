@@ -17,6 +17,7 @@ from tinygrad_lite.compiler.passes.own_memory import with_memory_of_their_own
 from tinygrad_lite.compiler.places import Argument, Carried, Data, Gradient, Leaves, Outside
 from tinygrad_lite.compiler.program import Program, is_python_number
 from tinygrad_lite.compiler.pullback import Pullback, Rerun, own, split
+from tinygrad_lite.compiler.recording.carrying import Form
 from tinygrad_lite.compiler.recording.recording_run import Recorder
 from tinygrad_lite.compiler.recording.two_recordings import is_passing, named_parameters, recorded_twice
 from tinygrad_lite.compiler.source.executor import NumpyExecutor
@@ -258,8 +259,8 @@ class Run:
 
     def entry(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Callable[..., Any] | None:
         """A quicker way to run again with arguments of this form; see entry.py."""
-        if self._cannot_enter:
-            return None
+        if self._cannot_enter or not all(guard.holds() for guard in self.guards if isinstance(guard, Form)):
+            return None  # the run leaves a value of another form, for which there is another program
         start = perf_counter()
         writer = EntryWriter(args, kwargs, {} if self.executor.backend == "numpy" else _layouts(self.program))
         if not writer.is_possible:

@@ -93,6 +93,13 @@ class Item(Guard):
     def now(self) -> Any:
         return self.owner[self.name]
 
+    def renewed(self) -> "Item":
+        """A guard of what is there now; the guard itself if there is nothing any more."""
+        try:
+            return Item(self.owner, self.name, self.now(), self.label)
+        except (LookupError, TypeError):
+            return self
+
     def reading(self, writer: "EntryWriter") -> str:
         key = repr(self.name) if type(self.name) in (str, int) else writer.name(self.name)
         return f"{writer.name(self.owner)}[{key}]"

@@ -145,7 +145,7 @@ class Recorder(Surroundings):
         """Note the results that are one object, and those that are new leaves of a graph."""
         first: dict[int, int] = {}
         for i, x in enumerate(leaves):
-            if isinstance(x, (Tensor, Recorded)):
+            if isinstance(x, (Tensor, Recorded, np.ndarray)):
                 if first.setdefault(id(x), i) < i:
                     self.again[i] = first[id(x)]
                 if isinstance(x, Tensor) and x in self._made and x._requires_grad and plain(x, "op") is None:

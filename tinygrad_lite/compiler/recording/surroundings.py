@@ -384,6 +384,12 @@ class Surroundings(Transcript):
                 to_carry.append(place)
             elif value is not UNSET and self._holds_result(value) and isinstance(place.value, SCALARS):
                 self._leave(place, value, values)
+            elif value is not UNSET and self._expected is not None and may_be_carried(place.value):
+                raise UsageError(
+                    f"the function puts another value in place of {place.label} in each call, which has another name "
+                    "already, or a history, and its program would not do that in the next runs: do it outside, or put "
+                    "a copy there"
+                )
             else:
                 continue
             self._moved.append(place)
@@ -413,8 +419,15 @@ class Surroundings(Transcript):
 
     def _goes_on(self, place: Guard, value: Any) -> bool:
         """Whether a value that the program can take as an input takes the place of another one."""
-        is_array = isinstance(value, (np.ndarray, np.generic)) and not same(value, place.value)
-        return (is_array or self._holds_result(value)) and may_be_carried(place.value)
+        if not may_be_carried(place.value):
+            return False
+        return self._holds_result(value) or (self._is_of_new_arrays(value) and not same(value, place.value))
+
+    def _is_of_new_arrays(self, value: Any) -> bool:
+        """Whether a value consists of arrays that NumPy has made, and that have no other name."""
+        others = {**self._reached.arrays, **self._reached.held}
+        is_known = any(isinstance(x, Tensor) or id(x) in others for x in trees.leaves(value))
+        return may_be_carried(value) and not is_known
 
     def _has_read(self, owner: Any, fields: dict[str, Any], name: str) -> bool:
         """Whether the function has read an attribute before it wrote to it."""

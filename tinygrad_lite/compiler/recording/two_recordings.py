@@ -82,7 +82,8 @@ def recorded_twice(
         try:
             again = partial(once, expected=recorder.program)
             once_more = Reached(roots)
-            once_more.guards = {**reached.guards, **once_more.guards}  # also of what the first recording came across
+            met = {key: guard.renewed() for key, guard in reached.guards.items() if type(guard) is Item}
+            once_more.guards = {**met, **once_more.guards}  # also of what the first recording came across
             second, after = _undisturbed(again, once_more, roots)
             differs = difference(recorder.program, second.program) or _other_setting(recorder, second)
         except DifferenceError as error:
