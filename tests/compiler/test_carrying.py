@@ -296,6 +296,23 @@ def test_a_value_of_which_a_part_is_replaced_as_well_is_refused() -> None:
     np.testing.assert_array_equal(before["values"], [np.ones(3)])
 
 
+def test_a_state_with_a_history_is_to_be_detached(backend: str) -> None:
+    cell, box = nn.GRUCell(2, 3, rng=0), Box()
+    box.value = tg.tensor(np.zeros((1, 3)))
+
+    def f(x: Any) -> Any:
+        box.value = cell(x, box.value)
+        return box.value
+
+    compiled, x = tg.compile(f, backend), np.ones((1, 2))
+    for _ in range(3):
+        np.sum(compiled(x)).backward()
+        box.value = box.value.detach()
+    compiled(x)
+    with pytest.raises(UsageError, match=r"write self\.value = self\.value\.detach\(\) after the reverse pass"):
+        compiled(x)
+
+
 class Fast(nn.Module):
     """A model that is copied, trained for some steps and averaged with."""
 

@@ -475,6 +475,12 @@ class Surroundings(Transcript):
         before = getattr(type(owner), name, UNSET) if before is UNSET else before  # as a module without hooks has none
         if name in _varying(owner):
             self._update(Attribute(owner, name), value)
+        elif isinstance(before, Tensor) and before._requires_grad and self._holds_result(value):
+            raise UsageError(
+                f"the function reads {type(owner).__name__}.{name}, a tensor that requires a gradient, and puts "
+                f"another one in its place, but a program takes in no history of an earlier call: write self.{name} = "
+                f"self.{name}.detach() after the reverse pass; or, if it is a parameter, self.{name}.data = ..."
+            )
         elif not same(value, before):
             raise UsageError(
                 f"the function assigns {type(owner).__name__}.{name}, which the program cannot repeat in the next "
