@@ -333,11 +333,10 @@ def fast_steps(compile: Callable[[Any], Any]) -> Iterator[Any]:
 
     def step(x: Any, y: Any) -> Any:
         fast, optimizer = copy.deepcopy((model, outer))
-        for _ in range(2):
-            loss = F.mse_loss(fast(x), y)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+        loss = F.mse_loss(fast(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
         outer.zero_grad()
         F.mse_loss(model(x), y).backward()
         outer.step()
