@@ -510,6 +510,7 @@ INDICES = [
     (None, np.array([0, 1]), None, slice(None, None, -1), 1),
     (slice(2, None, -2), None, np.array([[0, 1], [1, 2]])),
     (slice(0, 0), 1),
+    (np.array([], int),),
     (0, np.array([True, False, True]), slice(1, 3)),
     (..., -1, None),
 ]
@@ -522,7 +523,8 @@ def test_indices_read_and_get_gradients(index: Any) -> None:
 
     def f(x: Any, g: Any) -> Any:
         t = tg.tensor(x)
-        return [x[index], tg.vjp(lambda x: x[index], x)[1](g)[0], t.at[index].set(g), t.at[index].add(g)]
+        added = [t.at[index].add(y) for y in (g, x[:1, :1, :1])]  # of the shape that is read, and stretched to it
+        return [x[index], tg.vjp(lambda x: x[index], x)[1](g)[0], t.at[index].set(g), *added]
 
     for a, b in zip(run(f, [x, g]), f(x, g)):
         np.testing.assert_allclose(a, b, rtol=1e-14)

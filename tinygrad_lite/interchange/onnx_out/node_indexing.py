@@ -170,6 +170,8 @@ def _laid(graph: Graph, part: str, at: _At) -> str:
 
 def _placed(graph: Graph, part: str, dtype: Any, shape: Shape, at: _At) -> str:
     """Zeros with an array added at an index; the array has the shape that the index reads."""
+    if not prod(at.shape(shape)):
+        return _zeros(graph, shape, dtype)
     part = _laid(graph, part, at)
     if at.points:
         part = graph.add("Unsqueeze", part, at.points)
