@@ -119,6 +119,18 @@ def test_a_mistake_in_a_text_is_found_by_changing_it(name: str, right: str, wron
     assert all(np.array_equal(a, b) for a, b in zip(before, (ROWS, PLACES)))
 
 
+def test_an_expression_says_more_than_a_number_that_all_entries_are_multiplied_by() -> None:
+    def gradient(x: np.ndarray) -> np.ndarray:
+        slope = np.zeros_like(x)
+        slope[:] = np.cos(x) * float(ROWS[0, 0])
+        return slope
+
+    (finding,) = check(lambda x: float(np.sum(np.sin(x))), np.array([0.3, 0.7, 1.9]), gradient).findings
+    assert (
+        finding.why == "this line of the gradient is right with `np.cos(x)` in place of `np.cos(x) * float(ROWS[0, 0])`"
+    )
+
+
 class Model:
     """A gradient that writes into arrays of the user's own."""
 

@@ -16,7 +16,7 @@ from tinygrad_lite.checking.diagnosing.explanations import Point, explanations
 from tinygrad_lite.checking.diagnosing.influence import call_site, cut_off, movements
 from tinygrad_lite.checking.diagnosing.local import fault_of, same
 from tinygrad_lite.checking.diagnosing.mistakes import counts
-from tinygrad_lite.checking.diagnosing.patterns import pattern, says_only_where
+from tinygrad_lite.checking.diagnosing.patterns import pattern, says_little
 from tinygrad_lite.checking.diagnosing.repairs import Repair
 from tinygrad_lite.checking.diagnosing.rewrites import Rewrite
 from tinygrad_lite.checking.diagnosing.second_order import SECOND, is_wrong_in_second_order
@@ -64,7 +64,7 @@ class Diagnosis:
             step, why = self._explained[k]
             return call_site(step), why
         near = self._pattern(k, row) or closeness(self._look, self._comparison, subject.columns(k), row)
-        if not near or says_only_where(near):
+        if says_little(near):
             if self._repair:
                 return call_site(self._repair[0]), self._repair[1]
             if self._rewrite:
