@@ -295,7 +295,7 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], type[Exception], str]] = {
     "take_along_axis of other axes": (lambda x: np.take_along_axis(x, np.array([[0]]), 0), ShapeError, "indices of"),
     "select without conditions": (lambda x: np.select([], [x]), InputError, "as many choices"),
     "select with numbers": (lambda x: np.select([[1, 0, 1]], [x]), UsageError, "must hold booleans"),
-    "choose out of range": (lambda x: np.choose([0, 2], [x[:2], x[:2]]), InputError, "0 … 1, got 0 to 2"),
+    "choose out of range": (lambda x: np.choose([0, 2], [x[:2], x[:2]]), InputError, "0 … 1, got 2"),
     "piecewise with too few functions": (lambda x: np.piecewise(x, [x < 0] * 2, [0.0]), InputError, "2 conditions"),
     "quantiles along two axes": (
         lambda x: np.nanquantile(x, [[0.1, 0.2], [0.3, 0.4]]),

@@ -120,7 +120,7 @@ def _resample_back(x: Array, axis: int, spacing: Spacing) -> Array:
 
 
 _EXAMPLES: list[Example] = [
-    ([(2, 3)], {"axis": 1, "spacing": Spacing(3, 5, None, 2, False, False)}),
+    ([(1, 3)], {"axis": 1, "spacing": Spacing(3, 5, None, 2, False, False)}),
     ([(4, 2)], {"axis": 0, "spacing": Spacing(4, 3, None, 4, True, False)}),
     ([(1, 5)], {"axis": 1, "spacing": Spacing(5, 2, None, 2, False, True)}),
 ]
