@@ -1,6 +1,8 @@
 """Values that a function finds under a name and replaces there, beside eager: states, averages, moments."""
 
 import copy
+import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -54,6 +56,17 @@ def of_module() -> Name:
     return lambda: holder.inner.value, put
 
 
+class Slot:
+    """Something with a field that is not kept in a dict."""
+
+    __slots__ = ("value",)
+
+
+def of_slot() -> Name:
+    slot = Slot()
+    return lambda: slot.value, lambda value: setattr(slot, "value", value)
+
+
 def of_class() -> Name:
     class Own(Box):
         pass
@@ -93,7 +106,7 @@ def of_closure() -> Name:
     return lambda: value, put
 
 
-NAMES = [of_attribute, of_module, of_class, of_dict, of_list_in_attribute, of_global, of_closure]
+NAMES = [of_attribute, of_module, of_slot, of_class, of_dict, of_list_in_attribute, of_global, of_closure]
 
 VALUES: dict[str, Any] = {
     "tensor": lambda: tg.tensor([1.0, 2.0, 3.0]),
@@ -171,6 +184,112 @@ def test_one_program_is_enough(backend: str, name: Callable[[], Name]) -> None:
     assert repr(step).endswith("1 program>")
     step.repeat(3, np.zeros(3))
     np.testing.assert_allclose(read(), sum(i * 0.5 ** (12 - i) for i in range(10)))
+
+
+class OwnLocal(threading.local):
+    pass
+
+
+@pytest.mark.parametrize("kind", [threading.local, OwnLocal])
+def test_each_thread_carries_its_own_value(backend: str, kind: type) -> None:
+    local, rows = kind(), []
+
+    def step(x: Any) -> Any:
+        local.state = local.state * local.factor + x
+        return local.state
+
+    compiled = tg.compile(step, backend)
+
+    def work(factor: float) -> None:
+        for f in (step, compiled):
+            local.state, local.factor = np.zeros(2), factor
+            rows.append([f(np.arange(2.0) + i) for i in range(3)])
+
+    for factor in (0.5, 0.25):
+        thread = threading.Thread(target=work, args=(factor,))
+        thread.start()
+        thread.join()
+        np.testing.assert_array_equal(rows[-1], rows[-2])
+
+
+def by_hook() -> tuple[Callable[[Any], Any], Callable[[], Any]]:
+    model, value = nn.Identity(), np.zeros(2)
+
+    def hook(module: Any, inputs: Any, output: Any) -> None:
+        nonlocal value
+        value = 0.5 * value + output
+
+    model.register_forward_hook(hook)
+    return lambda x: model(x) * 2, lambda: value
+
+
+def by_callback() -> tuple[Callable[[Any], Any], Callable[[], Any]]:
+    box, state = Box(), {"mean": np.zeros(2)}
+    box.value = [lambda x: state.update(mean=0.5 * state["mean"] + x)]
+    return lambda x: [call(x) for call in box.value] and x * 2, lambda: state["mean"]
+
+
+def by_method_replaced() -> tuple[Callable[[Any], Any], Callable[[], Any]]:
+    optimizer, box = tg.optim.SGD([tg.tensor(1.0, requires_grad=True)], lr=0.1), Box()
+    box.value = np.zeros(2)
+    optimizer.step = lambda: setattr(box, "value", box.value * 0.5 + 1)
+
+    def f(x: Any) -> Any:
+        optimizer.step()
+        return x * 2
+
+    return f, lambda: box.value
+
+
+@pytest.mark.parametrize("holding", [by_hook, by_callback, by_method_replaced])
+def test_a_function_that_an_object_holds_may_carry_a_value(backend: str, holding: Callable[[], Any]) -> None:
+    (f, expected), (g, value) = holding(), holding()
+    compiled = tg.compile(g, backend)
+    for i in range(3):
+        np.testing.assert_array_equal(compiled(np.arange(2.0) + i), f(np.arange(2.0) + i))
+        np.testing.assert_array_equal(value(), expected())
+
+
+def test_arguments_that_are_kept_for_the_next_call(backend: str) -> None:
+    """An array is copied; a tensor is kept itself."""
+    for make in (np.array, tg.tensor, lambda x: (tg.tensor(x), np.array(x))):
+
+        def steps(compile: Callable[[Any], Any], make: Callable[[Any], Any] = make) -> Iterator[Any]:
+            box, other = Box(), Box()
+            box.value = make(np.zeros(2))
+
+            def f(x: Any) -> Any:
+                difference = [a - b for a, b in zip(trees.leaves(x), trees.leaves(box.value))]
+                box.value = other.value = x
+                return difference
+
+            f = compile(f)
+            for i in range(3):
+                x = make(np.arange(2.0) * i)
+                yield f(x), box.value, other.value
+                is_kept = [a is b for a, b in zip(trees.leaves(x), trees.leaves(box.value)) if isinstance(a, tg.Tensor)]
+                assert all(is_kept)
+
+        for x, y in zip(steps(lambda f: f), steps(lambda f: tg.compile(f, backend)), strict=True):
+            np.testing.assert_array_equal(plain(x), plain(y))
+
+
+@pytest.mark.parametrize("shorten", [list.pop, deque.popleft, dict.popitem, dict.clear, list.clear])
+def test_after_a_refusal_a_container_that_became_shorter_is_as_before(shorten: Callable[[Any], Any]) -> None:
+    kind = shorten.__objclass__
+    first = [np.zeros(2), np.ones(2), np.full(2, 2.0)]
+    values = kind(enumerate(first)) if kind is dict else kind(first)
+
+    def f(x: Any) -> Any:
+        values[1], values[2] = values[1] + x, values[2] * x
+        shorten(values)
+        return x if np.sum(x) > 0 else 2 * x
+
+    with pytest.raises(UsageError, match="needs a value"):
+        tg.compile(f, "numpy")(np.ones(2))
+    left = [*values.values()] if kind is dict else [*values]
+    assert len(left) == 3
+    assert all(x is y for x, y in zip(left, first))
 
 
 def counted(read: Callable[[], Any], put: Callable[[Any], None]) -> Any:
@@ -359,6 +478,37 @@ def test_copies_that_a_function_makes(backend: str) -> None:
     for expected, value in zip(fast_steps(lambda f: f), fast_steps(lambda f: tg.compile(f, backend)), strict=True):
         for x, y in zip(plain(value), plain(expected), strict=True):
             np.testing.assert_allclose(x, y, rtol=1e-9)
+
+
+class Named:
+    """One that is not copied."""
+
+    factor = 2.0
+
+    def __reduce__(self) -> str:
+        return "the_only_one"
+
+
+def test_copies_of_what_holds_a_carried_value(backend: str) -> None:
+    def steps(compile: Callable[[Any], Any]) -> Iterator[Any]:
+        box, other = Box(), Box()
+        box.value, box.named, other.value = np.zeros(2), Named(), {"mean": np.ones(2), "rate": 0.5}
+
+        def f(x: Any) -> Any:
+            before, others = copy.copy(box), copy.deepcopy(vars(other))
+            box.value = box.value + x
+            other.value = {"mean": others["value"]["mean"] * others["value"]["rate"] + x, "rate": 0.5}
+            after = copy.deepcopy(box)
+            return (after.value - before.value) * after.named.factor
+
+        f = compile(f)
+        for i in range(3):
+            yield f(np.arange(2.0) + i), box.value, other.value["mean"]
+        box.named.factor = 3.0
+        yield f(np.arange(2.0)), box.value, other.value["mean"]
+
+    for x, y in zip(steps(lambda f: f), steps(lambda f: tg.compile(f, backend)), strict=True):
+        np.testing.assert_array_equal(x, y)
 
 
 def test_a_copy_of_a_generator_is_refused() -> None:

@@ -6,6 +6,7 @@ generated function (see entry.py).
 
 from collections import deque
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from copy import copy
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
@@ -78,6 +79,9 @@ class Guard:
     def put(self, value: Any) -> None:
         """Put another value in its place."""
 
+    def let_go(self) -> None:
+        """Forget what only `put` needs, which may be values of a recording that is over."""
+
     def restore(self) -> None:
         """Put back the value that was read, if it has changed."""
         if not self.holds():
@@ -88,7 +92,8 @@ class Item(Guard):
     """An entry of a dict or a list; also a global name, and an attribute that is kept in a dict."""
 
     def put(self, value: Any) -> None:
-        self.owner[self.name] = value
+        with suppress(IndexError):  # a list that has become shorter is put back as a whole; see _Whole
+            self.owner[self.name] = value
 
     def now(self) -> Any:
         return self.owner[self.name]
@@ -158,6 +163,9 @@ class _Whole(Guard):
     def __init__(self, owner: Any, value: Any, label: str) -> None:
         super().__init__(owner, None, value, label)
         self._before = copy(owner) if len(owner) <= MOST else None
+
+    def let_go(self) -> None:
+        self._before = None
 
     def put(self, value: Any) -> None:
         if self._before is not None and len(self.owner) < len(self._before):

@@ -29,7 +29,7 @@ from tinygrad_lite.engine.op import Op, Traced
 
 _IMMUTABLE = 1 << 8  # the flag of a type whose attributes cannot be set
 _CONTAINERS = (list, tuple, dict, set, deque)
-_HOLDERS = (UserDict, UserList, ChainMap, threading.local, weakref.WeakKeyDictionary, weakref.WeakValueDictionary)
+_HOLDERS = (UserDict, UserList, ChainMap, weakref.WeakKeyDictionary, weakref.WeakValueDictionary)
 _MOST = 5000  # objects, and entries of a container, that are looked through
 _MAKING = {"__init__", "__new__", "__post_init__", "__init_subclass__", "__set_name__"}
 _OF_AN_OBJECT = {"type", "__class__", "replace"}
@@ -55,9 +55,11 @@ class Reached:
     Args:
         roots: the functions and objects to begin with, each with what a person would call it.
         names: names that other functions have to do with.
+        with_held: whether to follow also the functions that objects hold, such as hooks, which may be called.
     """
 
-    def __init__(self, roots: Iterable[tuple[Any, str]], names: Iterable[str] = ()) -> None:
+    def __init__(self, roots: Iterable[tuple[Any, str]], names: Iterable[str] = (), with_held: bool = False) -> None:
+        self._with_held = with_held
         self.guards: dict[Key, Guard] = {}
         self.generators: list[Guard] = []
         self.hidden: list[Any] = []
@@ -118,6 +120,9 @@ class Reached:
             self._named.add(thing)
             self._kind(thing, label)
         elif (held := _held(thing)) is not None:
+            if isinstance(thing, threading.local):
+                guard: Guard = Field(thing, "__dict__", held, f"what this thread keeps in {label}")
+                self.guards[guard.key] = guard
             self._ahead.append((held, label))
         elif kind := _guard_of(thing):
             guard = kind(thing, label)
@@ -244,6 +249,8 @@ class Reached:
                 continue
             if isinstance(thing, MethodType):
                 ahead.append(thing.__self__)
+            elif isinstance(thing, FunctionType):
+                self._ahead += [(thing, thing.__name__)] if self._with_held else []
             elif isinstance(thing, _CONTAINERS):
                 self.objects[id(thing)] = thing
                 self._class_of(thing, type(thing).__name__)
@@ -270,6 +277,8 @@ def _held(thing: Any) -> Any:
         return thing.__repr__.__self__
     if isinstance(thing, MappingProxyType):
         return gc.get_referents(thing)
+    if isinstance(thing, threading.local):  # also of a user's class, whose attributes Python keeps out of sight
+        return vars(thing)
     return vars(thing) if isinstance(thing, _HOLDERS) and not is_users_class(type(thing)) else None
 
 

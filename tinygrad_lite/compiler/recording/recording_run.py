@@ -117,6 +117,8 @@ class Recorder(Surroundings):
         """
         self.state_keys = self.optimizers.let_go()
         self.carried.let_go()
+        for guard in self.guards.values():
+            guard.let_go()
         made = [weakref.ref(tensor) for tensor in self._made]
         for memory in (self._places, self._made, self._ops, self._proxies, self._constants, self._new):
             memory.clear()

@@ -233,7 +233,8 @@ class Surroundings(Transcript):
         read: dict[Key, Guard] = {}
         contents(fields, type(owner).__name__, read)
         for guard in read.values():
-            self.guard(guard)
+            if not self._holds_result(guard.value if guard.owner is fields else guard.owner):
+                self.guard(guard)
 
     def miss_attribute(self, owner: Any, name: str) -> None:
         """Guard that an object has no such attribute, as `hasattr` finds out."""
@@ -244,10 +245,10 @@ class Surroundings(Transcript):
     def _read_anew(self, owner: Any, name: str, value: Any) -> None:
         """Guard an attribute, unless Python computes it from others."""
         fields, label = _fields(owner), f"{type(owner).__name__}.{name}"
+        key = _place(owner, name, value).key
+        if key in self.carried:
+            return
         if fields is not None and fields.get(name, UNSET) is value:
-            key = Item, id(fields), name
-            if key in self.carried:
-                return
             is_known = key in self.guards or self.carried.names
             if isinstance(value, (list, dict)) and not is_known:
                 entries: dict[Key, Guard] = {}
@@ -355,26 +356,25 @@ class Surroundings(Transcript):
         """
         values: list[Any] = []
         to_carry: list[Guard] = []
+        written: set[Key] = set()
         for owner, name, before in self._attributes.values():
             fields, value = _fields(owner), _attribute_of(owner, name)
-            if name in _varying(owner) or fields is None:
+            place = _place(owner, name, before)
+            written.add(place.key)
+            if name in _varying(owner) or place.key in self.carried:
                 continue
-            place: Guard = Item(fields, name, before, f"{type(owner).__name__}.{name}")
-            if place.key in self.carried:
-                continue
-            if name not in fields:
+            if fields is not None and name not in fields:
                 if before is not UNSET:
                     self.settings[id(owner), name] = Assigned(fields, name), UNSET
                 continue
             has_read = self._has_read(owner, fields, name)
             if has_read and self._goes_on(place, value):
                 to_carry.append(place)
-            elif self._holds_result(value):
+            elif self._may_leave(value):
                 if not has_read or before is UNSET or isinstance(before, SCALARS):
                     self._leave(place, value, values)
-            elif _may_set(value, before, has_read):
+            elif fields is not None and _may_set(value, before, has_read):
                 self.settings[id(owner), name] = Assigned(fields, name), value
-        written = {(Item, id(_fields(owner)), name) for owner, name, _ in self._attributes.values()}
         read = {key: guard for key, guard in self.guards.items() if type(guard) is Item and key not in written}
         for place in {**self.carried.names, **self._reached.guards, **read}.values():
             value = self.carried.replaced(place)
@@ -382,7 +382,7 @@ class Surroundings(Transcript):
                 self._leave(place, value, values)
             elif value is not UNSET and self._goes_on(place, value):
                 to_carry.append(place)
-            elif value is not UNSET and self._holds_result(value) and isinstance(place.value, SCALARS):
+            elif value is not UNSET and self._may_leave(value) and isinstance(place.value, SCALARS):
                 self._leave(place, value, values)
             elif value is not UNSET and self._expected is not None and may_be_carried(place.value):
                 raise UsageError(
@@ -421,7 +421,12 @@ class Surroundings(Transcript):
         """Whether a value that the program can take as an input takes the place of another one."""
         if not may_be_carried(place.value):
             return False
-        return self._holds_result(value) or (self._is_of_new_arrays(value) and not same(value, place.value))
+        return self._may_leave(value) or (self._is_of_new_arrays(value) and not same(value, place.value))
+
+    def _may_leave(self, value: Any) -> bool:
+        """Whether each run has a value of its own: what it computes, or a tensor among the arguments."""
+        owners = (self._owners.get(id(x)) for x in trees.leaves(value))
+        return self._holds_result(value) or any(isinstance(owner, Argument) for owner in owners)
 
     def _is_of_new_arrays(self, value: Any) -> bool:
         """Whether a value consists of arrays that NumPy has made, and that have no other name."""
@@ -429,7 +434,7 @@ class Surroundings(Transcript):
         is_known = any(isinstance(x, Tensor) or id(x) in others for x in trees.leaves(value))
         return may_be_carried(value) and not is_known
 
-    def _has_read(self, owner: Any, fields: dict[str, Any], name: str) -> bool:
+    def _has_read(self, owner: Any, fields: dict[str, Any] | None, name: str) -> bool:
         """Whether the function has read an attribute before it wrote to it."""
         keys = (Item, id(fields), name), (Missing, id(fields), name), (Field, id(owner), name)
         return any(key in self.guards for key in keys)
@@ -456,7 +461,7 @@ class Surroundings(Transcript):
         for place, value in self.optimizers.changes():
             self._update(place, value)
         for owner, name, before in self._attributes.values():
-            if (Item, id(_fields(owner)), name) not in self.left and (id(owner), name) not in self.settings:
+            if _place(owner, name, before).key not in self.left and (id(owner), name) not in self.settings:
                 self._attribute(owner, name, before)
 
     def _update(self, place: Place, value: Any) -> None:
@@ -475,7 +480,7 @@ class Surroundings(Transcript):
         before = getattr(type(owner), name, UNSET) if before is UNSET else before  # as a module without hooks has none
         if name in _varying(owner):
             self._update(Attribute(owner, name), value)
-        elif isinstance(before, Tensor) and before._requires_grad and self._holds_result(value):
+        elif isinstance(before, Tensor) and before._requires_grad and self._may_leave(value):
             raise UsageError(
                 f"the function reads {type(owner).__name__}.{name}, a tensor that requires a gradient, and puts "
                 f"another one in its place, but a program takes in no history of an earlier call: write self.{name} = "
@@ -517,6 +522,12 @@ def _fields(owner: Any) -> dict[str, Any] | None:
     """The dict of an object's attributes, if it has one."""
     fields = _attribute_of(owner, "__dict__")
     return None if fields is UNSET else fields
+
+
+def _place(owner: Any, name: str, value: Any) -> Guard:
+    """The guard of an attribute, in the object's dict or in a slot."""
+    fields, label = _fields(owner), f"{type(owner).__name__}.{name}"
+    return Field(owner, name, value, label) if fields is None else Item(fields, name, value, label)
 
 
 def _attribute_of(owner: Any, name: str) -> Any:

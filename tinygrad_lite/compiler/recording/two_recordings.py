@@ -3,7 +3,6 @@
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
 from functools import partial
 from threading import active_count
 from typing import Any
@@ -58,20 +57,39 @@ def recorded_twice(
 
     With `may_pass`, there is only one recording if the run changes what the program starts from; it `is_passing` then.
 
+    They are made again as soon as it is known which values the function carries from call to call.
+
     Raises:
         UsageError: if the recordings differ, or the function changes what it reads.
     """
+    carried: dict[Key, Guard] = {}
+    while True:
+        try:
+            return _recorded_twice(f, args, kwargs, parameters, say, may_pass, may_run_again, carried)
+        except CarriedError as error:
+            carried |= error.names
+
+
+def _recorded_twice(
+    f: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    parameters: list[str],
+    say: Callable[[str], None],
+    may_pass: bool,
+    may_run_again: bool,
+    carried: dict[Key, Guard],
+) -> tuple[Recorder, list[Guard]]:
     name = name_of(f)
     leaves = trees.leaves((args, dict(kwargs)))
     roots = [(f, name), *((x, path) for x, path in zip(leaves, parameters) if not isinstance(x, (Tensor, np.ndarray)))]
     roots += [(kind, kind.__name__) for kind in _kinds((args, dict(kwargs)))]
-    reached = Reached(roots)
+    reached = Reached(roots, with_held=True)
     outside = [Entries(array, label) for array, label in {**reached.held, **reached.arrays}.values()]
-    carried: dict[Key, Guard] = {}
     once = partial(_recorded_once, f, args, kwargs, parameters, may_run_again, carried)
     try:
         say("recording")
-        recorder, before, writes = _first(once, reached, roots, carried, outside)
+        recorder, before, writes = _first(once, reached, roots, outside)
         if may_pass and is_passing(recorder, leaves):
             recorder.is_passing = True
             _restore(reached, outside)  # the function itself runs now, and goes on from what was there before
@@ -81,7 +99,7 @@ def recorded_twice(
         say("recording again, to compare")
         try:
             again = partial(once, expected=recorder.program)
-            once_more = Reached(roots)
+            once_more = Reached(roots, with_held=True)
             met = {key: guard.renewed() for key, guard in reached.guards.items() if type(guard) is Item}
             once_more.guards = {**met, **once_more.guards}  # also of what the first recording came across
             second, after = _undisturbed(again, once_more, roots)
@@ -125,25 +143,17 @@ def _first(
     once: Callable[..., Recording],
     reached: Reached,
     roots: Sequence[tuple[Any, str]],
-    carried: dict[Key, Guard],
     outside: Sequence[Entries],
 ) -> tuple[Recorder, dict[Key, Guard], bool]:
-    """The first recording, and whether the function writes into arrays from outside.
-
-    It is made again as soon as it is known which values the function carries from call to call.
-    """
-    writes = False
-    while True:
-        try:
-            with nullcontext() if writes else locked([x.owner for x in outside]):
-                return *_undisturbed(once, reached, roots), writes
-        except CarriedError as error:
-            carried |= error.names
-        except _READ_ONLY as error:
-            if writes or not _is_of_lock(error):
-                raise
-            writes = True
-        _restore(reached, outside)
+    """The first recording, and whether the function writes into arrays from outside."""
+    try:
+        with locked([x.owner for x in outside]):
+            return *_undisturbed(once, reached, roots), False
+    except _READ_ONLY as error:
+        if not _is_of_lock(error):
+            raise
+    _restore(reached, outside)
+    return *_undisturbed(once, reached, roots), True
 
 
 def _writes_into(

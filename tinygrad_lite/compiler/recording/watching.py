@@ -9,7 +9,7 @@ import threading
 from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -146,9 +146,10 @@ def _delete(self: Any, name: str) -> None:
 
 def _reduced(self: Any, protocol: Any) -> Any:
     """How to copy an object: while its attributes are watched, by those that are read, and the copy is reported."""
-    make, args, *others = cast(tuple[Any, ...], object.__reduce_ex__(self, protocol))
-    if _active.watcher is None:
-        return make, args, *others
+    reduced = object.__reduce_ex__(self, protocol)
+    if _active.watcher is None or isinstance(reduced, str):  # the name of an object that is not copied
+        return reduced
+    make, args, *others = reduced
     fields = object.__getattribute__(self, "__dict__") if hasattr(self, "__dict__") else None
     if fields is not None and others and others[0] is fields:
         others[0] = {name: _to_copy(getattr(self, name), field) for name, field in fields.items()}
