@@ -24,7 +24,7 @@ WRONG_ANSWERS = [
     ("exp", "x * np.exp(x - 1)", "extra_factor"),
     ("exp", "2.718**x", "nearly"),
     ("chain_rule", "3 * 2 * x", "outer_at_input"),
-    ("chain_rule", "6 * (3 * x + 1) ** 2", "output_for_input"),
+    ("chain_rule", "6 * (3 * x + 1) ** 2", "power_rule"),
     ("softplus", "np.exp(x) / np.exp(x) + 1", "brackets"),
     ("softplus", "1 / (1 + np.exp(x))", "local_left_out"),
     ("numerator", "(b - a) / b**2", "added_term"),
