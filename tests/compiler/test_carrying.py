@@ -5,6 +5,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -229,6 +230,23 @@ def by_callback() -> tuple[Callable[[Any], Any], Callable[[], Any]]:
     return lambda x: [call(x) for call in box.value] and x * 2, lambda: state["mean"]
 
 
+def by_partial() -> tuple[Callable[[Any], Any], Callable[[], Any]]:
+    box, state = Box(), {"mean": np.zeros(2)}
+
+    def hook(rate: float, x: Any) -> None:
+        state["mean"] = rate * state["mean"] + x
+
+    box.value = partial(partial(hook), 0.5)
+    return lambda x: box.value(x) or x * 2, lambda: state["mean"]
+
+
+def by_local() -> tuple[Callable[[Any], Any], Callable[[], Any]]:
+    box = Box()
+    box.value = threading.local()
+    box.value.mean = np.zeros(2)
+    return lambda x: setattr(box.value, "mean", box.value.mean * 0.5 + x) or x * 2, lambda: box.value.mean
+
+
 def by_method_replaced() -> tuple[Callable[[Any], Any], Callable[[], Any]]:
     optimizer, box = tg.optim.SGD([tg.tensor(1.0, requires_grad=True)], lr=0.1), Box()
     box.value = np.zeros(2)
@@ -241,8 +259,8 @@ def by_method_replaced() -> tuple[Callable[[Any], Any], Callable[[], Any]]:
     return f, lambda: box.value
 
 
-@pytest.mark.parametrize("holding", [by_hook, by_callback, by_method_replaced])
-def test_a_function_that_an_object_holds_may_carry_a_value(backend: str, holding: Callable[[], Any]) -> None:
+@pytest.mark.parametrize("holding", [by_hook, by_callback, by_partial, by_local, by_method_replaced])
+def test_what_an_object_holds_may_carry_a_value(backend: str, holding: Callable[[], Any]) -> None:
     (f, expected), (g, value) = holding(), holding()
     compiled = tg.compile(g, backend)
     for i in range(3):
@@ -272,6 +290,46 @@ def test_arguments_that_are_kept_for_the_next_call(backend: str) -> None:
 
         for x, y in zip(steps(lambda f: f), steps(lambda f: tg.compile(f, backend)), strict=True):
             np.testing.assert_array_equal(plain(x), plain(y))
+
+
+@dataclass
+class Pair:
+    w: Any
+    mean: Any
+
+
+def test_a_value_put_into_a_container_that_is_an_argument_is_refused() -> None:
+    def of_key(x: Any, into: Any) -> None:
+        into["w"] = into["w"] + x
+
+    def of_new_key(x: Any, into: Any) -> None:
+        into["loss"] = tg.tensor(x) * 2
+
+    def of_index(x: Any, into: Any) -> None:
+        into[0][0] = x * 2
+
+    def of_append(x: Any, into: Any) -> None:
+        into.append([x * 2])
+
+    def of_field(x: Any, into: Any) -> None:
+        into.mean = into.w + x
+
+    arguments = {
+        of_key: {"w": np.ones(2)},
+        of_new_key: {"w": np.ones(2)},
+        of_index: [[np.ones(2)], 2],
+        of_append: [],
+        of_field: Pair(np.ones(2), None),
+    }
+    for f, into in arguments.items():
+        before = copy.deepcopy(into)
+        for call in (
+            lambda compiled, into=into: compiled(np.ones(2), into),
+            lambda c, into=into: c(np.ones(2), into=into),
+        ):
+            with pytest.raises(UsageError, match="puts what it computes into an argument"):
+                call(tg.compile(f, "numpy"))
+        assert str(into) == str(before)
 
 
 @pytest.mark.parametrize("shorten", [list.pop, deque.popleft, dict.popitem, dict.clear, list.clear])

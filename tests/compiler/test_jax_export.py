@@ -121,7 +121,7 @@ def test_results_are_nan_and_the_state_stays_where_numpy_raises(tmp_path: Path) 
 def test_there_are_three_libraries(tmp_path: Path) -> None:
     compiled = tg.compile(lambda x: x * 2, "numpy")
     compiled(np.ones(3))
-    for name, library in [("f.c", "numpy"), ("f.h", "jax"), ("f.py", "c")]:
+    for name, library in [("f.c", "numpy"), ("f.h", "jax"), ("f.py", "c"), ("f.onnx", "numpy"), ("f.onnx", "c")]:
         with pytest.raises(InputError, match=rf"library='{library}' writes .*, which the name {name} does not fit"):
             compiled.export(tmp_path / name, library=library)
     assert not [*tmp_path.iterdir()]

@@ -178,6 +178,24 @@ def test_a_training_step_goes_on_as_the_function_does(tmp_path: Path) -> None:
         np.testing.assert_allclose(state[name], value, rtol=1e-10)
 
 
+def test_a_value_that_is_carried_is_an_input_and_a_result(tmp_path: Path) -> None:
+    mean = np.zeros(3)
+
+    def step(x: Any) -> Any:
+        nonlocal mean
+        mean = 0.5 * mean + x
+        return x - mean
+
+    for f in (step, tg.compile(step, "numpy")):
+        mean, path, x = np.zeros(3), tmp_path / "step.onnx", np.arange(3.0)
+        state = tg.export_onnx(f, x, path=path)
+        assert not mean.any()
+        for _ in range(3):
+            result, state["mean"] = session(path).run(None, {"x": x, **state})
+            np.testing.assert_allclose(result, step(x))
+            np.testing.assert_allclose(state["mean"], mean)
+
+
 def test_a_jacobian_a_hessian_times_a_vector_and_a_loss_of_a_physicist(tmp_path: Path) -> None:
     w = np.random.default_rng(0).normal(size=(3, 3))
 

@@ -253,11 +253,13 @@ class Compiled:
         """
         if library not in _WRITERS:
             raise InputError(f"library must be 'numpy', 'jax' or 'c', got {library!r}")
-        if Path(path).suffix in ((".py",) if library == "c" else (".c", ".h")):
+        suffix = Path(path).suffix
+        if suffix == ".onnx" or suffix in ((".py",) if library == "c" else (".c", ".h")):
             written, other = ("C", "'numpy' or 'jax'") if library == "c" else ("Python", "'c'")
+            advice = "call tg.export_onnx" if suffix == ".onnx" else f"pass library={other}"
             raise InputError(
-                f"library={library!r} writes {written}, which the name {Path(path).name} does not fit: pass library="
-                f"{other}, or another name"
+                f"library={library!r} writes {written}, which the name {Path(path).name} does not fit: {advice}, or "
+                "choose another name"
             )
         text = _WRITERS[library](self._recorded().sources)
         Path(path).write_text(text, encoding="utf-8")

@@ -55,7 +55,8 @@ class Reached:
     Args:
         roots: the functions and objects to begin with, each with what a person would call it.
         names: names that other functions have to do with.
-        with_held: whether to follow also the functions that objects hold, such as hooks, which may be called.
+        with_held: whether to follow also what objects hold besides objects: functions that may be called, such as
+            hooks, and what threads keep.
     """
 
     def __init__(self, roots: Iterable[tuple[Any, str]], names: Iterable[str] = (), with_held: bool = False) -> None:
@@ -146,8 +147,8 @@ class Reached:
     def _function(self, function: FunctionType) -> None:
         cells = dict(zip(function.__code__.co_freevars, function.__closure__ or ()))
         if not is_followed(function.__code__.co_filename):  # of a library's decorators, only what they wrap
-            inner = (getattr(function, "__wrapped__", None), *map(_content, cells.values()))
-            self._ahead += [(x, function.__name__) for x in inner if isinstance(x, (FunctionType, MethodType))]
+            inner = [x for x in map(_content, cells.values()) if isinstance(x, (FunctionType, MethodType))]
+            self._ahead += [(x, function.__name__) for x in (getattr(function, "__wrapped__", None), *inner)]
             return
         self.names |= names_in(function.__code__)
         for read in reads_of(function.__code__):
@@ -249,8 +250,8 @@ class Reached:
                 continue
             if isinstance(thing, MethodType):
                 ahead.append(thing.__self__)
-            elif isinstance(thing, FunctionType):
-                self._ahead += [(thing, thing.__name__)] if self._with_held else []
+            elif self._with_held and isinstance(thing, (FunctionType, functools.partial, threading.local)):
+                self._ahead.append((thing, type(thing).__name__))
             elif isinstance(thing, _CONTAINERS):
                 self.objects[id(thing)] = thing
                 self._class_of(thing, type(thing).__name__)

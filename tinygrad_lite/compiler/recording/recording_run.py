@@ -79,7 +79,13 @@ class Recorder(Surroundings):
             self.carried.standing_in(self.read),
         ):
             try:
+                passed = {id(x) for x in trees.leaves((args, kwargs))}
                 returned = self._undisguised(f, args, kwargs)
+                if any(id(x) not in passed and self._holds_result(x) for x in trees.leaves((args, kwargs))):
+                    raise UsageError(
+                        "the function puts what it computes into an argument, a list or a dict, say, which its program "
+                        "does not do in the next runs: return it, and keep what the call returns"
+                    )
                 left = self.leave()
                 returned = (returned, left) if left else returned
                 leaves = trees.leaves(returned)
