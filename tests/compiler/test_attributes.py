@@ -1,6 +1,7 @@
 """Attributes in which a compiled function leaves what it computes, as a layer does with its attention weights."""
 
 import itertools
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -263,3 +264,27 @@ def test_objects_that_swap_their_settings_do_not_do_the_same_again() -> None:
 
     with pytest.raises(UsageError, match="it sets mode to something else"):
         tg.compile(step, "numpy")(np.ones(2))
+
+
+@pytest.mark.parametrize("kind", [list, dict, set, deque])
+def test_attributes_of_a_container_of_the_users(kind: type) -> None:
+    class Own(kind):  # type: ignore[misc]
+        scale = 1.0
+
+    class Config:
+        inner = Own()
+
+    for own, config in ((outer := Own(), outer), (Config.inner, Config())):
+        f = tg.compile(lambda x, own=config: x * getattr(own, "inner", own).scale, "numpy")
+        for scale in (2.0, 3.0):
+            own.scale = scale
+            np.testing.assert_array_equal(f(np.ones(2)), np.full(2, scale))
+    outer.mean = np.zeros(2)
+
+    def average(x: Any) -> None:
+        outer.mean = 0.5 * outer.mean + x
+
+    compiled = tg.compile(average, "numpy")
+    for i in range(3):
+        compiled(np.full(2, float(i)))
+    np.testing.assert_array_equal(outer.mean, [2.5, 2.5])

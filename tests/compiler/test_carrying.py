@@ -63,8 +63,17 @@ class Slot:
     __slots__ = ("value",)
 
 
+class SlotAndDict(Slot):
+    pass
+
+
 def of_slot() -> Name:
     slot = Slot()
+    return lambda: slot.value, lambda value: setattr(slot, "value", value)
+
+
+def of_slot_beside_a_dict() -> Name:
+    slot = SlotAndDict()
     return lambda: slot.value, lambda value: setattr(slot, "value", value)
 
 
@@ -107,7 +116,17 @@ def of_closure() -> Name:
     return lambda: value, put
 
 
-NAMES = [of_attribute, of_module, of_slot, of_class, of_dict, of_list_in_attribute, of_global, of_closure]
+NAMES = [
+    of_attribute,
+    of_module,
+    of_slot,
+    of_slot_beside_a_dict,
+    of_class,
+    of_dict,
+    of_list_in_attribute,
+    of_global,
+    of_closure,
+]
 
 VALUES: dict[str, Any] = {
     "tensor": lambda: tg.tensor([1.0, 2.0, 3.0]),

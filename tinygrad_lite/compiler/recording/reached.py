@@ -117,6 +117,8 @@ class Reached:
         elif isinstance(thing, _CONTAINERS):
             self._class_of(thing, label)
             self._ahead += contents(thing, label, self.guards)
+            if is_users_class(type(thing)):
+                self._discover(thing)  # it may have attributes
         elif isinstance(thing, type):
             self._named.add(thing)
             self._kind(thing, label)
@@ -256,6 +258,9 @@ class Reached:
                 self.objects[id(thing)] = thing
                 self._class_of(thing, type(thing).__name__)
                 ahead += islice(thing.values() if isinstance(thing, dict) else thing, _MOST)
+                if _is_watchable(type(thing)):
+                    self.classes.add(type(thing))
+                    ahead += vars(thing).values() if hasattr(thing, "__dict__") else ()
             elif (held := _held(thing)) is not None:
                 ahead.append(held)
             elif isinstance(thing, WATCHED) or is_users_class(type(thing)):

@@ -316,7 +316,8 @@ class Surroundings(Transcript):
         if not fields and id(owner) not in self._reached.objects:
             self._new[id(owner)] = owner  # its __init__ is running
         if id(owner) not in self._new:
-            before = getattr(owner, name, UNSET) if fields is None else fields.get(name, UNSET)
+            place = _place(owner, name, None)
+            before = place.owner.get(name, UNSET) if isinstance(place, Item) else _attribute_of(owner, name)
             self._attributes.setdefault((id(owner), name), (owner, name, before))
         return value
 
@@ -358,23 +359,22 @@ class Surroundings(Transcript):
         to_carry: list[Guard] = []
         written: set[Key] = set()
         for owner, name, before in self._attributes.values():
-            fields, value = _fields(owner), _attribute_of(owner, name)
-            place = _place(owner, name, before)
+            place, value = _place(owner, name, before), _attribute_of(owner, name)
             written.add(place.key)
             if name in _varying(owner) or place.key in self.carried:
                 continue
-            if fields is not None and name not in fields:
+            if isinstance(place, Item) and name not in place.owner:
                 if before is not UNSET:
-                    self.settings[id(owner), name] = Assigned(fields, name), UNSET
+                    self.settings[id(owner), name] = Assigned(place.owner, name), UNSET
                 continue
-            has_read = self._has_read(owner, fields, name)
+            has_read = self._has_read(owner, place)
             if has_read and self._goes_on(place, value):
                 to_carry.append(place)
             elif self._may_leave(value):
                 if not has_read or before is UNSET or isinstance(before, SCALARS):
                     self._leave(place, value, values)
-            elif fields is not None and _may_set(value, before, has_read):
-                self.settings[id(owner), name] = Assigned(fields, name), value
+            elif isinstance(place, Item) and _may_set(value, before, has_read):
+                self.settings[id(owner), name] = Assigned(place.owner, name), value
         read = {key: guard for key, guard in self.guards.items() if type(guard) is Item and key not in written}
         for place in {**self.carried.names, **self._reached.guards, **read}.values():
             value = self.carried.replaced(place)
@@ -434,9 +434,9 @@ class Surroundings(Transcript):
         is_known = any(isinstance(x, Tensor) or id(x) in others for x in trees.leaves(value))
         return may_be_carried(value) and not is_known
 
-    def _has_read(self, owner: Any, fields: dict[str, Any] | None, name: str) -> bool:
+    def _has_read(self, owner: Any, place: Guard) -> bool:
         """Whether the function has read an attribute before it wrote to it."""
-        keys = (Item, id(fields), name), (Missing, id(fields), name), (Field, id(owner), name)
+        keys = place.key, (Missing, id(place.owner), place.name), (Field, id(owner), place.name)
         return any(key in self.guards for key in keys)
 
     def _freed(self, x: Any) -> Op | None:
@@ -527,7 +527,9 @@ def _fields(owner: Any) -> dict[str, Any] | None:
 def _place(owner: Any, name: str, value: Any) -> Guard:
     """The guard of an attribute, in the object's dict or in a slot."""
     fields, label = _fields(owner), f"{type(owner).__name__}.{name}"
-    return Field(owner, name, value, label) if fields is None else Item(fields, name, value, label)
+    if fields is None or isinstance(getattr_static(type(owner), name, None), MemberDescriptorType):
+        return Field(owner, name, value, label)
+    return Item(fields, name, value, label)
 
 
 def _attribute_of(owner: Any, name: str) -> Any:

@@ -6,7 +6,7 @@ read there what was there before.
 """
 
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -168,6 +168,9 @@ def _copy_by(make: Any, *args: Any) -> Any:
 
 
 _CHANGES = {"__setattr__": _set, "__delattr__": _delete, "__reduce_ex__": _reduced}
+_PYTHONS = {
+    getattr(kind, name) for kind in (object, list, dict, set, deque) for name in ("__getattribute__", *_CHANGES)
+}
 
 
 @contextmanager
@@ -221,7 +224,7 @@ def is_watchable(kind: type) -> bool:
 
 def has_its_own(kind: type, name: str) -> bool:
     """Whether a class has a special method that is neither Python's nor ours."""
-    return getattr(kind, name) not in (getattr(object, name), _get, *_CHANGES.values())
+    return getattr(kind, name) not in (*_PYTHONS, _get, *_CHANGES.values())
 
 
 def is_watching() -> bool:
