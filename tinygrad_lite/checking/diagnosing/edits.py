@@ -34,7 +34,6 @@ _FUNCTIONS: dict[str, list[str]] = {}
 for _one, _other in _EXCHANGED:
     _FUNCTIONS.setdefault(_one, []).append(_other)
     _FUNCTIONS.setdefault(_other, []).append(_one)
-_ROOM = {"zeros", "ones", "empty", "full", "arange", "linspace", "eye", "identity", "tile", "broadcast_to"}
 _MOST_NAMES = 16  # values that may be missing, the first in the text
 
 
@@ -83,7 +82,7 @@ def _places(function: ast.FunctionDef | ast.Lambda) -> Iterator[Place]:
     while left:
         place = left.pop(0)
         node, inside = at(place), list[Place]()
-        if isinstance(node, ast.Expr) or (isinstance(node, ast.keyword) and node.arg == "out") or _makes_room(node):
+        if isinstance(node, ast.Expr) or (isinstance(node, ast.keyword) and node.arg == "out"):
             continue
         if isinstance(node, (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.For)):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
@@ -98,11 +97,6 @@ def _places(function: ast.FunctionDef | ast.Lambda) -> Iterator[Place]:
         left = inside + left
 
 
-def _makes_room(node: ast.AST) -> bool:
-    """Whether a call says how large an array is, which may become too large to hold."""
-    return isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in _ROOM
-
-
 def _value(place: Place) -> str:
     """The name, or attribute, of a value that is read there, and not called; else empty."""
     (parent, field, _), node = place, at(place)
@@ -115,8 +109,7 @@ def _of_operators(node: Any) -> Iterator[ast.AST]:
     """Another operator, its arguments the other way round, or one of them alone."""
     if isinstance(node, ast.BinOp):
         for operator in _OPERATORS.get(type(node.op), ()):
-            if operator is not ast.Pow or isinstance(node.right, ast.Constant):  # of two numbers it may never end
-                yield ast.BinOp(node.left, operator(), node.right)
+            yield ast.BinOp(node.left, operator(), node.right)
         yield node.left
         yield node.right
         if isinstance(node.op, (ast.MatMult, ast.Div, ast.Sub, ast.Pow)):

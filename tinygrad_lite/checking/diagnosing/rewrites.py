@@ -49,20 +49,6 @@ _NOT_AGAIN = (
 _DOES_MORE = {"open", "write", "save", "dump", "remove", "unlink", "rmtree", "system", "run", "Popen", "send", "input"}
 
 
-_end = 0.0  # of the search, by the clock of the process
-_IN_TIME = ast.parse(f"__import__({__name__!r}, fromlist=['']).check_time()").body[0]
-
-
-class OutOfTimeError(BaseException):
-    """Raised in a changed loop when the time of the search is over; no `except Exception` of the user's catches it."""
-
-
-def check_time() -> None:
-    """Raise `OutOfTimeError` if the time of the search is over: a changed number may make a loop endless."""
-    if process_time() > _end:
-        raise OutOfTimeError
-
-
 @dataclass(frozen=True)
 class _Text:
     """A function with its text, in a tree of its own."""
@@ -115,11 +101,10 @@ class Rewrite:
                     subject.rows(subject.point, self._look.weights)
 
     def _searched(self, texts: Sequence[_Text]) -> tuple[str, str] | None:
-        global _end
-        _end = process_time() + _SECONDS
+        end = process_time() + _SECONDS
         for text in texts:
             for place, new in edits(text.definition):
-                if process_time() > _end:
+                if process_time() > end:
                     return None
                 old = at(place)
                 put(place, own(new))
@@ -134,7 +119,7 @@ class Rewrite:
     def _is_right_with(self, text: _Text) -> bool:
         """Whether the gradient is right, here and at other points, with a tree as it is now."""
         look = self._look
-        with suppress(Exception, OutOfTimeError), text.running(text.compiled()):  # what was changed may not fit
+        with suppress(Exception), text.running(text.compiled()):  # what was changed may not fit
             if not self._is_right(look.subject.rows(look.subject.point, look.weights)):
                 return False
             points = self._elsewhere()
@@ -202,8 +187,6 @@ def _text(code: CodeType) -> _Text | None:
         with suppress(StopIteration):
             again = text.compiled()
             if (again.co_code, again.co_names) == (code.co_code, code.co_names) and not _does_more(node):
-                for loop in [part for part in ast.walk(node) if isinstance(part, ast.For)]:
-                    loop.body.insert(0, _IN_TIME)
                 return text if functions else None
     return None
 
