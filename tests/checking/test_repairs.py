@@ -98,3 +98,16 @@ def test_what_no_single_change_makes_right_is_not_explained_by_one() -> None:
     for wrong in (lambda x: np.tanh(x) + np.cos(3 * x), lambda x: 0.3 * np.exp(x) - x**2):
         report = tg.gradcheck(f, x, gradient=wrong, raise_exception=False)
         assert "line of the gradient" not in report.findings[0].why
+
+
+def test_a_gradient_that_takes_no_tensors_has_no_code_to_change() -> None:
+    f, _, x = planted("Brier", "return", "return")
+
+    def in_place(x: Any) -> Any:
+        p = 1 / (1 + np.exp(-np.asarray(x, float)))
+        p[:] = 2 * (p - LABELS) * p * (1 + p)
+        return p
+
+    report = tg.gradcheck(f, x, gradient=in_place, raise_exception=False)
+    assert report.outcome == "failed"
+    assert "line of the gradient" not in report.findings[0].why

@@ -16,9 +16,8 @@ from tinygrad_lite.checking.diagnosing.explanations import Point, explanations
 from tinygrad_lite.checking.diagnosing.influence import call_site, cut_off, movements
 from tinygrad_lite.checking.diagnosing.local import fault_of, same
 from tinygrad_lite.checking.diagnosing.mistakes import counts
-from tinygrad_lite.checking.diagnosing.patterns import pattern, says_little
+from tinygrad_lite.checking.diagnosing.patterns import pattern
 from tinygrad_lite.checking.diagnosing.repairs import Repair
-from tinygrad_lite.checking.diagnosing.rewrites import Rewrite
 from tinygrad_lite.checking.diagnosing.second_order import SECOND, is_wrong_in_second_order
 from tinygrad_lite.checking.diagnosing.structures import structure
 from tinygrad_lite.checking.diagnosing.trace import Trace
@@ -64,11 +63,8 @@ class Diagnosis:
             step, why = self._explained[k]
             return call_site(step), why
         near = self._pattern(k, row) or closeness(self._look, self._comparison, subject.columns(k), row)
-        if says_little(near):
-            if self._repair:
-                return call_site(self._repair[0]), self._repair[1]
-            if self._rewrite:
-                return self._rewrite
+        if not near and self._repair:
+            return call_site(self._repair[0]), self._repair[1]
         return "", near or self._pattern(k, row, structure)
 
     def _blamed(self, column: int) -> tuple[Step, str]:
@@ -87,11 +83,6 @@ class Diagnosis:
     def _repair(self) -> tuple[Step, str] | None:
         """A change in the gradient's own code that makes it right."""
         return Repair(self._look, self._comparison).found()
-
-    @cached_property
-    def _rewrite(self) -> tuple[str, str] | None:
-        """A change in its text that does so, where its operations cannot be followed."""
-        return Rewrite(self._look, self._comparison).found()
 
     def _pattern(self, k: int, row: int, describe: Callable[..., str] = pattern) -> str:
         """A description of the array beside its reference, if nothing is known of how it was computed."""

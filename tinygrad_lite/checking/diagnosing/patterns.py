@@ -37,13 +37,11 @@ _TERMS = (
     ),
     (np.ones_like, "{:.6g} is added to every entry", "{:.6g} is missing from every entry"),
 )
-EXACTLY = "it is wrong exactly "
 RATIO = "times what it should be"
 SIZE = "it is the size of the derivative, without its sign"
 SIGN_ALONE = "it is the sign of the derivative, without its size"
 RUNNING = "it is the running sum of the derivative along axis {}: is a sum not set back to 0 in a loop?"
-_LENGTH_IS = "its length is "
-LENGTH = _LENGTH_IS + "{:.6g}: is it normalised, or clipped to that length?"
+LENGTH = "its length is {:.6g}: is it normalised, or clipped to that length?"
 _BY_VALUE = 5  # the smallest number of entries that are told from as many others by their values
 _NO_CHANCE = 1_000  # how many choices there are, at least, of as many entries that a number tells from the others
 _ROUND = 3  # how many digits a length has that somebody chose
@@ -129,16 +127,10 @@ def pattern(gradient: Array, reference: Array, x: Array, sizes: Sequence[int]) -
 
 
 def _chosen_length(gradient: Array) -> float:
-    """The length of an array, if it is a number that somebody chose; else 0.
-
-    Of entries that are all as large, it is as round as they are.
-    """
-    sizes = np.abs(gradient[gradient != 0])
-    largest = float(np.max(sizes, initial=0)) or 1.0  # so that no square is lost
-    if np.size(sizes) < 2 or _close(float(np.min(sizes)), largest):
-        return 0.0
-    length = largest * float(np.linalg.norm(sizes / largest))
-    return length if _close(length, float(f"{length:.{_ROUND}g}")) else 0.0
+    """The length of an array, if it is a number that somebody chose; else 0."""
+    largest = float(np.max(np.abs(gradient))) or 1.0  # so that no square is lost
+    length = largest * float(np.linalg.norm(gradient / largest))
+    return length if np.size(gradient) > 1 and _close(length, float(f"{length:.{_ROUND}g}")) else 0.0
 
 
 def constant_ratio(gradient: Array, reference: Array) -> float | None:
@@ -211,12 +203,6 @@ def _term(difference: Array, x: Array) -> str:
     return ""
 
 
-def says_little(sentence: str) -> bool:
-    """Whether a description is a number that may come from anywhere, or says only which entries are wrong."""
-    is_known = sentence and not sentence.startswith(_LENGTH_IS) and not sentence.endswith(RATIO)
-    return not is_known or (sentence.startswith(EXACTLY) and "," not in sentence)
-
-
 def _where(gradient: Array, reference: Array, x: Array) -> str:
     """The set of entries that are wrong, if it has a description, and what they are there."""
     with np.errstate(all="ignore"):
@@ -229,7 +215,7 @@ def _where(gradient: Array, reference: Array, x: Array) -> str:
     x = np.broadcast_to(x, wrong.shape)
     for by_value, words, mask in _masks(reference, x):
         if fewest >= (_BY_VALUE if by_value else 2) and np.array_equal(wrong, mask & alive):
-            return f"{EXACTLY}{words}{_what_it_is(gradient[wrong], reference[wrong])}"
+            return f"it is wrong exactly {words}{_what_it_is(gradient[wrong], reference[wrong])}"
     return _beyond_a_number(gradient, reference, x, wrong, alive)
 
 

@@ -49,11 +49,6 @@ class Gradient:
         self._gradient = gradient
         self.is_known_at_one_point = not callable(gradient)
 
-    @property
-    def function(self) -> Callable[..., Any] | None:
-        """The function that returns the gradient; None if it is an array."""
-        return None if self.is_known_at_one_point else self._gradient
-
     def look(self, call: Call, arguments: Arguments, results: Results) -> dict[int, Any]:
         """The gradient of each variable by its number."""
         if results.are_complex:
