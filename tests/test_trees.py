@@ -84,6 +84,86 @@ def test_deep_containers_work(kind: str) -> None:
     assert trees.leaves(tg.jvp(lambda x: x, (tree,), (tree,))[1]) == [2.0]
 
 
+class OwnList(list[Any]):
+    scale: Any = 1.0
+
+
+class OwnTuple(tuple[Any, ...]):
+    scale: Any = 1.0
+
+
+class OwnDict(dict[str, Any]):
+    scale: Any = 1.0
+
+
+class Fields(dict[str, Any]):
+    """A dict whose entries are attributes."""
+
+    def __init__(self, **entries: Any) -> None:
+        super().__init__(entries)
+        self.__dict__ = self
+
+
+class Mirrored(dict[str, Any]):
+    """A dict that keeps each entry as an attribute as well."""
+
+    def __init__(self, **entries: Any) -> None:
+        super().__init__(entries)
+        vars(self).update(entries)
+
+
+def with_scale(tree: Any, scale: Any) -> Any:
+    tree.scale = scale
+    return tree
+
+
+WITH_ATTRIBUTES: dict[str, Callable[[Any], Any]] = {
+    "list": lambda x: OwnList([x]),
+    "tuple": lambda x: OwnTuple([x]),
+    "dict": lambda x: OwnDict(a=x),
+    "dataclass": Box,
+}
+
+
+@pytest.mark.parametrize("kind", WITH_ATTRIBUTES)
+def test_attributes_of_containers_are_kept(kind: str) -> None:
+    def f(tree: Any) -> Any:
+        return total(tree) ** 2 * tree.scale
+
+    compiled = tg.compile(f, "numpy")
+    for scale in (2.0, 2.0, 3.0, 3.0, np.array(4.0)):
+        tree = with_scale(WITH_ATTRIBUTES[kind](np.float64(5.0)), scale)
+        assert trees.leaves(tg.grad(f)(tree)) == [10 * scale]
+        assert tg.grad(f)(tree).scale is scale
+        assert compiled(tree) == 25 * scale
+    tree.scale[...] = 5.0
+    assert compiled(tree) == 125
+
+
+@pytest.mark.parametrize("kind", [Fields, Mirrored])
+def test_attributes_that_are_names_of_entries(kind: Any) -> None:
+    def f(tree: Any) -> Any:
+        return np.sum(tree.w**2) * tree.b * tree["b"]
+
+    compiled = tg.compile(f, "numpy")
+    for i in range(3):
+        tree = kind(w=np.arange(2.0) + i, b=2.0)
+        gradient = tg.grad(f)(tree)
+        np.testing.assert_array_equal(gradient["w"], 8 * tree.w)
+        np.testing.assert_array_equal(gradient.w, 8 * tree.w)
+        assert gradient["b"] == gradient.b == 4 * np.sum(tree.w**2)
+        assert compiled(tree) == f(tree)
+    gradient.b = 1.0
+    assert gradient["b"] == (1.0 if kind is Fields else 4 * np.sum(tree.w**2))
+
+
+def test_an_attribute_that_is_an_array_of_the_container() -> None:
+    weights = OwnList([np.arange(3.0), np.ones(3)])
+    weights.scale = weights[1]
+    first, second = tg.grad(lambda w: np.sum(w[0] * w.scale))(weights)
+    np.testing.assert_array_equal([first, second], [np.ones(3), np.arange(3.0)])
+
+
 def test_a_tuple_that_holds_one_type_alone_becomes_a_plain_one() -> None:
     class Sizes(tuple[int, ...]):
         def __new__(cls, sizes: Any) -> Any:

@@ -159,20 +159,45 @@ def _rebuilt(tree: Any, children: dict[Any, Any]) -> Any:
     """A container of the same kind as `tree`, with these children."""
     if tree is None:
         return None
+    made: Any
     if isinstance(tree, tuple) and hasattr(tree, "_fields"):
-        return type(tree)(*children.values())
-    if isinstance(tree, (tuple, list)):
+        made = type(tree)(*children.values())
+    elif isinstance(tree, (tuple, list)):
         try:
-            return type(tree)(list(children.values()))
+            made = type(tree)(list(children.values()))
         except TypeError:  # it holds values of one type alone, as PyTorch's sizes do
             return tuple(children.values())
-    same_kind = copy(tree)
-    if isinstance(tree, dict):
-        same_kind.update(children)
     else:
-        for name, child in children.items():
-            object.__setattr__(same_kind, name, child)  # works on a frozen dataclass, too
-    return same_kind
+        made = copy(tree)
+        if isinstance(tree, dict):
+            made.update(children)
+        else:
+            for name, child in children.items():
+                object.__setattr__(made, name, child)  # works on a frozen dataclass, too
+    if type(tree).__dictoffset__ and vars(tree):
+        _keep_attributes(made, tree, children)
+    return made
+
+
+def _keep_attributes(made: Any, tree: Any, inside: dict[Any, Any]) -> None:
+    """Give a rebuilt container the attributes of the former one; some may be names of what it holds.
+
+    In a dict whose entries are its attributes (`self.__dict__ = self`), all of them are.
+    """
+    if vars(tree) is tree:
+        object.__setattr__(made, "__dict__", made)
+        return
+    for name, value in vars(tree).items():
+        vars(made)[name] = inside[key] if (key := entry_behind(tree, name)) is not None else value
+
+
+def entry_behind(tree: Any, name: str) -> Any:
+    """The key, the index or the field of what a container holds and has as an attribute as well; None if it is not."""
+    value, before = vars(tree)[name], children(tree) or {}
+    if name in before and before[name] is value:
+        return name
+    may_coincide = isinstance(value, (bool, int, float, complex, str, type(None)))
+    return None if may_coincide else next((key for key, x in before.items() if x is value), None)
 
 
 def _kind(tree: Any) -> str:

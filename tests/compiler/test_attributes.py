@@ -1,10 +1,15 @@
 """Attributes in which a compiled function leaves what it computes, as a layer does with its attention weights."""
 
+import array
 import itertools
-from collections import deque
+import threading
+from collections import defaultdict, deque
 from collections.abc import Callable
+from datetime import date
+from enum import Enum, IntEnum
 from functools import partial
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -266,15 +271,27 @@ def test_objects_that_swap_their_settings_do_not_do_the_same_again() -> None:
         tg.compile(step, "numpy")(np.ones(2))
 
 
-@pytest.mark.parametrize("kind", [list, dict, set, deque])
-def test_attributes_of_a_container_of_the_users(kind: type) -> None:
+BASES: dict[type, tuple[Any, ...]] = {
+    **dict.fromkeys((object, list, dict, set, deque, frozenset, defaultdict, bytearray, bytes, Exception), ()),
+    **dict.fromkeys((tuple, float, complex, int, str, SimpleNamespace, threading.local), ()),
+    date: (2020, 1, 1),
+    array.array: ("d",),
+    np.ndarray: ((2,),),
+    np.float64: (1.0,),
+}
+
+
+@pytest.mark.parametrize("kind", BASES, ids=lambda kind: kind.__name__)
+def test_attributes_of_an_object_of_the_users(kind: type) -> None:
+    """Whatever it is beside: a list, a number, an array, an error."""
+
     class Own(kind):  # type: ignore[misc]
         scale = 1.0
 
     class Config:
-        inner = Own()
+        inner = Own(*BASES[kind])
 
-    for own, config in ((outer := Own(), outer), (Config.inner, Config())):
+    for own, config in ((outer := Own(*BASES[kind]), outer), (Config.inner, Config())):
         f = tg.compile(lambda x, own=config: x * getattr(own, "inner", own).scale, "numpy")
         for scale in (2.0, 3.0):
             own.scale = scale
@@ -288,3 +305,62 @@ def test_attributes_of_a_container_of_the_users(kind: type) -> None:
     for i in range(3):
         compiled(np.full(2, float(i)))
     np.testing.assert_array_equal(outer.mean, [2.5, 2.5])
+
+
+class Slot(float):
+    __slots__ = ("scale",)
+
+
+class Reading:
+    """One with a way of its own to read attributes."""
+
+    def __getattribute__(self, name: str) -> Any:
+        return object.__getattribute__(self, name)
+
+
+class Planet(Enum):
+    EARTH = 1
+
+
+class Number(IntEnum):
+    ONE = 1
+
+
+@pytest.mark.parametrize("make", [Slot, Reading, lambda: Planet.EARTH, lambda: Number.ONE])
+def test_attributes_of_which_no_read_is_reported(make: Callable[[], Any]) -> None:
+    own: Any = make()
+    f = tg.compile(lambda x: x * own.scale, "numpy")
+    for scale in (2.0, 3.0):
+        own.scale = scale
+        np.testing.assert_array_equal(f(np.ones(2)), np.full(2, scale))
+
+
+@pytest.mark.parametrize("value", [(1, 2), 2.0, 2, "a", b"a"])
+def test_a_value_in_place_of_an_equal_one_with_other_attributes(value: Any) -> None:
+    class Own(type(value)):  # type: ignore[misc]
+        scale = 1.0
+
+    def made(scale: float) -> Any:
+        own = Own(value)
+        own.scale = scale
+        return own
+
+    own = made(1.0)
+    f = tg.compile(lambda x: x * own.scale, "numpy")
+    of_argument = tg.compile(lambda x, own: x * own.scale, "numpy")
+    for scale in (2.0, 2.0, 3.0, 3.0):
+        own = made(scale)
+        np.testing.assert_array_equal(f(np.ones(2)), np.full(2, scale))
+        np.testing.assert_array_equal(of_argument(np.ones(2), own), np.full(2, scale))
+
+
+class Labelled(NamedTuple):
+    name: str
+
+
+def test_a_named_tuple_of_texts_can_be_guarded() -> None:
+    label = Labelled("a")
+    f = tg.compile(lambda x: x * len(label.name), "numpy")
+    for name in ("a", "a", "bb"):
+        label = Labelled(name)
+        np.testing.assert_array_equal(f(np.ones(2)), np.full(2, len(name)))

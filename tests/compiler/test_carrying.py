@@ -333,7 +333,19 @@ def test_a_value_put_into_a_container_that_is_an_argument_is_refused() -> None:
     def of_field(x: Any, into: Any) -> None:
         into.mean = into.w + x
 
+    def of_attribute(x: Any, into: Any) -> None:
+        into.loss = x * 2
+
+    def of_count(x: Any, into: Any) -> None:
+        into["t"] += 1
+
+    def of_exchange(x: Any, into: Any) -> None:
+        into[0], into[1] = into[1], into[0]
+
     arguments = {
+        of_attribute: Pair(np.ones(2), None),
+        of_count: {"t": 0},
+        of_exchange: [np.zeros(2), np.ones(2)],
         of_key: {"w": np.ones(2)},
         of_new_key: {"w": np.ones(2)},
         of_index: [[np.ones(2)], 2],
@@ -346,7 +358,7 @@ def test_a_value_put_into_a_container_that_is_an_argument_is_refused() -> None:
             lambda compiled, into=into: compiled(np.ones(2), into),
             lambda c, into=into: c(np.ones(2), into=into),
         ):
-            with pytest.raises(UsageError, match="puts what it computes into an argument"):
+            with pytest.raises(UsageError, match="puts something into an argument"):
                 call(tg.compile(f, "numpy"))
         assert str(into) == str(before)
 

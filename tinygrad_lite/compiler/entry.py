@@ -16,7 +16,7 @@ import numpy as np
 from numpy._core import umath
 
 from tinygrad_lite import trees
-from tinygrad_lite.compiler.signature import SCALARS, aliases, same
+from tinygrad_lite.compiler.signature import SCALARS, aliases, attributes, has_slots, same
 from tinygrad_lite.engine import grad_mode
 from tinygrad_lite.engine.tensor import Tensor, wrap
 
@@ -115,10 +115,18 @@ class EntryWriter:
         if expression is not None:
             self._first.append(f"{name} = {expression}")
         test, parts = self._parts(name, x)
+        test += self._test_of_attributes(name, x)
         self._first.append(f"if type({name}) is not {self.name(type(x))}{test}: return MISS")
         for part, value in parts:
             self._taken_apart(part, value)
         return name
+
+    def _test_of_attributes(self, name: str, x: Any) -> str:
+        """The test that a container has the same attributes besides what it holds."""
+        known = attributes(x)
+        if known or has_slots(type(x)):
+            return f" or {self.name(attributes)}({name}) != {self.name(known)}"
+        return f" or len({name}.__dict__) != {len(vars(x))}" if type(x).__dictoffset__ else ""
 
     def _parts(self, name: str, x: Any) -> tuple[str, list[tuple[str, Any]]]:
         """The rest of the test of a container, and the expressions for its parts with their values."""
@@ -209,7 +217,7 @@ class EntryWriter:
         """Require that the value of an expression is this object, or an equal number or text of the same type."""
         if type(value) is tuple and not value:  # there is but one
             self.tests.append(f"{expression} is not {self.name(value)}")
-        elif isinstance(value, tuple) and all(type(x) is str for x in value):
+        elif type(value) is tuple and all(type(x) is str for x in value):
             self.tests.append(f"{expression} != {value!r}")
         elif isinstance(value, bool) or value is None:
             self.tests.append(f"{expression} is not {value}")

@@ -1,7 +1,8 @@
 """The signature of a call: all that a program depends on in its arguments, as a key to look the program up by."""
 
 import sys
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import lru_cache
 from operator import is_
 from typing import Any
 
@@ -22,11 +23,60 @@ _DEFINED_IN_PYTHON = 1 << 9  # the flag of a type that CPython calls a heap type
 def signature(args: tuple[Any, ...], kwargs: Mapping[str, Any], leaves: Sequence[Any]) -> Hashable:
     """The containers, the form of each leaf, which leaves are the same tensor, and the gradient mode.
 
+    Of containers of a user's class also the attributes.
+
     Raises:
         UsageError: if an argument can change unnoticed, such as a deque.
     """
-    structure = trees.structure((args, dict(kwargs)))
-    return structure, tuple(map(form, leaves)), aliases(leaves), bool(grad_mode.enabled.get())
+    structure = trees.structure(tree := (args, dict(kwargs)))
+    around = tuple(filter(None, map(attributes, containers(tree))))
+    return structure, tuple(map(form, leaves)), aliases(leaves), bool(grad_mode.enabled.get()), around
+
+
+def containers(tree: Any) -> list[Any]:
+    """A container, and all those in it."""
+    inside = trees.children(tree)
+    return [] if inside is None else [tree, *(x for part in inside.values() for x in containers(part))]
+
+
+def attributes(thing: Any) -> tuple[tuple[str, Hashable], ...]:
+    """What a container, a number or a text of a user's class has as attributes: the name and the form of each.
+
+    Anything but a number or a text is known by its identity.
+    """
+    return tuple([(name, _form_of_attribute(key, x)) for name, key, x in attributes_of(thing)])
+
+
+def attributes_of(container: Any) -> list[tuple[str, Any, Any]]:
+    """The attributes of a container besides its fields: name, key of the entry that it is another name of, value."""
+    kind = type(container)
+    if not has_slots(kind) and (not kind.__dictoffset__ or vars(container) is container):
+        return []
+    fields, slots = fields_and_slots(container)
+    held = getattr(type(container), "__dataclass_fields__", ())
+    named = [(name, trees.entry_behind(container, name), x) for name, x in fields.items() if name not in held]
+    return named + [(name, None, x) for name, x in slots.items() if name not in held]
+
+
+def fields_and_slots(thing: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The attributes of an object that are kept in its dict, which is that dict itself, and those in slots."""
+    state = object.__getstate__(thing)
+    slots = state[1] if isinstance(state, tuple) else {}
+    return (object.__getattribute__(thing, "__dict__") if type(thing).__dictoffset__ else {}), slots
+
+
+def _has_slots(kind: type) -> bool:
+    """Whether objects of a class have attributes that are not kept in a dict."""
+    return any(getattr(base, "__slots__", ()) for base in kind.__mro__)
+
+
+has_slots: Callable[[type], bool] = lru_cache(1000)(_has_slots)
+
+
+def _form_of_attribute(key: Any, x: Any) -> Hashable:
+    if key is not None:
+        return "an entry", key
+    return form(x) if isinstance(x, SCALARS) and not isinstance(x, np.generic) else Same(x)
 
 
 def aliases(leaves: Sequence[Any]) -> tuple[int, ...] | None:
@@ -44,7 +94,7 @@ def form(x: Any) -> Hashable:
     if isinstance(x, np.random.Generator):
         return np.random.Generator
     if isinstance(x, (float, complex)):
-        return type(x), repr(x)  # which tells 0.0 from -0.0, and one NaN not from another
+        return type(x), repr(x), attributes(x)  # which tells 0.0 from -0.0, and one NaN not from another
     if isinstance(x, (set, frozenset)):
         return type(x), frozenset(map(form, x))
     if isinstance(x, slice):
@@ -81,10 +131,12 @@ def same(a: Any, b: Any) -> bool:
     if type(a) is not type(b):
         return False
     if isinstance(a, (float, complex, np.inexact)):
-        return repr(a) == repr(b)  # which tells 0.0 from -0.0, and one NaN not from another
-    if isinstance(a, tuple):
-        return len(a) == len(b) and (all(map(is_, a, b)) or all(map(same, a, b)))
-    return isinstance(a, SCALARS) and bool(a == b)
+        is_equal = repr(a) == repr(b)  # which tells 0.0 from -0.0, and one NaN not from another
+    elif isinstance(a, tuple):
+        is_equal = len(a) == len(b) and (all(map(is_, a, b)) or all(map(same, a, b)))
+    else:
+        is_equal = isinstance(a, SCALARS) and bool(a == b)
+    return is_equal and attributes(a) == attributes(b)
 
 
 class Same:

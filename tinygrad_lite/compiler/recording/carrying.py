@@ -15,7 +15,7 @@ from tinygrad_lite.compiler.places import Carried
 from tinygrad_lite.compiler.recording.guards import Field, Guard, Item, Key
 from tinygrad_lite.compiler.recording.recorded import Recorded
 from tinygrad_lite.compiler.recording.watching import UNSET, plain
-from tinygrad_lite.compiler.signature import SCALARS, form
+from tinygrad_lite.compiler.signature import SCALARS, attributes, containers, form
 from tinygrad_lite.engine.op import NO_PARAMS, Op
 from tinygrad_lite.engine.tensor import Tensor, recorded, wrap
 from tinygrad_lite.errors import UsageError
@@ -108,7 +108,7 @@ class Names:
                     return made
 
                 self.stand_ins[key] = trees.map_leaves(stand_in, name.value)
-                self.containers |= {id(x): x for x in _containers(self.stand_ins[key])}
+                self.containers |= {id(x): x for x in containers(self.stand_ins[key])}
                 name.put(self.stand_ins[key])
             yield
         finally:
@@ -132,11 +132,6 @@ class Names:
         return UNSET if value is self.stand_ins.get(name.key, name.value) and name.key not in self.names else value
 
 
-def _containers(value: Any) -> list[Any]:
-    inside = trees.children(value)
-    return [] if inside is None else [value, *(x for part in inside.values() for x in _containers(part))]
-
-
 def may_be_carried(value: Any) -> bool:
     """Whether a program can take a value, or the leaves of a container, as inputs, and no gradient flows there."""
     is_of_arrays = isinstance(value, _ARRAYS) or trees.children(value) is not None
@@ -152,7 +147,7 @@ def _is_plain(x: Any) -> bool:
 def _form(value: Any) -> Any:
     if not may_be_carried(value):
         return type(value)
-    return trees.structure(value), tuple(map(form, trees.leaves(value)))
+    return trees.structure(value), tuple(map(form, trees.leaves(value))), tuple(map(attributes, containers(value)))
 
 
 def _without_history(x: Any, op: Op | None) -> Any:

@@ -22,9 +22,20 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.compiler.recording.bytecode import Read, imports_of, is_followed, names_in, reads_of
-from tinygrad_lite.compiler.recording.guards import Bytes, Field, Guard, Item, Key, Rows, Setting, contents, of_class
+from tinygrad_lite.compiler.recording.guards import (
+    Bytes,
+    Field,
+    Guard,
+    Item,
+    Key,
+    Keys,
+    Rows,
+    Setting,
+    contents,
+    of_class,
+)
 from tinygrad_lite.compiler.recording.watching import WATCHED, is_watchable
-from tinygrad_lite.compiler.signature import SCALARS, is_namespace
+from tinygrad_lite.compiler.signature import SCALARS, fields_and_slots, is_namespace
 from tinygrad_lite.engine.op import Op, Traced
 
 _IMMUTABLE = 1 << 8  # the flag of a type whose attributes cannot be set
@@ -98,9 +109,11 @@ class Reached:
             self.arrays[id(thing)] = thing, label
         elif isinstance(thing, ModuleType):
             self._modules.append((thing, label))
-        if isinstance(thing, (*SCALARS, np.ndarray, Traced, ModuleType)) or id(thing) in self._seen:
+        if _is_only_a_value(thing) or id(thing) in self._seen:
             return
         self._seen[id(thing)] = thing
+        if is_users_class(type(thing)):
+            self._discover(thing)  # be it a number or a list: it may have attributes
         if isinstance(thing, HIDDEN):
             self.hidden.append(thing)
         elif isinstance(thing, FunctionType):
@@ -117,11 +130,11 @@ class Reached:
         elif isinstance(thing, _CONTAINERS):
             self._class_of(thing, label)
             self._ahead += contents(thing, label, self.guards)
-            if is_users_class(type(thing)):
-                self._discover(thing)  # it may have attributes
         elif isinstance(thing, type):
             self._named.add(thing)
             self._kind(thing, label)
+        elif isinstance(thing, (*SCALARS, np.ndarray)):
+            pass  # its class has been looked at
         elif (held := _held(thing)) is not None:
             if isinstance(thing, threading.local):
                 guard: Guard = Field(thing, "__dict__", held, f"what this thread keeps in {label}")
@@ -248,7 +261,7 @@ class Reached:
             thing = ahead.pop()
             if isinstance(thing, np.ndarray):
                 self.held[id(thing)] = thing, "an array"
-            if isinstance(thing, (*SCALARS, np.ndarray, Traced, ModuleType, type)) or id(thing) in self.objects:
+            if _is_only_a_value(thing) or isinstance(thing, type) or id(thing) in self.objects:
                 continue
             if isinstance(thing, MethodType):
                 ahead.append(thing.__self__)
@@ -258,19 +271,41 @@ class Reached:
                 self.objects[id(thing)] = thing
                 self._class_of(thing, type(thing).__name__)
                 ahead += islice(thing.values() if isinstance(thing, dict) else thing, _MOST)
-                if _is_watchable(type(thing)):
-                    self.classes.add(type(thing))
-                    ahead += vars(thing).values() if hasattr(thing, "__dict__") else ()
+                if is_users_class(type(thing)):
+                    ahead += self._attributes(thing)
             elif (held := _held(thing)) is not None:
                 ahead.append(held)
             elif isinstance(thing, WATCHED) or is_users_class(type(thing)):
                 self.objects[id(thing)] = thing
-                if _is_watchable(type(thing)):
-                    self.classes.add(type(thing))
                 self._class_of(thing, type(thing).__name__)
-                ahead += vars(thing).values() if hasattr(thing, "__dict__") else ()
+                ahead += self._attributes(thing)
                 held_by_class = (x for kind in filter(is_users_class, type(thing).__mro__) for x in vars(kind).values())
                 ahead += [x for x in held_by_class if is_users_class(type(x))]
+
+    def _attributes(self, thing: Any) -> list[Any]:
+        """The values of an object's attributes, all of which are guarded if nobody hears of reads of them."""
+        kind = type(thing)
+        if is_watchable(kind) and not isinstance(thing, Enum):
+            if not isinstance(thing, WATCHED):
+                self.classes.add(kind)
+            return [*dict.values(vars(thing))] if hasattr(thing, "__dict__") else []
+        fields, slots = fields_and_slots(thing)
+        guards: list[Guard] = [Item(fields, name, x, f"{kind.__name__}.{name}") for name, x in fields.items()]
+        guards += [Field(thing, name, x, f"{kind.__name__}.{name}") for name, x in slots.items()]
+        if isinstance(thing, Enum):
+            guards = [guard for guard in guards if not guard.name.startswith("_")]
+        elif fields:
+            guards.append(Keys(fields, kind.__name__))
+        self.guards.update({guard.key: guard for guard in guards})
+        self._ahead += [(guard.value, guard.label) for guard in guards]
+        return [guard.value for guard in guards]
+
+
+def _is_only_a_value(thing: Any) -> bool:
+    """Whether there is nothing to follow in an object: a number, a text, an array, or a module."""
+    if isinstance(thing, (*SCALARS, np.ndarray)):
+        return not is_users_class(type(thing))  # which may have attributes
+    return isinstance(thing, (Traced, ModuleType))
 
 
 def _held(thing: Any) -> Any:
@@ -356,8 +391,3 @@ def is_users_class(kind: type) -> bool:
     home = sys.modules.get(kind.__module__)
     is_built_in = kind.__flags__ & _IMMUTABLE or kind.__module__ in sys.builtin_module_names
     return not is_built_in and is_followed(getattr(home, "__file__", None) or "")
-
-
-def _is_watchable(kind: type) -> bool:
-    """Whether reads of attributes must and can be reported for objects of this class."""
-    return is_watchable(kind) and is_users_class(kind) and not issubclass(kind, (*WATCHED, Enum))

@@ -2,7 +2,7 @@
 
 import gc
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from threading import active_count
 from time import sleep
 from typing import Any
@@ -20,6 +20,7 @@ from tinygrad_lite.compiler.recording.recorded import Recorded
 from tinygrad_lite.compiler.recording.surroundings import Surroundings
 from tinygrad_lite.compiler.recording.transcript import has_all
 from tinygrad_lite.compiler.recording.watching import UNSET, plain, set_plain, watching
+from tinygrad_lite.compiler.signature import attributes, containers, same
 from tinygrad_lite.engine import backward
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor
@@ -79,13 +80,10 @@ class Recorder(Surroundings):
             self.carried.standing_in(self.read),
         ):
             try:
-                passed = {id(x) for x in trees.leaves((args, kwargs))}
+                passed = [(x, trees.children(x) or {}, attributes(x)) for x in containers((args, kwargs))]
                 returned = self._undisguised(f, args, kwargs)
-                if any(id(x) not in passed and self._holds_result(x) for x in trees.leaves((args, kwargs))):
-                    raise UsageError(
-                        "the function puts what it computes into an argument, a list or a dict, say, which its program "
-                        "does not do in the next runs: return it, and keep what the call returns"
-                    )
+                for container, held, around in passed:
+                    _refuse_changes_of_an_argument(container, held, around)
                 left = self.leave()
                 returned = (returned, left) if left else returned
                 leaves = trees.leaves(returned)
@@ -198,3 +196,17 @@ class Recorder(Surroundings):
             return False
         read = without_dead_code(Program(program.inputs, program.constants, program.calls, results)).inputs.values()
         return not any(place in program.updates for place in read)
+
+
+def _refuse_changes_of_an_argument(
+    container: Any, before: Mapping[Any, Any], around: tuple[tuple[str, Hashable], ...]
+) -> None:
+    """Refuse what the function puts into a container that it was given; what it takes out, it does not need."""
+    now = trees.children(container) or {}
+    changed = [key for key, x in now.items() if key not in before or not same(before[key], x)]
+    changed += [name for name, form in attributes(container) if (name, form) not in around]
+    if changed:
+        raise UsageError(
+            f"the function puts something into an argument, a {type(container).__name__} ({changed[0]!r}), which its "
+            "program does not do in the next runs: return it, and keep what the call returns"
+        )

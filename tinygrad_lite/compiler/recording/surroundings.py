@@ -40,7 +40,7 @@ class Assigned(NamedTuple):
     def write(self, value: Any) -> None:
         """Set it, or delete it if the value is UNSET."""
         if value is UNSET:
-            self.fields.pop(self.name, None)
+            dict.pop(self.fields, self.name, None)
         else:
             self.fields[self.name] = value
 
@@ -248,7 +248,7 @@ class Surroundings(Transcript):
         key = _place(owner, name, value).key
         if key in self.carried:
             return
-        if fields is not None and fields.get(name, UNSET) is value:
+        if fields is not None and dict.get(fields, name, UNSET) is value:
             is_known = key in self.guards or self.carried.names
             if isinstance(value, (list, dict)) and not is_known:
                 entries: dict[Key, Guard] = {}
@@ -293,7 +293,7 @@ class Surroundings(Transcript):
             return True
         if not has_its_own(type(owner), "__setattr__"):  # by which we would have heard of its first attribute
             return False
-        if any(map(self._holds_result, (_fields(owner) or {}).values())):
+        if any(map(self._holds_result, dict.values(_fields(owner) or {}))):
             self._new[id(owner)] = owner
         return id(owner) in self._new
 
@@ -317,7 +317,7 @@ class Surroundings(Transcript):
             self._new[id(owner)] = owner  # its __init__ is running
         if id(owner) not in self._new:
             place = _place(owner, name, None)
-            before = place.owner.get(name, UNSET) if isinstance(place, Item) else _attribute_of(owner, name)
+            before = dict.get(place.owner, name, UNSET) if isinstance(place, Item) else _attribute_of(owner, name)
             self._attributes.setdefault((id(owner), name), (owner, name, before))
         return value
 
@@ -519,7 +519,7 @@ def _may_set(value: Any, before: Any, has_read: bool) -> bool:
 
 
 def _fields(owner: Any) -> dict[str, Any] | None:
-    """The dict of an object's attributes, if it has one."""
+    """The dict of an object's attributes, if it has one; it may be the object itself, which is then watched."""
     fields = _attribute_of(owner, "__dict__")
     return None if fields is UNSET else fields
 

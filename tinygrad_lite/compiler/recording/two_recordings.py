@@ -29,7 +29,7 @@ from tinygrad_lite.compiler.recording.same import (
     same,
     with_live_arrays,
 )
-from tinygrad_lite.compiler.signature import SCALARS
+from tinygrad_lite.compiler.signature import SCALARS, attributes_of, containers
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import TinygradError, UsageError
@@ -83,7 +83,9 @@ def _recorded_twice(
     name = name_of(f)
     leaves = trees.leaves((args, dict(kwargs)))
     roots = [(f, name), *((x, path) for x, path in zip(leaves, parameters) if not isinstance(x, (Tensor, np.ndarray)))]
-    roots += [(kind, kind.__name__) for kind in _kinds((args, dict(kwargs)))]
+    for container in containers((args, dict(kwargs))):
+        kind, others = type(container), attributes_of(container)
+        roots += [(kind, kind.__name__), *((x, f"{kind.__name__}.{name}") for name, key, x in others if key is None)]
     reached = Reached(roots, with_held=True)
     outside = [Entries(array, label) for array, label in {**reached.held, **reached.arrays}.values()]
     once = partial(_recorded_once, f, args, kwargs, parameters, may_run_again, carried)
@@ -265,12 +267,6 @@ def named_parameters(f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mappi
         paths = []
     count = len(trees.leaves((args, kwargs)))
     return unique(paths) if len(paths) == count else [f"x{i + 1}" for i in range(count)]
-
-
-def _kinds(tree: Any) -> set[type]:
-    """The classes of the containers in the arguments, which may have methods."""
-    inside = trees.children(tree)
-    return set() if inside is None else {type(tree)}.union(*map(_kinds, inside.values()))
 
 
 def _names(f: Any, depth: int = 3) -> dict[int, str]:
