@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from heapq import heappop, heappush
 from math import prod
 from os import PathLike, fspath
 from pathlib import Path
@@ -12,7 +13,7 @@ from tinygrad_lite.foundation.whole_files import check_regular
 from tinygrad_lite.interchange.onnx_in.onnx_learning import in_default_domain
 from tinygrad_lite.interchange.onnx_in.onnx_limits import MOST_AXES, MOST_NUMBERS, excess_of_functions, growth
 from tinygrad_lite.interchange.onnx_in.onnx_nodes import OPERATORS
-from tinygrad_lite.interchange.onnx_in.onnx_translation import STRUCTURES, array_of, inner_graphs
+from tinygrad_lite.interchange.onnx_in.onnx_translation import STRUCTURES, array_of, inner_graphs, read_by
 
 _WITHOUT_WRITER = {"Constant", "Identity"}
 
@@ -69,10 +70,13 @@ def _loaded(onnx: Any, model: Any) -> tuple[Any, str]:
         if is_path:
             check_regular(model)
             Path(model).open("rb").close()  # for Python's own error if there is no such file
-            _check_functions(onnx.load(fspath(model), load_external_data=False))
-            onnx.checker.check_model(fspath(model))
-            return onnx.load(fspath(model)), where
-        if isinstance(model, (bytes, bytearray, memoryview)):
+            outline = onnx.load(fspath(model), load_external_data=False)
+            _check_functions(outline)
+            if not _put_in_order(outline.graph):
+                onnx.checker.check_model(fspath(model))
+                return onnx.load(fspath(model)), where
+            proto = onnx.load(fspath(model))
+        elif isinstance(model, (bytes, bytearray, memoryview)):
             proto = onnx.load_model_from_string(bytes(model))
         elif isinstance(model, onnx.ModelProto):
             proto = onnx.ModelProto()
@@ -80,6 +84,7 @@ def _loaded(onnx: Any, model: Any) -> tuple[Any, str]:
         else:
             raise UsageError(f"from_onnx takes a path, bytes or a ModelProto; got {type(model).__name__}")
         _check_functions(proto)
+        _put_in_order(proto.graph)
         onnx.checker.check_model(proto)
     except (OSError, UsageError):
         raise
@@ -89,6 +94,37 @@ def _loaded(onnx: Any, model: Any) -> tuple[Any, str]:
             f"{where} is not a valid ONNX model: {why}. Export it anew, and ask onnx.checker.check_model about it"
         ) from error
     return proto, where
+
+
+def _put_in_order(graph: Any) -> bool:
+    """Put nodes behind those whose results they read, as ONNX wants it; return whether any had to move.
+
+    onnxruntime's conversion to half precision writes the casts of inputs last, and onnxruntime runs such files.
+    """
+    makers = {name: k for k, node in enumerate(graph.node) for name in node.output if name}
+    needs = [{makers[name] for name in read_by(node) if name in makers} for node in graph.node]
+    if all(max(places, default=-1) < k for k, places in enumerate(needs)):
+        return False
+    readers: list[list[int]] = [[] for _ in needs]
+    for k, places in enumerate(needs):
+        for place in places:
+            readers[place].append(k)
+    missing = [len(places) for places in needs]
+    ready = [k for k, count in enumerate(missing) if count == 0]
+    order: list[int] = []
+    while ready:
+        order.append(heappop(ready))
+        for k in readers[order[-1]]:
+            missing[k] -= 1
+            if missing[k] == 0:
+                heappush(ready, k)
+    if len(order) < len(needs):
+        return False  # a cycle, which the checker names
+    nodes = [graph.node[k] for k in order]
+    copies = [type(node).FromString(node.SerializeToString()) for node in nodes]
+    del graph.node[:]
+    graph.node.extend(copies)
+    return True
 
 
 def _check_functions(proto: Any) -> None:

@@ -114,7 +114,7 @@ def _pool(node: Node) -> str:
 
 def _told(settings: dict[str, Any]) -> dict[str, Any]:
     """The settings without those that leave the default."""
-    return {name: x for name, x in settings.items() if x not in (None, False, "NOTSET")}
+    return {name: x for name, x in settings.items() if x not in (None, "NOTSET") and x is not False}  # 0 is a setting
 
 
 @operator("MaxUnpool")

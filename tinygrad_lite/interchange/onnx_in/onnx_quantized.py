@@ -49,16 +49,20 @@ def shifted(x: Array, zero: Array = None) -> Array:
 
 def product(a: Array, b: Array, a_zero: Array = None, b_zero: Array = None) -> Array:
     """The product of matrices of whole numbers, whose zero points may be those of rows and of columns."""
-    rows = a_zero if a_zero is None or a_zero.ndim == 0 or a_zero.ndim == a.ndim else a_zero[:, None]
-    return shifted(a, rows) @ shifted(b, b_zero)
+    return shifted(a, _of_rows(a_zero, a)) @ shifted(b, b_zero)
+
+
+def _of_rows(numbers: Array, a: Array) -> Array:
+    """One number for each row of matrices, to be used along them."""
+    return numbers if numbers is None or numbers.ndim != 1 or a.ndim == 1 else numbers[:, None]
 
 
 def quantized_product(
     a: Array, a_scale: Array, a_zero: Array, b: Array, b_scale: Array, b_zero: Array, y_scale: Array, y_zero: Array
 ) -> Array:
     """The product of matrices of quantised numbers, quantised again."""
-    y = product(a, b, a_zero, b_zero) * (a_scale * b_scale / y_scale)
-    return saturated(np.rint(y) + y_zero.astype(y.dtype), y_zero.dtype)
+    y = product(a, b, a_zero, b_zero) * (_of_rows(a_scale, a) * b_scale / _of_rows(y_scale, a))
+    return saturated(np.rint(y) + _of_rows(y_zero, a).astype(y.dtype), y_zero.dtype)
 
 
 def convolution(x: Array, weight: Array, zero: Array = None, weight_zero: Array = None, **settings: Any) -> Array:

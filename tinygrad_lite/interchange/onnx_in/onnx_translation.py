@@ -41,6 +41,7 @@ class Translation:
         self.inputs: list[str] = []
         self.place = "its inputs and constants"
         self._weights, self._statistics = weights, set(statistics)
+        self._is_constant = _CONSTANTS_OF.get(model.producer_name, _is_named_constant)
         self._margin = "    "
         self._taken = set(keyword.kwlist) | {"np", "F", "ox", "self", "int", "range", "bool", "len", "zip"}
 
@@ -111,7 +112,10 @@ class Translation:
         told = _origins(graph)
         for name, array in arrays.items():
             was_learned = told.get(name, not told or array.size > 1) and name not in self._statistics
-            scope[name] = self.constant(name, array, was_learned and _is_learned(name, array))
+            is_learned = was_learned and _may_be_learned(name, array)
+            scope[name] = self.constant(
+                name, array, is_learned and not (array.size == 1 and self._is_constant(name, array))
+            )
         return set(scope)
 
     def inner(self, graph: Any, outer: Mapping[str, Value], inputs: Iterable[Value] = ()) -> list[Value]:
@@ -204,10 +208,13 @@ def _needed(graph: Any) -> set[str]:
     needed = {x.name for x in graph.output}
     for node in reversed(graph.node):
         if not needed.isdisjoint(node.output):
-            needed |= set(node.input)
-            for inner in inner_graphs(node):
-                needed |= _read_inside(inner)
+            needed |= read_by(node)
     return needed - {""}
+
+
+def read_by(node: Any) -> set[str]:
+    """The names that a node reads, also in the graphs inside it."""
+    return set(node.input).union(*map(_read_inside, inner_graphs(node)))
 
 
 def inner_graphs(node: Any) -> list[Any]:
@@ -217,11 +224,7 @@ def inner_graphs(node: Any) -> list[Any]:
 
 def _read_inside(graph: Any) -> set[str]:
     names = {x.name for x in graph.output}
-    for node in graph.node:
-        names |= set(node.input)
-        for inner in inner_graphs(node):
-            names |= _read_inside(inner)
-    return names
+    return names.union(*map(read_by, graph.node))
 
 
 def _type_of(info: Any) -> tuple[Any, int | None]:
@@ -260,15 +263,31 @@ _TEMPORARY = re.compile(
 )
 """The names of values between the parameters and the arrays that PyTorch's exporter computed of them."""
 
-_CONSTANTS = re.compile(r"_?(val|const|constant|int64|float32)_.*|.*::.*")
-"""The names that exporters give to constants of the graph."""
+_CONSTANTS = re.compile(
+    r"_?(val|int64|float32)_.*|_?const(ant)?(_.*)?|.*::.*|zero_reduce__\d+|(.*/)?(x|y|Const(_\d+)?):\d+"
+)
+"""The names that exporters give to constants of the graph; the last are those of TensorFlow's operands."""
 
 
-def _is_learned(name: str, array: Any) -> bool:
-    """Whether an initializer may be a weight: no single number with an exporter's name, no mask, and no statistic."""
-    if array.dtype.kind != "f" or re.fullmatch(r".*\b(running_mean|running_var)", name):
-        return False
-    return not (array.size == 1 and _CONSTANTS.fullmatch(name)) and bool(np.isfinite(array).all())
+def _is_named_constant(name: str, _: Any) -> bool:
+    return _CONSTANTS.fullmatch(name) is not None
+
+
+def _is_round(name: str, array: Any) -> bool:
+    """Whether skl2onnx, which names constants in many ways, wrote a number that is short: 1, 2, 0.5 or 1e-10."""
+    number = array.ravel()[0]
+    is_short = number == array.dtype.type(f"{number:.3g}")
+    return _is_named_constant(name, array) or (is_short and not name.startswith(("coef", "intercept")))
+
+
+_CONSTANTS_OF = {"skl2onnx": _is_round}
+"""Which single numbers are constants in the files of some exporters."""
+
+
+def _may_be_learned(name: str, array: Any) -> bool:
+    """Whether an initializer may be a weight: no mask, and no statistic."""
+    is_statistic = re.fullmatch(r".*\b(running_mean|running_var)", name) is not None
+    return array.dtype.kind == "f" and not is_statistic and bool(np.isfinite(array).all())
 
 
 def array_of(tensor: Any) -> Any:
