@@ -520,7 +520,10 @@ def test_indices_change_no_maximum_even_of_windows_that_lie_in_the_padding(axes:
         np.testing.assert_array_equal(seen[np.isfinite(y)], y[np.isfinite(y)])
 
 
-@pytest.mark.parametrize("settings", [{"mode": "bicubic"}, {"mode": "bilinear", "antialias": True}], ids=str)
+COVERING = [{"mode": "bilinear", "antialias": True}, {"mode": "bicubic", "antialias": True}, {"mode": "area"}]
+
+
+@pytest.mark.parametrize("settings", [{"mode": "bicubic"}, *COVERING], ids=str)
 @pytest.mark.parametrize("size", [(3, 4), (5, 9)])
 def test_an_infinite_gradient_reaches_the_pixels_behind_it_alone(size: tuple[int, int], settings: Any) -> None:
     x = np.ones((1, 1, 5, 7))
@@ -530,3 +533,12 @@ def test_an_infinite_gradient_reaches_the_pixels_behind_it_alone(size: tuple[int
     (reached,) = pull(g)
     (infinite,) = pull(np.where(g, np.inf, 0))
     np.testing.assert_array_equal(np.isfinite(infinite), reached == 0)
+
+
+@pytest.mark.parametrize("settings", COVERING, ids=str)
+@pytest.mark.parametrize("size", [(3, 4), (5, 9)])
+def test_an_infinite_pixel_reaches_what_covers_it_alone(size: tuple[int, int], settings: Any) -> None:
+    x = np.ones((1, 1, 5, 7))
+    x[..., 4, 6] = np.inf
+    reached = F.interpolate(np.where(np.isinf(x), 1.0, 0.0), size, **settings)
+    np.testing.assert_array_equal(np.isfinite(F.interpolate(x, size, **settings)), reached == 0)

@@ -14,6 +14,7 @@ from tinygrad_lite.nn.functional.checks import in_real_numbers
 from tinygrad_lite.nn.functional.sizes import Shape, Sizes, check_axes, fixed, in_dimensions, per_axis
 from tinygrad_lite.nn.init import Rng
 from tinygrad_lite.ops.networks import pooling
+from tinygrad_lite.ops.networks.resampling import Spacing, resample
 from tinygrad_lite.ops.requirements import refuse_where
 
 __all__ = [
@@ -163,18 +164,17 @@ def adaptive_avg_pool(axes: int, input: Array, output_size: Any) -> Array:
         array([[1.5, 4. ]])
     """
     wanted = _wanted(f"adaptive_avg_pool{axes}d", axes, input, output_size)
-    for axis, m in enumerate(wanted, np.ndim(input) - axes):
+    places = range(np.ndim(input) - axes, np.ndim(input))
+    if wholes := tuple(axis for axis, m in zip(places, wanted) if m == 1):
+        input = np.mean(input, axis=wholes, keepdims=True)
+    for axis, m in zip(places, wanted):
         front, n, rest = np.shape(input)[:axis], np.shape(input)[axis], np.shape(input)[axis + 1 :]
+        if axis in wholes:
+            continue
         if n % m == 0:
             input = np.mean(np.reshape(input, (*front, m, n // m, *rest)), axis=axis + 1)
-            continue
-        starts, ends = _adaptive(n, m)
-        entries = starts[:, None] + np.arange(np.max(ends - starts))
-        # a zero in place of the entries that a shorter window does not have
-        padded = np.pad(input, [*[(0, 0)] * axis, (0, 1), *[(0, 0)] * len(rest)])
-        windows = np.take(padded, np.where(entries < ends[:, None], entries, n), axis)
-        count = np.reshape(ends - starts, (m, *(1,) * len(rest)))
-        input = np.sum(windows, axis=axis + 1) / count.astype(windows.dtype)
+        else:
+            input = resample(input, axis=axis, spacing=Spacing(n, m, None, 0, False, False))
     return input
 
 

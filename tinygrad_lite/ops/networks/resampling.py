@@ -13,7 +13,8 @@ class Spacing(NamedTuple):
     """How m entries lie among n: `factor` apart, or m / n; each sees `reach` neighbours, or as many more as it covers.
 
     With `is_aligned`, the first and the last of both are at the same places, else the borders of both are. With
-    `is_smooth`, an entry weighs all that it covers where there are fewer than before.
+    `is_smooth`, an entry weighs all that it covers where there are fewer than before. With a reach of 0, it is the mean
+    of all that it touches.
     """
 
     n: int
@@ -42,13 +43,24 @@ class Neighbours(NamedTuple):
 def neighbours(spacing: Spacing) -> Neighbours:
     """The neighbours of each new entry among those before."""
     n, m, _, reach, is_aligned, is_smooth = spacing
+    if not reach:
+        return _touched(spacing)
     if is_smooth:
         return _covered(spacing)
     place = np.arange(m) * spacing.step if is_aligned else (np.arange(m) + 0.5) * spacing.step - 0.5
     if reach == 2:
         place = np.maximum(place, 0)
     positions = np.floor(place).astype(int) + np.arange(1 - reach // 2, 1 + reach // 2)[:, None]
-    return Neighbours(np.clip(positions, 0, n - 1), _kernel(place - positions, reach, -0.75))
+    return _without_zeros(np.clip(positions, 0, n - 1), _kernel(place - positions, reach, -0.75))
+
+
+def _touched(spacing: Spacing) -> Neighbours:
+    """All entries from ⌊j n / m⌋ to ⌈(j + 1) n / m⌉ for the entry j, which weigh the same."""
+    j = np.arange(spacing.m)
+    first = j * spacing.n // spacing.m
+    count = -(-(j + 1) * spacing.n // spacing.m) - first
+    rank = np.arange(np.max(count))[:, None]
+    return _without_zeros(first + rank, (rank < count) / count)
 
 
 def _covered(spacing: Spacing) -> Neighbours:
@@ -60,7 +72,20 @@ def _covered(spacing: Spacing) -> Neighbours:
     last = np.minimum((centre + support + 0.5).astype(int), spacing.n)
     positions = first + np.arange(np.max(last - first))[:, None]
     weights = np.where(positions < last, _kernel((positions - centre + 0.5) / width, spacing.reach, -0.5), 0)
-    return Neighbours(np.minimum(positions, spacing.n - 1), weights / np.sum(weights, axis=0))
+    return _without_zeros(positions, weights / np.sum(weights, axis=0))
+
+
+def _without_zeros(positions: Array, weights: Array) -> Neighbours:
+    """The same neighbours, of which the first with a weight stands for those without one, and shares its weight.
+
+    A weight of 0 would make NaN of an infinite entry.
+    """
+    order = np.argsort(weights == 0, axis=0, kind="stable")
+    positions, weights = np.take_along_axis(positions, order, 0), np.take_along_axis(weights, order, 0)
+    is_missing = weights == 0
+    share = weights[0] / (1 + np.sum(is_missing, axis=0))
+    weights = np.concatenate([share[None], np.where(is_missing, share, weights)[1:]])
+    return Neighbours(np.where(is_missing, positions[0], positions), weights)
 
 
 def _kernel(t: Array, reach: int, a: float) -> Array:
@@ -73,29 +98,17 @@ def _kernel(t: Array, reach: int, a: float) -> Array:
 
 
 @lru_cache
-def seen_by(spacing: Spacing) -> Neighbours:
-    """The new entries that see each of those before, with the weights that they give to it.
+def seen_by(spacing: Spacing) -> tuple[Neighbours, Array]:
+    """The new entries that see each of those before, with the weights that they give to it; and whether any does.
 
-    The first of them stands for those that a shorter column lacks, and shares its weight with them: a weight of 0 would
-    make NaN of an infinite gradient.
+    One that none sees has another's, since each column needs a weight.
     """
     positions, weights = (part.ravel() for part in neighbours(spacing))
-    seen = np.argsort(positions, kind="stable")
-    seen = seen[weights[seen] != 0]
-    counts = np.bincount(positions[seen], minlength=spacing.n)
-    first = np.cumsum(counts) - counts
-    most = int(counts.max())
-    rank = np.arange(most)[:, None]
-    seen = seen[np.minimum(first + np.where(rank < counts, rank, 0), len(seen) - 1)]
-    share = np.where((rank == 0) | (rank >= counts), 1 + most - np.maximum(counts, 1), 1)
-    return Neighbours(seen % spacing.m, weights[seen] / share)
-
-
-@lru_cache
-def is_seen(spacing: Spacing) -> Array:
-    """Whether a new entry sees each of those before."""
-    positions, weights = neighbours(spacing)
-    return np.isin(np.arange(spacing.n), positions[weights != 0])
+    order = np.argsort(positions, kind="stable")
+    count = np.bincount(positions, minlength=spacing.n)
+    rank = np.arange(count.max())[:, None]
+    seen = order[np.minimum(np.cumsum(count) - count + rank, len(order) - 1)]
+    return _without_zeros(seen % spacing.m, np.where(rank < np.maximum(count, 1), weights[seen], 0)), count > 0
 
 
 def _along(axis: int, x: Array, row: Array) -> Array:
@@ -114,15 +127,16 @@ def _resample(x: Array, axis: int, spacing: Spacing) -> Array:
 
 
 def _resample_back(x: Array, axis: int, spacing: Spacing) -> Array:
-    y = _weighted_sum(x, seen_by(spacing), axis)
-    shown = is_seen(spacing)
-    return y if shown.all() else np.where(_along(axis, x, shown), y, 0)
+    table, is_seen = seen_by(spacing)
+    y = _weighted_sum(x, table, axis)
+    return y if is_seen.all() else np.where(_along(axis, x, is_seen), y, 0)
 
 
 _EXAMPLES: list[Example] = [
     ([(1, 3)], {"axis": 1, "spacing": Spacing(3, 5, None, 2, False, False)}),
     ([(4, 2)], {"axis": 0, "spacing": Spacing(4, 3, None, 4, True, False)}),
     ([(1, 5)], {"axis": 1, "spacing": Spacing(5, 2, None, 2, False, True)}),
+    ([(5, 1)], {"axis": 0, "spacing": Spacing(5, 3, None, 0, False, False)}),
 ]
 resample: Op = primitive(
     _resample,
