@@ -32,6 +32,7 @@ NAMES = np.array(["setosa", "versicolor", "virginica"])[y]
 TWO = y < 2
 XR, YR = make_regression(120, 5, n_informative=3, random_state=0)
 YR = YR / YR.std()
+DATES = pd.date_range("2020-01-01", periods=9)
 
 
 def quick(**settings: Any) -> Classifier:
@@ -344,6 +345,16 @@ def test_weights_are_routed() -> None:
 WRONG: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
     ("no rows", lambda: quick().fit(X[:0], y[:0]), ValueError, "0 sample"),
     ("NaN in X", lambda: quick().fit(np.where(X > 1, np.nan, X), y), ValueError, "X contains NaN"),
+    *(
+        (f"{name} in {what}", lambda X=X, y=y, estimator=estimator: estimator().fit(X, y), InputError, message)
+        for name, times in (("dates", DATES), ("durations", DATES - DATES[0]))
+        for what, estimator, X, y, message in (
+            ("X", quick, pd.DataFrame({"day": times}), np.arange(9) % 2, "X has times, in the column 'day'"),
+            ("an array", Transformer, times.to_numpy()[:, None], None, "X has times, of dtype"),
+            ("y", Regressor, np.ones((9, 1)), times, "y has times, of dtype"),
+            ("a frame of targets", Regressor, np.ones((9, 1)), pd.DataFrame({"day": times}), "in the column 'day'"),
+        )
+    ),
     ("NaN in y", lambda: Regressor().fit(XR, np.where(YR > 1, np.nan, YR)), ValueError, "contains NaN"),
     ("infinite y", lambda: Regressor().fit(XR, np.where(YR > 1, np.inf, YR)), ValueError, "contains infinity"),
     ("one class", lambda: quick().fit(X[:50], y[:50]), InputError, "one class"),

@@ -98,6 +98,8 @@ class Network(Settings):
 
     def _rows(self, X: Any, *y: Any, reset: bool = False, **checks: Any) -> Any:
         """X, or X and y, checked: finite numbers, and the columns that there were."""
+        for name, numbers in zip("Xy", (X, *y) if checks.get("y_numeric") else (X,)):
+            _check_times(name, numbers)
         return validate_data(self, X, *y, accept_sparse="csr", dtype=(np.float64, np.float32), reset=reset, **checks)
 
     def _is_new(self) -> bool:
@@ -237,6 +239,17 @@ def check_weights(name: str, weights: Any) -> Any:
             f"zero weights leave no sample to learn from"
         )
     return weights
+
+
+def _check_times(name: str, data: Any) -> None:
+    """Refuse dates and durations, of which NumPy makes numbers of microseconds, in which no network learns."""
+    columns = dict(zip(getattr(data, "columns", ()), getattr(data, "dtypes", ()))) or {"": getattr(data, "dtype", None)}
+    for column, dtype in columns.items():
+        if getattr(dtype, "kind", "") in ("m", "M") or getattr(dtype, "is_temporal", bool)():
+            where = f", in the column {column!r}" if column != "" else ""
+            raise InputError(
+                f"{name} has times{where}, of dtype {dtype}: make numbers of them, such as days or the hour of the day"
+            )
 
 
 def _taken(data: tuple[Any, Any], rows: Any) -> tuple[Any, Any]:
