@@ -74,8 +74,8 @@ def _labels(targets: Any, outputs: Any, middle: float | None) -> Compared:
         return targets, outputs.argmax(axis=1), {}
     if middle is None:
         raise InputError(
-            "the loss is a function of your own, so it is not known whether a single output is a probability or its "
-            "logit: pass a metric of your own as well, metrics={'accuracy': lambda targets, outputs: …}"
+            "the loss does not tell whether a single output is a probability or its logit, as a binary cross-entropy "
+            "does: pass a metric of your own, metrics={'accuracy': lambda targets, outputs: …}"
         )
     return targets.ravel(), (outputs.ravel() > middle).astype(int), {}
 
