@@ -103,7 +103,7 @@ class Names:
                         )
                     known = read(Carried(name, i, name.label), plain(x, "_array") if isinstance(x, Tensor) else x)
                     if not isinstance(x, Tensor):
-                        return known
+                        return known.recorder.another(known, is_fixed=False)
                     self.tensors[made := wrap(known)] = x
                     return made
 

@@ -4,6 +4,7 @@ It takes the place of the array in a tensor, so the recording covers forward, ba
 its value, as a boolean or a number, that is an error, since the value would differ in the next run.
 """
 
+import operator
 import sys
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -45,6 +46,11 @@ def _is_an_array(x: Any) -> bool:
     return isinstance(x, (Traced, np.ndarray))
 
 
+def _fixed(x: Any) -> Any:
+    """What a tensor holds of an array to which others may write."""
+    return x if type(x) is not Recorded or x.is_fixed else x.recorder.another(x, is_fixed=True)
+
+
 @lru_cache(1000)
 def _answer(function: Any, arity: int) -> Op:
     return Op(function, [], name=function.__name__, arity=arity)
@@ -67,6 +73,12 @@ class Writer(Protocol):
 
     def truth(self, variable: Variable) -> bool | None:
         """Whether a variable is not zero, in each run; None if that is not known."""
+
+    def another(self, x: "Recorded", is_fixed: bool) -> "Recorded":
+        """Another object for the same value."""
+
+    def write(self, into: "Recorded", x: "Recorded", operator: str) -> None:
+        """Let an object that stands for an array have the entries of another one, as after `into += y`."""
 
 
 def at_line() -> str:
@@ -99,24 +111,48 @@ class OfVariable(Operators):
         return self.variable.dtype  # type: ignore[no-any-return]
 
 
+def _in_place(name: str) -> Any:
+    """An operator such as `+=`, which NumPy lets write into the array: all that hold the array have the new entries."""
+    function = getattr(operator, name)
+
+    def method(self: "Recorded", other: Any) -> Any:
+        result = function(self, other)
+        if self.is_fixed or type(result) is not Recorded or not isinstance(self.value, np.ndarray):
+            return result
+        self.recorder.write(self, result, name)
+        return self
+
+    return method
+
+
 class Recorded(OfVariable):
     """A value in a function that is being recorded.
 
     Attributes:
         value: the array or the Python number in this run.
+        is_fixed: whether it stays this value, since a tensor holds it; any other array may be written to by `x += y`.
+        overwritten: where the function wrote into its memory by way of another view; empty if it did not.
     """
 
-    __slots__ = ("__weakref__", "recorder", "value")
+    __slots__ = ("__weakref__", "is_fixed", "overwritten", "recorder", "value")
 
-    def __init__(self, value: Any, variable: Variable, recorder: Writer) -> None:
+    def __init__(self, value: Any, variable: Variable, recorder: Writer, is_fixed: bool = False) -> None:
         self.value = value
         self.variable = variable
         self.recorder = recorder
+        self.is_fixed = is_fixed
+        self.overwritten = ""
+
+    __iadd__, __isub__, __imul__, __itruediv__ = map(_in_place, ("add", "sub", "mul", "truediv"))
+    __ifloordiv__, __imod__, __ipow__, __imatmul__ = map(_in_place, ("floordiv", "mod", "pow", "matmul"))
+    __iand__, __ior__, __ixor__ = map(_in_place, ("and_", "or_", "xor"))
+    __ilshift__, __irshift__ = map(_in_place, ("lshift", "rshift"))
 
     def __trace__(self, op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Any:
         for x in inputs:
             if type(x) is Tensor or type(x) is Dual:
-                return op(*[wrap(y) if type(y) is Recorded else y for y in inputs], **params)
+                params = {name: trees.map_leaves(_fixed, value) for name, value in params.items()}
+                return op(*[wrap(_fixed(y)) if type(y) is Recorded else y for y in inputs], **params)
         return self.recorder.call(op, inputs, params)
 
     @property  # type: ignore[misc]
@@ -195,7 +231,7 @@ class Recorded(OfVariable):
 
     def numpy(self) -> "Recorded":
         """The array outside the graph, which is recorded, too."""
-        return self
+        return _fixed(self)  # type: ignore[no-any-return]
 
     def item(self) -> Any:
         """A number as it is; for an array, refuse to give the value of an entry."""

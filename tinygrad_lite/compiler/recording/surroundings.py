@@ -117,7 +117,7 @@ class Surroundings(Transcript):
             return x
         if isinstance(x, np.random.Generator):
             return self._generator(x, place.index)
-        return self.read(place, x) if isinstance(x, (np.ndarray, np.generic)) else x
+        return self.another(self.read(place, x), False) if isinstance(x, (np.ndarray, np.generic)) else x
 
     def read(self, place: Place, value: Any) -> Recorded:
         """Record the value in a place as an input of the program."""
@@ -125,6 +125,7 @@ class Surroundings(Transcript):
         if place not in self._places:
             variable, expected = self._next(self._expected_inputs, len(self.program.inputs)) or (None, None)
             self._places[place] = made = self.recorded(value, variable if place == expected else None)
+            made.is_fixed = True
             made.variable.name = place.name
             self.program.inputs[made.variable] = place
         return self._places[place]
@@ -191,6 +192,8 @@ class Surroundings(Transcript):
         return value
 
     def write_slot(self, tensor: Tensor, slot: str, before: Any, value: Any) -> Any:
+        if slot == "_array" and type(value) is Recorded and not value.is_fixed:
+            value = self.another(value, is_fixed=True)
         if before is UNSET:
             self._made.add(tensor)
         elif slot == "_array" and tensor in self.carried.tensors:

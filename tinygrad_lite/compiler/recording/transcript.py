@@ -27,7 +27,7 @@ from tinygrad_lite.compiler.program import (
 from tinygrad_lite.compiler.recording.guards import Snapshot
 from tinygrad_lite.compiler.recording.naming import Namer
 from tinygrad_lite.compiler.recording.recorded import Recorded, at_line
-from tinygrad_lite.compiler.recording.same import DifferenceError, another, may_change, same
+from tinygrad_lite.compiler.recording.same import DifferenceError, another, may_change, memory_of, same
 from tinygrad_lite.engine import backward
 from tinygrad_lite.engine.op import Array, Op
 from tinygrad_lite.engine.tensor import Tensor, positive
@@ -78,6 +78,7 @@ class Transcript:
         self._outermost = outermost
         self._constants: dict[int, tuple[Recorded, Snapshot | None]] = {}
         self._values: list[weakref.ref[Recorded]] = []
+        self._viewed: set[int] = set()  # the memory of which there are views, by id
         self._ops: dict[Op, Op] = {}
         self._opened: list[Op] = [*kept_whole.get()]
         self._errors = np.geterr()
@@ -116,7 +117,9 @@ class Transcript:
 
     def operand(self, x: Array, op: Op) -> Any:
         """An argument of an operation; an array that is not recorded yet is the same in each run."""
-        if type(x) is Recorded or x is None or is_python_number(x):
+        if type(x) is Recorded:
+            return _readable(x)
+        if x is None or is_python_number(x):
             return x
         array = numbers_of(x, op.name)
         return self.constant(array if array.shape else array[()])
@@ -131,10 +134,33 @@ class Transcript:
             variable = Variable(shape, value.dtype, order=order)
         return self._standing_for(variable if expected is None or expected.form != variable.form else expected, value)
 
-    def _standing_for(self, variable: Variable, value: Any) -> Recorded:
-        made = Recorded(value, variable, self)
+    def _standing_for(self, variable: Variable, value: Any, is_fixed: bool = False) -> Recorded:
+        made = Recorded(value, variable, self, is_fixed)
         self._values.append(weakref.ref(made))
         return made
+
+    def another(self, x: Recorded, is_fixed: bool) -> Recorded:
+        """Another object for the same value."""
+        return self._standing_for(x.variable, x.value, is_fixed)
+
+    def write(self, into: Recorded, x: Recorded, operator: str) -> None:
+        """Let an object that stands for an array have the entries of another one, as after `into += y`.
+
+        Other views of its memory cannot be read any more.
+
+        Raises:
+            ValueError, TypeError: if NumPy would refuse to write these entries.
+        """
+        if x.shape != into.shape:
+            raise ValueError(f"non-broadcastable output operand with shape {into.shape} doesn't match {x.shape}")
+        if not np.can_cast(x.dtype, into.dtype, "same_kind"):
+            raise TypeError(f"cannot cast the output of {operator} from {x.dtype} to {into.dtype}: write x = x + y")
+        x = x.astype(into.dtype) if x.dtype != into.dtype else x
+        if id(memory_of(into.value)) in self._viewed:
+            for other in (reference() for reference in self._values):
+                if other is not None and other is not into and _shares_memory(other.value, into.value):
+                    other.overwritten = "" if other.is_fixed else f"{operator}{at_line()}"
+        into.variable, into.value = x.variable, np.asarray(x.value)
 
     def _expected_constant(self, array: Array) -> Variable | None:
         """The next constant of the earlier recording that has the same entries.
@@ -156,7 +182,7 @@ class Transcript:
     def variable_of(self, array: Any, otherwise: Any = None) -> Any:
         """The variable that stands for an array."""
         if type(array) is Recorded:
-            return array.variable
+            return _readable(array).variable
         return self.constant(array).variable if isinstance(array, (np.ndarray, np.generic)) else otherwise
 
     def truth(self, variable: Variable) -> bool | None:
@@ -239,6 +265,7 @@ class Transcript:
             value = call.result.zeros()
         else:
             value = op.forward(*[_value(x) for x in operands], **mapped(_value, params))
+            self._viewed.add(id(memory_of(value)))
         return self._standing_for(call.result, value)
 
     def add(
@@ -255,6 +282,7 @@ class Transcript:
             array is value or getattr(array, "base", None) is value for array in arrays
         ):
             view_of = next((x for x, array in zip(inputs, arrays) if _shares_memory(array, value)), None)
+            self._viewed.add(id(memory_of(value)))
         self.program.calls.append(
             Instruction(op, tuple(inputs), fixed, made.variable, section, source, self._ignoring(), view_of)
         )
@@ -337,8 +365,18 @@ def _shares_memory(x: Any, value: Any) -> bool:
     return isinstance(x, np.ndarray) and isinstance(value, np.ndarray) and np.may_share_memory(x, value)
 
 
+def _readable(x: Recorded) -> Recorded:
+    """A value that is read; refuses one whose memory has other entries by now."""
+    if x.overwritten:
+        raise UsageError(
+            f"the function reads an array{at_line()}\ninto whose memory it has written before by way of another view, "
+            f"in place by {x.overwritten}: write y = y + ... in place of y += ..."
+        )
+    return x
+
+
 def _variable(x: Any) -> Any:
-    return x.variable if type(x) is Recorded else x
+    return _readable(x).variable if type(x) is Recorded else x
 
 
 def _value(x: Any) -> Any:
