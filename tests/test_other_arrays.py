@@ -224,7 +224,8 @@ _rng = np.random.default_rng(0)
 S = sparse.COO.from_numpy(_rng.uniform(size=(12, 5)) * (_rng.uniform(size=(12, 5)) < 0.3))
 
 
-@pytest.mark.parametrize("shape", [(5,), pytest.param((5, 2), marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", [(5,), (5, 2)])
 def test_a_sparse_design_matrix(shape: tuple[int, ...]) -> None:
     def gradient(x: Any) -> Any:
         w = tg.tensor(np.ones(shape), requires_grad=True)

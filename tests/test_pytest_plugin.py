@@ -88,6 +88,7 @@ class TestMarked:
 @pytest.fixture
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
     monkeypatch.setenv("PYTHONPATH", str(HOME))
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # other plugins take most of a run's time
     pytester.makepyfile(model=MODEL, test_model=TESTS)
     return pytester
 

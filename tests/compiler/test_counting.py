@@ -9,6 +9,7 @@ import pytest
 
 import tinygrad_lite as tg
 from tests.compiler.c_code import COMPILERS, CFunction
+from tests.marks import param
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning", "ignore:.*NaN:RuntimeWarning")
 KNOWN = {"argmax", "argmin", "any", "all", "count_nonzero", "argsort", "searchsorted", "sort", "median", "quantile"}
@@ -62,7 +63,7 @@ def assert_same(found: Any, expected: Any) -> None:
 @pytest.mark.parametrize(
     ("name", "dtype"),
     [
-        *((name, "f8") for name in (*ANSWERS, *VALUES)),
+        *(param(name, "f8", slow=name in ("median", "quantile", "percentile")) for name in (*ANSWERS, *VALUES)),
         *(("argsort", kind) for kind in ("f4", "i8", "u1", "?")),
         ("quantile", "f4"),
     ],

@@ -85,5 +85,5 @@ def test_the_work_for_an_operation_is_the_same_in_a_long_program(
     make: Callable[[int], Callable[..., Any]], backend: str
 ) -> None:
     work(make, 3, backend)  # what is made once in a process
-    short, long = (work(make, turns, backend) for turns in (12, 36))
+    short, long = (work(make, turns, backend) for turns in (8, 24))
     assert long < 1.2 * short

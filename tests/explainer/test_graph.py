@@ -362,6 +362,7 @@ def test_play_to_the_end_and_from_the_start(show: Show) -> None:
     assert opened.page.inner_text("#play").endswith("Play"), "a step by hand ends it"
 
 
+@pytest.mark.slow
 def test_the_whole_of_a_long_pass_plays_in_twenty_seconds(show: Show) -> None:
     opened = show(long())
     opened.page.select_option("#speed", "whole")
