@@ -1,6 +1,6 @@
 """What a function writes in place, as NumPy's `y += x` does: all that hold the array have the new entries."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -148,3 +148,176 @@ def test_what_numpy_refuses_to_write() -> None:
         for call in (f, tg.compile(f, "numpy")):
             with pytest.raises((ValueError, TypeError)):
                 call(np.ones(3))
+
+
+Step = tuple[Callable[[Any], Any], Callable[[], Any]]
+"""A function that writes into arrays from outside, and what reads them."""
+
+weights = np.zeros(3)
+
+
+def of_dicts() -> Step:
+    weights = {"w": np.ones(3), "b": np.zeros(())[None]}
+    moments = {name: np.zeros_like(x) for name, x in weights.items()}
+    layer = weights["w"]  # another holder of the array
+
+    def step(x: Any) -> Any:
+        gradients = tg.grad(lambda p: np.sum((np.tanh(p["w"] * x) + p["b"] - 1) ** 2))(weights)
+        for name in weights:
+            moments[name] *= 0.9
+            moments[name] += gradients[name]
+            weights[name] -= 0.1 * moments[name]
+        return np.sum(weights["w"]), weights["w"]
+
+    return step, lambda: (weights, moments, layer)
+
+
+class Layer:
+    def __init__(self) -> None:
+        self.weight, self.steps = np.ones(3, np.float32), np.array([0])
+        self.all = [self.weight, (np.zeros(3), 1)]
+
+    def step(self, x: Any) -> Any:
+        self.steps += 1
+        for part in (self.weight, self.all[1][0]):
+            part -= 0.1 * np.mean(x) / self.steps
+        return x * self.weight
+
+
+def of_an_object() -> Step:
+    layer = Layer()
+    return layer.step, lambda: vars(layer)
+
+
+def of_a_global() -> Step:
+    global weights
+    weights = np.ones(3)
+
+    def step(x: Any) -> Any:
+        global weights
+        weights += x
+        return weights * 2
+
+    return step, lambda: weights
+
+
+def of_a_closure() -> Step:
+    mean = np.zeros(3)
+    same = mean
+
+    def step(x: Any) -> Any:
+        before = mean * 1
+        other = mean
+        other *= 0.5
+        other += x
+        return before, mean, same + 1
+
+    return step, lambda: (mean, same)
+
+
+def of_a_sum() -> Step:
+    total, count = np.zeros(3), np.zeros(3, int)
+
+    def step(x: Any) -> Any:
+        nonlocal total, count
+        total += x
+        count += 1
+        return x * 2
+
+    return step, lambda: (total, count)
+
+
+def without_arguments_in_it() -> Step:
+    rate = np.array([1.0, 2.0, 3.0])
+
+    def step(x: Any) -> Any:
+        nonlocal rate
+        rate *= 0.5
+        return x * rate
+
+    return step, lambda: rate
+
+
+@pytest.mark.parametrize("make", [of_dicts, of_an_object, of_a_global, of_a_closure, of_a_sum, without_arguments_in_it])
+def test_arrays_from_outside(backend: str, make: Callable[[], Step]) -> None:
+    def results(compile: Callable[[Any], Any]) -> Iterator[Any]:
+        step, read = make()
+        compiled = compile(step)
+        arrays = [x for x in trees.leaves(read()) if isinstance(x, np.ndarray)]
+        for i in range(4):
+            returned = trees.leaves(compiled(np.arange(3.0) + i))
+            yield [x.copy() for x in returned], [[x is y for y in arrays] for x in returned]
+            yield [x.copy() for x in trees.leaves(read()) if isinstance(x, np.ndarray)]
+            assert all(x is y for x, y in zip(arrays, [x for x in trees.leaves(read()) if isinstance(x, np.ndarray)]))
+            arrays[0][...] = arrays[0] + 1  # somebody else writes into it
+
+    eager = [*results(lambda f: f)]
+    for x, y in zip(eager, results(lambda f: tg.compile(f, backend)), strict=True):
+        for a, b in zip(plain(x), plain(y), strict=True):
+            np.testing.assert_allclose(b, a, rtol=1e-6)
+            assert np.asarray(a).dtype == np.asarray(b).dtype
+
+
+def test_names_that_become_the_same_array_and_others_again(backend: str) -> None:
+    def results(compile: Callable[[Any], Any]) -> Iterator[Any]:
+        values = {"a": np.ones(2), "b": np.zeros(2)}
+
+        def step(x: Any) -> Any:
+            values["a"] += x
+            values["b"] *= 2
+            return values["a"] - values["b"]
+
+        step = compile(step)
+        for change in (None, "a", "b", None):
+            if change:
+                values["b"] = values["a"] if change == "a" else np.ones(2)
+            yield step(np.arange(2.0)).copy(), values["a"].copy(), values["b"].copy()
+            yield step(np.arange(2.0)).copy(), values["a"].copy(), values["b"].copy()
+
+    for x, y in zip(results(lambda f: f), results(lambda f: tg.compile(f, backend)), strict=True):
+        np.testing.assert_array_equal(y, x)
+
+
+def test_memory_that_others_share_is_refused(backend: str) -> None:
+    flat = np.zeros(6)
+    parts = {"w": flat[:4].reshape(2, 2), "b": flat[4:]}
+
+    def step(x: Any) -> Any:
+        for part in parts.values():
+            part += np.sum(x)
+        return x * 2
+
+    def of_the_whole(x: Any) -> Any:
+        parts["b"] += np.sum(x)
+        return flat * 2
+
+    def of_an_argument(x: Any) -> Any:
+        parts["b"] += np.ones(2)
+        return x * 2
+
+    compiled = tg.compile(step, backend)  # parts that do not overlap may be written to
+    for i in range(3):
+        compiled(np.ones(1))
+        np.testing.assert_array_equal(flat, np.full(6, i + 1.0))
+    for f in (of_the_whole, of_an_argument):
+        with pytest.raises(UsageError, match=r"shares memory with|reads and changes"):
+            tg.compile(f, backend)(parts["b"])
+    np.testing.assert_array_equal(flat, np.full(6, 3.0))
+    compiled = tg.compile(of_an_argument, backend)
+    compiled(np.ones(2))
+    compiled(np.ones(2))
+    with pytest.raises(UsageError, match="reads and changes the entries of"):
+        compiled(flat[5:])
+    np.testing.assert_array_equal(flat, [3, 3, 3, 3, 5, 5])
+
+
+def test_a_count_in_an_entry_of_an_array_is_refused() -> None:
+    count = np.zeros(2)
+
+    def step(x: Any) -> Any:
+        count[0] += 1
+        return x * 2
+
+    with pytest.raises(UsageError, match="reads and changes the entries of count"):
+        tg.compile(step, "numpy")(np.ones(2))
+    np.testing.assert_array_equal(count, np.zeros(2))

@@ -169,8 +169,13 @@ class Run:
             and all([set(entries) for entries in optimizer.state.values()] == keys for optimizer, keys in self._states)
             and all(_has_form(place.read(leaves), x) for x, place in self.program.inputs.items())
             and not any(leaves[i] in self._others for i in self._tensors)
+            and not self._overlaps(*leaves)
             and not any(leaves[i] is place.tensor(leaves) for i in self._tensors for place in self._read_gradients)
         )
+
+    def _overlaps(self, *leaves: Any) -> bool:
+        """Whether an argument shares memory with an array from outside into which the program writes."""
+        return any(left.overlaps(x) for left in self._left if any(left.in_place) for x in leaves)
 
     def __call__(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         if self.is_passing:
@@ -222,8 +227,11 @@ class Run:
     def _leave(self, made: Any) -> Any:
         """Leave values in attributes; return the function's return value."""
         returned, values = made if self._left else (made, ())
+        written: dict[int, Any] = {}
         for left, value in zip(self._left, values, strict=True):
-            left.write(value)
+            written |= left.write(value)
+        if written:
+            returned = trees.map_leaves(lambda x: written.get(id(x), x), returned)
         for place, value in self._settings:
             place.write(np.copy(value) if isinstance(value, np.ndarray) else value)
         return returned
@@ -252,6 +260,8 @@ class Run:
         for i in self._tensors:
             writer.tests += [f"x{i} is {place.naming(writer)}" for place in self._read_gradients]
             writer.tests += [f"x{i} in {writer.name(self._others)}"] if self._others else []
+        if any(any(left.in_place) for left in self._left):
+            writer.tests.append(f"{writer.name(self._overlaps)}({', '.join(writer.parameters)})")
         for guard in self.guards:
             guard.require(writer)
         for place, there in self._gradients.items():

@@ -21,11 +21,13 @@ class Read(NamedTuple):
         is_free: whether the function closes over it; otherwise, it is global.
         path: the attributes (True, name) and the constant keys (False, key) that are read from its value at once, as
             in settings.rates["first"].
+        is_counted: whether its value, or the entry of it at that key, is only read to be assigned anew by `+=`.
     """
 
     name: str
     is_free: bool
     path: tuple[tuple[bool, Any], ...]
+    is_counted: bool = False
 
 
 @cache
@@ -36,7 +38,7 @@ def is_followed(file: str) -> bool:
 
 @lru_cache(10_000)
 def reads_of(code: CodeType) -> tuple[Read, ...]:
-    """What a function's code reads, with the functions inside it; a name that is only counted up is not read."""
+    """What a function's code reads, with the functions inside it."""
     own = [x for x in dis.get_instructions(code) if x.opname not in _SILENT]
     reads = [_read(own, i, code) for i in range(len(own))]
     for constant in code.co_consts:
@@ -68,7 +70,7 @@ def _read(all_of_them: list[dis.Instruction], i: int, code: CodeType) -> Read | 
         return None
     after = all_of_them[i + 1 : i + 20]
     if _counts(after, name):
-        return None
+        return Read(name, is_free, ((False, after[0].argval),) if _stores_entry(after) else (), is_counted=True)
     return Read(name, is_free, tuple(_path(after)))
 
 
@@ -88,10 +90,14 @@ def _path(after: list[dis.Instruction]) -> list[tuple[bool, Any]]:
 
 def _counts(after: list[dis.Instruction], name: str) -> bool:
     """Whether a name, or a constant entry of its value, is only read to be assigned anew by `+=` or the like."""
-    if len(after) > 4 and _is_constant(after[0]) and after[1].opname == after[2].opname == "COPY":
+    if _stores_entry(after):
         rest = after[4:]
         return _is_subscript(after[3]) and _is_in_place(rest) and _then(rest[2:], "STORE_SUBSCR")
     return _is_in_place(after) and _stores(after, name)
+
+
+def _stores_entry(after: list[dis.Instruction]) -> bool:
+    return len(after) > 4 and _is_constant(after[0]) and after[1].opname == after[2].opname == "COPY"
 
 
 def _is_in_place(after: list[dis.Instruction]) -> bool:

@@ -12,8 +12,10 @@ import numpy as np
 
 from tinygrad_lite import trees
 from tinygrad_lite.compiler.places import Carried
+from tinygrad_lite.compiler.program import Variable
 from tinygrad_lite.compiler.recording.guards import Field, Guard, Item, Key
 from tinygrad_lite.compiler.recording.recorded import Recorded
+from tinygrad_lite.compiler.recording.same import memory_of
 from tinygrad_lite.compiler.recording.watching import UNSET, plain
 from tinygrad_lite.compiler.signature import SCALARS, attributes, containers, form
 from tinygrad_lite.engine.op import NO_PARAMS, Op
@@ -28,11 +30,13 @@ class CarriedError(Exception):
 
     Args:
         names: the guards of the names of these values.
+        otherwise: what to say if they cannot be inputs.
     """
 
-    def __init__(self, names: Iterable[Guard]) -> None:
+    def __init__(self, names: Iterable[Guard], otherwise: UsageError | None = None) -> None:
         super().__init__()
         self.names = {guard.key: guard for guard in names}
+        self.otherwise = otherwise
 
 
 class Form(Guard):
@@ -49,20 +53,51 @@ class Form(Guard):
         return f"{writer.name(self.now)}()"
 
 
+class Identities(Guard):
+    """Which arrays behind some names are the same, and which are parts of the same memory."""
+
+    def __init__(self, names: list[Guard]) -> None:
+        self._names = names
+        super().__init__(names[0].owner, None, None, f"which arrays {names[0].label} and others are")
+        self.value = self.now()
+
+    def now(self) -> Any:
+        arrays = [x for name in self._names for x in trees.leaves(name.now())]
+        ids = [*map(id, arrays)], [id(memory_of(x)) for x in arrays]
+        return tuple(tuple(map(pattern.index, pattern)) for pattern in ids)
+
+    def reading(self, writer: Any) -> str:
+        return f"{writer.name(self.now)}()"
+
+
 class Left(NamedTuple):
     """A name under which a function leaves a value.
 
     Attributes:
         freed: for each leaf of the value the operation that made it, if `backward` has freed the history of that.
+        in_place: for each leaf whether the function writes into the array that is there, as by `x += y`.
     """
 
     name: Guard
     freed: list[Op | None]
+    in_place: list[bool]
 
-    def write(self, value: Any) -> None:
-        """Leave a value there."""
+    def write(self, value: Any) -> dict[int, Any]:
+        """Leave a value there; return what its arrays were written into, by their ids."""
         freed = iter(self.freed)
-        self.name.put(trees.map_leaves(lambda x: _without_history(x, next(freed)), value))
+        written: dict[int, Any] = {}
+        if any(self.in_place):
+            for x, array, is_written in zip(trees.leaves(value), trees.leaves(self.name.now()), self.in_place):
+                if is_written and array is not x:
+                    array[...] = x
+                    written[id(x)] = array
+        self.name.put(trees.map_leaves(lambda x: written.get(id(x), _without_history(x, next(freed))), value))
+        return written
+
+    def overlaps(self, x: Any) -> bool:
+        """Whether an argument shares memory with an array that is written into, which only then has new entries."""
+        arrays = [array for array, is_written in zip(trees.leaves(self.name.now()), self.in_place) if is_written]
+        return isinstance(x, np.ndarray) and any(np.may_share_memory(x, array) for array in arrays)
 
 
 class Names:
@@ -72,6 +107,7 @@ class Names:
         forms: the guards of their forms.
         stand_ins: what is there in place of each value.
         tensors: the tensors among these, each with that which it stands for.
+        arrays: what stands for an array, by the id of that, with the array and the variable that it begins with.
         containers: the containers of them, by id.
     """
 
@@ -80,6 +116,7 @@ class Names:
         self.forms = [Form(name) for name in names.values()]
         self.stand_ins: dict[Key, Any] = {}
         self.tensors: dict[Tensor, Tensor] = {}
+        self.arrays: dict[int, tuple[Recorded, Any, Variable]] = {}
         self.containers: dict[int, Any] = {}
 
     def __contains__(self, key: Key) -> bool:
@@ -101,9 +138,13 @@ class Names:
                             f"the function puts another value in place of {name.label}, and in place of a part of it: "
                             "do one of both, since others may hold the first value"
                         )
+                    if id(x) in self.arrays:
+                        return self.arrays[id(x)][0]
                     known = read(Carried(name, i, name.label), plain(x, "_array") if isinstance(x, Tensor) else x)
                     if not isinstance(x, Tensor):
-                        return known.recorder.another(known, is_fixed=False)
+                        made = known.recorder.another(known, is_fixed=False)
+                        self.arrays[id(x)] = made, x, made.variable
+                        return made
                     self.tensors[made := wrap(known)] = x
                     return made
 
@@ -119,7 +160,20 @@ class Names:
         """Forget all values."""
         self.stand_ins.clear()
         self.tensors.clear()
+        self.arrays.clear()
         self.containers.clear()
+
+    def is_written(self, x: Any) -> bool:
+        """Whether a leaf of a value stands for an array into which the function has written."""
+        return any(x is made and x.variable is not first for made, _, first in self.arrays.values())
+
+    def written(self) -> list[Any]:
+        """The arrays into which the function has written."""
+        return [array for made, array, first in self.arrays.values() if made.variable is not first]
+
+    def identities(self) -> list[Guard]:
+        """A guard of which arrays are the same, if the function writes into one of them."""
+        return [Identities([*self.names.values()])] if self.written() else []
 
     def replaced(self, name: Guard) -> Any:
         """What a name stands for now; UNSET if that is what it stood for when the function began."""

@@ -200,6 +200,8 @@ class Reached:
 
     def _name(self, guard: Guard, read: Read) -> None:
         """Follow a name, and what is read from its value at once if that can be known."""
+        if read.is_counted and _is_a_number(guard, read.path):
+            return
         self.guards[guard.key] = guard
         if isinstance(guard.value, np.random.Generator):
             self.generators.append(guard)
@@ -346,6 +348,16 @@ def _content(cell: Any) -> Any:
         return cell.cell_contents
     except ValueError:
         return cell
+
+
+def _is_a_number(guard: Guard, path: tuple[tuple[bool, Any], ...]) -> bool:
+    """Whether a name, or the entry that is read from its value, stands for a number, which a function may count up."""
+    for _, key in path:
+        inner = _entry(guard, key)
+        if inner is None:
+            return not isinstance(guard.value, np.ndarray)
+        guard = inner
+    return isinstance(guard.value, SCALARS)
 
 
 def _entry(guard: Guard, key: Any) -> Guard | None:

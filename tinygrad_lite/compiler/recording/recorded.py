@@ -77,6 +77,9 @@ class Writer(Protocol):
     def another(self, x: "Recorded", is_fixed: bool) -> "Recorded":
         """Another object for the same value."""
 
+    def notes_write(self, array: Array, refusal: UsageError) -> bool:
+        """Note that the function writes recorded entries into an array from outside; whether that may be possible."""
+
     def write(self, into: "Recorded", x: "Recorded", operator: str) -> None:
         """Let an object that stands for an array have the entries of another one, as after `into += y`."""
 
@@ -170,6 +173,13 @@ class Recorded(OfVariable):
             if method != "__call__" or params:
                 raise
             return self._undeclared(ufunc, inputs, params)
+        except UsageError as refusal:
+            is_augmented = method == "__call__" and params.keys() == {"out"} and params["out"][0] is inputs[0]
+            if is_augmented and self.recorder.notes_write(inputs[0], refusal):
+                return self.__array_ufunc__(
+                    ufunc, method, *inputs
+                )  # for now; then the array is an input of the program
+            raise
 
     def __array_function__(self, function: Any, types: Any, args: Any, params: Any) -> Any:
         try:

@@ -95,12 +95,14 @@ class Surroundings(Transcript):
         self.guards |= {guard.key: guard for guard in self.carried.forms}
         self.left: dict[Key, Left] = {}
         self._moved: list[Guard] = []
+        self._written: list[tuple[Array, UsageError]] = []
         self.settings: dict[tuple[int, str], tuple[Assigned | Switched, Any]] = {}
         self._switched: dict[Tensor, Any] = {}
         self._names = names
         self._reached = reached
         self._new: dict[int, Any] = {}
         self._copies: set[int] = set()
+        self._passed_in: list[tuple[Argument, Any]] = []
         self._places: dict[Place, Recorded] = {}
         self._met: dict[Place, Place] = {}
         self._taken: set[str] = set()
@@ -117,6 +119,7 @@ class Surroundings(Transcript):
             return x
         if isinstance(x, np.random.Generator):
             return self._generator(x, place.index)
+        self._passed_in.append((place, x))
         return self.another(self.read(place, x), False) if isinstance(x, (np.ndarray, np.generic)) else x
 
     def read(self, place: Place, value: Any) -> Recorded:
@@ -336,6 +339,20 @@ class Surroundings(Transcript):
         """A copy of an array from outside, which each run reads as it is then."""
         return self.constant(array).copy()
 
+    def notes_write(self, array: Array, refusal: UsageError) -> bool:
+        if type(array) is not np.ndarray:
+            return False
+        if not array.flags.writeable:
+            raise ValueError("output array is read-only")  # as NumPy says; it may be locked for the recording alone
+        self._written.append((array, refusal))
+        return True
+
+    def names_of(self, array: Array) -> list[Guard]:
+        """The names of an array from outside that the function may read, be it in a tuple."""
+        read = {**self._reached.guards, **self.guards}.values()
+        places = [guard for guard in read if type(guard) in (Item, Field) and guard.key not in self.carried]
+        return [guard for guard in places if any(x is array for x in _within(guard.value))]
+
     def truth(self, variable: Variable) -> bool | None:
         """Whether a setting of an optimiser's is not zero, which is guarded; None for any other variable."""
         return self.optimizers.truth(self.program.inputs.get(variable))
@@ -396,8 +413,16 @@ class Surroundings(Transcript):
             else:
                 continue
             self._moved.append(place)
+        for array, refusal in self._written:
+            if not (names := self.names_of(array)):
+                raise refusal
+            to_carry += names
+        for array in self.carried.written():
+            to_carry += self.names_of(array)
+            self._refuse_overlaps(array)
         if to_carry:
             raise CarriedError(to_carry)
+        self.guards |= {guard.key: guard for guard in self.carried.identities()}
         for stand_in, tensor in self.carried.tensors.items():
             if (tensor, "_array") in self._before:
                 self._refuse_two_ways(stand_in)
@@ -412,8 +437,21 @@ class Surroundings(Transcript):
             "that tensor itself: write t.data = ... alone, or keep the tensor under one name"
         )
 
+    def _refuse_overlaps(self, array: Array) -> None:
+        """Refuse to write into an array of which the function may read a part by way of another one."""
+        known = {**self._reached.arrays, **self._reached.held}
+        known |= {id(x): (x, "an array") for x in self.program.constants.values()}
+        others = [(x, label) for x, label in known.values() if x is not array]
+        for other, label in [*others, *((x, place.name) for place, x in self._passed_in)]:
+            if isinstance(other, np.ndarray) and np.may_share_memory(other, array):
+                raise UsageError(
+                    "the function writes into an array from outside, by += or the like, that shares memory with "
+                    f"{label}: write x = x + ..., or keep the values in one array alone"
+                )
+
     def _leave(self, place: Guard, value: Any, values: list[Any]) -> None:
-        self.left[place.key] = Left(place, [self._freed(x) for x in trees.leaves(value)])
+        leaves = trees.leaves(value)
+        self.left[place.key] = Left(place, [*map(self._freed, leaves)], [*map(self.carried.is_written, leaves)])
         values.append(value)
 
     def _holds_result(self, value: Any) -> bool:
@@ -512,6 +550,11 @@ class Surroundings(Transcript):
             place.put(place.value)
         for proxy in self._proxies.values():
             proxy.restore()
+
+
+def _within(value: Any) -> list[Any]:
+    """A value, or what is in a tuple."""
+    return [x for part in value for x in _within(part)] if isinstance(value, tuple) else [value]
 
 
 def _may_set(value: Any, before: Any, has_read: bool) -> bool:

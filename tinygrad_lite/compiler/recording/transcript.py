@@ -189,6 +189,10 @@ class Transcript:
         """Whether a variable is not zero, in each run; None if that is not known."""
         return None
 
+    def notes_write(self, array: Array, refusal: UsageError) -> bool:
+        """Note that the function writes recorded entries into an array from outside; whether that may be possible."""
+        return False
+
     def call(self, op: Op, inputs: Sequence[Array], params: Mapping[str, Any]) -> Any:
         """Record an operation and return its result; if its forward is composed of operations, record these instead."""
         if self.is_over:

@@ -63,11 +63,17 @@ def recorded_twice(
         UsageError: if the recordings differ, or the function changes what it reads.
     """
     carried: dict[Key, Guard] = {}
+    otherwise: UsageError | None = None
     while True:
         try:
             return _recorded_twice(f, args, kwargs, parameters, say, may_pass, may_run_again, carried)
         except CarriedError as error:
             carried |= error.names
+            otherwise = otherwise or error.otherwise
+        except UsageError:
+            if otherwise is None:
+                raise
+            raise otherwise from None
 
 
 def _recorded_twice(
@@ -109,7 +115,13 @@ def _recorded_twice(
         except DifferenceError as error:
             differs = str(error)
         written = {id(memory_of(array)) for array in recorder.written} if differs else ()
-        _refuse_changes(name, [x for x in entries if not x.holds() or id(memory_of(x.owner)) in written])
+        for array in [x for x in entries if not x.holds() or id(memory_of(x.owner)) in written]:
+            try:
+                _refuse_changes(name, [array])
+            except UsageError as error:
+                if names := recorder.names_of(array.owner):
+                    raise CarriedError(names, error) from None
+                raise
         if not differs:
             program = with_live_arrays(recorder.program, second.program)
             live = [x for x in outside if is_live(program, x.owner)]
