@@ -126,6 +126,13 @@ def test_a_function_of_any_scale_is_explained_as_one_of_scale_1(scale: float) ->
     assert [finding.why for finding in report.findings] == ["the sign is wrong"]
 
 
+@pytest.mark.parametrize("entries", [[0.7, 0.7, 0.7, 0.7], [0.7, -0.7, 0.7], [3.0, 0.0, 0.0]])
+def test_the_length_of_entries_that_are_all_as_large_is_none_that_somebody_chose(entries: list[float]) -> None:
+    assert "length" not in described(
+        np.array(entries), 1.2345 * np.array(entries), np.arange(1.0, len(entries) + 1), []
+    )
+
+
 JACOBIAN = np.array([[1.0, 2.0, -0.5], [0.3, -1.5, 2.5], [0.7, 1.1, 3.0]])
 
 

@@ -127,10 +127,16 @@ def pattern(gradient: Array, reference: Array, x: Array, sizes: Sequence[int]) -
 
 
 def _chosen_length(gradient: Array) -> float:
-    """The length of an array, if it is a number that somebody chose; else 0."""
-    largest = float(np.max(np.abs(gradient))) or 1.0  # so that no square is lost
-    length = largest * float(np.linalg.norm(gradient / largest))
-    return length if np.size(gradient) > 1 and _close(length, float(f"{length:.{_ROUND}g}")) else 0.0
+    """The length of an array, if it is a number that somebody chose; else 0.
+
+    Of entries that are all as large, it is as round as they are.
+    """
+    sizes = np.abs(gradient[gradient != 0])
+    largest = float(np.max(sizes, initial=0)) or 1.0  # so that no square is lost
+    if np.size(sizes) < 2 or _close(float(np.min(sizes)), largest):
+        return 0.0
+    length = largest * float(np.linalg.norm(sizes / largest))
+    return length if _close(length, float(f"{length:.{_ROUND}g}")) else 0.0
 
 
 def constant_ratio(gradient: Array, reference: Array) -> float | None:
