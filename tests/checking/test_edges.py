@@ -253,3 +253,41 @@ def test_a_factor_that_is_no_array_is_no_obstacle_to_a_diagnosis(product: Any, f
     right = tg.grad(f)(x)
     assert tg.gradcheck(f, x, gradient=lambda x: tg.grad(f)(x)).ok
     assert tg.gradcheck(f, x, gradient=-right, raise_exception=False).outcome == "failed"
+
+
+OF_ROUNDING: dict[str, Callable] = {  # a result that is 0 but for rounding, beside another one
+    "an identity": lambda a, b: math.sin(a + b) - math.sin(a) * math.cos(b) - math.cos(a) * math.sin(b),
+    "a turn and back": lambda a, b: (turn(a) @ turn(b) @ turn(-a - b))[0, 1],
+    "a product, taken away": lambda a, b: a * b - b * a,
+}
+
+
+def turn(angle: float) -> np.ndarray:
+    return np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+
+
+@pytest.mark.parametrize("gradient", [0.0, 3e-17, -2e-16])
+@pytest.mark.parametrize("name", OF_ROUNDING)
+def test_a_result_that_is_rounding_of_others_has_a_gradient_of_rounding(name: str, gradient: float) -> None:
+    def f(x: Any) -> Any:
+        a, b = map(float, x)
+        return np.array([math.sin(a), OF_ROUNDING[name](a, b)])
+
+    x = np.array([0.7, 1.3])
+    right = np.array([[math.cos(0.7), 0.0], [gradient, gradient]])
+    assert tg.gradcheck(f, x, gradient=right).ok
+    for error in (1e-12, 1e-9, 1.0):
+        wrong = right + np.array([[0.0, 0.0], [0.0, error]])
+        assert tg.gradcheck(f, x, gradient=wrong, raise_exception=False).outcome == "failed"
+
+
+def test_a_small_result_beside_a_large_one_is_held_to_its_own_size() -> None:
+    def f(x: Any) -> Any:
+        a, b = map(float, x)
+        return np.array([math.sin(a), 1e-18 * math.cos(a * b)])
+
+    x = np.array([0.7, 1.3])
+    small = -1e-18 * math.sin(0.91) * np.array([1.3, 0.7])
+    for part, outcome in ((1.0, "passed"), (1.01, "failed"), (0.0, "failed")):
+        gradient = np.array([[math.cos(0.7), 0.0], part * small])
+        assert tg.gradcheck(f, x, gradient=gradient, raise_exception=False).outcome == outcome

@@ -720,3 +720,19 @@ def test_a_gradient_that_is_wrong_everywhere_takes_few_calls() -> None:
     report = check(f, np.linspace(0.1, 1, 100), gradient=lambda x: np.cos(x) * (1.2 + 0.1 * np.cos(7 * x)))
     assert report.counts() == {Verdict.WRONG: 100}
     assert calls < 35 * 100
+
+
+def test_the_same_points_tell_of_all_results_whether_the_function_is_inexact() -> None:
+    calls = 0
+
+    def f(x: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        return np.array([float(np.sin(k * x[0]) * x[1]) for k in range(1, 31)])
+
+    x = np.array([0.3, 0.7])
+    k = np.arange(1.0, 31)[:, None]
+    right = np.hstack([k * np.cos(k * x[0]) * x[1], np.sin(k * x[0])])
+    report = check(f, x, gradient=1.00001 * right)
+    assert report.counts() == {Verdict.WRONG: 60}
+    assert calls < 2000  # alone, each result takes 160

@@ -39,6 +39,7 @@ HELPLESS = 3  # polynomials are no longer tried after as many columns that they 
 LAST_DIGITS = 4  # how many roundings of the largest entry or effect may be behind an error, at most
 AROUND = 12  # the number of points around at which errors by rounding are not all about the same
 FAR_ENOUGH = 3e-3  # how far these are, relative to the entries: what is a last digit of 1 rounds in another way there
+ROUNDINGS = 64  # how many roundings of the largest effect a result may move by that is rounding and nothing else
 MATTERS = 1e-3  # the smallest gradient, relative to the largest, that has to be known
 PART = 1e-2  # how well, if it hardly changes a value
 APART = 1e6  # entries whose effects differ by more are not looked at together
@@ -82,6 +83,7 @@ class _Comparing:
             no[0].copy(),
         )
         self._saws, self._stairs, self._bend = no.copy(), no.copy(), zero.copy()
+        self._rounding = no.copy()  # the entries that are nothing but rounding of others
         self._stands = False  # whether the last direction did not move any result off its stair
         self._helpless = 0  # of as many columns, one after another, no polynomial tells more than differences
         self._known: references.Difference | None = None
@@ -278,6 +280,7 @@ class _Comparing:
 
     def _note(self, j: int, difference: references.Difference) -> None:
         found = self._found
+        self._rounding[:, j] = False
         found.reference[:, j] = difference.slope
         found.bound[:, j] = difference.bound + SUBNORMAL / min(1.0, self._look.scales[j])
         found.right[:, j], found.left[:, j], found.side_bound[:, j] = (
@@ -312,6 +315,20 @@ class _Comparing:
             self._stairs[:, j] = between
             found.bound[between, j] = np.fmax(found.bound[:, j], 2 * np.abs(slope))[between]
             found.hidden[between, j] = True
+        self._judge_rounding(j, difference.extent)
+
+    def _judge_rounding(self, j: int, extent: Vector) -> None:
+        """Hold what does not move, or only as the other results are rounded and without being smooth, to a slope of 0.
+
+        So do the entries of a rotation times its transpose, and the gradient of such a one is rounding as well.
+        """
+        look, found = self._look, self._found
+        rounding = ROUNDINGS * look.epsilon * np.max(self._largest, initial=0)
+        moves = np.fmax(extent, np.abs(found.gradient[:, j]) * look.scales[j])
+        is_rough = found.hidden[:, j] | np.isinf(found.bound[:, j]) | (extent == 0)
+        self._rounding[:, j] = still = is_rough & (moves <= rounding)
+        found.reference[still, j], found.bound[still, j] = 0, rounding / look.scales[j]
+        found.hidden[still, j] = found.jumps[still, j] = False
 
     def _repeat(self, doubtful: list[int]) -> None:
         """Other differences for these columns, wary of jumps; if the two differ, both are overconfident."""
@@ -541,7 +558,8 @@ class _Comparing:
         bound = self._found.bound[:, j] if bound is None else bound
         scale = self._look.scales[[j]]
         terms = self._found.gradient[:, [j]] * scale
-        return self._is_hidden(bound[:, None] * scale, terms, rate[:, None] * scale, scale)[:, 0]
+        hidden = self._is_hidden(bound[:, None] * scale, terms, rate[:, None] * scale, scale)[:, 0]
+        return np.asarray(hidden & ~self._rounding[:, j])
 
     def _is_hidden(self, bound: Matrix, terms: Matrix, rate: Matrix, steps: Vector) -> Matrix:
         """Whether a bound leaves room for another gradient, beside this one and how fast the values change.
@@ -555,7 +573,7 @@ class _Comparing:
         steps = np.abs(steps)
         with np.errstate(invalid="ignore"):
             negligible = np.where(
-                np.isinf(rate) & ~(size <= 64 * look.epsilon * self._largest),
+                np.isinf(rate) & ~(size <= ROUNDINGS * look.epsilon * self._largest),
                 0,
                 digits * 1e-3 * np.nan_to_num(rate, posinf=np.inf),
             )
@@ -563,7 +581,7 @@ class _Comparing:
             allowed = np.maximum(allowed, NEGLIGIBLE * self._largest)
             # of a result that stands still, like a correlation with itself, a gradient is rounding next to the others'
             overall = np.max(self._largest, initial=0)
-            rounding = np.isinf(rate) & (size <= 64 * look.epsilon * overall)
+            rounding = np.isinf(rate) & (size <= ROUNDINGS * look.epsilon * overall)
             allowed = np.where(rounding, np.maximum(allowed, NEGLIGIBLE * overall), allowed)
             # what hardly changes a value may still have one of the largest gradients, as a probability of 1e-14 has
             matters = ~rounding & (size > MATTERS * look.largest[:, None] * steps)

@@ -148,7 +148,8 @@ class Examination:
             direction = scale * self.unit(column)
 
             def said(measured: references.Difference) -> references.Difference:
-                return replace(measured.per(scale / unit), noise=measured.noise * unit)
+                moves = {name: getattr(measured, name) * unit for name in ("noise", "extent")}
+                return replace(measured.per(scale / unit), **moves)
 
             measured = references.difference(
                 lambda t: self.at(self.subject.point + t * direction) / unit,

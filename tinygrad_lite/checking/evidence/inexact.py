@@ -4,6 +4,8 @@ A solver stops at a tolerance, and what is computed from large numbers is rounde
 a function, its slope is not the one that the gradient should have.
 """
 
+from collections.abc import Callable
+from functools import cache
 from time import monotonic
 from typing import Any
 
@@ -28,22 +30,26 @@ def excuse(look: Examination, found: Comparison, error: Matrix, deadline: float)
     close = found.suspicious & (error < CLOSE)
     absolute = error * np.abs(look.gradient)
     _excuse_what_stands_still(look, found)
+    aside = _aside(look, np.flatnonzero(np.any(close, axis=0)))
+    along = cache(lambda t: look.at(look.subject.point + t * aside))  # which shows the jumps of all results
+    slopes = cache(lambda j: _slopes_beside(look, j))
     for row in map(int, np.flatnonzero(np.any(close, axis=1))):
         columns = np.flatnonzero(close[row])
-        _excuse_by_jumps(look, found, row, columns, absolute[row, columns])
+        _excuse_by_jumps(look, found, row, columns, absolute[row, columns], along)
         columns = np.flatnonzero(close[row] & found.suspicious[row])
-        _excuse_by_others(look, found, row, columns, absolute[row, columns], deadline)
+        _excuse_by_others(found, row, columns, absolute[row, columns], slopes, deadline)
 
 
-def _excuse_by_jumps(look: Examination, found: Comparison, row: int, columns: Vector, error: Vector) -> None:
+def _excuse_by_jumps(
+    look: Examination, found: Comparison, row: int, columns: Vector, error: Vector, along: Callable[[float], Vector]
+) -> None:
     """Excuse errors no larger than the jumps of the value, as those of a solver."""
-    aside = _aside(look, columns)
 
-    def along(t: float) -> float:
-        return float(look.at(look.subject.point + t * aside)[row])
+    def value(t: float) -> float:
+        return float(along(t)[row])
 
-    jump = references.jump(along, 4 * EPSILON * abs(look.at_0[row]))
-    if 0 < jump < CLOSE * np.fmax.reduce(np.abs([along(t) - look.at_0[row] for t in (1, -1)])):
+    jump = references.jump(value, 4 * EPSILON * abs(look.at_0[row]))
+    if 0 < jump < CLOSE * np.fmax.reduce(np.abs([value(t) - look.at_0[row] for t in (1, -1)])):
         allowed = JUMPS * jump / look.scales[columns]
         _hide(found, row, columns[error <= allowed], allowed[error <= allowed])
 
@@ -90,18 +96,24 @@ def _unseen(look: Examination, row: int, columns: Vector) -> float:
 
 
 def _excuse_by_others(
-    look: Examination, found: Comparison, row: int, columns: Vector, error: Vector, deadline: float
+    found: Comparison,
+    row: int,
+    columns: Vector,
+    error: Vector,
+    slopes: Callable[[int], tuple[Vector, Matrix]],
+    deadline: float,
 ) -> None:
     """Excuse errors no larger than what the rounding of the other entries makes, the largest error first."""
     for k in np.argsort(-error):
-        allowed = ROUNDED * _noise_from_others(look, row, int(columns[k]))
+        moves, beside = slopes(int(columns[k]))
+        allowed = ROUNDED * _noise(moves, beside[:, row])
         if not error[k] <= allowed or monotonic() > deadline:
             break
         _hide(found, row, columns[k], allowed)
 
 
-def _noise_from_others(look: Examination, row: int, j: int) -> float:
-    """How far an entry of the gradient jumps about where the other entries move a little.
+def _slopes_beside(look: Examination, j: int) -> tuple[Vector, Matrix]:
+    """The slopes of all results along an entry where the other entries move a little, and how far these move.
 
     What rounds them, as c in log(1 + c²) for a small c, is a constant along this entry, and changes its slope.
     """
@@ -109,11 +121,15 @@ def _noise_from_others(look: Examination, row: int, j: int) -> float:
     aside, step = _aside(look, others), look.scales[j] / 8
     moves = A_LITTLE * look.rng.uniform(-1, 1, NEARBY)  # of no simple ratios, for which numbers round alike
 
-    def values(side: float) -> Vector:
+    def values(side: float) -> Matrix:
         points = (look.subject.point + move * aside + side * step * look.unit(j) for move in moves)
-        return np.array([look.at(point)[row] for point in points])
+        return np.array([look.at(point) for point in points])
 
-    slopes = (values(1) - values(-1)) / (2 * step)
+    return moves, (values(1) - values(-1)) / (2 * step)
+
+
+def _noise(moves: Vector, slopes: Vector) -> float:
+    """How far slopes jump about."""
     if not np.all(np.isfinite(slopes)):
         return 0.0
     return float(np.max(np.abs(slopes - np.polynomial.Polynomial.fit(moves, slopes, 3)(moves))))

@@ -60,6 +60,7 @@ class Difference:
         noise: how far rounding moves each result.
         bend: how much the slope changes on a step of 1, roughly; NaN where only one side has values.
         rate: the change to either side on a large step; infinite if the values only change by noise on the way.
+        extent: the largest change to either side on any step that is not too large.
         jumps: whether the values of each result jump at 0.
         stairs: whether they stand still around 0, and jump further away, by more than float32 would explain.
         saws: whether they jump so often that what small steps say is of no use.
@@ -78,6 +79,7 @@ class Difference:
     noise: Vector
     bend: Vector
     rate: Vector
+    extent: Vector
     jumps: Vector
     stairs: Vector
     saws: Vector
@@ -357,7 +359,8 @@ class _Line:
         within = np.where(near, (self._above, self._below), self._at_0)
         moved = np.fmax.reduce(np.abs(within - self._at_0), axis=(0, 1))
         rate[moved <= SAFETY * noise] = np.inf
-        largest = np.fmax.reduce(np.abs(self._above[self._larger :]))
+        usual = np.stack([self._above, self._below])[:, self._larger :]
+        largest = np.fmax.reduce(np.abs(usual[0]))
         return Difference(
             best.slope,
             bound,
@@ -371,6 +374,7 @@ class _Line:
             noise,
             (self._above + self._below - 2 * self._at_0)[best.first, columns] / self._steps[best.first] ** 2,
             rate,
+            np.fmax.reduce(np.abs(usual - self._at_0), axis=(0, 1)),
             self._jumps(),
             self._stand_still() & (noise > np.fmin(STAIRS * largest, np.fmax(FINE_STAIRS * largest, LEFT_OF_1))),
             np.zeros(len(bound), bool),
