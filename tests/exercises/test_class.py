@@ -61,6 +61,7 @@ HANDED_IN: dict[str, tuple[str, str, str]] = {
         "error",
         "sent something else than an array",
     ),
+    "nat": ("raise ValueError('\x1b[2J' + 'x' * 10**6)", "error", "ValueError: \N{REPLACEMENT CHARACTER}[2Jxxx"),
     "ned": ("import os, signal\nsignal.raise_signal(signal.SIGSEGV)", "error", "crashed (SIGSEGV)"),
 }
 
@@ -103,6 +104,28 @@ def test_a_submission_leaves_nothing_behind(folder: Path, classroom: Classroom) 
     assert not [*folder.rglob("spoilt"), *folder.rglob("notes"), *folder.rglob("__pycache__")]
     (result,) = classroom.of("leo")
     assert result.printed == "hello\n3\n2\n"  # once for each trial
+
+
+def test_what_a_file_says_is_short_and_steers_no_terminal(classroom: Classroom) -> None:
+    for result in classroom.results:
+        assert len(result.text) < 3000
+        assert all(line.isprintable() for line in result.text.splitlines())
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no such files")
+def test_what_is_called_like_a_file_and_is_none(tmp_path: Path) -> None:
+    for student in ("ada", "bob", "cleo", "dan"):
+        (tmp_path / student).mkdir()
+    (tmp_path / "ada" / "tanh.py").write_text(RIGHT)
+    (tmp_path / "bob" / "tanh.py").symlink_to(tmp_path / "ada" / "tanh.py")
+    os.mkfifo(tmp_path / "cleo" / "tanh.py")
+    (tmp_path / "dan" / "tanh.py.txt").write_text(RIGHT)
+    (tmp_path / "dan" / "tanh.ipynb").write_text("{}")
+    room = mark_class(tmp_path)
+    assert [result.outcome for result in room.results] == ["right", "error", "error", "missing"]
+    assert "tanh.py is a link to another file" in room.of("bob")[0].text
+    assert "is not a regular file" in room.of("cleo")[0].text
+    assert "there is no tanh.py; there is tanh.ipynb, tanh.py.txt" in room.of("dan")[0].text
 
 
 def test_what_is_not_handed_in_is_missing(classroom: Classroom) -> None:

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 import tinygrad_lite as tg
+from tests.exercises.answers import ANSWERS
 from tinygrad_lite.engine import registry
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
 from tinygrad_lite.exercises import catalogue, marking
+from tinygrad_lite.exercises.course import COURSE
 from tinygrad_lite.exercises.learners_file import answer_in, loaded
 from tinygrad_lite.exercises.mark import distance
 
@@ -230,6 +232,13 @@ def test_how_far_a_number_is_off(found: float, right: float, words: str) -> None
 def test_wrong_in_the_last_digits_is_wrong() -> None:
     mark = tg.exercises.start("sigmoid").check(lambda y, x: y * (1 - y) * (1 + 1e-10))
     assert "nearly right, but off by more than rounding explains" in str(mark)
+
+
+@pytest.mark.parametrize("name", [declaration.name for declaration in COURSE if declaration.write != "numbers"])
+def test_what_is_nearly_right_is_called_that(name: str) -> None:
+    """As what differences give, or float32: much that fits by chance would mislead, such as a sign that is left out."""
+    mark = tg.exercises.start(name).check(lambda *given: (1 + 1e-7) * np.asarray(ANSWERS[name](*given)))
+    assert mark.misconception == "nearly"
 
 
 def test_a_teacher_needs_no_answer() -> None:

@@ -160,19 +160,23 @@ def _results(files: dict[Path, dict[str, Path]], names: Sequence[str], seeded: b
         except InputError:  # a student's own file, in which may be anything
             events = []
         for name in names:
-            yield _result(folder.name, name, own, [event for event in events if event.exercise == name], seeded, limit)
+            yield _result(folder, name, own, [event for event in events if event.exercise == name], seeded, limit)
 
 
 def _result(
-    student: str, name: str, own: dict[str, Path], events: Sequence[Event], seeded: bool, limit: float
+    folder: Path, name: str, own: dict[str, Path], events: Sequence[Event], seeded: bool, limit: float
 ) -> Result:
+    student = folder.name
     if name not in own:
         others = [path.name for path in own.values() if path.stem not in Catalogue()]
+        others += sorted(path.name for path in folder.rglob(f"{name}.*") if path.suffix != ".py" and path.is_file())
         said = f"; there is {', '.join(others)}" if others else ""
         text = f"{name}: there is no {name}.py{said}"
         return Result(student, name, "missing", text, other_files=others, events=events)
     exercise, started = start(name, seed=student if seeded else None), perf_counter()
     try:
+        if own[name].is_symlink():
+            raise InputError(f"{name}.py is a link to another file: hand in the file itself")
         marked = of_mark(exercise.check_file(own[name], time_limit=limit), student)
         fields = {"outcome": marked.outcome, "text": marked.text, "misconception": marked.misconception}
         fields["printed"] = marked.printed

@@ -25,7 +25,7 @@ from tinygrad_lite.exercises.submission import Task
 
 _START = 60.0  # how long Python itself may take to start
 _ANSWER = 20_000_000  # the largest number of bytes in an answer
-_PRINTED = 2000  # how many characters of what it prints are kept
+_PRINTED = 2000  # how many characters of what it prints, or of an error, are kept
 
 
 class Isolated:
@@ -33,7 +33,7 @@ class Isolated:
 
     def __init__(self, task: Task, path: Path, time_limit: float) -> None:
         if not path.is_file():
-            raise InputError(f"{path} is a directory, not a file" if path.exists() else f"there is no {path}")
+            raise InputError(f"{path} is not a regular file" if path.exists() else f"there is no {path}")
         if path.suffix != ".py":
             raise InputError(f"{path} is not a Python file: its name must end with .py")
         self._task, self._seconds = task, time_limit
@@ -41,6 +41,8 @@ class Isolated:
         self._path = Path(self._folder.name, "answer", path.name)
         self._path.parent.mkdir()
         for file in path.parent.glob("*.py"):  # which it may import; where they came from, it does not know
+            if file.is_symlink() and file.name != path.name:
+                continue
             try:
                 shutil.copyfile(file, self._path.with_name(file.name))
             except OSError as error:
@@ -106,8 +108,7 @@ class Isolated:
     def printed(self) -> str:
         """What it has printed, up to 2,000 characters; it ends."""
         self.__exit__()
-        text = "".join(self._printed)
-        return text if len(text) <= _PRINTED else f"{text[:_PRINTED]}\n… and more\n"
+        return _readable("".join(self._printed), "\n… and more\n")
 
     def __exit__(self, *_: object) -> None:
         if hasattr(os, "killpg"):
@@ -149,9 +150,9 @@ class Isolated:
         except (ValueError, AttributeError, RecursionError):
             raise UsageError(f"{self._path.name} sent something else than an array") from None
         if misfit:
-            raise Misfit(*map(str, misfit[:2]))
+            raise Misfit(*(_readable(str(words)) for words in misfit[:2]))
         if error:
-            raise UsageError(str(error))
+            raise UsageError(_readable(str(error)))
         return dict(message)
 
     def _ended(self) -> str:
@@ -175,6 +176,12 @@ class Isolated:
             if kept <= _PRINTED:
                 self._printed.append(part.decode(errors="replace")[: _PRINTED + 1])
                 kept += len(self._printed[-1])
+
+
+def _readable(text: str, more: str = "…") -> str:
+    """The beginning of what a file says, without characters that steer a terminal."""
+    kept = "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text[:_PRINTED])
+    return kept if len(text) <= _PRINTED else f"{kept}{more}"
 
 
 def _environment(folder: str) -> dict[str, str]:

@@ -27,7 +27,7 @@ def said_of(error: BaseException) -> str:
 def loaded(path: Path) -> ModuleType:
     """A file, run as a module; raises `InputError` if that is impossible."""
     if not path.is_file():
-        raise InputError(f"{path} is a directory, not a file" if path.exists() else f"there is no {path}")
+        raise InputError(f"{path} is not a regular file" if path.exists() else f"there is no {path}")
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise InputError(f"{path} is not a Python file: its name must end with .py")
