@@ -111,7 +111,7 @@ def contribute(
             getattr(contribution, "shape", None) != array.shape or contribution.dtype is not array.dtype
         ):
             contribution = fitted(contribution, array.shape, array.dtype, op, i)
-            if np.finfo(y.dtype).bits > np.finfo(array.dtype).bits:
+            if y.dtype is not array.dtype and np.finfo(y.dtype).bits > np.finfo(array.dtype).bits:
                 widened.set((op, array.dtype, y.dtype))
         arrived[x] = accumulated(arrived[x], contribution) if x in arrived else contribution
 
