@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,9 +24,9 @@ class Standard(NamedTuple):
     variance: Array
     inverse: Array
     entries: Array
-    met: dict[str, tuple[Array, Array]]
+    met: dict[Any, tuple[Array, Array]]
 
-    def of(self, name: str, g: Array, make: Callable[[], Array]) -> Array:
+    def of(self, name: Any, g: Array, make: Callable[[], Array]) -> Array:
         """What is made of a gradient, computed once for all rules that meet it."""
         known = self.met.get(name)
         if known is None or known[0] is not g:
@@ -40,17 +40,14 @@ class Standard(NamedTuple):
             return g
         return self.of("laid", g, lambda: _copied_to(np.empty_like(entries, g.dtype), g))
 
-    def product(self, g: Array) -> Array:
-        """g · entries."""
-        return self.of("product", g, lambda: g * self.entries)
-
     def total(self, g: Array, axes: Axes) -> Array:
-        """Σ g of each group."""
-        return self.of("total", g, lambda: total_along(g, axes))
+        """Σ g over some axes."""
+        return self.of(("total", axes), g, lambda: total_along(g, axes)) if axes else g
 
     def total_product(self, g: Array, axes: Axes) -> Array:
-        """Σ g · entries of each group."""
-        return self.of("total product", g, lambda: total_of_products(g, self.entries, axes))
+        """Σ g · entries over some axes."""
+        entries = self.entries
+        return self.of(axes, g, lambda: total_of_products(g, entries, axes) if axes else g * entries)
 
 
 def _copied_to(place: Array, x: Array) -> Array:
@@ -69,18 +66,18 @@ def standard(x: Array, axes: Axes, eps: float) -> Standard:
     return Standard(mean, variance, inverse, entries, {})
 
 
+def _constant_along(parameter: Array, x: Array, axes: Axes) -> Axes:
+    """The axes of a group along which a weight or a bias has one entry, so that a sum over them comes before it."""
+    missing = x.ndim - parameter.ndim
+    return tuple([i for i in axes if i < missing or parameter.shape[i - missing] == 1])
+
+
 def _weighted(x: Array, weight: Array, axes: Axes) -> Array:
-    """Σ x · weight of each group; without an array of the products if a group is the last axis."""
+    """Σ x · weight of each group, or of sums of x; without an array of the products if a group is the last axis."""
     has_rows = type(x) is type(weight) is np.ndarray and axes == (x.ndim - 1,) and x.dtype.char in "fd"
     if has_rows and weight.shape == x.shape[-1:]:
         return np.dot(x, weight)[..., None]
     return total_along(x * weight, axes)
-
-
-def _is_per_group(parameter: Array, x: Array, axes: Axes) -> bool:
-    """Whether a weight or a bias has one entry for all entries of a group."""
-    missing = x.ndim - parameter.ndim
-    return all(i < missing or parameter.shape[i - missing] == 1 for i in axes)
 
 
 def _normalization(x: Array, weight: Array, bias: Array, parts: Standard, axes: Axes, eps: float) -> Array:
@@ -99,12 +96,12 @@ def _normalization_vjp(
     g: Array, y: Array, x: Array, weight: Array, bias: Array, parts: Standard, axes: Axes, eps: float
 ) -> Array:
     inverse, count, g = parts.inverse, prod([x.shape[i] for i in axes]), parts.laid(g)
-    if weight is None or _is_per_group(weight, x, axes):
-        inverse = inverse if weight is None else inverse * weight
-        total, product = parts.total(g, axes), parts.total_product(g, axes)
-    else:
-        total, product = _weighted(g, weight, axes), _weighted(parts.product(g), weight, axes)
-        g = g * weight
+    done = axes if weight is None else _constant_along(weight, x, axes)
+    total, product = parts.total(g, done), parts.total_product(g, done)
+    if done != axes:
+        total, product, g = _weighted(total, weight, axes), _weighted(product, weight, axes), g * weight
+    elif weight is not None:
+        inverse = inverse * weight
     slope = parts.entries * divided(product, count)
     slope += divided(total, count)  # in place, here and below: of large arrays, new ones take a fifth of the time
     slope -= g
@@ -122,12 +119,10 @@ _EXAMPLES: list[Example] = [
 normalization = primitive(
     _normalization,
     _normalization_vjp,
-    lambda g, y, x, weight, bias, parts, axes, eps: (
-        parts.total_product(parts.laid(g), axes) if _is_per_group(weight, x, axes) else parts.product(parts.laid(g))
+    lambda g, y, x, weight, bias, parts, axes, eps: parts.total_product(
+        parts.laid(g), _constant_along(weight, x, axes)
     ),
-    lambda g, y, x, weight, bias, parts, axes, eps: (
-        parts.total(parts.laid(g), axes) if _is_per_group(bias, x, axes) else g
-    ),
+    lambda g, y, x, weight, bias, parts, axes, eps: parts.total(parts.laid(g), _constant_along(bias, x, axes)),
     shared=lambda x, weight, bias, axes, eps: standard(x, axes, eps),
     examples=_EXAMPLES,
 )
