@@ -206,6 +206,60 @@ def test_one_program_is_enough(backend: str, name: Callable[[], Name]) -> None:
     np.testing.assert_allclose(read(), sum(i * 0.5 ** (12 - i) for i in range(10)))
 
 
+def counting(count: Any, x: Any) -> Any:
+    """What a step computes of its count, as Adam does, and a slot in a queue."""
+    return x / (1 - 0.9**count) + count % 3 - (count - 1) // 2, np.where(count > 2, x, 0.0)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name is not of_class])
+def test_numbers_of_python(backend: str, name: Callable[[], Name]) -> None:
+    def results(compile: Callable[[Any], Any], start: Any, change: Callable[[Any], Any]) -> Iterator[Any]:
+        read, put = name()
+        put(start)
+
+        def step(x: Any) -> Any:
+            put(change(read()))
+            return counting(read(), x)
+
+        step = compile(step)
+        for i in range(5):
+            yield *step(np.arange(3.0) + i), read(), type(read()).__name__
+        put(start * 2)
+        for _ in range(2):
+            yield *step(np.arange(3.0)), read(), type(read()).__name__
+
+    for start, change in ((1, lambda t: t + 1), (2.5, lambda t: t * 0.99 + 0.1), (1, lambda t: t + 0.5)):
+        eager = results(lambda f: f, start, change)
+        compiled = results(lambda f, made=[]: made.append(tg.compile(f, backend)) or made[0], start, change)
+        for x, y in zip([*eager], compiled, strict=True):
+            assert x[-1] == y[-1]
+            np.testing.assert_allclose(y[2], x[2], rtol=1e-15)
+            np.testing.assert_allclose(y[:2], x[:2], rtol=1e-12)
+
+
+def test_whole_numbers_that_grow_are_refused() -> None:
+    """A program has 64 bits for them, and Python as many as it takes."""
+    box = Box()
+
+    def of_itself(x: Any) -> Any:
+        box.value = 3 * box.value + 1
+        return x
+
+    def of_a_power(x: Any) -> Any:
+        box.value = box.value + 1
+        return x / 2**box.value
+
+    def of_another(x: Any) -> Any:
+        box.value = box.value + 2**40
+        return x
+
+    for f in (of_itself, of_a_power, of_another):
+        box.value = 1
+        with pytest.raises(UsageError, match=r"assigns Box\.value"):
+            tg.compile(f, "numpy")(np.ones(2))
+        assert box.value == 1
+
+
 class OwnLocal(threading.local):
     pass
 

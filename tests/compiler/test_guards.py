@@ -802,7 +802,7 @@ class Trainer:
 
     def step(self, x: Any) -> Any:
         self.turns = self.turns + 1
-        return x * self.turns
+        return x if self.turns % 2 else x * 2
 
 
 def test_what_the_function_itself_changes() -> None:
@@ -811,11 +811,11 @@ def test_what_the_function_itself_changes() -> None:
 
     def by_name(x: Any) -> Any:
         global SCALE
-        SCALE = SCALE + 1.0
+        SCALE = 1.0 / max(SCALE, 2.0)
         return x
 
     def by_key(x: Any) -> Any:
-        settings["turns"] = len(settings) + settings["turns"]
+        settings["turns"] = 3 * settings["turns"] + 1
         return x
 
     for f, words in ((trainer.step, r"Trainer\.turns"), (by_name, "SCALE"), (by_key, r"settings\['turns'\]")):
@@ -826,12 +826,13 @@ def test_what_the_function_itself_changes() -> None:
     assert settings == {"turns": 0}
 
 
-def test_what_is_only_counted_or_appended_is_not_repeated() -> None:
-    calls, counts, log = 0, {"calls": 0}, []
+def test_counts_are_followed_and_what_is_only_appended_is_not_repeated() -> None:
+    calls, counts, log, text = 0, {"calls": 0}, [], "a"
 
     def f(x: Any) -> Any:
-        nonlocal calls
+        nonlocal calls, text
         calls += 1
+        text += "b"
         counts["calls"] += 1
         log.append("called")
         return x * 2
@@ -839,7 +840,8 @@ def test_what_is_only_counted_or_appended_is_not_repeated() -> None:
     compiled = tg.compile(f, "numpy")
     for _ in range(5):
         compiled(X)
-    assert calls == counts["calls"] == len(log) == 2
+    assert calls == counts["calls"] == 5
+    assert len(log) == len(text) - 1 == 3
     assert recordings(compiled) == 1
 
 

@@ -86,6 +86,8 @@ class Left(NamedTuple):
         """Leave a value there; return what its arrays were written into, by their ids."""
         freed = iter(self.freed)
         written: dict[int, Any] = {}
+        if is_a_number(self.name.value) and isinstance(value, np.generic):
+            value = value.item()
         if any(self.in_place):
             for x, array, is_written in zip(trees.leaves(value), trees.leaves(self.name.now()), self.in_place):
                 if is_written and array is not x:
@@ -131,7 +133,7 @@ class Names:
 
                 def stand_in(x: Any, name: Guard = name, numbers: Iterator[int] = numbers) -> Any:
                     i = next(numbers)
-                    if isinstance(x, SCALARS) and not isinstance(x, np.generic):
+                    if isinstance(x, SCALARS) and not isinstance(x, np.generic) and x is not name.value:
                         return x
                     if type(x) is Recorded or (isinstance(x, Tensor) and x in self.tensors):
                         raise UsageError(
@@ -184,6 +186,11 @@ class Names:
         except (LookupError, AttributeError, ValueError):
             return UNSET
         return UNSET if value is self.stand_ins.get(name.key, name.value) and name.key not in self.names else value
+
+
+def is_a_number(value: Any) -> bool:
+    """Whether a value is a number of Python's, which a function may change."""
+    return type(value) in (int, float)
 
 
 def may_be_carried(value: Any) -> bool:

@@ -200,7 +200,7 @@ class Reached:
 
     def _name(self, guard: Guard, read: Read) -> None:
         """Follow a name, and what is read from its value at once if that can be known."""
-        if read.is_counted and _is_a_number(guard, read.path):
+        if read.is_counted and _is_a_text(guard, read.path):
             return
         self.guards[guard.key] = guard
         if isinstance(guard.value, np.random.Generator):
@@ -350,14 +350,14 @@ def _content(cell: Any) -> Any:
         return cell
 
 
-def _is_a_number(guard: Guard, path: tuple[tuple[bool, Any], ...]) -> bool:
-    """Whether a name, or the entry that is read from its value, stands for a number, which a function may count up."""
+def _is_a_text(guard: Guard, path: tuple[tuple[bool, Any], ...]) -> bool:
+    """Whether a name, or the entry that is read from its value, stands for a text or the like, which may grow."""
     for _, key in path:
         inner = _entry(guard, key)
         if inner is None:
             return not isinstance(guard.value, np.ndarray)
         guard = inner
-    return isinstance(guard.value, SCALARS)
+    return isinstance(guard.value, SCALARS) and not isinstance(guard.value, (int, float, np.generic))
 
 
 def _entry(guard: Guard, key: Any) -> Guard | None:

@@ -175,11 +175,9 @@ class Recorded(OfVariable):
             return self._undeclared(ufunc, inputs, params)
         except UsageError as refusal:
             is_augmented = method == "__call__" and params.keys() == {"out"} and params["out"][0] is inputs[0]
-            if is_augmented and self.recorder.notes_write(inputs[0], refusal):
-                return self.__array_ufunc__(
-                    ufunc, method, *inputs
-                )  # for now; then the array is an input of the program
-            raise
+            if not is_augmented or not self.recorder.notes_write(inputs[0], refusal):
+                raise
+        return self.__array_ufunc__(ufunc, method, *inputs)  # for now; once the array is an input, it is written to
 
     def __array_function__(self, function: Any, types: Any, args: Any, params: Any) -> Any:
         try:

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 
 from tinygrad_lite import trees
-from tinygrad_lite.compiler.places import Argument, Attribute, Data, Gradient, Place, TensorPlace
+from tinygrad_lite.compiler.places import Argument, Attribute, Carried, Data, Gradient, Place, TensorPlace
 from tinygrad_lite.compiler.program import Program, Variable
-from tinygrad_lite.compiler.recording.carrying import CarriedError, Left, Names, may_be_carried
+from tinygrad_lite.compiler.recording.carrying import CarriedError, Left, Names, is_a_number, may_be_carried
 from tinygrad_lite.compiler.recording.guards import Field, Guard, Item, Key, Length, Missing, contents, of_class
 from tinygrad_lite.compiler.recording.optimizers import Optimizers
 from tinygrad_lite.compiler.recording.randomness import RecordedGenerator
@@ -29,6 +29,11 @@ from tinygrad_lite.transforms.dual import innermost
 
 _SWITCHES = (bool, str, type(None))
 """Settings of few values, each of which may have a program of its own; a number that each call changes has too many."""
+
+
+_COUNTING = ("add", "subtract", "remainder", "floor_divide", "multiply", "negative")
+"""What a program computes of a count as Python does."""
+_SMALL = 2**31
 
 
 class Assigned(NamedTuple):
@@ -377,6 +382,7 @@ class Surroundings(Transcript):
         """
         values: list[Any] = []
         to_carry: list[Guard] = []
+        otherwise: UsageError | None = None
         written: set[Key] = set()
         for owner, name, before in self._attributes.values():
             place, value = _place(owner, name, before), _attribute_of(owner, name)
@@ -414,14 +420,20 @@ class Surroundings(Transcript):
                 continue
             self._moved.append(place)
         for array, refusal in self._written:
-            if not (names := self.names_of(array)):
-                raise refusal
-            to_carry += names
+            to_carry += (names := self.names_of(array))
+            otherwise = otherwise if names else refusal
         for array in self.carried.written():
             to_carry += self.names_of(array)
             self._refuse_overlaps(array)
         if to_carry:
-            raise CarriedError(to_carry)
+            counted = next((place for place in to_carry if is_a_number(place.value)), None)
+            if counted is not None and otherwise is None:
+                is_attribute = counted.key in written
+                otherwise = _cannot_repeat(counted) if is_attribute else changes_what_it_reads("the function", counted)
+            raise CarriedError(to_carry, otherwise)
+        if otherwise is not None:  # NumPy alone has made the array
+            raise otherwise
+        self._refuse_growing_numbers()
         self.guards |= {guard.key: guard for guard in self.carried.identities()}
         for stand_in, tensor in self.carried.tensors.items():
             if (tensor, "_array") in self._before:
@@ -429,6 +441,28 @@ class Surroundings(Transcript):
         for tensor in self._switched:
             self.settings[id(tensor), "_requires_grad"] = Switched(tensor), tensor._requires_grad
         return values
+
+    def _refuse_growing_numbers(self) -> None:
+        """Refuse to carry a whole number unless it counts: Python's have any size, those of a program 64 bits."""
+        counts = {x for x, place in self.program.inputs.items() if type(place) is Carried and x.is_number}
+        counts = {x for x in counts if x.dtype.kind == "i"}
+        products: set[Variable] = set()
+        for call in self.program.calls if counts else ():
+            if (
+                call.result.is_number
+                and call.result.dtype.kind == "i"
+                and not (counts | products).isdisjoint(call.inputs)
+            ):
+                others = [x for x in call.inputs if x not in counts and x not in products]
+                if call.op.name not in _COUNTING or any(type(x) is not int or abs(x) > _SMALL for x in others):
+                    raise UsageError(f"a whole number that a function changes cannot go through {call.op.name}")
+                is_product = call.op.name == "multiply" or not products.isdisjoint(call.inputs)
+                (products if is_product else counts).add(call.result)
+        for name in self.carried.names.values():
+            value = self.carried.replaced(name)
+            is_whole = type(name.value) is int and type(value) is Recorded and value.variable.dtype.kind == "i"
+            if is_whole and value.variable not in counts:
+                raise UsageError("a whole number that a function changes is not its count")
 
     def _refuse_two_ways(self, tensor: Tensor) -> NoReturn:
         key = next(key for key, value in self.carried.stand_ins.items() if tensor in trees.leaves(value))
@@ -460,6 +494,8 @@ class Surroundings(Transcript):
 
     def _goes_on(self, place: Guard, value: Any) -> bool:
         """Whether a value that the program can take as an input takes the place of another one."""
+        if is_a_number(place.value):
+            return is_a_number(value) and not same(value, place.value)
         if not may_be_carried(place.value):
             return False
         return self._may_leave(value) or (self._is_of_new_arrays(value) and not same(value, place.value))
@@ -528,11 +564,7 @@ class Surroundings(Transcript):
                 f"self.{name}.detach() after the reverse pass; or, if it is a parameter, self.{name}.data = ..."
             )
         elif not same(value, before):
-            raise UsageError(
-                f"the function assigns {type(owner).__name__}.{name}, which the program cannot repeat in the next "
-                f"runs: return it; or, if the next call goes on from it, make it a tensor in __init__, and write "
-                f"self.{name}.data = ...; or, if it is a setting, set it outside"
-            )
+            raise _cannot_repeat(_place(owner, name, before))
 
     def restore(self) -> None:
         """Put back what was there before the run."""
@@ -550,6 +582,22 @@ class Surroundings(Transcript):
             place.put(place.value)
         for proxy in self._proxies.values():
             proxy.restore()
+
+
+def _cannot_repeat(place: Guard) -> UsageError:
+    return UsageError(
+        f"the function assigns {place.label}, which the program cannot repeat in the next runs: return it; or, if the "
+        f"next call goes on from it, make it a tensor in __init__, and write self.{place.name}.data = ...; or, if it "
+        "is a setting, set it outside"
+    )
+
+
+def changes_what_it_reads(function: str, guard: Guard, otherwise: str = "") -> UsageError:
+    """The refusal of a number or entries that a function reads and changes."""
+    return UsageError(
+        f"{function} reads and changes {guard.label}, but its program would do neither in the next runs: keep it in a "
+        f"tensor t, and write t.data = ...; or change it outside the compiled function{otherwise}"
+    )
 
 
 def _within(value: Any) -> list[Any]:
