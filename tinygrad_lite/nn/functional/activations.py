@@ -251,8 +251,9 @@ def softplus(input: Array, beta: float = 1.0, threshold: float = 20.0) -> Array:
     """
     if beta == 0:
         raise InputError("softplus divides by beta, which must not be 0")
-    scaled = beta * input
-    return np.where(np.greater(scaled, threshold), input, activations.softplus(scaled) / beta)
+    scaled = input if beta == 1 else beta * input
+    y = activations.softplus(scaled)
+    return np.where(np.greater(scaled, threshold), input, y if beta == 1 else y / beta)
 
 
 def softsign(input: Array) -> Array:
