@@ -276,7 +276,7 @@ def sigmoid_less(target: Array, decay: Array, x: Array) -> Array:
     if isinstance(decay, Traced):  # to be read, or to be differentiated again, as above
         return sigmoid(x) - target
     rest = np.copysign(decay, x + 0.0) / (1 + decay)  # of -0.0, too, as of 0.0
-    return (np.greater_equal(x, 0).astype(decay.dtype) - target) - rest
+    return (np.greater_equal(x, 0) - target) - rest
 
 
 def above(x: Array, y: Array) -> Array:
@@ -376,6 +376,10 @@ exp_of_square = elementwise(
 )
 
 
+def _is_short(x: Array) -> bool:
+    return type(x) is np.ndarray and x.size < _LONG
+
+
 def _is_bound(x: Array, of: Array) -> bool:
     """Whether x is a number, and `of` so long an array that clipping takes less time than comparing."""
     if type(x) not in (int, float) or type(of) is not np.ndarray or of.size < _LONG or of.dtype.char not in "fd":
@@ -385,12 +389,12 @@ def _is_bound(x: Array, of: Array) -> bool:
 
 def larger(a: Array, b: Array) -> Array:
     """np.maximum, bit for bit; of a long array and a number in a third of the time."""
-    return _bounded(np.maximum, a, b, lambda x, bound: x.clip(bound, np.inf))
+    return np.maximum(a, b) if _is_short(a) else _bounded(np.maximum, a, b, lambda x, bound: x.clip(bound, np.inf))
 
 
 def smaller(a: Array, b: Array) -> Array:
     """np.minimum, bit for bit; of a long array and a number in a third of the time."""
-    return _bounded(np.minimum, a, b, lambda x, bound: x.clip(-np.inf, bound))
+    return np.minimum(a, b) if _is_short(a) else _bounded(np.minimum, a, b, lambda x, bound: x.clip(-np.inf, bound))
 
 
 def _bounded(choose: Rule, a: Array, b: Array, clip: Rule) -> Array:

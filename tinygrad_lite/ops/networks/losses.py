@@ -5,7 +5,6 @@ from typing import NamedTuple
 import numpy as np
 
 from tinygrad_lite.engine.op import REAL, Array, Example, elementwise, primitive
-from tinygrad_lite.errors import ShapeError
 from tinygrad_lite.foundation.sums import total, total_along
 from tinygrad_lite.ops.arithmetic.elementwise import decay, larger, sigmoid_less
 from tinygrad_lite.ops.arithmetic.reductions import divided
@@ -13,15 +12,6 @@ from tinygrad_lite.ops.arithmetic.reductions import max as largest
 from tinygrad_lite.ops.shapes.indexing import performed
 
 REDUCTIONS = ("mean", "sum", "none")
-
-
-def check_same_shape(prediction: Array, target: Array) -> None:
-    """Raise `ShapeError` if the shapes differ, since broadcasting would compare the wrong entries."""
-    if np.shape(prediction) != np.shape(target):
-        raise ShapeError(
-            f"the prediction has shape {np.shape(prediction)} and the target {np.shape(target)}; broadcasting would "
-            "compare the wrong entries: reshape one of them"
-        )
 
 
 def _reduced(entries: Array, reduction: str) -> Array:
@@ -63,7 +53,6 @@ binary_cross_entropy = elementwise(
 
 
 def _binary_cross_entropy_with_logits(z: Array, target: Array, decay: Array, reduction: str) -> Array:
-    check_same_shape(z, target)
     return _reduced(larger(z, 0.0) - z * target + np.log1p(decay), reduction)  # log(1 + eᶻ) - z·target
 
 
