@@ -20,6 +20,7 @@ from typing import IO, Any, Self
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import InputError, UsageError
 from tinygrad_lite.exercises.child import decoded, encoded
+from tinygrad_lite.exercises.learners_file import require_file
 from tinygrad_lite.exercises.misfit import Misfit
 from tinygrad_lite.exercises.submission import Task
 
@@ -32,8 +33,7 @@ class Isolated:
     """The answer in a file, for calls as of a `Submission`; a context, at whose end the process is gone."""
 
     def __init__(self, task: Task, path: Path, time_limit: float) -> None:
-        if not path.is_file():
-            raise InputError(f"{path} is not a regular file" if path.exists() else f"there is no {path}")
+        require_file(path)
         if path.suffix != ".py":
             raise InputError(f"{path} is not a Python file: its name must end with .py")
         self._task, self._seconds = task, time_limit

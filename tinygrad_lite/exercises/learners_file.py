@@ -24,10 +24,17 @@ def said_of(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}".rstrip(": ")
 
 
-def loaded(path: Path) -> ModuleType:
-    """A file, run as a module; raises `InputError` if that is impossible."""
+def require_file(path: Path) -> None:
+    """Refuse what is no file."""
+    if path.is_dir():
+        raise InputError(f"{path} is a directory, not a file")
     if not path.is_file():
         raise InputError(f"{path} is not a regular file" if path.exists() else f"there is no {path}")
+
+
+def loaded(path: Path) -> ModuleType:
+    """A file, run as a module; raises `InputError` if that is impossible."""
+    require_file(path)
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise InputError(f"{path} is not a Python file: its name must end with .py")
