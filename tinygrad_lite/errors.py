@@ -52,17 +52,21 @@ class UsageError(TinygradError, TypeError):
 class NoDerivativeError(UsageError):
     """A function that has no derivative here; the message says how to declare one.
 
-    Args:
+    Attributes:
         path: the function's name as users write it, such as np.exp.
     """
 
     def __init__(self, path: str) -> None:
+        self.path = path
         super().__init__(
             f"{path} has no derivative here. Declare it with the derivatives of its arguments:\n"
             f"    operation = tg.elementwise({path}, lambda y, x: ...)        # dy/dx, entry by entry, or\n"
             f"    operation = tg.primitive({path}, lambda g, y, x: ...)       # the vector-Jacobian product\n"
             "or leave the graph on purpose with tensor.detach().numpy()."
         )
+
+    def __reduce__(self) -> tuple[Any, ...]:  # by what it was made of, and not by its message
+        return type(self), (self.path,)
 
 
 class GraphError(TinygradError, RuntimeError):
@@ -107,6 +111,10 @@ class MissingExtraError(TinygradError, RuntimeError):
             f"{feature} needs {library}, which comes with the extra `{extra}`: in a clone of the repository, run "
             f"{sys.executable or 'python'} -m pip install -e '.[{extra}]'"
         )
+        self._made_of = feature, library, extra
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), self._made_of
 
 
 _RESTATED: list[tuple[type[Exception], type[TinygradError]]] = [

@@ -163,7 +163,7 @@ PLANTED: dict[str, tuple[Callable[[dict[str, Any]], Any], str, str]] = {
     "exploding": (
         loss_through(lambda h: 1e5 * h),
         "exploding",
-        "grows by .* multiply, most with its input 0 of up to 1e",
+        "multiplied by .* multiply, most with its input 0 of up to 1e",
     ),
     "steep loss": (lambda p: np.sum(np.square(1e3 * (X @ p["w"]))), "exploding", "square"),
 }
@@ -243,7 +243,7 @@ def test_a_deep_network_of_sigmoids_vanishes_towards_its_input() -> None:
     assert statuses[0] == statuses[1] == Status.VANISHING
     assert statuses[-1] is Status.FINE
     assert statuses == sorted(statuses, key=[Status.VANISHING, Status.FINE].index)
-    assert re.search("shrinks by .*e-1. on its way, by .*e-0. in 12 × sigmoid", report["0.weight"].cause.text)
+    assert re.search("multiplied by .*e-1. on its way, by .*e-0. in 12 × sigmoid", report["0.weight"].cause.text)
 
 
 def test_a_chain_of_large_weights_explodes() -> None:
@@ -252,7 +252,7 @@ def test_a_chain_of_large_weights_explodes() -> None:
         linear[i].weight.data = np.eye(8) * 5
     found = audit_gradients(linear, lambda: np.mean(linear(np.ones((4, 8)))))["0.weight"]
     assert found.status is Status.EXPLODING
-    assert re.search(r"grows by .* in 11 × linear, most with '\d+.weight' of up to 5", found.cause.text)
+    assert re.search(r"multiplied by .* in 11 × linear, most with '\d+.weight' of up to 5", found.cause.text)
 
 
 def test_dead_units_of_a_layer_and_what_they_feed() -> None:
@@ -596,7 +596,7 @@ def test_a_gradient_that_dwindles_along_a_chain_is_told_also_of_a_single_paramet
     audited = audit_gradients({"x": x}, y)["x"]
     assert audited.status.value == status
     if status == "vanishing":
-        assert re.search(rf"the gradient shrinks by a factor of .*, by .* in {steps} × sin", audited.cause.text)
+        assert re.search(rf"the gradient is multiplied by .*, by .* in {steps} × sin", audited.cause.text)
 
 
 def test_a_model_that_has_learnt_has_small_gradients_and_none_vanishes() -> None:

@@ -55,6 +55,7 @@ ASKING: dict[str, tuple[Callable[[Any], Any], str]] = {
     "fft": (lambda x: scipy.fft.fft(x), "scipy.fft.fft has no derivative here"),
     "a class": (lambda x: scipy.interpolate.CubicSpline(x[0], ONES), "scipy.interpolate.CubicSpline has no derivative"),
     "a frame": (lambda x: pd.DataFrame(x), "pandas.DataFrame has no derivative here"),
+    "a frame that is half made": (lambda x: [pd.DataFrame][0]({"a": x[0]}), "pandas.core.frame.DataFrame.__init__ has"),
     "a method": (
         lambda x: sklearn.linear_model.LinearRegression().fit(x, ONES),
         "sklearn.linear_model.LinearRegression.fit has no derivative here",

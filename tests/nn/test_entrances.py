@@ -219,3 +219,12 @@ def test_a_list_of_tensors_says_how_to_keep_their_history() -> None:
     rows = [tg.tensor(row, requires_grad=True) for row in ROWS]
     with pytest.raises(errors.UsageError, match=r"np\.stack"):
         F.leaky_relu(rows)
+
+
+def test_what_a_recurrent_layer_returns_is_no_tensor() -> None:
+    pair = nn.LSTM(4, 4, rng=0)(ROWS)
+    message = r"one tensor; got a tuple of 2, such as an LSTM returns"
+    for call in (F.relu, nn.Linear(4, 1), nn.Sequential(nn.Linear(4, 1)), lambda x: F.cross_entropy(x, CLASSES)):
+        for values in (pair, tuple(x.detach() if isinstance(x, tg.Tensor) else x for x in pair)):
+            with pytest.raises(errors.UsageError, match=message):
+                call(values)

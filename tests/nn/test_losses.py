@@ -544,6 +544,13 @@ ERRORS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "label below": (lambda: F.nll_loss(Z, np.array([0, -1])), InputError, "0 … 2, got -1"),
     "label dtype": (lambda: F.cross_entropy(Z, np.array([0.0, 1.0])), UsageError, "float64.*astype"),
     "label shape": (lambda: F.cross_entropy(Z, np.array([0, 1, 2])), ShapeError, r"shape \(2,\), got \(3,\)"),
+    "labels of steps": (
+        lambda: F.cross_entropy(np.ones((2, 4, 3)), np.ones((2, 4), int)),
+        ShapeError,
+        "write np.moveaxis",
+    ),
+    "labels in a column": (lambda: F.nll_loss(X, LABELS[:, None]), ShapeError, r"write target\[..., 0\]"),
+    "rows of 0 and 1": (lambda: F.cross_entropy(X, np.eye(3, dtype=int)[LABELS]), ShapeError, "write target.astype"),
     "no classes": (lambda: F.cross_entropy(np.array(1.0), np.array(0)), ShapeError, "axis of classes"),
     "probability": (lambda: nn.BCELoss()(np.array([1.5]), np.array([1.0])), InputError, r"\[0, 1\], got 1\.5.*sigmoid"),
     "probability nan": (lambda: nn.BCELoss()(np.array([np.nan]), np.array([1.0])), InputError, "got nan"),

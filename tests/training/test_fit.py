@@ -512,6 +512,7 @@ BAD: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "a number for a schedule": ({"scheduler": 0.9}, UsageError, "scheduler must be a schedule"),
     "one callback": ({"callbacks": print}, UsageError, "callbacks must be a list of functions"),
     "names of callbacks": ({"callbacks": ["print"]}, UsageError, "callbacks must be a list of functions"),
+    "a share for validation": ({"validation": 0.2}, UsageError, "validation is held-out data"),
     "validation without targets": ({"validation": X}, UsageError, "the data must be pairs"),
     "weights beside the targets": ({"validation": (X, X, X)}, UsageError, r"write \(inputs, \(targets, weights\)\)"),
     "no rows": ({"data": (X[:0], REAL[:0])}, EmptyError, "no rows"),
@@ -555,6 +556,24 @@ def test_bad_input_is_refused_and_changes_nothing(
     with pytest.raises(kind, match=message):
         tg.fit(**{"model": one, "loss": lambda y, t: np.mean((y - t) ** 2), **call})
     assert all(np.array_equal(before[name], x) for name, x in one.state_dict().items())
+
+
+class _OwnStep(optim.Optimizer):
+    """Gradient descent whose step is written out, and takes no closure, as many are in PyTorch."""
+
+    def step(self) -> None:  # type: ignore[override]
+        for group in self.param_groups:
+            for w in group["params"]:
+                w.data = w.data - group["lr"] * w.grad.numpy()
+
+
+def test_an_optimiser_may_define_a_step_without_a_closure() -> None:
+    trained = []
+    for kind in (optim.SGD, _OwnStep):
+        one = nn.Linear(5, 1, rng=0)
+        tg.fit(one, F.mse_loss, (X, REAL), epochs=2, optimizer=kind(one.parameters(), lr=0.1), clip_norm=0.5, rng=0)
+        trained.append(one.weight.numpy())
+    np.testing.assert_allclose(*trained, rtol=1e-12)
 
 
 SCHEDULES: dict[str, Callable[[optim.Optimizer], Any]] = {

@@ -18,7 +18,7 @@ from tinygrad_lite.checking.subjects.frameworks import program_of
 from tinygrad_lite.checking.subjects.kinds import subject_of
 from tinygrad_lite.checking.subjects.subject import EPSILON, FULL, Matrix, Subject, Vector
 from tinygrad_lite.checking.verdicts import Judgement
-from tinygrad_lite.errors import EmptyError, GradientError, InputError, ShapeError
+from tinygrad_lite.errors import EmptyError, GradientError, InputError, NoDerivativeError, ShapeError
 from tinygrad_lite.readers.recording import Step
 
 Method = Literal["auto", "complex", "differences", "forward", "taylor"]
@@ -208,6 +208,8 @@ class _Check:
             change = look.slope(self.subject.point, direction)
         except Exception as error:  # a function may raise anything on a complex number
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            if isinstance(error, NoDerivativeError):
+                reason = f"it is not known how {error.path} continues to complex numbers"
             self.remarks.append(f"the complex step does not apply: {reason}")
             return "differences"
         if self.subject.plain and not self._agrees(direction, change, magnitude):

@@ -60,9 +60,11 @@ def function_around(frame: FrameType, differentiable: Container[Any]) -> str | N
 
 def _distribution_of(owner: Any) -> str:
     """The name of SciPy's distribution whose method is called, and a dot: they share their methods; empty if none."""
+    if not type(owner).__module__.startswith("scipy.stats."):  # another's may be half made, and have no attributes yet
+        return ""
     distribution = getattr(owner, "dist", getattr(owner, "_dist", owner))  # of one with fixed parameters
-    name, is_one = type(distribution).__name__, type(distribution).__module__.startswith("scipy.stats.")
-    return f"{name.removesuffix('_gen')}." if is_one and name.endswith("_gen") else ""
+    name = type(distribution).__name__
+    return f"{name.removesuffix('_gen')}." if name.endswith("_gen") else ""
 
 
 def _name_of(frame: FrameType) -> str:

@@ -322,7 +322,8 @@ _NAMES: dict[str, dict[str, str]] = {
         "from_numpy|as_tensor|asarray|scalar_tensor": "tg.tensor(array)",
         "manual_seed|seed|Generator|default_generator|initial_seed|[gs]et_rng_state": _RNG,
         "randn?|randint|randperm|normal|bernoulli|multinomial|poisson": _GENERATOR,
-        "autograd": _TRANSFORM,
+        "autograd|Function": _TRANSFORM,
+        "summary": "print(model)",
         "func": "tg.nn.functional_call, tg.grad, tg.vjp or another transform of a function",
         # names of autograd's and JAX's
         "vmap|pmap": "an axis more in the function, as NumPy's functions take; or np.stack([f(row) for row in x])",
@@ -385,6 +386,8 @@ _NAMES: dict[str, dict[str, str]] = {
     "tinygrad_lite.nn": {
         "Lazy.*|Uninitialized.*": "the layer with its shapes, which a module knows when it is made",
         "DataParallel|parallel": "tg.distributed",
+        "Swish": "nn.SiLU",
+        "Dense": "nn.Linear, which takes the number of its inputs, too",
         "SyncBatchNorm": "nn.BatchNorm1d, 2d or 3d",
         "Buffer": "self.register_buffer(name, array), or an array in a field",
         "NLLLoss2d": "nn.NLLLoss",
@@ -395,6 +398,7 @@ _NAMES: dict[str, dict[str, str]] = {
     "tinygrad_lite.nn.functional": {
         "grid_sample|affine_grid": "four reads x[..., i, j], each times its weight",
         "upsample.*": "nn.functional.interpolate",
+        "swish": "nn.functional.silu",
         "linear_cross_entropy": "nn.functional.cross_entropy(nn.functional.linear(x, weight, bias), target)",
         ".*_with_indices": "return_indices=True",
         "(relu|elu|celu|selu|rrelu|leaky_relu|hardtanh|threshold)_": "the same without the underscore",

@@ -143,7 +143,15 @@ def _as_array(x: Any, name: str) -> Any:
     """An argument as it is, or the array of a list or a tensor of PyTorch's; raises if it is no array and no number."""
     dtype = getattr(x, "dtype", None)
     if isinstance(x, list) or type(x) in (np.ndarray, tuple) or (dtype and not isinstance(dtype, np.dtype)):
-        array = numbers_of(x, name)
+        try:
+            array = numbers_of(x, name)
+        except RESTATED:
+            if type(x) is tuple and any(hasattr(part, "__trace__") or type(part) is tuple for part in x):
+                raise UsageError(
+                    f"{name} is one tensor; got a tuple of {len(x)}, such as an LSTM returns: take the part that you "
+                    "mean, as in output, state = lstm(x)"
+                ) from None
+            raise
         return x if array is x else array
     if dtype or isinstance(x, (int, float, complex, tuple)):
         return x

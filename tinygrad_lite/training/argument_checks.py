@@ -61,6 +61,15 @@ def check_parts(model: Module, optimizer: Any, scheduler: Any, callbacks: Any) -
         raise UsageError(f"callbacks must be a list of functions, got {_in_words(callbacks)}")
 
 
+def check_validation(validation: Any) -> None:
+    """Raise `UsageError` if this is a share of the data, as Keras takes it, and not data."""
+    if isinstance(validation, (int, float, np.number)):
+        raise UsageError(
+            f"validation is held-out data (inputs, targets), not a share of the data, {validation}: "
+            "split them, for example by sklearn.model_selection.train_test_split, and pass both parts"
+        )
+
+
 def check_clip_norm(clip_norm: Any) -> None:
     """Raise `InputError` if this is not a length to which a gradient can be clipped."""
     if clip_norm is not None and not (isinstance(clip_norm, (int, float, np.number)) and clip_norm > 0):

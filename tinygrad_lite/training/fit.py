@@ -16,7 +16,13 @@ from tinygrad_lite.foundation.whole_files import check_folder
 from tinygrad_lite.nn import Module
 from tinygrad_lite.nn.module import in_mode
 from tinygrad_lite.optim import Adam, Optimizer
-from tinygrad_lite.training.argument_checks import check_clip_norm, check_counts, check_model, check_parts
+from tinygrad_lite.training.argument_checks import (
+    check_clip_norm,
+    check_counts,
+    check_model,
+    check_parts,
+    check_validation,
+)
 from tinygrad_lite.training.batches import loader_of
 from tinygrad_lite.training.checkpoints import load, save
 from tinygrad_lite.training.evaluation import evaluated
@@ -101,6 +107,7 @@ def fit(
     check_clip_norm(clip_norm)
     check_model(model, loss)
     check_parts(model, optimizer, scheduler, callbacks)
+    check_validation(validation)
     loader = loader_of(data, batch_size, rng)
     held_size = None if isinstance(validation, DataLoader) else loader.batch_size
     held_out = None if validation is None else loader_of(validation, held_size, shuffle=False)

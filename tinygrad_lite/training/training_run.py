@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from inspect import signature
 from typing import Any
 
 from tinygrad_lite.compiler import compile
@@ -65,7 +66,12 @@ class Training:
             self._clip()
             return value
 
-        return self._own_optimizer.step(closure)  # which may compute the loss several times
+        own = self._own_optimizer
+        if not signature(own.step).parameters:  # a user's, which takes the gradients that there are
+            value = closure()
+            own.step()
+            return value
+        return own.step(closure)  # which may compute the loss several times
 
     def gradient(self, *batches: Batch) -> Any:
         """Compute the mean gradient of some batches; return the mean of their losses."""

@@ -176,8 +176,7 @@ class Reasons:
         name, calls = most(by_name.items(), key=lambda item: prod(map(factor, item[1])))
         worst = most([edge for edge in calls if edge[1] is not parameter] or calls, key=factor)
         text = phrase(
-            "the gradient {changes} by a factor of {factor} on its way, by {share} in {calls}",
-            changes=phrase("grows") if grows else phrase("shrinks"),
+            "the gradient is multiplied by {factor} on its way, by {share} in {calls}",
             factor=f"{prod(map(factor, way)):.1g}",
             share=f"{prod(map(factor, calls)):.1g}",
             calls=f"{len(calls)} × {name}" if len(calls) > 1 else name,

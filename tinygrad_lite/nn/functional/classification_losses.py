@@ -161,6 +161,20 @@ def _class_axis(name: str, x: Array) -> int:
     return min(1, axes - 1)
 
 
+def _misfit_of_labels(name: str, shape: tuple[int, ...], axis: int, labels: tuple[int, ...]) -> str:
+    """Why class numbers of another shape do not fit predictions of a shape, and what to write."""
+    needed = shape[:axis] + shape[axis + 1 :]
+    if labels == shape[:-1]:
+        advice = f": the classes are on axis {axis} of {shape}; write np.moveaxis(x, -1, {axis}) for the predictions x"
+    elif labels == (*needed, 1):
+        advice = ": write target[..., 0]"
+    elif labels == shape:
+        advice = f": write target.astype(float) for probabilities, or np.argmax(target, axis={axis}) for class numbers"
+    else:
+        advice = f" for predictions of shape {shape}, with the classes on axis {axis}"
+    return f"{name}: class numbers must have the shape {needed}, got {labels}{advice}"
+
+
 def _rows(name: str, x: Array, target: Array, axis: int, ignore_index: int | None) -> tuple[Array, Array, bool]:
     """The predictions as rows of classes, the checked class number of each row, and whether it is sure that all count.
 
@@ -170,8 +184,7 @@ def _rows(name: str, x: Array, target: Array, axis: int, ignore_index: int | Non
     shape = shape_of(x)
     count = shape[axis]
     if labels.shape != shape[:axis] + shape[axis + 1 :]:
-        needed = shape[:axis] + shape[axis + 1 :]
-        raise ShapeError(f"{name}: class numbers must have the shape {needed}, got {labels.shape}")
+        raise ShapeError(_misfit_of_labels(name, shape, axis, labels.shape))
     if labels.size and labels.dtype.kind not in "iu":
         raise UsageError(f"{name}: class numbers must be integers, got {labels.dtype}: write target.astype(int)")
     all_count = ignore_index is None or not 0 <= ignore_index < count
