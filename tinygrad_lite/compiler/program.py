@@ -132,6 +132,10 @@ class Instruction:
         return Instruction(op, inputs, params, self.result, self.section, self.source, self.ignoring, view_of)
 
 
+item = Op(lambda x: x.item(), [None], name="item", arity=1)
+"""The only entry of an array as a number of Python's."""
+
+
 @dataclass(eq=False)
 class Program:
     """The work of a function: what it read, its calls in order, and what it returned and wrote.

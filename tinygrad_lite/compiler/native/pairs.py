@@ -15,7 +15,7 @@ from tinygrad_lite.compiler.native.emission import TYPES
 from tinygrad_lite.compiler.native.expansions import Record, StandIn, stand_in_array
 from tinygrad_lite.compiler.native.scalars import of_parts
 from tinygrad_lite.compiler.passes.dead_code import without_dead_code
-from tinygrad_lite.compiler.program import Instruction, Program, Variable, is_python_number
+from tinygrad_lite.compiler.program import Instruction, Program, Variable, is_python_number, item
 from tinygrad_lite.engine.op import NO_PARAMS, Op
 from tinygrad_lite.engine.tensor import positive
 from tinygrad_lite.ops import casting
@@ -405,6 +405,7 @@ RULES: dict[Op, Callable[..., Pair | Part | None]] = {
     casting.conjugate: _conjugate,
     casting.cast: _cast,
     positive: lambda z: z,
+    item: lambda z: z,
     selection.stop_gradient: lambda z: z,
     selection.where_else: _where,
     reductions.sum: _part_by_part(reductions.sum, "axis", "keepdims"),

@@ -10,7 +10,7 @@ import numpy as np
 
 from tinygrad_lite.compiler.native.emission import REALS, STORED, TYPES, Entry, can_cast
 from tinygrad_lite.compiler.native.functions import BY_NUMPYS, OF_TWO
-from tinygrad_lite.compiler.program import Instruction, Variable, is_python_number
+from tinygrad_lite.compiler.program import Instruction, Variable, is_python_number, item
 from tinygrad_lite.engine.op import Array, Op
 from tinygrad_lite.engine.tensor import positive
 from tinygrad_lite.ops import casting
@@ -214,4 +214,4 @@ def _put_together(re: Array, im: Array) -> Array:
 of_parts = Op(_put_together, [None, None], name="of_parts", arity=2)
 """The complex numbers that have these real and imaginary parts."""
 _PARTS = {casting.real: 0, casting.imag: 1}
-_COPIES: frozenset[Op] = frozenset({positive, selection.stop_gradient, casting.cast, shaping.broadcast_to})
+_COPIES: frozenset[Op] = frozenset({positive, item, selection.stop_gradient, casting.cast, shaping.broadcast_to})

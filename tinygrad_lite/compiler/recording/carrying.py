@@ -86,8 +86,6 @@ class Left(NamedTuple):
         """Leave a value there; return what its arrays were written into, by their ids."""
         freed = iter(self.freed)
         written: dict[int, Any] = {}
-        if is_a_number(self.name.value) and isinstance(value, np.generic):
-            value = value.item()
         if any(self.in_place):
             for x, array, is_written in zip(trees.leaves(value), trees.leaves(self.name.now()), self.in_place):
                 if is_written and array is not x:
@@ -143,11 +141,12 @@ class Names:
                     if id(x) in self.arrays:
                         return self.arrays[id(x)][0]
                     known = read(Carried(name, i, name.label), plain(x, "_array") if isinstance(x, Tensor) else x)
-                    if not isinstance(x, Tensor):
-                        made = known.recorder.another(known, is_fixed=False)
-                        self.arrays[id(x)] = made, x, made.variable
+                    if isinstance(x, Tensor):
+                        self.tensors[made := wrap(known)] = x
                         return made
-                    self.tensors[made := wrap(known)] = x
+                    made = known.recorder.another(known, is_fixed=False)
+                    if isinstance(x, np.ndarray):  # equal numbers may be one object, and yet are two
+                        self.arrays[id(x)] = made, x, made.variable
                     return made
 
                 self.stand_ins[key] = trees.map_leaves(stand_in, name.value)

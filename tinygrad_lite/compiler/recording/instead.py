@@ -26,8 +26,8 @@ _OF_PIECES = (
 )
 _CHOOSING = indexing.compress.__code__, indexing.extract.__code__
 _OF_A_NUMBER = (
-    "keep tensors in place of float(t) and t.item(), or return them and convert what the call returns, write NumPy's "
-    f"functions in place of those of math, np.stack([...]) in place of np.array([...]), {_ARGUMENT}"
+    "write t.item() in place of float(t) and int(t), NumPy's functions in place of those of math, np.stack([...]) in "
+    f"place of np.array([...]), {_ARGUMENT}"
 )
 _BY_METHOD = {
     "__bool__": "write np.where(condition, a, b) in place of `if`, np.maximum and np.minimum in place of max and min, "

@@ -6,7 +6,7 @@ its value, as a boolean or a number, that is an error, since the value would dif
 
 import operator
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
@@ -76,6 +76,12 @@ class Writer(Protocol):
 
     def another(self, x: "Recorded", is_fixed: bool) -> "Recorded":
         """Another object for the same value."""
+
+    def number(self, x: "Recorded") -> Any:
+        """The only entry of an array as a number of Python's."""
+
+    def by_numpy(self, answer: Callable[..., Any], *args: Any, **params: Any) -> Any:
+        """What a function of NumPy's answers; a number that it makes keeps its dtype, unlike one of Python's."""
 
     def notes_write(self, array: Array, refusal: UsageError) -> bool:
         """Note that the function writes recorded entries into an array from outside; whether that may be possible."""
@@ -168,7 +174,7 @@ class Recorded(OfVariable):
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Array, **params: Any) -> Any:
         try:
-            return super().__array_ufunc__(ufunc, method, *inputs, **params)
+            return self.recorder.by_numpy(super().__array_ufunc__, ufunc, method, *inputs, **params)
         except NoDerivativeError:
             if method != "__call__" or params:
                 raise
@@ -184,7 +190,7 @@ class Recorded(OfVariable):
             answer = answer_to(function)
         except NoDerivativeError:
             return self._undeclared(function, args, params)
-        return _as_separate(answer(*args, **params), function, args, params)
+        return _as_separate(self.recorder.by_numpy(answer, *args, **params), function, args, params)
 
     def _undeclared(self, function: Any, args: Any, params: Any) -> Any:
         """Record a NumPy function without a derivative, of plain arrays, which need none."""
@@ -235,15 +241,17 @@ class Recorded(OfVariable):
     def __reduce_ex__(self, protocol: Any) -> Any:
         self._needed()
 
-    __int__ = __float__ = __index__ = __complex__ = tolist = _needed
+    __hash__ = __int__ = __float__ = __index__ = __complex__ = tolist = _needed
 
     def numpy(self) -> "Recorded":
         """The array outside the graph, which is recorded, too."""
         return _fixed(self)  # type: ignore[no-any-return]
 
-    def item(self) -> Any:
-        """A number as it is; for an array, refuse to give the value of an entry."""
-        return self if self.variable.is_number else self._needed()
+    def item(self, *index: Any) -> Any:
+        """The only entry as a number of Python's, which each run has anew; refuse to give one of several entries."""
+        if self.variable.is_number:
+            return self
+        return self._needed() if index or self.size != 1 else self.recorder.number(self)
 
     def __repr__(self) -> str:
         return f"Recorded({self.variable.dtype}{list(self.variable.shape)})"

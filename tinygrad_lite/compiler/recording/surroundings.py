@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 
 from tinygrad_lite import trees
-from tinygrad_lite.compiler.places import Argument, Attribute, Carried, Data, Gradient, Place, TensorPlace
+from tinygrad_lite.compiler.places import Argument, Attribute, Data, Gradient, Place, TensorPlace
 from tinygrad_lite.compiler.program import Program, Variable
 from tinygrad_lite.compiler.recording.carrying import CarriedError, Left, Names, is_a_number, may_be_carried
 from tinygrad_lite.compiler.recording.guards import Field, Guard, Item, Key, Length, Missing, contents, of_class
@@ -19,6 +19,7 @@ from tinygrad_lite.compiler.recording.reached import Reached, is_users_class
 from tinygrad_lite.compiler.recording.recorded import Recorded
 from tinygrad_lite.compiler.recording.transcript import Transcript, has_all
 from tinygrad_lite.compiler.recording.watching import UNSET, has_its_own, plain, set_plain
+from tinygrad_lite.compiler.recording.whole_numbers import refuse_large_numbers
 from tinygrad_lite.compiler.signature import SCALARS, same
 from tinygrad_lite.engine.op import Array, Op
 from tinygrad_lite.engine.tensor import Tensor
@@ -29,11 +30,6 @@ from tinygrad_lite.transforms.dual import innermost
 
 _SWITCHES = (bool, str, type(None))
 """Settings of few values, each of which may have a program of its own; a number that each call changes has too many."""
-
-
-_COUNTING = ("add", "subtract", "remainder", "floor_divide", "multiply", "negative")
-"""What a program computes of a count as Python does."""
-_SMALL = 2**31
 
 
 class Assigned(NamedTuple):
@@ -293,10 +289,8 @@ class Surroundings(Transcript):
         is_ours = isinstance(method, FunctionType) and not name.startswith("_")
         if fields is None or hasattr(method, "__set__") or not (is_users or is_ours):
             return
-        is_an_optimizers = isinstance(owner, Optimizer) and not is_users
-        self.guard(
-            Length(fields, label) if is_an_optimizers else Missing(fields, name, label)
-        )  # one test for all of it
+        has_one_test = isinstance(owner, Optimizer) and not is_users  # for all of its methods
+        self.guard(Length(fields, label) if has_one_test else Missing(fields, name, label))
 
     def _is_new(self, owner: Any) -> bool:
         """Whether the function, or this recording, has made an object."""
@@ -426,14 +420,17 @@ class Surroundings(Transcript):
             to_carry += self.names_of(array)
             self._refuse_overlaps(array)
         if to_carry:
-            counted = next((place for place in to_carry if is_a_number(place.value)), None)
-            if counted is not None and otherwise is None:
-                is_attribute = counted.key in written
-                otherwise = _cannot_repeat(counted) if is_attribute else changes_what_it_reads("the function", counted)
+            counted = [place.label for place in to_carry if is_a_number(place.value)]
+            if counted and otherwise is None:
+                otherwise = UsageError(
+                    f"the function changes the number {counted[0]} in each run, and its program can do no more with "
+                    "that than compute:"
+                )
             raise CarriedError(to_carry, otherwise)
         if otherwise is not None:  # NumPy alone has made the array
             raise otherwise
-        self._refuse_growing_numbers()
+        after = ((name.label, self.carried.replaced(name)) for name in self.carried.names.values())
+        refuse_large_numbers(self.program, {label: x.variable for label, x in after if type(x) is Recorded})
         self.guards |= {guard.key: guard for guard in self.carried.identities()}
         for stand_in, tensor in self.carried.tensors.items():
             if (tensor, "_array") in self._before:
@@ -441,28 +438,6 @@ class Surroundings(Transcript):
         for tensor in self._switched:
             self.settings[id(tensor), "_requires_grad"] = Switched(tensor), tensor._requires_grad
         return values
-
-    def _refuse_growing_numbers(self) -> None:
-        """Refuse to carry a whole number unless it counts: Python's have any size, those of a program 64 bits."""
-        counts = {x for x, place in self.program.inputs.items() if type(place) is Carried and x.is_number}
-        counts = {x for x in counts if x.dtype.kind == "i"}
-        products: set[Variable] = set()
-        for call in self.program.calls if counts else ():
-            if (
-                call.result.is_number
-                and call.result.dtype.kind == "i"
-                and not (counts | products).isdisjoint(call.inputs)
-            ):
-                others = [x for x in call.inputs if x not in counts and x not in products]
-                if call.op.name not in _COUNTING or any(type(x) is not int or abs(x) > _SMALL for x in others):
-                    raise UsageError(f"a whole number that a function changes cannot go through {call.op.name}")
-                is_product = call.op.name == "multiply" or not products.isdisjoint(call.inputs)
-                (products if is_product else counts).add(call.result)
-        for name in self.carried.names.values():
-            value = self.carried.replaced(name)
-            is_whole = type(name.value) is int and type(value) is Recorded and value.variable.dtype.kind == "i"
-            if is_whole and value.variable not in counts:
-                raise UsageError("a whole number that a function changes is not its count")
 
     def _refuse_two_ways(self, tensor: Tensor) -> NoReturn:
         key = next(key for key, value in self.carried.stand_ins.items() if tensor in trees.leaves(value))
@@ -495,7 +470,9 @@ class Surroundings(Transcript):
     def _goes_on(self, place: Guard, value: Any) -> bool:
         """Whether a value that the program can take as an input takes the place of another one."""
         if is_a_number(place.value):
-            return is_a_number(value) and not same(value, place.value)
+            is_computed = type(value) is Recorded and not value.shape
+            is_number = is_a_number(value) or isinstance(value, np.number)
+            return is_computed or (is_number and not same(value, place.value))
         if not may_be_carried(place.value):
             return False
         return self._may_leave(value) or (self._is_of_new_arrays(value) and not same(value, place.value))
@@ -564,7 +541,11 @@ class Surroundings(Transcript):
                 f"self.{name}.detach() after the reverse pass; or, if it is a parameter, self.{name}.data = ..."
             )
         elif not same(value, before):
-            raise _cannot_repeat(_place(owner, name, before))
+            raise UsageError(
+                f"the function assigns {type(owner).__name__}.{name}, which the program cannot repeat in the next "
+                f"runs: return it; or, if the next call goes on from it, make it a tensor in __init__, and write "
+                f"self.{name}.data = ...; or, if it is a setting, set it outside"
+            )
 
     def restore(self) -> None:
         """Put back what was there before the run."""
@@ -582,22 +563,6 @@ class Surroundings(Transcript):
             place.put(place.value)
         for proxy in self._proxies.values():
             proxy.restore()
-
-
-def _cannot_repeat(place: Guard) -> UsageError:
-    return UsageError(
-        f"the function assigns {place.label}, which the program cannot repeat in the next runs: return it; or, if the "
-        f"next call goes on from it, make it a tensor in __init__, and write self.{place.name}.data = ...; or, if it "
-        "is a setting, set it outside"
-    )
-
-
-def changes_what_it_reads(function: str, guard: Guard, otherwise: str = "") -> UsageError:
-    """The refusal of a number or entries that a function reads and changes."""
-    return UsageError(
-        f"{function} reads and changes {guard.label}, but its program would do neither in the next runs: keep it in a "
-        f"tensor t, and write t.data = ...; or change it outside the compiled function{otherwise}"
-    )
 
 
 def _within(value: Any) -> list[Any]:

@@ -2,7 +2,7 @@
 
 import sys
 import weakref
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from itertools import chain
 from pathlib import Path
@@ -22,6 +22,7 @@ from tinygrad_lite.compiler.program import (
     Variable,
     axes_in_memory,
     is_python_number,
+    item,
     mapped,
 )
 from tinygrad_lite.compiler.recording.guards import Snapshot
@@ -142,6 +143,21 @@ class Transcript:
     def another(self, x: Recorded, is_fixed: bool) -> Recorded:
         """Another object for the same value."""
         return self._standing_for(x.variable, x.value, is_fixed)
+
+    def number(self, x: Recorded) -> Recorded:
+        """The only entry of an array as a number of Python's."""
+        entry: Any = np.reshape(x, ()) if x.shape else x
+        return self.add(item, [self.variable_of(entry)], {}, entry.value.item())
+
+    def by_numpy(self, answer: Callable[..., Any], *args: Any, **params: Any) -> Any:
+        """What a function of NumPy's answers; a number that it makes keeps its dtype, unlike one of Python's."""
+        done = len(self.program.calls)
+        result = answer(*args, **params)
+        for x in result if isinstance(result, tuple) else (result,):
+            if type(x) is Recorded and x.variable.is_number and _made(x.variable, self.program.calls[done:]):
+                x.variable.is_number = False
+                x.value = np.asarray(x.value)[()]
+        return result
 
     def write(self, into: Recorded, x: Recorded, operator: str) -> None:
         """Let an object that stands for an array have the entries of another one, as after `into += y`.
@@ -381,6 +397,10 @@ def _readable(x: Recorded) -> Recorded:
 
 def _variable(x: Any) -> Any:
     return _readable(x).variable if type(x) is Recorded else x
+
+
+def _made(x: Variable, calls: Iterable[Instruction]) -> bool:
+    return any(call.result is x for call in calls)
 
 
 def _value(x: Any) -> Any:

@@ -29,7 +29,6 @@ from tinygrad_lite.compiler.recording.same import (
     same,
     with_live_arrays,
 )
-from tinygrad_lite.compiler.recording.surroundings import changes_what_it_reads
 from tinygrad_lite.compiler.signature import SCALARS, attributes_of, containers
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor
@@ -71,10 +70,10 @@ def recorded_twice(
         except CarriedError as error:
             carried |= error.names
             otherwise = otherwise or error.otherwise
-        except UsageError:
+        except Exception as error:
             if otherwise is None:
                 raise
-            raise otherwise from None
+            raise UsageError(f"{otherwise}\n{error}") from None
 
 
 def _recorded_twice(
@@ -265,7 +264,10 @@ def _refuse_changes(name: str, guards: list[Guard]) -> None:
     for guard in guards:
         if isinstance(guard, (Item, Field, Entries)) and isinstance(guard.value, SCALARS):
             inside = "; or, if each run fills it anew, make the array inside" if isinstance(guard, Entries) else ""
-            raise changes_what_it_reads(name, guard, inside)
+            raise UsageError(
+                f"{name} reads and changes {guard.label}, but its program would do neither in the next runs: keep it "
+                f"in a tensor t, and write t.data = ...; or change it outside the compiled function{inside}"
+            )
 
 
 def named_parameters(f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[str]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from tinygrad_lite.compiler.draws import Draw
 from tinygrad_lite.compiler.identifiers import Identifiers
-from tinygrad_lite.compiler.program import Instruction, Variable
+from tinygrad_lite.compiler.program import Instruction, Variable, is_python_number, item
 from tinygrad_lite.compiler.source.progressions import sequence_text
 from tinygrad_lite.engine.op import Op
 from tinygrad_lite.engine.registry import TABLES, functions_of
@@ -129,7 +129,8 @@ class Expressions:
         """The text of an operation with its inputs."""
         operands = [self.operand(x) for x in call.inputs]
         written = self._form(call.op)(self, call, operands)
-        if not self.is_pure and call.result.is_number and call.op.forward not in (*OPERATORS, np.negative):
+        is_pythons = call.op is item or call.op.forward in (*OPERATORS, np.negative)
+        if not self.is_pure and call.result.is_number and not is_pythons:
             kind = {"b": "bool", "i": "int", "u": "int", "f": "float", "c": "complex"}[call.result.dtype.kind]
             return Text(f"{kind}({written.text})")
         return written
@@ -142,6 +143,9 @@ class Expressions:
     def _numpys(self, call: Instruction, operands: list[Text]) -> Text:
         """A call of NumPy's function of that name, where ours is another one only because it is faster."""
         return self._named(f"np.{call.op.name}", call, operands)
+
+    def _item(self, call: Instruction, operands: list[Text]) -> Text:
+        return Text(operands[0].text if self.is_pure else f"{operands[0].within(ATOM)}.item()")
 
     def _einsum(self, call: Instruction, operands: list[Text]) -> Text:
         texts = ", ".join([literal(call.params["subscripts"]), *(operand.text for operand in operands)])
@@ -204,7 +208,9 @@ class Expressions:
         forward = call.op.forward
         # of an array, x**0.5 is the square root in older versions of NumPy, and another one for -0.0
         is_root = forward is np.power and not call.result.is_number and repr(call.inputs[1]) == "0.5"
-        if forward in OPERATORS and len(operands) == 2 and not call.params and not is_root:
+        # of Python's numbers, an operator makes one of these, and NumPy's function one that keeps its dtype
+        is_numpys = not call.result.is_number and all(map(_is_number, call.inputs))
+        if forward in OPERATORS and len(operands) == 2 and not (call.params or is_root or is_numpys):
             symbol, binds = OPERATORS[forward]
             if forward is np.power:
                 base, exponent = operands[0].within(binds, right=True), operands[1].within(UNARY)
@@ -212,7 +218,7 @@ class Expressions:
                 return Text(f"{base}**{exponent}" if hugs else f"{base} ** {exponent}", binds)
             tight = _COMPARISON + 1 if binds == _COMPARISON else binds
             return Text(f"{operands[0].within(tight)} {symbol} {operands[1].within(binds, right=True)}", binds)
-        if forward is np.negative:
+        if forward is np.negative and not is_numpys:
             return Text(f"-{operands[0].within(UNARY)}", UNARY)
         if isinstance(call.op, Draw):
             arguments = [*map(self._parameter, call.op.args)]
@@ -319,6 +325,7 @@ class Expressions:
 Form = Callable[[Expressions, Instruction, list[Text]], Text]
 
 _FORMS: dict[Any, Form] = {
+    item: Expressions._item,
     indexing.getitem: Expressions._getitem,
     shaping.transpose: Expressions._transpose,
     shaping.swapaxes: Expressions._swapaxes,
@@ -341,6 +348,7 @@ _FORMS: dict[Any, Form] = {
 
 # for JAX, whose functions need no help
 _PURE_FORMS: dict[Any, Form] = {
+    item: Expressions._item,
     indexing.scatter: Expressions._scattered,
     indexing.index_set: Expressions._index_updated,
     indexing.index_add: Expressions._index_updated,
@@ -369,6 +377,10 @@ _PURE_FORMS: dict[Any, Form] = {
         Expressions._numpys,
     ),
 }
+
+
+def _is_number(x: Any) -> bool:
+    return x.is_number if isinstance(x, Variable) else is_python_number(x)
 
 
 def _slice(part: Any, written: Callable[[Any], str]) -> str:
