@@ -485,3 +485,11 @@ def test_operations_without_parameters_are_inside_what_surrounds_them() -> None:
         modules = [node.module for node in guessed.operations if str(node.op) == name][:-1] or [at]
         assert all(module == at or module.startswith(f"{at}.") for module in modules), name
     assert [str(node.op) for node in seen.operations] == [str(node.op) for node in guessed.operations]
+
+
+def test_an_underscore_is_no_name() -> None:
+    def _(x: Any) -> Any:
+        return np.sum(x**2)
+
+    x = tg.tensor([1.0, 2.0], requires_grad=True, name="x")
+    assert tg.explain(_, x).graph.root.name == "result"

@@ -365,6 +365,25 @@ def test_the_result_of_a_product_is_shown_once(show: Show) -> None:
     assert opened.page.locator("#step .contribution .array").count() == 6, "and of both gradients"
 
 
+def filtered() -> Any:
+    image = tg.tensor(np.random.default_rng(0).normal(size=(1, 1, 4, 4)), requires_grad=True, name="image")
+    convolution = nn.Conv2d(1, 2, 3, rng=0)
+    return tg.explain(lambda: np.sum(convolution(image) ** 2))
+
+
+@pytest.mark.parametrize("make", [filtered, LESSONS["attention"]])
+def test_who_hears_the_products_can_tell_them_apart(show: Show, make: Callable[[], Any]) -> None:
+    opened = show(make())
+    heard = "[...document.querySelectorAll('.product:is(section)')].map((e) => e.getAttribute('aria-label'))"
+    together = 0
+    for step in opened.lesson.backward.steps:
+        opened.go(len(opened.lesson.graph.operations) + step.number)
+        labels = opened.page.evaluate(heard)
+        assert len({*labels}) == len(labels), step.number
+        together = max(together, len(labels))
+    assert together > 1
+
+
 def test_a_product_cell_by_cell(show: Show) -> None:
     """Ability 4: the row, the column and the dot product, forward and for both gradients; one row of the batch."""
     lesson = heart()
@@ -486,7 +505,7 @@ def test_what_has_no_history_is_computed_again_too(show: Show, name: str) -> Non
     [
         (lambda x: tg.explain(np.sum(x * (x > 0))), "was made without a history"),
         (lambda x: tg.explain(lambda x: np.sum(x * (x * x).detach()), x), "was made without a history"),
-        (lambda x: tg.explain(np.sum(np.sort(x) * np.arange(3.0))), "takes entries by an index"),
+        (lambda x: tg.explain(np.sum(np.sort(x) * np.arange(3.0))), "from values; what it was made of is known"),
         (lambda x: tg.explain(lambda x: np.sum(np.sort(x) * np.arange(3.0)), x), "takes entries by an index"),
         (lambda x: tg.explain(lambda x: np.sum(x if np.allclose(x, 1) else -x), x), "acted on the answer"),
     ],

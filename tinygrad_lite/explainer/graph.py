@@ -278,6 +278,12 @@ class Graph:
             if any(map(_has_array, node.params.values())) and (
                 self._seen.made is None or any(x.dtype.kind in "iub" for x in self._made)
             ):
+                if self._seen.made is None:
+                    return phrase(
+                        "{node} takes entries by an index, which may have been computed from values; what it was made "
+                        "of is known if the function is explained, as tg.explain(function, *arguments)",
+                        node=node.name,
+                    )
                 return phrase(
                     "{node} takes entries by an index, which may have been computed from values", node=node.name
                 )
@@ -378,8 +384,8 @@ class _Names:
         known: dict[Any, str] = {}
         for result in path:
             for x in (*result.inputs, result):
-                name = getattr(x, "name", None) or users.get(id(x))
-                if name and not _is_number(x):
+                name = getattr(x, "name", None) or users.get(id(x)) or ""
+                if name.strip("_") and not _is_number(x):  # `_` names what nobody needs
                     known.setdefault(_key(x), name)
         frequency = Counter(known.values())
         for key, name in known.items():

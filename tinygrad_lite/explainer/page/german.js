@@ -396,6 +396,7 @@ const tables = {
     "{kind}: {text}": "{kind}: {text}",
     "the code asked {op} of its values and acted on the answer": "der Code hat mit {op} nach den Werten gefragt und nach der Antwort gehandelt",
     "{node} takes entries by an index, which may have been computed from values": "{node} greift mit einem Index auf Einträge zu, der aus Werten berechnet sein kann",
+    "{node} takes entries by an index, which may have been computed from values; what it was made of is known if the function is explained, as tg.explain(function, *arguments)": "{node} greift mit einem Index auf Einträge zu, der aus Werten berechnet sein kann; woraus er entstand, ist bekannt, wenn die Funktion erklärt wird, mit tg.explain(function, *arguments)",
     "{node} counts or numbers values ({op}), and what it was used for is fixed": "{node} zählt oder nummeriert Werte ({op}), und wozu das diente, steht fest",
     "{leaf} was made without a history, and may have been computed from other values; what a mask was made of is known if the function is explained, as tg.explain(function, *arguments)": "{leaf} ist ohne Vorgeschichte entstanden und kann aus anderen Werten berechnet sein; woraus eine Maske entstand, ist bekannt, wenn die Funktion erklärt wird, mit tg.explain(function, *arguments)",
     "it depends on numbers in Python": "es hängt in Python von Zahlen ab",

@@ -55,16 +55,17 @@ function sizesOf(n, m, p, arrays) {
   return { left: wide, right: high, result: wide };
 }
 
-// `name` is what the result is called, if that is not the title; `edit(place, x)` is told to what somebody drags an entry of it.
-function oneProduct({ left, right, result }, { factors, title, name = title, edit }) {
-  if (!result.data.length) return element("section", { class: "product", "aria-label": title }, element("h4", {}, title), element("p", {}, say("It is empty.")));
+// `label` is the title to who hears it, who does not see what the product is for. `name` is what the result is called, if
+// that is not the title; `edit(place, x)` is told to what somebody drags an entry of it.
+function oneProduct({ left, right, result }, { factors, title, label = title, name = title, edit }) {
+  if (!result.data.length) return element("section", { class: "product", "aria-label": label }, element("h4", {}, title), element("p", {}, say("It is empty.")));
   const [n, m, p] = [left.shape[0], left.shape[1], right.shape[1]];
   const names = factors?.map((each) => each.text) ?? [say("the left factor"), say("the right factor")];
   let [row, column, term] = [0, 0, "sum"];
   const largest = largestPlace(result);
   if (p) [row, column] = [Math.floor(largest / p), largest % p];
 
-  const box = element("section", { class: "product", "aria-label": title });
+  const box = element("section", { class: "product", "aria-label": label });
   const text = element("p", { class: "numbers", "aria-live": "polite" });
   const holder = element("div", {});
   const point = (place) => {

@@ -221,7 +221,8 @@ const stepView = (() => {
     products.forEach((product, p) => {
       const factors = each.factors?.[p];
       const title = factors ? factors.map(({ text }) => (/[ +]/.test(text) ? `(${text})` : text)).join(" @ ") : say("product {k}", { k: p + 1 });
-      box.append(productView(product, { factors, title, name: isAll ? say("contribution to {name}", { name: nameAt(each.node) }) : undefined }));
+      const label = `${title}, ${say("to {name}", { name: nameAt(each.node) })}`;
+      box.append(productView(product, { factors, title, label, name: isAll ? say("contribution to {name}", { name: nameAt(each.node) }) : undefined }));
     });
     if (each.summed.length === 1 && full) box.append(sumView(each, full, value));
     if (!isAll) box.append(numbersView(step, each, { g, slope, full, value, hasProducts: products.length > 0 }));
