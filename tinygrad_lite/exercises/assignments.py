@@ -141,7 +141,8 @@ def mark_class(
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"there is no folder {folder}")
-    students = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "_")))
+    folders = (path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "_")))
+    students = sorted(folders, key=lambda path: (path.name.casefold(), path.name))
     if not students:
         raise InputError(f"{folder} has no folder in it: it should have one for each student, with EXERCISE.py in it")
     files = {student: {path.stem: path for path in sorted(student.rglob("*.py"))} for student in students}

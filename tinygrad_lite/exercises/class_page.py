@@ -21,7 +21,7 @@ a { color: var(--link) }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto; padding: 0 1rem }
 .wide { overflow-x: auto; position: relative }
 table { border-collapse: separate; border-spacing: 0 }
-caption { text-align: left; color: var(--quiet); padding-bottom: .4rem }
+#whence { color: var(--quiet); margin-bottom: .4rem }
 th, td { border-bottom: 1px solid var(--line); padding: .35rem .7rem; text-align: left; vertical-align: top }
 th[scope="row"] { position: sticky; left: 0; background: var(--paper); min-width: 5rem; max-width: 30vw }
 th[scope="row"], summary, p { overflow-wrap: anywhere }
@@ -63,8 +63,9 @@ def _table(classroom: Classroom) -> str:
         for student in classroom.students
     ]
     caption = "Attempts and hints are from the students' own logs; the marks were made here. –: not handed in."
-    table = f"<table><caption>{caption}</caption><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
-    return f'<div class="wide" tabindex="0" role="region" aria-label="Marks">{table}</div>'
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    region = '<div class="wide" tabindex="0" role="region" aria-label="Marks" aria-describedby="whence">'
+    return f'<p id="whence">{caption}</p>{region}{table}</div>'
 
 
 def _cell(result: Result) -> str:
