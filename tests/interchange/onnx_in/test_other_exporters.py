@@ -45,7 +45,7 @@ ZERO: dict[str, tuple[str, list[Any], dict[str, Any]]] = {
 """Operators with a setting that is 0 and means something."""
 
 
-def model(nodes: Any, arrays: Any, inputs: Any, count: int = 1, producer: str = "") -> Any:
+def model(nodes: Any, arrays: Any, inputs: Any, count: int = 1, producer: str = "", version: int = 21) -> Any:
     results = [onnx.ValueInfoProto(name=f"y{k}") for k in range(count)]
     infos = [
         helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(x.dtype), x.shape)
@@ -53,7 +53,7 @@ def model(nodes: Any, arrays: Any, inputs: Any, count: int = 1, producer: str = 
     ]
     initializers = [numpy_helper.from_array(np.asarray(x), name) for name, x in arrays.items()]
     graph = helper.make_graph(nodes, "graph", infos, results, initializers)
-    opset = [helper.make_opsetid("", 21)]
+    opset = [helper.make_opsetid("", version)]
     proto = helper.make_model(graph, opset_imports=opset, ir_version=10, producer_name=producer)
     return onnx.shape_inference.infer_shapes(proto)
 
@@ -98,6 +98,29 @@ def test_nodes_out_of_order_are_put_in_order(is_path: bool, tmp_path: Path) -> N
     module = tg.from_onnx(tmp_path / "model.onnx" if is_path else proto)
     assert module.source.split("\n")[1:-2] == ["    exp = np.exp(x)", "    sine = np.sin(exp)", "    y0 = sine + exp"]
     assert [node.op_type for node in proto.graph.node] == ["Add", "Sin", "Exp"]  # the caller's model stays as it is
+
+
+@pytest.mark.parametrize("is_path", [True, False])
+def test_the_number_of_axes_may_be_open(is_path: bool, tmp_path: Path) -> None:
+    proto, _ = out_of_order()
+    for value in (*proto.graph.input, *proto.graph.output):
+        value.type.tensor_type.ClearField("shape")
+    onnx.save(proto, tmp_path / "model.onnx")
+    module = tg.from_onnx(tmp_path / "model.onnx" if is_path else proto)
+    np.testing.assert_allclose(module(X).data, np.sin(np.exp(X)) + np.exp(X), rtol=1e-6)
+    np.testing.assert_allclose(module(X[0, 0]).data, module(X).data[0, 0], rtol=1e-6)
+    assert not proto.graph.output[0].type.tensor_type.HasField("shape")  # the caller's model stays as it is
+
+
+def test_what_a_function_of_onnxs_takes_may_be_an_array_of_the_model() -> None:
+    """Its inliner asks for the types of all that a function takes, if the function depends on them."""
+    angles = np.outer(np.arange(4), [1.0, 0.1])
+    q = RNG.normal(size=(1, 2, 4, 4)).astype(np.float32)
+    arrays = {"cos": np.float32(np.cos(angles)), "sin": np.float32(np.sin(angles)), "at": np.arange(4)[None]}
+    proto = model([helper.make_node("RotaryEmbedding", ["q", *arrays], ["y0"])], arrays, {"q": q}, version=23)
+    a, b = q[..., :2], q[..., 2:]
+    expected = np.concatenate([a * np.cos(angles) - b * np.sin(angles), a * np.sin(angles) + b * np.cos(angles)], -1)
+    np.testing.assert_allclose(tg.from_onnx(proto)(q).data, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_a_cycle_is_no_model() -> None:

@@ -72,7 +72,7 @@ def _loaded(onnx: Any, model: Any) -> tuple[Any, str]:
             Path(model).open("rb").close()  # for Python's own error if there is no such file
             outline = onnx.load(fspath(model), load_external_data=False)
             _check_functions(outline)
-            if not _put_in_order(outline.graph):
+            if not (_put_in_order(outline.graph) or _open_shapes(outline.graph)):
                 onnx.checker.check_model(fspath(model))
                 return onnx.load(fspath(model)), where
             proto = onnx.load(fspath(model))
@@ -85,7 +85,7 @@ def _loaded(onnx: Any, model: Any) -> tuple[Any, str]:
             raise UsageError(f"from_onnx takes a path, bytes or a ModelProto; got {type(model).__name__}")
         _check_functions(proto)
         _put_in_order(proto.graph)
-        onnx.checker.check_model(proto)
+        _check(onnx, proto)
     except (OSError, UsageError):
         raise
     except Exception as error:  # of protobuf and of onnx's checker, which share no kind
@@ -94,6 +94,22 @@ def _loaded(onnx: Any, model: Any) -> tuple[Any, str]:
             f"{where} is not a valid ONNX model: {why}. Export it anew, and ask onnx.checker.check_model about it"
         ) from error
     return proto, where
+
+
+def _open_shapes(graph: Any) -> list[Any]:
+    """The types of inputs and results whose number of axes is open, as tf2onnx writes it and onnxruntime takes it."""
+    tensors = [x.type.tensor_type for x in (*graph.input, *graph.output) if x.type.HasField("tensor_type")]
+    return [tensor for tensor in tensors if not tensor.HasField("shape")]
+
+
+def _check(onnx: Any, proto: Any) -> None:
+    """Raise if onnx's checker does, but for shapes that are open."""
+    types = _open_shapes(proto.graph)
+    for each in types:
+        each.shape.SetInParent()
+    onnx.checker.check_model(proto)
+    for each in types:
+        each.ClearField("shape")
 
 
 def _put_in_order(graph: Any) -> bool:
@@ -143,7 +159,7 @@ def _written_out(onnx: Any, proto: Any, where: str) -> Any:
         inlined = onnx.inliner.inline_selected_functions(
             proto, [("", name) for name in keep], exclude=True, inline_schema_functions=True
         )
-        onnx.checker.check_model(inlined)  # again, since functions take attributes from whoever calls them
+        _check(onnx, inlined)  # again, since functions take attributes from whoever calls them
         return inlined
     except Exception as error:
         raise InputError(f"the functions in {where} do not fit the operators that call them: {error}") from error
@@ -153,8 +169,15 @@ def _prepare_functions(onnx: Any, proto: Any, keep: set[str]) -> None:
     """Help onnx's inliner with operators that become functions.
 
     It leaves attributes out that are not written, although they have a default, and it stops at a missing input of an
-    operator whose function depends on the types of its inputs: that function is put into the model.
+    operator whose function depends on the types of its inputs: that function is put into the model. Nor does it know
+    the types of the model's own arrays.
     """
+    told = {x.name for x in (*proto.graph.input, *proto.graph.value_info)}
+    proto.graph.value_info.extend(
+        onnx.helper.make_tensor_value_info(x.name, x.data_type, x.dims)
+        for x in proto.graph.initializer
+        if x.name not in told
+    )
     version = next((o.version for o in proto.opset_import if o.domain in ("", "ai.onnx")), 1)
 
     def is_function(node: Any) -> bool:
