@@ -342,6 +342,28 @@ def test_weights_are_routed() -> None:
     assert [fitted.classes_.tolist() for fitted in fits["estimator"]] == [[0, 1]] * 3
 
 
+CONTAINERS: dict[str, Callable[[Any], Any]] = {
+    "lists": lambda x: x.tolist(),
+    "frames and series": lambda x: pd.DataFrame(x) if x.ndim > 1 else pd.Series(x),
+    "frames alone": pd.DataFrame,
+    "types with missing values": lambda x: (pd.DataFrame(x) if x.ndim > 1 else pd.Series(x)).convert_dtypes(),
+    "tensors": tg.tensor,
+    "rows in memory one after another": np.asfortranarray,
+}
+
+
+@pytest.mark.parametrize("kind", CONTAINERS)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.DataConversionWarning")
+def test_data_may_be_in_any_container(kind: str) -> None:
+    contained = CONTAINERS[kind]
+    for estimator, inputs, targets in ((quick(epochs=2), X, y), (Regressor(epochs=2, random_state=0), XR, YR)):
+        expected = estimator.fit(inputs, targets).predict(inputs)
+        np.testing.assert_allclose(estimator.fit(contained(inputs), contained(targets)).predict(inputs), expected)
+    model = Transformer(epochs=2, random_state=0)
+    expected = model.fit(X).transform(X)
+    np.testing.assert_allclose(model.fit(contained(X)).transform(contained(X)), expected)
+
+
 WRONG: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
     ("no rows", lambda: quick().fit(X[:0], y[:0]), ValueError, "0 sample"),
     ("NaN in X", lambda: quick().fit(np.where(X > 1, np.nan, X), y), ValueError, "X contains NaN"),
@@ -353,6 +375,14 @@ WRONG: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
             ("an array", Transformer, times.to_numpy()[:, None], None, "X has times, of dtype"),
             ("y", Regressor, np.ones((9, 1)), times, "y has times, of dtype"),
             ("a frame of targets", Regressor, np.ones((9, 1)), pd.DataFrame({"day": times}), "in the column 'day'"),
+            ("a series", Regressor, np.ones((9, 1)), pd.Series(times), "y has times, of dtype"),
+            (
+                "one of two columns",
+                quick,
+                pd.concat([pd.DataFrame({"day": x}) for x in (times, np.ones(9))], axis=1),
+                np.arange(9) % 2,
+                "X has times",
+            ),
         )
     ),
     ("NaN in y", lambda: Regressor().fit(XR, np.where(YR > 1, np.nan, YR)), ValueError, "contains NaN"),

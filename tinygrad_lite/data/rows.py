@@ -8,7 +8,7 @@ import numpy as np
 from tinygrad_lite import trees
 from tinygrad_lite.engine.tensor import Tensor, wrap
 from tinygrad_lite.errors import EmptyError, InputError, ShapeError, UsageError
-from tinygrad_lite.foundation.foreign import as_numpy
+from tinygrad_lite.foundation.foreign import as_numpy, columns_of
 
 
 class Rows(Protocol):
@@ -152,7 +152,7 @@ def _array_of(path: str, x: Any) -> Any:
 
 def _kinds(x: Any, array: Any) -> str:
     """The dtype of an array, or the columns of a frame that are not numbers with theirs."""
-    named = zip(getattr(x, "columns", ()), getattr(x, "dtypes", ()))
+    named = columns_of(x) if hasattr(x, "columns") else []
     others = [f"{name!r} of dtype {dtype}" for name, dtype in named if getattr(dtype, "kind", "O") not in "biufc"]
     return ", ".join(others) or f"dtype {array.dtype}"
 

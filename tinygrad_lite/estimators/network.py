@@ -13,6 +13,7 @@ from tinygrad_lite.errors import InputError, ShapeError, UsageError
 from tinygrad_lite.estimators.building import built, dtype_of, optimizer_class, optimizer_of
 from tinygrad_lite.estimators.settings import Settings
 from tinygrad_lite.estimators.weighting import mean_of
+from tinygrad_lite.foundation.foreign import columns_of
 from tinygrad_lite.foundation.progress import without_progress
 from tinygrad_lite.foundation.settings import fraction, positive
 from tinygrad_lite.nn import Module
@@ -243,8 +244,7 @@ def check_weights(name: str, weights: Any) -> Any:
 
 def _check_times(name: str, data: Any) -> None:
     """Refuse dates and durations, of which NumPy makes numbers of microseconds, in which no network learns."""
-    columns = dict(zip(getattr(data, "columns", ()), getattr(data, "dtypes", ()))) or {"": getattr(data, "dtype", None)}
-    for column, dtype in columns.items():
+    for column, dtype in columns_of(data):
         if getattr(dtype, "kind", "") in ("m", "M") or getattr(dtype, "is_temporal", bool)():
             where = f", in the column {column!r}" if column != "" else ""
             raise InputError(

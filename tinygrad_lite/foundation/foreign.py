@@ -50,6 +50,11 @@ def _lost_from(kind: Any) -> str | None:
 lost_from: Callable[[Any], str | None] = lru_cache(1000)(_lost_from)
 
 
+def columns_of(x: Any) -> list[tuple[Any, Any]]:
+    """The names of a frame's columns with their dtypes; of a series, or of an array, one without a name."""
+    return [*zip(x.columns, x.dtypes)] if hasattr(x, "columns") else [("", getattr(x, "dtype", None))]
+
+
 def as_array(x: Any) -> Any:
     """Convert a list or a number to an array; return an array of any kind as it is."""
     return x if hasattr(x, "dtype") else np.asarray(x)
