@@ -178,6 +178,38 @@ def test_a_training_step_goes_on_as_the_function_does(tmp_path: Path) -> None:
         np.testing.assert_allclose(state[name], value, rtol=1e-10)
 
 
+OPTIMISERS = [
+    kind
+    for kind in vars(tg.optim).values()
+    if isinstance(kind, type)
+    and issubclass(kind, tg.optim.Optimizer)
+    and kind not in (tg.optim.Optimizer, tg.optim.LBFGS)
+]
+
+
+@pytest.mark.parametrize("kind", OPTIMISERS)
+def test_a_step_of_any_optimiser_goes_on_as_the_function_does(kind: Any, tmp_path: Path) -> None:
+    weight = tg.tensor(np.linspace(-1, 1, 6).reshape(3, 2), requires_grad=True)
+    optimizer = kind([weight], lr=0.01)
+
+    def step(x: Any) -> Any:
+        optimizer.zero_grad()
+        loss = np.mean((x @ weight - 1) ** 2)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    x = np.random.default_rng(0).normal(size=(4, 3))
+    step(x)
+    state = tg.export_onnx(step, x, path=tmp_path / "step.onnx")
+    there = session(tmp_path / "step.onnx")
+    names = [result.name.removesuffix(".new") for result in there.get_outputs()]
+    for _ in range(6):
+        new = dict(zip(names, there.run(None, {"x": x, **state})))
+        state = {name: new.get(name, value) for name, value in state.items()}
+        assert new["output"] == pytest.approx(step(x).item(), rel=1e-10)
+
+
 def test_a_value_that_is_carried_is_an_input_and_a_result(tmp_path: Path) -> None:
     mean = np.zeros(3)
 

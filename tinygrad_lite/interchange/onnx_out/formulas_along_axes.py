@@ -131,6 +131,7 @@ def _like(value: float) -> Callable[..., Any]:
 ALONG_AXES: dict[Any, Any] = {
     "reshape": _reshape,
     "ravel": _reshape,
+    "item": lambda x: np.reshape(x, ()),
     "concatenate": _concatenate,
     np.zeros_like: _like(0),
     np.ones_like: _like(1),
