@@ -58,16 +58,13 @@ def history(roots: Iterable[Any], ends: Collection[Any] = (), oldest: float = 0)
     Raises:
         GraphError: if a part of the graph was freed by an earlier backward pass.
     """
-    path: list[Any] = []
     seen, ahead = {*ends}, [roots]
     while ahead:
         for x in ahead.pop():
             if isinstance(x, Node) and x.op is not None and x not in seen and x.index >= oldest:
                 seen.add(x)
-                path.append(x)
                 ahead.append(x.op.inputs_of(x) if x.inputs is None else x.inputs)
-    path.sort(key=attrgetter("index"))
-    return path
+    return sorted(seen.difference(ends), key=attrgetter("index"))
 
 
 def propagate(
@@ -84,7 +81,9 @@ def propagate(
             g = arrived.get(node) if node.retains_grad else arrived.pop(node, None)
             if g is not None:
                 contribute(node, g, arrived, create_graph, only)
-        arrived.update({x: g.whole() for x, g in arrived.items() if isinstance(g, Deferred)})
+        for x, g in arrived.items():
+            if isinstance(g, Deferred):
+                arrived[x] = g.whole()
     finally:
         grad_mode.enabled.reset(mode)
     return arrived
@@ -107,9 +106,7 @@ def contribute(
             contribution = vjp(g, y, arrays[0], arrays[1])
         else:  # `vjps[i]` would copy all arrays of a ForEach for each of them
             contribution = vjp(g, y, *arrays, **params) if op.arity else op.vjps.rule(i, g, y, arrays, **params)
-        if not (type(contribution) is type(array) is np.float64) and (
-            getattr(contribution, "shape", None) != array.shape or contribution.dtype is not array.dtype
-        ):
+        if getattr(contribution, "shape", None) != array.shape or contribution.dtype is not array.dtype:
             contribution = fitted(contribution, array.shape, array.dtype, op, i)
             if y.dtype is not array.dtype and np.finfo(y.dtype).bits > np.finfo(array.dtype).bits:
                 widened.set((op, array.dtype, y.dtype))
@@ -152,5 +149,7 @@ def fitted(g: Any, shape: tuple[int, ...], dtype: Any, op: Op, i: int) -> Array:
         g = total_down_to(shape, g)
     if g.shape != shape:
         raise ShapeError(f"the derivative of {op} by argument {i} has shape {arrived}, which does not fit {shape}")
+    if g.dtype is dtype:
+        return g
     g = np.real(g) if g.dtype.kind == "c" != dtype.kind else g  # a real number moves along the real axis alone
     return g if g.dtype == dtype else g.astype(dtype)

@@ -47,8 +47,8 @@ def register(module: Any, hook: Hook, prepend: bool) -> Handle:
     return Handle(module, hook)
 
 
-def called(module: Any, inputs: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
-    """The result of a module that has hooks."""
+def before(module: Any, inputs: tuple[Any, ...], options: Mapping[str, Any]) -> tuple[Any, Any]:
+    """The arguments of a module's forward, after the hooks that come before it."""
     for function, is_first, with_kwargs in module._hooks:
         if is_first:
             changed = function(module, inputs, options) if with_kwargs else function(module, inputs)
@@ -63,7 +63,11 @@ def called(module: Any, inputs: tuple[Any, ...], options: Mapping[str, Any]) -> 
                     "a hook before forward, registered with_kwargs=True, returns None or a pair (args, kwargs); got "
                     f"{type(changed).__name__}"
                 )
-    result = module._without_hooks(inputs, options)
+    return inputs, options
+
+
+def after(module: Any, inputs: tuple[Any, ...], options: Mapping[str, Any], result: Any) -> Any:
+    """The result of a module, after the hooks that follow its forward."""
     for function, is_first, with_kwargs in module._hooks:
         if not is_first:
             changed = function(module, inputs, options, result) if with_kwargs else function(module, inputs, result)

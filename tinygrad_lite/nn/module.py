@@ -50,16 +50,16 @@ class Module(State, ModulesElsewhere):
         raise UsageError(f"{type(self).__name__} defines no forward(self, ...)")
 
     def __call__(self, /, *inputs: Any, **options: Any) -> Any:
-        return hooks.called(self, inputs, options) if self._hooks else self._without_hooks(inputs, options)
-
-    def _without_hooks(self, inputs: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
+        if self._hooks:
+            inputs, options = hooks.before(self, inputs, options)
         try:
-            return self.forward(*inputs, **options)
+            result = self.forward(*inputs, **options)
         except RESTATED as error:
             if not type(self).forward.__module__.startswith("tinygrad_lite."):
                 advise(error)
                 raise
-            return called_again(self.forward, self.summary(), inputs, options, error)
+            result = called_again(self.forward, self.summary(), inputs, options, error)
+        return hooks.after(self, inputs, options, result) if self._hooks else result
 
     def register_forward_pre_hook(
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False

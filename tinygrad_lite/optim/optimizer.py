@@ -156,7 +156,7 @@ class Optimizer(SettingsElsewhere):
             place_of_t = asks.index("t")
         state_of = self.state
         for group in self.param_groups:
-            settings = [group.get(name) for name in asks]
+            settings = list(map(group.get, asks))
             is_ascent = group.get("maximize", False)
             for parameter in group["params"]:
                 state, gradient = state_of[parameter], parameter._grad
@@ -212,7 +212,10 @@ class Optimizer(SettingsElsewhere):
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Set `.grad` of each parameter to None, or to zeros."""
         for parameter in self.state:
-            parameter.grad = None if set_to_none or parameter.grad is None else np.zeros_like(parameter.grad.data)
+            if set_to_none:
+                parameter._grad = None
+            elif parameter.grad is not None:
+                parameter.grad = np.zeros_like(parameter.grad.data)
 
     def state_dict(self) -> dict[str, Any]:
         """The settings and the state, in the layout of PyTorch's: parameters are numbered, group after group."""

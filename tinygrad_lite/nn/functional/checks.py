@@ -24,7 +24,8 @@ def check_positive(name: str, value: float) -> None:
 
 def shape_of(x: Array) -> tuple[int, ...]:
     """The shape of a tensor or an array, or of nested lists; asking NumPy for a tensor's takes longer."""
-    return x.shape if hasattr(x, "shape") else np.shape(x)
+    shape = getattr(x, "shape", None)
+    return np.shape(x) if shape is None else shape
 
 
 def in_real_numbers(x: Array) -> Array:

@@ -33,8 +33,11 @@ def matched(name: str, input: Array, target: Array) -> Array:
 
 def in_dtype_of(input: Array, target: Array) -> Array:
     """A target, in the dtype of the input if it holds integers, which would widen float32; float64 beside integers."""
-    target, dtype = as_array(target), values_of(input).dtype
-    return target.astype(dtype if dtype.kind == "f" else float) if target.dtype.kind in "biu" else target
+    target = as_array(target)
+    if target.dtype.kind not in "biu":
+        return target
+    dtype = values_of(input).dtype
+    return target.astype(dtype if dtype.kind == "f" else float)
 
 
 def check_weights(name: str, entries: Array, weight: Array) -> None:

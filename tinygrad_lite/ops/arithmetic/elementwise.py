@@ -376,10 +376,6 @@ exp_of_square = elementwise(
 )
 
 
-def _is_short(x: Array) -> bool:
-    return type(x) is np.ndarray and x.size < _LONG
-
-
 def _is_bound(x: Array, of: Array) -> bool:
     """Whether x is a number, and `of` so long an array that clipping takes less time than comparing."""
     if type(x) not in (int, float) or type(of) is not np.ndarray or of.size < _LONG or of.dtype.char not in "fd":
@@ -389,12 +385,16 @@ def _is_bound(x: Array, of: Array) -> bool:
 
 def larger(a: Array, b: Array) -> Array:
     """np.maximum, bit for bit; of a long array and a number in a third of the time."""
-    return np.maximum(a, b) if _is_short(a) else _bounded(np.maximum, a, b, lambda x, bound: x.clip(bound, np.inf))
+    if type(a) is np.ndarray and a.size < _LONG:
+        return np.maximum(a, b)
+    return _bounded(np.maximum, a, b, lambda x, bound: x.clip(bound, np.inf))
 
 
 def smaller(a: Array, b: Array) -> Array:
     """np.minimum, bit for bit; of a long array and a number in a third of the time."""
-    return np.minimum(a, b) if _is_short(a) else _bounded(np.minimum, a, b, lambda x, bound: x.clip(-np.inf, bound))
+    if type(a) is np.ndarray and a.size < _LONG:
+        return np.minimum(a, b)
+    return _bounded(np.minimum, a, b, lambda x, bound: x.clip(-np.inf, bound))
 
 
 def _bounded(choose: Rule, a: Array, b: Array, clip: Rule) -> Array:
