@@ -609,7 +609,7 @@ def test_a_tensor_that_is_also_written_to_is_refused(backend: str) -> None:
 
 
 def test_values_that_change_places(backend: str) -> None:
-    """Arrays that NumPy alone has made are replaced, too; the same object under another name is refused."""
+    """Those that NumPy alone has made, and those of other names, are replaced, too."""
     first, second = np.zeros(2), np.ones(2)
 
     def steps(compile: Callable[[Any], Any]) -> Iterator[Any]:
@@ -630,15 +630,39 @@ def test_values_that_change_places(backend: str) -> None:
     for x, y in zip(steps(lambda f: f), steps(lambda f: tg.compile(f, backend)), strict=True):
         for a, b in zip(plain(x), plain(y), strict=True):
             np.testing.assert_array_equal(a, b)
-    places = {"a": first, "b": second}
+    for make in (np.asarray, tg.tensor):
+        places = {"a": make(first), "b": make(second)}
+        queue = [make(np.full(2, float(i))) for i in range(3)]
 
-    def swap(x: Any) -> Any:
-        places["a"], places["b"] = places["b"], places["a"]
-        return x * 2
+        def swap(x: Any, places: Any = places, queue: Any = queue) -> Any:
+            places["a"], places["b"] = places["b"], places["a"]
+            queue.append(queue.pop(0))
+            return x * places["a"] + queue[0]
 
-    with pytest.raises(UsageError, match=r"in place of places\['.'\] in each call, .* do it outside, or put a copy"):
-        tg.compile(swap, backend)(np.ones(2))
-    assert places["a"] is first
+        swap = tg.compile(swap, backend)
+        for i in range(4):
+            np.testing.assert_array_equal(swap(np.ones(2)), np.full(2, (i + 1) % 2 + (i + 1) % 3))
+            np.testing.assert_array_equal(places["b"], np.full(2, float(i % 2)))
+
+
+@pytest.mark.parametrize("make", [np.zeros, lambda n: tg.tensor(np.zeros(n))])
+def test_values_that_begin_as_one_object(backend: str, make: Callable[[int], Any]) -> None:
+    """As h and c of an LSTM that begins with the same zeros."""
+    box, other = Box(), Box()
+    box.value = other.value = make(2)
+
+    def f(x: Any) -> Any:
+        box.value = box.value * 0.5 + x
+        other.value = other.value * 0.9 + x * x
+        return box.value + other.value
+
+    f = tg.compile(f, backend)
+    h = c = np.zeros(2)
+    for i in range(4):
+        x = np.arange(2.0) + i
+        h, c = h * 0.5 + x, c * 0.9 + x * x
+        np.testing.assert_allclose(f(x), h + c)
+        np.testing.assert_allclose(other.value, c)
 
 
 def test_a_value_of_which_a_part_is_replaced_as_well_is_refused() -> None:

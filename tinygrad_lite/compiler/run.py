@@ -100,6 +100,7 @@ class Run:
         self._gradients = recorder.gradients
         self._states = recorder.state_keys
         self._left = [*recorder.left.values()]
+        self._written_into = recorder.written_into
         self._settings = [*recorder.settings.values()]
         self._tree = recorder.returned
         self.returned = recorder.returned[0] if self._left else recorder.returned
@@ -174,8 +175,18 @@ class Run:
         )
 
     def _overlaps(self, *leaves: Any) -> bool:
-        """Whether an argument shares memory with an array from outside into which the program writes."""
-        return any(left.overlaps(x) for left in self._left if any(left.in_place) for x in leaves)
+        """Whether what the program reads shares memory with an array from outside into which it writes."""
+        if not self._written_into:
+            return False
+        arrays = [place.read(()) for place in self._written_into]
+        read = [x for x in (*leaves, *self._read_arrays) if isinstance(x, np.ndarray)]
+        return any(np.may_share_memory(x, array) for array in arrays for x in read)
+
+    @cached_property
+    def _read_arrays(self) -> list[Any]:
+        """The arrays from outside that it reads, besides those that it takes from names anew."""
+        live = [place.array for place in self.program.inputs.values() if isinstance(place, Outside)]
+        return live + [x for guard in self.guards for x in (guard.value, guard.owner) if isinstance(x, np.ndarray)]
 
     def __call__(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         if self.is_passing:
@@ -227,9 +238,13 @@ class Run:
     def _leave(self, made: Any) -> Any:
         """Leave values in attributes; return the function's return value."""
         returned, values = made if self._left else (made, ())
-        written: dict[int, Any] = {}
-        for left, value in zip(self._left, values, strict=True):
-            written |= left.write(value)
+        written = {}
+        for origin, x in zip(self._written_into, values[len(self._left) :], strict=True):
+            written[id(x)] = array = origin.read(())
+            if array is not x:
+                array[...] = x
+        for left, value in zip(self._left, values):
+            left.write(value, written)
         if written:
             returned = trees.map_leaves(lambda x: written.get(id(x), x), returned)
         for place, value in self._settings:
@@ -237,9 +252,10 @@ class Run:
         return returned
 
     def _with_left(self, *args: Any, **kwargs: Any) -> Any:
-        """What the function returns, together with what it leaves in attributes."""
+        """What the function returns, together with what it leaves."""
+        written = [place.read(()) for place in self._written_into]
         returned = self._f(*args, **kwargs)
-        return (returned, [left.name.now() for left in self._left]) if self._left else returned
+        return (returned, [left.name.now() for left in self._left] + written) if self._left else returned
 
     def is_worth_an_entry(self) -> bool:
         """Whether to make an entry after a call without one: rarely, if the last entries soon did not fit any more."""
@@ -260,7 +276,7 @@ class Run:
         for i in self._tensors:
             writer.tests += [f"x{i} is {place.naming(writer)}" for place in self._read_gradients]
             writer.tests += [f"x{i} in {writer.name(self._others)}"] if self._others else []
-        if any(any(left.in_place) for left in self._left):
+        if self._written_into:
             writer.tests.append(f"{writer.name(self._overlaps)}({', '.join(writer.parameters)})")
         for guard in self.guards:
             guard.require(writer)

@@ -4,7 +4,7 @@ The name may be an attribute, a global name, a closure's variable, or the key of
 program takes what is there as an input in each run, and leaves what it computes there, in a new tensor or array.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -58,16 +58,20 @@ class Identities(Guard):
 
     def __init__(self, names: list[Guard]) -> None:
         self._names = names
-        super().__init__(names[0].owner, None, None, f"which arrays {names[0].label} and others are")
-        self.value = self.now()
+        value = _identities([name.value for name in names])
+        super().__init__(names[0].owner, None, value, f"which arrays {names[0].label} and others are")
 
     def now(self) -> Any:
-        arrays = [x for name in self._names for x in trees.leaves(name.now())]
-        ids = [*map(id, arrays)], [id(memory_of(x)) for x in arrays]
-        return tuple(tuple(map(pattern.index, pattern)) for pattern in ids)
+        return _identities([name.now() for name in self._names])
 
     def reading(self, writer: Any) -> str:
         return f"{writer.name(self.now)}()"
+
+
+def _identities(values: list[Any]) -> Any:
+    arrays = trees.leaves(values)
+    ids = [*map(id, arrays)], [id(memory_of(x)) for x in arrays]
+    return tuple(tuple(map(pattern.index, pattern)) for pattern in ids)
 
 
 class Left(NamedTuple):
@@ -75,29 +79,35 @@ class Left(NamedTuple):
 
     Attributes:
         freed: for each leaf of the value the operation that made it, if `backward` has freed the history of that.
-        in_place: for each leaf whether the function writes into the array that is there, as by `x += y`.
     """
 
     name: Guard
     freed: list[Op | None]
-    in_place: list[bool]
 
-    def write(self, value: Any) -> dict[int, Any]:
-        """Leave a value there; return what its arrays were written into, by their ids."""
+    def write(self, value: Any, written: Mapping[int, Any]) -> None:
+        """Leave a value there; `written` are the arrays that its leaves were written into, by the ids of these."""
         freed = iter(self.freed)
-        written: dict[int, Any] = {}
-        if any(self.in_place):
-            for x, array, is_written in zip(trees.leaves(value), trees.leaves(self.name.now()), self.in_place):
-                if is_written and array is not x:
-                    array[...] = x
-                    written[id(x)] = array
         self.name.put(trees.map_leaves(lambda x: written.get(id(x), _without_history(x, next(freed))), value))
-        return written
 
-    def overlaps(self, x: Any) -> bool:
-        """Whether an argument shares memory with an array that is written into, which only then has new entries."""
-        arrays = [array for array, is_written in zip(trees.leaves(self.name.now()), self.in_place) if is_written]
-        return isinstance(x, np.ndarray) and any(np.may_share_memory(x, array) for array in arrays)
+
+class StandIn(NamedTuple):
+    """What stands for an array while a function is recorded.
+
+    Attributes:
+        array: the array.
+        place: where each run finds it.
+        first: the variable of the entries with which it begins.
+    """
+
+    made: Recorded
+    array: Any
+    place: Carried
+    first: Variable
+
+    @property
+    def is_written(self) -> bool:
+        """Whether the function has written into it, as by `x += y`."""
+        return self.made.variable is not self.first
 
 
 class Names:
@@ -107,7 +117,7 @@ class Names:
         forms: the guards of their forms.
         stand_ins: what is there in place of each value.
         tensors: the tensors among these, each with that which it stands for.
-        arrays: what stands for an array, by the id of that, with the array and the variable that it begins with.
+        arrays: what stands for an array, by the id of that.
         containers: the containers of them, by id.
     """
 
@@ -116,8 +126,9 @@ class Names:
         self.forms = [Form(name) for name in names.values()]
         self.stand_ins: dict[Key, Any] = {}
         self.tensors: dict[Tensor, Tensor] = {}
-        self.arrays: dict[int, tuple[Recorded, Any, Variable]] = {}
+        self.arrays: dict[int, StandIn] = {}
         self.containers: dict[int, Any] = {}
+        self._has_shared = False
 
     def __contains__(self, key: Key) -> bool:
         return key in self.names
@@ -139,14 +150,16 @@ class Names:
                             "do one of both, since others may hold the first value"
                         )
                     if id(x) in self.arrays:
-                        return self.arrays[id(x)][0]
-                    known = read(Carried(name, i, name.label), plain(x, "_array") if isinstance(x, Tensor) else x)
+                        self._has_shared = True
+                        return self.arrays[id(x)].made
+                    place = Carried(name, i, name.label)
+                    known = read(place, plain(x, "_array") if isinstance(x, Tensor) else x)
                     if isinstance(x, Tensor):
                         self.tensors[made := wrap(known)] = x
                         return made
                     made = known.recorder.another(known, is_fixed=False)
                     if isinstance(x, np.ndarray):  # equal numbers may be one object, and yet are two
-                        self.arrays[id(x)] = made, x, made.variable
+                        self.arrays[id(x)] = StandIn(made, x, place, made.variable)
                     return made
 
                 self.stand_ins[key] = trees.map_leaves(stand_in, name.value)
@@ -164,17 +177,13 @@ class Names:
         self.arrays.clear()
         self.containers.clear()
 
-    def is_written(self, x: Any) -> bool:
-        """Whether a leaf of a value stands for an array into which the function has written."""
-        return any(x is made and x.variable is not first for made, _, first in self.arrays.values())
-
-    def written(self) -> list[Any]:
-        """The arrays into which the function has written."""
-        return [array for made, array, first in self.arrays.values() if made.variable is not first]
+    def written(self) -> list[StandIn]:
+        """What stands for the arrays into which the function has written."""
+        return [x for x in self.arrays.values() if x.is_written]
 
     def identities(self) -> list[Guard]:
-        """A guard of which arrays are the same, if the function writes into one of them."""
-        return [Identities([*self.names.values()])] if self.written() else []
+        """A guard of which arrays are the same, if some are, or the function writes into one of them."""
+        return [Identities([*self.names.values()])] if self._has_shared or self.written() else []
 
     def replaced(self, name: Guard) -> Any:
         """What a name stands for now; UNSET if that is what it stood for when the function began."""

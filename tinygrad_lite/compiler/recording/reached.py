@@ -287,11 +287,11 @@ class Reached:
     def _attributes(self, thing: Any) -> list[Any]:
         """The values of an object's attributes, all of which are guarded if nobody hears of reads of them."""
         kind = type(thing)
+        fields, slots = fields_and_slots(thing)
         if is_watchable(kind) and not isinstance(thing, Enum):
             if not isinstance(thing, WATCHED):
                 self.classes.add(kind)
-            return [*dict.values(vars(thing))] if hasattr(thing, "__dict__") else []
-        fields, slots = fields_and_slots(thing)
+            return [*dict.values(fields), *slots.values()]
         guards: list[Guard] = [Item(fields, name, x, f"{kind.__name__}.{name}") for name, x in fields.items()]
         guards += [Field(thing, name, x, f"{kind.__name__}.{name}") for name, x in slots.items()]
         if isinstance(thing, Enum):

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 
 from tinygrad_lite import trees
-from tinygrad_lite.compiler.places import Argument, Attribute, Data, Gradient, Place, TensorPlace
+from tinygrad_lite.compiler.places import Argument, Attribute, Carried, Data, Gradient, Place, TensorPlace
 from tinygrad_lite.compiler.program import Program, Variable
 from tinygrad_lite.compiler.recording.carrying import CarriedError, Left, Names, is_a_number, may_be_carried
 from tinygrad_lite.compiler.recording.guards import Field, Guard, Item, Key, Length, Missing, contents, of_class
@@ -68,6 +68,7 @@ class Surroundings(Transcript):
         optimizers: the optimisers that it uses.
         carried: the names whose values it reads and replaces.
         left: the names under which it leaves what it computes: those, and others that it does not read before.
+        written_into: the places of the arrays into which it writes.
         settings: what else it assigns, each with the value that it has in the end.
 
     Args:
@@ -95,6 +96,7 @@ class Surroundings(Transcript):
         self.carried = Names(carried)
         self.guards |= {guard.key: guard for guard in self.carried.forms}
         self.left: dict[Key, Left] = {}
+        self.written_into: list[Carried] = []
         self._moved: list[Guard] = []
         self._written: list[tuple[Array, UsageError]] = []
         self.settings: dict[tuple[int, str], tuple[Assigned | Switched, Any]] = {}
@@ -369,56 +371,27 @@ class Surroundings(Transcript):
         return self._proxies[id(generator)]
 
     def leave(self) -> list[Any]:
-        """Note where the function leaves what it computes, and its settings; return those values.
+        """Note where the function leaves what it computes, and its settings; return what it leaves.
+
+        These are the values under names, and then the entries of the arrays into which it writes.
 
         Raises:
             CarriedError: if it may have read what was there before, and those values can be inputs of the program.
         """
         values: list[Any] = []
-        to_carry: list[Guard] = []
+        to_carry = self._leave_in_attributes(values)
+        to_carry += self._leave_under_names(values)
         otherwise: UsageError | None = None
-        written: set[Key] = set()
-        for owner, name, before in self._attributes.values():
-            place, value = _place(owner, name, before), _attribute_of(owner, name)
-            written.add(place.key)
-            if name in _varying(owner) or place.key in self.carried:
-                continue
-            if isinstance(place, Item) and name not in place.owner:
-                if before is not UNSET:
-                    self.settings[id(owner), name] = Assigned(place.owner, name), UNSET
-                continue
-            has_read = self._has_read(owner, place)
-            if has_read and self._goes_on(place, value):
-                to_carry.append(place)
-            elif self._may_leave(value):
-                if not has_read or before is UNSET or isinstance(before, SCALARS):
-                    self._leave(place, value, values)
-            elif isinstance(place, Item) and _may_set(value, before, has_read):
-                self.settings[id(owner), name] = Assigned(place.owner, name), value
-        read = {key: guard for key, guard in self.guards.items() if type(guard) is Item and key not in written}
-        for place in {**self.carried.names, **self._reached.guards, **read}.values():
-            value = self.carried.replaced(place)
-            if place.key in self.carried:
-                self._leave(place, value, values)
-            elif value is not UNSET and self._goes_on(place, value):
-                to_carry.append(place)
-            elif value is not UNSET and self._may_leave(value) and isinstance(place.value, SCALARS):
-                self._leave(place, value, values)
-            elif value is not UNSET and self._expected is not None and may_be_carried(place.value):
-                raise UsageError(
-                    f"the function puts another value in place of {place.label} in each call, which has another name "
-                    "already, or a history, and its program would not do that in the next runs: do it outside, or put "
-                    "a copy there"
-                )
-            else:
-                continue
-            self._moved.append(place)
         for array, refusal in self._written:
             to_carry += (names := self.names_of(array))
             otherwise = otherwise if names else refusal
-        for array in self.carried.written():
-            to_carry += self.names_of(array)
-            self._refuse_overlaps(array)
+        for known in self.carried.arrays.values():
+            self.variable_of(known.made)  # refuses an array that was written into by way of a view
+            if known.is_written:
+                to_carry += self.names_of(known.array)
+                self._refuse_overlaps(known.array)
+                self.written_into.append(known.place)
+                values.append(known.made)
         if to_carry:
             counted = [place.label for place in to_carry if is_a_number(place.value)]
             if counted and otherwise is None:
@@ -439,6 +412,59 @@ class Surroundings(Transcript):
             self.settings[id(tensor), "_requires_grad"] = Switched(tensor), tensor._requires_grad
         return values
 
+    def _leave_in_attributes(self, values: list[Any]) -> list[Guard]:
+        """Note what the function leaves in attributes; return those that it has read before."""
+        to_carry: list[Guard] = []
+        for owner, name, before in self._attributes.values():
+            place, value = _place(owner, name, before), _attribute_of(owner, name)
+            if name in _varying(owner) or place.key in self.carried:
+                continue
+            if isinstance(place, Item) and name not in place.owner:
+                if before is not UNSET:
+                    self.settings[id(owner), name] = Assigned(place.owner, name), UNSET
+                continue
+            has_read = self._has_read(owner, place)
+            if has_read and self._goes_on(place, value):
+                to_carry.append(place)
+            elif self._may_leave(value):
+                if not has_read or before is UNSET or isinstance(before, SCALARS):
+                    self._leave(place, value, values)
+            elif isinstance(place, Item) and _may_set(value, before, has_read):
+                self.settings[id(owner), name] = Assigned(place.owner, name), value
+            elif same(value, before):  # if it holds something else before the call, the program must put this there
+                self.guard(place)
+        return to_carry
+
+    def _leave_under_names(self, values: list[Any]) -> list[Guard]:
+        """Note what the function leaves under other names; return those that it may have read before."""
+        to_carry: list[Guard] = []
+        written = {_place(owner, name, None).key for owner, name, _ in self._attributes.values()}
+        read = {key: guard for key, guard in self.guards.items() if type(guard) is Item and key not in written}
+        for place in {**self.carried.names, **self._reached.guards, **read}.values():
+            value = self.carried.replaced(place)
+            if place.key in self.carried:
+                known = [x for x in trees.leaves(value) if id(x) in self._outside]
+                names = [name for x in known for name in self.names_of(x)]
+                if known and not names:
+                    raise _has_another_name(place)
+                to_carry += names
+                self._leave(place, value, values)
+            elif value is not UNSET and self._goes_on(place, value):
+                to_carry.append(place)
+            elif value is not UNSET and self._may_leave(value) and isinstance(place.value, SCALARS):
+                self._leave(place, value, values)
+            elif value is not UNSET and self._expected is not None and may_be_carried(place.value):
+                raise _has_another_name(place)
+            else:
+                continue
+            self._moved.append(place)
+        return to_carry
+
+    @property
+    def _outside(self) -> dict[int, tuple[Array, str]]:
+        """The arrays that the function can reach, each with its label, by id."""
+        return {**self._reached.arrays, **self._reached.held}
+
     def _refuse_two_ways(self, tensor: Tensor) -> NoReturn:
         key = next(key for key, value in self.carried.stand_ins.items() if tensor in trees.leaves(value))
         raise UsageError(
@@ -448,8 +474,7 @@ class Surroundings(Transcript):
 
     def _refuse_overlaps(self, array: Array) -> None:
         """Refuse to write into an array of which the function may read a part by way of another one."""
-        known = {**self._reached.arrays, **self._reached.held}
-        known |= {id(x): (x, "an array") for x in self.program.constants.values()}
+        known = {**self._outside, **{id(x): (x, "an array") for x in self.program.constants.values()}}
         others = [(x, label) for x, label in known.values() if x is not array]
         for other, label in [*others, *((x, place.name) for place, x in self._passed_in)]:
             if isinstance(other, np.ndarray) and np.may_share_memory(other, array):
@@ -459,8 +484,7 @@ class Surroundings(Transcript):
                 )
 
     def _leave(self, place: Guard, value: Any, values: list[Any]) -> None:
-        leaves = trees.leaves(value)
-        self.left[place.key] = Left(place, [*map(self._freed, leaves)], [*map(self.carried.is_written, leaves)])
+        self.left[place.key] = Left(place, [*map(self._freed, trees.leaves(value))])
         values.append(value)
 
     def _holds_result(self, value: Any) -> bool:
@@ -475,18 +499,12 @@ class Surroundings(Transcript):
             return is_computed or (is_number and not same(value, place.value))
         if not may_be_carried(place.value):
             return False
-        return self._may_leave(value) or (self._is_of_new_arrays(value) and not same(value, place.value))
+        return self._may_leave(value) or (may_be_carried(value) and not same(value, place.value))
 
     def _may_leave(self, value: Any) -> bool:
         """Whether each run has a value of its own: what it computes, or a tensor among the arguments."""
         owners = (self._owners.get(id(x)) for x in trees.leaves(value))
         return self._holds_result(value) or any(isinstance(owner, Argument) for owner in owners)
-
-    def _is_of_new_arrays(self, value: Any) -> bool:
-        """Whether a value consists of arrays that NumPy has made, and that have no other name."""
-        others = {**self._reached.arrays, **self._reached.held}
-        is_known = any(isinstance(x, Tensor) or id(x) in others for x in trees.leaves(value))
-        return may_be_carried(value) and not is_known
 
     def _has_read(self, owner: Any, place: Guard) -> bool:
         """Whether the function has read an attribute before it wrote to it."""
@@ -563,6 +581,13 @@ class Surroundings(Transcript):
             place.put(place.value)
         for proxy in self._proxies.values():
             proxy.restore()
+
+
+def _has_another_name(place: Guard) -> UsageError:
+    return UsageError(
+        f"the function puts another value in place of {place.label} in each call, which has another name already, or a "
+        "history, and its program would not do that in the next runs: do it outside, or put a copy there"
+    )
 
 
 def _within(value: Any) -> list[Any]:

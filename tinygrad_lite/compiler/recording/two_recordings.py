@@ -30,7 +30,6 @@ from tinygrad_lite.compiler.recording.same import (
     with_live_arrays,
 )
 from tinygrad_lite.compiler.signature import SCALARS, attributes_of, containers
-from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import TinygradError, UsageError
 from tinygrad_lite.foundation.signatures import outside_of
@@ -98,6 +97,10 @@ def _recorded_twice(
     try:
         say("recording")
         recorder, before, writes = _first(once, reached, roots, outside)
+        inputs = _leaves_of(carried)
+        filled_by_numpy = [x.owner for x in outside if id(x.owner) in inputs and not x.holds()]
+        if other_names := [name for array in filled_by_numpy for name in recorder.names_of(array)]:
+            raise CarriedError(other_names)
         if may_pass and is_passing(recorder, leaves):
             recorder.is_passing = True
             _restore(reached, outside)  # the function itself runs now, and goes on from what was there before
@@ -125,7 +128,7 @@ def _recorded_twice(
         if not differs:
             program = with_live_arrays(recorder.program, second.program)
             live = [x for x in outside if is_live(program, x.owner)]
-            filled = [x for x in live if not x.holds() or (writes and _writes_into(x.owner, once, reached, roots))]
+            filled = [x for x in live if not x.holds() or (writes and _writes_into(x, once, reached, roots, outside))]
             if filled:
                 program = with_live_arrays(recorder.program, second.program, [x.owner for x in filled])
                 guarded = {id(x.owner) for x in entries}
@@ -171,15 +174,20 @@ def _first(
 
 
 def _writes_into(
-    array: Array, once: Callable[..., Recording], reached: Reached, roots: Sequence[tuple[Any, str]]
+    array: Entries,
+    once: Callable[..., Recording],
+    reached: Reached,
+    roots: Sequence[tuple[Any, str]],
+    outside: Sequence[Entries],
 ) -> bool:
     """Whether a function writes into an array from outside, be it the entries that it has already."""
     try:
-        with locked([array]):
+        with locked([array.owner]):
             _undisturbed(once, reached, roots)
     except _READ_ONLY as error:
         if not _is_of_lock(error):
             raise
+        _restore(reached, outside)
         return True
     return False
 
@@ -252,12 +260,18 @@ def _recorded_once(
     values = [(guard.value, guard.label) for guard in recorder.guards.values()]
     named = Reached([*roots, *called])
     behind = Reached(values, named.names)
-    others = {id(x) for guard in carried.values() for x in trees.leaves(guard.value)}
-    recorder.arrays = {i: array for i, array in {**behind.arrays, **named.arrays}.items() if i not in others}
+    inputs = _leaves_of(carried)
+    arrays = {**behind.arrays, **named.arrays}
+    recorder.arrays = {i: x for i, x in arrays.items() if i not in inputs or recorder.names_of(x[0])}
     held = {key: guard for key, guard in behind.guards.items() if key not in recorder.optimizers.followed}
     guards = {**held, **named.guards, **recorder.guards}
     fixed = {(kind, *place) for _, *place in carried for kind in (Item, Field, Held)}
     return recorder, {key: guard for key, guard in guards.items() if key not in fixed}
+
+
+def _leaves_of(carried: Mapping[Key, Guard]) -> set[int]:
+    """The ids of the arrays that a function carries from call to call."""
+    return {id(x) for guard in carried.values() for x in trees.leaves(guard.value)}
 
 
 def _refuse_changes(name: str, guards: list[Guard]) -> None:
