@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lite as tg
-from tinygrad_lite import nn
+from tinygrad_lite import nn, optim
 from tinygrad_lite.errors import InputError, UsageError
 from tinygrad_lite.nn import functional as F
 from tinygrad_lite.training import Recorder
@@ -126,3 +126,14 @@ def test_a_parameter_that_no_gradient_reaches_has_none() -> None:
     model[0].weight.requires_grad = False
     recorder = Recorder(model, F.mse_loss, (np.ones((5, 3)), np.ones((5, 1))))
     assert [*recorder.frames[0].gradients] == ["0.bias", "1.weight", "1.bias"]
+
+
+def test_what_a_training_is_made_of_says_what_it_is() -> None:
+    x, y = np.ones((10, 2)), np.ones((10, 1))
+    model = nn.Linear(2, 1, rng=0)
+    loader, average = tg.data.DataLoader((x, y), batch_size=4, shuffle=True), optim.ExponentialMovingAverage(model)
+    recorder, monitor = tg.training.Recorder(model, nn.MSELoss(), (x, y)), tg.training.Monitor(every=2)
+    assert repr(loader) == "DataLoader(rows=10, batch_size=4, shuffle=True, drop_last=False, batches=3)"
+    assert repr(average) == "ExponentialMovingAverage(weights=2, decay=0.999, n_averaged=0)"
+    assert repr(recorder) == "Recorder(model=Linear, rows=10, frames=1)"
+    assert repr(monitor) == "Monitor(every=2, records=0, messages=0)"

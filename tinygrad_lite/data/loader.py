@@ -68,6 +68,10 @@ class DataLoader(SettingsElsewhere):
         whole, rest = divmod(len(self.dataset), self.batch_size)
         return whole + bool(rest and not self.drop_last)
 
+    def __repr__(self) -> str:
+        settings = f"batch_size={self.batch_size}, shuffle={self.shuffle}, drop_last={self.drop_last}"
+        return f"DataLoader(rows={len(self.dataset)}, {settings}, batches={len(self)})"
+
     def __iter__(self) -> Iterator[Any]:
         """The batches of an epoch: those that are left of it, if the loader was loaded in the middle of one."""
         if self._is_resumed:

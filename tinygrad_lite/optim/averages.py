@@ -49,6 +49,9 @@ class ExponentialMovingAverage:
         self.averages = [tensor(w.data) for w in self.weights]
         self.n_averaged = tensor(0)
 
+    def __repr__(self) -> str:
+        return f"ExponentialMovingAverage(weights={len(self.weights)}, decay={self.decay}, n_averaged={self.n_averaged.item()})"
+
     def update(self) -> None:
         """Take in the present weights."""
         share = np.where(self.n_averaged.data == 0, 1.0, 1 - self.decay)

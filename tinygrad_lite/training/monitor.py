@@ -41,6 +41,9 @@ class Monitor:
         self.messages: list[str] = []
         self._told: set[tuple[str, Status]] = set()
 
+    def __repr__(self) -> str:
+        return f"Monitor(every={self.every}, records={len(self.records)}, messages={len(self.messages)})"
+
     def __call__(self, training: Training) -> None:
         """Look at the latest batch of a training."""
         epoch = len(training.history)

@@ -76,6 +76,9 @@ class Recorder:
         self.frames: list[Frame] = []
         self.record()
 
+    def __repr__(self) -> str:
+        return f"Recorder(model={type(self.model).__name__}, rows={self.rows}, frames={len(self.frames)})"
+
     def __call__(self, training: Training) -> None:
         """Record the epoch that has ended."""
         self.record()
