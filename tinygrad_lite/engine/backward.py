@@ -102,10 +102,10 @@ def contribute(
         array = x._array
         if op.contracted and type(g) is np.ndarray and array.shape != g.shape and g.size >= LARGE:
             vjp = op.contracted.get((i, vjp), vjp)
-        if len(arrays) == 2 and not params:  # a call without a star takes half of the time
-            contribution = vjp(g, y, arrays[0], arrays[1])
-        else:  # `vjps[i]` would copy all arrays of a ForEach for each of them
+        if params or not op.arity:  # `vjps[i]` would copy all arrays of a ForEach for each of them
             contribution = vjp(g, y, *arrays, **params) if op.arity else op.vjps.rule(i, g, y, arrays, **params)
+        else:  # a call without stars takes half of the time
+            contribution = vjp(g, y, *arrays) if len(arrays) != 2 else vjp(g, y, arrays[0], arrays[1])
         if getattr(contribution, "shape", None) != array.shape or contribution.dtype is not array.dtype:
             contribution = fitted(contribution, array.shape, array.dtype, op, i)
             if y.dtype is not array.dtype and np.finfo(y.dtype).bits > np.finfo(array.dtype).bits:
