@@ -10,7 +10,9 @@ import pytest
 from tinygrad_lite.foundation.sums import MANY, total, total_down_to, total_in_any_order
 
 
-@pytest.mark.parametrize("shape", [(80, 64), (16, 8, 8, 8), (3, 700, 2), (1, 5000), (5000, 1), (2, 1, 6, 500)], ids=str)
+@pytest.mark.parametrize(
+    "shape", [(80, 64), (16, 8, 8, 8), (3, 700, 2), (1, 5000), (5000, 1), (2, 1, 6, 500), (80, 7, 8)], ids=str
+)
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, np.int64])
 def test_sums_are_numpys(shape: tuple[int, ...], dtype: Any) -> None:
     assert np.prod(shape) >= MANY
@@ -26,7 +28,7 @@ def test_sums_are_numpys(shape: tuple[int, ...], dtype: Any) -> None:
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64])
 def test_sums_down_to_a_shape_undo_broadcasting(dtype: Any) -> None:
-    shapes = [(), (1,), (3,), (0,), (1, 3), (4, 1), (1, 1), (4, 3), (2, 1, 3), (1, 4, 1), (0, 1)]
+    shapes = [(), (1,), (3,), (0,), (1, 3), (4, 1), (1, 1), (4, 3), (2, 1, 3), (1, 4, 1), (0, 1), (9, 3)]
     for shape, other in product(shapes, shapes):
         try:
             broadcast = np.broadcast_shapes(shape, other)
@@ -46,8 +48,8 @@ def test_only_the_sums_with_an_infinity_or_nan_have_it() -> None:
     x = np.ones((100, 60))
     x[3, 1], x[4, 2], x[5, 2], x[6, 3] = np.inf, np.inf, -np.inf, np.nan
     with np.errstate(invalid="ignore"):
-        for axes in ((0,), (1,)):
-            np.testing.assert_array_equal(total_in_any_order(x, axes), np.sum(x, axis=axes))
+        for y, axes in ((x, (0,)), (x, (1,)), (x.reshape(10, 10, 60), (1,)), (x.reshape(50, 2, 60), (1,))):
+            np.testing.assert_array_equal(total_in_any_order(y, axes), np.sum(y, axis=axes))
 
 
 def test_sums_of_many_sizes_keep_no_memory() -> None:

@@ -1,6 +1,8 @@
 """Sums of the entries of an array."""
 
+from collections.abc import Sequence
 from functools import lru_cache
+from itertools import groupby
 from math import prod
 from typing import Any, NamedTuple
 
@@ -8,6 +10,9 @@ import numpy as np
 
 MANY = 4096
 """From this many entries on, BLAS with its preparations takes less time than NumPy's loop."""
+
+FEW = 8
+"""Fewer slices than this are added up by NumPy sooner than by a product for each group of them."""
 
 LARGE = 16_384
 """From this many entries on, making an array of a sum's terms takes longer than looking for a way to avoid it."""
@@ -53,9 +58,10 @@ def total_in_any_order(x: Any, axes: tuple[int, ...], keepdims: bool = False) ->
     """The same, added up in whatever order is fastest: a product with ones, if the axes lie together in memory."""
     if type(x) is not np.ndarray or x.dtype.char not in "fd" or not x.size:
         return total(x, axes, keepdims)
-    if axes == (0,) and x.ndim == 2 and x.flags.c_contiguous:  # a bias's gradient
-        y = _ones(len(x), x.dtype).dot(x)
-        return y[None] if keepdims else y
+    if axes == (x.ndim - 2,) and (x.ndim == 2 or x.shape[-2] >= FEW) and x.flags.c_contiguous:  # a bias's gradient
+        ones = _ones(x.shape[-2], x.dtype)
+        y = ones.dot(x) if x.ndim == 2 else np.matmul(ones, x)
+        return y[..., None, :] if keepdims else y
     if axes == (1,) and x.ndim == 2 and x.flags.c_contiguous:  # the exponentials of a softmax
         y = x.dot(_ones(x.shape[1], x.dtype))
         return y[:, None] if keepdims else y
@@ -65,11 +71,22 @@ def total_in_any_order(x: Any, axes: tuple[int, ...], keepdims: bool = False) ->
     laid = x.transpose(plan.order) if plan else x
     if not plan or not laid.flags.c_contiguous:
         return total(x, axes, keepdims)
-    if plan.inner > 1:
-        laid = np.dot(laid.reshape(-1, plan.inner), _ones(plan.inner, x.dtype))
-    if plan.outer > 1:
-        laid = np.dot(_ones(plan.outer, x.dtype), laid.reshape(plan.outer, -1))
-    return laid.reshape(plan.shape).transpose(plan.back)
+    return _added_by_products(laid, plan.sums).reshape(plan.shape).transpose(plan.back)
+
+
+def _added_by_products(x: Any, sums: Sequence[tuple[int, int]]) -> Any:
+    """The sums of an array that lies in memory by rows: of `count` slices of so many entries each, one after another."""
+    for count, entries in sums:
+        ones = _ones(count, x.dtype)
+        if entries == 1:
+            x = np.dot(x.reshape(-1, count), ones)
+        elif x.size == count * entries:
+            x = np.dot(ones, x.reshape(count, entries))
+        elif count < FEW:
+            x = total(x.reshape(-1, count, entries), 1)
+        else:
+            x = np.matmul(ones, x.reshape(-1, count, entries))
+    return x
 
 
 def total_of_products(x: Any, y: Any, axes: tuple[int, ...]) -> Any:
@@ -81,11 +98,10 @@ def total_of_products(x: Any, y: Any, axes: tuple[int, ...]) -> Any:
             if axes == (x.ndim - 1,) and (x.shape[-1] >= 32 or x.size <= 512):  # each row is a call of BLAS
                 return np.vecdot(x, y)[..., None]
         plan = _plan(x.shape, x.strides, axes, True) if x.size >= MANY and x.strides == y.strides else None
-        if plan and plan.inner >= 32 and (laid := x.transpose(plan.order)).flags.c_contiguous:
-            rows = laid.reshape(plan.outer, -1, plan.inner), y.transpose(plan.order).reshape(plan.outer, -1, plan.inner)
-            summed = np.vecdot(*rows)
-            summed = np.dot(_ones(plan.outer, x.dtype), summed) if plan.outer > 1 else summed
-            return summed.reshape(plan.shape).transpose(plan.back)
+        count, entries = plan.sums[0] if plan else (0, 0)
+        if plan and count >= 32 and entries == 1 and (laid := x.transpose(plan.order)).flags.c_contiguous:
+            summed = np.vecdot(laid.reshape(-1, count), y.transpose(plan.order).reshape(-1, count))
+            return _added_by_products(summed, plan.sums[1:]).reshape(plan.shape).transpose(plan.back)
     return total_along(x * y, axes)
 
 
@@ -145,11 +161,10 @@ def _few_ones(count: int, dtype: Any) -> Any:
 
 
 class _Plan(NamedTuple):
-    """How to sum over outer and inner axes: the axes in the order in which they lie in memory, and the result's."""
+    """How to sum over axes: all axes in the order in which they lie in memory, the sums from the last, the result."""
 
     order: list[int]
-    outer: int
-    inner: int
+    sums: list[tuple[int, int]]
     shape: list[int]
     back: list[int]
 
@@ -157,10 +172,15 @@ class _Plan(NamedTuple):
 @lru_cache
 def _plan(shape: tuple[int, ...], strides: tuple[int, ...], axes: tuple[int, ...], keepdims: bool) -> _Plan | None:
     order = sorted(range(len(shape)), key=lambda i: (-strides[i], i))
-    kept = [place for place, i in enumerate(order) if i not in axes]
-    if not kept or kept[-1] - kept[0] >= len(kept):
-        return None  # nothing remains, or a summed axis lies between those that remain
-    outer, inner = (prod(shape[i] for i in part) for part in (order[: kept[0]], order[kept[-1] + 1 :]))
+    sums, entries = [], 1
+    for is_summed, group in groupby([i for i in reversed(order) if shape[i] > 1], axes.__contains__):
+        size = prod(shape[i] for i in group)
+        if is_summed:
+            sums.append((size, entries))
+        else:
+            entries *= size
+    if entries == 1 or not sums:
+        return None
     remaining = [i for i in order if keepdims or i not in axes]
     sizes = [1 if i in axes else shape[i] for i in remaining]
-    return _Plan(order, outer, inner, sizes, [remaining.index(i) for i in sorted(remaining)])
+    return _Plan(order, sums, sizes, [remaining.index(i) for i in sorted(remaining)])
