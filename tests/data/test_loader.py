@@ -102,7 +102,7 @@ def test_columns_that_are_no_numbers_are_named(other: Any, dtype: str) -> None:
     frame = pd.DataFrame({"size": [1, 2, 3], "kind": other, "share": [0.5, 1.0, 2.0]})
     with pytest.raises(UsageError, match=f"must be numbers, got 'kind' of dtype ({dtype}).*: encode what is not"):
         DataLoader(frame)
-    with pytest.raises(UsageError, match="must be numbers, got dtype .*: encode what is not"):
+    with pytest.raises(UsageError, match=r"must be numbers, got dtype .*: encode what is not"):
         DataLoader((frame["size"], frame["kind"]))
 
 

@@ -222,6 +222,10 @@ def elementwise(
     An operation without derivatives answers a question, and no gradient flows through it. The engine multiplies by the
     upstream gradient and sums over broadcast axes. `facts` are those of `Facts`.
 
+    Raises:
+        ShapeError: from a call with tensors, if the result has another shape than the arguments together.
+        UsageError: if the operation has no name, or a derivative takes other arguments.
+
     Example:
         >>> import numpy as np, tinygrad_lite as tg
         >>> cube = tg.elementwise(lambda x: x**3, lambda y, x: 3 * x**2, name="cube")

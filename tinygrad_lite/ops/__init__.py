@@ -5,7 +5,7 @@ to the complex plane.
 """
 
 from tinygrad_lite.engine import operators  # noqa: F401  # which binds the operations that are declared from here on
-from tinygrad_lite.ops import casting, continuations, gamma_functions
+from tinygrad_lite.ops import casting, continuations, declarations, gamma_functions
 from tinygrad_lite.ops.arithmetic import (
     curves,
     elementwise,
@@ -50,6 +50,7 @@ __all__ = [
     "convolution",
     "ctc",
     "curves",
+    "declarations",
     "decompositions",
     "elementwise",
     "exponential",

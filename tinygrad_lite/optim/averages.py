@@ -50,7 +50,8 @@ class ExponentialMovingAverage:
         self.n_averaged = tensor(0)
 
     def __repr__(self) -> str:
-        return f"ExponentialMovingAverage(weights={len(self.weights)}, decay={self.decay}, n_averaged={self.n_averaged.item()})"
+        settings = f"weights={len(self.weights)}, decay={self.decay}"
+        return f"ExponentialMovingAverage({settings}, n_averaged={self.n_averaged.item()})"
 
     def update(self) -> None:
         """Take in the present weights."""

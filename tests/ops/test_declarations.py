@@ -1,0 +1,71 @@
+"""What a user declares wrongly is refused: rules that lack arguments, and entries that are none."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_lite as tg
+from tinygrad_lite.errors import ShapeError, UsageError
+
+LACKING: dict[str, tuple[Callable[[], Any], str]] = {
+    "the value": (
+        lambda: tg.elementwise(lambda a, b: a * b, lambda a, b: b, lambda a, b: a, name="product"),
+        r"called with y, x0, x1; this one takes \(a, b\): write lambda y, x0, x1",
+    ),
+    "the shared expression": (
+        lambda: tg.elementwise(lambda x, s: x * s, lambda y, x: y, shared=np.exp, name="product"),
+        "called with y, x0, shared",
+    ),
+    "the upstream gradient": (
+        lambda: tg.primitive(lambda x: x.sum(), lambda y, x: x, name="total"),
+        r"a derivative of total is called with g, y, x0; this one takes \(y, x\)",
+    ),
+    "the place": (
+        lambda: tg.primitive(lambda *x: sum(x), each=lambda g, y, x: g, name="total"),
+        "called with i, g, y, x",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LACKING)
+def test_a_rule_that_lacks_an_argument_is_refused_where_it_is_declared(name: str) -> None:
+    declare, message = LACKING[name]
+    with pytest.raises(UsageError, match=message):
+        declare()
+
+
+SHAPES: dict[str, Callable[[Any], Any]] = {
+    "sums of rows": lambda x: np.sum(x, axis=1),
+    "one number": np.sum,
+    "a row": lambda x: x[0],
+    "an axis more": lambda x: x[None, ..., None],
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_what_is_not_entry_by_entry_is_refused_whatever_broadcasts(name: str) -> None:
+    forward = SHAPES[name]
+    op = tg.elementwise(lambda x: forward(x), lambda y, x: np.ones_like(x), name="mistaken")
+    x = np.ones((3, 3))
+    assert np.shape(op(x)) == np.shape(forward(x))  # of arrays alone, there is nothing to go wrong
+    weights = np.arange(np.size(forward(x))).reshape(np.shape(forward(x)))
+    with pytest.raises(ShapeError, match=r"mistaken is declared by tg.elementwise.*of \(3, 3\): declare it by tg.prim"):
+        tg.grad(lambda x: np.sum(op(x) * weights))(x)
+
+
+def test_rules_with_stars_defaults_and_parameters_are_taken() -> None:
+    power = tg.elementwise(
+        lambda x, n, *, scale=1.0: scale * x**n,
+        lambda y, *x, scale=1.0: scale * x[1] * x[0] ** (x[1] - 1),
+        0,
+        name="power_of",
+    )
+    total = tg.primitive(
+        lambda x, axis=None: np.sum(x), lambda g, y, x, axis=None: np.broadcast_to(g, x.shape), name="t"
+    )
+    assert tg.grad(lambda x: power(x, 3.0, scale=2.0))(2.0) == 24.0
+    np.testing.assert_array_equal(tg.grad(total)(np.ones(2)), [1.0, 1.0])
+    halves = tg.elementwise(lambda a, b: (a + b) / 2, lambda y, a, b: 0.5, 0.5, name="halves")
+    np.testing.assert_array_equal(tg.grad(lambda a: np.sum(halves(a, np.ones(3))))(np.ones((2, 1))), [[1.5], [1.5]])

@@ -1,0 +1,60 @@
+"""What is looked at when a user declares an operation: that its rules take what they are called with, and shapes."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.engine.arguments import ForEach
+from tinygrad_lite.engine.op import Array, Op, listeners
+from tinygrad_lite.errors import ShapeError, UsageError
+from tinygrad_lite.foundation.signatures import signature_of
+
+
+def _look_at(op: Op) -> None:
+    """Raise if a rule of a user's operation lacks arguments, and look at the shapes of what works entry by entry."""
+    if op.module.startswith("tinygrad_lite."):
+        return
+    if isinstance(op.vjps, ForEach):
+        _check_rule(op, op.vjps.rule, "i, g, y, x")
+        return
+    arrays = ", ".join([*(f"x{i}" for i in range(op.arity or 0)), *["shared"] * bool(op.shared)])
+    for rule in op.derivatives or op.vjps:
+        _check_rule(op, rule, f"{'y' if op.derivatives else 'g, y'}, {arrays}")
+    if op.derivatives:
+        op.compute = _entry_by_entry(op, op.compute)
+
+
+def _check_rule(op: Op, rule: Any, names: str) -> None:
+    if not callable(rule):
+        return
+    signature = signature_of(rule)
+    try:
+        signature.bind_partial(*names.split(", "))
+    except TypeError:
+        raise UsageError(
+            f"a derivative of {op.name} is called with {names}; this one takes {signature}: write lambda {names}: …"
+        ) from None
+
+
+def _entry_by_entry(op: Op, compute: Callable[..., Array]) -> Callable[..., Array]:
+    """How to compute an operation whose result has an entry for each of the arrays' entries, or is refused.
+
+    The engine would multiply each derivative by an upstream gradient of another shape, and where NumPy can broadcast
+    the one to the other, as for the sums of the rows of a square matrix, the gradient would be wrong.
+    """
+
+    def checked(*arrays: Array, **params: Any) -> Array:
+        y = compute(*arrays, **params)
+        shapes = [np.shape(x) for x in arrays[: op.arity]]
+        if np.shape(y) != np.broadcast_shapes(*shapes):
+            raise ShapeError(
+                f"{op.name} is declared by tg.elementwise, entry by entry, and made the shape {np.shape(y)} of "
+                f"{', '.join(map(str, shapes))}: declare it by tg.primitive, with vector-Jacobian products"
+            )
+        return y
+
+    return checked
+
+
+listeners.insert(0, _look_at)  # before an operation is registered
