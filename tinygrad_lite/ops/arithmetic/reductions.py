@@ -269,6 +269,12 @@ def _std_vjp(
     where: Array = True,
     correction: float | None = None,
 ) -> Array:
+    ddof = ddof if correction is None else correction
+    if where is True and dtype is None and _divides_as_numpy(x, x.size):
+        deviation = x - _mean(x, axis, keepdims=True)
+        rounding = _mean(deviation, axis, keepdims=True)
+        if np.all(1e6 * np.absolute(rounding) < _kept(y, x, axis, keepdims)):  # the entries are not equal
+            return _of_deviation(g * (0.5 / y), x, deviation - rounding, axis, ddof, keepdims)
     # if all entries are equal, the standard deviation has a kink, and its gradient is 0 by convention
     if where is True and x.size:
         flat = np.equal(np.max(x, axis=axis, keepdims=keepdims), np.min(x, axis=axis, keepdims=keepdims))
@@ -279,7 +285,6 @@ def _std_vjp(
     # twice, since the mean is rounded, and that error would dominate if the entries are equal up to rounding
     deviation = x - np.mean(x, axis=axis, keepdims=True, **_mask(where))
     deviation = deviation - np.mean(deviation, axis=axis, keepdims=True, **_mask(where))
-    ddof = ddof if correction is None else correction
     y = np.std(deviation, axis=axis, ddof=ddof, keepdims=keepdims, **_mask(where))
     flat = flat | np.equal(y, 0)
     slope = np.where(flat, 0, 0.5 / np.where(flat, 1, y))

@@ -101,6 +101,7 @@ def diagflat(v: Array, k: int = 0) -> Array:
 
 def _roll(a: Array, shift: Any, axis: Any = None) -> Array:
     if type(a) is np.ndarray:
+        axis = 0 if axis is None and a.ndim == 1 else axis
         if type(shift) is int and type(axis) is int and -a.ndim <= axis < a.ndim:
             return _rolled(a, shift % (a.shape[axis] or 1), axis % a.ndim)  # in a third of NumPy's time
         return np.roll(a, shift, axis)
