@@ -75,7 +75,7 @@ def total_in_any_order(x: Any, axes: tuple[int, ...], keepdims: bool = False) ->
 
 
 def _added_by_products(x: Any, sums: Sequence[tuple[int, int]]) -> Any:
-    """The sums of an array that lies in memory by rows: of `count` slices of so many entries each, one after another."""
+    """The sums of an array that lies in memory by rows, from the last; each is over slices of so many entries."""
     for count, entries in sums:
         ones = _ones(count, x.dtype)
         if entries == 1:
