@@ -21,7 +21,7 @@ def random_function(seed: int) -> Callable[[Any, Any], Any]:
             a = arrays[rng.integers(len(arrays))]
             if not a.ndim or not len(a):
                 continue
-            i, kind = int(rng.integers(len(a))), rng.integers(12)
+            i, kind = int(rng.integers(len(a))), rng.integers(13)
             if kind == 0:
                 arrays.append(a[i:])
             elif kind == 1:
@@ -42,6 +42,8 @@ def random_function(seed: int) -> Callable[[Any, Any], Any]:
                 a[a > 1.2] = 0.5
             elif kind == 9:
                 a[[0, -1]] = a[[-1, 0]]
+            elif kind == 12:
+                (np.add, np.subtract)[i % 2].at(a, [0, -1, 0], a[i] * 0.2)
             elif kind == 10:
                 np.multiply(a, a[0], out=a)
             else:

@@ -23,7 +23,7 @@ answer_to(scipy.special.erf)  # reads the table of SciPy's functions, whose rule
 
 @pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
 @pytest.mark.parametrize("every", [500, pytest.param(4, marks=pytest.mark.slow)])  # which of the faults are tried
-@pytest.mark.parametrize(("trials", "least"), [(in_operations, 1800), (in_models, 900)], ids=["operations", "models"])
+@pytest.mark.parametrize(("trials", "least"), [(in_operations, 1800), (in_models, 850)], ids=["operations", "models"])
 def test_every_fault_is_caught_named_and_explained(
     trials: Callable[[int], Iterator[Trial]], least: int, every: int
 ) -> None:

@@ -11,6 +11,7 @@ from tests.checking.planted import PLANTED, Planted
 from tests.marks import param, spread
 from tinygrad_lite.checking.diagnosing import composites, mistakes
 from tinygrad_lite.checking.diagnosing.patterns import name_of_ratio, pattern
+from tinygrad_lite.checking.diagnosing.regions import place, region
 from tinygrad_lite.checking.diagnosing.structures import structure
 
 MODELS = sorted({planted.model for planted in PLANTED})
@@ -97,8 +98,21 @@ BESIDE_THE_RIGHT_ONE = [
 ]
 
 
+BESIDE_THE_RIGHT_ONE += [
+    (
+        RIGHT * np.where((ENTRY // 4 > 0) & (ENTRY % 4 < 2), X, 1),
+        "exactly at indices 1 to 3 of axis 0 and at indices 0",
+    ),
+    (
+        RIGHT + np.where((ENTRY // 4 > 1) & (ENTRY % 4 < 3), 0, X),
+        "exactly everywhere but at indices 2 to 3 of axis 0 and",
+    ),
+    (RIGHT * np.where(np.isin(ENTRY, [5, 6, 9, 10]), X, 1), "exactly everywhere but at the border"),
+]
+
+
 def described(*arrays: Any) -> str:
-    return pattern(*arrays) or structure(*arrays)
+    return pattern(*arrays) or region(*arrays) or structure(*arrays) or place(*arrays)
 
 
 @pytest.mark.parametrize(("wrong", "words"), BESIDE_THE_RIGHT_ONE)
@@ -131,6 +145,32 @@ def test_the_length_of_entries_that_are_all_as_large_is_none_that_somebody_chose
     assert "length" not in described(
         np.array(entries), 1.2345 * np.array(entries), np.arange(1.0, len(entries) + 1), []
     )
+
+
+def test_columns_of_a_jacobian_are_no_variables_that_have_something_in_common() -> None:
+    """Of two variables one is always the larger."""
+    x = np.broadcast_to([1.5, 0.7, 0.4], (6, 3))
+    right = np.abs(np.sin(np.arange(18.0))).reshape(6, 3) + 0.1
+    wrong = right * np.where(np.arange(3) == 0, np.arange(2, 8)[:, None], 1)
+    assert described(wrong, right, x, []) == "it is wrong exactly at index 0 of axis 1"
+    signs = right * [1, -1, 1]
+    assert described(right, signs, x, []) == "it is wrong exactly at index 1 of axis 1, where the sign is wrong"
+
+
+def test_products_of_a_column_and_a_row_are_off_by_a_factor_of_each_row() -> None:
+    column, row = np.array([0.3, 0.0, -1.2, 0.7, 2.0]), np.array([1.0, -2.0, 0.4])
+    said = described(np.outer(np.tanh(column), row), np.outer(column, row), np.zeros((5, 3)), [])
+    assert said.startswith("each slice along axis 0 is multiplied by a number of its own, from 0.482 to 0.971")
+
+
+def test_what_leaves_no_trace_is_not_taken_for_nothing() -> None:
+    def f(x: np.ndarray) -> Any:
+        return sum(0.5 * float(np.exp(2 * t)) for t in x) - np.sum(x)
+
+    x = np.array([0.3, -0.8, 1.1, 0.4])
+    for wrong in (2 * x - 1, 3 * x - 1):
+        report = tg.gradcheck(f, x, gradient=wrong, raise_exception=False)
+        assert not any("array itself" in finding.why for finding in report.findings), report
 
 
 JACOBIAN = np.array([[1.0, 2.0, -0.5], [0.3, -1.5, 2.5], [0.7, 1.1, 3.0]])

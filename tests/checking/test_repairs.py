@@ -1,6 +1,7 @@
 """Mistakes in the code of a gradient, of a function of which nothing is known but its values."""
 
 import linecache
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -103,11 +104,133 @@ def test_what_no_single_change_makes_right_is_not_explained_by_one() -> None:
 def test_a_gradient_that_takes_no_tensors_has_no_code_to_change() -> None:
     f, _, x = planted("Brier", "return", "return")
 
-    def in_place(x: Any) -> Any:
-        p = 1 / (1 + np.exp(-np.asarray(x, float)))
-        p[:] = 2 * (p - LABELS) * p * (1 + p)
-        return p
+    def in_numbers(x: Any) -> Any:
+        p = np.array([1 / (1 + math.exp(-t)) for t in x])
+        return 2 * (p - LABELS) * p * (1 + p)
 
-    report = tg.gradcheck(f, x, gradient=in_place, raise_exception=False)
+    report = tg.gradcheck(f, x, gradient=in_numbers, raise_exception=False)
     assert report.outcome == "failed"
     assert "line of the gradient" not in report.findings[0].why
+
+
+WINDOW = """\
+def gradient(x, k):
+    dx, dk = np.zeros_like(x), np.zeros(3)
+    for i in range(5):
+        d = np.cos(np.sum(x[i : i + 3] * k))
+        dx[i : i + 3] += d * k
+        dk += d * x[i : i + 3]
+    return dx, dk
+"""
+VALLEY = """\
+def gradient(x):
+    g = np.zeros(6)
+    for i in range(5):
+        r = x[i + 1] - x[i] ** 2
+        g[i] += -400 * x[i] * r - 2 * (1 - x[i])
+        g[i + 1] += 200 * r
+    return g
+"""
+WORDS = """\
+def gradient(table, w):
+    d = 1 - np.tanh(table[words] @ w) ** 2
+    by_word = np.zeros_like(table)
+    np.add.at(by_word, words, d[:, None] * w)
+    return by_word, table[words].T @ d
+"""
+ARM = """\
+def gradient(angles):
+    total = np.cumsum(angles)
+    jacobian = np.zeros((2, 3))
+    for i in range(3):
+        for j in range(i, 3):
+            jacobian[0, i] -= lengths[j] * np.sin(total[j])
+            jacobian[1, i] += lengths[j] * np.cos(total[j])
+    return jacobian
+"""
+DECAY = """\
+def gradient(p):
+    g, lam = np.zeros(2), 1.0
+    for t in range(4):
+        state = np.array([p[0] * times[t], p[1]])
+        g[0] += times[t] * np.cos(state[0]) * lam
+        g[1] = g[1] + lam * 2 * state[1]
+    return g
+"""
+TIMES, LENGTHS, INDICES = np.array([0.3, 0.9, 1.4, 2.2]), np.array([1.0, 0.7, 0.5]), np.array([1, 3, 1, 0])
+
+
+def arm(angles: Any) -> np.ndarray:
+    x = y = total = 0.0
+    for angle, length in zip(angles, LENGTHS):
+        total += float(angle)
+        x, y = x + length * np.cos(total), y + length * np.sin(total)
+    return np.array([x, y])
+
+
+WRITING: dict[str, tuple[Callable[..., Any], str, tuple[Any, ...]]] = {
+    "window": (
+        lambda x, k: float(sum(np.sin(np.sum(x[i : i + 3] * k)) for i in range(5))),
+        WINDOW,
+        (RNG.normal(size=8), RNG.normal(size=3)),
+    ),
+    "valley": (
+        lambda x: float(np.sum(100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2)),
+        VALLEY,
+        (RNG.normal(size=6),),
+    ),
+    "words": (
+        lambda table, w: float(np.sum(np.tanh(table[INDICES] @ w))),
+        WORDS,
+        (RNG.normal(size=(4, 2)), RNG.normal(size=2)),
+    ),
+    "arm": (arm, ARM, (np.array([0.3, -0.8, 1.1]),)),
+    "decay": (lambda p: float(np.sum(np.sin(p[0] * TIMES)) + 4 * p[1] ** 2), DECAY, (np.array([0.7, -1.1]),)),
+}
+PLANTED_IN_WRITING = [
+    ("window", "dx[i : i + 3] +=", "dx[i : i + 3] =", "+= in place of ="),
+    ("window", "dk += d", "dk = d", "+= in place of ="),
+    ("window", "dx[i : i + 3] += d", "dx[i + 1 : i + 4] += d", "indices are off by one"),
+    ("window", "dx[i : i + 3] += d * k", "dx[i : i + 3] += k", "d as one more factor"),
+    ("window", "dk += d * x[i : i + 3]", "dk += d * x[i + 1 : i + 4]", "an index that is 1 smaller"),
+    ("window", "np.sum(x", "np.mean(x", "sum in place of mean"),
+    ("valley", "g[i] +=", "g[i] =", "+= in place of ="),
+    ("valley", "g[i + 1] += 200", "g[i + 1] -= 200", "a sum in place of a difference"),
+    ("valley", "g[i + 1] += 200", "g[i] += 200", "an index that is 1 larger"),
+    ("valley", "- x[i] ** 2", "- x[i]", "square of the result of getitem"),
+    ("words", "np.add.at(by_word, words,", "np.subtract.at(by_word, words,", "the sign is wrong"),
+    ("words", "1 - np.tanh(", "1 + np.tanh(", "a difference in place of a sum"),
+    ("arm", "jacobian[0, i] -= lengths", "jacobian[0, i] += lengths", "a difference in place of a sum"),
+    ("arm", "jacobian[1, i] += lengths", "jacobian[1, i] = lengths", "+= in place of ="),
+    ("arm", "lengths[j] * np.cos", "np.cos", "1 (the first of 6) as one more factor"),
+    ("decay", "g[0] += times", "g[0] = times", "+= in place of ="),
+    ("decay", "lam * 2 * state[1]", "lam * 2 * state[0]", "an index that is 1 larger"),
+    ("decay", "lam * 2 * state[1]", "lam * state[1]", "2 in place of 1"),
+]
+
+
+def planted_in_writing(name: str, right: str, wrong: str) -> tuple[Callable[..., Any], Callable[..., Any], Any]:
+    f, code, inputs = WRITING[name]
+    assert right in code
+    names = {"np": np, "lengths": LENGTHS, "words": INDICES, "times": TIMES}
+    code = code.replace(right, wrong)
+    file = f"<{name} with {wrong}>"
+    linecache.cache[file] = len(code), None, code.splitlines(keepends=True), file
+    exec(compile(code, file, "exec"), names)
+    return f, names["gradient"], inputs  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("name", WRITING)
+def test_the_right_gradients_that_write_into_arrays_are_right(name: str) -> None:
+    f, gradient, inputs = planted_in_writing(name, "return", "return")
+    assert tg.gradcheck(f, *inputs, gradient=gradient).ok
+
+
+@pytest.mark.parametrize(("name", "right", "wrong", "words"), spread(PLANTED_IN_WRITING, 5))
+def test_a_mistake_in_a_gradient_that_writes_into_arrays_is_found(
+    name: str, right: str, wrong: str, words: str
+) -> None:
+    f, gradient, inputs = planted_in_writing(name, right, wrong)
+    report = tg.gradcheck(f, *inputs, gradient=gradient, raise_exception=False)
+    assert not report.ok
+    assert all(words in finding.why for finding in report.findings if finding.fails), report

@@ -71,7 +71,9 @@ def from_dlpack(x: Any, /, *, device: Any = None, copy: bool | None = None) -> T
         ) from error
 
 
-FUNCTIONS = {"asarray": asarray, "from_dlpack": from_dlpack} | {
-    name: _as_tensor(getattr(np, name)) for name in ("arange", "empty", "eye", "full", "linspace", "ones", "zeros")
-}
+FUNCTIONS = (
+    {"asarray": asarray, "from_dlpack": from_dlpack}
+    | {"array": _as_tensor(array)}
+    | {name: _as_tensor(getattr(np, name)) for name in ("arange", "empty", "eye", "full", "linspace", "ones", "zeros")}
+)
 FREQUENCIES = {"fftfreq": _as_tensor(np.fft.fftfreq), "rfftfreq": _as_tensor(np.fft.rfftfreq)}

@@ -19,13 +19,14 @@ from tinygrad_lite.engine.operators import Operators
 from tinygrad_lite.engine.tensor import tensor
 from tinygrad_lite.errors import ShapeError, UsageError
 from tinygrad_lite.foundation.callers import hidden_behind, writes_an_entry
+from tinygrad_lite.ops.shapes.indexing import fixed, getitem
 
 is_writing: ContextVar[bool] = ContextVar("is_writing", default=False)
 """Whether a function is running that may write into its arrays."""
 
 
 def functionalize(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same function, in which tensors can be written into: `x[i] = v`, `x += y`, `out=x`.
+    """The same function, in which tensors can be written into: `x[i] = v`, `x += y`, `out=x`, `np.add.at(x, i, v)`.
 
     Its arguments stay as they are, whatever it writes into them. A view and its array see what is written into the
     other, as in NumPy. Arrays that the function makes with `np.zeros_like(x)`, or in the namespace of x, can be written
@@ -102,6 +103,9 @@ class Writable(Operators):
         return Writable(result)
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Array, out: Any = (None,), **params: Any) -> Any:
+        if method == "at" and ufunc in (np.add, np.subtract) and isinstance(inputs[0], Writable):
+            array, index, values = inputs[0], trees.map_leaves(_value_of, inputs[1]), _value_of(inputs[2])
+            return array._write(array.value.at[index].add(values if ufunc is np.add else -values))
         return _put(super().__array_ufunc__(ufunc, method, *inputs, **params), out[0])
 
     def __array_function__(self, function: Any, types: Any, args: Any, params: Any) -> Any:
@@ -121,6 +125,9 @@ class Writable(Operators):
         self._value = value
         if self._view is None:
             self._memory.writes += 1
+        elif self._view[0] is getitem:
+            _, array, params = self._view
+            array._write(array.value.at[params["index"]].set(value))
         else:
             op, array, params = self._view
             entries = op.forward(np.arange(array.size).reshape(array.shape), **params)
@@ -128,9 +135,18 @@ class Writable(Operators):
         self._writes = self._memory.writes
 
     def __setitem__(self, index: Any, values: Array) -> None:
+        if self._is_own(index, values):  # as in x[i] += v, which first writes into the view, and then the view
+            return
         index, values = trees.map_leaves(_value_of, index), _value_of(values)
         written = self.value.at[index].set(values)
         self._write(written if written.dtype == self.dtype else written.astype(self.dtype))
+
+    def _is_own(self, index: Any, values: Any) -> bool:
+        """Whether values are the view of this array at an index."""
+        if not isinstance(values, Writable) or values._view is None:
+            return False
+        op, array, params = values._view
+        return op is getitem and array is self and repr(fixed(index)) == repr(params["index"])
 
     def fill(self, value: Array) -> None:
         """Write a value into all entries."""

@@ -17,17 +17,20 @@ from tinygrad_lite.checking.diagnosing.influence import call_site, cut_off, move
 from tinygrad_lite.checking.diagnosing.local import fault_of, same
 from tinygrad_lite.checking.diagnosing.mistakes import counts
 from tinygrad_lite.checking.diagnosing.patterns import pattern
+from tinygrad_lite.checking.diagnosing.regions import place, region
 from tinygrad_lite.checking.diagnosing.repairs import Repair
 from tinygrad_lite.checking.diagnosing.second_order import SECOND, is_wrong_in_second_order
 from tinygrad_lite.checking.diagnosing.structures import structure
 from tinygrad_lite.checking.diagnosing.trace import Trace
 from tinygrad_lite.checking.evidence.examination import Comparison, Examination
-from tinygrad_lite.checking.subjects.subject import GradientOf
+from tinygrad_lite.checking.subjects.subject import GradientOf, Matrix, random_weights
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.readers.recording import Step
 
 _LONG = 1000  # the largest number of operations for which mistakes are tried on the whole
 _LARGE = 3_000_000  # the largest number of operations times entries
+_FOLLOWED = 1e-3  # the largest error, relative to the largest entry, of the gradient of a function that is followed
+_ASIDE = 0.02  # how far other points are, relative to the scales of the variables
 _OTHERS = 2  # the number of other points at which an explanation must hold as well
 
 
@@ -62,10 +65,13 @@ class Diagnosis:
         if k in self._explained:
             step, why = self._explained[k]
             return call_site(step), why
-        near = self._pattern(k, row) or closeness(self._look, self._comparison, subject.columns(k), row)
+        whole = None if self._has_a_jacobian else row
+        near = self._of_another(k, row) or self._like(pattern, k, whole)
+        near = near or closeness(self._look, self._comparison, subject.columns(k), row)
         if not near and self._repair:
             return call_site(self._repair[0]), self._repair[1]
-        return "", near or self._pattern(k, row, structure)
+        others = ((how, of) for of in dict.fromkeys((whole, row)) for how in (pattern, region, structure, place))
+        return "", near or next((words for how, of in others if (words := self._like(how, k, of))), "")
 
     def _blamed(self, column: int) -> tuple[Step, str]:
         """The first faulty operation that this entry influences."""
@@ -84,30 +90,42 @@ class Diagnosis:
         """A change in the gradient's own code that makes it right."""
         return Repair(self._look, self._comparison).found()
 
-    def _pattern(self, k: int, row: int, describe: Callable[..., str] = pattern) -> str:
-        """A description of the array beside its reference, if nothing is known of how it was computed."""
+    def _of_another(self, k: int, row: int) -> str:
+        """That the gradient is another variable's."""
         subject = self._look.subject
         arrays = [part[row] for part in (self._comparison.gradient, self._comparison.reference)]
         gradients, references = map(subject.split, arrays)
         for j, v in enumerate(subject.variables):
             if j != k and gradients[k].size > 1 and same(gradients[k], references[j], 1e-6):
                 return f"it is the gradient of {v.path}"
-        sizes = counts([np.empty(v.shape) for v in subject.variables])
-        x = subject.split(subject.point)[k]
-        return self._pattern_of_all(k, x, sizes, describe) or describe(gradients[k], references[k], x, sizes)
+        return ""
 
-    def _pattern_of_all(self, k: int, x: Array, sizes: Sequence[int], describe: Callable[..., str]) -> str:
-        """The same of a whole Jacobian; empty if there is one result, or too many for a row of each."""
-        look, subject = self._look, self._look.subject
-        shapes = subject.shapes
-        if len(look.weights) == 1 or len(look.weights) != sum(map(prod, shapes)):
-            return ""
-        shape = (*(shapes[0] if len(shapes) == 1 else (len(look.weights),)), *x.shape)
-        columns = subject.columns(k)
+    @property
+    def _has_a_jacobian(self) -> bool:
+        """Whether there are several results, of each of which the gradient is a row."""
+        look = self._look
+        return len(look.weights) > 1 and len(look.weights) == sum(map(prod, look.subject.shapes))
+
+    def _like(self, describe: Callable[..., str], k: int, row: int | None) -> str:
+        """A description of an array beside its reference, of one row or of the whole Jacobian."""
+        subject = self._look.subject
+        shapes, x = subject.shapes, subject.split(subject.point)[k]
+        results = (shapes[0] if len(shapes) == 1 else (len(self._look.weights),)) if row is None else ()
+        rows = slice(None) if row is None else row
         gradient, reference = (
-            part[:, columns].reshape(shape) for part in (self._comparison.gradient, self._comparison.reference)
+            part[rows, subject.columns(k)].reshape((*results, *x.shape))
+            for part in (self._comparison.gradient, self._reference(describe))
         )
-        return describe(gradient, reference, np.broadcast_to(x, shape), sizes)
+        sizes = counts([np.empty(v.shape) for v in subject.variables])
+        return describe(gradient, reference, np.broadcast_to(x, gradient.shape), sizes)
+
+    def _reference(self, describe: Callable[..., str] | None = None) -> Matrix:
+        """The right gradient; for what tells where it is wrong, also of entries that were checked with others."""
+        comparison = self._comparison
+        if describe is pattern:
+            return comparison.reference
+        is_right = np.isnan(comparison.reference) & ~comparison.suspicious & ~comparison.unchecked
+        return np.where(is_right, comparison.gradient, comparison.reference)
 
     def _explanations(self) -> dict[int, tuple[Step, str]]:
         """For each wrong variable the mistake that explains it, preferably one that explains several."""
@@ -119,8 +137,30 @@ class Diagnosis:
         mix = np.cos(np.arange(len(look.weights)))
         paths = [v.path for v in subject.variables]
         trace = Trace(self._steps, self._variables, self._results, paths)
-        points = [Point(trace, mix @ look.weights, subject.split(mix @ look.gradient))]
-        return explanations([*points, *self._elsewhere(points[0], paths)], wrong)
+        point = Point(trace, mix @ look.weights, subject.split(mix @ look.gradient))
+        references = subject.split(mix @ self._reference())
+        wrong = [k for k in wrong if self._is_followed(k, point, references[k], paths)]
+        return explanations([point, *self._elsewhere(point, paths)], wrong) if wrong else {}
+
+    def _is_followed(self, k: int, point: Point, reference: Array, paths: Sequence[str]) -> bool:
+        """Whether a variable's gradient by the operations is right, here or, if here is a kink, beside it.
+
+        It is not if other code, which leaves no trace, is on the way.
+        """
+        look, subject = self._look, self._look.subject
+        known = np.isfinite(reference)
+        if same(point.trace.back(point.weights).of_variables[k][known], reference[known], _FOLLOWED):
+            return True
+        rng = np.random.default_rng(2)
+        aside = _ASIDE * look.scales * rng.uniform(-1, 1, len(look.scales))
+        direction = np.zeros(len(look.scales))
+        direction[subject.columns(k)] = look.scales[subject.columns(k)] * random_weights(rng, reference.size)
+        with suppress(Exception):  # a function may refuse a nearby point
+            trace = Trace(*subject.traced(subject.point + aside), paths)
+            own = trace.back(point.weights).of_variables[k].ravel() @ direction[subject.columns(k)]
+            slopes = look.slopes_beside(aside, direction)
+            return same(own, slopes @ np.cos(np.arange(len(slopes))), _FOLLOWED)
+        return False
 
     def _elsewhere(self, point: Point, paths: Sequence[str]) -> Iterator[Point]:
         """Runs at other points nearby, if the gradient is known there."""
@@ -129,7 +169,7 @@ class Diagnosis:
             return
         rng = np.random.default_rng(1)
         for _ in range(_OTHERS):
-            x = subject.point + 0.02 * look.scales * rng.uniform(-1, 1, len(subject.point))
+            x = subject.point + _ASIDE * look.scales * rng.uniform(-1, 1, len(subject.point))
             with suppress(Exception):  # a function may refuse a nearby point
                 trace = Trace(*subject.traced(x), paths)
                 gradient = subject.rows(x, point.weights[None])[0]

@@ -7,7 +7,7 @@ import numpy as np
 from tinygrad_lite.checking.diagnosing.trace import Trace
 from tinygrad_lite.engine.op import Array
 
-Replaced = dict[int, Callable[[Sequence[Array]], Array]]
+Replaced = dict[int, Callable[[Trace, int], Array]]
 
 WITHOUT = "{} is left out of the values that the gradient is computed from"
 SIGN = "the sign of {} is wrong in the values that the gradient is computed from"
@@ -38,10 +38,11 @@ def forwards(trace: Trace, numbers: Sequence[int]) -> Iterator[tuple[str, Replac
             yield sentence, {j: _spread(of) for j in numbers}
 
 
-def _spread(of: Callable[[Sequence[Array]], Array]) -> Callable[[Sequence[Array]], Array]:
-    """The same in the shape of the operation's result."""
+def _spread(of: Callable[[Sequence[Array]], Array]) -> Callable[[Trace, int], Array]:
+    """The same of an operation's arguments, in the shape of its result."""
 
-    def spread(x: Sequence[Array]) -> Array:
+    def spread(trace: Trace, k: int) -> Array:
+        x = trace.arrays[k]
         y = np.asarray(of(x), float)
         return np.array(np.broadcast_to(y, np.broadcast_shapes(*map(np.shape, x))))[()]
 

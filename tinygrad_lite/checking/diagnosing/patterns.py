@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from math import comb, e, log, pi
+from math import e, log, pi
 from typing import Any
 
 import numpy as np
@@ -42,8 +42,6 @@ SIZE = "it is the size of the derivative, without its sign"
 SIGN_ALONE = "it is the sign of the derivative, without its size"
 RUNNING = "it is the running sum of the derivative along axis {}: is a sum not set back to 0 in a loop?"
 LENGTH = "its length is {:.6g}: is it normalised, or clipped to that length?"
-_BY_VALUE = 5  # the smallest number of entries that are told from as many others by their values
-_NO_CHANCE = 1_000  # how many choices there are, at least, of as many entries that a number tells from the others
 _ROUND = 3  # how many digits a length has that somebody chose
 _NOTHING = 1e-9  # the largest part of a gradient that counts as none
 _PLAIN = 9  # a fraction of numbers up to this is a mistaken constant, rather than a quotient of two sizes
@@ -122,7 +120,7 @@ def pattern(gradient: Array, reference: Array, x: Array, sizes: Sequence[int]) -
     if np.any(signs != signs.flat[0]) and constant_ratio(gradient, signs):
         return SIGN_ALONE
     return next((words for words, right in _candidates(reference, x) if _fits(gradient, right, reference)), "") or (
-        _term(gradient - reference, x) or _where(gradient, reference, x) or _alone(gradient, reference)
+        _term(gradient - reference, x)
     )
 
 
@@ -190,10 +188,18 @@ def _candidates(reference: Array, x: Array) -> Iterator[tuple[str, Array]]:
     unknown = Contribution(None, 0, reference, reference, [reference], {}, reference, _unknown)
     yield from mistaken(unknown)
     if np.size(x) > 1:
-        yield SIZE, np.abs(reference)
+        if not _are_slices(reference < 0):
+            yield SIZE, np.abs(reference)
         with np.errstate(all="ignore"):
             yield "a factor of the variable is too much", reference * x
             yield "a factor of the variable is missing", reference / x
+
+
+def _are_slices(mask: Array) -> bool:
+    """Whether a set of entries is some slices along one axis of several."""
+    axes = range(mask.ndim) if mask.ndim > 1 else ()
+    others = (tuple(k for k in axes if k != axis) for axis in axes)
+    return any(np.array_equal(np.any(mask, over, keepdims=True) & np.ones_like(mask), mask) for over in others)
 
 
 def _term(difference: Array, x: Array) -> str:
@@ -207,89 +213,6 @@ def _term(difference: Array, x: Array) -> str:
         if factor:
             return (added if factor > 0 else missing).format(abs(factor))
     return ""
-
-
-def _where(gradient: Array, reference: Array, x: Array) -> str:
-    """The set of entries that are wrong, if it has a description, and what they are there."""
-    with np.errstate(all="ignore"):
-        wrong = np.abs(gradient - reference) > TOLERANCE * np.max(np.abs(reference))
-    alive = (gradient != 0) | (reference != 0)  # the others say nothing
-    count = int(np.sum(wrong))
-    fewest = min(count, int(np.sum(alive)) - count)
-    if fewest < 2:
-        return ""
-    x = np.broadcast_to(x, wrong.shape)
-    for by_value, words, mask in _masks(reference, x):
-        if fewest >= (_BY_VALUE if by_value else 2) and np.array_equal(wrong, mask & alive):
-            return f"it is wrong exactly {words}{_what_it_is(gradient[wrong], reference[wrong])}"
-    return _beyond_a_number(gradient, reference, x, wrong, alive)
-
-
-def _alone(gradient: Array, reference: Array) -> str:
-    """What the entries that are wrong are, if that has a name, where they have nothing else in common."""
-    with np.errstate(all="ignore"):
-        wrong = np.abs(gradient - reference) > TOLERANCE * np.max(np.abs(reference))
-    ratio = constant_ratio(gradient[wrong], reference[wrong]) if np.any(wrong) else None
-    words = "" if ratio is None else ratio_words(ratio, ())
-    if not words or RATIO in words:
-        return ""
-    return f"{'in this entry' if np.sum(wrong) == 1 else 'in these entries'} alone, {words}"
-
-
-def _what_it_is(gradient: Array, reference: Array) -> str:
-    """What the wrong entries are, if that has a name."""
-    ratio = constant_ratio(gradient, reference)
-    return "" if ratio is None else f", where {ratio_words(ratio, ())}"
-
-
-def _beyond_a_number(gradient: Array, reference: Array, x: Array, wrong: Array, alive: Array) -> str:
-    """The number beyond which entries are wrong, if it is none by chance; others that are, but little, are no right."""
-    right = alive & ~wrong
-    with np.errstate(all="ignore"):
-        is_close = np.abs(gradient - reference) <= TOLERANCE * np.abs(reference)
-    end = float(np.max(np.abs(gradient)))
-    if same(gradient, np.clip(reference, -end, end), TOLERANCE):
-        return f"it is wrong exactly where the size of the derivative is above {end:.6g}, to which it is clipped"
-    count, fewest = int(np.sum(alive)), int(min(np.sum(wrong), np.sum(right)))
-    if not np.all(is_close[right]) or comb(count, fewest) < _NO_CHANCE:
-        return ""
-    values = {"the variable": x, "the derivative": reference}
-    for name, by in (*values.items(), *((f"the size of {name}", np.abs(by)) for name, by in values.items())):
-        for word, inner, outer in (("above", by[right], by[wrong]), ("below", by[wrong], by[right])):
-            if np.max(inner) < np.min(outer):
-                number = _between(float(np.max(inner)), float(np.min(outer)))
-                what = _what_it_is(gradient[wrong], reference[wrong])
-                return f"it is wrong exactly where {name} is {word} {number}{what}"
-    return ""
-
-
-def _between(a: float, b: float) -> str:
-    """A number of few digits between two others."""
-    return next(
-        (text for digits in range(1, 17) if a < float(text := f"{(a + b) / 2:.{digits}g}") < b), f"{(a + b) / 2:.17g}"
-    )
-
-
-def _masks(reference: Array, x: Array) -> Iterator[tuple[bool, str, Array]]:
-    """Sets of entries, and whether they are told by values, which may be so by chance."""
-    yield True, "where the variable is negative", x < 0
-    yield True, "where the variable is positive", x > 0
-    yield True, "where the variable is below -1 or above 1", np.abs(x) > 1
-    yield True, "where the variable is between -1 and 1", np.abs(x) < 1
-    yield True, "where the derivative is negative", reference < 0
-    yield True, "where the derivative is positive", reference > 0
-    shape = np.shape(reference)
-    if len(shape) > 1 and shape[-1] == shape[-2]:
-        whole = np.ones(shape, bool)
-        yield False, "on the diagonal", whole & np.eye(shape[-1], dtype=bool)
-        yield False, "off the diagonal", whole & ~np.eye(shape[-1], dtype=bool)
-        yield False, "below the diagonal", np.tril(whole, -1)
-        yield False, "above the diagonal", np.triu(whole, 1)
-    for axis, size in enumerate(shape):
-        index = np.arange(size).reshape([-1 if k == axis else 1 for k in range(len(shape))])
-        for at in range(size) if len(shape) > 1 and size < 100 else ():
-            yield False, f"at index {at} of axis {axis}", np.broadcast_to(index == at, shape)
-            yield False, f"everywhere but at index {at} of axis {axis}", np.broadcast_to(index != at, shape)
 
 
 def _unknown(*_: Any) -> Array:

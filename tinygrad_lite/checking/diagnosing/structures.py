@@ -75,7 +75,8 @@ def _described(gradient: Array, reference: Array, x: Array, largest: float) -> I
 def _of_matrices(difference: Array, reference: Array) -> Iterator[str]:
     is_wrong = np.abs(difference) > TOLERANCE
     spread = min(np.sum(np.any(is_wrong, axis=axis)) for axis in (0, 1))
-    if spread >= _SMALL_RANK and np.linalg.matrix_rank(difference, rtol=TOLERANCE) == 1:
+    ranks = [np.linalg.matrix_rank(part, rtol=TOLERANCE) for part in (difference, reference)]
+    if spread >= _SMALL_RANK and ranks[0] == 1 < ranks[1]:  # products of this kind differ by another of them
         yield OUTER
     is_square = reference.shape[0] == reference.shape[1]
     if is_square and _vanishes(reference - reference.T, reference) and not np.any(is_wrong & is_wrong.T):
@@ -105,11 +106,13 @@ def _along_axes(gradient: Array, reference: Array) -> Iterator[str]:
             continue
         if count > 1 and np.size(reference) > 2 * size:
             slices = np.sum(reference * reference, axis=others, keepdims=True)
-            numbers = np.sum(gradient * reference, axis=others, keepdims=True) / slices
+            is_zero = (slices == 0) & np.all(gradient == 0, axis=others, keepdims=True)  # which no factor changes
+            numbers = np.sum(gradient * reference, axis=others, keepdims=True) / np.where(is_zero, 1, slices)
             sizes = np.max(np.abs(gradient), axis=others, keepdims=True)
             fits = np.all(np.abs(gradient - numbers * reference) <= TOLERANCE * sizes)
-            if fits and np.all(np.sum(np.abs(gradient) > _MATTERS * sizes, axis=others) > 1):
-                yield OWN_FACTORS.format(axis, np.min(numbers), np.max(numbers))
+            matter = np.sum(np.abs(gradient) > _MATTERS * sizes, axis=others, keepdims=True)
+            if fits and np.all((matter > 1) | is_zero):
+                yield OWN_FACTORS.format(axis, np.min(numbers[~is_zero]), np.max(numbers[~is_zero]))
         if count > 1 and size > 2:
             difference = gradient - reference
             if _vanishes(difference - difference.take([0], axis), difference):

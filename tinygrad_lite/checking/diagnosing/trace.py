@@ -156,19 +156,26 @@ class Trace:
                     add(target, part)
         return done
 
-    def rerun(self, replaced: Mapping[int, Callable[[Sequence[Array]], Array]]) -> "Trace":
-        """The same operations on other values: some give what these functions make of their arguments."""
+    def rerun(self, replaced: Mapping[int, Callable[["Trace", int], Array]]) -> "Trace":
+        """The same operations on other values: some give what these functions make of the new run."""
         new = copy(self)
         new.values, new.arrays, new.alike = list(self.values), list(self.arrays), {}
+        changed = set[int]()
         with np.errstate(all="ignore"):
-            for k, step in enumerate(self.steps):
-                made = [None if n is None else self.made_by(n) for n in self.inputs[k]]
-                if any(j is not None and new.values[j] is not self.values[j] for j in made):
-                    new.arrays[k] = [x if j is None else new.values[j] for x, j in zip(self.arrays[k], made)]
+            for k in range(min(replaced, default=len(self.steps)), len(self.steps)):
+                numbers, step = self.inputs[k], self.steps[k]
+                is_changed = not changed.isdisjoint(numbers)
+                if is_changed:
+                    new.arrays[k] = [
+                        new.value(n) if n is not None and n in changed else x for x, n in zip(self.arrays[k], numbers)
+                    ]
                 if k in replaced:
-                    new.values[k] = replaced[k](new.arrays[k])
-                elif new.arrays[k] is not self.arrays[k]:
+                    new.values[k] = replaced[k](new, k)
+                elif is_changed:
                     new.values[k] = step.op.forward(*new.arrays[k], **step.params)
+                else:
+                    continue
+                changed.add(len(self.variables) + k)
         return new
 
     def tangents(self, directions: Sequence[Array], cut: Container[Edge] = ()) -> list[Array | None]:

@@ -133,6 +133,12 @@ class Examination:
         return references.difference(lambda t: self.at(x + t * direction), self.at(x), steps)
 
     @silence()
+    def slopes_beside(self, aside: Vector, direction: Vector) -> Vector:
+        """The slope of each row along a direction at a nearby point, by the method of the check."""
+        if self.method == "differences":
+            return self.difference_beside(aside, direction).slope
+        return self.slope(self.subject.point + aside, direction)
+
     def difference_by(
         self,
         column: int,

@@ -1,0 +1,347 @@
+"""The ways in which an operation in the code of a gradient may have been mistaken for another.
+
+What a line performs again and again is changed alike each time.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.checking.diagnosing.trace import Edge, Trace
+from tinygrad_lite.engine.op import Array
+
+Change = Callable[[Trace, int], Array]
+"""What a changed operation gives, in a run whose values before it are known."""
+Source = Callable[[Trace, int], Array]
+"""A value that is known before an operation."""
+
+_BETWEEN: dict[str, tuple[str, Callable[[Array, Array], Array]]] = {
+    "add": ("a sum", np.add),
+    "subtract": ("a difference", np.subtract),
+    "multiply": ("a product", np.multiply),
+    "divide": ("a quotient", np.divide),
+    "maximum": ("a maximum", np.maximum),
+    "minimum": ("a minimum", np.minimum),
+    "matmul": ("a matrix product", np.matmul),
+}
+_OF_ONE = (
+    *(np.square, np.sqrt, np.exp, np.expm1, np.log, np.log1p, np.sin, np.cos, np.tan, np.sinh, np.cosh, np.tanh),
+    *(np.arctan, np.abs, np.sign, np.reciprocal),
+)
+_OTHER_NUMBERS: tuple[Callable[[float], float], ...] = (
+    lambda c: 2 * c,
+    lambda c: c / 2,
+    lambda c: c + 1,
+    lambda c: c - 1,
+    lambda c: -c,
+    lambda c: 1 / c if c else c,
+)
+_BESIDE: tuple[tuple[str, Callable[[Array, Array], Array]], ...] = (
+    ("{} as one more factor", np.multiply),
+    ("{} added", np.add),
+    ("{} taken away", np.subtract),
+    ("{} as one more divisor", np.divide),
+    ("1 - {} as one more factor", lambda y, z: y * (1 - z)),
+)
+_CONDITIONS = {"greater", "greater_equal", "less", "less_equal", "equal", "not_equal"}
+
+
+def changes(trace: Trace, groups: Sequence[Sequence[int]]) -> Iterator[tuple[Sequence[int], str, Change]]:
+    """Changes of operations, each of one or of all that a line performs again and again, the likeliest first."""
+    for kinds in (_of_kind, _of_writing, _of_signs, _of_numbers, _of_functions, _with_others, _beside_others):
+        for numbers in groups:
+            for words, change in kinds(trace, numbers):
+                yield numbers, words, change
+
+
+def _of_kind(trace: Trace, numbers: Sequence[int]) -> Iterator[tuple[str, Change]]:
+    """Another operation on the same arguments, or one of them alone."""
+    k = numbers[0]
+    name, arrays = trace.steps[k].op.name, trace.arrays[k]
+    if name in _CONDITIONS:
+        yield "the opposite condition", lambda t, k: ~_made(t, k)
+    if len(arrays) == 2 and name in _BETWEEN:
+        words, own = _BETWEEN[name]
+        opposite = {"add": "subtract", "subtract": "add"}.get(name, "")
+        alone = [(f"{_name(trace, (k, i), numbers)} alone", partial(_argument, i)) for i in (0, 1)]
+        others = {
+            other: (f"{said} in place of {words}", partial(_by, operation))
+            for other, (said, operation) in _BETWEEN.items()
+            if other != name and (other != "matmul" or np.ndim(trace.values[k]) > 1)
+        }
+        yield from (others.pop(other) for other in {opposite} & others.keys())  # before one alone, if the other is 0
+        yield from (*alone, *others.values())  # one alone before a maximum, which may be it everywhere
+        if name in ("divide", "matmul"):
+            yield "its arguments the other way round", partial(_by, lambda a, b: own(b, a))
+    if np.ndim(trace.values[k]) > 1:
+        yield "its transpose", lambda t, k: np.swapaxes(_made(t, k), -1, -2)
+    for other_sum in (np.sum, np.mean) if name in ("sum", "mean", "max") else ():
+        if other_sum.__name__ != name:
+            yield f"{other_sum.__name__} in place of {name}", partial(_by, other_sum)
+    if name in ("sum", "mean", "cumsum", "max") and np.ndim(arrays[0]) > 1:
+        for axis in range(np.ndim(arrays[0])):
+            yield f"axis={axis}", partial(_along, axis)
+
+
+def _of_writing(trace: Trace, numbers: Sequence[int]) -> Iterator[tuple[str, Change]]:
+    """Another index of what is read or written, and what is written added up or not."""
+    k = numbers[0]
+    name, params = trace.steps[k].op.name, trace.steps[k].params
+    if name == "index_set":
+        if all(_is_added(trace, k) for k in numbers):
+            yield "= in place of +=", partial(_written, None, lambda there, values: values - there)
+        elif not any(_is_added(trace, k) for k in numbers):
+            yield "+= in place of =", partial(_written, None, np.add)
+            is_first = not any(np.any(trace.arrays[k][0][trace.steps[k].params["index"]]) for k in numbers)
+            word = "the opposite sign of what is written" if is_first else "-= in place of ="
+            yield word, partial(_written, None, np.subtract)
+    is_in_vain = not any(len(trace.variables) + k in trace.uses for k in numbers)  # but for the last
+    if len(numbers) > 1 and is_in_vain:
+        yield "+= in place of =", partial(_added_up, numbers)
+    if name in ("index_set", "getitem"):
+        for words, moved in _moves(params["index"]):
+            yield words, partial(_written, moved, None) if name == "index_set" else partial(_read, moved)
+
+
+def _moves(index: Any) -> Iterator[tuple[str, Callable[[Any], Any]]]:
+    """Other indices that a person may have meant."""
+    parts = index if isinstance(index, tuple) else (index,)
+    numbers = [axis for axis, part in enumerate(parts) if isinstance(part, (int, np.integer)) and part is not True]
+    for axis, part in enumerate(parts):
+        of_which = f" along axis {axis}" if len(parts) > 1 else ""
+        if axis in numbers or (isinstance(part, slice) and isinstance(part.start or part.stop, int)):
+            for by, word in ((1, "larger"), (-1, "smaller")):
+                yield f"an index that is 1 {word}{of_which}", partial(_moved, axis, by)
+    if len(numbers) == 2:
+        yield "its indices the other way round", partial(_exchanged, *numbers)
+
+
+def _moved(axis: int, by: int, index: Any) -> Any:
+    parts = list(index) if isinstance(index, tuple) else [index]
+    part = parts[axis]
+    if isinstance(part, slice):
+        start, stop = (None if end is None else end + by for end in (part.start, part.stop))
+        parts[axis] = slice(start, stop, part.step)
+    else:
+        parts[axis] = part + by
+    return tuple(parts)
+
+
+def _exchanged(a: int, b: int, index: Any) -> Any:
+    parts = list(index)
+    parts[a], parts[b] = parts[b], parts[a]
+    return tuple(parts)
+
+
+def _read(moved: Callable[[Any], Any], trace: Trace, k: int) -> Array:
+    return np.asarray(trace.arrays[k][0][moved(trace.steps[k].params["index"])])
+
+
+def _written(
+    moved: Callable[[Any], Any] | None, put: Callable[[Array, Array], Array] | None, trace: Trace, k: int
+) -> Array:
+    """What an array is if something else is put there, or if it is put elsewhere."""
+    array, values = trace.arrays[k]
+    index = trace.steps[k].params["index"]
+    written = np.array(array)
+    if put is not None:
+        written[index] = put(array[index], values)
+    elif moved is not None and _is_added(trace, k):
+        written[moved(index)] += values - array[index]
+    elif moved is not None:
+        written[moved(index)] = values
+    return written
+
+
+def _added_up(numbers: Sequence[int], trace: Trace, k: int) -> Array:
+    """An operation's result and all that the same line made before."""
+    at = numbers.index(k)
+    return _made(trace, k) + trace.values[numbers[at - 1]] if at else _made(trace, k)
+
+
+def _is_added(trace: Trace, k: int) -> bool:
+    """Whether values are written to where they were added to what was there."""
+    array, n = trace.inputs[k]
+    made = None if n is None else trace.made_by(n)
+    if made is None or trace.steps[made].op.name not in ("add", "subtract"):
+        return False
+    before = trace.inputs[made][0]
+    read = None if before is None else trace.made_by(before)
+    if read is None or trace.steps[read].op.name != "getitem":
+        return False
+    same_place = repr(trace.steps[read].params["index"]) == repr(trace.steps[k].params["index"])
+    return same_place and trace.inputs[read][0] == array
+
+
+def _of_signs(trace: Trace, numbers: Sequence[int]) -> Iterator[tuple[str, Change]]:
+    """The opposite sign, of the result or of the only argument."""
+    k = numbers[0]
+    yield "the opposite sign", lambda t, k: -_made(t, k)
+    if len(trace.arrays[k]) == 1:
+        yield f"the opposite sign of {trace.name((k, 0))}", lambda t, k: _made(t, k, {0: -t.arrays[k][0]})
+
+
+def _of_numbers(trace: Trace, numbers: Sequence[int]) -> Iterator[tuple[str, Change]]:
+    """Another number in place of a constant."""
+    k = numbers[0]
+    for i, x in enumerate(trace.arrays[k]):
+        if trace.inputs[k][i] is None and isinstance(x, (int, float)) and not isinstance(x, bool):
+            for number in _OTHER_NUMBERS:
+                if (other := number(float(x))) != x:
+                    yield f"{other:.6g} in place of {x:.6g}", partial(_with_argument, i, _constant(other))
+
+
+def _of_functions(trace: Trace, numbers: Sequence[int]) -> Iterator[tuple[str, Change]]:
+    """Another function of the same argument, none, or one more."""
+    k = numbers[0]
+    step = trace.steps[k]
+    if np.asarray(trace.values[k]).dtype.kind != "f" or step.op.name == "index_set":
+        return
+    if len(trace.arrays[k]) == 1:
+        yield f"{trace.name((k, 0))} alone", partial(_argument, 0)
+        for function in _OF_ONE:
+            if function.__name__ != step.op.name:
+                yield f"{function.__name__} in place of {step.op}", partial(_by, function)
+    for function in _OF_ONE:
+        yield f"{function.__name__} of {trace.name((k, -1))}", partial(_after, function)
+    yield f"1 added to {trace.name((k, -1))}", partial(_after, lambda y: y + 1)
+    yield f"1 taken away from {trace.name((k, -1))}", partial(_after, lambda y: y - 1)
+    yield f"1 - {trace.name((k, -1))}", partial(_after, lambda y: 1 - y)
+    yield "a factor of 2", partial(_after, lambda y: 2 * y)
+    yield "a factor of 1/2", partial(_after, lambda y: y / 2)
+
+
+def _with_others(trace: Trace, numbers: Sequence[int]) -> Iterator[tuple[str, Change]]:
+    """Another value in place of an argument: one that is known before."""
+    k = numbers[0]
+    for name, of in _known_before(trace, numbers):
+        other = of(trace, k)
+        for i, x in enumerate(trace.arrays[k]):
+            if np.shape(other) == np.shape(x) and other is not x:
+                are_constants = trace.inputs[k][i] is None and name.startswith("[")
+                mistaken = _name(trace, (k, i), numbers)
+                is_once = are_constants and len(numbers) == 1
+                words = _entries(other, x) if is_once else f"{name} in place of {mistaken}"
+                yield words, partial(_with_argument, i, of)
+
+
+def _beside_others(trace: Trace, numbers: Sequence[int]) -> Iterator[tuple[str, Change]]:
+    """Another value beside the result, or beside an argument."""
+    k = numbers[0]
+    known = list(_known_before(trace, numbers))
+    used = [n for inputs in trace.inputs for n in inputs]
+    places = [i for i, n in enumerate(trace.inputs[k]) if n is None or used.count(n) > 1]  # else it is made here alone
+    for words, operation in _BESIDE:
+        for name, of in known:
+            shape = np.shape(of(trace, k))
+            if shape in ((), np.shape(trace.values[k])):
+                yield words.format(name), partial(_beside, operation, of)
+            for i in places:
+                if shape in ((), np.shape(trace.arrays[k][i])):
+                    yield (
+                        f"{words.format(name)}, beside {_name(trace, (k, i), numbers)}",
+                        partial(_beside_argument, i, operation, of),
+                    )
+
+
+def _entries(new: Array, old: Array) -> str:
+    """The first entries in which an array differs from the one in whose place it comes."""
+    pairs = [(a, b) for a, b in zip(np.ravel(new), np.ravel(old)) if a != b]
+    return ", ".join(f"{a:.6g} in place of {b:.6g}" for a, b in pairs[:3]) + ", …" * (len(pairs) > 3)
+
+
+def _by(operation: Callable[..., Array], trace: Trace, k: int) -> Array:
+    return operation(*trace.arrays[k], **trace.steps[k].params)
+
+
+def _argument(i: int, trace: Trace, k: int) -> Array:
+    return trace.arrays[k][i]
+
+
+def _along(axis: int, trace: Trace, k: int) -> Array:
+    step = trace.steps[k]
+    return np.asarray(step.op.forward(*trace.arrays[k], **{**step.params, "axis": axis}))
+
+
+def _after(function: Callable[[Array], Array], trace: Trace, k: int) -> Array:
+    return function(_made(trace, k))
+
+
+def _beside(operation: Callable[[Array, Array], Array], of: Source, trace: Trace, k: int) -> Array:
+    return operation(_made(trace, k), of(trace, k))
+
+
+def _beside_argument(i: int, operation: Callable[[Array, Array], Array], of: Source, trace: Trace, k: int) -> Array:
+    return _made(trace, k, {i: operation(trace.arrays[k][i], of(trace, k))})
+
+
+def _with_argument(i: int, of: Source, trace: Trace, k: int) -> Array:
+    return _made(trace, k, {i: of(trace, k)})
+
+
+def _constant(number: float) -> Source:
+    return lambda *_: number
+
+
+def _known_before(trace: Trace, numbers: Sequence[int]) -> Iterator[tuple[str, Source]]:
+    """The values that are known before an operation, each once: variables, results and arrays from outside.
+
+    Where a line is run again and again, those of a line in the same loop are others each time.
+    """
+    first, seen = numbers[0], set[int]()
+    for n in range(len(trace.variables)):
+        yield trace.name_of(n), partial(_variable, n)
+    edges = [(j, -1) for j in range(first)]
+    edges += [(j, i) for j in range(len(trace.steps)) for i, n in enumerate(trace.inputs[j]) if n is None]
+    for j, i in edges:
+        x = trace.array((j, i))
+        if not isinstance(x, (np.ndarray, np.floating)) or x.dtype.kind not in "fiu" or id(x) in seen:
+            continue
+        seen.add(id(x))
+        if all(_is_alike(trace, j, j + k - first) for k in numbers[1:]):
+            yield _name(trace, (j, i), [j + k - first for k in numbers]), partial(_nearby, j - first, i)
+        elif i < 0:
+            yield trace.name((j, i)), partial(_there, (j, i))
+
+
+def _is_alike(trace: Trace, j: int, other: int) -> bool:
+    """Whether two operations are the same in another run of a line."""
+    steps = trace.steps
+    return other < len(steps) and steps[j].op is steps[other].op and steps[j].source == steps[other].source
+
+
+def _name(trace: Trace, edge: Edge, numbers: Sequence[int]) -> str:
+    """What an argument is called: by its entries if it is a constant, of which there may be several.
+
+    Each time that a line is run, it may be another.
+    """
+    k, i = edge
+    if i < 0 or trace.inputs[k][i] is not None:
+        return trace.name(edge)
+    x = trace.array(edge)
+    entries = ", ".join(f"{entry:.4g}" for entry in np.ravel(x)[:3])
+    named = f"[{entries}{', …' if np.size(x) > 3 else ''}]" if np.ndim(x) else entries
+    is_same = all(np.array_equal(trace.array((other, i)), x) for other in numbers)
+    return named if is_same else f"{named} (the first of {len(numbers)})"
+
+
+def _variable(n: int, trace: Trace, k: int) -> Array:
+    return trace.value(n)
+
+
+def _there(edge: Edge, trace: Trace, k: int) -> Array:
+    return trace.array(edge)
+
+
+def _nearby(offset: int, i: int, trace: Trace, k: int) -> Array:
+    return trace.array((k + offset, i))
+
+
+def _made(trace: Trace, k: int, replaced: Mapping[int, Any] = MappingProxyType({})) -> Array:
+    """What an operation makes of its arguments, some of which may be replaced."""
+    step = trace.steps[k]
+    arrays = [replaced.get(i, x) for i, x in enumerate(trace.arrays[k])]
+    return np.asarray(step.op.forward(*arrays, **step.params))
