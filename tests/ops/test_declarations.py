@@ -51,8 +51,14 @@ def test_what_is_not_entry_by_entry_is_refused_whatever_broadcasts(name: str) ->
     x = np.ones((3, 3))
     assert np.shape(op(x)) == np.shape(forward(x))  # of arrays alone, there is nothing to go wrong
     weights = np.arange(np.size(forward(x))).reshape(np.shape(forward(x)))
-    with pytest.raises(ShapeError, match=r"mistaken is declared by tg.elementwise.*of \(3, 3\): declare it by tg.prim"):
-        tg.grad(lambda x: np.sum(op(x) * weights))(x)
+
+    def loss(x: Any) -> Any:
+        return np.sum(op(x) * weights)
+
+    compiled = tg.compile(loss, backend="numpy")
+    for attempt in (tg.grad(loss), lambda x: compiled(tg.tensor(x, requires_grad=True)), tg.jacobian(op)):
+        with pytest.raises(ShapeError, match=r"mistaken is declared by tg.element.*of \(3, 3\): declare it by tg.prim"):
+            attempt(x)
 
 
 def test_rules_with_stars_defaults_and_parameters_are_taken() -> None:

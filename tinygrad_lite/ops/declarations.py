@@ -1,6 +1,6 @@
 """What is looked at when a user declares an operation: that its rules take what they are called with, and shapes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from tinygrad_lite.foundation.signatures import signature_of
 
 def _look_at(op: Op) -> None:
     """Raise if a rule of a user's operation lacks arguments, and look at the shapes of what works entry by entry."""
-    if op.module.startswith("tinygrad_lite."):
+    if _is_ours(op):
         return
     if isinstance(op.vjps, ForEach):
         _check_rule(op, op.vjps.rule, "i, g, y, x")
@@ -38,23 +38,34 @@ def _check_rule(op: Op, rule: Any, names: str) -> None:
 
 
 def _entry_by_entry(op: Op, compute: Callable[..., Array]) -> Callable[..., Array]:
-    """How to compute an operation whose result has an entry for each of the arrays' entries, or is refused.
+    """How to compute an operation whose result is looked at."""
+
+    def checked(*arrays: Array, **params: Any) -> Array:
+        y = compute(*arrays, **params)
+        check_entries(op, y, arrays)
+        return y
+
+    return checked
+
+
+def check_entries(op: Op, y: Array, arrays: Sequence[Array]) -> None:
+    """Raise unless the result of a user's elementwise operation has an entry for each of the arrays' entries.
 
     The engine would multiply each derivative by an upstream gradient of another shape, and where NumPy can broadcast
     the one to the other, as for the sums of the rows of a square matrix, the gradient would be wrong.
     """
+    if not op.derivatives or _is_ours(op):
+        return
+    shapes = [np.shape(x) for x in arrays[: op.arity]]
+    if np.shape(y) != np.broadcast_shapes(*shapes):
+        raise ShapeError(
+            f"{op.name} is declared by tg.elementwise, entry by entry, and made the shape {np.shape(y)} of "
+            f"{', '.join(map(str, shapes))}: declare it by tg.primitive, with vector-Jacobian products"
+        )
 
-    def checked(*arrays: Array, **params: Any) -> Array:
-        y = compute(*arrays, **params)
-        shapes = [np.shape(x) for x in arrays[: op.arity]]
-        if np.shape(y) != np.broadcast_shapes(*shapes):
-            raise ShapeError(
-                f"{op.name} is declared by tg.elementwise, entry by entry, and made the shape {np.shape(y)} of "
-                f"{', '.join(map(str, shapes))}: declare it by tg.primitive, with vector-Jacobian products"
-            )
-        return y
 
-    return checked
+def _is_ours(op: Op) -> bool:
+    return op.module.startswith("tinygrad_lite.")
 
 
 listeners.insert(0, _look_at)  # before an operation is registered

@@ -34,6 +34,7 @@ from tinygrad_lite.engine.op import Array, Op
 from tinygrad_lite.engine.tensor import Tensor, positive
 from tinygrad_lite.errors import GraphError, UsageError
 from tinygrad_lite.foundation.foreign import numbers_of
+from tinygrad_lite.ops.declarations import check_entries
 from tinygrad_lite.ops.requirements import refuse_where
 from tinygrad_lite.readers.recording import Source, is_users
 
@@ -223,6 +224,7 @@ class Transcript:
                 made = op.forward(*inputs, **params)
                 calls_itself = any(call.op is op for call in self.program.calls[done:])  # around NumPy's own function
                 if type(made) is Recorded and not calls_itself:
+                    check_entries(op, made, inputs)
                     self.namer.operation(made.variable, op)
                     return made
             except Exception:  # noqa: BLE001, RUF100  # it reads the values, so it is called as a whole
@@ -243,6 +245,7 @@ class Transcript:
         except Exception:
             self.refused = f"{op}{at_line()}"
             raise
+        check_entries(op, value, arrays)
         if not isinstance(value, (np.ndarray, np.generic)):
             raise UsageError(
                 f"{op} answers with {type(value).__name__}{at_line()}\n"
