@@ -1,6 +1,6 @@
 """Reductions: many entries become one, along one axis, several, or all."""
 
-from functools import wraps
+from functools import lru_cache, wraps
 from itertools import product as product_of
 from math import prod as product
 from typing import Any, NamedTuple
@@ -27,8 +27,13 @@ def _kept(reduced: Array, x: Array, axis: Axis, keepdims: bool) -> Array:
     """A reduced array with the removed axes restored, so that it broadcasts against x."""
     if keepdims or not reduced.shape:
         return reduced
-    lost = _axes(x.shape, axis)
-    return reduced.reshape(tuple([1 if i in lost else size for i, size in enumerate(x.shape)]))
+    return reduced.reshape(_kept_shape(x.shape, axis))
+
+
+@lru_cache(1000)
+def _kept_shape(shape: tuple[int, ...], axis: Axis) -> tuple[int, ...]:
+    lost = _axes(shape, axis)
+    return tuple([1 if i in lost else size for i, size in enumerate(shape)])
 
 
 def _axes(shape: tuple[int, ...], axis: Axis) -> set[int]:
