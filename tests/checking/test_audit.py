@@ -142,6 +142,11 @@ PLANTED: dict[str, tuple[Callable[[dict[str, Any]], Any], str, str]] = {
         "zero",
         "the derivative of cholesky is 0 at these numbers",
     ),
+    "the border of an image": (
+        lambda p: np.sum(functional.conv2d(p["w"][None, None], np.ones((1, 1, 3, 3))) * (np.arange(6) != 0)),
+        "partly zero",
+        "what arrives at convolution is 0 wherever this goes in, for 1 of 8 units along axis 1: 0",
+    ),
     "contributions of a unit that cancel": (
         lambda p: np.sum((p["w"] + T.reshape(8, 8, 8)[:, :5]) * UNEVEN),
         "partly zero",

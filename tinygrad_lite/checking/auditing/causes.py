@@ -235,6 +235,8 @@ class Reasons:
             return self._cancelling(edge)
         if self._only_moves(edge):
             return self._cause(result, phrase("the contribution of {op} is 0 there", op=op.name))
+        if op.linear:  # its derivative is its other arguments, which are not 0
+            return self._cause(result, phrase("what arrives at {op} is 0 wherever this goes in", op=op.name))
         return self._cause(result, phrase("the derivative of {op} is 0 at these numbers", op=op.name))
 
     def _sums_products(self, edge: Edge) -> bool:

@@ -372,6 +372,7 @@ const tables = {
     "a sum of no terms": "eine Summe ohne Summanden",
     "the contribution of {op} is 0 there": "der Beitrag von {op} ist dort 0",
     "the derivative of {op} is 0 at these numbers": "die Ableitung von {op} ist bei diesen Zahlen 0",
+    "what arrives at {op} is 0 wherever this goes in": "was bei {op} ankommt, ist überall 0, wo dies eingeht",
     "{op} by the number 0": "{op} mit der Zahl 0",
     "{op} by zeros: {input} is a mask, or an input that is always 0": "{op} mit Nullen: {input} ist eine Maske oder ein Eingang, der immer 0 ist",
     "{op} by a zero weight: {input}": "{op} mit einem Gewicht, das 0 ist: {input}",
