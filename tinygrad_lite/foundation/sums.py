@@ -22,7 +22,7 @@ _add_up = np.add.reduce
 
 def total(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """The sum of an array of any kind; for a NumPy array, in half the time of np.sum."""
-    if type(x) is np.ndarray and x.size >= 512 and x.ndim > 1 and x.shape[-1] < 8 and _is_last(axis, x):
+    if type(x) is np.ndarray and x.size >= 512 and x.ndim > 1 and x.shape[-1] <= 8 and _is_last(axis, x):
         return _added_by_column(x, keepdims)
     if type(axis) is int and axis and type(x) is np.ndarray and x.size >= 1024 and _is_before_short_rows(axis, x):
         rows = np.moveaxis(x, axis, 0)  # copied, so that NumPy adds rows of all that remains instead of short ones
@@ -33,9 +33,10 @@ def total(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 
 def _is_last(axis: Any, x: Any) -> bool:
-    """Whether this is the last axis, along which NumPy adds up floating-point numbers in order if they are few."""
+    """Whether this is the last axis, along which NumPy's order of adding up is known for up to eight numbers."""
     is_axis = type(axis) in (int, tuple) and axis in (-1, x.ndim - 1, (-1,), (x.ndim - 1,))
-    return is_axis and x.shape[-1] > 1 and x.dtype.char in "fd"
+    is_known = 1 < x.shape[-1] < 8 or (x.shape[-1] == 8 and x.flags.c_contiguous)
+    return is_axis and is_known and x.dtype.char in "fd"
 
 
 def _is_before_short_rows(axis: int, x: Any) -> bool:
@@ -46,10 +47,16 @@ def _is_before_short_rows(axis: int, x: Any) -> bool:
 
 
 def _added_by_column(x: Any, keepdims: bool) -> Any:
-    """The sum along a last axis so short that NumPy adds in order: the same roundings, in a tenth of the time."""
-    y = x[..., 0] + x[..., 1]
-    for k in range(2, x.shape[-1]):
-        y += x[..., k]
+    """The sum along a last axis of up to eight numbers, with NumPy's roundings, in a tenth of its time."""
+    if x.shape[-1] == 8:  # which NumPy adds up in pairs, and fewer in order
+        pairs = x.reshape(-1)
+        for _ in range(3):
+            pairs = pairs[0::2] + pairs[1::2]
+        y = pairs.reshape(x.shape[:-1])
+    else:
+        y = x[..., 0] + x[..., 1]
+        for k in range(2, x.shape[-1]):
+            y += x[..., k]
     y += 0  # NumPy begins with 0, which makes 0 of -0
     return y[..., None] if keepdims else y
 

@@ -47,3 +47,20 @@ def test_a_long_array_is_many_short_ones(f: Any, dtype: str) -> None:
         np.testing.assert_allclose(value[part], expected, rtol=tolerance, atol=0)
         slope, expected_slope = pull(np.ones_like(x))[0][part], pull_part(np.ones_like(x[part]))[0]
         np.testing.assert_allclose(slope, expected_slope, rtol=tolerance, atol=tolerance * 1e-3)
+
+
+@pytest.mark.parametrize("dtype", ["f", "d"])
+@pytest.mark.parametrize(
+    "shape", [(40, 50, 2), (50, 40, 8), (3, 700, 3), (700, 1, 3), (30, 30, 33), (4, 5, 3)], ids=str
+)
+def test_all_differences_of_two_lists_of_vectors(shape: tuple[int, int, int], dtype: str) -> None:
+    rows, columns, length = shape
+    rng = np.random.default_rng(0)
+    x, z = (rng.choice([*SPECIAL, *rng.normal(size=9)], (count, length)).astype(dtype) for count in (rows, columns))
+    with np.errstate(over="ignore", invalid="ignore"):
+        for a, b in ((x[:, None], z[None]), (z[None], x[:, None]), (x[:, None, ::-1], z[None])):
+            found, expected = tg.tensor(a) - b, a - b
+            assert found.dtype == expected.dtype
+            is_number = ~np.isnan(expected)
+            np.testing.assert_array_equal(np.isnan(found.numpy()), ~is_number)
+            np.testing.assert_array_equal(bits(found.numpy())[is_number], bits(expected)[is_number])
