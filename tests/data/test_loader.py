@@ -106,6 +106,48 @@ def test_columns_that_are_no_numbers_are_named(other: Any, dtype: str) -> None:
         DataLoader((frame["size"], frame["kind"]))
 
 
+class PolarsDtype:
+    """A dtype as polars has it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return self.name
+
+    def is_numeric(self) -> bool:
+        return self.name == "Float64"
+
+    def is_temporal(self) -> bool:
+        return self.name == "Date"
+
+
+class PolarsFrame:
+    """A frame as polars has it, of which NumPy makes an array by its own."""
+
+    columns = ("size", "kind")
+
+    def __init__(self, dtype: str, array: Any) -> None:
+        self.dtypes, self.array = [PolarsDtype("Float64"), PolarsDtype(dtype)], array
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        return self.array
+
+
+def test_frames_of_polars_hold_numbers() -> None:
+    loader = DataLoader(PolarsFrame("Float64", X), batch_size=2)
+    np.testing.assert_array_equal(next(iter(loader)), X[:2])
+    words = PolarsFrame("String", np.array([[1.0, "x"]], object))
+    with pytest.raises(UsageError, match="must be numbers, got 'kind' of dtype String: encode"):
+        DataLoader(words)
+    dates = PolarsFrame("Date", np.array([[1.0, 18262.0]]))
+    with pytest.raises(UsageError, match="the column 'kind', of dtype Date, would become numbers of days"):
+        DataLoader(dates)
+
+
 @pytest.mark.parametrize(
     ("samples", "kind", "message"),
     [

@@ -6,6 +6,7 @@ from inspect import isfunction, signature
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import tinygrad_lite as tg
@@ -219,6 +220,11 @@ def test_a_list_of_tensors_says_how_to_keep_their_history() -> None:
     rows = [tg.tensor(row, requires_grad=True) for row in ROWS]
     with pytest.raises(errors.UsageError, match=r"np\.stack"):
         F.leaky_relu(rows)
+
+
+def test_a_frame_is_asked_for_its_array() -> None:
+    with pytest.raises(errors.UsageError, match=r"got a DataFrame: write x.to_numpy\(\)"):
+        nn.Linear(4, 1)(pd.DataFrame(ROWS))
 
 
 def test_what_a_recurrent_layer_returns_is_no_tensor() -> None:

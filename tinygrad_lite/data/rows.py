@@ -153,8 +153,13 @@ def _array_of(path: str, x: Any) -> Any:
 def _kinds(x: Any, array: Any) -> str:
     """The dtype of an array, or the columns of a frame that are not numbers with theirs."""
     named = columns_of(x) if hasattr(x, "columns") else []
-    others = [f"{name!r} of dtype {dtype}" for name, dtype in named if getattr(dtype, "kind", "O") not in "biufc"]
+    others = [f"{name!r} of dtype {dtype}" for name, dtype in named if not _is_numeric(dtype)]
     return ", ".join(others) or f"dtype {array.dtype}"
+
+
+def _is_numeric(dtype: Any) -> bool:
+    """Whether a dtype, of NumPy's, of pandas' or of polars', is one of numbers."""
+    return dtype.is_numeric() if hasattr(dtype, "is_numeric") else getattr(dtype, "kind", "O") in "biufc"
 
 
 class _Samples:

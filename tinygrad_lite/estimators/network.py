@@ -13,7 +13,7 @@ from tinygrad_lite.errors import InputError, ShapeError, UsageError
 from tinygrad_lite.estimators.building import built, dtype_of, optimizer_class, optimizer_of
 from tinygrad_lite.estimators.settings import Settings
 from tinygrad_lite.estimators.weighting import mean_of
-from tinygrad_lite.foundation.foreign import columns_of
+from tinygrad_lite.foundation.foreign import times_in
 from tinygrad_lite.foundation.progress import without_progress
 from tinygrad_lite.foundation.settings import fraction, positive
 from tinygrad_lite.nn import Module
@@ -244,12 +244,11 @@ def check_weights(name: str, weights: Any) -> Any:
 
 def _check_times(name: str, data: Any) -> None:
     """Refuse dates and durations, of which NumPy makes numbers of microseconds, in which no network learns."""
-    for column, dtype in columns_of(data):
-        if getattr(dtype, "kind", "") in ("m", "M") or getattr(dtype, "is_temporal", bool)():
-            where = f", in the column {column!r}" if column != "" else ""
-            raise InputError(
-                f"{name} has times{where}, of dtype {dtype}: make numbers of them, such as days or the hour of the day"
-            )
+    for column, dtype in times_in(data):
+        where = f", in the column {column!r}" if column != "" else ""
+        raise InputError(
+            f"{name} has times{where}, of dtype {dtype}: make numbers of them, such as days or the hour of the day"
+        )
 
 
 def _taken(data: tuple[Any, Any], rows: Any) -> tuple[Any, Any]:

@@ -16,7 +16,7 @@ import numpy as np
 from tinygrad_lite.errors import RESTATED, TinygradError, UsageError, complain
 from tinygrad_lite.foundation.callers import LIBRARIES, expression_at
 from tinygrad_lite.foundation.elsewhere import instead_of_method, instead_of_name, instead_of_setting, refuse_settings
-from tinygrad_lite.foundation.foreign import numbers_of
+from tinygrad_lite.foundation.foreign import as_numpy, numbers_of
 
 _PACKAGE = str(Path(__file__).parents[1])
 _NO_ARRAYS = ("dtype", "output_size", "output_ratio", "momentum")
@@ -159,5 +159,8 @@ def _as_array(x: Any, name: str) -> Any:
         "NoneType": ", which a function without `return` gives: does a forward lack it?",
         "generator": ": write np.stack(list(x)), or np.array(list(x))",
     }.get(type(x).__name__, "")
+    if hasattr(x, "to_numpy"):
+        as_numpy(x)  # which refuses what that would hide
+        advice = ": write x.to_numpy(), in the order of columns that you mean"
     kind = "None" if x is None else f"a {type(x).__name__}"
     raise UsageError(f"{name} is a tensor, an array or a list of numbers; got {kind}{advice}")

@@ -52,7 +52,17 @@ lost_from: Callable[[Any], str | None] = lru_cache(1000)(_lost_from)
 
 def columns_of(x: Any) -> list[tuple[Any, Any]]:
     """The names of a frame's columns with their dtypes; of a series, or of an array, one without a name."""
-    return [*zip(x.columns, x.dtypes)] if hasattr(x, "columns") else [("", getattr(x, "dtype", None))]
+    is_frame = hasattr(x, "columns") and hasattr(x, "dtypes")
+    return [*zip(x.columns, x.dtypes)] if is_frame else [("", getattr(x, "dtype", None))]
+
+
+def times_in(x: Any) -> list[tuple[Any, Any]]:
+    """The columns that hold dates or durations, with their dtypes: those of NumPy's, of pandas' and of polars'."""
+    return [
+        (column, dtype)
+        for column, dtype in columns_of(x)
+        if getattr(dtype, "kind", "") in ("m", "M") or getattr(dtype, "is_temporal", bool)()
+    ]
 
 
 def as_array(x: Any) -> Any:
@@ -64,6 +74,11 @@ def as_numpy(x: Any) -> Any:
     """Convert a number, nested lists or another container to a NumPy array."""
     try:
         array = np.asarray(x)
+        if hasattr(x, "columns") and array.dtype.kind in "biufc" and (times := times_in(x)):
+            raise UsageError(
+                f"the column {times[0][0]!r}, of dtype {times[0][1]}, would become numbers of days or microseconds: "
+                "make numbers of them that mean something, such as the hour of the day"
+            )
         return _of_columns(x, array) if array.dtype == object and hasattr(x, "iloc") else array
     except TinygradError:
         raise
