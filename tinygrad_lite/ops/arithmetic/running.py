@@ -86,7 +86,7 @@ def _has_all_digits(x: Array, but: Any = np.False_) -> bool:
 
 
 def _cumprod_vjp(g: Array, y: Array, x: Array, axis: int | None = None, dtype: Any = None) -> Array:
-    if type(g) is np.ndarray and x.dtype.kind in "fc" and _has_all_digits(x) and _has_all_digits(y):
+    if type(g) is np.ndarray and x.dtype.kind in "fc" and _has_all_digits(y):
         with np.errstate(over="ignore", under="ignore"):
             products = g * y
         if x.dtype == y.dtype and _has_all_digits(products, but=g == 0):
