@@ -4,7 +4,7 @@ It does what `Run.fits` and the executor do, but looks up every name beforehand.
 run, it returns MISS and leaves the call to them.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from functools import lru_cache
 from itertools import combinations
@@ -141,6 +141,14 @@ class EntryWriter:
         names = [field.name for field in fields(x)]
         self.is_possible &= all(hasattr(x, name) for name in names)
         return "", [(f"{name}.{field}", getattr(x, field, None)) for field in names]
+
+    def leaves(self, expression: str, x: Any) -> Iterator[tuple[str, Any]]:
+        """The expressions for the leaves of a value, each with the leaf."""
+        if trees.structure(x) is None:
+            yield expression, x
+        else:
+            for part, inside in self._parts(expression, x)[1]:
+                yield from self.leaves(part, inside)
 
     def _argument(self, i: int, x: Any) -> None:
         if not isinstance(x, Tensor):

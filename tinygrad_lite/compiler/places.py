@@ -263,7 +263,9 @@ class Carried(Place):
         return x._array if isinstance(x, Tensor) else x
 
     def reading(self, writer: "EntryWriter") -> str:
-        return f"{writer.name(self.read)}(())"
+        leaves = [*writer.leaves(self._holder.reading(writer), self._holder.now())]
+        expression, x = leaves[self._index]
+        return f"{expression}._array" if isinstance(x, Tensor) else expression
 
 
 class Upstream(Place):

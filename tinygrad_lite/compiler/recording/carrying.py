@@ -17,7 +17,7 @@ from tinygrad_lite.compiler.recording.guards import Field, Guard, Item, Key
 from tinygrad_lite.compiler.recording.recorded import Recorded
 from tinygrad_lite.compiler.recording.same import memory_of
 from tinygrad_lite.compiler.recording.watching import UNSET, plain
-from tinygrad_lite.compiler.signature import SCALARS, attributes, containers, form
+from tinygrad_lite.compiler.signature import SCALARS, attributes, containers, form, same
 from tinygrad_lite.engine.op import NO_PARAMS, Op
 from tinygrad_lite.engine.tensor import Tensor, recorded, wrap
 from tinygrad_lite.errors import UsageError
@@ -44,13 +44,20 @@ class Form(Guard):
 
     def __init__(self, name: Guard) -> None:
         self._name = name
-        super().__init__(name.owner, name.name, _form(name.now()), f"the form of {name.label}")
+        super().__init__(name.owner, name.name, self.now(), f"the form of {name.label}")
 
     def now(self) -> Any:
-        return _form(self._name.now())
+        return _form(self._name.now(), self._name.varying)
 
     def reading(self, writer: Any) -> str:
         return f"{writer.name(self.now)}()"
+
+    def require(self, writer: Any) -> None:
+        value = self._name.now()
+        if type(value) is np.ndarray or is_a_number(value):
+            writer.is_like(self._name.reading(writer), value)
+        else:  # a form has the type of a number beside it, so that equal ones are the same
+            writer.tests.append(f"{self.reading(writer)} != {writer.name(self.value)}")
 
 
 class Identities(Guard):
@@ -69,7 +76,7 @@ class Identities(Guard):
 
 
 def _identities(values: list[Any]) -> Any:
-    arrays = trees.leaves(values)
+    arrays = [x for x in trees.leaves(values) if isinstance(x, np.ndarray)]
     ids = [*map(id, arrays)], [id(memory_of(x)) for x in arrays]
     return tuple(tuple(map(pattern.index, pattern)) for pattern in ids)
 
@@ -138,11 +145,12 @@ class Names:
         """For the block, let the names stand for values that are inputs of the program."""
         try:
             for key, name in self.names.items():
-                numbers = iter(range(len(trees.leaves(name.value))))
+                paths = trees.paths(name.value)
+                numbers = iter(range(len(paths)))
 
-                def stand_in(x: Any, name: Guard = name, numbers: Iterator[int] = numbers) -> Any:
+                def stand_in(x: Any, name: Guard = name, paths: Any = paths, numbers: Any = numbers) -> Any:
                     i = next(numbers)
-                    if isinstance(x, SCALARS) and not isinstance(x, np.generic) and x is not name.value:
+                    if isinstance(x, SCALARS) and not isinstance(x, np.generic) and i not in name.varying:
                         return x
                     if type(x) is Recorded or (isinstance(x, Tensor) and x in self.tensors):
                         raise UsageError(
@@ -152,7 +160,7 @@ class Names:
                     if id(x) in self.arrays:
                         self._has_shared = True
                         return self.arrays[id(x)].made
-                    place = Carried(name, i, name.label)
+                    place = Carried(name, i, f"{name.label}.{paths[i]}" if paths[i] else name.label)
                     known = read(place, plain(x, "_array") if isinstance(x, Tensor) else x)
                     if isinstance(x, Tensor):
                         self.tensors[made := wrap(known)] = x
@@ -213,10 +221,19 @@ def _is_plain(x: Any) -> bool:
     return isinstance(x, SCALARS) or (type(x) is np.ndarray and not x.dtype.hasobject)
 
 
-def _form(value: Any) -> Any:
+def changed_numbers(before: Any, after: Any) -> frozenset[int]:
+    """Which leaves are numbers of Python's that have another value afterwards."""
+    if trees.structure(before) != trees.structure(after):
+        return frozenset()
+    pairs = enumerate(zip(trees.leaves(before), trees.leaves(after)))
+    return frozenset([i for i, (x, y) in pairs if is_a_number(x) and not same(x, y)])
+
+
+def _form(value: Any, varying: frozenset[int]) -> Any:
     if not may_be_carried(value):
         return type(value)
-    return trees.structure(value), tuple(map(form, trees.leaves(value))), tuple(map(attributes, containers(value)))
+    leaves = tuple([type(x) if i in varying else form(x) for i, x in enumerate(trees.leaves(value))])
+    return trees.structure(value), leaves, tuple(map(attributes, containers(value)))
 
 
 def _without_history(x: Any, op: Op | None) -> Any:

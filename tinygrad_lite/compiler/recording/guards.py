@@ -48,7 +48,10 @@ class Guard:
         value: the value.
         label: what a person would call it, such as config.scale.
         key: what identifies the place.
+        varying: which leaves of the value are numbers that the function changes, if it carries the value.
     """
+
+    varying: frozenset[int] = frozenset()
 
     def __init__(self, owner: Any, name: Any, value: Any, label: str) -> None:
         self.owner = owner

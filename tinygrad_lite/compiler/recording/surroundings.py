@@ -11,7 +11,14 @@ import numpy as np
 from tinygrad_lite import trees
 from tinygrad_lite.compiler.places import Argument, Attribute, Carried, Data, Gradient, Place, TensorPlace
 from tinygrad_lite.compiler.program import Program, Variable
-from tinygrad_lite.compiler.recording.carrying import CarriedError, Left, Names, is_a_number, may_be_carried
+from tinygrad_lite.compiler.recording.carrying import (
+    CarriedError,
+    Left,
+    Names,
+    changed_numbers,
+    is_a_number,
+    may_be_carried,
+)
 from tinygrad_lite.compiler.recording.guards import Field, Guard, Item, Key, Length, Missing, contents, of_class
 from tinygrad_lite.compiler.recording.optimizers import Optimizers
 from tinygrad_lite.compiler.recording.randomness import RecordedGenerator
@@ -393,17 +400,18 @@ class Surroundings(Transcript):
                 self.written_into.append(known.place)
                 values.append(known.made)
         if to_carry:
-            counted = [place.label for place in to_carry if is_a_number(place.value)]
+            counted = [place.label for place in to_carry if place.varying]
             if counted and otherwise is None:
                 otherwise = UsageError(
-                    f"the function changes the number {counted[0]} in each run, and its program can do no more with "
+                    f"the function changes a number in each run, {counted[0]}, and its program can do no more with "
                     "that than compute:"
                 )
             raise CarriedError(to_carry, otherwise)
         if otherwise is not None:  # NumPy alone has made the array
             raise otherwise
-        after = ((name.label, self.carried.replaced(name)) for name in self.carried.names.values())
-        refuse_large_numbers(self.program, {label: x.variable for label, x in after if type(x) is Recorded})
+        for name in self.carried.names.values():
+            after = [x.variable for x in trees.leaves(self.carried.replaced(name)) if type(x) is Recorded]
+            refuse_large_numbers(self.program, name.label, after)
         self.guards |= {guard.key: guard for guard in self.carried.identities()}
         for stand_in, tensor in self.carried.tensors.items():
             if (tensor, "_array") in self._before:
@@ -425,7 +433,7 @@ class Surroundings(Transcript):
                 continue
             has_read = self._has_read(owner, place)
             if has_read and self._goes_on(place, value):
-                to_carry.append(place)
+                to_carry.append(_with_its_numbers(place, value))
             elif self._may_leave(value):
                 if not has_read or before is UNSET or isinstance(before, SCALARS):
                     self._leave(place, value, values)
@@ -440,7 +448,8 @@ class Surroundings(Transcript):
         to_carry: list[Guard] = []
         written = {_place(owner, name, None).key for owner, name, _ in self._attributes.values()}
         read = {key: guard for key, guard in self.guards.items() if type(guard) is Item and key not in written}
-        for place in {**self.carried.names, **self._reached.guards, **read}.values():
+        carried = self.carried.names
+        for place in {**carried, **self._reached.guards, **read, **carried}.values():  # those known to be carried first
             value = self.carried.replaced(place)
             if place.key in self.carried:
                 known = [x for x in trees.leaves(value) if id(x) in self._outside]
@@ -448,9 +457,11 @@ class Surroundings(Transcript):
                 if known and not names:
                     raise _has_another_name(place)
                 to_carry += names
+                if not changed_numbers(place.value, value) <= place.varying:
+                    to_carry.append(_with_its_numbers(place, value))
                 self._leave(place, value, values)
             elif value is not UNSET and self._goes_on(place, value):
-                to_carry.append(place)
+                to_carry.append(_with_its_numbers(place, value))
             elif value is not UNSET and self._may_leave(value) and isinstance(place.value, SCALARS):
                 self._leave(place, value, values)
             elif value is not UNSET and self._expected is not None and may_be_carried(place.value):
@@ -581,6 +592,12 @@ class Surroundings(Transcript):
             place.put(place.value)
         for proxy in self._proxies.values():
             proxy.restore()
+
+
+def _with_its_numbers(place: Guard, value: Any) -> Guard:
+    """The guard of a name whose value the function changes to another one, and with it these numbers in it."""
+    place.varying |= changed_numbers(place.value, value)
+    return place
 
 
 def _has_another_name(place: Guard) -> UsageError:

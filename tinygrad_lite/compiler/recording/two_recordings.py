@@ -67,7 +67,9 @@ def recorded_twice(
         try:
             return _recorded_twice(f, args, kwargs, parameters, say, may_pass, may_run_again, carried)
         except CarriedError as error:
-            carried |= error.names
+            for key, guard in error.names.items():
+                guard.varying |= carried[key].varying if key in carried else frozenset()
+                carried[key] = guard
             otherwise = otherwise or error.otherwise
         except Exception as error:
             if otherwise is None:

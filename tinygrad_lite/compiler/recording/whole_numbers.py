@@ -4,7 +4,7 @@ A count grows in each call by a number that does not grow itself, and so never n
 two such numbers. What could become larger is refused.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection
 
 from tinygrad_lite.compiler.places import Carried
 from tinygrad_lite.compiler.program import Instruction, Program, Variable, item
@@ -26,11 +26,12 @@ _BITS: dict[str, Callable[..., int]] = {
 """The bits of the result of an operation, by those of its arguments."""
 
 
-def refuse_large_numbers(program: Program, left: Mapping[str, Variable]) -> None:
+def refuse_large_numbers(program: Program, label: str, left: Collection[Variable]) -> None:
     """Refuse a program whose whole numbers may not fit into 64 bits, after as many calls as you like.
 
     Args:
-        left: what the next call goes on from, by what a person would call it.
+        label: what a person would call the place from which the next call goes on.
+        left: the variables that the function leaves there.
     """
     counts = {x for x, place in program.inputs.items() if type(place) is Carried and _is_whole(x)}
     bits = dict.fromkeys(counts, _OF_A_COUNT)
@@ -48,7 +49,7 @@ def refuse_large_numbers(program: Program, left: Mapping[str, Variable]) -> None
         if is_count := call.op.name in ("add", "subtract") and len(added) == 1 and added[0] <= _OF_A_COUNT:
             counts.add(call.result)
         bits[call.result] = _OF_A_COUNT if is_count else size
-    for label, x in left.items():
+    for x in left:
         if _is_whole(x) and x not in counts and bits.get(x, _MOST) > _OF_A_COUNT:
             raise _too_large(label, next((call for call in program.calls if call.result is x), None))
 
