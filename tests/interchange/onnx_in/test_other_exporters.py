@@ -164,3 +164,29 @@ def test_an_exporters_constants_are_no_parameters(producer: str) -> None:
     module = tg.from_onnx(model([node], arrays, {"x": X[:, :1]}, 1, producer))
     learned = [name for name, _ in module.named_parameters()]
     assert learned == [name for name, (_, is_learned) in NAMES[producer].items() if is_learned]
+
+
+READ_AT_AN_INPUT = {
+    "added to": ("ScatterElements", ["zeros", "at", "ones"], {"axis": 0, "reduction": "add"}),
+    "put into": ("ScatterElements", ["zeros", "at", "ones"], {"axis": 0}),
+    "read": ("GatherElements", ["zeros", "at"], {"axis": 0}),
+    "slices": ("GatherND", ["zeros", "rows"], {}),
+    "slices added to": ("ScatterND", ["zeros", "rows", "ones"], {"reduction": "add"}),
+}
+
+
+@pytest.mark.parametrize("name", READ_AT_AN_INPUT)
+def test_constants_are_read_at_an_input_in_a_compiled_function(name: str) -> None:
+    """As the degrees of a graph's nodes are, in PyTorch's `zeros.scatter_add(0, nodes, ones)`."""
+    operator, names, settings = READ_AT_AN_INPUT[name]
+    index = "rows" if "rows" in names else "at"
+    arrays = {"zeros": np.arange(5), "ones": np.ones(3, np.int64)}
+    nodes = [
+        helper.make_node(operator, names, ["found"], **settings),
+        helper.make_node("Mul", ["found", "found"], ["y0"]),
+    ]
+    places = np.array([4, 1, 2]).reshape((3, 1) if index == "rows" else 3)
+    module = tg.from_onnx(model(nodes, {n: x for n, x in arrays.items() if n in names}, {index: places}))
+    compiled = tg.compile(module, backend="numpy")
+    for at in (places, places[::-1].copy()):
+        np.testing.assert_array_equal(compiled(at), module(at))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.engine.op import Array
+from tinygrad_lite.engine.tensor import tensor
 from tinygrad_lite.errors import ShapeError
 from tinygrad_lite.nn.functional.checks import values_of
 from tinygrad_lite.ops.networks.normal import normal_cdf
@@ -118,7 +119,13 @@ def cut(x: Array, starts: Any, ends: Any, axes: Any = None, steps: Any = None) -
 
 def gather_elements(x: Array, indices: Array, axis: int) -> Array:
     """x[…, indices[p], …] at each place p of the indices."""
-    return x[_places(x, indices, axis)]
+    index = _places(x, indices, axis)
+    return _held(x, index)[index]
+
+
+def _held(x: Array, index: tuple[Any, ...]) -> Array:
+    """An array that can be read at an index which is known to a recording alone, as it can if it is a tensor."""
+    return tensor(x) if isinstance(x, np.ndarray) and any(hasattr(i, "__trace__") for i in index) else x
 
 
 def _places(x: Array, indices: Array, axis: int) -> tuple[Any, ...]:
@@ -130,7 +137,8 @@ def _places(x: Array, indices: Array, axis: int) -> tuple[Any, ...]:
 
 def gather_nd(x: Array, indices: Array, batch_dims: int = 0) -> Array:
     """The slices of x at the indices, each a row of the last axis."""
-    return x[_rows(indices, batch_dims)]
+    index = _rows(indices, batch_dims)
+    return _held(x, index)[index]
 
 
 def _rows(indices: Array, batch_dims: int = 0) -> tuple[Any, ...]:
@@ -154,6 +162,7 @@ _TOGETHER = {"mul": np.multiply, "max": np.maximum, "min": np.minimum}
 
 
 def _scattered(x: Array, index: tuple[Any, ...], updates: Array, reduction: str) -> Array:
+    x = _held(x, index)
     if reduction == "none":
         return index_set(x, updates, index=index)
     if reduction == "add":
