@@ -170,6 +170,7 @@ READ_AT_AN_INPUT = {
     "added to": ("ScatterElements", ["zeros", "at", "ones"], {"axis": 0, "reduction": "add"}),
     "put into": ("ScatterElements", ["zeros", "at", "ones"], {"axis": 0}),
     "read": ("GatherElements", ["zeros", "at"], {"axis": 0}),
+    "taken": ("Gather", ["zeros", "at"], {}),
     "slices": ("GatherND", ["zeros", "rows"], {}),
     "slices added to": ("ScatterND", ["zeros", "rows", "ones"], {"reduction": "add"}),
 }
@@ -180,7 +181,7 @@ def test_constants_are_read_at_an_input_in_a_compiled_function(name: str) -> Non
     """As the degrees of a graph's nodes are, in PyTorch's `zeros.scatter_add(0, nodes, ones)`."""
     operator, names, settings = READ_AT_AN_INPUT[name]
     index = "rows" if "rows" in names else "at"
-    arrays = {"zeros": np.arange(5), "ones": np.ones(3, np.int64)}
+    arrays = {"zeros": np.arange(5) ** 2, "ones": np.ones(3, np.int64)}
     nodes = [
         helper.make_node(operator, names, ["found"], **settings),
         helper.make_node("Mul", ["found", "found"], ["y0"]),
@@ -190,3 +191,16 @@ def test_constants_are_read_at_an_input_in_a_compiled_function(name: str) -> Non
     compiled = tg.compile(module, backend="numpy")
     for at in (places, places[::-1].copy()):
         np.testing.assert_array_equal(compiled(at), module(at))
+
+
+def test_labels_are_read_from_constants_in_a_compiled_function() -> None:
+    """As skl2onnx writes the classes of a classifier."""
+    nodes = [
+        helper.make_node("ArgMax", ["x"], ["best"], axis=1, keepdims=0),
+        helper.make_node("Reshape", ["classes", "whole"], ["labels"]),
+        helper.make_node("Gather", ["labels", "best"], ["y0"], axis=-1),
+    ]
+    module = tg.from_onnx(model(nodes, {"classes": np.array([[3, 5, 8]]), "whole": np.array([-1])}, {"x": X}))
+    compiled = tg.compile(module, backend="numpy")
+    for x in (X, -X):
+        np.testing.assert_array_equal(compiled(x), np.array([3, 5, 8])[np.argmax(x, axis=1)])

@@ -123,6 +123,11 @@ def gather_elements(x: Array, indices: Array, axis: int) -> Array:
     return _held(x, index)[index]
 
 
+def take(x: Array, indices: Array, axis: int = 0) -> Array:
+    """np.take of a constant, which NumPy does not hand on if the indices are known to a recording alone."""
+    return np.take(_held(x, (values_of(indices),)), indices, axis=axis)
+
+
 def _held(x: Array, index: tuple[Any, ...]) -> Array:
     """An array that can be read at an index which is known to a recording alone, as it can if it is a tensor."""
     return tensor(x) if isinstance(x, np.ndarray) and any(hasattr(i, "__trace__") for i in index) else x

@@ -132,7 +132,10 @@ def _gather(node: Node) -> str:
     index, axis = node.needs(1), node.setting("axis", default=0)
     is_one = index.items is not None and index.ndim == 0
     number = index.items[0].code if is_one and index.items else index.text
-    return f"np.take({node[0]}, {number}, axis={axis})"
+    data = node.needs(0)
+    may_be_plain = not data.learned and (data.constant is not None or np.dtype(data.dtype).kind in "iub")
+    take = "ox.take" if may_be_plain and index.constant is None and index.items is None else "np.take"
+    return f"{take}({data.text}, {number}, axis={axis})"
 
 
 @operator("GatherElements")
