@@ -58,7 +58,7 @@ def test_all_differences_of_two_lists_of_vectors(shape: tuple[int, int, int], dt
     rng = np.random.default_rng(0)
     x, z = (rng.choice([*SPECIAL, *rng.normal(size=9)], (count, length)).astype(dtype) for count in (rows, columns))
     with np.errstate(over="ignore", invalid="ignore"):
-        for a, b in ((x[:, None], z[None]), (z[None], x[:, None]), (x[:, None, ::-1], z[None])):
+        for a, b in ((x[:, None], z[None]), (z, x[:, None]), (x[:, None, ::-1], z), (x[None], z[:, None])):
             found, expected = tg.tensor(a) - b, a - b
             assert found.dtype == expected.dtype
             is_number = ~np.isnan(expected)

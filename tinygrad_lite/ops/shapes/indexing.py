@@ -191,7 +191,7 @@ def performed(op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> A
     for x in inputs:
         if isinstance(x, Traced):
             return x.__trace__(op, inputs, params)
-    return op.forward(*inputs, **params)
+    return op.forward(*inputs, **params) if op.shared else op.compute(*inputs, **params)
 
 
 def _performed_at(op: Op, inputs: tuple[Array, ...], *indices: Index, **params: Any) -> Array:
