@@ -512,6 +512,7 @@ NEEDING: list[tuple[Callable[[Any, Any], Any], str]] = [
     (lambda a, x: np.r_[0.0, x], r"use np\.hstack.* or np\.column_stack.* in place of np\.r_"),
     (lambda a, x: np.c_[x, x], r"use np\.hstack.* or np\.column_stack.* in place of .*np\.c_"),
     (lambda a, x: np.full(3, x[0]), r"use np\.broadcast_to in place of np\.full"),
+    (lambda a, x: np.take(a, np.argmax(x)), r"use np\.take\(tg\.tensor\(array\), indices\) in place of np\.take"),
     (lambda a, x: float(x[0]), r"write t\.item\(\) in place of float"),
     (lambda a, x: x * x.item(1), r"write t\.item\(\) in place of float"),
     (lambda a, x: x.tolist(), r"keep tensors in place of"),

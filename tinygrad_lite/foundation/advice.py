@@ -39,6 +39,7 @@ _INSTEAD = {
     **{f"np.{name}": "np.broadcast_to" for name in ("full", "full_like")},
     **{f"scipy.special.{name}": f"tg.nn.functional.{name}" for name in ("softmax", "log_softmax", "logsumexp")},
     "np.r_ or np.c_": "np.hstack([...]) or np.column_stack([...])",
+    "np.take": "np.take(tg.tensor(array), indices)",
     "np.fill_diagonal": "x.at[i, i].set(values) of a tensor x, with i = np.arange(n)",
     **{
         f"scipy.integrate.{name}": "a loop of steps, such as those of Runge and Kutta, written with NumPy"
