@@ -325,6 +325,40 @@ def test_numbers_in_containers_that_are_replaced(backend: str) -> None:
     assert sum(map(len, compiled._runs.values())) == 1
 
 
+def test_state_that_the_first_call_makes(backend: str) -> None:
+    """As an optimiser by hand makes its moments; the call that makes them is the function itself."""
+
+    def make() -> tuple[Callable[[Any], Any], dict[str, Any]]:
+        kept: dict[str, Any] = {}
+
+        def step(x: Any) -> Any:
+            state = kept.setdefault("moments", {})
+            if "turns" not in state:
+                state["mean"], state["turns"] = np.zeros(3), 0
+            state["turns"] += 1
+            state["mean"] = 0.9 * state["mean"] + 0.1 * x
+            kept["last"] = state["mean"] / (1 - 0.9 ** state["turns"])
+            return kept["last"] * 2
+
+        return step, kept
+
+    (step, expected), (compiled, kept) = make(), make()
+    compiled = tg.compile(compiled, backend)
+    for i in range(6):
+        np.testing.assert_allclose(compiled(np.arange(3.0) + i), step(np.arange(3.0) + i), rtol=1e-12)
+        assert str(kept) == str(expected)
+        if i == 3:
+            del expected["last"], kept["last"], expected["moments"], kept["moments"]
+
+    def refused(x: Any) -> Any:
+        kept["another"] = x * 2
+        return x if np.sum(x) > 0 else -x
+
+    with pytest.raises(UsageError, match="needs a value"):
+        tg.compile(refused, backend)(np.ones(2))
+    assert "another" not in kept
+
+
 def kind_of(x: Any) -> Any:
     return type(x) if type(x) in (bool, int, float) else x.dtype
 

@@ -19,7 +19,7 @@ from tinygrad_lite.compiler.recording.carrying import (
     is_a_number,
     may_be_carried,
 )
-from tinygrad_lite.compiler.recording.guards import Field, Guard, Item, Key, Length, Missing, contents, of_class
+from tinygrad_lite.compiler.recording.guards import Field, Guard, Item, Key, Keys, Length, Missing, contents, of_class
 from tinygrad_lite.compiler.recording.optimizers import Optimizers
 from tinygrad_lite.compiler.recording.randomness import RecordedGenerator
 from tinygrad_lite.compiler.recording.reached import Reached, is_users_class
@@ -76,6 +76,7 @@ class Surroundings(Transcript):
         carried: the names whose values it reads and replaces.
         left: the names under which it leaves what it computes: those, and others that it does not read before.
         written_into: the places of the arrays into which it writes.
+        adds_keys: whether it puts what it computes under a new key of a dict.
         settings: what else it assigns, each with the value that it has in the end.
 
     Args:
@@ -104,6 +105,7 @@ class Surroundings(Transcript):
         self.guards |= {guard.key: guard for guard in self.carried.forms}
         self.left: dict[Key, Left] = {}
         self.written_into: list[Carried] = []
+        self.adds_keys = False
         self._moved: list[Guard] = []
         self._written: list[tuple[Array, UsageError]] = []
         self.settings: dict[tuple[int, str], tuple[Assigned | Switched, Any]] = {}
@@ -386,6 +388,7 @@ class Surroundings(Transcript):
             CarriedError: if it may have read what was there before, and those values can be inputs of the program.
         """
         values: list[Any] = []
+        self.adds_keys = bool(self._added_keys())
         to_carry = self._leave_in_attributes(values)
         to_carry += self._leave_under_names(values)
         otherwise: UsageError | None = None
@@ -475,6 +478,13 @@ class Surroundings(Transcript):
     def _outside(self) -> dict[int, tuple[Array, str]]:
         """The arrays that the function can reach, each with its label, by id."""
         return {**self._reached.arrays, **self._reached.held}
+
+    def _added_keys(self) -> list[tuple[dict[Any, Any], Any]]:
+        """The dicts with their new keys, if the function puts what it computes under one of these."""
+        guards = {**self._reached.guards, **self.guards}.values()
+        dicts = [(guard.owner, guard.value) for guard in guards if type(guard) is Keys and type(guard.owner) is dict]
+        added = [(owner, key) for owner, before in dicts for key in owner if key not in before]
+        return added if any(self._holds_result(owner[key]) for owner, key in added) else []
 
     def _refuse_two_ways(self, tensor: Tensor) -> NoReturn:
         key = next(key for key, value in self.carried.stand_ins.items() if tensor in trees.leaves(value))
@@ -590,6 +600,8 @@ class Surroundings(Transcript):
                 object.__delattr__(owner, name)
         for place in self._moved:
             place.put(place.value)
+        for owner, key in self._added_keys():
+            del owner[key]
         for proxy in self._proxies.values():
             proxy.restore()
 

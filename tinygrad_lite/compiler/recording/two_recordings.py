@@ -103,7 +103,7 @@ def _recorded_twice(
         filled_by_numpy = [x.owner for x in outside if id(x.owner) in inputs and not x.holds()]
         if other_names := [name for array in filled_by_numpy for name in recorder.names_of(array)]:
             raise CarriedError(other_names)
-        if may_pass and is_passing(recorder, leaves):
+        if (may_pass and is_passing(recorder, leaves)) or recorder.adds_keys:
             recorder.is_passing = True
             _restore(reached, outside)  # the function itself runs now, and goes on from what was there before
             return recorder, list(before.values())
@@ -215,8 +215,11 @@ def _other_setting(first: Recorder, second: Recorder) -> str | None:
 def is_passing(recorder: Recorder, leaves: Leaves) -> bool:
     """Whether the run itself changes what the program relies on, so that the next run needs another program.
 
-    An optimiser's first step makes its state, and a first gradient is not yet added to another.
+    An optimiser's first step makes its state, a first gradient is not yet added to another, and what is put under a
+    new key of a dict is there in the next run.
     """
+    if recorder.adds_keys:
+        return True
     for place, value in recorder.program.updates.items():
         if isinstance(place, Entry) and place.read(leaves) is None:
             return True
