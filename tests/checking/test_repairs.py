@@ -234,3 +234,28 @@ def test_a_mistake_in_a_gradient_that_writes_into_arrays_is_found(
     report = tg.gradcheck(f, *inputs, gradient=gradient, raise_exception=False)
     assert not report.ok
     assert all(words in finding.why for finding in report.findings if finding.fails), report
+
+
+class Valley:
+    """A gradient in a method, which writes what another function makes."""
+
+    def gradient(self, x: np.ndarray) -> np.ndarray:
+        g = np.zeros(6)
+        for i in range(5):
+            g[i : i + 2] = _of_a_step(x, i)
+        return g
+
+
+def _of_a_step(x: np.ndarray, i: int) -> np.ndarray:
+    step = np.zeros(2)
+    step[1] = 200 * (x[i + 1] - x[i] ** 2)
+    step[0] = -2 * x[i] * step[1] - 2 * (1 - x[i])
+    return step
+
+
+def test_functions_that_a_gradient_calls_are_followed() -> None:
+    f, _, (x,) = planted_in_writing("valley", "return", "return")
+    report = tg.gradcheck(f, x, gradient=Valley().gradient, raise_exception=False)
+    (finding,) = report.findings
+    assert finding.why == "this line of the gradient is right with += in place of ="
+    assert finding.where.endswith("g[i : i + 2] = _of_a_step(x, i)")

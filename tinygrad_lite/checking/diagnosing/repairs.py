@@ -5,11 +5,13 @@ which people mistake it, until the gradient is what it should be, here and at ot
 into arrays is followed, too.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from math import prod
+from types import FunctionType, MethodType
+from typing import Any
 
 import numpy as np
 
@@ -35,7 +37,7 @@ _WORK = 500_000  # how many operations on small arrays are performed, at most, i
 _SMALL = 1000  # how many entries are computed in the time that an operation takes
 _ASIDE = 0.02  # how far other points are, relative to the scales of the variables
 _OTHERS = 2  # the number of other points at which a change must make the gradient right as well
-_WRITABLE = Copies(lambda x: x is np, lambda _: array_api)  # whose np.zeros(n) makes an array that can hold a tensor
+_DEEP = 2  # how many functions, one called by another, are followed in what they write
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ class Repair:
 
         with observing(keep):
             returned = subject.supplied.look(  # type: ignore[union-attr]
-                lambda f: subject.arguments.call(functionalize(_WRITABLE.of(f)), variables),
+                lambda f: subject.arguments.call(functionalize(_writable(f)), variables),
                 subject.arguments,
                 subject.results,
             )
@@ -164,6 +166,21 @@ class Repair:
         code, direction, slope = other
         rows = self._changed(code, numbers, change)
         return rows is not None and same(rows @ direction, slope, 10 * _TOLERANCE)
+
+
+def _writable(f: Callable[..., Any], depth: int = _DEEP) -> Callable[..., Any]:
+    """The same function, and those of its package that it calls, with a NumPy whose new arrays can hold tensors."""
+    if isinstance(f, MethodType):
+        return MethodType(_writable(f.__func__, depth), f.__self__)
+
+    def is_followed(x: Any) -> bool:
+        return x is np or (depth > 0 and isinstance(x, FunctionType) and _package(x) == _package(f))
+
+    return Copies(is_followed, lambda x: array_api if x is np else _writable(x, depth - 1)).of(f)
+
+
+def _package(f: Callable[..., Any]) -> str:
+    return str(getattr(f, "__module__", "")).partition(".")[0]
 
 
 def _in_shape(change: Change, trace: Trace, k: int) -> Array:
