@@ -67,9 +67,11 @@ def recorded_twice(
         try:
             return _recorded_twice(f, args, kwargs, parameters, say, may_pass, may_run_again, carried)
         except CarriedError as error:
+            before = {key: guard.varying for key, guard in carried.items()}
             for key, guard in error.names.items():
-                guard.varying |= carried[key].varying if key in carried else frozenset()
+                guard.varying |= before.get(key, frozenset())
                 carried[key] = guard
+            assert before != {key: guard.varying for key, guard in carried.items()}, "it carries these already"
             otherwise = otherwise or error.otherwise
         except Exception as error:
             if otherwise is None:
