@@ -259,3 +259,26 @@ def test_functions_that_a_gradient_calls_are_followed() -> None:
     (finding,) = report.findings
     assert finding.why == "this line of the gradient is right with += in place of ="
     assert finding.where.endswith("g[i : i + 2] = _of_a_step(x, i)")
+
+
+class _WithMemory:
+    """As people write layers: what one call keeps, the next one reads."""
+
+    def value(self, x: Any) -> Any:
+        self.x = x
+        return np.sum(np.tanh(x) ** 2)
+
+    def gradient(self, x: Any) -> Any:
+        self.y = np.tanh(x)
+        self.g = np.zeros_like(x)
+        for i in range(len(x)):
+            self.g[i] = 2 * self.y[i] * (1 - self.y[i])
+        return self.g
+
+
+def test_an_object_keeps_arrays_after_a_failed_check() -> None:
+    layer = _WithMemory()
+    x = np.array([0.3, -0.2, 0.9])
+    assert not tg.gradcheck(lambda x: float(layer.value(x)), x, gradient=layer.gradient, raise_exception=False).ok
+    assert {type(value) for value in vars(layer).values()} == {np.ndarray}
+    np.testing.assert_array_equal(layer.y, np.tanh(x))
