@@ -49,7 +49,7 @@ def test_a_long_array_is_many_short_ones(f: Any, dtype: str) -> None:
         np.testing.assert_allclose(slope, expected_slope, rtol=tolerance, atol=tolerance * 1e-3)
 
 
-@pytest.mark.parametrize("dtype", ["f", "d"])
+@pytest.mark.parametrize("dtype", ["f", "d", ">d"])
 @pytest.mark.parametrize(
     "shape", [(40, 50, 2), (50, 40, 8), (3, 700, 3), (700, 1, 3), (30, 30, 33), (4, 5, 3)], ids=str
 )

@@ -54,12 +54,13 @@ def _subtract(a: Array, b: Array) -> Array:
 
 
 def _repeated(x: Array, others: Array) -> Array | None:
-    """The vectors of x (rows, 1, length), each as often as there are others; None if x has another shape."""
+    """The vectors of x (rows, 1, length), each as often as there are others; None if that saves no time."""
     if x.ndim != 3 or x.shape[1] != 1 or not 1 < x.shape[2] == others.shape[-1] <= _SHORT or others.ndim > 3:
         return None
     count, length = others.shape[-2:]
-    is_list = others.size == count * length and count > 1
-    return np.repeat(x, count, axis=1) if is_list and x.size * count >= _MANY else None
+    if others.size != count * length or count < 2 or x.size * count < _MANY or not x.dtype.isnative:
+        return None
+    return np.repeat(x, count, axis=1)
 
 
 subtract.compute = _subtract
