@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -155,6 +156,30 @@ def test_attributes_that_are_names_of_entries(kind: Any) -> None:
         assert compiled(tree) == f(tree)
     gradient.b = 1.0
     assert gradient["b"] == (1.0 if kind is Fields else 4 * np.sum(tree.w**2))
+
+
+@dataclass
+class Layer:
+    w: Any
+
+    @cached_property
+    def squares(self) -> Any:
+        return np.sum(self.w**2)
+
+
+class Layers(dict[str, Any]):
+    @cached_property
+    def squares(self) -> Any:
+        return np.sum(self["w"] ** 2)
+
+
+@pytest.mark.parametrize("kind", [Layer, Layers])
+def test_what_is_remembered_of_the_entries_is_computed_anew(kind: Any) -> None:
+    layer = kind(w=np.arange(3.0))
+    compiled = tg.compile(lambda layer: layer.squares, "numpy")
+    for _ in range(2):  # without and with a value that the property remembers
+        np.testing.assert_array_equal(trees.leaves(tg.grad(lambda layer: layer.squares)(layer))[0], [0, 2, 4])
+        assert compiled(layer) == layer.squares == 5
 
 
 def test_an_attribute_that_is_an_array_of_the_container() -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Hashable, Mapping
 from contextlib import AbstractContextManager
 from copy import copy
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 from tinygrad_lite.errors import UsageError
@@ -180,24 +180,40 @@ def _rebuilt(tree: Any, children: dict[Any, Any]) -> Any:
 
 
 def _keep_attributes(made: Any, tree: Any, inside: dict[Any, Any]) -> None:
-    """Give a rebuilt container the attributes of the former one; some may be names of what it holds.
+    """Give a rebuilt container the attributes of the former one, but for what a `cached_property` made of its entries.
 
-    In a dict whose entries are its attributes (`self.__dict__ = self`), all of them are.
+    Some may be names of entries; in a dict whose entries are its attributes (`self.__dict__ = self`), all of them are.
     """
     if vars(tree) is tree:
         object.__setattr__(made, "__dict__", made)
         return
-    for name, value in vars(tree).items():
-        vars(made)[name] = inside[key] if (key := entry_behind(tree, name)) is not None else value
+    kind, attributes = type(tree), vars(made)
+    fields = getattr(kind, "__dataclass_fields__", ())
+    others = [name for name in vars(tree) if name not in fields]
+    keys = names_of_entries(tree) if others else {}
+    for name in others:
+        if is_remembered(kind, name):
+            attributes.pop(name, None)
+        else:
+            attributes[name] = inside[keys[name]] if name in keys else vars(tree)[name]
 
 
-def entry_behind(tree: Any, name: str) -> Any:
-    """The key, the index or the field of what a container holds and has as an attribute as well; None if it is not."""
-    value, before = vars(tree)[name], children(tree) or {}
-    if name in before and before[name] is value:
-        return name
-    may_coincide = isinstance(value, (bool, int, float, complex, str, type(None)))
-    return None if may_coincide else next((key for key, x in before.items() if x is value), None)
+def is_remembered(kind: type, name: str) -> bool:
+    """Whether an attribute of this name is what a `cached_property` remembers, which is computed of the entries."""
+    return isinstance(getattr(kind, name, None), cached_property)
+
+
+def names_of_entries(tree: Any) -> dict[str, Any]:
+    """The attributes of a container that are other names of what it holds, each with its key, index or field."""
+    inside, names = children(tree) or {}, {}
+    may_coincide = (bool, int, float, complex, str, type(None))
+    keys = {id(x): key for key, x in reversed(inside.items()) if not isinstance(x, may_coincide)}
+    for name, x in vars(tree).items():
+        if name in inside and inside[name] is x:
+            names[name] = name
+        elif id(x) in keys:
+            names[name] = keys[id(x)]
+    return names
 
 
 def _kind(tree: Any) -> str:

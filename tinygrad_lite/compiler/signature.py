@@ -53,8 +53,10 @@ def attributes_of(container: Any) -> list[tuple[str, Any, Any]]:
     if not has_slots(kind) and (not kind.__dictoffset__ or vars(container) is container):
         return []
     fields, slots = fields_and_slots(container)
-    held = getattr(type(container), "__dataclass_fields__", ())
-    named = [(name, trees.entry_behind(container, name), x) for name, x in fields.items() if name not in held]
+    held = getattr(kind, "__dataclass_fields__", ())
+    keys = trees.names_of_entries(container) if fields else {}
+    own = [name for name in fields if name not in held and not trees.is_remembered(kind, name)]
+    named = [(name, keys.get(name), fields[name]) for name in own]
     return named + [(name, None, x) for name, x in slots.items() if name not in held]
 
 
