@@ -251,3 +251,25 @@ def test_no_operation_takes_the_name_of_another() -> None:
     tables = [module for name, module in sys.modules.items() if name.startswith("tinygrad_lite.ops.")]
     declared = {op for module in tables for op in vars(module).values() if isinstance(op, Op)}
     assert {op for op in declared if not is_registered(op)} == set()
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.array], ids=["int64", "array"])
+def test_a_setting_may_be_any_whole_number_of_numpys(kind: Any) -> None:
+    """Where NumPy takes `axis=np.array(0)`, the gradient is that of `axis=0`."""
+    compared = 0
+    for op in DIFFERENTIABLE:
+        for shapes, params in op.examples or ():
+            numbers = {name: kind(value) for name, value in params.items() if type(value) is int}
+            if not numbers or any(isinstance(shape, np.ndarray) for shape in shapes):
+                continue
+            arrays = [np.cos(np.arange(np.prod(shape, dtype=int))).reshape(shape) for shape in shapes]
+            try:
+                op(*arrays, **{**params, **numbers})
+            except Exception:  # an error of NumPy, of any kind, about such numbers
+                continue
+            g = np.ones_like(op(*arrays, **params))
+            expected, found = (gradients(Call(op, arrays, each), g) for each in (params, {**params, **numbers}))
+            for x, y in zip(expected, found):
+                np.testing.assert_array_equal(x, y, err_msg=op.name)
+            compared += 1
+    assert compared > 100

@@ -3,6 +3,7 @@
 from functools import lru_cache, wraps
 from itertools import product as product_of
 from math import prod as product
+from operator import index
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,7 +28,7 @@ def _kept(reduced: Array, x: Array, axis: Axis, keepdims: bool) -> Array:
     """A reduced array with the removed axes restored, so that it broadcasts against x."""
     if keepdims or not reduced.shape:
         return reduced
-    return reduced.reshape(_kept_shape(x.shape, axis))
+    return reduced.reshape(_kept_shape(x.shape, index(axis) if isinstance(axis, np.ndarray) else axis))
 
 
 @lru_cache(1000)
