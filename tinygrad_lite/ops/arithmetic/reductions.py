@@ -279,7 +279,8 @@ def _std_vjp(
     if where is True and dtype is None and _divides_as_numpy(x, x.size):
         deviation = x - _mean(x, axis, keepdims=True)
         rounding = _mean(deviation, axis, keepdims=True)
-        if np.all(1e6 * np.absolute(rounding) < _kept(y, x, axis, keepdims)):  # the entries are not equal
+        small = np.sqrt(np.finfo(x.dtype).eps) * _kept(y, x, axis, keepdims)
+        if np.all(np.absolute(rounding) < small):  # so that the entries are not equal, and y has all its digits
             return _of_deviation(g * (0.5 / y), x, deviation - rounding, axis, ddof, keepdims)
     # if all entries are equal, the standard deviation has a kink, and its gradient is 0 by convention
     if where is True and x.size:
