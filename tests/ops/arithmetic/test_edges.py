@@ -47,6 +47,15 @@ def test_interp_of_nan_counts_for_no_point() -> None:
         np.testing.assert_array_equal(both, tg.grad(f, i)(x, xp, fp))
 
 
+@pytest.mark.parametrize("mean", [0, 2**10, 2**20, 2**30, 2**34])
+@pytest.mark.parametrize("f", [np.std, np.nanstd, lambda x: np.std(x, where=x > 0)], ids=["std", "nanstd", "where"])
+def test_std_far_from_0_has_all_its_digits(f: Callable[[Any], Any], mean: int) -> None:
+    entries = np.array([2.5, 0.375, 1.75, 3.25, 0.5])  # beside which the mean is rounded, and they are not
+    for count in (3, 4, 5):
+        expected, found = (tg.grad(f)(entries[:count] + shift) for shift in (0, mean))
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-15)
+
+
 @pytest.mark.parametrize("f", [np.std, np.nanstd, lambda x: np.std(x, where=np.array([True, True, True]))])
 def test_std_of_entries_that_are_equal_but_for_rounding(f: Callable[[Any], Any]) -> None:
     x = np.array([0.1 + 0.2, 0.3, 0.3])
