@@ -10,6 +10,7 @@ import pytest
 
 import tinygrad_lite as tg
 from tinygrad_lite import nn
+from tinygrad_lite.engine.registry import operation
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
 from tinygrad_lite.nn import functional as F
 
@@ -541,6 +542,11 @@ ERRORS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "mse shapes": (lambda: F.mse_loss(np.ones((3, 1)), np.ones(3)), ShapeError, r"\(3, 1\).*\(3,\)"),
     "logits shapes": (lambda: F.binary_cross_entropy_with_logits(np.ones((3, 1)), np.ones(3)), ShapeError, "broadcast"),
     "label above": (lambda: F.cross_entropy(Z, np.array([0, 3])), InputError, "0 … 2, got 3"),
+    "logits of an operation": (
+        lambda: operation("binary_cross_entropy_with_logits")(0.5, np.ones((2, 3)), reduction="mean"),
+        ShapeError,
+        r"shape \(\) and targets of shape \(2, 3\)",
+    ),
     "label below": (lambda: F.nll_loss(Z, np.array([0, -1])), InputError, "0 … 2, got -1"),
     "label dtype": (lambda: F.cross_entropy(Z, np.array([0.0, 1.0])), UsageError, "float64.*astype"),
     "label shape": (lambda: F.cross_entropy(Z, np.array([0, 1, 2])), ShapeError, r"shape \(2,\), got \(3,\)"),

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tinygrad_lite.engine.op import REAL, Array, Example, elementwise, primitive
+from tinygrad_lite.errors import ShapeError
 from tinygrad_lite.foundation.sums import total, total_along
 from tinygrad_lite.ops.arithmetic.elementwise import decay, larger, sigmoid_less
 from tinygrad_lite.ops.arithmetic.reductions import divided
@@ -53,6 +54,8 @@ binary_cross_entropy = elementwise(
 
 
 def _binary_cross_entropy_with_logits(z: Array, target: Array, decay: Array, reduction: str) -> Array:
+    if np.shape(z) != np.shape(target):  # the derivatives of a mean would count the entries of the logits alone
+        raise ShapeError(f"logits of shape {np.shape(z)} and targets of shape {np.shape(target)} do not pair up")
     return _reduced(larger(z, 0.0) - z * target + np.log1p(decay), reduction)  # log(1 + eᶻ) - z·target
 
 
