@@ -90,6 +90,25 @@ def test_it_nests_with_transforms_and_compiles() -> None:
     assert type(tg.functionalize(smooth)(x)) is np.ndarray
 
 
+@pytest.mark.parametrize("values", [2, True, np.float64(2), [1.0, 2.0], np.ones(2, np.float32), np.ones(2, np.uint8)])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64])
+def test_what_is_added_at_places_has_the_dtype_of_the_array(dtype: Any, values: Any) -> None:
+    for ufunc in (np.add, np.subtract):
+
+        def f(x: Any) -> Any:
+            ufunc.at(x, ([0, 0], [0, 1]), values)  # noqa: B023
+            return x
+
+        x = np.arange(6).reshape(3, 2).astype(dtype)
+        if np.result_type(dtype, np.asarray(values).dtype).kind != x.dtype.kind:  # which NumPy would cut off
+            with pytest.raises(errors.UsageError, match="an array of int64 cannot become one of float64"):
+                tg.functionalize(f)(tg.tensor(x))
+            continue
+        found = tg.functionalize(f)(tg.tensor(x))
+        assert found.dtype == dtype
+        np.testing.assert_array_equal(found, f(x))
+
+
 def test_what_an_array_can_do() -> None:
     seen = {}
 

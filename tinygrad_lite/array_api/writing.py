@@ -105,7 +105,10 @@ class Writable(Operators):
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Array, out: Any = (None,), **params: Any) -> Any:
         if method == "at" and ufunc in (np.add, np.subtract) and isinstance(inputs[0], Writable):
             array, index, values = inputs[0], trees.map_leaves(_value_of, inputs[1]), _value_of(inputs[2])
-            return array._write(array.value.at[index].add(values if ufunc is np.add else -values))
+            change = ufunc(
+                np.zeros((), array.dtype), values
+            )  # in the dtype of both, in which whole numbers keep a sign
+            return array._update(array.value.at[index].add(change))
         return _put(super().__array_ufunc__(ufunc, method, *inputs, **params), out[0])
 
     def __array_function__(self, function: Any, types: Any, args: Any, params: Any) -> Any:
@@ -122,7 +125,7 @@ class Writable(Operators):
         return self._value
 
     def _write(self, value: Any) -> None:
-        self._value = value
+        self._value = value = value if value.dtype == self.dtype else value.astype(self.dtype)
         if self._view is None:
             self._memory.writes += 1
         elif self._view[0] is getitem:
@@ -134,12 +137,16 @@ class Writable(Operators):
             array._write(array.value.at[np.unravel_index(entries, array.shape)].set(value))
         self._writes = self._memory.writes
 
+    def _update(self, value: Any) -> None:
+        if not np.can_cast(value.dtype, self.dtype, "same_kind"):
+            raise UsageError(f"an array of {self.dtype} cannot become one of {value.dtype} in place")
+        self._write(value)
+
     def __setitem__(self, index: Any, values: Array) -> None:
         if self._is_own(index, values):  # as in x[i] += v, which first writes into the view, and then the view
             return
         index, values = trees.map_leaves(_value_of, index), _value_of(values)
-        written = self.value.at[index].set(values)
-        self._write(written if written.dtype == self.dtype else written.astype(self.dtype))
+        self._write(self.value.at[index].set(values))
 
     def _is_own(self, index: Any, values: Any) -> bool:
         """Whether values are the view of this array at an index."""
@@ -211,9 +218,7 @@ def _in_place(op: Callable[..., Any]) -> Callable[[Writable, Array], Writable]:
         updated = op(self.value, _value_of(other))
         if updated.shape != self.shape:
             raise ShapeError(f"an array of shape {self.shape} cannot become one of {updated.shape} in place")
-        if not np.can_cast(updated.dtype, self.dtype, "same_kind"):
-            raise UsageError(f"an array of {self.dtype} cannot become one of {updated.dtype} in place")
-        self._write(updated if updated.dtype == self.dtype else updated.astype(self.dtype))
+        self._update(updated)
         return self
 
     return update
