@@ -301,7 +301,7 @@ def sigmoid_less(target: Array, decay: Array, x: Array) -> Array:
     if isinstance(decay, Traced):  # to be read, or to be differentiated again, as above
         return sigmoid(x) - target
     rest = np.copysign(decay, x + 0.0) / (1 + decay)  # of -0.0, too, as of 0.0
-    return (np.greater_equal(x, 0) - target) - rest
+    return (np.greater_equal(x, 0).astype(decay.dtype) - target) - rest
 
 
 def above(x: Array, y: Array) -> Array:
