@@ -28,6 +28,9 @@ class IndexingError(ShapeError, IndexError):
 class AxisError(IndexingError, np.exceptions.AxisError):
     """An axis that an array of this shape does not have."""
 
+    def __reduce__(self) -> tuple[Any, ...]:  # by what it was made of: libraries that copy attributes miss NumPy's
+        return type(self), self.args
+
 
 class InputError(TinygradError, ValueError):
     """A value outside what the function accepts: a label out of range, a negative learning rate."""
