@@ -14,7 +14,7 @@ from tinygrad_lite.nn.functional.checks import in_real_numbers
 from tinygrad_lite.nn.functional.sizes import Shape, Sizes, check_axes, fixed, in_dimensions, per_axis
 from tinygrad_lite.nn.init import Rng
 from tinygrad_lite.ops.networks import pooling
-from tinygrad_lite.ops.networks.resampling import Spacing, resample
+from tinygrad_lite.ops.networks.resampling import Spacing, resample, windows
 from tinygrad_lite.ops.requirements import refuse_where
 
 __all__ = [
@@ -168,13 +168,11 @@ def adaptive_avg_pool(axes: int, input: Array, output_size: Any) -> Array:
     if wholes := tuple(axis for axis, m in zip(places, wanted) if m == 1):
         input = np.mean(input, axis=wholes, keepdims=True)
     for axis, m in zip(places, wanted):
-        front, n, rest = np.shape(input)[:axis], np.shape(input)[axis], np.shape(input)[axis + 1 :]
-        if axis in wholes:
-            continue
-        if n % m == 0:
-            input = np.mean(np.reshape(input, (*front, m, n // m, *rest)), axis=axis + 1)
-        else:
+        shape, n = np.shape(input), np.shape(input)[axis]
+        if n % m:
             input = resample(input, axis=axis, spacing=Spacing(n, m, None, 0, False, False))
+        elif m > 1:
+            input = np.mean(np.reshape(input, (*shape[:axis], m, n // m, *shape[axis + 1 :])), axis=axis + 1)
     return input
 
 
@@ -193,7 +191,7 @@ def adaptive_max_pool(axes: int, input: Array, output_size: Any, return_indices:
         return pooling.max_pool(input, kernel=kernel, stride=kernel, dilation=(1,) * axes)
     rows = []
     for n, m in zip(size, wanted):
-        starts, ends = _adaptive(n, m)
+        starts, ends = windows(n, m)
         rows.append(np.minimum(starts[:, None] + np.arange(np.max(ends - starts)), ends[:, None] - 1))
     y, indices = _largest(input, _table(rows, size), axes)
     return (y, indices) if return_indices else y
@@ -318,12 +316,6 @@ def _wanted(name: str, axes: int, x: Array, output_size: Any) -> tuple[int, ...]
     if 0 in np.shape(x)[-axes:]:
         raise ShapeError(f"{name} needs pixels to look at, got an input of shape {np.shape(x)}")
     return wanted
-
-
-def _adaptive(n: int, m: int) -> tuple[Array, Array]:
-    """Where each of m windows on n entries begins and ends."""
-    j = np.arange(m)
-    return j * n // m, -(-(j + 1) * n // m)
 
 
 def _table(rows: Sequence[Array], size: Shape) -> Array:

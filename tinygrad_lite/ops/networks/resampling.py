@@ -54,11 +54,16 @@ def neighbours(spacing: Spacing) -> Neighbours:
     return _without_zeros(np.clip(positions, 0, n - 1), _kernel(place - positions, reach, -0.75))
 
 
+def windows(n: int, m: int) -> tuple[Array, Array]:
+    """Where each of m windows on n entries begins and ends: at ⌊j n / m⌋ and ⌈(j + 1) n / m⌉."""
+    j = np.arange(m)
+    return j * n // m, -(-(j + 1) * n // m)
+
+
 def _touched(spacing: Spacing) -> Neighbours:
-    """All entries from ⌊j n / m⌋ to ⌈(j + 1) n / m⌉ for the entry j, which weigh the same."""
-    j = np.arange(spacing.m)
-    first = j * spacing.n // spacing.m
-    count = -(-(j + 1) * spacing.n // spacing.m) - first
+    """All entries in the window of each new one, which weigh the same."""
+    first, end = windows(spacing.n, spacing.m)
+    count = end - first
     rank = np.arange(np.max(count))[:, None]
     return _without_zeros(first + rank, (rank < count) / count)
 
