@@ -55,8 +55,8 @@ class Arguments:
             rules, before = [rules.rule], 4  # i, g, y, x
         rule = next(filter(callable, rules), lambda: None)
         named = [p for p in signature_of(rule).parameters.values() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
-        given = before + bool(self.shared)
-        return frozenset(p.name for i, p in enumerate(named) if i >= given or p.kind is p.KEYWORD_ONLY) - {"out"}
+        before += bool(self.shared)
+        return frozenset(p.name for i, p in enumerate(named) if i >= before or p.kind is p.KEYWORD_ONLY) - {"out"}
 
     def sort(self, inputs: tuple[Any, ...], params: Mapping[str, Any]) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
         """Separate the arrays from the parameters, whose values nobody else can change afterwards."""

@@ -104,12 +104,12 @@ def _open_shapes(graph: Any) -> list[Any]:
 
 def _check(onnx: Any, proto: Any) -> None:
     """Raise if onnx's checker does, but for shapes that are open."""
-    types = _open_shapes(proto.graph)
-    for each in types:
-        each.shape.SetInParent()
+    open_types = _open_shapes(proto.graph)
+    for open_type in open_types:
+        open_type.shape.SetInParent()
     onnx.checker.check_model(proto)
-    for each in types:
-        each.ClearField("shape")
+    for open_type in open_types:
+        open_type.ClearField("shape")
 
 
 def _put_in_order(graph: Any) -> bool:
