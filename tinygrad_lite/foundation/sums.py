@@ -62,7 +62,7 @@ def _added_by_column(x: Any, keepdims: bool) -> Any:
 
 
 def total_in_any_order(x: Any, axes: tuple[int, ...], keepdims: bool = False) -> Any:
-    """The same, added up in whatever order is fastest: a product with ones, if the axes lie together in memory."""
+    """The same, added up in whatever order is fastest: by products with ones, where the array has no gaps in memory."""
     if type(x) is not np.ndarray or x.dtype.char not in "fd" or not x.size:
         return total(x, axes, keepdims)
     if axes == (x.ndim - 2,) and (x.ndim == 2 or x.shape[-2] >= FEW) and x.flags.c_contiguous:  # a bias's gradient
@@ -82,7 +82,7 @@ def total_in_any_order(x: Any, axes: tuple[int, ...], keepdims: bool = False) ->
 
 
 def _added_by_products(x: Any, sums: Sequence[tuple[int, int]]) -> Any:
-    """The sums of an array that lies in memory by rows, from the last; each is over slices of so many entries."""
+    """The sum of a C-contiguous array by the sums of a plan."""
     for count, entries in sums:
         ones = _ones(count, x.dtype)
         if entries == 1:
@@ -168,7 +168,14 @@ def _few_ones(count: int, dtype: Any) -> Any:
 
 
 class _Plan(NamedTuple):
-    """How to sum over axes: all axes in the order in which they lie in memory, the sums from the last, the result."""
+    """How to sum over axes.
+
+    Args:
+        order: all axes, as they lie in memory.
+        sums: from the last axes to the first, how many slices behind each other become one, and the entries of each.
+        shape: what remains, as it lies in memory.
+        back: the order of the axes of what remains.
+    """
 
     order: list[int]
     sums: list[tuple[int, int]]

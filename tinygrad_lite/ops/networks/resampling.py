@@ -88,8 +88,8 @@ def _without_zeros(positions: Array, weights: Array) -> Neighbours:
     order = np.argsort(weights == 0, axis=0, kind="stable")
     positions, weights = np.take_along_axis(positions, order, 0), np.take_along_axis(weights, order, 0)
     is_missing = weights == 0
-    share = weights[0] / (1 + np.sum(is_missing, axis=0))
-    weights = np.concatenate([share[None], np.where(is_missing, share, weights)[1:]])
+    weights[0] /= 1 + np.sum(is_missing, axis=0)
+    weights = np.where(is_missing, weights[0], weights)
     return Neighbours(np.where(is_missing, positions[0], positions), weights)
 
 
@@ -106,7 +106,7 @@ def _kernel(t: Array, reach: int, a: float) -> Array:
 def seen_by(spacing: Spacing) -> tuple[Neighbours, Array]:
     """The new entries that see each of those before, with the weights that they give to it; and whether any does.
 
-    One that none sees has another's, since each column needs a weight.
+    A former entry that none sees has the neighbours of another, since each column needs a weight.
     """
     positions, weights = (part.ravel() for part in neighbours(spacing))
     order = np.argsort(positions, kind="stable")
