@@ -90,6 +90,56 @@ def test_it_nests_with_transforms_and_compiles() -> None:
     assert type(tg.functionalize(smooth)(x)) is np.ndarray
 
 
+READ: dict[str, Callable[[Any], Any]] = {
+    "copy": lambda x: x.copy(),
+    "flatten": lambda x: x.flatten(),
+    "a copy's row": lambda x: x.T.copy().reshape(-1),
+    "resize": lambda x: np.resize(x, (2, 3)),
+    "repeat": lambda x: np.repeat(x, 1, axis=0),
+    "method repeat": lambda x: x.repeat(1, axis=0),
+    "tile": lambda x: np.tile(x, 1),
+    "delete": lambda x: np.delete(x, [], axis=0),
+    "shift": lambda x: np.fft.fftshift(x[:1, :1]),
+    "grid": lambda x: np.meshgrid(x[0], x[:, 0])[0],
+    "reshaped copy": lambda x: (
+        np.reshape(x, (3, 2), copy=True) if np.lib.NumpyVersion(np.__version__) >= "2.1.0" else x
+    ),
+    "grid of views": lambda x: np.meshgrid(x[0], copy=False)[0],
+    "ravel": lambda x: x.ravel(),
+    "row of a transposed": lambda x: x.T.reshape(-1),
+    "split": lambda x: np.split(x, 3, axis=1)[1],
+    "turned": lambda x: np.rot90(x),
+    "squeeze": lambda x: x[None].squeeze(),
+    "roll": lambda x: np.roll(x, 0),
+    "rows": lambda x: x[[0, 1]],
+    "joined": lambda x: np.concatenate([x]),
+}
+
+
+@pytest.mark.parametrize("name", READ)
+def test_what_is_a_view_and_what_a_copy_is_as_in_numpy(name: str) -> None:
+    read = READ[name]
+
+    def write_into_it(x: Any) -> Any:
+        read(x)[...] = -1.0
+        return x
+
+    def write_into_the_array(x: Any) -> Any:
+        y = read(x)
+        x[...] = 5.0
+        return y * 1.0
+
+    def write_twice(x: Any) -> Any:
+        y = read(x)
+        y[0] = 7.0
+        np.reshape(y, -1)[...] = 2.0
+        return y * 1.0
+
+    x = np.arange(6.0).reshape(2, 3)
+    for f in (write_into_it, write_into_the_array, write_twice):
+        np.testing.assert_array_equal(tg.functionalize(f)(tg.tensor(x)), f(x.copy()), err_msg=f.__name__)
+
+
 @pytest.mark.parametrize("values", [2, True, np.float64(2), [1.0, 2.0], np.ones(2, np.float32), np.ones(2, np.uint8)])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64])
 def test_what_is_added_at_places_has_the_dtype_of_the_array(dtype: Any, values: Any) -> None:

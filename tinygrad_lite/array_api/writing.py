@@ -113,7 +113,21 @@ class Writable(Operators):
 
     def __array_function__(self, function: Any, types: Any, args: Any, params: Any) -> Any:
         others = {name: x for name, x in params.items() if name != "out"}
-        return _put(super().__array_function__(function, types, args, others), params.get("out"))
+        result = _put(super().__array_function__(function, types, args, others), params.get("out"))
+        is_copy = params.get("copy", function in _COPYING) is True
+        return trees.map_leaves(_copied, result) if is_copy else result
+
+    def copy(self) -> Any:
+        """A copy, which lies in memory by rows, as that of NumPy's method, so that its views are NumPy's."""
+        return self.flatten().reshape(self.shape)
+
+    def flatten(self) -> Any:
+        """A copy with one axis."""
+        return Writable(np.ravel(self.value))
+
+    def repeat(self, repeats: Any, axis: int | None = None) -> Any:
+        """A copy with each entry several times."""
+        return np.repeat(self, repeats, axis)
 
     @property
     def value(self) -> Any:
@@ -125,9 +139,11 @@ class Writable(Operators):
         return self._value
 
     def _write(self, value: Any) -> None:
-        self._value = value = value if value.dtype == self.dtype else value.astype(self.dtype)
+        value = value if value.dtype == self.dtype else value.astype(self.dtype)
         if self._view is None:
+            self._value = value
             self._memory.writes += 1
+            self._writes = self._memory.writes
         elif self._view[0] is getitem:
             _, array, params = self._view
             array._write(array.value.at[params["index"]].set(value))
@@ -135,7 +151,6 @@ class Writable(Operators):
             op, array, params = self._view
             entries = op.forward(np.arange(array.size).reshape(array.shape), **params)
             array._write(array.value.at[np.unravel_index(entries, array.shape)].set(value))
-        self._writes = self._memory.writes
 
     def _update(self, value: Any) -> None:
         if not np.can_cast(value.dtype, self.dtype, "same_kind"):
@@ -239,6 +254,14 @@ def _put(result: Any, out: Any) -> Any:
         )
     out[...] = result
     return out
+
+
+_COPYING = {np.delete, np.fft.fftshift, np.fft.ifftshift, np.meshgrid, np.repeat, np.resize, np.tile}
+"""NumPy's functions that always copy, and are made here of operations that may give views."""
+
+
+def _copied(x: Any) -> Any:
+    return x.copy() if isinstance(x, Writable) else x
 
 
 def _value_of(x: Any) -> Any:
