@@ -257,6 +257,7 @@ def test_a_mistake_in_an_entry_far_smaller_than_others_is_no_rounding_of_theirs(
 WEIGHTS = np.arange(1.0, 7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("divisor", [3.0, 7.0, 11.0])
 @pytest.mark.parametrize("at", [0.0, 1.0, -2.5, 0.3])
 def test_results_in_float32_hide_what_they_round_alike_at_each_step(divisor: float, at: float) -> None:

@@ -95,6 +95,7 @@ def test_roots_of_numbers_with_few_digits_or_with_few_digits_left(dtype: Any) ->
         np.testing.assert_allclose(x, y, rtol=8 * np.finfo(dtype).eps, atol=2 * smallest)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("axis", [-1, 0, 1])
 @pytest.mark.parametrize(
     "norm", [None, param("ortho", slow=True), param("forward", slow=True), param("backward", slow=True)]

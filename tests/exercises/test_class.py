@@ -178,6 +178,7 @@ def test_reports_are_written(folder: Path, tmp_path: Path, monkeypatch: pytest.M
     assert "http" not in page.replace("http://www.w3.org", "")
 
 
+@pytest.mark.slow
 def test_a_report_of_many_exercises_is_read_beside_the_names(tmp_path: Path, browser: Any, capsys: Any) -> None:
     """The table scrolls within the page, with the names in sight; what is not handed in takes no room."""
     students = ["a name without an end" * 5, "bob", "Cleo", "dan"]

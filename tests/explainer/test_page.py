@@ -541,6 +541,7 @@ UNSEEN: dict[str, Callable[[Any], Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*LOOKS, *UNSEEN])
 def test_what_python_looked_at_stays_and_the_page_says_so(show: Show, name: str) -> None:
     opened = show(tg.explain({**LOOKS, **UNSEEN}[name], tg.tensor(1.5, requires_grad=True, name="x")))
@@ -831,6 +832,7 @@ def test_an_answer_that_is_no_finite_number_looks_like_no_mistake(show: Show, na
         opened.page.get_by_role("button", name="Next question").click()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("close", [0.5, 1e-3, 1e-6])
 def test_terms_that_cancel_are_told_with_digits_enough(show: Show, close: float) -> None:
     """Whoever adds up the numbers of the question is right."""
