@@ -70,12 +70,16 @@ PLANTED = [
 def planted(name: str, right: str, wrong: str) -> tuple[Callable[[Any], float], Callable[[Any], Any], Any]:
     f, code, x = PROBLEMS[name]
     assert right in code
-    names = {"np": np, "labels": LABELS, "rows": ROWS, "targets": TARGETS}
-    code = code.replace(right, wrong, 1)
-    file = f"<{name} with {wrong}>"
+    names = {"labels": LABELS, "rows": ROWS, "targets": TARGETS}
+    return f, gradient_in(code.replace(right, wrong, 1), f"<{name} with {wrong}>", names), x
+
+
+def gradient_in(code: str, file: str, names: dict[str, Any]) -> Callable[..., Any]:
+    """The gradient that some code defines, whose lines are found as if they stood in a file."""
     linecache.cache[file] = len(code), None, code.splitlines(keepends=True), file
+    names = {"np": np, **names}
     exec(compile(code, file, "exec"), names)
-    return f, names["gradient"], x  # type: ignore[return-value]
+    return names["gradient"]  # type: ignore[no-any-return]
 
 
 @pytest.mark.parametrize("name", PROBLEMS)
@@ -212,12 +216,8 @@ PLANTED_IN_WRITING = [
 def planted_in_writing(name: str, right: str, wrong: str) -> tuple[Callable[..., Any], Callable[..., Any], Any]:
     f, code, inputs = WRITING[name]
     assert right in code
-    names = {"np": np, "lengths": LENGTHS, "words": INDICES, "times": TIMES}
-    code = code.replace(right, wrong)
-    file = f"<{name} with {wrong}>"
-    linecache.cache[file] = len(code), None, code.splitlines(keepends=True), file
-    exec(compile(code, file, "exec"), names)
-    return f, names["gradient"], inputs  # type: ignore[return-value]
+    names = {"lengths": LENGTHS, "words": INDICES, "times": TIMES}
+    return f, gradient_in(code.replace(right, wrong), f"<{name} with {wrong}>", names), inputs
 
 
 @pytest.mark.parametrize("name", WRITING)

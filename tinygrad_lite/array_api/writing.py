@@ -105,9 +105,7 @@ class Writable(Operators):
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Array, out: Any = (None,), **params: Any) -> Any:
         if method == "at" and ufunc in (np.add, np.subtract) and isinstance(inputs[0], Writable):
             array, index, values = inputs[0], trees.map_leaves(_value_of, inputs[1]), _value_of(inputs[2])
-            change = ufunc(
-                np.zeros((), array.dtype), values
-            )  # in the dtype of both, in which whole numbers keep a sign
+            change = ufunc(np.zeros((), array.dtype), values)  # in the dtype of both: an unsigned one has no sign
             return array._update(array.value.at[index].add(change))
         return _put(super().__array_ufunc__(ufunc, method, *inputs, **params), out[0])
 
