@@ -260,6 +260,8 @@ NOTES: dict[str, tuple[Callable[[Any], Any], str]] = {
     "unsqueeze": (lambda x: np.zeros(3).unsqueeze(0), "np.expand_dims(x, axis)"),  # type: ignore[attr-defined]
     "number": (lambda x: np.float64(1.0).clamp(0), "x.clip("),  # type: ignore[attr-defined]
     "fill": (lambda x: np.zeros(3).fill_(1.0), "x[...] = values"),  # type: ignore[attr-defined]
+    "shape": (lambda x: np.zeros(2, 3), "np.zeros((2, 3))"),  # type: ignore[call-overload]
+    "linspace": (lambda x: np.linspace(0, 1, steps=3), "num="),  # type: ignore[call-overload]
     "zeros": (lambda x: np.zeros_like(x, device="cuda:0", generator=None), "rng="),
 }
 
@@ -305,6 +307,38 @@ def test_other_errors_in_a_forward_have_none(call: Callable[[Any], Any]) -> None
     with pytest.raises((TypeError, AttributeError, KeyError)) as caught:
         Own()(tg.tensor(1.0))
     assert not hasattr(caught.value, "__notes__")
+
+
+class TestFirstValuesOfALayersSubclass:
+    """PyTorch's layers call `reset_parameters` when they are made, so a class that has its own one may rely on it."""
+
+    @pytest.mark.parametrize("layer", [nn.Linear, nn.Conv2d, nn.Embedding, nn.BatchNorm1d, nn.LSTM])
+    def test_nothing_would_call_them(self, layer: type[nn.Module]) -> None:
+        with pytest.warns(tg.errors.TinygradWarning, match=f"a {layer.__name__}: call self.reset_parameters"):
+
+            class Own(layer):  # type: ignore[misc, valid-type]
+                def reset_parameters(self) -> None:
+                    nn.init.zeros_(self.weight)
+
+    def test_something_does(self) -> None:
+        class Own(nn.Linear):
+            def __init__(self) -> None:
+                super().__init__(2, 3)
+                self.reset_parameters()
+
+            def reset_parameters(self) -> None:
+                nn.init.zeros_(self.weight)
+
+        class Derived(Own):
+            def reset_parameters(self) -> None:
+                nn.init.ones_(self.weight)
+
+        assert np.all(Derived().weight.numpy() == 1)
+
+    @pytest.mark.parametrize("base", [nn.Module, nn.Sequential])
+    def test_pytorch_does_not_call_them_either(self, base: type[nn.Module]) -> None:
+        class Own(base):  # type: ignore[misc, valid-type]
+            def reset_parameters(self) -> None: ...
 
 
 def test_parameters_are_instances_of_the_class_that_makes_them() -> None:

@@ -279,6 +279,17 @@ def test_a_compiled_layer_is_the_same(setting: Setting, backend: str) -> None:
         np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("name", sorted({name for name, *_ in LAYERS}))
+def test_a_users_class_derived_from_it_works_along_its_axes(name: str) -> None:
+    """A `Temporal1d` may be a convolution of images."""
+    layer, x = layer_of(next(setting for setting in LAYERS if setting[0] == name))
+    expected, values = layer(x), dict(vars(layer))
+    for ending in ("1d", "2d", "3d", ""):
+        layer = object.__new__(type(f"Own{ending}", (getattr(nn, name),), {}))
+        vars(layer).update(values)
+        np.testing.assert_array_equal(np.asarray(layer(x)), np.asarray(expected))
+
+
 @pytest.mark.parametrize("setting", LAYERS, ids=name_of)
 def test_single_precision_stays_and_an_empty_batch_goes_through(setting: Setting) -> None:
     layer, x = layer_of(setting)

@@ -19,6 +19,7 @@ _ARGUMENTS = {
     "dim1": "axis2",
     "shifts": "shift",
     "diagonal": "k",
+    "steps": "num",
 }
 _NO_DEVICES = "nothing, since there are no devices"
 _ONE_IMPLEMENTATION = "nothing, since each formula has one implementation"
@@ -482,6 +483,11 @@ class ModulesElsewhere(SettingsElsewhere):
 
     _writes = False  # whether PyTorch's layer with these settings writes into its input
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "reset_parameters" in vars(cls):
+            _warn_of_first_values(cls)
+
     if not TYPE_CHECKING:
 
         def __new__(cls, /, *args: Any, **settings: Any) -> Self:
@@ -503,6 +509,20 @@ for _owner, _table in (
 ):
     for _name, _instead in _table.items():
         setattr(_owner, _name, _Missing(_name, _instead))
+
+
+def _warn_of_first_values(kind: type) -> None:
+    """Warn if PyTorch's layer that a class derives from would call its `reset_parameters`, and nothing here does."""
+    makers = [getattr(vars(base).get("__init__"), "__code__", None) for base in kind.__mro__]
+    if any(made and "reset_parameters" in made.co_names for made in makers):
+        return
+    layer = next(base for base in kind.__mro__ if base.__module__.startswith("tinygrad_lite.nn."))
+    if layer.__module__ not in ("tinygrad_lite.nn.module", "tinygrad_lite.nn.containers"):
+        warn(
+            f"PyTorch's {layer.__name__} calls reset_parameters when it is made, and so that of {kind.__name__}; here "
+            f"nothing calls it, and a {kind.__name__} begins with the first values of a {layer.__name__}: call "
+            "self.reset_parameters() in its __init__"
+        )
 
 
 def warn_of_writing(first: Any) -> None:

@@ -90,6 +90,8 @@ def advise(error: Exception) -> None:
     elif text == "'int' object is not callable":
         called = getattr(expression_at(_calling(error)), "func", None)
         instead = "x.shape, or x.shape[i]" if getattr(called, "attr", "") == "size" else ""
+    elif re.fullmatch(r"Cannot interpret '\d+' as a data type", text):
+        instead = "the shape as a tuple, as in np.zeros((2, 3))"
     else:
         instead = ""
     if instead:

@@ -20,8 +20,9 @@ class Spatial(Module):
     axes: ClassVar[int]
     function: ClassVar[str]
 
-    def __init_subclass__(cls) -> None:
-        if cls.__name__[-2:] in ("1d", "2d", "3d"):
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if not hasattr(cls, "axes") and cls.__name__[-2:] in ("1d", "2d", "3d"):  # a Temporal1d may be a Conv2d
             cls.axes = int(cls.__name__[-2])
 
     def forward(self, input: Array) -> Any:
