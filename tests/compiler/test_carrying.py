@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from operator import is_
 from typing import Any
 
 import numpy as np
@@ -704,6 +705,73 @@ def test_values_that_change_places(backend: str) -> None:
         for i in range(4):
             np.testing.assert_array_equal(swap(np.ones(2)), np.full(2, (i + 1) % 2 + (i + 1) % 3))
             np.testing.assert_array_equal(places["b"], np.full(2, float(i % 2)))
+
+
+CHANGES = {
+    list: (
+        "c.append({})",
+        "c.insert(0, {})",
+        "c.pop()",
+        "c.pop(0)",
+        "c.reverse()",
+        "c.append(c.pop(0))",
+        "c.pop(); c.insert(0, {})",
+        "c[0:1] = [{}, {}]",
+        "c[-1] = {}; c.append({})",
+        "c[:] = [{} for _ in c]",
+        "c[0] = c[1]",
+        "c.clear()",
+    ),
+    partial(deque, maxlen=5): ("c.append({})", "c.appendleft({})", "c.popleft()", "c.rotate(1)", "c.extend([{}, {}])"),
+    dict: (
+        "c[0] = {}",
+        "c[len(c)] = {}",
+        "c.setdefault(7, {})",
+        "c.pop(0, None)",
+        "c.popitem()",
+        "c[0], c[1] = c[1], c[0]",
+        "c[0] = c.pop(0, {})",
+    ),
+}
+
+
+@pytest.mark.whole
+@pytest.mark.parametrize("kind", CHANGES, ids=["list", "deque", "dict"])
+@pytest.mark.parametrize("value", ["x * 2", "x.sum().item()", "'text'"])
+@pytest.mark.parametrize("of", [float, lambda i: np.full(2, i), lambda i: tg.tensor([i, i], requires_grad=True)])
+def test_containers_that_a_function_changes(kind: Any, value: str, of: Callable[[float], Any]) -> None:
+    """As eagerly, or refused; except that a text that is only added is not added again."""
+
+    def rows(change: str, compile: Callable[[Any], Any]) -> list[Any]:
+        first = [of(float(i)) for i in range(3)]
+        box = Box()
+        box.kept = c = kind(enumerate(first) if kind is dict else first)
+        scope: dict[str, Any] = {"box": box}
+        total = "sum(y for y in (c.values() if type(c) is dict else c) if type(y) is not str)"
+        lines = ("def f(x):", "c = box.kept", f"r = x + {total}", change.format(value, value), "return r")
+        exec("\n    ".join(lines), scope)
+        f, seen = compile(scope["f"]), []
+        for i in range(6):
+            held = [*c.items()] if kind is dict else [*c]
+            try:
+                seen.append((numbers(f(np.array([i, 0.5 * i]))), numbers(c)))
+            except UsageError:
+                assert all(map(is_, trees.leaves(held), trees.leaves([*c.items()] if kind is dict else [*c])))
+                break
+            except (LookupError, TypeError):
+                break
+        return seen
+
+    def numbers(x: Any) -> list[Any]:
+        leaves = trees.leaves([*x.items()] if isinstance(x, dict) else [*x] if isinstance(x, deque) else x)
+        return [y if isinstance(y, str) else np.array(y.numpy() if isinstance(y, tg.Tensor) else y) for y in leaves]
+
+    for change in CHANGES[kind]:
+        eager, compiled = rows(change, lambda f: f), rows(change, lambda f: tg.compile(f, "numpy"))
+        for (result, after), (expected, expected_after) in zip(compiled, eager):
+            np.testing.assert_equal(result, expected, change)
+            if value != "'text'" or not any(word in change for word in ("append", "len", "setdefault")):
+                np.testing.assert_equal(after, expected_after, change)
 
 
 @pytest.mark.parametrize("make", [np.zeros, lambda n: tg.tensor(np.zeros(n))])

@@ -523,7 +523,7 @@ KEPT: dict[str, tuple[Any, Callable[[Any], Any]]] = {
 def test_containers_get_back_what_a_refused_function_took(case: str) -> None:
     kept, take = KEPT[case]
     before = repr(kept)
-    with pytest.raises(UsageError, match=r"does not do the same|reads and changes"):
+    with pytest.raises(UsageError, match="takes entries out of kept, or moves them"):
         tg.compile(lambda x: x * take(kept), "numpy")(X)
     assert repr(kept) == before
 
@@ -841,7 +841,7 @@ def test_counts_are_followed_and_what_is_only_appended_is_not_repeated() -> None
     for _ in range(5):
         compiled(X)
     assert calls == counts["calls"] == 5
-    assert len(log) == len(text) - 1 == 3
+    assert (len(log), len(text) - 1) == (2, 3)
     assert recordings(compiled) == 1
 
 

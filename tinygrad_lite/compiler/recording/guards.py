@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from copy import copy
+from operator import is_
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
@@ -95,7 +96,7 @@ class Item(Guard):
     """An entry of a dict or a list; also a global name, and an attribute that is kept in a dict."""
 
     def put(self, value: Any) -> None:
-        with suppress(IndexError):  # a list that has become shorter is put back as a whole; see _Whole
+        with suppress(IndexError):  # a list that has become shorter is put back as a whole; see Whole
             self.owner[self.name] = value
 
     def now(self) -> Any:
@@ -160,27 +161,57 @@ class Truth(Item):
         return f"bool({super().reading(writer)})"
 
 
-class _Whole(Guard):
-    """A guard of a container as a whole: `put` gives back what was taken out, and leaves in what was added."""
+class Whole(Guard):
+    """A guard of a container as a whole: `put` gives back the entries that were there, in their order, and no others.
 
-    def __init__(self, owner: Any, value: Any, label: str) -> None:
+    Attributes:
+        container: what a person would call the container.
+    """
+
+    def __init__(self, owner: Any, value: Any, label: str, container: str) -> None:
         super().__init__(owner, None, value, label)
+        self.container = container
         self._before = copy(owner) if len(owner) <= MOST else None
 
     def let_go(self) -> None:
         self._before = None
 
     def put(self, value: Any) -> None:
-        if self._before is not None and len(self.owner) < len(self._before):
+        if self._before is not None:
             self.owner.clear()
             (self.owner.update if isinstance(self.owner, (dict, set)) else self.owner.extend)(self._before)
 
+    def added(self) -> list[Any]:
+        """What was put under new keys of a dict, or at the end of a deque that is not full yet."""
+        if self._before is None:
+            return []
+        if type(self.owner) is dict:
+            return [x for key, x in self.owner.items() if key not in self._before]
+        is_bounded = isinstance(self.owner, deque) and self.owner.maxlen is not None
+        return [*self.owner][len(self._before) :] if is_bounded else []
 
-class Length(_Whole):
+    def has_lost(self, stand_ins: Mapping[Key, Any]) -> bool:
+        """Whether entries are gone, or elsewhere, and not just others put in their places.
+
+        Args:
+            stand_ins: what stood there during a recording in place of what the function carries.
+        """
+        before, now = self._before, self.owner
+        if before is None or len(now) < len(before):
+            return before is not None
+        if isinstance(now, set):
+            return not before <= now
+        if isinstance(now, dict):
+            return not all(map(same, before, now))
+        kept = [stand_ins.get((Item, id(now), i), x) for i, x in enumerate(before)]
+        return len(now) > len(before) and not all(map(is_, kept, now))
+
+
+class Length(Whole):
     """The number of entries of a container."""
 
     def __init__(self, owner: Any, label: str) -> None:
-        super().__init__(owner, len(owner), f"the length of {label}")
+        super().__init__(owner, len(owner), f"the length of {label}", label)
 
     def now(self) -> Any:
         return len(self.owner)
@@ -189,14 +220,17 @@ class Length(_Whole):
         return f"len({writer.name(self.owner)})"
 
 
-class Items(_Whole):
+class Items(Whole):
     """The entries of a large container, as they are; what is in them is not looked at."""
 
     def __init__(self, owner: Any, label: str) -> None:
-        super().__init__(owner, tuple(_entries(owner)), f"the entries of {label}")
+        super().__init__(owner, tuple(_entries(owner)), f"the entries of {label}", label)
 
     def now(self) -> Any:
         return tuple(_entries(self.owner))
+
+    def has_lost(self, stand_ins: Mapping[Key, Any]) -> bool:
+        return not all(map(same, self.value, _entries(self.owner))) or super().has_lost(stand_ins)
 
     def reading(self, writer: "EntryWriter") -> str:
         return f"tuple({writer.name(self.owner)}{'.values()' if isinstance(self.owner, dict) else ''})"
@@ -206,11 +240,11 @@ def _entries(container: Any) -> Any:
     return container.values() if isinstance(container, dict) else container
 
 
-class Keys(_Whole):
+class Keys(Whole):
     """The keys of a dict, in their order; the entries of a set."""
 
     def __init__(self, owner: Any, label: str) -> None:
-        super().__init__(owner, tuple(owner), f"the keys of {label}")
+        super().__init__(owner, tuple(owner), f"the keys of {label}", label)
 
     def now(self) -> Any:
         return tuple(self.owner)

@@ -1,5 +1,6 @@
 """The surroundings of a run: what the function reads outside itself, and what it writes there."""
 
+from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from inspect import getattr_static
@@ -19,7 +20,17 @@ from tinygrad_lite.compiler.recording.carrying import (
     is_a_number,
     may_be_carried,
 )
-from tinygrad_lite.compiler.recording.guards import Field, Guard, Item, Key, Keys, Length, Missing, contents, of_class
+from tinygrad_lite.compiler.recording.guards import (
+    Field,
+    Guard,
+    Item,
+    Key,
+    Length,
+    Missing,
+    Whole,
+    contents,
+    of_class,
+)
 from tinygrad_lite.compiler.recording.optimizers import Optimizers
 from tinygrad_lite.compiler.recording.randomness import RecordedGenerator
 from tinygrad_lite.compiler.recording.reached import Reached, is_users_class
@@ -76,7 +87,7 @@ class Surroundings(Transcript):
         carried: the names whose values it reads and replaces.
         left: the names under which it leaves what it computes: those, and others that it does not read before.
         written_into: the places of the arrays into which it writes.
-        adds_keys: whether it puts what it computes under a new key of a dict.
+        adds_entries: whether it puts what it computes under a new key of a dict, or into a deque that is not full yet.
         settings: what else it assigns, each with the value that it has in the end.
 
     Args:
@@ -105,7 +116,7 @@ class Surroundings(Transcript):
         self.guards |= {guard.key: guard for guard in self.carried.forms}
         self.left: dict[Key, Left] = {}
         self.written_into: list[Carried] = []
-        self.adds_keys = False
+        self.adds_entries = False
         self._moved: list[Guard] = []
         self._written: list[tuple[Array, UsageError]] = []
         self.settings: dict[tuple[int, str], tuple[Assigned | Switched, Any]] = {}
@@ -268,7 +279,7 @@ class Surroundings(Transcript):
             return
         if fields is not None and dict.get(fields, name, UNSET) is value:
             is_known = key in self.guards or self.carried.names
-            if isinstance(value, (list, dict)) and not is_known:
+            if isinstance(value, (list, deque, dict, set)) and not is_known:
                 entries: dict[Key, Guard] = {}
                 contents(value, label, entries)
                 self._reached.guards = {**entries, **self._reached.guards}
@@ -388,7 +399,8 @@ class Surroundings(Transcript):
             CarriedError: if it may have read what was there before, and those values can be inputs of the program.
         """
         values: list[Any] = []
-        self.adds_keys = bool(self._added_keys())
+        self._refuse_losses()
+        self.adds_entries = bool(self._grown())
         to_carry = self._leave_in_attributes(values)
         to_carry += self._leave_under_names(values)
         otherwise: UsageError | None = None
@@ -474,17 +486,25 @@ class Surroundings(Transcript):
             self._moved.append(place)
         return to_carry
 
+    def _refuse_losses(self) -> None:
+        """Refuse to take entries out of a container from outside, or to move them, which the program would not do."""
+        for guard in {**self._reached.guards, **self.guards}.values():
+            if isinstance(guard, Whole) and guard.has_lost(self.carried.stand_ins):
+                raise UsageError(
+                    f"the function takes entries out of {guard.container}, or moves them there, which its program does "
+                    "not do in the next runs: put others in their places, as x.append(x.pop(0)) does in a list x of up "
+                    "to a hundred entries, or change it outside the compiled function"
+                )
+
     @property
     def _outside(self) -> dict[int, tuple[Array, str]]:
         """The arrays that the function can reach, each with its label, by id."""
         return {**self._reached.arrays, **self._reached.held}
 
-    def _added_keys(self) -> list[tuple[dict[Any, Any], Any]]:
-        """The dicts with their new keys, if the function puts what it computes under one of these."""
-        guards = {**self._reached.guards, **self.guards}.values()
-        dicts = [(guard.owner, guard.value) for guard in guards if type(guard) is Keys and type(guard.owner) is dict]
-        added = [(owner, key) for owner, before in dicts for key in owner if key not in before]
-        return added if any(self._holds_result(owner[key]) for owner, key in added) else []
+    def _grown(self) -> list[Whole]:
+        """The dicts with what it computes under new keys, and the deques that are not full yet to which it adds."""
+        wholes = [x for x in {**self._reached.guards, **self.guards}.values() if isinstance(x, Whole)]
+        return [x for x in wholes if any(isinstance(x.owner, deque) or self._holds_result(y) for y in x.added())]
 
     def _refuse_two_ways(self, tensor: Tensor) -> NoReturn:
         key = next(key for key, value in self.carried.stand_ins.items() if tensor in trees.leaves(value))
@@ -600,8 +620,8 @@ class Surroundings(Transcript):
                 object.__delattr__(owner, name)
         for place in self._moved:
             place.put(place.value)
-        for owner, key in self._added_keys():
-            del owner[key]
+        for container in self._grown():
+            container.put(container.value)
         for proxy in self._proxies.values():
             proxy.restore()
 

@@ -62,10 +62,11 @@ def recorded_twice(
         UsageError: if the recordings differ, or the function changes what it reads.
     """
     carried: dict[Key, Guard] = {}
+    met: dict[Key, Guard] = {}
     otherwise: UsageError | None = None
     while True:
         try:
-            return _recorded_twice(f, args, kwargs, parameters, say, may_pass, may_run_again, carried)
+            return _recorded_twice(f, args, kwargs, parameters, say, may_pass, may_run_again, carried, met)
         except CarriedError as error:
             before = {key: guard.varying for key, guard in carried.items()}
             for key, guard in error.names.items():
@@ -88,7 +89,9 @@ def _recorded_twice(
     may_pass: bool,
     may_run_again: bool,
     carried: dict[Key, Guard],
+    met: dict[Key, Guard],
 ) -> tuple[Recorder, list[Guard]]:
+    """Two recordings; to `met` is added what they have reached, which they restore after an error."""
     name = name_of(f)
     leaves = trees.leaves((args, dict(kwargs)))
     roots = [(f, name), *((x, path) for x, path in zip(leaves, parameters) if not isinstance(x, (Tensor, np.ndarray)))]
@@ -96,6 +99,7 @@ def _recorded_twice(
         kind, others = type(container), attributes_of(container)
         roots += [(kind, kind.__name__), *((x, f"{kind.__name__}.{name}") for name, key, x in others if key is None)]
     reached = Reached(roots, with_held=True)
+    reached.guards = {**met, **reached.guards}
     outside = [Entries(array, label) for array, label in {**reached.held, **reached.arrays}.values()]
     once = partial(_recorded_once, f, args, kwargs, parameters, may_run_again, carried)
     try:
@@ -105,7 +109,7 @@ def _recorded_twice(
         filled_by_numpy = [x.owner for x in outside if id(x.owner) in inputs and not x.holds()]
         if other_names := [name for array in filled_by_numpy for name in recorder.names_of(array)]:
             raise CarriedError(other_names)
-        if (may_pass and is_passing(recorder, leaves)) or recorder.adds_keys:
+        if (may_pass and is_passing(recorder, leaves)) or recorder.adds_entries:
             recorder.is_passing = True
             _restore(reached, outside)  # the function itself runs now, and goes on from what was there before
             return recorder, list(before.values())
@@ -115,8 +119,8 @@ def _recorded_twice(
         try:
             again = partial(once, expected=recorder.program)
             once_more = Reached(roots, with_held=True)
-            met = {key: guard.renewed() for key, guard in reached.guards.items() if type(guard) is Item}
-            once_more.guards = {**met, **once_more.guards}  # also of what the first recording came across
+            entries_met = {key: guard.renewed() for key, guard in reached.guards.items() if type(guard) is Item}
+            once_more.guards = {**entries_met, **once_more.guards}  # also of what the first recording came across
             second, after = _undisturbed(again, once_more, roots)
             differs = difference(recorder.program, second.program) or _other_setting(recorder, second)
         except DifferenceError as error:
@@ -155,6 +159,7 @@ def _recorded_twice(
         _refuse_changes(name, changed(before, after.values()))
     except BaseException:
         _restore(reached, outside)
+        met.update(reached.guards)
         raise
     recorder.program = program
     return recorder, [*agreeing(before, after).values(), *entries]
@@ -218,9 +223,9 @@ def is_passing(recorder: Recorder, leaves: Leaves) -> bool:
     """Whether the run itself changes what the program relies on, so that the next run needs another program.
 
     An optimiser's first step makes its state, a first gradient is not yet added to another, and what is put under a
-    new key of a dict is there in the next run.
+    new key of a dict, or into a deque with a `maxlen`, is there in the next run.
     """
-    if recorder.adds_keys:
+    if recorder.adds_entries:
         return True
     for place, value in recorder.program.updates.items():
         if isinstance(place, Entry) and place.read(leaves) is None:
@@ -283,7 +288,7 @@ def _leaves_of(carried: Mapping[Key, Guard]) -> set[int]:
 
 def _refuse_changes(name: str, guards: list[Guard]) -> None:
     for guard in guards:
-        if isinstance(guard, (Item, Field, Entries)) and isinstance(guard.value, SCALARS):
+        if isinstance(guard, (Item, Field, Entries)) and isinstance(guard.value, (*SCALARS, Tensor, np.ndarray)):
             inside = "; or, if each run fills it anew, make the array inside" if isinstance(guard, Entries) else ""
             raise UsageError(
                 f"{name} reads and changes {guard.label}, but its program would do neither in the next runs: keep it "
