@@ -431,6 +431,28 @@ def test_a_tensor_that_is_passed_twice_or_not_read_is_an_input_each_time(tmp_pat
     np.testing.assert_array_equal(y, [3.0, 3.0])
 
 
+class Turned(nn.Module):
+    """Pairs of entries as complex numbers, turned by angles that are kept as complex numbers, as LLaMA has them."""
+
+    def __init__(self, dtype: Any) -> None:
+        self.register_buffer("turns", np.exp(1j * np.arange(8)).astype(dtype), persistent=False)
+
+    def forward(self, x: Any) -> Any:
+        z = x.reshape(len(x), -1, 2)
+        z = (z[..., 0] + np.complex64(1j) * z[..., 1]) * self.turns[: z.shape[1]]
+        return np.stack([z.real, z.imag], -1).reshape(x.shape)
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+def test_complex_arrays_that_stay_the_same_are_pairs_of_real_ones(dtype: str, tmp_path: Path) -> None:
+    model, x = Turned(dtype), np.random.default_rng(0).normal(size=(3, 6)).astype(np.finfo(dtype).dtype)
+    there = exported(tmp_path / "f.onnx", model, x, batch_axis=0)
+    for rows in (x, x[:2]):
+        (y,) = there.run(None, {"x": rows})
+        assert y.dtype == x.dtype
+        assert distance(y, model(rows)) <= (1e-6 if dtype == "complex64" else 1e-14)
+
+
 def test_what_is_too_large_for_a_file_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(written_file, "LARGEST", 1_000)
     with pytest.raises(UsageError, match="the parameters of Linear take"):

@@ -1,7 +1,7 @@
 """From a function to a graph: its recording, operation by operation, with the state that it reads and writes."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -164,9 +164,24 @@ def _recorded(f: Callable[..., Any], args: tuple[Any, ...], passes: Pass) -> tup
         kept_whole.reset(before)
     program = recorder.program
     arguments = {x: place for x, place in program.inputs.items() if isinstance(place, Argument)}
-    program = with_pairs(passes(program), LARGEST_TRANSFORM)
+    program = with_pairs(_with_complex_constants(passes(program)), LARGEST_TRANSFORM)
     program.inputs = {**arguments, **program.inputs}  # also those that it does not use
     return program, recorder.returned
+
+
+def _with_complex_constants(program: Program) -> Program:
+    """The program with the complex arrays that stay the same among its constants, which become pairs of real ones."""
+    fixed = {x: place for x, place in program.inputs.items() if x.dtype.kind == "c" and _stays(place, program.updates)}
+    return replace(
+        program,
+        inputs={x: place for x, place in program.inputs.items() if x not in fixed},
+        constants=program.constants | {x: np.asarray(place.read(())) for x, place in fixed.items()},
+    )
+
+
+def _stays(place: Place, updates: Mapping[Place, Any]) -> bool:
+    """Whether it holds a parameter, or another array from outside, that the function does not change."""
+    return isinstance(place, (Data, Outside)) and place not in updates
 
 
 def _place_among_arguments(item: tuple[Variable, Place]) -> float:
@@ -176,7 +191,7 @@ def _place_among_arguments(item: tuple[Variable, Place]) -> float:
 
 def _input(made: Written, x: Variable, place: Place, name: str, updates: Mapping[Place, Any]) -> Value:
     """An input; or a constant, for a parameter that stays the same."""
-    if isinstance(place, (Data, Outside)) and place not in updates:
+    if _stays(place, updates):
         return made.graph.value(made.graph.constant(place.read(()), name), x)
     name = made.graph.name(name)
     made.inputs[name] = x
