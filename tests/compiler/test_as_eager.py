@@ -696,3 +696,40 @@ def test_a_rate_may_be_an_array_or_a_tensor(backend: str, kind: Any) -> None:
             compiled()
             step(1)
             np.testing.assert_allclose(weights[0].numpy(), weights[1].numpy(), rtol=1e-12)
+
+
+class Counting:
+    count = 0
+
+    def turn(self, x: Any) -> Any:
+        self.count += 1
+        return x * self.count if type(self.count) is int else x * 0
+
+    def kind(self) -> str:
+        return type(self).__name__
+
+
+ASKING: dict[str, Callable[[Any], Any]] = {
+    "is": lambda x: x * 2 if type(x) is np.ndarray else -x,
+    "is not": lambda x: -x if type(x) is not np.ndarray else x * 2,
+    "equal": lambda x: x * 2 if type(x) == np.ndarray else -x,  # noqa: E721
+    "among others": lambda x: x * 2 if type(x) in (list, np.ndarray) else -x,
+    "a key": lambda x: {np.ndarray: np.exp, float: np.sin}[type(x)](x),
+    "of a number": lambda x: x * (2 if type(x.sum()) is np.float64 else 3),
+    "of an item": lambda x: x * (2 if type(x.sum().item()) is float else 3),
+    "of a tensor": lambda x: x * (2 if type(tg.tensor(x)) is tg.Tensor else 3),
+    "inside": lambda x: sum(y * 2 for y in (x, x) if (lambda z: type(z))(y) is np.ndarray),
+    "of a type": lambda x: x * (2 if type(type(x)) is type and isinstance(type(x), type) else 3),
+    "a new class": lambda x: x * type("Two", (), {"two": 2})().two,
+    "a metaclass": lambda x: x * len(type.mro(np.ndarray)),
+    "a name": lambda x: x * len(Counting().kind()),
+}
+
+
+@pytest.mark.parametrize("case", ["turn", *ASKING])
+def test_the_type_of_a_value(backend: str, case: str) -> None:
+    f, same_again = (getattr(Counting(), case, ASKING.get(case)) for _ in range(2))
+    compiled = tg.compile(same_again, backend)
+    for i in range(3):
+        np.testing.assert_array_equal(compiled(X + i), f(X + i))
+    assert "type" not in globals()

@@ -185,7 +185,7 @@ class Whole(Guard):
         """What was put under new keys of a dict, or at the end of a deque that is not full yet."""
         if self._before is None:
             return []
-        if type(self.owner) is dict:
+        if isinstance(self.owner, dict):
             return [x for key, x in self.owner.items() if key not in self._before]
         is_bounded = isinstance(self.owner, deque) and self.owner.maxlen is not None
         return [*self.owner][len(self._before) :] if is_bounded else []

@@ -62,6 +62,7 @@ class Reached:
         arrays: the arrays of NumPy, each with what a person would call it, by id.
         held: the arrays in objects, in the same way.
         names: all names in the functions' code, some of which they may read from a module.
+        spaces: the global names of the functions that ask for a `type`, by id.
 
     Args:
         roots: the functions and objects to begin with, each with what a person would call it.
@@ -79,6 +80,7 @@ class Reached:
         self.objects: dict[int, Any] = {}
         self.arrays: dict[int, tuple[Any, str]] = {}
         self.held: dict[int, tuple[Any, str]] = {}
+        self.spaces: dict[int, dict[str, Any]] = {}
         self._seen: dict[int, Any] = {}
         self.names = set(names)
         self._modules: list[tuple[Any, str]] = []
@@ -165,7 +167,9 @@ class Reached:
             inner = [x for x in map(_content, cells.values()) if isinstance(x, (FunctionType, MethodType))]
             self._ahead += [(x, function.__name__) for x in (getattr(function, "__wrapped__", None), *inner)]
             return
-        self.names |= names_in(function.__code__)
+        self.names |= (names := names_in(function.__code__))
+        if "type" in names:
+            self.spaces[id(function.__globals__)] = function.__globals__
         for read in reads_of(function.__code__):
             if not read.is_free and read.name in function.__globals__:
                 self._name(Item(function.__globals__, read.name, function.__globals__[read.name], read.name), read)

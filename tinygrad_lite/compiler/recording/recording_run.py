@@ -19,6 +19,7 @@ from tinygrad_lite.compiler.recording.reached import Reached
 from tinygrad_lite.compiler.recording.recorded import Recorded
 from tinygrad_lite.compiler.recording.surroundings import Surroundings
 from tinygrad_lite.compiler.recording.transcript import has_all
+from tinygrad_lite.compiler.recording.types_of_values import knowing_types
 from tinygrad_lite.compiler.recording.watching import UNSET, plain, set_plain, watching
 from tinygrad_lite.compiler.signature import attributes, containers, same
 from tinygrad_lite.engine import backward
@@ -78,6 +79,7 @@ class Recorder(Surroundings):
             watching(self, self._reached.classes),
             replaced(self._reached.generators, self._generator),
             self.carried.standing_in(self.read),
+            knowing_types(self._reached.spaces.values()),
         ):
             try:
                 passed = [(x, trees.children(x) or {}, attributes(x)) for x in containers((args, kwargs))]

@@ -1,0 +1,43 @@
+"""What the name `type` stands for while a user's code is recorded: the type of a recorded value is that of its value.
+
+Python asks no object for its type, so that `type(x) is np.ndarray` would not hold for an array that is recorded.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tinygrad_lite.compiler.recording.recorded import Recorded
+
+
+class _Knowing(type):
+    """The class of `Type`, which makes it do what `type` does."""
+
+    def __call__(cls, *args: Any, **keywords: Any) -> Any:
+        if len(args) != 1 or keywords:
+            return type(*args, **keywords)
+        kind = type(args[0].value if type(args[0]) is Recorded else args[0])
+        return Type if kind is type else kind
+
+    def __instancecheck__(cls, x: Any) -> bool:
+        return isinstance(x, type)
+
+    def __subclasscheck__(cls, kind: type) -> bool:
+        return issubclass(kind, type)
+
+
+class Type(type, metaclass=_Knowing):
+    """`type`, except that a recorded value has the type of its value."""
+
+
+@contextmanager
+def knowing_types(spaces: Iterable[dict[str, Any]]) -> Iterator[None]:
+    """For the block, let `type` in these global names be one that knows recorded values."""
+    changed = [space for space in spaces if "type" not in space]
+    try:
+        for space in changed:
+            space["type"] = Type
+        yield
+    finally:
+        for space in changed:
+            space.pop("type", None)
