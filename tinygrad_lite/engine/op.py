@@ -201,11 +201,14 @@ class Op(Arguments):
 
     def real(self, arrays: Sequence[Array], dtype: Any) -> tuple[Array, ...]:
         """The arrays in the result's dtype, for the rules: integers would wrap around, few digits stay few."""
-        if dtype.kind == "f" and any(getattr(x, "dtype", dtype).kind == "c" for x in arrays):
-            self.check_complex()
-        return tuple(
-            x.astype(dtype) if self.vjps[i] is not None and is_coarser(x, dtype) else x for i, x in enumerate(arrays)
-        )
+        cast = list(arrays)
+        for i, x in enumerate(arrays):
+            if (given := getattr(x, "dtype", dtype)) is not dtype:
+                if given.kind == "c" != dtype.kind:
+                    self.check_complex()
+                if self.vjps[i] is not None and is_coarser(x, dtype):
+                    cast[i] = x.astype(dtype)
+        return tuple(cast)
 
 
 listeners: list[Callable[[Op], None]] = []

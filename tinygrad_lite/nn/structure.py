@@ -13,8 +13,8 @@ from tinygrad_lite.foundation.entrances import advise
 _ASIDE = frozenset({"_hooks", "_transient", "_computed", "_original", "_substitutes"})
 """Attributes that are not fields: hooks, buffers that are not saved, what is computed, the facts of a stand-in."""
 
-_SETTINGS = frozenset({bool, int, float, str})
-"""The types of most fields, which hold nothing, and will not."""
+_SETTINGS = frozenset({bool, int, float, str, type(None)})
+"""The types of most fields, which hold nothing, and will not; a tuple of them neither."""
 
 
 class Structure(trees.Parametric):
@@ -28,7 +28,12 @@ class Structure(trees.Parametric):
 
     def in_order(self) -> Sequence[tuple[str, Any]]:
         """The fields that may hold something, in the order in which they count."""
-        return [item for item in self.fields().items() if type(item[1]) not in _SETTINGS]
+        return [
+            item
+            for item in self.fields().items()
+            if (kind := type(item[1])) not in _SETTINGS
+            and not (kind is tuple and _SETTINGS.issuperset(map(type, item[1])))
+        ]
 
     def named_modules(self) -> Iterator[tuple[str, Any]]:
         """The module itself, under the empty path, and all modules inside it, in the order of their fields."""

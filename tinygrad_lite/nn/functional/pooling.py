@@ -13,6 +13,7 @@ from tinygrad_lite.foundation.foreign import as_array
 from tinygrad_lite.nn.functional.checks import in_real_numbers
 from tinygrad_lite.nn.functional.sizes import Shape, Sizes, check_axes, fixed, in_dimensions, per_axis
 from tinygrad_lite.nn.init import Rng
+from tinygrad_lite.ops.kept import kept
 from tinygrad_lite.ops.networks import pooling
 from tinygrad_lite.ops.networks.resampling import Spacing, resample, windows
 from tinygrad_lite.ops.requirements import refuse_where
@@ -131,11 +132,8 @@ def avg_pool(
         raise InputError("avg_pool: the divisor must not be 0")
     input = in_real_numbers(input)
     summed = pooling.sum_pool(np.pad(input, at.border) if at.is_padded else input, kernel=at.kernel, stride=at.stride)
-    divisor: Any = divisor_override
-    if divisor is None:
-        divisor = prod(np.ix_(*(at.counts(axis, count_include_pad) for axis in range(axes))))
-        divisor = int(divisor.flat[0]) if np.all(divisor == divisor.flat[0]) else divisor.astype(summed.dtype)
-    return summed / divisor
+    divisor = at.counts(count_include_pad) if divisor_override is None else divisor_override
+    return summed / (divisor.astype(summed.dtype) if isinstance(divisor, np.ndarray) else divisor)
 
 
 @in_dimensions
@@ -297,12 +295,16 @@ class _Windows:
         last = np.max(np.where(inside, entries, -1), axis=1, keepdims=True)
         return np.clip(entries, first, last)
 
-    def counts(self, axis: int, includes_padding: bool) -> Array:
-        """How many entries of each window count along an axis."""
-        n, p = self.size[axis], self.padding[axis]
-        starts = np.arange(self.out[axis]) * self.stride[axis] - p
-        ends = np.minimum(starts + self.kernel[axis], n + p)
-        return ends - starts if includes_padding else np.minimum(ends, n) - np.maximum(starts, 0)
+    @lru_cache  # noqa: B019
+    def counts(self, includes_padding: bool) -> Array:
+        """How many entries of each window count: one number, if it is the same for all of them."""
+        along = []
+        for n, p, s, k, m in zip(self.size, self.padding, self.stride, self.kernel, self.out):
+            starts = np.arange(m) * s - p
+            ends = np.minimum(starts + k, n + p)
+            along.append(ends - starts if includes_padding else np.minimum(ends, n) - np.maximum(starts, 0))
+        counts = prod(np.ix_(*along))
+        return int(counts.flat[0]) if np.all(counts == counts.flat[0]) else kept(counts)
 
 
 _windows = lru_cache(_Windows)  # checking the settings takes longer than pooling a small image

@@ -1,6 +1,7 @@
 """Images in another size, and pixels that become channels and back."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from math import floor, prod
 from typing import Any
 
@@ -9,7 +10,9 @@ import numpy as np
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import InputError, ShapeError
 from tinygrad_lite.nn.functional import pooling
-from tinygrad_lite.nn.functional.sizes import Sizes, per_axis
+from tinygrad_lite.nn.functional.checks import shape_of
+from tinygrad_lite.nn.functional.sizes import Shape, Sizes, fixed, per_axis
+from tinygrad_lite.ops.kept import kept
 from tinygrad_lite.ops.networks.resampling import Spacing, resample
 
 __all__ = ["channel_shuffle", "interpolate", "pixel_shuffle", "pixel_unshuffle"]
@@ -44,7 +47,17 @@ def interpolate(
         >>> interpolate(np.array([[[1.0, 3.0]]]), scale_factor=2, mode="linear")
         array([[[1. , 1.5, 2.5, 3. ]]])
     """
-    shape = np.shape(input)
+    settings = *map(fixed, (size, scale_factor)), mode, align_corners, bool(recompute_scale_factor), antialias
+    for along in _steps(shape_of(input), *settings):
+        input = along(input)
+    return input
+
+
+@lru_cache
+def _steps(
+    shape: Shape, size: Any, factor: Any, mode: str, align_corners: bool | None, recompute: bool, antialias: bool
+) -> Sequence[Callable[[Array], Array]]:
+    """What makes the image, one axis after another, checked once for each form of a call."""
     axes = len(shape) - 2
     if mode not in MODES:
         raise InputError(f"interpolate knows the modes {', '.join(MODES)}; got {mode!r}")
@@ -60,18 +73,23 @@ def interpolate(
     before = shape[2:]
     if 0 in before:
         raise ShapeError(f"interpolate: an input of shape {shape} has no pixels to take others from")
-    wanted, scales = _sizes(before, size, scale_factor, bool(recompute_scale_factor))
+    wanted, scales = _sizes(before, size, factor, recompute)
     if mode == "area":
-        return getattr(pooling, f"adaptive_avg_pool{axes}d")(input, wanted)
+        return [partial(pooling.adaptive_avg_pool[axes - 1], output_size=wanted)]
+    steps: list[Callable[[Array], Array]] = []
     for axis, n, m, scale in reversed([*zip(range(2, 2 + axes), before, wanted, scales)]):  # rows of memory first
         if mode.startswith("nearest"):
             nearest = _nearest(n, m, scale, mode == "nearest-exact")
             is_even = m % n == 0 and np.array_equal(nearest, np.arange(m) // (m // n))
-            input = np.repeat(input, m // n, axis) if is_even else np.take(input, nearest, axis)
+            steps.append(
+                partial(np.repeat, repeats=m // n, axis=axis)
+                if is_even
+                else partial(np.take, indices=kept(nearest), axis=axis)
+            )
         else:
             spacing = Spacing(n, m, scale, 4 if mode == "bicubic" else 2, bool(align_corners), antialias)
-            input = resample(input, axis=axis, spacing=spacing)
-    return input
+            steps.append(partial(resample, axis=axis, spacing=spacing))
+    return steps
 
 
 def _sizes(before: Any, size: Any, factor: Any, recompute: bool) -> tuple[tuple[int, ...], Any]:
@@ -111,7 +129,7 @@ def pixel_shuffle(input: Array, upscale_factor: int) -> Array:
                 [2., 3.]]])
     """
     (r,) = per_axis("upscale_factor", upscale_factor, 1, 1)
-    shape = np.shape(input)
+    shape = shape_of(input)
     if len(shape) < 3 or shape[-3] % r**2:
         raise ShapeError(f"pixel_shuffle by {r} needs an input (…, C · {r**2}, H, W), got shape {shape}")
     *front, channels, h, w = shape
@@ -131,7 +149,7 @@ def pixel_unshuffle(input: Array, downscale_factor: int) -> Array:
         array([0., 1., 2., 3.])
     """
     (r,) = per_axis("downscale_factor", downscale_factor, 1, 1)
-    shape = np.shape(input)
+    shape = shape_of(input)
     if len(shape) < 3 or shape[-2] % r or shape[-1] % r:
         raise ShapeError(f"pixel_unshuffle by {r} needs an input (…, C, H · {r}, W · {r}), got shape {shape}")
     *front, channels, h, w = shape
@@ -152,7 +170,7 @@ def channel_shuffle(input: Array, groups: int) -> Array:
         array([0., 2., 1., 3.])
     """
     (groups,) = per_axis("groups", groups, 1, 1)
-    shape = np.shape(input)
+    shape = shape_of(input)
     if len(shape) < 3 or shape[1] % groups:
         raise ShapeError(f"channel_shuffle needs an input (N, C, …) with C a multiple of {groups} groups, got {shape}")
     opened = np.reshape(input, (shape[0], groups, shape[1] // groups, prod(shape[2:])))

@@ -70,10 +70,16 @@ max_pool = primitive(
 )
 
 
+@lru_cache
+def _places_along(axis: int, n: int, k: int, s: int) -> tuple[Any, ...]:
+    """For each place in a window along an axis of n entries, the index of what all windows show there."""
+    return tuple(along(axis, index[1]) for index in places((n,), (k,), (s,), (1,)))
+
+
 def _sum_pool(x: Array, kernel: Sizes, stride: Sizes) -> Array:
     for axis, k, s in zip(_axes(x, kernel), kernel, stride):
         if k > 1 or s > 1:
-            first, *others = (along(axis, index[1]) for index in places((x.shape[axis],), (k,), (s,), (1,)))
+            first, *others = _places_along(axis, x.shape[axis], k, s)
             y = x[first]
             for index in others:
                 y = y + x[index]
@@ -86,7 +92,7 @@ def _sum_pool_vjp(g: Array, y: Array, x: Array, kernel: Sizes, stride: Sizes) ->
     for axis, k, s in zip(_axes(x, kernel), kernel, stride):
         size[axis] = np.shape(x)[axis]
         if k > 1 or s > 1:
-            indices = tuple(along(axis, index[1]) for index in places((size[axis],), (k,), (s,), (1,)))
+            indices = _places_along(axis, size[axis], k, s)
             g = performed(scatter, (g,) * k, {"shape": tuple(size), "indices": indices})
     return g
 

@@ -1,11 +1,12 @@
 """Resampling: each entry along an axis is a weighted sum of neighbours among the entries that were there before."""
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tinygrad_lite.engine.op import Array, Example, Op, primitive
+from tinygrad_lite.ops.kept import kept
 from tinygrad_lite.ops.shapes.indexing import performed
 
 
@@ -116,25 +117,33 @@ def seen_by(spacing: Spacing) -> tuple[Neighbours, Array]:
     return _without_zeros(seen % spacing.m, np.where(rank < np.maximum(count, 1), weights[seen], 0)), count > 0
 
 
-def _along(axis: int, x: Array, row: Array) -> Array:
-    """A row that lies along an axis of x."""
-    return np.reshape(row, (-1, *(1,) * (x.ndim - 1 - axis)))
+@lru_cache
+def _terms(spacing: Spacing, is_back: bool, dtype: Any, behind: int) -> tuple[list[tuple[Array, Array]], Array]:
+    """The positions and the weights of each term of a sum, for an array with so many axes behind the one it goes along.
+
+    And where there is a sum at all, unless that is everywhere.
+    """
+    table, is_seen = seen_by(spacing) if is_back else (neighbours(spacing), np.ones(spacing.m, bool))
+    shape = (-1, *(1,) * behind)
+    weights = table.weights.astype(dtype)
+    terms = [(kept(at), kept(row.reshape(shape))) for at, row in zip(table.positions, weights)]
+    return terms, None if is_seen.all() else kept(is_seen.reshape(shape))
 
 
-def _weighted_sum(x: Array, table: Neighbours, axis: int) -> Array:
-    weights = table.weights.astype(x.dtype if x.dtype.kind in "fc" else float)
-    terms = [np.take(x, at, axis) * _along(axis, x, w) for at, w in zip(table.positions, weights)]
-    return sum(terms[1:], terms[0])
+def _weighted_sum(x: Array, axis: int, spacing: Spacing, is_back: bool) -> Array:
+    dtype = x.dtype if x.dtype.kind in "fc" else np.dtype(float)
+    terms, is_seen = _terms(spacing, is_back, dtype, x.ndim - 1 - axis)
+    first, *others = [np.take(x, at, axis) * weights for at, weights in terms]
+    y = sum(others, first)
+    return y if is_seen is None else np.where(is_seen, y, 0)
 
 
 def _resample(x: Array, axis: int, spacing: Spacing) -> Array:
-    return _weighted_sum(x, neighbours(spacing), axis)
+    return _weighted_sum(x, axis, spacing, False)
 
 
 def _resample_back(x: Array, axis: int, spacing: Spacing) -> Array:
-    table, is_seen = seen_by(spacing)
-    y = _weighted_sum(x, table, axis)
-    return y if is_seen.all() else np.where(_along(axis, x, is_seen), y, 0)
+    return _weighted_sum(x, axis, spacing, True)
 
 
 _EXAMPLES: list[Example] = [
