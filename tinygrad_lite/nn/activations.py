@@ -9,7 +9,7 @@ from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import tensor
 from tinygrad_lite.errors import InputError, ShapeError
 from tinygrad_lite.nn import functional, init
-from tinygrad_lite.nn.functional.checks import check_counts
+from tinygrad_lite.nn.functional.checks import check_counts, shape_of
 from tinygrad_lite.nn.module import Module
 
 __all__ = [
@@ -269,6 +269,6 @@ class Softmax2d(Module):
     """
 
     def forward(self, input: Array) -> Array:
-        if np.ndim(input) not in (3, 4):
-            raise ShapeError(f"Softmax2d needs shape (N, C, H, W) or (C, H, W), got {np.shape(input)}")
+        if len(shape_of(input)) not in (3, 4):
+            raise ShapeError(f"Softmax2d needs shape (N, C, H, W) or (C, H, W), got {shape_of(input)}")
         return functional.softmax(input, -3)

@@ -9,7 +9,7 @@ from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.errors import InputError, ShapeError
 from tinygrad_lite.foundation.settings import share
 from tinygrad_lite.nn import functional, init
-from tinygrad_lite.nn.functional.checks import check_counts
+from tinygrad_lite.nn.functional.checks import check_counts, shape_of
 from tinygrad_lite.nn.linear import Linear
 from tinygrad_lite.nn.module import Module
 
@@ -96,7 +96,7 @@ class MultiheadAttention(Module):
         average_attn_weights: bool = True,
         is_causal: bool = False,
     ) -> tuple[Array, Array | None]:
-        self._check(np.shape(query), np.shape(key), np.shape(value))
+        self._check(shape_of(query), shape_of(key), shape_of(value))
         inputs = query, key, value, self.embed_dim, self.num_heads
         weights: Any = self.in_proj_weight, self.in_proj_bias, self.bias_k, self.bias_v, self.add_zero_attn
         output: Any = self.dropout, self.out_proj.weight, self.out_proj.bias, self.training

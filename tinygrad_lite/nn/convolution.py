@@ -10,7 +10,7 @@ from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.errors import InputError, ShapeError
 from tinygrad_lite.nn import init
-from tinygrad_lite.nn.functional.checks import check_counts
+from tinygrad_lite.nn.functional.checks import check_counts, shape_of
 from tinygrad_lite.nn.functional.convolution import padding_widths
 from tinygrad_lite.nn.functional.padding import MODES
 from tinygrad_lite.nn.functional.sizes import Shape, Sizes, per_axis
@@ -134,7 +134,7 @@ class _ConvTranspose(_Conv):
         self.output_padding = per_axis("output_padding", output_padding, self.axes)
 
     def forward(self, input: Array, output_size: Sizes | None = None) -> Array:
-        more = self.output_padding if output_size is None else self._missing(np.shape(input), output_size)
+        more = self.output_padding if output_size is None else self._missing(shape_of(input), output_size)
         settings = self.stride, self.padding, more, self.groups, self.dilation
         return self.call("conv_transpose{}d", input, self.weight, self.bias, *settings)
 

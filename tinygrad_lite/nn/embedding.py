@@ -8,7 +8,7 @@ from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import tensor
 from tinygrad_lite.errors import ShapeError
 from tinygrad_lite.nn import functional, init
-from tinygrad_lite.nn.functional.checks import check_counts
+from tinygrad_lite.nn.functional.checks import check_counts, shape_of
 from tinygrad_lite.nn.functional.embedding import check_padding
 from tinygrad_lite.nn.module import Module
 
@@ -48,7 +48,7 @@ class _Table(Module):
     def from_pretrained(cls, embeddings: Any, freeze: bool = True, **settings: Any) -> Self:
         """A layer with these rows; they are not a parameter unless `freeze=False`. Settings as for a new layer."""
         if np.ndim(embeddings) != 2:
-            raise ShapeError(f"pretrained rows have the shape (numbers, features), got {np.shape(embeddings)}")
+            raise ShapeError(f"pretrained rows have the shape (numbers, features), got {shape_of(embeddings)}")
         layer = cls(*np.shape(embeddings), **{**settings, "_weight": embeddings})
         layer.weight.requires_grad = not freeze
         return layer

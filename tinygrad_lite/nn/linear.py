@@ -10,7 +10,7 @@ from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import tensor
 from tinygrad_lite.errors import ShapeError
 from tinygrad_lite.nn import functional, init
-from tinygrad_lite.nn.functional.checks import check_counts
+from tinygrad_lite.nn.functional.checks import check_counts, shape_of
 from tinygrad_lite.nn.module import Module
 
 __all__ = ["Bilinear", "Flatten", "Identity", "Linear", "Unflatten"]
@@ -50,7 +50,7 @@ class Linear(Module):
         except ShapeError as error:
             raise ShapeError(
                 f"Linear({self.in_features}, {self.out_features}) needs {self.in_features} features on the last axis, "
-                f"got shape {np.shape(input)}"
+                f"got shape {shape_of(input)}"
             ) from error
 
     def extra_repr(self) -> str:
@@ -115,11 +115,11 @@ class Flatten(Module):
         self.end_axis = end_axis
 
     def forward(self, input: Array) -> Array:
-        shape: tuple[int, ...] = np.shape(input) or (1,)
+        shape: tuple[int, ...] = shape_of(input) or (1,)
         axes = range(len(shape))
         bounds = (self.start_axis, self.end_axis)
         if not all(-len(axes) <= axis < len(axes) for axis in bounds) or axes[bounds[0]] > axes[bounds[1]]:
-            raise ShapeError(f"{self.summary()} merges these axes of its input, got shape {np.shape(input)}")
+            raise ShapeError(f"{self.summary()} merges these axes of its input, got shape {shape_of(input)}")
         start, stop = axes[self.start_axis], axes[self.end_axis] + 1
         return np.reshape(input, (*shape[:start], prod(shape[start:stop]), *shape[stop:]))
 
@@ -136,7 +136,7 @@ class Unflatten(Module):
         self.unflattened_size = tuple(unflattened_size)
 
     def forward(self, input: Array) -> Array:
-        shape: tuple[int, ...] = np.shape(input)
+        shape: tuple[int, ...] = shape_of(input)
         sizes: tuple[int, ...] = self.unflattened_size
         if -len(shape) <= self.axis < len(shape):
             axis = self.axis % len(shape)

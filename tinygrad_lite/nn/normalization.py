@@ -9,7 +9,7 @@ from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.errors import InputError, ShapeError
 from tinygrad_lite.nn import functional
-from tinygrad_lite.nn.functional.checks import check_counts
+from tinygrad_lite.nn.functional.checks import check_counts, shape_of
 from tinygrad_lite.nn.module import Module
 
 __all__ = [
@@ -67,7 +67,7 @@ class _RunningNorm(_Norm):
         self.num_batches_tracked = tensor(0) if track_running_stats else None
 
     def _check_axes(self, x: Array) -> None:
-        shape = np.shape(x)
+        shape = shape_of(x)
         if len(shape) not in map(len, self._axes):
             known = " or ".join(f"({', '.join(axes)})" for axes in self._axes)
             raise ShapeError(f"{self.summary()} needs an input {known} with C = {self.num_features}, got shape {shape}")
@@ -139,7 +139,7 @@ class _InstanceNorm(_RunningNorm):
 
     def forward(self, input: Array) -> Array:
         self._check_axes(input)
-        has_batch = len(np.shape(input)) == len(self._axes[-1])
+        has_batch = len(shape_of(input)) == len(self._axes[-1])
         y = self._named(
             functional.instance_norm,
             input if has_batch else input[None],

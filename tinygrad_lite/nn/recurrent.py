@@ -11,7 +11,7 @@ from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
 from tinygrad_lite.foundation.settings import share
 from tinygrad_lite.nn import functional, init
-from tinygrad_lite.nn.functional.checks import check_counts
+from tinygrad_lite.nn.functional.checks import check_counts, shape_of
 from tinygrad_lite.nn.module import Module
 from tinygrad_lite.nn.utils.rnn import PackedSequence
 from tinygrad_lite.ops.networks import recurrence
@@ -42,15 +42,15 @@ class _Weights(Module):
 
     def _check(self, x: Array, role: str, rank: int, features: int) -> None:
         """Raise unless an input has this rank, or one axis less if there is no batch, and this many features."""
-        if len(np.shape(x)) not in (rank - 1, rank) or np.shape(x)[-1] != features:
+        if len(shape_of(x)) not in (rank - 1, rank) or shape_of(x)[-1] != features:
             raise ShapeError(
                 f"{self.summary()} needs {role} of {rank} axes, or of {rank - 1} without a batch, the last of them of "
-                f"{features} entries; got shape {np.shape(x)}"
+                f"{features} entries; got shape {shape_of(x)}"
             )
 
     def _check_state(self, role: str, state: Array, needed: tuple[int, ...]) -> None:
-        if np.shape(state) != needed:
-            raise ShapeError(f"{self.summary()} needs {role} of shape {needed} for this input; got {np.shape(state)}")
+        if shape_of(state) != needed:
+            raise ShapeError(f"{self.summary()} needs {role} of shape {needed} for this input; got {shape_of(state)}")
 
     def _pair(self, hx: Any) -> Any:
         """The two parts of an LSTM's state."""
@@ -130,16 +130,16 @@ class _Layers(_Weights):
     def _batched(self, x: Array, initial: Sequence[Array]) -> tuple[Array, Sequence[Array], bool]:
         """The input and the first states with a batch axis, and whether they came with one."""
         self._check(x, "an input", 3, self.input_size)
-        has_batch = len(np.shape(x)) == 3
-        batch = [np.shape(x)[not self.batch_first]] if has_batch else []
+        has_batch = len(shape_of(x)) == 3
+        batch = [shape_of(x)[not self.batch_first]] if has_batch else []
         states = []
         for name, state, size in zip(self._states, initial, (self.proj_size or self.hidden_size, self.hidden_size)):
             needed = (self.num_layers * len(self._suffixes), *batch, size)
             state = np.zeros(needed, self.weight_hh_l0.dtype) if state is None else state
             self._check_state(name, state, needed)
             states.append(state if has_batch else state[:, None])
-        if not np.shape(x)[bool(batch) and self.batch_first]:
-            raise ShapeError(f"{self.summary()} needs at least one step, got an input of shape {np.shape(x)}")
+        if not shape_of(x)[bool(batch) and self.batch_first]:
+            raise ShapeError(f"{self.summary()} needs at least one step, got an input of shape {shape_of(x)}")
         return (x if has_batch else x[:, None]), states, has_batch
 
     def _direction(self, x: Array, start: Sequence[Array], weights: Sequence[Array]) -> Sequence[Array]:
@@ -287,7 +287,7 @@ class _Cell(_Weights):
         """The shares of the input and of the state in the gates, and the state, which is zero if there is none."""
         self._check(input, "an input", 2, self.input_size)
         weight, biases = self.weight_hh, (self.bias_ih, self.bias_hh) if self.bias else (None, None)
-        needed = (*np.shape(input)[:-1], self.hidden_size)
+        needed = (*shape_of(input)[:-1], self.hidden_size)
         hx = np.zeros(needed, weight.dtype) if hx is None else hx
         self._check_state("a state", hx, needed)
         return functional.linear(input, self.weight_ih, biases[0]), functional.linear(hx, weight, biases[1]), hx
@@ -340,7 +340,7 @@ class LSTMCell(_Cell):
         h, c = self._pair(hx)
         by_input, by_state, h = self._shares(input, h)
         c = np.zeros_like(by_state[..., : self.hidden_size]) if c is None else c
-        self._check_state("a cell", c, np.shape(h))
+        self._check_state("a cell", c, shape_of(h))
         return _lstm_step(by_input + by_state, c, axis=-1)
 
 

@@ -13,7 +13,7 @@ from tinygrad_lite.foundation.entrances import advise
 _ASIDE = frozenset({"_hooks", "_transient", "_computed", "_original", "_substitutes"})
 """Attributes that are not fields: hooks, buffers that are not saved, what is computed, the facts of a stand-in."""
 
-_SETTINGS = frozenset({bool, int, float, str, type(None)})
+_SETTINGS = frozenset({bool, int, float, str})
 """The types of most fields, which hold nothing, and will not; a tuple of them neither."""
 
 

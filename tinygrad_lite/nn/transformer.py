@@ -15,7 +15,7 @@ from tinygrad_lite.nn import functional, init
 from tinygrad_lite.nn.attention import MultiheadAttention
 from tinygrad_lite.nn.dropout import Dropout
 from tinygrad_lite.nn.functional.attention import causal_mask
-from tinygrad_lite.nn.functional.checks import check_counts
+from tinygrad_lite.nn.functional.checks import check_counts, shape_of
 from tinygrad_lite.nn.linear import Linear
 from tinygrad_lite.nn.module import Module
 from tinygrad_lite.nn.normalization import LayerNorm
@@ -280,7 +280,7 @@ class Transformer(Module):
         tgt_is_causal: bool | None = None,
         memory_is_causal: bool = False,
     ) -> Array:
-        source, target, batch = np.shape(src), np.shape(tgt), 0 if self.batch_first else 1
+        source, target, batch = shape_of(src), shape_of(tgt), 0 if self.batch_first else 1
         if (
             len(source) not in (2, 3)
             or len(source) != len(target)

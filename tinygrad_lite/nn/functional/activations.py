@@ -6,7 +6,7 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import InputError, ShapeError
-from tinygrad_lite.nn.functional.checks import in_real_numbers
+from tinygrad_lite.nn.functional.checks import in_real_numbers, shape_of
 from tinygrad_lite.nn.init import Rng
 from tinygrad_lite.ops.arithmetic import reductions
 from tinygrad_lite.ops.networks import activations
@@ -61,10 +61,10 @@ def prelu(input: Array, weight: Array) -> Array:
         >>> prelu(np.array([[-1.0, -1.0]]), np.array([0.5, 0.1]))
         array([[-0.5, -0.1]])
     """
-    shape = np.shape(input)
+    shape = shape_of(input)
     channels = shape[1] if len(shape) > 1 else 1
-    if np.shape(weight) not in ((), (1,), (channels,)):
-        raise ShapeError(f"prelu needs a weight of shape (1,) or (channels,); got {np.shape(weight)} for input {shape}")
+    if shape_of(weight) not in ((), (1,), (channels,)):
+        raise ShapeError(f"prelu needs a weight of shape (1,) or (channels,); got {shape_of(weight)} for input {shape}")
     if np.size(weight) == channels:
         weight = np.reshape(weight, (1, channels) + (1,) * (len(shape) - 2) if len(shape) > 1 else ())
     return activations.leaky_relu(input, weight)
@@ -94,7 +94,7 @@ def rrelu(
         raise InputError(f"rrelu needs lower ≤ upper, got {lower} and {upper}")
     if not training:
         return activations.leaky_relu(input, (lower + upper) / 2)
-    slopes = np.random.default_rng(rng).uniform(lower, upper, np.shape(input))
+    slopes = np.random.default_rng(rng).uniform(lower, upper, shape_of(input))
     return activations.leaky_relu(input, slopes.astype(np.result_type(input, 1.0)))
 
 
@@ -333,7 +333,7 @@ def glu(input: Array, axis: int = -1) -> Array:
         >>> glu(np.array([2.0, 4.0, 0.0, 1000.0]))
         array([1., 4.])
     """
-    shape = np.shape(input)
+    shape = shape_of(input)
     if not -len(shape) <= axis < len(shape) or shape[axis] % 2:
         raise ShapeError(f"glu(axis={axis}) halves its input along the axis, which must be even; got shape {shape}")
     a, b = np.split(input, 2, axis)
@@ -388,12 +388,12 @@ def gumbel_softmax(
         >>> gumbel_softmax(np.array([1.0, 2.0, 3.0]), hard=True, rng=0)
         array([0., 0., 1.])
     """
-    noise = -np.log(np.random.default_rng(rng).exponential(size=np.shape(logits)))
+    noise = -np.log(np.random.default_rng(rng).exponential(size=shape_of(logits)))
     soft = activations.softmax((logits + noise.astype(np.result_type(logits, 1.0))) / tau, axis=axis)
     if not hard:
         return soft
     first = np.expand_dims(np.argmax(soft, axis=axis), axis)  # the only one, unless entries are equal
-    places = np.reshape(np.arange(np.shape(soft)[axis]), [-1 if i == axis % soft.ndim else 1 for i in range(soft.ndim)])
+    places = np.reshape(np.arange(shape_of(soft)[axis]), [-1 if i == axis % soft.ndim else 1 for i in range(soft.ndim)])
     return np.equal(places, first) - stop_gradient(soft) + soft
 
 

@@ -10,6 +10,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import InputError, ShapeError
 from tinygrad_lite.foundation.settings import whole
+from tinygrad_lite.nn.functional.checks import shape_of
 from tinygrad_lite.nn.functional.sizes import Shape, Sizes, check_axes, fixed, in_dimensions, per_axis, with_batch
 from tinygrad_lite.ops.networks import convolution
 from tinygrad_lite.ops.shapes.indexing import scatter
@@ -44,7 +45,7 @@ def conv(
                [6., 9., 6.],
                [4., 6., 4.]])
     """
-    shapes = np.shape(input), np.shape(weight), None if bias is None else np.shape(bias)
+    shapes = shape_of(input), shape_of(weight), None if bias is None else shape_of(bias)
     settings = _settings(axes, *shapes, *map(fixed, (stride, padding, dilation)), groups)
     y = with_batch(lambda x: convolution.convolution(x, weight, **settings), input, axes)
     return _shifted(y, bias, axes)
@@ -92,10 +93,10 @@ def conv_transpose(
                [1., 2., 1.]])
     """
     name = f"conv_transpose{axes}d"
-    _check_kernel(name, np.shape(weight), axes, groups, "C, O / groups")
-    _check_bias(name, None if bias is None else np.shape(bias), np.shape(weight)[1] * groups)
-    check_axes(name, np.shape(input), axes, np.shape(weight)[0])
-    shape, kernel = np.shape(input)[-axes:], np.shape(weight)[2:]
+    _check_kernel(name, shape_of(weight), axes, groups, "C, O / groups")
+    _check_bias(name, None if bias is None else shape_of(bias), shape_of(weight)[1] * groups)
+    check_axes(name, shape_of(input), axes, shape_of(weight)[0])
+    shape, kernel = shape_of(input)[-axes:], shape_of(weight)[2:]
     steps, gaps = (per_axis(*setting, axes, 1) for setting in (("stride", stride), ("dilation", dilation)))
     widths, more = per_axis("padding", padding, axes), per_axis("output_padding", output_padding, axes)
     if any(m >= max(s, d) for m, s, d in zip(more, steps, gaps)):
@@ -107,7 +108,7 @@ def conv_transpose(
     size = tuple(n - before - after for n, (before, after) in zip(reached, pairs))
     if any(n + m < 1 for n, m in zip(size, behind)) or 0 in shape:
         raise ShapeError(
-            f"{name} makes {tuple(reached)} entries of an input of shape {np.shape(input)}, and with padding {widths} "
+            f"{name} makes {tuple(reached)} entries of an input of shape {shape_of(input)}, and with padding {widths} "
             "on both sides nothing is left"
         )
     settings = {"size": size, "stride": steps, "padding": pairs, "dilation": gaps, "groups": groups}
@@ -131,15 +132,15 @@ def unfold(input: Array, kernel_size: Sizes, dilation: Sizes = 1, padding: Sizes
                [4., 5.],
                [5., 6.]])
     """
-    check_axes("unfold", np.shape(input), 2)
-    at = _at("unfold", np.shape(input)[-2:], kernel_size, stride, padding, dilation, 2)
+    check_axes("unfold", shape_of(input), 2)
+    at = _at("unfold", shape_of(input)[-2:], kernel_size, stride, padding, dilation, 2)
 
     def columns(x: Array) -> Array:
         if at.padded != at.size:
             x = np.pad(x, ((0, 0), (0, 0), *at.padding))
         steps = [slice(None, None, step) for step in (*at.stride, *at.dilation)]
         windows = sliding_window_view(x, at.reach, axis=(2, 3))[(slice(None), slice(None), *steps)]
-        n, c = np.shape(x)[:2]
+        n, c = shape_of(x)[:2]
         return np.reshape(windows.transpose(0, 1, 4, 5, 2, 3), (n, c * prod(at.kernel), prod(at.out)))
 
     return with_batch(columns, input, 2)
@@ -159,7 +160,7 @@ def fold(
                 [1., 2., 1.]]])
     """
     at = _at("fold", per_axis("output_size", output_size, 2, 1), kernel_size, stride, padding, dilation, 2)
-    shape = np.shape(input)
+    shape = shape_of(input)
     if len(shape) not in (2, 3) or shape[-2] % prod(at.kernel) or shape[-1] != prod(at.out):
         raise ShapeError(
             f"fold into {at.size} with kernel {at.kernel} needs an input of shape (N, C · {prod(at.kernel)}, "
@@ -168,10 +169,10 @@ def fold(
     channels = shape[-2] // prod(at.kernel)
 
     def image(x: Array) -> Array:
-        windows = np.reshape(x, (np.shape(x)[0], channels, *at.kernel, *at.out))
+        windows = np.reshape(x, (shape_of(x)[0], channels, *at.kernel, *at.out))
         indices = tuple((slice(None), *index) for index in at.read(at.out[0]))
         parts = [windows[(slice(None), *place)] for place in at.among]
-        whole = scatter(*parts, shape=(np.shape(x)[0], channels, *at.padded), indices=indices)
+        whole = scatter(*parts, shape=(shape_of(x)[0], channels, *at.padded), indices=indices)
         return whole[:, :, *at.inside]
 
     return image(input) if len(shape) == 3 else image(np.expand_dims(input, 0))[0]

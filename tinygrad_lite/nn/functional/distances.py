@@ -18,7 +18,7 @@ def cosine_similarity(x1: Array, x2: Array, axis: int = 1, eps: float = 1e-8) ->
         array([0.96])
     """
     check_broadcast("cosine_similarity", x1, x2)
-    if np.shape(x1) != np.shape(x2):
+    if shape_of(x1) != shape_of(x2):
         x1, x2 = np.broadcast_arrays(x1, x2)
     if np.ndim(x1) == 0:
         x1, x2 = np.reshape(x1, 1), np.reshape(x2, 1)
@@ -65,9 +65,9 @@ def pdist(input: Array, p: float = 2.0) -> Array:
         >>> pdist(np.array([[0.0, 0.0], [3.0, 4.0], [3.0, 0.0]]))
         array([5., 3., 4.])
     """
-    if np.ndim(input) != 2:
-        raise ShapeError(f"pdist needs a matrix with a vector in each row, got shape {np.shape(input)}")
+    if len(shape_of(input)) != 2:
+        raise ShapeError(f"pdist needs a matrix with a vector in each row, got shape {shape_of(input)}")
     if not p >= 0:
         raise InputError(f"pdist needs p ≥ 0, got {p}")
-    first, second = np.triu_indices(np.shape(input)[0], 1)
+    first, second = np.triu_indices(shape_of(input)[0], 1)
     return np.linalg.norm(np.take(input, first, axis=0) - np.take(input, second, axis=0), p, axis=-1)

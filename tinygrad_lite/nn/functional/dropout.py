@@ -10,6 +10,7 @@ import numpy as np
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import ShapeError
 from tinygrad_lite.foundation.settings import share
+from tinygrad_lite.nn.functional.checks import shape_of
 from tinygrad_lite.nn.init import Rng
 from tinygrad_lite.ops.networks.activations import SELU_ALPHA, SELU_SCALE
 
@@ -25,7 +26,7 @@ def dropout(input: Array, p: float = 0.5, training: bool = True, inplace: bool =
         >>> dropout(np.ones(6), 0.5, rng=0)
         array([2., 0., 0., 0., 2., 2.])
     """
-    return _scaled(input, p, training, rng, np.shape(input))
+    return _scaled(input, p, training, rng, shape_of(input))
 
 
 def dropout1d(input: Array, p: float = 0.5, training: bool = True, inplace: bool = False, *, rng: Rng = None) -> Array:
@@ -80,7 +81,7 @@ def alpha_dropout(
         >>> alpha_dropout(np.zeros(4), 0.5, training=True, rng=0).round(4)
         array([ 0.7792, -0.7792, -0.7792, -0.7792])
     """
-    return _self_normalizing(input, p, training, rng, np.shape(input))
+    return _self_normalizing(input, p, training, rng, shape_of(input))
 
 
 def feature_alpha_dropout(
@@ -96,17 +97,17 @@ def feature_alpha_dropout(
         array([[[ 0.7792,  0.7792],
                 [-0.7792, -0.7792]]])
     """
-    shape = np.shape(input)
+    shape = shape_of(input)
     if training and len(shape) < 2:
         raise ShapeError(f"feature_alpha_dropout needs shape (N, C, …), got {shape}")
     return _self_normalizing(input, p, training, rng, shape[:2] + (1,) * len(shape[2:]))
 
 
 def _axes(name: str, x: Array, *counts: int) -> tuple[int, ...]:
-    if np.ndim(x) not in counts:
-        there = f"{counts[0]} or {counts[1]} axes, got shape {np.shape(x)}"
+    if len(shape_of(x)) not in counts:
+        there = f"{counts[0]} or {counts[1]} axes, got shape {shape_of(x)}"
         raise ShapeError(f"{name} needs an input of {there}; for another, write dropout")
-    return np.shape(x)
+    return shape_of(x)
 
 
 def _kept(p: float, rng: Rng, shape: tuple[int, ...]) -> Array:

@@ -6,7 +6,7 @@ from tinygrad_lite.engine.grad_mode import no_grad
 from tinygrad_lite.engine.op import Array, Traced
 from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
-from tinygrad_lite.nn.functional.checks import values_of
+from tinygrad_lite.nn.functional.checks import shape_of, values_of
 from tinygrad_lite.ops.arithmetic.selection import stop_gradient
 from tinygrad_lite.ops.requirements import refuse_where
 from tinygrad_lite.ops.shapes.indexing import take
@@ -100,10 +100,10 @@ def embedding_bag(
         raise InputError(f"embedding_bag: mode must be 'sum', 'mean' or 'max', got {mode!r}")
     if mode == "max" and scale_grad_by_freq:
         raise UsageError("embedding_bag: mode='max' cannot scale gradients by frequency")
-    if per_sample_weights is not None and (mode != "sum" or np.shape(per_sample_weights) != numbers.shape):
+    if per_sample_weights is not None and (mode != "sum" or shape_of(per_sample_weights) != numbers.shape):
         raise UsageError(
             f"embedding_bag takes per_sample_weights of the input's shape {numbers.shape} in mode='sum'; "
-            f"got {np.shape(per_sample_weights)} in mode={mode!r}"
+            f"got {shape_of(per_sample_weights)} in mode={mode!r}"
         )
     places, filled = _bags(numbers, offsets, include_last_offset)
     chosen = numbers if offsets is None else take(numbers, places)
@@ -130,7 +130,7 @@ def _bags(numbers: Array, offsets: Array, include_last_offset: bool) -> tuple[Ar
     if numbers.ndim != 1 or offsets is None or np.ndim(offsets) != 1:
         raise ShapeError(
             "embedding_bag needs numbers of shape (bags, numbers), or one axis of them and as many offsets as bags; "
-            f"got {numbers.shape} and offsets {'None' if offsets is None else np.shape(offsets)}"
+            f"got {numbers.shape} and offsets {'None' if offsets is None else shape_of(offsets)}"
         )
     offsets = _integers("embedding_bag", offsets)
     bounds = offsets if include_last_offset else np.concatenate([offsets, np.array([numbers.size])])
@@ -164,8 +164,8 @@ def _checked(
     name: str, numbers: Array, weight: Array, padding_idx: int | None, max_norm: float | None, norm_type: float
 ) -> Array:
     """The numbers, if they and the settings suit the table; its rows are shortened where they are too long."""
-    if np.ndim(weight) != 2:
-        raise ShapeError(f"{name} needs a weight of shape (numbers, features), got {np.shape(weight)}")
+    if len(shape_of(weight)) != 2:
+        raise ShapeError(f"{name} needs a weight of shape (numbers, features), got {shape_of(weight)}")
     count = weight.shape[0]
     numbers = _integers(name, numbers)
     _check_range(name, numbers, count)

@@ -39,13 +39,13 @@ def bilinear(input1: Array, input2: Array, weight: Array, bias: Array = None) ->
         >>> bilinear(np.array([1.0, 2.0]), np.array([3.0]), np.array([[[1.0], [10.0]]]))
         array([63.])
     """
-    *rest, in1 = np.shape(input1) or (0,)
-    *others, in2 = np.shape(input2) or (0,)
-    if rest != others or np.shape(weight)[1:] != (in1, in2):
+    *rest, in1 = shape_of(input1) or (0,)
+    *others, in2 = shape_of(input2) or (0,)
+    if rest != others or shape_of(weight)[1:] != (in1, in2):
         raise ShapeError(
             f"bilinear needs inputs (…, in1) and (…, in2) with the same leading axes, and a weight (out, in1, in2); "
-            f"got {np.shape(input1)}, {np.shape(input2)} and {np.shape(weight)}"
+            f"got {shape_of(input1)}, {shape_of(input2)} and {shape_of(weight)}"
         )
     pairs = np.expand_dims(input1, -1) * np.expand_dims(input2, -2)
-    rows = np.reshape(weight, (np.shape(weight)[0], in1 * in2))
+    rows = np.reshape(weight, (shape_of(weight)[0], in1 * in2))
     return linear(np.reshape(pairs, (*rest, in1 * in2)), rows, bias)

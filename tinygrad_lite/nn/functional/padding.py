@@ -7,6 +7,7 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import InputError, ShapeError
+from tinygrad_lite.nn.functional.checks import shape_of
 from tinygrad_lite.nn.functional.sizes import check_axes
 
 __all__ = ["pad"]
@@ -31,7 +32,7 @@ def pad(input: Array, pad: Sequence[int], mode: str = "constant", value: float |
         >>> pad(np.array([[1.0, 2.0, 3.0]]), (1, 2), "reflect")
         array([[2., 1., 2., 3., 2., 1.]])
     """
-    shape = np.shape(input)
+    shape = shape_of(input)
     if mode not in MODES:
         raise InputError(f"pad knows the modes {', '.join(MODES)}; got {mode!r}")
     if mode != "constant" and value:
@@ -42,7 +43,7 @@ def pad(input: Array, pad: Sequence[int], mode: str = "constant", value: float |
         raise ShapeError(f"pad needs two widths for each of at most {len(shape)} axes, got {tuple(pad)}")
     pairs = [(0, 0)] * (len(shape) - axes) + [*zip(widths[::2], widths[1::2])][::-1]
     if mode != "constant":
-        check_axes(f"pad with mode {mode!r} and widths {tuple(pad)}", np.shape(input), axes)
+        check_axes(f"pad with mode {mode!r} and widths {tuple(pad)}", shape, axes)
     grows_first = mode in ("reflect", "replicate")  # and something must be left
     if any(n + (a + b - 1 if grows_first else min(a, 0) + min(b, 0)) < 0 for n, (a, b) in zip(shape, pairs) if a or b):
         raise ShapeError(f"pad: the widths {tuple(pad)} take away more than an input of shape {shape} has")
@@ -50,7 +51,7 @@ def pad(input: Array, pad: Sequence[int], mode: str = "constant", value: float |
     if grown != pairs:  # a turn begins with what is left, a mirror image or an edge with what was there
         if mode != "circular":
             input = _bordered(input, grown, mode, value)
-        size = np.shape(input)
+        size = shape_of(input)
         input = input[tuple(slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(size, pairs))]
         if mode != "circular":
             return input
@@ -61,8 +62,8 @@ def _bordered(x: Array, pairs: list[tuple[int, int]], mode: str, value: float | 
     if mode == "constant":
         return np.pad(x, pairs, constant_values=value or 0) if any(map(any, pairs)) else x
     most = {"reflect": -1, "circular": 0, "replicate": np.inf}[mode]
-    for n, pair in zip(np.shape(x), pairs):
+    for n, pair in zip(shape_of(x), pairs):
         if max(pair) > max(n + most, 0) or (n == 0 and max(pair)):
             limit = "to an empty axis" if n == 0 else f"more than {n + most} entries to an axis of {n}"
-            raise ShapeError(f"pad with mode {mode!r} cannot add {limit}; got an input of shape {np.shape(x)}")
+            raise ShapeError(f"pad with mode {mode!r} cannot add {limit}; got an input of shape {shape_of(x)}")
     return np.pad(x, pairs, _NUMPYS[mode]) if any(map(any, pairs)) else x

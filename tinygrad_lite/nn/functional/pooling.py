@@ -10,7 +10,7 @@ import numpy as np
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import InputError, ShapeError
 from tinygrad_lite.foundation.foreign import as_array
-from tinygrad_lite.nn.functional.checks import in_real_numbers
+from tinygrad_lite.nn.functional.checks import in_real_numbers, shape_of
 from tinygrad_lite.nn.functional.sizes import Shape, Sizes, check_axes, fixed, in_dimensions, per_axis
 from tinygrad_lite.nn.init import Rng
 from tinygrad_lite.ops.kept import kept
@@ -51,7 +51,7 @@ def max_pool(
         array([[3., 2.]])
     """
     settings = map(fixed, (kernel_size, stride, padding, dilation))
-    at = _windows(f"max_pool{axes}d", axes, np.shape(input), *settings, ceil_mode)
+    at = _windows(f"max_pool{axes}d", axes, shape_of(input), *settings, ceil_mode)
     if return_indices:
         rows = [at.clipped(axis) for axis in range(axes)]
         largest, indices = _largest(input, _table([np.maximum(row, 0) for row in rows], at.size), axes)
@@ -83,10 +83,10 @@ def max_unpool(
         array([[0., 3., 2., 0.]])
     """
     name = f"max_unpool{axes}d"
-    check_axes(name, np.shape(input), axes)
-    shape = np.shape(input)
-    if np.shape(indices) != shape:
-        raise ShapeError(f"{name} needs an index for each entry: {shape} of them, got {np.shape(indices)}")
+    check_axes(name, shape_of(input), axes)
+    shape = shape_of(input)
+    if shape_of(indices) != shape:
+        raise ShapeError(f"{name} needs an index for each entry: {shape} of them, got {shape_of(indices)}")
     kernel = per_axis("kernel_size", kernel_size, axes, 1)
     steps = kernel if stride is None else per_axis("stride", stride, axes, 1)
     widths = per_axis("padding", padding, axes)
@@ -127,7 +127,7 @@ def avg_pool(
         array([[2., 1.]])
     """
     settings = map(fixed, (kernel_size, stride, padding, 1))
-    at = _windows(f"avg_pool{axes}d", axes, np.shape(input), *settings, ceil_mode)
+    at = _windows(f"avg_pool{axes}d", axes, shape_of(input), *settings, ceil_mode)
     if divisor_override == 0:
         raise InputError("avg_pool: the divisor must not be 0")
     input = in_real_numbers(input)
@@ -162,11 +162,11 @@ def adaptive_avg_pool(axes: int, input: Array, output_size: Any) -> Array:
         array([[1.5, 4. ]])
     """
     wanted = _wanted(f"adaptive_avg_pool{axes}d", axes, input, output_size)
-    places = range(np.ndim(input) - axes, np.ndim(input))
+    places = range(len(shape_of(input)) - axes, len(shape_of(input)))
     if wholes := tuple(axis for axis, m in zip(places, wanted) if m == 1):
         input = np.mean(input, axis=wholes, keepdims=True)
     for axis, m in zip(places, wanted):
-        shape, n = np.shape(input), np.shape(input)[axis]
+        shape, n = shape_of(input), shape_of(input)[axis]
         if n % m:
             input = resample(input, axis=axis, spacing=Spacing(n, m, None, 0, False, False))
         elif m > 1:
@@ -182,7 +182,7 @@ def adaptive_max_pool(axes: int, input: Array, output_size: Any, return_indices:
         >>> adaptive_max_pool1d(np.array([[1.0, 2.0, 6.0]]), 2)
         array([[2., 6.]])
     """
-    size = np.shape(input)[-axes:]
+    size = shape_of(input)[-axes:]
     wanted = _wanted(f"adaptive_max_pool{axes}d", axes, input, output_size)
     if not return_indices and all(n % m == 0 for n, m in zip(size, wanted)):
         kernel = tuple(n // m for n, m in zip(size, wanted))
@@ -216,8 +216,8 @@ def fractional_max_pool(
         (1, 3, 3)
     """
     name = f"fractional_max_pool{axes}d"
-    check_axes(name, np.shape(input), axes)
-    size, kernel = np.shape(input)[-axes:], per_axis("kernel_size", kernel_size, axes, 1)
+    check_axes(name, shape_of(input), axes)
+    size, kernel = shape_of(input)[-axes:], per_axis("kernel_size", kernel_size, axes, 1)
     if (output_size is None) == (output_ratio is None):
         raise InputError(f"{name} needs either output_size or output_ratio; got {output_size} and {output_ratio}")
     if output_size is None:
@@ -228,7 +228,7 @@ def fractional_max_pool(
     wanted = per_axis("output_size", output_size, axes, 1)
     if any(m + k - 1 > n for n, m, k in zip(size, wanted, kernel)):
         raise ShapeError(f"{name}: windows {kernel} and a result {wanted} need more pixels than {size}")
-    front = (*(1,) * (axes + 2 - np.ndim(input)), *np.shape(input)[:-axes])
+    front = (*(1,) * (axes + 2 - len(shape_of(input))), *shape_of(input)[:-axes])
     if _random_samples is None:
         _random_samples = np.random.default_rng(rng).random((*front, axes))
     order = [1, 0] if axes == 2 else [0, 1, 2]  # in PyTorch, the first sample is for the last of two axes
@@ -239,7 +239,7 @@ def fractional_max_pool(
         starts = np.trunc((np.arange(m) + drawn) * alpha).astype(int) - np.trunc(drawn * alpha).astype(int)
         starts = np.where(np.arange(m) < m - 1, starts, n - k)
         rows.append(np.expand_dims(starts, -1) + np.arange(k))
-    y, indices = _largest(input, _table(rows, size).reshape(*np.shape(input)[:-axes], *wanted, prod(kernel)), axes)
+    y, indices = _largest(input, _table(rows, size).reshape(*shape_of(input)[:-axes], *wanted, prod(kernel)), axes)
     return (y, indices) if return_indices else y
 
 
@@ -303,7 +303,7 @@ class _Windows:
             starts = np.arange(m) * s - p
             ends = np.minimum(starts + k, n + p)
             along.append(ends - starts if includes_padding else np.minimum(ends, n) - np.maximum(starts, 0))
-        counts = prod(np.ix_(*along))
+        counts: Any = prod(np.ix_(*along))
         return int(counts.flat[0]) if np.all(counts == counts.flat[0]) else kept(counts)
 
 
@@ -311,12 +311,12 @@ _windows = lru_cache(_Windows)  # checking the settings takes longer than poolin
 
 
 def _wanted(name: str, axes: int, x: Array, output_size: Any) -> tuple[int, ...]:
-    check_axes(name, np.shape(x), axes)
+    check_axes(name, shape_of(x), axes)
     sizes = output_size if isinstance(output_size, (tuple, list)) else [output_size] * axes
-    sizes = [n if m is None else m for n, m in zip(np.shape(x)[-axes:], sizes)] if len(sizes) == axes else sizes
+    sizes = [n if m is None else m for n, m in zip(shape_of(x)[-axes:], sizes)] if len(sizes) == axes else sizes
     wanted = per_axis("output_size", sizes, axes, 1)
-    if 0 in np.shape(x)[-axes:]:
-        raise ShapeError(f"{name} needs pixels to look at, got an input of shape {np.shape(x)}")
+    if 0 in shape_of(x)[-axes:]:
+        raise ShapeError(f"{name} needs pixels to look at, got an input of shape {shape_of(x)}")
     return wanted
 
 
@@ -333,8 +333,8 @@ def _table(rows: Sequence[Array], size: Shape) -> Array:
 
 def _largest(x: Array, table: Array, axes: int) -> tuple[Array, Array]:
     """The largest entry that each window sees, and its position: the first of several."""
-    front, out = np.shape(x)[:-axes], table.shape[-axes - 1 : -1]
-    flat = np.reshape(x, (*front, prod(np.shape(x)[-axes:])))
+    front, out = shape_of(x)[:-axes], table.shape[-axes - 1 : -1]
+    flat = np.reshape(x, (*front, prod(shape_of(x)[-axes:])))
     if table.ndim == axes + 1:
         windows = np.take(flat, table, -1)
     else:  # each image has windows of its own

@@ -42,8 +42,8 @@ def in_dtype_of(input: Array, target: Array) -> Array:
 
 def check_weights(name: str, entries: Array, weight: Array) -> None:
     """Raise `ShapeError` unless there is a weight for each entry of a loss."""
-    if np.shape(weight) != np.shape(entries):
-        raise ShapeError(f"{name}: the weights have shape {np.shape(weight)} and the loss {np.shape(entries)}")
+    if shape_of(weight) != shape_of(entries):
+        raise ShapeError(f"{name}: the weights have shape {shape_of(weight)} and the loss {shape_of(entries)}")
 
 
 def weighted(name: str, entries: Array, weight: Array, reduction: str) -> Array:

@@ -9,7 +9,7 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import ShapeError
-from tinygrad_lite.nn.functional.checks import check_positive, values_of
+from tinygrad_lite.nn.functional.checks import check_positive, shape_of, values_of
 from tinygrad_lite.nn.functional.distances import at_least
 from tinygrad_lite.nn.functional.reductions import (
     check_reduction,
@@ -104,7 +104,7 @@ def kl_div(input: Array, target: Array, reduction: str = "mean", log_target: boo
     else:
         entries = target * (np.log(np.where(np.equal(target, 0), 1.0, target)) - input)  # 0 log 0 = 0
     if reduction == "batchmean":
-        return np.sum(entries) / (np.shape(input) or (1,))[0]
+        return np.sum(entries) / (shape_of(input) or (1,))[0]
     return reduced(entries, reduction)
 
 
@@ -147,7 +147,7 @@ def gaussian_nll_loss(
         2.0
     """
     check_positive("eps", eps)
-    shape, variance_shape = np.shape(input), np.shape(var)
+    shape, variance_shape = shape_of(input), shape_of(var)
     if isinstance(var, (int, float)):
         var = np.full(shape, var, np.result_type(input, 1.0))
     elif variance_shape == shape[:-1] and variance_shape != shape:
@@ -155,7 +155,7 @@ def gaussian_nll_loss(
     elif len(variance_shape) != len(shape) or [m for m, n in zip(variance_shape, shape) if m != n] not in ([], [1]):
         needed = f"{shape} of the input, with 1 for an axis, or one less"
         raise ShapeError(f"gaussian_nll_loss: a variance has the shape {needed}; got {variance_shape}")
-    target, sizes = in_dtype_of(input, target), np.shape(target)
+    target, sizes = in_dtype_of(input, target), shape_of(target)
     if len(sizes) > len(shape) or any(m not in (1, n) for m, n in zip(sizes[::-1], shape[::-1])):
         raise ShapeError(f"gaussian_nll_loss: the target must broadcast to the input's shape {shape}, got {sizes}")
     values = values_of(var)

@@ -9,7 +9,7 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import ShapeError
-from tinygrad_lite.nn.functional.checks import check_positive
+from tinygrad_lite.nn.functional.checks import check_positive, shape_of
 from tinygrad_lite.nn.functional.distances import check_broadcast, pairwise_distance
 from tinygrad_lite.nn.functional.reductions import matched, reduced
 
@@ -64,8 +64,8 @@ def cosine_embedding_loss(
         0.04
     """
     input2 = matched("cosine_embedding_loss", input1, input2)
-    if np.shape(target) != np.shape(input1)[:-1] or np.ndim(input1) not in (1, 2):
-        shapes = f"{np.shape(input1)} and {np.shape(target)}"
+    if shape_of(target) != shape_of(input1)[:-1] or np.ndim(input1) not in (1, 2):
+        shapes = f"{shape_of(input1)} and {shape_of(target)}"
         raise ShapeError(f"cosine_embedding_loss needs vectors (N, D) and targets (N,), or (D,) and (); got {shapes}")
     squares = [np.sum(np.square(x), axis=-1) + 1e-12 for x in (input1, input2)]
     cosine = np.sum(input1 * input2, axis=-1) / np.sqrt(squares[0] * squares[1])
@@ -130,7 +130,7 @@ def _triplet(
 ) -> Array:
     check_positive("margin", margin)
     anchor, positive, negative = vectors
-    shapes = [np.shape(x) for x in vectors]
+    shapes = [shape_of(x) for x in vectors]
     if len({len(shape) for shape in shapes}) > 1:
         raise ShapeError(f"{name} needs anchor, positive and negative of as many axes each, got shapes {shapes}")
     near, far = distance(anchor, positive), distance(anchor, negative)

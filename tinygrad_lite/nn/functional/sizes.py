@@ -9,6 +9,7 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import InputError, ShapeError
+from tinygrad_lite.nn.functional.checks import shape_of
 
 Sizes = int | Sequence[int]
 Shape = tuple[int, ...]
@@ -52,7 +53,7 @@ def check_axes(name: str, shape: Shape, axes: int, channels: int | None = None) 
 
 def with_batch(function: Callable[[Array], Array], x: Array, axes: int) -> Array:
     """What a function makes of images, where the axis of the batch may be missing."""
-    return function(x) if np.ndim(x) == axes + 2 else function(np.expand_dims(x, 0))[0]
+    return function(x) if len(shape_of(x)) == axes + 2 else function(np.expand_dims(x, 0))[0]
 
 
 def in_dimensions(function: Callable[..., Any]) -> tuple[Callable[..., Any], ...]:

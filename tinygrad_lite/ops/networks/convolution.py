@@ -159,14 +159,14 @@ def _images(x: Array, at: Geometry) -> Iterable[tuple[slice, Array]]:
     windows = _windows(x if at.padded == at.size else _padded(x, at, 2), at, 2, 0, at.out[0])
     most = LARGE if type(x) is np.ndarray else LARGEST
     for part in _parts(batch, x.dtype.itemsize * height * width, most):
-        yield part, np.reshape(windows[part], (part.stop - part.start, height, width))
+        yield part, windows[part].reshape((part.stop - part.start, height, width))
 
 
 def _columns(x: Array, at: Geometry, groups: int, first: int, rows: int) -> Array:
     """What the kernel reads as a matrix for each group of channels, with a column for each pixel of the result."""
     channels, batch = x.shape[0], x.shape[-1]
     height, width = channels // groups * prod(at.kernel), rows * prod(at.out[1:]) * batch
-    return np.reshape(_windows(x, at, 1, first, rows), (groups, height, width))
+    return _windows(x, at, 1, first, rows).reshape((groups, height, width))
 
 
 def _blocks(x: Array, at: Geometry) -> Iterable[tuple[int, int]]:
@@ -181,7 +181,7 @@ def _blocks(x: Array, at: Geometry) -> Iterable[tuple[int, int]]:
 
 def _in_groups(x: Array, groups: int) -> Array:
     """An array with an axis of channels in front as a matrix for each group of channels."""
-    return np.reshape(x, (groups, x.shape[0] // groups, -1 if x.size else prod(x.shape[1:])))
+    return x.reshape((groups, x.shape[0] // groups, -1 if x.size else prod(x.shape[1:])))
 
 
 def _rows_of(x: Array, first: int, last: int, at: Geometry) -> Array:
@@ -218,15 +218,15 @@ def _read_by(x: Array, at: Geometry) -> Iterable[tuple[Sizes, Array]]:
 def _convolution(x: Array, weight: Array, stride: Sizes, padding: Widths, dilation: Sizes, groups: int) -> Array:
     at = geometry(x.shape[2:], weight.shape[2:], stride, padding, dilation)
     if _is_by_places(x, at, weight.shape[0], groups):
-        factors: Any = np.reshape(weight, (groups, *at.kernel, *[1] * len(at.kernel)))
+        factors: Any = weight.reshape((groups, *at.kernel, *[1] * len(at.kernel)))
         return reduce(np.add, (seen * factors[:, *place] for place, seen in _read_by(x, at)))
     matrices = _in_groups(weight, groups)
     if groups == 1 and _stay_as_they_are(x, at):
-        return np.reshape(_of_images(x, matrices[0], at), (x.shape[0], weight.shape[0], *at.out))
+        return _of_images(x, matrices[0], at).reshape((x.shape[0], weight.shape[0], *at.out))
     image, parts = _with_batch_last(x, at), []
     for first, last in _blocks(image, at):
         y = _product(matrices, _columns(image, at, groups, first, last - first))
-        parts.append(np.reshape(y, (weight.shape[0], last - first, *at.out[1:], x.shape[0])))
+        parts.append(y.reshape((weight.shape[0], last - first, *at.out[1:], x.shape[0])))
     return batch_first(_joined(parts, 1))
 
 
@@ -234,23 +234,23 @@ def _turned(weight: Array, groups: int) -> Array:
     """The kernel from behind, with the channels of results and images exchanged in each group."""
     out, channels, *kernel = weight.shape
     backwards = weight[:, :, *(slice(None, None, -1) for _ in kernel)]
-    parts = np.swapaxes(np.reshape(backwards, (groups, out // groups, channels, *kernel)), 1, 2)
+    parts = backwards.reshape((groups, out // groups, channels, *kernel)).swapaxes(1, 2)
     parts = np.ascontiguousarray(parts) if type(parts) is np.ndarray else parts  # BLAS does not read backwards
-    return np.reshape(parts, (groups * channels, out // groups, *kernel))
+    return parts.reshape((groups * channels, out // groups, *kernel))
 
 
 def _spread(y: Array, weight: Array, at: Geometry) -> Array:
     """What each pixel of the results adds to the images, padded; both stay as they are."""
     batch, channels = y.shape[0], weight.shape[1]
-    back = np.reshape(weight, (weight.shape[0], channels * prod(at.kernel))).T
-    rows = np.reshape(y, (batch, y.shape[1], prod(at.out)))
+    back = weight.reshape((weight.shape[0], channels * prod(at.kernel))).T
+    rows = y.reshape((batch, y.shape[1], prod(at.out)))
     shape = (batch, channels, *at.padded)
     among = [(slice(None), *place) for place in at.among]
     read = [(slice(None), slice(None), *index) for index in at.shown]
 
     def windows(few: slice) -> Array:
         made = _product(back, rows[few])
-        return np.reshape(made, (made.shape[0], channels, *at.kernel, *at.out))
+        return made.reshape((made.shape[0], channels, *at.kernel, *at.out))
 
     if not type(y) is type(weight) is np.ndarray:
         whole = windows(slice(None))
@@ -278,11 +278,11 @@ def _transposed_convolution(
         image = _spread(y, weight, at)
         return image if at.padded == at.size else image[:, :, *at.inside]
     y = batch_last(y)
-    back = np.swapaxes(_in_groups(weight, groups), 1, 2)
+    back = _in_groups(weight, groups).swapaxes(1, 2)
     image = None
     for first, last in _blocks(y, at):
         made = _product(back, _in_groups(_rows_of(y, first, last, at), groups))
-        windows = np.reshape(made, (channels, *at.kernel, last - first, *at.out[1:], batch))
+        windows = made.reshape((channels, *at.kernel, last - first, *at.out[1:], batch))
         parts, read = tuple([windows[place] for place in at.among]), at.read(last - first)
         if last - first == at.out[0]:
             whole = performed(scatter, parts, {"shape": (channels, *at.padded, batch), "indices": read})
@@ -304,19 +304,19 @@ def _kernel_correlation(
     if _is_by_places(x, at, y.shape[1], groups):
         axes = (0, *range(2, x.ndim))
         by_place = [np.sum(seen * y, axis=axes) for _, seen in _read_by(x, at)]
-        return np.reshape(np.stack(by_place, axis=1), (groups, 1, *kernel))
+        return np.stack(by_place, axis=1).reshape((groups, 1, *kernel))
     if groups == 1 and _stay_as_they_are(x, at):
-        rows = np.reshape(y, (y.shape[0], y.shape[1], prod(at.out)))
-        sums = (np.sum(np.matmul(columns, np.swapaxes(rows[i], 1, 2)), axis=0) for i, columns in _images(x, at))
-        return np.reshape(reduce(np.add, sums).T, (y.shape[1], x.shape[1], *kernel))
+        rows = y.reshape((y.shape[0], y.shape[1], prod(at.out)))
+        sums = (np.sum(np.matmul(columns, rows[i].swapaxes(1, 2)), axis=0) for i, columns in _images(x, at))
+        return reduce(np.add, sums).T.reshape((y.shape[1], x.shape[1], *kernel))
     image, y = _with_batch_last(x, at), batch_last(y)
     parts = []
     for first, last in _blocks(image, at):
         part = _in_groups(_rows_of(y, first, last, at), groups)
         # in this order, BLAS takes three quarters of the time
-        parts.append(np.matmul(_columns(image, at, groups, first, last - first), np.swapaxes(part, 1, 2)))
+        parts.append(np.matmul(_columns(image, at, groups, first, last - first), part.swapaxes(1, 2)))
     total = reduce(np.add, parts)
-    return np.reshape(np.swapaxes(total, 1, 2), (y.shape[0], x.shape[1] // groups, *kernel))
+    return total.swapaxes(1, 2).reshape((y.shape[0], x.shape[1] // groups, *kernel))
 
 
 # images, weights, results, and the settings that go with them: with two images or one, in one dimension or two

@@ -9,7 +9,7 @@ import numpy as np
 from tinygrad_lite.engine.op import Array, Traced, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import RESTATED, InputError, UsageError, complain
-from tinygrad_lite.ops.shapes.indexing import index_set, places, scatter
+from tinygrad_lite.ops.shapes.indexing import index_set, performed, places, scatter
 from tinygrad_lite.ops.shapes.joining import array, concatenate
 from tinygrad_lite.ops.shapes.shaping import asked, ravel, taken
 
@@ -23,7 +23,7 @@ def _pad(x: Array, pad_width: Array, constant_values: Array) -> Array:
         # in a third of the time, and laid out as x is
         y = np.empty_like(x, shape=tuple([before + size + after for (before, after), size in zip(pairs, x.shape)]))
         y.fill(constants.item())
-        y[_inside(x, pad_width)] = x
+        y[_within(x.shape, pairs)] = x
         return y
     border = np.pad(np.zeros(x.shape, x.dtype), pad_width, constant_values=constant_values)
     return index_set(border, x, index=_inside(x, pad_width))
@@ -184,7 +184,7 @@ def _with_entries(x: Array, widths: Any, mode: str, **settings: Any) -> Array:
     if mode == "empty" and not settings:
         mode = "constant"
     if mode == "constant" and not isinstance(constants, Traced) and settings.keys() <= {"constant_values"}:
-        return pad(x, pad_width=np.asarray(widths), constant_values=constants)
+        return performed(pad, (x,), {"pad_width": np.array(widths), "constant_values": constants})
     if mode == "constant":
         settings["constant_values"] = x.size + places(constants.shape)
     if x.ndim and mode in _OWN and settings in ({}, {"reflect_type": "even"}):
