@@ -201,14 +201,11 @@ class Op(Arguments):
 
     def real(self, arrays: Sequence[Array], dtype: Any) -> tuple[Array, ...]:
         """The arrays in the result's dtype, for the rules: integers would wrap around, few digits stay few."""
-        cast = list(arrays)
-        for i, x in enumerate(arrays):
-            if (given := getattr(x, "dtype", dtype)) is not dtype:
-                if given.kind == "c" != dtype.kind:
-                    self.check_complex()
-                if self.vjps[i] is not None and is_coarser(x, dtype):
-                    cast[i] = x.astype(dtype)
-        return tuple(cast)
+        others = [i for i, x in enumerate(arrays) if getattr(x, "dtype", dtype) is not dtype]
+        if dtype.kind == "f" and "c" in [arrays[i].dtype.kind for i in others]:
+            self.check_complex()
+        cast = [i for i in others if self.vjps[i] is not None and is_coarser(arrays[i], dtype)]
+        return tuple([x.astype(dtype) if i in cast else x for i, x in enumerate(arrays)])
 
 
 listeners: list[Callable[[Op], None]] = []
