@@ -45,6 +45,35 @@ def test_the_gradient_of_an_entry_goes_where_it_came_from(keywords: Any) -> None
     np.testing.assert_allclose(along, np.sum(gradient * X), rtol=1e-12)
 
 
+LONG = {
+    "distinct": lambda rng: rng.normal(size=(3, 200)),
+    "equal": lambda rng: rng.integers(0, 20, (3, 200)).astype(float),
+    "zeros of both signs": lambda rng: rng.choice([0.0, -0.0, 1.0], (3, 200)),
+    "one pair": lambda rng: np.repeat(rng.permutation(100), 2).reshape(1, 200).astype(float),
+    "NaN": lambda rng: rng.choice([np.nan, -1.0, 1.0, 2.0], (3, 200)),
+    "one NaN": lambda rng: np.append(rng.normal(size=199), np.nan)[None],
+}
+
+
+@pytest.mark.parametrize("axis", [0, -1])
+@pytest.mark.parametrize("name", LONG)
+def test_in_long_lines_too_equal_entries_keep_their_order(name: str, axis: int) -> None:
+    x = LONG[name](np.random.default_rng(0))
+    x = x.T if axis == 0 else x
+    weights = np.arange(1.0, x.size + 1).reshape(x.shape)
+    order = np.argsort(x, axis, kind="stable")
+    moved = np.zeros_like(weights)
+    np.put_along_axis(moved, order, weights, axis)
+    np.testing.assert_array_equal(tg.grad(lambda x: np.sum(weights * np.sort(x, axis)))(x), moved)
+    ranks = np.argsort(order, axis)
+    for q in (0.0, 0.3, 0.5, 1.0):
+        place = q * (np.sum(~np.isnan(x), axis, keepdims=True) - 1)
+        shares = np.maximum(1 - np.abs(ranks - place), 0)
+        gradient = tg.grad(lambda x, q=q: np.sum(np.nanquantile(x, q, axis=axis)))(x)
+        has_value = np.isfinite(np.nanquantile(x, q, axis=axis, keepdims=True))
+        np.testing.assert_allclose(np.where(has_value, gradient, 0), np.where(has_value, shares, 0), atol=1e-12)
+
+
 KEYS: list[Callable[[Any, Any], Any]] = [
     lambda a, b: np.lexsort((a, b)),
     lambda a, b: np.lexsort((a,)),

@@ -5,6 +5,7 @@ An index is a parameter, not an array: no gradient flows through it.
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -18,6 +19,7 @@ from tinygrad_lite.errors import InputError, ShapeError, UsageError
 from tinygrad_lite.foundation.advice import refuse_out
 from tinygrad_lite.foundation.elsewhere import EntriesElsewhere
 from tinygrad_lite.foundation.foreign import as_array
+from tinygrad_lite.ops.kept import kept
 from tinygrad_lite.ops.requirements import refuse_where
 
 Index = Any
@@ -203,14 +205,14 @@ def _performed_at(op: Op, inputs: tuple[Array, ...], *indices: Index, **params: 
     return performed(op, inputs, params)
 
 
-def _picked(a: Array, index: Index) -> Array:
+def picked(a: Array, index: Index) -> Array:
     """The entries at an index."""
     return _performed_at(getitem, (a,), index, index=index)
 
 
 scatter = primitive(
     _scatter,
-    each=lambda i, g, y, parts, shape, indices: _like_values(_picked(g, indices[i]), parts[i]),
+    each=lambda i, g, y, parts, shape, indices: _like_values(picked(g, indices[i]), parts[i]),
     kind="moving",
     examples=[
         *[
@@ -241,10 +243,10 @@ def _index_set_vjp_values(g: Array, y: Array, x: Array, values: Array, index: In
     if _is_basic(index):
         return _like_values(g[index], values)
     # if an entry occurs twice in the index, the last value stays and the others have no influence
-    entries = _picked(g, index)
+    entries = picked(g, index)
     order = np.arange(prod(np.shape(entries))).reshape(np.shape(entries))
     last = _performed_at(index_set, (np.zeros(np.shape(x), int), order), index, index=index)
-    return _like_values(np.where(_picked(last, index) == order, entries, 0), values)
+    return _like_values(np.where(picked(last, index) == order, entries, 0), values)
 
 
 def _index_add(x: Array, values: Array, index: Index) -> Array:
@@ -286,7 +288,7 @@ index_set = primitive(
 index_add = primitive(
     _index_add,
     lambda g, y, x, values, index: g,
-    lambda g, y, x, values, index: _like_values(_picked(g, index), values),
+    lambda g, y, x, values, index: _like_values(picked(g, index), values),
     kind="moving",
     examples=list(_with_values(_EXAMPLES)),
 )
@@ -305,7 +307,7 @@ def take(a: Array, indices: Array, axis: int | None = None, out: Array = None, m
         a = a.ravel()  # of a number, the axis 0 too
     axis = normalize_axis_index(0 if axis is None else axis, a.ndim)
     index = along(axis, in_range("take", indices, a.shape[axis], mode))
-    return _picked(a, fixed(index))
+    return picked(a, fixed(index))
 
 
 def in_range(name: str, indices: Array, size: int, mode: str) -> Array:
@@ -331,10 +333,20 @@ def take_along_axis(arr: Array, indices: Array, axis: int | None = -1) -> Array:
         return getitem(np.ravel(arr), index=fixed(indices))
     if arr.ndim != indices.ndim:
         raise ShapeError(f"take_along_axis: indices of shape {indices.shape} need the {arr.ndim} axes of {arr.shape}")
-    axis = normalize_axis_index(axis, arr.ndim)
-    index = [np.arange(size).reshape(-1, *(1,) * (arr.ndim - 1 - i)) for i, size in enumerate(arr.shape)]
-    index[axis] = indices
-    return _picked(arr, fixed(tuple(index)))
+    return picked(arr, index_along(arr.shape, _fixed_part(indices), axis))
+
+
+def index_along(shape: tuple[int, ...], indices: Array, axis: int) -> Index:
+    """The index of the entries at these indices along an axis, of which there are as many as there are axes."""
+    axis = normalize_axis_index(axis, len(shape))
+    before, after = _open_ranges(shape, axis)
+    return (*before, indices, *after)
+
+
+@lru_cache
+def _open_ranges(shape: tuple[int, ...], axis: int) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+    ranges = [kept(np.arange(n).reshape(-1, *(1,) * (len(shape) - 1 - i))) for i, n in enumerate(shape)]
+    return tuple(ranges[:axis]), tuple(ranges[axis + 1 :])
 
 
 @implements(np.compress)
