@@ -142,6 +142,30 @@ def test_what_two_sizes_share_is_not_slowed_down() -> None:
         assert written.called
 
 
+def growing(x: Any) -> Any:
+    """As the attention of each row to those before it."""
+    total = 0.0
+    for t in range(1, len(x)):
+        weights = F.softmax(x[:t] @ x[t], axis=-1)
+        total = total + np.sum(np.tanh(weights @ x[:t] - x[t]) ** 2)
+    return total
+
+
+def distances(x: Any) -> Any:
+    return sum(np.sum(np.tanh(x[k:] - x[:-k]) ** 2) for k in range(1, len(x)))
+
+
+@pytest.mark.parametrize("f", [growing, distances])
+def test_turns_of_any_sizes_share_their_code(f: Any) -> None:
+    for n in (40, 64):
+        compiled, x = tg.compile(lambda x: tg.value_and_grad(f)(x), "native"), RNG.normal(size=(n, 3))
+        with mock.patch.object(machine, "Machine", wraps=machine.Machine) as made:
+            found = compiled(x)
+        assert sum(len(call.args[0]) for call in made.call_args_list) < 25
+        for part, right in zip(found, tg.value_and_grad(f)(x), strict=True):
+            np.testing.assert_allclose(part, right, rtol=1e-10, atol=1e-12)
+
+
 def test_a_training_step_goes_on_with_batches_of_many_sizes() -> None:
     def trained(compile: bool) -> Any:
         model = nn.Sequential(nn.Linear(3, 4, rng=0), nn.Tanh(), nn.Linear(4, 1, rng=1))

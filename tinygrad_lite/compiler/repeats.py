@@ -57,6 +57,15 @@ def form_at_any_position(call: Instruction) -> Hashable:
     return operation(call), values(call), parameters(call, with_positions=False)
 
 
+def form_at_any_size(call: Instruction) -> Hashable:
+    """The form, without parameters, numbers and the lengths of axes: turns may work on ever longer arrays."""
+    return operation(call), *map(_at_any_size, (call.result, *call.inputs))
+
+
+def _at_any_size(x: Any) -> Hashable:
+    return (len(x.shape), x.dtype, x.is_number, x.order) if isinstance(x, Variable) else (type(x),)
+
+
 def parameters(call: Instruction, with_positions: bool = True) -> Hashable:
     """An instruction's parameters, with or without the numbers in indices; variables among them are wiring."""
     params = mapped(lambda x: Variable if isinstance(x, Variable) else x, call.params)

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from tinygrad_lite.compiler import repeats
 from tinygrad_lite.compiler.c import forms
 from tinygrad_lite.compiler.c.emission import TYPES, broken, number
 from tinygrad_lite.compiler.c.names import Names, comment
@@ -70,6 +71,7 @@ class _C:
     calls_numpy = False
 
     def __init__(self) -> None:
+        self.turn: repeats.Form = repeats.form
         self.known: dict[Any, Written] = {}
 
     def form(self, call: Instruction) -> Form | None:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from tinygrad_lite.compiler import repeats
 from tinygrad_lite.compiler.native import lowering, scalars, systems
 from tinygrad_lite.compiler.native.expansions import onto
 from tinygrad_lite.compiler.native.lowering import Lowering, copying, is_native, result_order
@@ -21,7 +22,6 @@ from tinygrad_lite.compiler.native.memory import Layout, contiguous, is_dense, v
 from tinygrad_lite.compiler.native.scalars import Form
 from tinygrad_lite.compiler.native.writer import Writer
 from tinygrad_lite.compiler.program import Instruction, Program, Variable, axes_in_memory
-from tinygrad_lite.compiler.repeats import stretches
 from tinygrad_lite.compiler.signature import Same
 from tinygrad_lite.engine.op import NO_PARAMS, Array
 from tinygrad_lite.engine.tensor import positive
@@ -52,7 +52,13 @@ class Segment:
 
 
 class Target(lowering.Target, Protocol):
-    """A kind of code that segments are written in."""
+    """A kind of code that segments are written in.
+
+    Attributes:
+        turn: what must be equal for two operations to be the same one in two turns of a loop.
+    """
+
+    turn: repeats.Form
 
     def writer(self, body: list[Any], alone: set[Variable]) -> Writer:
         """The writer of a segment with this body; no other segment uses the variables in `alone`."""
@@ -89,7 +95,8 @@ class Native:
 
     Args:
         bits: the size of a vector register.
-        any_rows: whether the code is to be the same, but for numbers, for arrays of other sizes.
+        any_rows: whether the code is to be the same, but for numbers, for arrays of other sizes; turns of loops are
+            then cut alike, whatever the sizes of their arrays.
     """
 
     calls_numpy = True
@@ -97,6 +104,7 @@ class Native:
     def __init__(self, bits: int, any_rows: bool = False) -> None:
         self._bits = bits
         self._any_rows = any_rows
+        self.turn: repeats.Form = repeats.form_at_any_size if any_rows else repeats.form
         self.known = _written.setdefault((bits, any_rows), {})
 
     def form(self, call: Instruction) -> Form | None:
@@ -167,7 +175,7 @@ class Plan:
         self._pinned.update((self.layouts[x].root, None) for x in program.results if isinstance(x, Variable))
         calls = self._with_stores(calls)
         self._kept_roots = {self.layouts[x].root for x in self.kept.values()}
-        parts = _segments(calls, self._native)
+        parts = _segments(calls, self._native, target.turn)
         self._uses = _uses(parts, self.layouts)
         self.steps: list[Any] = []
         self._life: dict[Variable, tuple[int, int]] = {}
@@ -440,25 +448,25 @@ def _uses(parts: Sequence[Any], layouts: Any) -> dict[Variable, int]:
     return uses
 
 
-def _cuts(calls: Sequence[Instruction], least: int = 0) -> set[int]:
+def _cuts(calls: Sequence[Instruction], form: repeats.Form, least: int = 0) -> set[int]:
     """The positions at which segments end, so that those of a repetition of more than so many inputs are alike."""
     cuts: set[int] = set()
-    for stretch in stretches(calls):
+    for stretch in repeats.stretches(calls, form):
         turn = calls[stretch.start : stretch.start + stretch.period]
         weight, work = sum(map(_weight, turn)), sum(max(call.result.size, 1) for call in turn)
         if weight * stretch.count <= least:
             continue
         # short turns make a segment together, but only so many that to call it is no work: LLVM compiles each of them
         turns = max(1, min(LONGEST // weight, -(-SHORT // work)))
-        inner = _cuts(turn, LONGEST) if weight > LONGEST else ()  # a turn may have loops itself
+        inner = _cuts(turn, form, LONGEST) if weight > LONGEST else ()  # a turn may have loops itself
         starts = range(stretch.start, stretch.end + 1, stretch.period * turns)
         cuts.update(starts, [start + position for start in starts[: stretch.count] for position in inner])
     return cuts
 
 
-def _segments(calls: Sequence[Instruction], native: Container[Instruction]) -> list[Any]:
+def _segments(calls: Sequence[Instruction], native: Container[Instruction], form: repeats.Form) -> list[Any]:
     """Lists of operations for a segment each, and single ones that are NumPy calls."""
-    cuts = _cuts(calls)
+    cuts = _cuts(calls, form)
     parts: list[Any] = []
     room = 0
     for position, call in enumerate(calls):

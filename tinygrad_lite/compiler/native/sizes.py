@@ -2,7 +2,8 @@
 
 Their segments differ in a few numbers: the turns of a loop, and distances in memory. The first programs have these
 numbers in their code, which is the fastest. After them, code reads from memory the numbers that differed, so that
-another size costs no more than a recording.
+another size costs no more than a recording. So does from the start the code of a program with a loop of which each turn
+works on larger arrays.
 """
 
 import re
@@ -15,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tinygrad_lite.compiler import repeats
 from tinygrad_lite.compiler.native.machine import has_code
 from tinygrad_lite.compiler.native.plan import Native, Plan, Segment
 from tinygrad_lite.compiler.native.writer import name_of_function
@@ -23,6 +25,9 @@ from tinygrad_lite.engine.op import Array
 
 FEW = 2
 """The sizes of which each has code of its own: most functions meet one, or another in the last batch of an epoch."""
+
+MANY = 8
+"""The different segments of a program of which each has code of its own, if they differ in sizes alone."""
 
 _LINES = re.compile(
     r"^  (?:%\w+ = (?:add|sub|mul|udiv|icmp \w+)(?: nuw| nsw)* i64 |%\w+ = getelementptr |%\w+ = alloca \w+, i64 "
@@ -83,13 +88,24 @@ class Sizes:
             return self._planned(program, bits)
 
     def _planned(self, program: Program, bits: int) -> Plan:
-        if not self._seen:
-            plan = Plan(program, Native(bits))
-            if _shapes(program) in map(_shapes, self._first) or all(map(has_code, _segments(plan))):
-                return plan  # it was recorded anew for another reason than its sizes, or there is nothing to compile
-            self._first.append(program)
-            if len(self._first) <= FEW:
-                return plan
+        if self._seen:
+            return self._with_numbers_as_data(program, bits)
+        plan = Plan(program, Native(bits))
+        if _shapes(program) in map(_shapes, self._first) or all(map(has_code, _segments(plan))):
+            return plan  # it was recorded anew for another reason than its sizes, or there is nothing to compile
+        self._first.append(program)
+        if len(self._first) > FEW:
+            return self._with_numbers_as_data(program, bits)
+        if len(_segments(plan)) > MANY and _differ_in_sizes(program):
+            other = Sizes()
+            other._first += self._first
+            shared = other._with_numbers_as_data(program, bits)
+            if 1.5 * sum(map(len, _segments(shared))) < sum(map(len, _segments(plan))):
+                self._seen = other._seen
+                return shared
+        return plan
+
+    def _with_numbers_as_data(self, program: Program, bits: int) -> Plan:
         target = Native(bits, any_rows=True)
         while self._first:
             for segment in _segments(Plan(self._first.pop(), target)).values():
@@ -124,6 +140,12 @@ class Sizes:
 def _segments(plan: Plan) -> dict[str, Segment]:
     """One segment of each text."""
     return {step.text: step for step in plan.steps if isinstance(step, Segment)}
+
+
+def _differ_in_sizes(program: Program) -> bool:
+    """Whether most operations are the same as others, on arrays of other sizes."""
+    of_sizes = {repeats.form_at_any_position(call) for call in program.calls}
+    return len(of_sizes) > 4 * len({*map(repeats.form_at_any_size, program.calls)})
 
 
 def _shapes(program: Program) -> list[tuple[int, ...]]:
