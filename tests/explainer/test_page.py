@@ -480,6 +480,8 @@ MASKED: dict[str, Callable[[Any], Any]] = {
     "where": lambda x: np.sum(np.where(x > 0, x, 0.1 * x) ** 2),
     "mask": lambda x: np.sum(x * (x > 0)),
     "stopped": lambda x: np.sum(x * tg.stop_gradient(np.exp(x))),
+    "detached": lambda x: np.sum(x * np.exp((x * x).detach() + x.detach())),
+    "straight through": lambda x: np.sum(((x + (np.floor(x) - x).detach()) * np.arange(3.0)) ** 2),
 }
 
 
@@ -504,7 +506,7 @@ def test_what_has_no_history_is_computed_again_too(show: Show, name: str) -> Non
     ("make", "reason"),
     [
         (lambda x: tg.explain(np.sum(x * (x > 0))), "was made without a history"),
-        (lambda x: tg.explain(lambda x: np.sum(x * (x * x).detach()), x), "was made without a history"),
+        (lambda x: tg.explain(lambda x, c: np.sum(x * (c * c)), x, tg.tensor([1.0, 2.0, 3.0])), "need no gradient"),
         (lambda x: tg.explain(np.sum(np.sort(x) * np.arange(3.0))), "from values; what it was made of is known"),
         (lambda x: tg.explain(lambda x: np.sum(np.sort(x) * np.arange(3.0)), x), "takes entries by an index"),
         (lambda x: tg.explain(lambda x: np.sum(x if np.allclose(x, 1) else -x), x), "acted on the answer"),

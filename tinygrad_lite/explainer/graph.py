@@ -295,10 +295,14 @@ class Graph:
                 )
         for leaf in self.leaves:
             if leaf.tensor is not None and not hasattr(leaf.tensor, "index"):
+                if self._seen.made is None:
+                    return phrase(
+                        "{leaf} was made without a history, and may have been computed from other values; what a "
+                        "mask was made of is known if the function is explained, as tg.explain(function, *arguments)",
+                        leaf=leaf.name,
+                    )
                 return phrase(
-                    "{leaf} was made without a history, and may have been computed from other values; what a "
-                    "mask was made of is known if the function is explained, as tg.explain(function, *arguments)",
-                    leaf=leaf.name,
+                    "{leaf} was computed without a history, from values that need no gradient", leaf=leaf.name
                 )
         return None
 

@@ -16,6 +16,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from tinygrad_lite.engine.backward import whole
 from tinygrad_lite.engine.op import Array, Op, Traced
 from tinygrad_lite.errors import UsageError
+from tinygrad_lite.explainer.packing import WHOLE
 from tinygrad_lite.foundation.phrases import phrase
 from tinygrad_lite.ops.linear.contraction import axes_by_letters, einsum, subscripts_of
 from tinygrad_lite.readers.expression import Numbered, numbers
@@ -51,7 +52,6 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
 """The functions of the page's own NumPy, each with the parameters that it knows."""
 
 _SAME_ENTRIES = frozenset({"reshape", "ravel", "expand_dims", "squeeze", "cast", "stop_gradient", "positive", "real"})
-_FEW = 4096  # the largest number of entries of a constant that is written out
 
 
 class NotPrintableError(UsageError):
@@ -151,7 +151,7 @@ class _Script:
         if np.ndim(x) == 0:
             return _number(x)
         array = np.asarray(x)
-        if array.dtype.kind not in "biuf" or array.size > _FEW:
+        if array.dtype.kind not in "biuf" or array.size > WHOLE:
             raise NotPrintableError(phrase("a constant {dtype} of shape {shape}", dtype=array.dtype, shape=array.shape))
         return f"np.array({json.dumps(array.shape)}, [{', '.join(map(_number, array.ravel().tolist()))}])"
 
@@ -311,7 +311,7 @@ def _flat_indices(shape: tuple[int, ...], index: Any) -> str:
 
 
 def _listed(flat_indices: Array) -> str:
-    if flat_indices.size > _FEW:
+    if flat_indices.size > WHOLE:
         raise NotPrintableError(phrase("an index of {n} entries", n=flat_indices.size))
     return json.dumps(flat_indices.ravel().tolist(), separators=(",", ":"))
 

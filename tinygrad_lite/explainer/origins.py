@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.engine.op import NO_PARAMS
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.explainer.graph import Seen
 from tinygrad_lite.foundation.signatures import outside_of
 from tinygrad_lite.nn.module import Module
 from tinygrad_lite.nn.substitution import original
+from tinygrad_lite.ops.arithmetic.selection import stop_gradient
 from tinygrad_lite.readers.recording import Step, calling_line, hearing_exits, is_users, observing
 from tinygrad_lite.trees import children
 
@@ -126,6 +128,7 @@ class Watch:
         self._models: dict[Module, tuple[str, Mapping[Module, str]]] = {}
         self._named: dict[int, Module] = {}
         self._counts: Counter[str] = Counter()
+        self._holders: dict[int, Tensor] = {}  # of each array that follows the graph's values
 
     def run(self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Run the function, and return its result."""
@@ -154,14 +157,19 @@ class Watch:
         """Note an operation."""
         made, result = self.seen.made, step.result
         assert made is not None
+        for x in step.inputs:
+            if isinstance(x, Tensor):
+                self._note_holder(x)
         follows = any(isinstance(x, Tensor) and (x.requires_grad or x in made) for x in step.inputs)
         if not isinstance(result, Tensor):
             if follows:
                 self.seen.decisions.append(step.op)
             return
         self._kept.append(step)
-        if follows and result.op is None:
-            made[result] = step
+        if follows:
+            self._holders[id(result.data)] = result
+            if result.op is None:
+                made[result] = step
         if step.source is not None:
             self.seen.sources[result] = step.source
         frame: FrameType | None = sys._getframe(2)
@@ -175,8 +183,18 @@ class Watch:
         if calls:
             self.seen.models[result], self.seen.modules[result] = self._place(calls[::-1])
 
+    def _note_holder(self, x: Tensor) -> None:
+        """Note whose array an input has; `detach()`, which is no operation, makes another tensor of the same array."""
+        made = self.seen.made
+        assert made is not None
+        if x.requires_grad:
+            self._holders.setdefault(id(x.data), x)
+        elif x not in made and not hasattr(x, "index") and id(x.data) in self._holders:
+            made[x] = Step(stop_gradient, (self._holders[id(x.data)],), NO_PARAMS, x, None)
+
     def _note_exit(self, tensor: Tensor) -> None:
         """Note the first line that took numbers out of the graph, which may have acted on them."""
+        self._note_holder(tensor)
         if self.seen.exit is None and (tensor.requires_grad or tensor in (self.seen.made or ())):
             self.seen.exit = calling_line()
 

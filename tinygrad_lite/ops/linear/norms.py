@@ -169,7 +169,8 @@ norm = primitive(
 
 @implements(np.linalg.norm)
 def _norm_as_numpy(x: Array, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Array:
-    return norm(x, ord=ord, axes=axis, keepdims=keepdims)
+    is_usual = ord == 2 and len(all_or(axis, x)) == 1  # the norm that a vector has by default
+    return norm(x, ord=None if is_usual else ord, axes=axis, keepdims=keepdims)
 
 
 def _cond_vjp(g: Array, y: Array, x: Array, p: Any = None) -> Array:
