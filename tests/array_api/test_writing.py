@@ -140,6 +140,21 @@ def test_what_is_a_view_and_what_a_copy_is_as_in_numpy(name: str) -> None:
         np.testing.assert_array_equal(tg.functionalize(f)(tg.tensor(x)), f(x.copy()), err_msg=f.__name__)
 
 
+@pytest.mark.parametrize("shape", [(3, 3), (2, 4), (4, 2), (2, 2, 2)])
+def test_functions_that_write_into_an_array(shape: tuple[int, ...]) -> None:
+    def f(x: Any) -> Any:
+        y = np.zeros_like(x)
+        np.copyto(y, x * x)
+        np.fill_diagonal(y, 5.0)
+        np.fill_diagonal(y, x[(0,) * (x.ndim - 1)][: min(x.shape)])
+        return y
+
+    x = np.arange(2.0, 2 + np.prod(shape)).reshape(shape)
+    np.testing.assert_array_equal(tg.functionalize(f)(tg.tensor(x)), f(x))
+    gradient = tg.grad(lambda x: np.sum(tg.functionalize(f)(x)))(x)
+    assert np.sum(gradient) == 2 * np.sum(x * (f(x) == x * x)) + min(shape)
+
+
 @pytest.mark.parametrize("values", [2, True, np.float64(2), [1.0, 2.0], np.ones(2, np.float32), np.ones(2, np.uint8)])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64])
 def test_what_is_added_at_places_has_the_dtype_of_the_array(dtype: Any, values: Any) -> None:
@@ -208,6 +223,8 @@ def test_what_an_array_can_do() -> None:
         (lambda x: np.exp(x, out=np.zeros(3)), errors.UsageError, r"make the array with np.zeros_like\(x, shape"),
         (lambda x: operator.iadd(np.zeros(3), x), errors.UsageError, r"an assignment such as a \+= x writes a tensor"),
         (lambda x: x.__setitem__(5, 1.0), errors.IndexingError, "out of bounds"),
+        (lambda x: np.fill_diagonal(x, 1.0), errors.ShapeError, r"needs a matrix, .* got shape \(3,\)"),
+        (lambda x: np.copyto(x, 1.0, where=x > 2), errors.UsageError, "copyto would write into a tensor"),
     ],
 )
 def test_what_it_refuses(write: Callable[[Any], Any], kind: type[Exception], message: str) -> None:

@@ -33,6 +33,14 @@ def gradient(x):
     z = (x - 0.3) / 1.7
     return (1 - np.exp(-z)) / 1.7
 """
+DISTANCES = """\
+def gradient(x):
+    apart = x[:, None] - x[None, :]
+    squares = apart**2
+    q = heights[:, None] * np.exp(-squares) * (depths + heights)
+    return np.sum(-2 * (q + q.T) * apart, axis=1) + 0.2 * x
+"""
+HEIGHTS, DEPTHS = np.array([[1.0, 2.0, 3.0, 0.5], [0.3, 1.2, 0.6, 0.8]])
 PROBLEMS: dict[str, tuple[Callable[[Any], float], str, Any]] = {
     "Brier": (lambda x: float(np.sum((1 / (1 + np.exp(-x)) - LABELS) ** 2)), BRIER, RNG.normal(size=8)),
     "Student": (
@@ -45,6 +53,11 @@ PROBLEMS: dict[str, tuple[Callable[[Any], float], str, Any]] = {
         GUMBEL,
         RNG.normal(size=5),
     ),
+    "Distances": (
+        lambda x: float(HEIGHTS @ np.exp(-((x[:, None] - x) ** 2)) @ (DEPTHS + HEIGHTS) + 0.1 * x @ x),
+        DISTANCES,
+        RNG.normal(size=4),
+    ),
 }
 PLANTED = [
     ("Brier", "(1 - p)", "(1 + p)", "a difference in place of a sum"),
@@ -55,7 +68,7 @@ PLANTED = [
     ("Brier", "1 / (1 +", "1 * (1 +", "a quotient in place of a product"),
     ("Brier", "p * (1 - p)", "p", "1 - p as one more factor"),
     ("Brier", "1 / (1 + np.exp(-x))", "1 / np.exp(-x)", "1 added to the result of exp"),
-    ("Student", "weight * residual", "residual", "weight as one more factor, beside residual"),
+    ("Student", "weight * residual", "residual", "weight as one more factor"),
     ("Student", "residual**2", "residual**3", "2 in place of 3"),
     ("Student", "5 / (4 +", "5 / (4 -", "a sum in place of a difference"),
     ("Student", "(weight * residual)", "(weight + residual)", "a product in place of a sum"),
@@ -64,13 +77,17 @@ PLANTED = [
     ("Gumbel", "(x - 0.3)", "(x + 0.3)", "a difference in place of a sum"),
     ("Gumbel", "np.exp(-z)", "np.sin(-z)", "exp in place of sin"),
     ("Gumbel", "(1 - np.exp(-z))", "(1 - -z)", "exp of the result of negative"),
+    ("Distances", "q + q.T", "q", "its transpose added"),
+    ("Distances", "np.exp(-squares) * (", "np.exp(-squares) / (", "a product in place of a quotient"),
+    ("Distances", "heights[:, None] * ", "", "[1, 2, 3, …][:, None] as one more factor"),
+    ("Distances", "-2 * (", "-0.37 * (", "what is there 5.40541 times (200/37)"),
 ]
 
 
 def planted(name: str, right: str, wrong: str) -> tuple[Callable[[Any], float], Callable[[Any], Any], Any]:
     f, code, x = PROBLEMS[name]
     assert right in code
-    names = {"labels": LABELS, "rows": ROWS, "targets": TARGETS}
+    names = {"labels": LABELS, "rows": ROWS, "targets": TARGETS, "heights": HEIGHTS, "depths": DEPTHS}
     return f, gradient_in(code.replace(right, wrong, 1), f"<{name} with {wrong}>", names), x
 
 
@@ -105,14 +122,16 @@ def test_what_no_single_change_makes_right_is_not_explained_by_one() -> None:
         assert "line of the gradient" not in report.findings[0].why
 
 
-def test_a_gradient_that_takes_no_tensors_has_no_code_to_change() -> None:
+def test_a_gradient_is_followed_from_where_its_numbers_come_back_from_other_code() -> None:
     f, _, x = planted("Brier", "return", "return")
 
-    def in_numbers(x: Any) -> Any:
-        p = np.array([1 / (1 + math.exp(-t)) for t in x])
-        return 2 * (p - LABELS) * p * (1 + p)
+    def in_numbers(x: Any, sign: int) -> Any:
+        p = np.array([1 / (1 + math.exp(-t * sign)) for t in x])
+        return 2 * (p - LABELS) * p * (1 + sign * p)
 
-    report = tg.gradcheck(f, x, gradient=in_numbers, raise_exception=False)
+    report = tg.gradcheck(f, x, gradient=lambda x: in_numbers(x, 1), raise_exception=False)
+    assert report.findings[0].why == "this line of the gradient is right with a difference in place of a sum"
+    report = tg.gradcheck(f, x, gradient=lambda x: in_numbers(x, -1), raise_exception=False)
     assert report.outcome == "failed"
     assert "line of the gradient" not in report.findings[0].why
 

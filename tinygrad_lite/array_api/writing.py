@@ -110,6 +110,9 @@ class Writable(Operators):
         return _put(super().__array_ufunc__(ufunc, method, *inputs, **params), out[0])
 
     def __array_function__(self, function: Any, types: Any, args: Any, params: Any) -> Any:
+        if function in _WRITTEN_BY and isinstance(args[0], Writable) and len(args) == 2 and not params:
+            args[0][_WRITTEN_BY[function](args[0])] = args[1]
+            return None
         others = {name: x for name, x in params.items() if name != "out"}
         result = _put(super().__array_function__(function, types, args, others), params.get("out"))
         is_copy = params.get("copy", function in _COPYING) is True
@@ -254,6 +257,15 @@ def _put(result: Any, out: Any) -> Any:
     return out
 
 
+def _diagonal(x: Writable) -> tuple[Any, ...]:
+    """The index of a diagonal, on which all indices are alike."""
+    if x.ndim < 2 or (x.ndim > 2 and len({*x.shape}) > 1):
+        raise ShapeError(f"np.fill_diagonal needs a matrix, or more axes of one length, got shape {x.shape}")
+    return (np.arange(min(x.shape)),) * x.ndim
+
+
+_WRITTEN_BY: dict[Any, Callable[[Writable], Any]] = {np.copyto: lambda x: ..., np.fill_diagonal: _diagonal}
+"""The index at which NumPy's functions of an array and a value write the value."""
 _COPYING = {np.delete, np.fft.fftshift, np.fft.ifftshift, np.meshgrid, np.repeat, np.resize, np.tile}
 """NumPy's functions that always copy, and are made here of operations that may give views."""
 

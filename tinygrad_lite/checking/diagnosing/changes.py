@@ -78,6 +78,8 @@ def _of_kind(trace: Trace, numbers: Sequence[int]) -> Iterator[tuple[str, Change
             yield "its arguments the other way round", partial(_by, lambda a, b: own(b, a))
     if np.ndim(trace.values[k]) > 1:
         yield "its transpose", lambda t, k: np.swapaxes(_made(t, k), -1, -2)
+        if len({*np.shape(trace.values[k])[-2:]}) == 1:
+            yield "its transpose added", lambda t, k: _made(t, k) + np.swapaxes(_made(t, k), -1, -2)
     for other_sum in (np.sum, np.mean) if name in ("sum", "mean", "max") else ():
         if other_sum.__name__ != name:
             yield f"{other_sum.__name__} in place of {name}", partial(_by, other_sum)
@@ -98,7 +100,8 @@ def _of_writing(trace: Trace, numbers: Sequence[int]) -> Iterator[tuple[str, Cha
             is_first = not any(np.any(trace.arrays[k][0][trace.steps[k].params["index"]]) for k in numbers)
             word = "the opposite sign of what is written" if is_first else "-= in place of ="
             yield word, partial(_written, None, np.subtract)
-    is_in_vain = not any(len(trace.variables) + k in trace.uses for k in numbers)  # but for the last
+    used = {n for inputs in trace.inputs for n in inputs}
+    is_in_vain = not any(len(trace.variables) + k in used for k in numbers)  # but for the last
     if len(numbers) > 1 and is_in_vain:
         yield "+= in place of =", partial(_added_up, numbers)
     if name in ("index_set", "getitem"):
@@ -198,6 +201,11 @@ def _of_functions(trace: Trace, numbers: Sequence[int]) -> Iterator[tuple[str, C
     """Another function of the same argument, none, or one more."""
     k = numbers[0]
     step = trace.steps[k]
+    for i in _used_elsewhere(trace, k):
+        if len(trace.arrays[k]) > 1 and trace.inputs[k][i] is not None:
+            name = _name(trace, (k, i), numbers)
+            for function in _OF_ONE:
+                yield f"{function.__name__} of {name} in place of {name}", partial(_of_argument, i, function)
     if np.asarray(trace.values[k]).dtype.kind != "f" or step.op.name == "index_set":
         return
     if len(trace.arrays[k]) == 1:
@@ -232,19 +240,33 @@ def _beside_others(trace: Trace, numbers: Sequence[int]) -> Iterator[tuple[str, 
     """Another value beside the result, or beside an argument."""
     k = numbers[0]
     known = list(_known_before(trace, numbers))
-    used = [n for inputs in trace.inputs for n in inputs]
-    places = [i for i, n in enumerate(trace.inputs[k]) if n is None or used.count(n) > 1]  # else it is made here alone
+    whole = np.shape(trace.values[k])
     for words, operation in _BESIDE:
-        for name, of in known:
-            shape = np.shape(of(trace, k))
-            if shape in ((), np.shape(trace.values[k])):
+        for known_as, found in known:
+            for name, of in _broadcast(known_as, found, np.shape(found(trace, k)), whole):
                 yield words.format(name), partial(_beside, operation, of)
-            for i in places:
-                if shape in ((), np.shape(trace.arrays[k][i])):
+            for i in _used_elsewhere(trace, k):
+                is_entrywise = trace.steps[k].op.name in _BETWEEN.keys() - {"matmul"}
+                there = whole if is_entrywise else np.shape(trace.arrays[k][i])
+                for name, of in _broadcast(known_as, found, np.shape(found(trace, k)), there):
                     yield (
                         f"{words.format(name)}, beside {_name(trace, (k, i), numbers)}",
                         partial(_beside_argument, i, operation, of),
                     )
+
+
+def _used_elsewhere(trace: Trace, k: int) -> list[int]:
+    """The arguments of an operation that are not made for it alone."""
+    used = [n for inputs in trace.inputs for n in inputs]
+    return [i for i, n in enumerate(trace.inputs[k]) if n is None or used.count(n) > 1]
+
+
+def _broadcast(name: str, of: Source, own: tuple[int, ...], shape: tuple[int, ...]) -> Iterator[tuple[str, Source]]:
+    """A value beside another of this shape, as it is or as a column."""
+    if len(own) <= len(shape) and all(a in (1, b) for a, b in zip(own[::-1], shape[::-1])):
+        yield name, of
+    if len(own) == 1 < len(shape) and own[0] == shape[-2]:
+        yield f"{name}[:, None]", lambda trace, k: of(trace, k)[:, None]
 
 
 def _entries(new: Array, old: Array) -> str:
@@ -278,8 +300,22 @@ def _beside_argument(i: int, operation: Callable[[Array, Array], Array], of: Sou
     return _made(trace, k, {i: operation(trace.arrays[k][i], of(trace, k))})
 
 
+def _of_argument(i: int, function: Callable[[Array], Array], trace: Trace, k: int) -> Array:
+    return _made(trace, k, {i: function(trace.arrays[k][i])})
+
+
 def _with_argument(i: int, of: Source, trace: Trace, k: int) -> Array:
     return _made(trace, k, {i: of(trace, k)})
+
+
+def times(number: float, trace: Trace, k: int) -> Array:
+    """What an operation gives, some number of times."""
+    return np.asarray(number * _made(trace, k))
+
+
+def more(number: float, trace: Trace, k: int) -> Array:
+    """What an operation gives, and a number more."""
+    return np.asarray(_made(trace, k) + number)
 
 
 def _constant(number: float) -> Source:
@@ -318,10 +354,12 @@ def _name(trace: Trace, edge: Edge, numbers: Sequence[int]) -> str:
 
     Each time that a line is run, it may be another.
     """
-    k, i = edge
-    if i < 0 or trace.inputs[k][i] is not None:
+    n = trace.number(edge)
+    made = None if n is None else trace.made_by(n)
+    is_read = made is not None and trace.steps[made].op.name == "getitem" and trace.inputs[made] == [None]
+    if n is not None and not (is_read and trace.name(edge) == "the result of getitem"):
         return trace.name(edge)
-    x = trace.array(edge)
+    i, x = edge[1], trace.array(edge)
     entries = ", ".join(f"{entry:.4g}" for entry in np.ravel(x)[:3])
     named = f"[{entries}{', …' if np.size(x) > 3 else ''}]" if np.ndim(x) else entries
     is_same = all(np.array_equal(trace.array((other, i)), x) for other in numbers)

@@ -69,7 +69,7 @@ class Diagnosis:
         near = self._of_another(k, row) or self._like(pattern, k, whole)
         near = near or closeness(self._look, self._comparison, subject.columns(k), row)
         if not near and self._repair:
-            return call_site(self._repair[0]), self._repair[1]
+            return self._repair
         others = ((how, of) for of in dict.fromkeys((whole, row)) for how in (pattern, region, structure, place))
         return "", near or next((words for how, of in others if (words := self._like(how, k, of))), "")
 
@@ -86,17 +86,18 @@ class Diagnosis:
         return self.faults[0]
 
     @cached_property
-    def _repair(self) -> tuple[Step, str] | None:
+    def _repair(self) -> tuple[str, str] | None:
         """A change in the gradient's own code that makes it right."""
         return Repair(self._look, self._comparison).found()
 
     def _of_another(self, k: int, row: int) -> str:
-        """That the gradient is another variable's."""
-        subject = self._look.subject
-        arrays = [part[row] for part in (self._comparison.gradient, self._comparison.reference)]
-        gradients, references = map(subject.split, arrays)
+        """That the gradient, or the Jacobian, is another variable's."""
+        subject, comparison = self._look.subject, self._comparison
+        rows = slice(None) if self._has_a_jacobian else slice(row, row + 1)
+        own = comparison.gradient[rows, subject.columns(k)]
         for j, v in enumerate(subject.variables):
-            if j != k and gradients[k].size > 1 and same(gradients[k], references[j], 1e-6):
+            other = comparison.reference[rows, subject.columns(j)]
+            if j != k and own.size > 1 and v.shape == subject.variables[k].shape and same(own, other, 1e-6):
                 return f"it is the gradient of {v.path}"
         return ""
 

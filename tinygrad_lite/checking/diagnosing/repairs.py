@@ -5,27 +5,27 @@ which people mistake it, until the gradient is what it should be, here and at ot
 into arrays is followed, too.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
+from itertools import chain
 from math import prod
-from types import FunctionType, MethodType
-from typing import Any
 
 import numpy as np
 
-from tinygrad_lite import array_api
-from tinygrad_lite.array_api.writing import functionalize
-from tinygrad_lite.checking.diagnosing.changes import Change, changes
+from tinygrad_lite.checking.diagnosing.changes import Change, changes, more, times
+from tinygrad_lite.checking.diagnosing.influence import call_site
 from tinygrad_lite.checking.diagnosing.local import same
+from tinygrad_lite.checking.diagnosing.patterns import name_of_ratio
 from tinygrad_lite.checking.diagnosing.trace import Trace
+from tinygrad_lite.checking.diagnosing.turns import Ranges, other_turns
 from tinygrad_lite.checking.evidence.examination import Comparison, Examination, silence
-from tinygrad_lite.checking.subjects.frameworks.closures import Copies
+from tinygrad_lite.checking.subjects.following import followed, renamed
 from tinygrad_lite.checking.subjects.subject import Matrix, Vector, random_weights
 from tinygrad_lite.checking.subjects.supplied import Gradient
 from tinygrad_lite.engine.op import Array
-from tinygrad_lite.engine.tensor import Tensor, wrap
+from tinygrad_lite.engine.tensor import wrap
 from tinygrad_lite.errors import UsageError
 from tinygrad_lite.readers.recording import Step, observing
 
@@ -37,7 +37,6 @@ _WORK = 500_000  # how many operations on small arrays are performed, at most, i
 _SMALL = 1000  # how many entries are computed in the time that an operation takes
 _ASIDE = 0.02  # how far other points are, relative to the scales of the variables
 _OTHERS = 2  # the number of other points at which a change must make the gradient right as well
-_DEEP = 2  # how many functions, one called by another, are followed in what they write
 
 
 @dataclass(frozen=True)
@@ -62,27 +61,68 @@ class Repair:
         self._wrong = comparison.suspicious
         self._target = np.where(np.isfinite(comparison.reference), comparison.reference, comparison.gradient)
 
-    def found(self) -> tuple[Step, str] | None:
-        """The operation of the gradient that is wrong, and with what it would be right; None if none is found."""
+    def found(self) -> tuple[str, str] | None:
+        """The line of the gradient that is wrong, and with what it would be right; None if none is found."""
         subject = self._look.subject
         known = isinstance(subject.supplied, Gradient) and not subject.is_known_at_one_point and not subject.opaque
         shapes = subject.results.shapes
         are_single = len(shapes) == 1 and self._size == prod(shapes[0])
         if not known or not are_single or not np.all(np.isfinite(self._target)):
             return None
-        with suppress(Exception), silence(), np.errstate(all="ignore"):  # others' code may do anything with tensors
-            try:
-                code = self._run(subject.point)
-                if code and self._is_right(code.rows(self._size), self._look.gradient):
-                    return self._searched(code)
-            finally:
-                subject.rows(subject.point, self._look.weights)  # what an object keeps of its last call is arrays again
+        with silence(), np.errstate(all="ignore"):
+            for search in (self._other_turns, self._other_operations):
+                with suppress(Exception):  # others' code may do anything with tensors
+                    try:
+                        if repair := search():
+                            return repair
+                    finally:  # what an object keeps of its last call is arrays again
+                        subject.rows(subject.point, self._look.weights)
         return None
 
-    def _run(self, x: Vector) -> _Code | None:
-        """A run with tensors; None if what it returns is not made by its operations alone."""
+    def _other_turns(self) -> tuple[str, str] | None:
+        """The loop that should take other turns."""
         subject = self._look.subject
-        variables = [wrap(array.copy(), True) for array in subject.split(x)]
+
+        def run(x: Vector, ranges: Ranges) -> Matrix | None:
+            call = subject.calling(x)
+            with suppress(Exception):  # one more turn may be none that there is
+                return subject.supplied.rows(  # type: ignore[union-attr]
+                    lambda f: call(renamed(f, {"range": ranges})),
+                    subject.arguments,
+                    subject.results,
+                    self._look.weights,
+                )
+            return None
+
+        for change, where, words in other_turns(partial(run, subject.point)):
+            rows = run(subject.point, Ranges(change))
+            if (
+                rows is not None
+                and self._is_right(rows, self._target)
+                and all(
+                    (rows := run(x, Ranges(change))) is not None and same(rows @ direction, slope, 10 * _TOLERANCE)
+                    for x, direction, slope in self._asides
+                )
+            ):
+                return where, RIGHT_WITH.format(words)
+        return None
+
+    def _other_operations(self) -> tuple[str, str] | None:
+        """The operation that should be another."""
+        code = self._run(self._look.subject.point)
+        if not self._is_right(code.rows(self._size), self._look.gradient):
+            return None
+        if repair := self._searched(code):
+            return call_site(repair[0]), RIGHT_WITH.format(repair[1])
+        return None
+
+    def _run(self, x: Vector) -> _Code:
+        """A run with tensors.
+
+        They have no history that could be lost: what other code makes of them are numbers that are given.
+        """
+        subject = self._look.subject
+        variables = [wrap(array.copy()) for array in subject.split(x)]
         steps: list[Step] = []
         entries = 0
 
@@ -95,7 +135,7 @@ class Repair:
 
         with observing(keep):
             returned = subject.supplied.look(  # type: ignore[union-attr]
-                lambda f: subject.arguments.call(functionalize(_writable(f)), variables),
+                lambda f: subject.arguments.call(followed(f), variables),
                 subject.arguments,
                 subject.results,
             )
@@ -103,7 +143,7 @@ class Repair:
         numbers = {id(step.result): len(variables) + k for k, step in enumerate(steps)}
         numbers |= {id(x): n for n, x in enumerate(variables)}
         parts = [returned[number] for number in subject.arguments.numbers]
-        return _Code(trace, [numbers[id(x)] if isinstance(x, Tensor) else np.asarray(x, float) for x in parts])
+        return _Code(trace, [numbers[id(x)] if id(x) in numbers else np.asarray(x, float) for x in parts])
 
     def _searched(self, code: _Code) -> tuple[Step, str] | None:
         others: list[tuple[_Code, Vector, Vector]] | None = None
@@ -112,7 +152,8 @@ class Repair:
         left = _WORK - sum(work[numbers[0]] for numbers in groups)
         if left < 0:
             return None
-        for numbers, words, change in changes(code.trace, self._influential(code, groups)):
+        influential = self._influential(code, groups)
+        for numbers, words, change in chain(changes(code.trace, influential), self._other_sizes(code, influential)):
             left -= work[numbers[0]]
             if left < 0:
                 return None
@@ -121,13 +162,17 @@ class Repair:
                 continue
             others = self._elsewhere(code) if others is None else others
             if others and all(self._is_right_along(other, numbers, change) for other in others):
-                return code.trace.steps[numbers[-1]], RIGHT_WITH.format(words)
+                return code.trace.steps[numbers[-1]], words
         return None
 
     def _groups(self, trace: Trace) -> list[Sequence[int]]:
-        """Each operation, and all that a line performs again and again as one."""
+        """Each operation, and all that a line performs again and again as one.
+
+        What is performed again at once may be several operations in one line, as in a * b * c.
+        """
         again = {k for numbers in trace.repeats for k in numbers}
-        return [*([k] for k in range(len(trace.steps)) if k not in again), *trace.repeats]
+        at_once = {k for numbers in trace.repeats if numbers[-1] - numbers[0] < len(numbers) for k in numbers}
+        return [*([k] for k in range(len(trace.steps)) if k not in again or k in at_once), *trace.repeats]
 
     def _influential(self, code: _Code, groups: Sequence[Sequence[int]]) -> list[Sequence[int]]:
         """Those of the operations that all wrong entries depend on, and first those on which no others do."""
@@ -140,6 +185,24 @@ class Repair:
                 counts.append((int(np.sum(moved)), numbers))
         return [numbers for _, numbers in sorted(counts, key=lambda pair: pair[0])]
 
+    def _other_sizes(self, code: _Code, groups: Iterable[Sequence[int]]) -> Iterator[tuple[Sequence[int], str, Change]]:
+        """What operations give, some number of times, or with a number added: the number that is nearest to right."""
+        for numbers in groups:
+            for change, words in ((times, "what is there {:.6g} times{}"), (more, "{:.6g}{} added to what is there")):
+                rows = [self._changed(code, numbers, partial(change, n)) for n in (0.0, 1.0, 2.0)]
+                if any(x is None for x in rows):
+                    continue
+                start, once, twice = (x * self._look.scales for x in rows)
+                each = once - start
+                if not np.any(each) or not same(twice - once, each, _TOLERANCE):  # is not linear
+                    continue
+                number = float(np.sum((self._target * self._look.scales - start) * each) / np.sum(each * each))
+                number = round(number, 9) if abs(number) < 1e3 else number  # but for rounding
+                name = name_of_ratio(number, ())
+                if number:
+                    exactly = f" ({name})" if name not in ("", f"{number:.6g}") else ""
+                    yield numbers, words.format(number, exactly), partial(change, number)
+
     def _changed(self, code: _Code, numbers: Sequence[int], change: Change) -> Matrix | None:
         """The gradient by the code with a change of these operations; None if it does not fit."""
         with suppress(Exception):
@@ -151,39 +214,31 @@ class Repair:
         columns = map(self._look.subject.columns, range(len(self._look.subject.variables)))
         return all(same(rows[:, part], target[:, part], _TOLERANCE) for part in columns)
 
-    def _elsewhere(self, code: _Code) -> list[tuple[_Code, Vector, Vector]]:
-        """Runs at other points, each with a direction and the right slope along it; none if there is none."""
-        look, others = self._look, []
-        rng = np.random.default_rng(1)
+    @cached_property
+    def _asides(self) -> list[tuple[Vector, Vector, Vector]]:
+        """Other points, each with a direction and the right slopes along it."""
+        look, rng = self._look, np.random.default_rng(1)
+        points = []
         for _ in range(_OTHERS):
             aside = _ASIDE * look.scales * rng.uniform(-1, 1, len(look.scales))
             direction = look.scales * random_weights(rng, len(look.scales))
-            x = look.subject.point + aside
+            points.append((look.subject.point + aside, direction, look.slopes_beside(aside, direction)))
+        return points
+
+    def _elsewhere(self, code: _Code) -> list[tuple[_Code, Vector, Vector]]:
+        """Runs at other points, each with a direction and the right slope along it; none if there is none."""
+        others = []
+        for x, direction, slope in self._asides:
             other = self._run(x)
-            if other is None or not other.trace.is_like(code.trace):
+            if not other.trace.is_like(code.trace):
                 return []
-            others.append((other, direction, look.slopes_beside(aside, direction)))
+            others.append((other, direction, slope))
         return others
 
     def _is_right_along(self, other: tuple[_Code, Vector, Vector], numbers: Sequence[int], change: Change) -> bool:
         code, direction, slope = other
         rows = self._changed(code, numbers, change)
         return rows is not None and same(rows @ direction, slope, 10 * _TOLERANCE)
-
-
-def _writable(f: Callable[..., Any], depth: int = _DEEP) -> Callable[..., Any]:
-    """The same function, and those of its package that it calls, with a NumPy whose new arrays can hold tensors."""
-    if isinstance(f, MethodType):
-        return MethodType(_writable(f.__func__, depth), f.__self__)
-
-    def is_followed(x: Any) -> bool:
-        return x is np or (depth > 0 and isinstance(x, FunctionType) and _package(x) == _package(f))
-
-    return Copies(is_followed, lambda x: array_api if x is np else _writable(x, depth - 1)).of(f)
-
-
-def _package(f: Callable[..., Any]) -> str:
-    return str(getattr(f, "__module__", "")).partition(".")[0]
 
 
 def _in_shape(change: Change, trace: Trace, k: int) -> Array:

@@ -13,6 +13,7 @@ import numpy as np
 
 from tinygrad_lite import trees
 from tinygrad_lite.checking.subjects.arguments import Arguments, argument_names, require_same
+from tinygrad_lite.checking.subjects.following import followed
 from tinygrad_lite.checking.subjects.results import Results, flat
 from tinygrad_lite.checking.subjects.supplied import Matrix as Matrix
 from tinygrad_lite.checking.subjects.supplied import Supplied
@@ -308,17 +309,26 @@ class Subject:
         """The operations that the function performs, its variables and its results, all with a history."""
         if self.opaque or not self.is_inside(x):
             return [], [], []
-        variables = [wrap(array.copy(), True) for array in self.split(x)]
         before = recomputes.set(False)  # the operations inside a checkpointed function, which is none itself
+        f = self.f
         try:
-            with recording() as steps, grad_mode.enable_grad(), np.errstate(all="ignore"):
-                results = self.call(variables)
+            return self._traced(x)
         except Exception:
             if not self.plain:
                 raise
+        try:
+            self.f = followed(f)
+            return self._traced(x)
+        except Exception:  # others' code may do anything with tensors
             return [], [], []
         finally:
+            self.f = f
             recomputes.reset(before)
+
+    def _traced(self, x: Vector) -> tuple[list[Step], list[Tensor], list[Any]]:
+        variables = [wrap(array.copy(), True) for array in self.split(x)]
+        with recording() as steps, grad_mode.enable_grad(), np.errstate(all="ignore"):
+            results = self.call(variables)
         return steps, variables, results
 
 

@@ -1,9 +1,9 @@
 """Functions with copies in place of what they read from outside."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import partial
-from types import CellType, FunctionType, MethodType
+from types import CellType, CodeType, FunctionType, MethodType
 from typing import Any
 
 from tinygrad_lite import trees
@@ -19,32 +19,36 @@ class Copies:
     Attributes:
         is_copied: whether a leaf of containers is copied.
         copy: the copy of such a leaf.
+        names: what they read by a name that is no global one of theirs, but Python's own.
     """
 
     is_copied: Callable[[Any], bool]
     copy: Callable[[Any], Any]
+    names: Mapping[str, Any] = field(default_factory=dict)
 
     def of(self, f: Callable[..., Any]) -> Callable[..., Any]:
         """The function with the copies."""
         if isinstance(f, MethodType):
-            return MethodType(f.__func__, self._copied(f.__self__))
+            return MethodType(f.__func__, self.inside(f.__self__))
         if isinstance(f, partial):
-            args, keywords = self._copied((f.args, f.keywords))
+            args, keywords = self.inside((f.args, f.keywords))
             return partial(self.of(f.func), *args, **keywords)
         if not isinstance(f, FunctionType):
             return f
-        read = {name: x for name in f.__code__.co_names if self._reads(x := f.__globals__.get(name))}
+        names = set(_names(f.__code__))
+        read = {name: self.inside(x) for name in names if self._reads(x := f.__globals__.get(name))}
+        read |= {name: x for name, x in self.names.items() if name in names and name not in f.__globals__}
         cells = f.__closure__ or ()
         if not read and not self._reads([f.__defaults__, f.__kwdefaults__, *map(_content, cells)]):
             return f
         made = FunctionType(
             f.__code__,
-            {**f.__globals__, **{name: self._copied(x) for name, x in read.items()}} if read else f.__globals__,
+            {**f.__globals__, **read} if read else f.__globals__,
             f.__name__,
-            self._copied(f.__defaults__),
-            tuple(CellType(self._copied(x)) if self._reads(x := _content(cell)) else cell for cell in cells),
+            self.inside(f.__defaults__),
+            tuple(CellType(self.inside(x)) if self._reads(x := _content(cell)) else cell for cell in cells),
         )
-        made.__kwdefaults__ = self._copied(f.__kwdefaults__)
+        made.__kwdefaults__ = self.inside(f.__kwdefaults__)
         return made
 
     def _reads(self, x: Any) -> bool:
@@ -54,8 +58,19 @@ class Copies:
         except UsageError:  # they are nested too deeply
             return False
 
-    def _copied(self, x: Any) -> Any:
+    def inside(self, x: Any) -> Any:
+        """These containers with the copies; what holds nothing that is copied may be known by its identity."""
+        if not self._reads(x):
+            return x
         return trees.map_leaves(lambda leaf: self.copy(leaf) if self.is_copied(leaf) else leaf, x)
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    """The global names that code reads, and code inside it, as of a comprehension."""
+    yield from code.co_names
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            yield from _names(inner)
 
 
 def _content(cell: CellType) -> Any:

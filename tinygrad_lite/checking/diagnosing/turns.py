@@ -1,0 +1,84 @@
+"""Finds a loop in the code of a gradient that takes too few turns, or too many: with others, the gradient is right.
+
+The loops are those over `range`. The code is run as it is; only what `range` gives in one of its lines is longer or
+shorter at its ends.
+"""
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from types import CodeType
+from typing import Any
+
+from tinygrad_lite.readers.recording import Source
+
+_TURNS = 50_000  # how many turns of loops are taken, at most, in search of a change
+_CHANGES = ((1, 0), (0, 1), (1, 1), (-1, 0), (0, -1), (2, 0), (0, 2))  # how many more at the beginning, at the end
+
+Place = tuple[CodeType, int]
+"""Code, and where in it `range` is called."""
+
+
+@dataclass
+class Loop:
+    """A loop over a range: where it is, what it runs over the first time, and whether that is another later."""
+
+    place: Place
+    source: Source
+    first: range
+    varies: bool = False
+
+    def words(self, before: int, after: int) -> str:
+        """What other turns are, in place of its own."""
+        new, old = map(_written, (longer(self.first, before, after), self.first))
+        return f"{new} in place of {old}{' the first time, and so on' if self.varies else ''}"
+
+
+@dataclass
+class Ranges:
+    """What stands in place of `range`, and keeps the loops that it is called for.
+
+    Attributes:
+        changed: the loop that has other turns, each time that it is run, and how many more at either end.
+        taken: how many turns have been taken in all.
+    """
+
+    changed: tuple[Place, int, int] | None = None
+    loops: dict[Place, Loop] = field(default_factory=dict)
+    taken: int = 0
+
+    def __call__(self, *ends: Any) -> range:
+        turns, frame = range(*ends), sys._getframe(1)
+        code = frame.f_code
+        place = code, frame.f_lasti
+        self.taken += len(turns)
+        source = Source(code.co_filename, frame.f_lineno, code.co_name)
+        loop = self.loops.setdefault(place, Loop(place, source, turns))
+        loop.varies |= turns != loop.first
+        if self.changed is None or self.changed[0] != place:
+            return turns
+        return longer(turns, *self.changed[1:])
+
+
+def longer(turns: range, before: int, after: int) -> range:
+    """The same range with some more turns before and after."""
+    return range(turns.start - before * turns.step, turns.stop + after * turns.step, turns.step)
+
+
+def other_turns(run: Callable[[Ranges], Any]) -> Iterator[tuple[tuple[Place, int, int], str, str]]:
+    """Changes of loops, the line of each, and what is in place of what; `run` runs the code with a given `range`."""
+    ranges = Ranges()
+    run(ranges)
+    left = _TURNS
+    for loop in ranges.loops.values():
+        for before, after in _CHANGES:
+            left -= ranges.taken
+            if left < 0:
+                return
+            change = loop.place, before, after
+            yield change, f"range, called at {loop.source}", loop.words(before, after)
+
+
+def _written(turns: range) -> str:
+    step = f", {turns.step}" if turns.step != 1 else ""
+    return f"range({turns.start}, {turns.stop}{step})"

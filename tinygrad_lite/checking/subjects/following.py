@@ -1,0 +1,187 @@
+"""Copies of functions that others wrote for arrays, which run with tensors, to see what they compute.
+
+What such a function reads, it reads from the copy: a NumPy whose new arrays can hold tensors, arrays that can as well,
+the functions that it calls, and the objects whose methods they are. So it may write into all of them.
+"""
+
+import sys
+from collections.abc import Callable, Mapping
+from copy import copy
+from functools import cache, partial, wraps
+from types import FunctionType, MappingProxyType, MethodType, ModuleType
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite import array_api, trees
+from tinygrad_lite.array_api.writing import Writable, functionalize
+from tinygrad_lite.checking.subjects.frameworks.closures import Copies
+from tinygrad_lite.engine.tensor import Tensor, wrap
+
+_DEEP = 3  # how many objects, one in another, are copied
+_AS_THEY_ARE = {"numpy", "tinygrad_lite"} | sys.stdlib_module_names - {"__main__"}
+"""The packages whose functions, modules and objects are not copied."""
+_NOT_INSIDE = {"scipy", "numba"}
+"""The packages whose functions are run as they are."""
+
+
+def _asarray(a: Any, dtype: Any = None, *_: Any, **__: Any) -> Any:
+    return array_api.asarray(a, dtype=dtype)
+
+
+def _array(a: Any, dtype: Any = None, *_: Any, **__: Any) -> Any:
+    return array_api.array(a, dtype)
+
+
+_FUNCTIONS = {name: x for name, x in vars(array_api).items() if name in np.__all__ and x is not getattr(np, name)}
+_FUNCTIONS |= dict.fromkeys(("asarray", "asanyarray", "ascontiguousarray", "asfortranarray"), _asarray)
+_FUNCTIONS["array"] = _array  # which take more than those of the standard
+_OF_NUMPY = {id(getattr(np, name)): f for name, f in _FUNCTIONS.items()}
+"""What stands in place of NumPy's functions, by their identity: those whose arrays can hold tensors."""
+
+
+def followed(f: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function for tensors, with copies of what it reads."""
+    return functionalize(_Following(_package(f)).copy(f))
+
+
+def renamed(f: Callable[..., Any], names: Mapping[str, Any]) -> Callable[..., Any]:
+    """The same function for arrays, with something else in place of what Python itself calls by some names."""
+    return _Following(_package(f), names).copy(f)  # type: ignore[no-any-return]
+
+
+class _Following:
+    """Copies of what functions read, each made once.
+
+    Args:
+        package: the package whose functions get copies of all objects. Those of others get only copies of objects that
+            hold arrays: others may be known by their identity.
+        names: what they read in place of what Python calls so; if there are any, arrays and NumPy stay as they are.
+    """
+
+    def __init__(self, package: str, names: Mapping[str, Any] = MappingProxyType({})) -> None:
+        self._package, self._names = package, names
+        self._made: dict[int, tuple[Any, Any]] = {}  # by the identity of what they are of, which they hold as well
+        self._left = _DEEP
+
+    def copy(self, x: Any) -> Any:
+        """The copy, or a container of copies."""
+        return trees.map_leaves(lambda leaf: self._of(leaf) if self._is_copied(leaf) else leaf, x)
+
+    def _is_copied(self, x: Any, everything: bool = True) -> bool:
+        """Whether a function gets a copy of this in its place."""
+        if isinstance(x, np.ndarray):
+            return _is_array(x) and not self._names
+        if x is np or id(x) in _OF_NUMPY:
+            return not self._names
+        package = _package(x)
+        if isinstance(x, type) or not hasattr(x, "__dict__") or package in _AS_THEY_ARE:
+            return False
+        if isinstance(x, (FunctionType, MethodType, ModuleType)):
+            return True
+        if hasattr(x, "py_func"):
+            return True
+        is_known = not _has_methods(type(x)) or package in _NOT_INSIDE
+        return not is_known and (everything or any(map(_is_array, trees.leaves(vars(x)))))
+
+    def _copies(self, package: str) -> Copies:
+        """For the functions of a package."""
+        return Copies(partial(self._is_copied, everything=package == self._package), self._of, self._names)
+
+    def _of(self, x: Any) -> Any:
+        if id(x) not in self._made:
+            self._made[id(x)] = x, self._new(x)
+        return self._made[id(x)][1]
+
+    def _new(self, x: Any) -> Any:
+        if x is np:
+            return _Module("numpy", lambda name: _FUNCTIONS.get(name) or getattr(np, name))
+        if id(x) in _OF_NUMPY:
+            return _OF_NUMPY[id(x)]
+        if isinstance(x, np.ndarray):
+            return _held(x.copy())
+        if isinstance(x, FunctionType):
+            return self._function(x)
+        if isinstance(getattr(x, "py_func", None), FunctionType):  # compiled by Numba
+            return self._function(x.py_func)
+        if isinstance(x, MethodType):
+            return MethodType(self._of(x.__func__), self.copy(x.__self__))
+        return self._module(x) if isinstance(x, ModuleType) else self._object(x)
+
+    def _function(self, f: Callable[..., Any]) -> Callable[..., Any]:
+        package = _package(f)
+        copied = cache(lambda: f if package in _NOT_INSIDE else self._copies(package).of(f))  # of what is called alone
+
+        @wraps(f)
+        def called(*args: Any, **params: Any) -> Any:
+            if self._names:
+                return copied()(*args, **params)
+            try:
+                return _held(copied()(*args, **params))
+            except Exception:  # it does not take tensors
+                args, params = trees.map_leaves(_plain, (args, params))
+                return _held(f(*args, **params))
+
+        return called
+
+    def _module(self, module: ModuleType) -> ModuleType:
+        copies = self._copies(_package(module))
+        return _Module(module.__name__, lambda name: copies.inside(getattr(module, name)))
+
+    def _object(self, x: Any) -> Any:
+        if not self._left:
+            return x
+        new = copy(x)
+        self._made[id(x)] = x, new  # for what it contains that contains it
+        for name, member in _members(type(x)).items():
+            if isinstance(member, FunctionType):
+                vars(new)[name] = MethodType(self._of(member), new)
+            elif isinstance(member, staticmethod):
+                vars(new)[name] = self._of(member.__func__)
+            elif _is_array(member):
+                vars(new)[name] = self._of(member)
+        self._left -= 1
+        vars(new).update({name: self.copy(value) for name, value in vars(x).items()})
+        self._left += 1
+        return new
+
+
+class _Module(ModuleType):
+    """A module that others read copies from."""
+
+    def __init__(self, name: str, read: Callable[[str], Any]) -> None:
+        super().__init__(name)
+        vars(self)["_read"] = read
+
+    def __getattr__(self, name: str) -> Any:
+        return self._read(name)
+
+
+def _members(kind: type) -> dict[str, Any]:
+    """What a class and its bases have under names of their own: methods, functions and arrays."""
+    members = {name: member for base in reversed(kind.__mro__) for name, member in vars(base).items()}
+    return {name: member for name, member in members.items() if not name.startswith("__")}
+
+
+def _has_methods(kind: type) -> bool:
+    return any(isinstance(member, (FunctionType, staticmethod)) for member in _members(kind).values())
+
+
+def _held(x: Any) -> Any:
+    """Arrays that other code made as ones that can hold tensors; other containers are what they are."""
+    if not any(map(_is_array, trees.leaves(x))):
+        return x
+    return trees.map_leaves(lambda leaf: Writable(wrap(leaf)) if _is_array(leaf) else leaf, x)
+
+
+def _plain(x: Any) -> Any:
+    return x.numpy().copy() if isinstance(x, (Tensor, Writable)) else x
+
+
+def _is_array(x: Any) -> bool:
+    return isinstance(x, np.ndarray) and x.dtype.kind == "f"
+
+
+def _package(x: Any) -> str:
+    name = x.__name__ if isinstance(x, ModuleType) else getattr(x, "__module__", None)
+    return str(name).partition(".")[0]
