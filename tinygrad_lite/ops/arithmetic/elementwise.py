@@ -574,15 +574,25 @@ def _sine_derivative(x: Array, order: int) -> Array:
     return (-1) ** (order // 2) * (np.cos(x) if order % 2 else np.sin(x))
 
 
-def _sinc_derivative(x: Array, order: int) -> Array:
-    # sin u / u is the mean of cos(tu) for t from 0 to 1, which avoids 0 / 0 at any order. Far from 0, where quadrature
-    # loses digits, the derivatives follow one after another from u · (sin u / u) = sin u
-    u = np.pi * x
-    near = np.less(np.absolute(u), 2 * order + 2)
+def _sinc_derivative_near_zero(u: Array, order: int) -> Array:
+    # sin u / u is the mean of cos(tu) for t from 0 to 1, which avoids 0 / 0 at any order. Close to 0, its Taylor series
+    # Σ ±uᵐ / ((m + order + 1) m!) takes a tenth of the time of quadrature
+    if order <= 2:
+        powers = range(order % 2, 32, 2)
+        signs = [(-1) ** ((m + order) // 2) for m in powers]
+        terms = [sign / ((m + order + 1) * math.factorial(m)) for sign, m in zip(signs, powers)]
+        series = reduce(lambda total, term: total * (u * u) + term, reversed(terms))
+        return series * u if order % 2 else series
     nodes, weights = nodes_and_weights()
     t = (nodes + 1) / 2
-    waves = _sine_derivative(np.expand_dims(np.where(near, u, 0), -1) * t, order + 1)
-    mean = np.sum(weights / 2 * t**order * waves, axis=-1)
+    return np.sum(weights / 2 * t**order * _sine_derivative(np.expand_dims(u, -1) * t, order + 1), axis=-1)
+
+
+def _sinc_derivative(x: Array, order: int) -> Array:
+    # far from 0, the derivatives follow one after another from u · (sin u / u) = sin u
+    u = np.pi * x
+    near = np.less(np.absolute(u), order + 1 if order <= 2 else 2 * order + 2)
+    mean = _sinc_derivative_near_zero(np.where(near, u, 0), order)
     far = np.where(near, 1, u)
     angle = np.where(near, 1, np.pi * (x - 2 * np.rint(x / 2)))  # without whole turns, which would cost digits
     quotient = np.sin(angle) / far

@@ -155,15 +155,15 @@ def vstack(tup: Sequence[Any], *, dtype: Any = None, casting: Any = "same_kind")
     parts = _parts(tup)
     if _are_lines(parts):
         return _made_one(stack, parts, 0, dtype, casting)
-    return _made_one(concatenate, tuple(map(np.atleast_2d, parts)), 0, dtype, casting)
+    rows = tuple([part if len(_shape(part)) > 1 else np.atleast_2d(part) for part in parts])
+    return _made_one(concatenate, rows, 0, dtype, casting)
 
 
 @implements(np.hstack)
 def hstack(tup: Sequence[Any], *, dtype: Any = None, casting: Any = "same_kind") -> Array:
     parts = _parts(tup)
-    if not _are_lines(parts):
-        parts = tuple(map(np.atleast_1d, parts))
-    return _made_one(concatenate, parts, 0 if parts[0].ndim == 1 else 1, dtype, casting)
+    parts = tuple([part if _shape(part) else np.atleast_1d(part) for part in parts])
+    return _made_one(concatenate, parts, 0 if len(_shape(parts[0])) == 1 else 1, dtype, casting)
 
 
 @implements(np.dstack)
