@@ -481,6 +481,7 @@ MASKED: dict[str, Callable[[Any], Any]] = {
     "mask": lambda x: np.sum(x * (x > 0)),
     "stopped": lambda x: np.sum(x * tg.stop_gradient(np.exp(x))),
     "detached": lambda x: np.sum(x * np.exp((x * x).detach() + x.detach())),
+    "detached first": lambda x: np.sum(x.detach() * x),
     "straight through": lambda x: np.sum(((x + (np.floor(x) - x).detach()) * np.arange(3.0)) ** 2),
 }
 
@@ -530,6 +531,7 @@ LOOKS: dict[str, Callable[[Any], Any]] = {
     "if": lambda x: x * x if x > 0 else -x,
     "while": _by_newton,
     "item": lambda x: x * x.item(),
+    "detached": lambda x: x * x if np.sum(x.detach()) > 0 else -x,
     "numpy": lambda x: x * np.max(x.numpy()),
     "list": lambda x: x * x.tolist(),
     "int": lambda x: x ** int(x + 1.0),

@@ -294,7 +294,7 @@ class Graph:
                     op=node.op,
                 )
         for leaf in self.leaves:
-            if leaf.tensor is not None and not hasattr(leaf.tensor, "index"):
+            if _has_no_history(leaf.tensor):
                 if self._seen.made is None:
                     return phrase(
                         "{leaf} was made without a history, and may have been computed from other values; what a "
@@ -392,7 +392,7 @@ class _Names:
                 if name.strip("_") and not _is_number(x):  # `_` names what nobody needs
                     known.setdefault(_key(x), name)
         frequency = Counter(known.values())
-        for key, name in known.items():
+        for key, name in sorted(known.items(), key=lambda item: _has_no_history(item[0])):  # `detach()` keeps a name
             owner = owners.get(key) if frequency[name] > 1 and isinstance(key, Tensor) else None
             self._known[key] = self._free(f"{owner}.{name}" if owner else name)
         if root not in self._known:
@@ -418,6 +418,11 @@ class _Names:
         self._counts[name] = count
         self._taken.add(free_name)
         return free_name
+
+
+def _has_no_history(x: Any) -> bool:
+    """Whether it is a result whose history was not kept, or a detached one; a leaf has none to keep."""
+    return isinstance(x, Tensor) and x.op is None and not hasattr(x, "index")
 
 
 def _key(x: Any) -> Any:

@@ -132,6 +132,9 @@ class Watch:
 
     def run(self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Run the function, and return its result."""
+        for _, x in _inside("", _reached(f, args, kwargs)):
+            if isinstance(x, Tensor):
+                self._note_holder(x)  # before `x.detach()` is the first to be read
         with observing(self.note), hearing_exits(self._note_exit):
             result = f(*args, **kwargs)
         for reached, value in _reached(f, args, kwargs).items():
