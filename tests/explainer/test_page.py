@@ -1110,3 +1110,38 @@ def test_what_the_search_is_for_can_be_read(show: Callable[..., Opened], locale:
         }"""
     )
     assert wide <= room
+
+
+class Masked(nn.Module):
+    """A long module that takes an array in late, as attention takes its mask."""
+
+    def __init__(self) -> None:
+        self.weight = nn.Parameter(np.eye(3))
+
+    def forward(self, x: Any, mask: Any) -> Any:
+        for _ in range(2):
+            x = np.tanh(x @ self.weight) + np.cos(x)
+        return np.where(mask > 0, x, 0 * mask)
+
+
+def test_a_value_stands_above_what_is_computed_from_it_where_a_graph_is_long(show: Show) -> None:
+    layers = [Masked() for _ in range(3)]
+
+    def loss(x: Any, mask: Any) -> Any:
+        for layer in layers:
+            x = layer(np.sin(x) * 1.1, mask + len(x))
+        return np.sum(x * x)
+
+    opened = show(tg.explain(loss, np.ones((3, 3)), np.ones((3, 3))))
+    places = opened.page.evaluate(
+        "() => Object.fromEntries(groups.root.items.flatMap((part, k) =>"
+        "  lesson.nodes.map((node, i) => [node, i]).filter(([, i]) => {"
+        "    for (let group = groups.owner.get(i); group; group = group.parent) if (group === part) return true;"
+        "    return false;"
+        "  }).map(([node]) => [node.name, k])))"
+    )
+    assert len(set(places.values())) > 1
+    for node in opened.lesson.graph.operations:
+        assert all(places[x.name] <= places[node.name] for x in node.inputs if not isinstance(x, (int, float)))
+    names = opened.page.evaluate("groups.root.items.map((part) => groups.name(part))")
+    assert all(re.fullmatch(r"\d+–\d+", name) for name in names)

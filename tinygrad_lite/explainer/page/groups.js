@@ -133,7 +133,7 @@ const groups = (() => {
     return known.get(item);
   }
   function last(item) {
-    if (typeof item === "number") return Math.floor(first(item));
+    if (typeof item === "number") return lesson.forwardPosition(item) ?? 0;
     return item.kind === "loop" ? item.stop : item.items.reduce((most, each) => Math.max(most, last(each)), 0);
   }
 
@@ -144,18 +144,25 @@ const groups = (() => {
     return item.items.reduce((sum, each) => sum + operationsIn(each), 0);
   }
 
+  // Where an item stands among those of a group; a leaf before the item that uses it first, which may have begun before.
+  function placeIn(group, item) {
+    if (typeof item !== "number" || lesson.isOperation(nodes[item])) return first(item);
+    let [user, around] = [uses[item][0], owner.get(uses[item][0])];
+    while (around && around !== group) [user, around] = [around, around.parent];
+    return around ? first(user) - 0.5 : first(item);
+  }
+
   // Runs of many items as groups, of which there are not too many either; none of them much longer than another.
   function gather(group) {
     if (group.items.length <= RUN) return;
-    group.items.sort((a, b) => first(a) - first(b));
+    group.items.sort((a, b) => placeIn(group, a) - placeIn(group, b));
     const count = Math.min(Math.ceil(group.items.length / RUN), PARTS);
     const parts = Array.from({ length: count }, (_, k) => group.items.slice(Math.floor((k * group.items.length) / count), Math.floor(((k + 1) * group.items.length) / count)));
     group.items = parts.map((items, k) => {
       const part = make("run", "", `${group.path}#${k}`, group);
       part.items = items;
       items.forEach((item) => (typeof item === "number" ? owner.set(item, part) : (item.parent = part)));
-      const [from, to] = [Math.max(first(part), 1), last(part)];
-      part.range = [from, to];
+      part.range = [Math.max(Math.ceil(first(part)), 1), last(part) || Math.floor(Math.max(...items.map(first)))];
       gather(part);
       return part;
     });
