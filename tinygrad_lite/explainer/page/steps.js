@@ -17,7 +17,7 @@ const stepView = (() => {
 
   function start() {
     const leaves = lesson.leaves.filter((i) => lesson.nodes[i].needsGradient);
-    const shown = leaves.slice(0, 12).flatMap((i, k) => (k ? [", ", link(i)] : [link(i)]));
+    const shown = leaves.slice(0, 12).flatMap((i, k, { length }) => (k < length - 1 ? [element("span", { class: "listed" }, link(i), ","), " "] : [link(i)]));
     return [
       heading(say("Before the first step")),
       overview.facts(),
