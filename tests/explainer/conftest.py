@@ -15,8 +15,24 @@ Pages: TypeAlias = "WeakKeyDictionary[Lesson, bytes]"
 DESKTOP = {"viewport": {"width": 1280, "height": 900}}
 
 
+PANEL = """document.querySelector('[role="tabpanel"]:not([hidden])')"""
+ARRIVE = """async (step) => {
+  location.hash = `#step=${step}`;
+  const slider = document.getElementById("slider");
+  for (let turn = 0; turn < 1000 && slider.value !== String(step); turn++)
+    await new Promise((done) => setTimeout(done));
+  return slider.value;
+}"""
+PRESS = """(names) => names.forEach((name) =>
+  [...document.querySelectorAll("#quiz button")].find((each) => each.innerText === name).click())"""
+
+
 class Opened:
-    """A lesson's page in the browser."""
+    """A lesson's page in the browser.
+
+    What a test reads or passes on its way is asked of the page itself: Playwright's selectors, and clicks that wait for
+    two frames, are for what a person does.
+    """
 
     def __init__(self, page: Any, lesson: Lesson, path: Path) -> None:
         self.page = page
@@ -24,16 +40,26 @@ class Opened:
         self.path = path
 
     def status(self) -> str:
-        return str(self.page.locator("#status").text_content())
+        return str(self.page.evaluate("document.getElementById('status').textContent"))
 
     def panel(self) -> str:
-        return str(self.page.locator('[role="tabpanel"]:visible').inner_text())
+        return str(self.page.evaluate(f"{PANEL}.innerText"))
 
     def formulas(self) -> list[str]:
         """The formulas in the panel, as they are read aloud."""
-        return [
-            str(math.get_attribute("alttext")) for math in self.page.locator('[role="tabpanel"]:visible math').all()
-        ]
+        alternatives = f"[...{PANEL}.querySelectorAll('math')].map((math) => math.getAttribute('alttext'))"
+        return [str(text) for text in self.page.evaluate(alternatives)]
+
+    def open_tab(self, name: str) -> None:
+        self.page.evaluate("name => document.getElementById(`tab-${name}`).click()", name)
+
+    def press(self, *names: str) -> None:
+        """Click buttons of the quiz, one after another."""
+        self.page.evaluate(PRESS, names)
+
+    def pass_over(self) -> None:
+        """Leave a question of the quiz for the next one."""
+        self.press("Show the answer", "Next question")
 
     def node(self, name: str) -> Any:
         """The node's box in the graph; what is closed around it is opened as a reader of its name would do it."""
@@ -46,8 +72,7 @@ class Opened:
         return [node.name for node in self.lesson.graph.nodes].index(name)
 
     def go(self, step: int) -> None:
-        self.page.evaluate("step => { location.hash = `#step=${step}`; }", step)
-        self.page.wait_for_function("step => document.getElementById('slider').value === String(step)", arg=step)
+        assert self.page.evaluate(ARRIVE, step) == str(step)
 
     def data(self, what: str, name: str) -> Any:
         """The numbers that the page has: of a "value" or a "gradient"."""
@@ -86,13 +111,14 @@ def show(browser: Any, page_with: Callable[..., Any], pages: Pages, tmp_path: Pa
             pages[lesson] = path.read_bytes()
         # a language that is chosen is kept for the pages that follow
         shown = browser.new_page(**DESKTOP | settings) if "locale" in settings else page_with(json.dumps(settings))
-        shown.goto("about:blank")  # else another step of the same file would be no new page
-        if shown not in used:
+        if shown in used:
+            shown.goto("about:blank")  # else another step of the same file would be no new page
+        else:
             used[shown] = settings
             for event, listener in listeners.items():
                 shown.on(event, listener)
         shown.goto(path.as_uri() + ("" if step is None else f"#step={step}"))
-        shown.wait_for_selector("#graph svg", state="attached")  # on a phone, it is in a drawer
+        assert shown.evaluate("document.querySelector('#graph svg') !== null"), "on a phone, it is in a drawer"
         return Opened(shown, lesson, path)
 
     yield opened

@@ -138,7 +138,7 @@ def test_entries_are_dragged_where_they_stand(show: Show, where: str) -> None:
     assert changed[0] > np.ravel(opened.lesson.graph.nodes[opened.index(leaf)].value)[0]
 
 
-@pytest.mark.parametrize("name", [param(name, slow=name == "long") for name in SIX])
+@pytest.mark.parametrize("name", [param(name, slow=name in ("fan-out", "attention", "long")) for name in SIX])
 def test_a_person_plays_with_it(show: Show, name: str) -> None:
     """A key changes a number: the loss is that of Python, and beside it is its change; the nudge predicts g · h."""
     lesson = SIX[name]()
@@ -160,7 +160,7 @@ def test_a_person_plays_with_it(show: Show, name: str) -> None:
     tabs = ("step", "tensor", "optimizer", "quiz")
     for width, tab in [(390, tab) for tab in tabs] + [(1280, tab) for tab in tabs]:
         opened.page.set_viewport_size({"width": width, "height": 844})
-        opened.page.click(f"#tab-{tab}")
+        opened.open_tab(tab)
         wide = opened.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert wide <= 0, "nothing sticks out at the side"
 
@@ -299,10 +299,9 @@ def test_the_quiz_knows_infinity_and_nan(show: Show) -> None:
         with np.errstate(all="ignore"):
             point = tg.tensor(x, requires_grad=True, name="point")
             opened = show(tg.explain(np.log(point) * 1.0))
-        opened.page.click("#tab-quiz")
+        opened.open_tab("quiz")
         while "What does it hand to point" not in opened.panel():
-            opened.page.get_by_role("button", name="Show the answer").click()
-            opened.page.get_by_role("button", name="Next question").click()
+            opened.pass_over()
         opened.page.fill("#answer", wrong)
         opened.page.press("#answer", "Enter")
         assert "Not yet" in opened.panel()
@@ -313,7 +312,7 @@ def test_the_quiz_knows_infinity_and_nan(show: Show) -> None:
 
 def test_the_quiz_names_the_mistake(show: Show) -> None:
     opened = show(scalar())
-    opened.page.click("#tab-quiz")
+    opened.open_tab("quiz")
     assert "What does it hand to b, where b = 2 and c = 4?" in opened.panel()
     for wrong, why in (("-4", "the sign is wrong"), ("1", "the local derivative is left out"), ("5", "are added")):
         opened.page.fill("#answer", wrong)
@@ -343,7 +342,7 @@ def test_a_seed_decides_the_questions(show: Show) -> None:
     for seed in ("anna", "anna", "ben", None):
         opened.lesson.to_html(opened.path, seed=seed)
         opened.page.reload()
-        opened.page.click("#tab-quiz")
+        opened.open_tab("quiz")
         questions = opened.page.evaluate(ASKED)
         assert asked.setdefault(seed, questions) == questions
     assert asked["anna"] != asked["ben"] != asked[None]
