@@ -28,6 +28,8 @@ from tinygrad_lite.engine import registry
 if find_spec("scipy"):
     import tinygrad_lite.ops.continuations.special  # noqa: F401  for the same reason
 
+gc.disable()  # until all tests are collected: nearly all that is made meanwhile stays
+
 BROWSERS = ["chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"]  # the first has no windows
 CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)
 QUIET = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
@@ -67,14 +69,14 @@ def every(stride: int, items: list[pytest.Item], *, least: int, number: int = 0)
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark six of seven cases of a long loop as slow, leave out what the run does not ask for, and prepare stacks.
+    """Mark ten of eleven cases of a long loop as slow, leave out what the run does not ask for, and prepare stacks.
 
-    Seven, since loops over pairs have a few of one kind for each of the other. Python's stack grows in pieces of 16 KB,
-    and a call across the end of a piece maps and unmaps memory each time. Code that calls deeply has spent a fourth of
-    its time there. A frame that asks for much gets a large piece, with room for what it calls.
+    Eleven, since loops over pairs have a few of one kind for each of the other. Python's stack grows in pieces of
+    16 KB, and a call across the end of a piece maps and unmaps memory each time. Code that calls deeply has spent a
+    fourth of its time there. A frame that asks for much gets a large piece, with room for what it calls.
     """
     loops = [item for item in items if not any(map(item.get_closest_marker, ("slow", "whole", "compare")))]
-    for item in {*loops} - every(7, loops, least=MANY):
+    for item in {*loops} - every(11, loops, least=MANY):
         item.add_marker(pytest.mark.slow)
     if (number := config.getoption("--quarter")) is not None:
         kept = every(4, items, least=4, number=number)
@@ -91,6 +93,7 @@ def pytest_collection_finish() -> None:
     """
     gc.collect()
     gc.freeze()
+    gc.enable()
     gc.set_threshold(20_000)  # compilers and graphs make far more objects than the 700 after which it would look
 
 

@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from importlib import metadata
 from pathlib import Path
@@ -44,9 +45,14 @@ def room_of(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def imported_rooms(path: Path) -> set[str]:
     rooms = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.ImportFrom) and node.module == "tinygrad_lite":
             rooms |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("tinygrad_lite."):
@@ -62,21 +68,20 @@ def test_the_table_for_contributors_shows_the_same_floors() -> None:
     assert [re.findall(r"`(\w+)(?:/|\.py)`", row) for row in rows[: len(FLOORS)]] == FLOORS
 
 
-@pytest.mark.whole
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_imports_go_down(path: Path) -> None:
-    room = room_of(path)
-    for other in imported_rooms(path) - {room}:
-        assert FLOOR_OF[other] <= FLOOR_OF[room], f"{room} imports {other}, which is above it"
-        if FLOOR_OF[other] == FLOOR_OF[room]:
-            both_files = not (PACKAGE / room).is_dir() and not (PACKAGE / other).is_dir()
-            assert both_files, f"{room} imports {other}, a package on its own floor"
+@pytest.mark.parametrize("room", sorted({*map(room_of, FILES)}))
+def test_imports_go_down(room: str) -> None:
+    for path in filter(lambda path: room_of(path) == room, FILES):
+        for other in imported_rooms(path) - {room}:
+            assert FLOOR_OF[other] <= FLOOR_OF[room], f"{path} imports {other}, which is above it"
+            if FLOOR_OF[other] == FLOOR_OF[room]:
+                both_files = not (PACKAGE / room).is_dir() and not (PACKAGE / other).is_dir()
+                assert both_files, f"{path} imports {other}, a package on its own floor"
 
 
 def imported_modules(path: Path) -> set[str]:
     """The files of ours that a file imports anywhere in it: at its top, in functions, or for types alone."""
     names = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.ImportFrom) and node.module:
             names |= {
                 full if (full := f"{node.module}.{alias.name}") in MODULES else node.module for alias in node.names
