@@ -19,7 +19,11 @@ SMALL = 8
 
 def _times(x: Array, matrix: Array) -> Array:
     """x @ matrix, where x may be many matrices: BLAS multiplies small ones fast by one that lies in memory by rows."""
-    if type(x) is not np.ndarray or x.ndim < 3 or type(matrix) is not np.ndarray or matrix.ndim != 2:
+    if type(x) is not np.ndarray or x.ndim < 2 or type(matrix) is not np.ndarray or matrix.ndim != 2:
+        return np.matmul(x, matrix)
+    if matrix.shape[0] == 1 == x.shape[-1]:  # a column and a row, for which BLAS takes twice as long
+        return x * matrix
+    if x.ndim == 2:
         return np.matmul(x, matrix)
     if x.shape[-2] < SMALL and x.size and x.flags.c_contiguous:
         return np.matmul(_rows(x), matrix).reshape(*x.shape[:-1], matrix.shape[1])
@@ -40,7 +44,7 @@ def _matmul_vjp_b(g: Array, y: Array, a: Array, b: Array) -> Array:
     if b.ndim == 1:
         return np.matmul(a.T, g) if a.ndim == 2 else np.matmul(a.swapaxes(-1, -2), g[..., None])[..., 0]
     if b.ndim == 2:
-        return np.matmul(_rows(a).T, _rows(g))  # one product, not one for each matrix and then their sum
+        return _times(_rows(a).T, _rows(g))  # one product, not one for each matrix and then their sum
     return np.matmul(a.swapaxes(-1, -2), g)
 
 
@@ -84,7 +88,7 @@ def _linear(x: Array, weight: Array, bias: Array) -> Array:
 linear = primitive(
     _linear,
     lambda g, y, x, weight, bias: _times(g, weight),
-    lambda g, y, x, weight, bias: np.matmul(_rows(x).T, _rows(g)).T,
+    lambda g, y, x, weight, bias: _times(_rows(x).T, _rows(g)).T,
     lambda g, y, x, weight, bias: g,
     kind="multiplying",
     examples=[([(2, 3), (4, 3), (4,)], {}), ([(3,), (4, 3), (4,)], {}), ([(5, 2, 3), (4, 3), (4,)], {})],
