@@ -707,6 +707,81 @@ def test_values_that_change_places(backend: str) -> None:
             np.testing.assert_array_equal(places["b"], np.full(2, float(i % 2)))
 
 
+def test_a_dict_of_what_hooks_saw(backend: str) -> None:
+    """The tensor of the call before has a history, which no program can take in: each run overwrites it unread."""
+
+    def histories(compile: Callable[[Any], Any], train: bool) -> list[Any]:
+        model, seen, rows = nn.Sequential(nn.Linear(3, 4, rng=0), nn.Tanh(), nn.Linear(4, 2, rng=1)), {}, []
+        model[1].register_forward_hook(lambda layer, inputs, result: seen.__setitem__("tanh", result))
+
+        def step(x: Any) -> Any:
+            loss = np.mean(model(x) ** 2) + 0.1 * np.mean(seen["tanh"] ** 2)
+            if train:
+                model.zero_grad()
+                loss.backward()
+                for p in model.parameters():
+                    p.data = p.data - 0.1 * p.grad
+            return loss
+
+        step, data = compile(step), np.random.default_rng(0).normal(size=(6, 5, 3))
+        for i, x in enumerate(data):
+            rows += [step(x[: 2 + i // 4]).item(), seen["tanh"].detach().numpy()]
+            if i == 3:
+                seen.clear()
+        return rows
+
+    for train in (True, False):
+        eager, compiled = (histories(compile, train) for compile in (lambda f: f, lambda f: tg.compile(f, backend)))
+        for x, y in zip(compiled, eager, strict=True):
+            np.testing.assert_allclose(x, y, rtol=1e-12)
+
+
+W = tg.tensor(np.ones(3), requires_grad=True)
+
+
+@pytest.mark.parametrize(
+    "hand_on",
+    [
+        lambda seen, y: seen["y"],
+        lambda seen, y: seen.__setitem__("before", seen["y"]),
+        lambda seen, y: setattr(seen["box"], "value", seen["y"]),
+    ],
+)
+def test_a_tensor_with_a_history_is_not_handed_on(backend: str, hand_on: Callable[[Any, Any], Any]) -> None:
+    seen = {"y": W * 1.0, "before": None, "box": Box()}
+
+    def f(x: Any) -> Any:
+        before = hand_on(seen, x)
+        seen["y"] = W * x
+        return before
+
+    with pytest.raises(UsageError, match=r"hands on a tensor with a history|takes in no history|keeps what it comp"):
+        tg.compile(f, backend)(np.ones(3))
+
+
+@pytest.mark.parametrize("view", [lambda x: x.T, lambda x: x[:], lambda x: x.reshape(-1).reshape(2, 2)])
+@pytest.mark.parametrize("of", ["value", "fixed"])
+def test_a_view_is_not_left_where_arrays_are_written_into(backend: str, view: Callable[[Any], Any], of: str) -> None:
+    box = Box()
+    box.value, box.other, box.fixed = np.eye(2), np.zeros((2, 2)), np.ones((2, 2))
+
+    def f(x: Any, in_place: bool) -> Any:
+        if in_place:
+            box.value += x
+        else:
+            box.value = box.value + x
+        y = box.other * 2
+        box.other = view(getattr(box, of))
+        return y + box.value
+
+    with pytest.raises(UsageError, match="leaves a view of an array"):
+        tg.compile(f, backend)(np.ones((2, 2)), True)
+    compiled = tg.compile(f, backend)
+    for i in range(3):
+        np.testing.assert_array_equal(box.value, np.eye(2) + i)
+        compiled(np.ones((2, 2)), False)
+
+
 CHANGES = {
     list: (
         "c.append({})",

@@ -11,6 +11,7 @@ import pytest
 import tinygrad_lite as tg
 from tinygrad_lite import nn, trees
 from tinygrad_lite.compiler.entry import MISS
+from tinygrad_lite.errors import UsageError
 from tinygrad_lite.nn import functional as F
 
 Pair = namedtuple("Pair", "first second")
@@ -241,3 +242,25 @@ def test_a_result_that_is_a_new_leaf_requires_a_gradient(backend: str) -> None:
         np.sum(leaf**2).backward()
         np.testing.assert_array_equal(leaf.grad.numpy(), np.full(3, 4.0))
         assert not getattr(other, "requires_grad", False)
+
+
+def retained(x: Any) -> tuple[Any, Any]:
+    y = x * tg.tensor([1.0, 2.0], requires_grad=True)
+    y.retain_grad()
+    np.sum(y**2).backward()
+    return y, y.grad
+
+
+def of_a_leaf(x: Any) -> tuple[Any, Any]:
+    y = tg.tensor(x, requires_grad=True)
+    np.sum(y**2).backward()
+    return y, y.grad
+
+
+@pytest.mark.parametrize("f", [retained, of_a_leaf])
+def test_a_result_with_a_gradient_of_its_own(f: Any) -> None:
+    x = np.array([1.0, 2.0])
+    with pytest.raises(UsageError, match=r"return y\.grad beside it"):
+        tg.compile(f, "numpy")(x)
+    gradient = tg.compile(lambda x: f(x)[1], "numpy")(x)
+    np.testing.assert_array_equal(gradient.numpy(), f(x)[1].numpy())

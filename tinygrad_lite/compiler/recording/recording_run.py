@@ -86,7 +86,7 @@ class Recorder(Surroundings):
                 returned = self._undisguised(f, args, kwargs)
                 for container, held, around in passed:
                     _refuse_changes_of_an_argument(container, held, around)
-                left = self.leave()
+                left = self.leave(returned)
                 returned = (returned, left) if left else returned
                 leaves = trees.leaves(returned)
                 self.program.results = [self._result(i, x) for i, x in enumerate(leaves)]
@@ -162,6 +162,11 @@ class Recorder(Surroundings):
     def _result(self, i: int, x: Any) -> Any:
         if isinstance(x, Tensor) and x not in self._made:
             self.passed[i] = self.place_of(x)
+        elif isinstance(x, Tensor) and plain(x, "_grad") is not None:
+            raise UsageError(
+                "the function returns a tensor with a gradient of its own, or leaves one behind, and a result of its "
+                "program has none: return y.grad beside it, and y.detach() in place of y"
+            )
         return self.variable_of(innermost(x), x)
 
     def _differentiate(self, returned: list[Any]) -> dict[Variable, Variable]:

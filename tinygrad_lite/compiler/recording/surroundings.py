@@ -35,6 +35,7 @@ from tinygrad_lite.compiler.recording.optimizers import Optimizers
 from tinygrad_lite.compiler.recording.randomness import RecordedGenerator
 from tinygrad_lite.compiler.recording.reached import Reached, is_users_class
 from tinygrad_lite.compiler.recording.recorded import Recorded
+from tinygrad_lite.compiler.recording.same import memory_of
 from tinygrad_lite.compiler.recording.transcript import Transcript, has_all
 from tinygrad_lite.compiler.recording.watching import UNSET, has_its_own, plain, set_plain
 from tinygrad_lite.compiler.recording.whole_numbers import refuse_large_numbers
@@ -86,6 +87,7 @@ class Surroundings(Transcript):
         optimizers: the optimisers that it uses.
         carried: the names whose values it reads and replaces.
         left: the names under which it leaves what it computes: those, and others that it does not read before.
+        overwritten: those of these names that stood for tensors which it does not read.
         written_into: the places of the arrays into which it writes.
         adds_entries: whether it puts what it computes under a new key of a dict, or into a deque that is not full yet.
         settings: what else it assigns, each with the value that it has in the end.
@@ -115,6 +117,7 @@ class Surroundings(Transcript):
         self.carried = Names(carried)
         self.guards |= {guard.key: guard for guard in self.carried.forms}
         self.left: dict[Key, Left] = {}
+        self.overwritten: set[Key] = set()
         self.written_into: list[Carried] = []
         self.adds_entries = False
         self._moved: list[Guard] = []
@@ -390,7 +393,7 @@ class Surroundings(Transcript):
             )
         return self._proxies[id(generator)]
 
-    def leave(self) -> list[Any]:
+    def leave(self, returned: Any) -> list[Any]:
         """Note where the function leaves what it computes, and its settings; return what it leaves.
 
         These are the values under names, and then the entries of the arrays into which it writes.
@@ -414,6 +417,9 @@ class Surroundings(Transcript):
                 self._refuse_overlaps(known.array)
                 self.written_into.append(known.place)
                 values.append(known.made)
+        self._refuse_to_hand_on(returned)
+        if self.written_into:
+            self._refuse_views(values)
         if to_carry:
             counted = [place.label for place in to_carry if place.varying]
             if counted and otherwise is None:
@@ -478,6 +484,9 @@ class Surroundings(Transcript):
             elif value is not UNSET and self._goes_on(place, value):
                 to_carry.append(_with_its_numbers(place, value))
             elif value is not UNSET and self._may_leave(value) and isinstance(place.value, SCALARS):
+                self._leave(place, value, values)
+            elif value is not UNSET and self._may_leave(value) and self._has_not_read(place.value):
+                self.overwritten.add(place.key)
                 self._leave(place, value, values)
             elif value is not UNSET and self._expected is not None and may_be_carried(place.value):
                 raise _has_another_name(place)
@@ -551,6 +560,41 @@ class Surroundings(Transcript):
         """Whether the function has read an attribute before it wrote to it."""
         keys = place.key, (Missing, id(place.owner), place.name), (Field, id(owner), place.name)
         return any(key in self.guards for key in keys)
+
+    def _refuse_views(self, values: list[Any]) -> None:
+        """Refuse to leave a view of another array, if the function writes into arrays, and so perhaps into both."""
+        in_memory: dict[int, dict[int, Array]] = {}
+        for x in [*(array for array, _ in self._outside.values()), *trees.leaves(values)]:
+            array = x.value if type(x) is Recorded else x
+            if isinstance(array, np.ndarray):
+                in_memory.setdefault(id(memory_of(array)), {})[id(array)] = array
+        for x in trees.leaves(values):
+            array = x.value if type(x) is Recorded else x
+            others = in_memory.get(id(memory_of(array)), {})
+            if any(np.may_share_memory(array, other) for i, other in others.items() if i != id(array)):
+                raise UsageError(
+                    "the function writes into arrays from outside, by += or the like, and leaves a view of an array, "
+                    "such as x.T or x[0], under another name, so that both are written into: leave a copy there, or "
+                    "write x = x + ... in place of x += ..."
+                )
+
+    def _refuse_to_hand_on(self, returned: Any) -> None:
+        """Refuse to return a tensor which it does not read, and overwrites, or to put it elsewhere."""
+        known = {**self._reached.guards, **self.guards}
+        former = [x for key in self.overwritten for x in trees.leaves(known[key].value)]
+        now = [self.carried.replaced(place) for place in known.values()]
+        now += [_attribute_of(owner, name) for owner, name, _ in self._attributes.values()]
+        for x in trees.leaves((returned, now)):
+            if any(x is tensor for tensor in former):
+                raise UsageError(
+                    "the function hands on a tensor with a history of an earlier call, and puts another one in its "
+                    "place: keep it without its history, by y = y.detach()"
+                )
+
+    def _has_not_read(self, value: Any) -> bool:
+        """Whether a value is of tensors, none of which the function has read."""
+        tensors = trees.leaves(value)
+        return all(isinstance(x, Tensor) and (x, "_array") not in self._before for x in tensors)
 
     def _freed(self, x: Any) -> Op | None:
         """The operation that made a tensor, of which `backward` has freed the history; else None."""

@@ -277,7 +277,7 @@ def _recorded_once(
     recorder.arrays = {i: x for i, x in arrays.items() if i not in inputs or recorder.names_of(x[0])}
     held = {key: guard for key, guard in behind.guards.items() if key not in recorder.optimizers.followed}
     guards = {**held, **named.guards, **recorder.guards}
-    fixed = {(kind, *place) for _, *place in carried for kind in (Item, Field, Held)}
+    fixed = {(kind, *place) for _, *place in (*carried, *recorder.overwritten) for kind in (Item, Field, Held)}
     return recorder, {key: guard for key, guard in guards.items() if key not in fixed}
 
 
