@@ -45,7 +45,7 @@ class Diagnosis:
         self._look = examination
         self._comparison = comparison
         subject = examination.subject
-        self._steps, self._variables, self._results = subject.traced(subject.point)
+        self._steps, self._variables, self._results = subject.traced_inside(subject.point)
         self.faults = [fault for step in self._steps if (fault := fault_of(step))]
         if isinstance(subject, GradientOf) and not self.faults:
             first, _, _ = subject.first.traced(subject.point)
@@ -157,7 +157,7 @@ class Diagnosis:
         direction = np.zeros(len(look.scales))
         direction[subject.columns(k)] = look.scales[subject.columns(k)] * random_weights(rng, reference.size)
         with suppress(Exception):  # a function may refuse a nearby point
-            trace = Trace(*subject.traced(subject.point + aside), paths)
+            trace = Trace(*subject.traced_inside(subject.point + aside), paths)
             own = trace.back(point.weights).of_variables[k].ravel() @ direction[subject.columns(k)]
             slopes = look.slopes_beside(aside, direction)
             return same(own, slopes @ np.cos(np.arange(len(slopes))), _FOLLOWED)
@@ -172,7 +172,7 @@ class Diagnosis:
         for _ in range(_OTHERS):
             x = subject.point + _ASIDE * look.scales * rng.uniform(-1, 1, len(subject.point))
             with suppress(Exception):  # a function may refuse a nearby point
-                trace = Trace(*subject.traced(x), paths)
+                trace = Trace(*subject.traced_inside(x), paths)
                 gradient = subject.rows(x, point.weights[None])[0]
                 if trace.is_like(point.trace) and np.all(np.isfinite(gradient)):
                     yield Point(trace, point.weights, subject.split(gradient))

@@ -5,7 +5,7 @@ point, has the same numbers, so that what explains a gradient at one point can b
 """
 
 import re
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,6 +22,7 @@ from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.readers.recording import Step
 from tinygrad_lite.transforms.dual import pushed
 
+_MANY = 3  # as often may one operation be in a line that is run once
 Edge = tuple[int, int]
 """An operation and one of its arguments."""
 Class = tuple[Any, ...]
@@ -199,12 +200,15 @@ class Trace:
         for numbers in lines.values():
             ops = [_kind(self.steps[k]) for k in numbers]
             runs = [numbers[a:b] for a, b in pairwise([0, *_breaks(numbers), len(numbers)])]
-            if len(runs) > 1 and (aligned := self._aligned(runs)):
-                series.update(dict.fromkeys(aligned))
+            aligned = self._aligned(runs) if len(runs) > 1 else []
+            series.update(dict.fromkeys(aligned))
             for period in range(1, len(numbers) // 2 + 1):
                 if len(numbers) % period == 0 and ops[period:] == ops[:-period]:
                     series.update(dict.fromkeys(tuple(numbers[first::period]) for first in range(period)))
                     break
+            else:
+                for start, period, stop in () if aligned else _stretches(ops):
+                    series.update(dict.fromkeys(tuple(numbers[k:stop:period]) for k in range(start, start + period)))
         return [list(numbers) for numbers in series]
 
     def _aligned(self, runs: Sequence[Sequence[int]]) -> list[tuple[int, ...]]:
@@ -265,6 +269,21 @@ class Trace:
 def _kind(step: Step) -> Any:
     """The operation, or its name where one place may call another: x**k is a square for k = 2."""
     return "power" if step.op.name == "square" else step.op.name if step.op.name == "power" else step.op
+
+
+def _stretches(ops: Sequence[Any]) -> Iterator[tuple[int, int, int]]:
+    """Where a part of a line is repeated, as a comprehension in a sum: its beginning, its length, and its end."""
+    start = 0
+    while start < len(ops):
+        stop = start + 1
+        for period in range(1, (len(ops) - start) // 2 + 1):
+            end = next((k for k in range(start + period, len(ops)) if ops[k] != ops[k - period]), len(ops))
+            times = (end - start) // period
+            if times > (1 if period > 1 else _MANY):
+                stop = start + times * period
+                yield start, period, stop
+                break
+        start = stop
 
 
 def _breaks(numbers: Sequence[int]) -> list[int]:

@@ -309,27 +309,29 @@ class Subject:
         """The operations that the function performs, its variables and its results, all with a history."""
         if self.opaque or not self.is_inside(x):
             return [], [], []
+        variables = [wrap(array.copy(), True) for array in self.split(x)]
         before = recomputes.set(False)  # the operations inside a checkpointed function, which is none itself
-        f = self.f
         try:
-            return self._traced(x)
+            with recording() as steps, grad_mode.enable_grad(), np.errstate(all="ignore"):
+                results = self.call(variables)
         except Exception:
             if not self.plain:
                 raise
-        try:
-            self.f = followed(f)
-            return self._traced(x)
-        except Exception:  # others' code may do anything with tensors
             return [], [], []
         finally:
-            self.f = f
             recomputes.reset(before)
-
-    def _traced(self, x: Vector) -> tuple[list[Step], list[Tensor], list[Any]]:
-        variables = [wrap(array.copy(), True) for array in self.split(x)]
-        with recording() as steps, grad_mode.enable_grad(), np.errstate(all="ignore"):
-            results = self.call(variables)
         return steps, variables, results
+
+    def traced_inside(self, x: Vector) -> tuple[list[Step], list[Tensor], list[Any]]:
+        """The same, also of a function that by itself takes no tensors: with copies of what it reads."""
+        traced, f = self.traced(x), self.f
+        if traced[0] or not self.plain:
+            return traced
+        try:
+            self.f = followed(f)
+            return self.traced(x)
+        finally:
+            self.f = f
 
 
 class GradientOf(Subject):
