@@ -1144,3 +1144,10 @@ def test_a_value_stands_above_what_is_computed_from_it_where_a_graph_is_long(sho
         assert all(places[x.name] <= places[node.name] for x in node.inputs if not isinstance(x, (int, float)))
     names = opened.page.evaluate("groups.root.items.map((part) => groups.name(part))")
     assert all(re.fullmatch(r"\d+–\d+", name) for name in names)
+
+
+@pytest.mark.parametrize("width", [390, 1280, 1600])
+def test_a_product_of_tall_matrices_and_small_numbers_fits_its_panel(show: Show, width: int) -> None:
+    x, w = np.random.default_rng(0).normal(size=(60, 3)), tg.tensor(np.full((3, 2), 0.3), requires_grad=True, name="w")
+    opened = show(tg.explain(np.mean(np.tanh(x @ w) ** 2)), step=8, viewport={"width": width, "height": 800})
+    assert opened.page.locator(".corner:visible").evaluate("box => box.scrollWidth - box.clientWidth") == 0
