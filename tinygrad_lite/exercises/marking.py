@@ -13,6 +13,7 @@ import numpy as np
 from tinygrad_lite.checking import Report, Verdict, gradcheck
 from tinygrad_lite.checking.diagnosing.local import fault_of, same
 from tinygrad_lite.checking.diagnosing.mistakes import (
+    INPUT,
     LOCAL,
     ONE_OF_TWO,
     OUTPUT,
@@ -67,6 +68,8 @@ _FACTORS = (*_RATIOS, "extra_factor")
 """What is said of an answer for its ratio to the right one alone."""
 _EXACT = (AXIS, LENGTH, LOST_AXIS, POWER, ROOT, SAMPLE, UPSIDE_DOWN)
 """What is said of a submission for one word in it, which says more than a ratio or a factor."""
+_OF_ANOTHER = "is taken for that of"
+"""In the checker's sentences on the rule of another function."""
 _EXACTLY = 1e-6
 """How far what is computed may be off, relative to the largest entry."""
 _TRYING = 1.0
@@ -107,7 +110,7 @@ def remarks_on(declaration: Declaration, submission: Called) -> Remarks:
         marking = _Marking(declaration, submission, trial)
         remarks = marking.remarks()
         if remarks.told and number:
-            return _of_a_later_trial(remarks, marking.ratio, trial)
+            return _of_a_later_trial(remarks, marking, trial)
         if remarks.told:
             return _confirmed(remarks, marking, [_Marking(declaration, submission, x) for x in trials[1:2]])
         counts = marking.report.counts()
@@ -165,9 +168,9 @@ def _recognised(told: tuple[str, ...], sentence: str, operation: str = "") -> Re
     return Remarks(told=told, likeness=likeness, misconception=misconception.name)
 
 
-def _of_a_later_trial(remarks: Remarks, ratio: float | None, trial: Mapping[str, Array]) -> Remarks:
+def _of_a_later_trial(remarks: Remarks, marking: "_Marking", trial: Mapping[str, Array]) -> Remarks:
     """The same, if the first trial, which the question shows, went well."""
-    if counts_rows(ratio, trial):
+    if counts_rows(marking.ratio, trial) or marking.has_rows_alone:
         return _recognised((*remarks.told, _not_for(trial, hardcoded=False)), ROWS)
     depends = remarks.misconception in _RATIOS  # a factor that was right for the first trial
     if remarks.likeness and not depends:
@@ -189,6 +192,7 @@ class _Marking:
             self._submission = self._to_all_digits(submission)
         self.report: Report
         self.ratio: float | None = None  # of the answer to what is right, if it is the same for all entries
+        self.has_rows_alone = False  # whether the answer has an entry for each row of the argument
         self.factor = ""  # a sentence on an argument that is a factor too much or too few
 
     def remarks(self) -> Remarks:
@@ -268,13 +272,14 @@ class _Marking:
         known = recognised(why)
         if not known or (known[0].name in _FACTORS and mended in _EXACT):
             operation, why = "", mended if mended in _EXACT else self.factor or mended
+        is_factor = not why or bool(known and known[0].name in _FACTORS)
         if (
-            not why
+            is_factor
             and self._declaration.elementwise
             and answer.size > 1
             and same(answer * right, 1 + 0 * right, _EXACTLY)
         ):
-            why = UPSIDE_DOWN
+            operation, why = "", UPSIDE_DOWN
         if (not why or why.startswith("a factor of")) and self._is_antiderivative():
             operation, why = "", ANTIDERIVATIVE
         told = self._told(failing)
@@ -343,6 +348,7 @@ class _Marking:
         return g * answer if self._declaration.elementwise else answer
 
     def _of_shape(self, shape: tuple[int, ...], expected: tuple[int, ...]) -> Remarks:
+        self.has_rows_alone = shape == expected[:1]
         name = self._declaration.argument
         told = f"it has shape {shape}; a gradient has the shape of its argument, and {name} has {expected}"
         if shape == np.shape(self._y) and len(shape) > len(expected):
@@ -390,6 +396,8 @@ class _Marking:
         why = self._of_the_whole()
         if why == LOCAL and (uses := [finding for finding in failing if finding.why in _ONE_USE]):
             return uses[0].where.split(",")[0], uses[0].why  # one of a sum's uses hands on what arrives, and rightly so
+        if why == INPUT and (taken := [finding.why for finding in failing if _OF_ANOTHER in finding.why]):
+            return "", taken[0]  # who takes sign(x) for the derivative of a rectifier does not mean sign(y)
         if why:
             return "", why
         if self._is_by_another_argument(answer):

@@ -82,6 +82,7 @@ _FUNCTIONS: list[tuple[str, Callable[[Array], Array], Rule, dict[str, Rule]]] = 
             "the mask of relu is the wrong way round: it lets through what should be 0": lambda g, x, y: g * (x <= 0),
             "the mask of relu is the wrong way round: it lets through what is below 0": lambda g, x, y: g * (x < 0),
             "the output of relu is used in place of its mask": lambda g, x, y: g * y,
+            "sign(x), the derivative of |x|, is taken for that of relu": lambda g, x, y: g * np.sign(x),
         },
     ),
     *((name, partial(softmax, axis=axis), *_of_softmax(axis)) for name, axis in (("softmax", -1), ("softmax", 0))),
