@@ -11,6 +11,7 @@ import pytest
 from scipy.special import erf
 
 import tinygrad_lite as tg
+from tests.marks import param
 
 EDGES: dict[str, tuple[Callable, Callable, float, int]] = {  # a function, its derivative, an edge, where it is defined
     "arccos": (np.arccos, lambda x: -1 / np.sqrt(1 - x**2), 1, -1),
@@ -85,7 +86,7 @@ def test_next_to_an_offset(name: str) -> None:
         assert tg.gradcheck(lambda w: float(f(w)), w, gradient=gradient, raise_exception=False).outcome == outcome
 
 
-@pytest.mark.parametrize("offset", [1e5, 1e6, 1e7])
+@pytest.mark.parametrize("offset", [1e5, param(1e6, slow=True), 1e7])
 @pytest.mark.parametrize("size", [3, 12])
 def test_entries_of_all_sizes_next_to_an_offset(size: int, offset: float) -> None:
     """The large entries of a softmax hide the small ones along a direction; alone, each is known."""
@@ -102,7 +103,7 @@ def test_entries_of_all_sizes_next_to_an_offset(size: int, offset: float) -> Non
         assert report.outcome == outcome, report
 
 
-@pytest.mark.parametrize("frequency", [0.2, 0.7, 1.3, 4.0])
+@pytest.mark.parametrize("frequency", [0.2, param(0.7, slow=True), param(1.3, slow=True), 4.0])
 @pytest.mark.parametrize("offset", [1e6, 1e10, 1e14])
 def test_waves_next_to_an_offset_are_not_flat_from_afar(offset: float, frequency: float) -> None:
     def f(x: Any) -> float:
@@ -144,7 +145,7 @@ def test_a_tiny_entry_with_a_large_gradient_is_not_taken_for_negligible() -> Non
 
 
 @pytest.mark.parametrize("part", [-1.0, 0.0, 2.0])
-@pytest.mark.parametrize("power", range(-12, 0, 2))
+@pytest.mark.parametrize("power", [param(power, slow=power % 4 != 0) for power in range(-12, 0, 2)])
 def test_a_wrong_entry_does_not_hide_behind_far_larger_ones(power: int, part: float) -> None:
     c = np.array([1.0, 0.5, 10.0**power, -(10.0**power)])
     x = np.array([0.3, 1.2, -0.7, 0.4])
@@ -213,7 +214,7 @@ def test_noise_beside_a_point_is_no_meeting_of_kinks() -> None:
     assert tg.gradcheck(f, x, gradient=right * [1, -1, 1], raise_exception=False).outcome != "passed"
 
 
-@pytest.mark.parametrize("power", range(-12, -4))
+@pytest.mark.parametrize("power", [param(power, slow=power % 3 != 0) for power in range(-12, -4)])
 def test_the_rounding_of_one_entry_is_no_mistake_in_another(power: int) -> None:
     """Of exp(c) - 1 with a small c, few digits are left; along b, they are a constant factor."""
 

@@ -57,7 +57,7 @@ _UFUNCS = [op.forward for op in pairs.RULES if isinstance(op.forward, np.ufunc) 
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-@pytest.mark.parametrize("dtype", [np.complex128, np.complex64])
+@pytest.mark.parametrize("dtype", [np.complex128, param(np.complex64, slow=True)])
 @pytest.mark.parametrize("ufunc", _UFUNCS, ids=lambda ufunc: ufunc.__name__)
 def test_numpys_values_of_all_pairs_of_special_parts(ufunc: np.ufunc, dtype: Any) -> None:
     z = np.array([complex(re, im) for re in _SPECIAL for im in _SPECIAL]).astype(dtype)

@@ -580,7 +580,7 @@ OF_SOME: dict[str, Callable[[Any, Any], Any]] = {
 
 
 @pytest.mark.parametrize("name", OF_SOME)
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("dtype", [np.float64, param(np.float32, slow=True)])
 def test_reductions_of_some_entries(name: str, dtype: Any) -> None:
     x = np.random.default_rng(0).normal(size=(4, 6)).astype(dtype)
     f = tg.value_and_grad(lambda x, mask: np.sum(OF_SOME[name](x, mask) ** 2))

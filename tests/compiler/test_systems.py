@@ -9,6 +9,7 @@ import pytest
 
 import tinygrad_lite as tg
 from tests.compiler.c_code import COMPILERS, CFunction
+from tests.marks import param
 from tinygrad_lite import trees
 from tinygrad_lite.compiler.native import systems
 
@@ -192,7 +193,7 @@ def test_in_c_what_numpy_refuses_is_not_finite(compiler: str, tmp_path: Path) ->
         assert not np.isfinite(found).all()
 
 
-@pytest.mark.parametrize("size", [2, 3, 4, 6])
+@pytest.mark.parametrize("size", [2, 3, param(4, slow=True), param(6, slow=True)])
 def test_second_derivatives_of_a_determinant(backend: str, size: int) -> None:
     """Whose shapes do not depend on how far the matrix is from a singular one."""
     x = np.random.default_rng(size).normal(size=(size, size))

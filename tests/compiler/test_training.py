@@ -800,7 +800,7 @@ def test_an_optimizer_of_the_users_may_keep_tensors_in_its_state(backend: str) -
 
 
 @pytest.mark.filterwarnings("ignore:.*no gradient for parameter")
-@pytest.mark.parametrize("shape", [(), (3,)])
+@pytest.mark.parametrize("shape", [param((), slow=True), (3,)])
 @pytest.mark.parametrize("way", ["zero_grad", "none of them", "one of them", "another in its place"])
 def test_gradients_that_come_and_go(shape: tuple[int, ...], way: str, backend: str) -> None:
     """A parameter that a call uses and the next does not; the gradients that others hold stay as they were."""

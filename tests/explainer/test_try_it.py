@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 import tinygrad_lite as tg
+from tests.marks import param
 
 DOCS = Path(__file__).parents[2] / "docs"
 PHONE = {"viewport": {"width": 390, "height": 780}, "has_touch": True}
@@ -315,7 +316,9 @@ def test_a_site_without_python_has_code_to_read(served: Any, tmp_path: Path) -> 
     assert page.locator("textarea").count() == 0
 
 
-@pytest.mark.parametrize("settings", [{}, {"color_scheme": "dark"}, PHONE], ids=["light", "dark", "phone"])
+@pytest.mark.parametrize(
+    "settings", [param({}, slow=True), {"color_scheme": "dark"}, PHONE], ids=["light", "dark", "phone"]
+)
 def test_axe_finds_nothing(served: Any, tmp_path: Path, settings: dict[str, Any]) -> None:
     from axe_playwright_python.sync_playwright import Axe
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lite as tg
+from tests.marks import param
 from tinygrad_lite import nn
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
 
@@ -192,7 +193,7 @@ CELLS: dict[str, tuple[Callable[..., nn.Module], str]] = {
 }
 
 
-@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("bias", [True, param(False, slow=True)])
 @pytest.mark.parametrize(("make", "name"), CELLS.values(), ids=CELLS)
 def test_cells_are_a_step_of_the_layer(make: Any, name: str, bias: bool) -> None:
     cell, layer = make(INPUTS, HIDDEN, bias=bias, rng=0), made(name, bias=bias)
