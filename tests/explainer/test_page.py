@@ -538,6 +538,8 @@ LOOKS: dict[str, Callable[[Any], Any]] = {
     "numpy": lambda x: x * np.max(x.numpy()),
     "list": lambda x: x * x.tolist(),
     "int": lambda x: x ** int(x + 1.0),
+    "index": lambda x: x * np.arange(5.0)[np.astype(x > 1, int)],
+    "data": lambda x: x * np.max(x.data),
 }
 UNSEEN: dict[str, Callable[[Any], Any]] = {
     "where": lambda x: np.where(x > 0, x * x, -x),
@@ -561,7 +563,7 @@ def test_what_python_looked_at_stays_and_the_page_says_so(show: Show, name: str)
 
 
 def test_a_tensor_is_as_before_once_nobody_listens() -> None:
-    before = {name: getattr(tg.Tensor, name) for name in ("__bool__", "__float__", "item", "numpy", "tolist")}
+    before = {name: getattr(tg.Tensor, name) for name in ("__bool__", "__float__", "item", "numpy", "tolist", "data")}
     with pytest.raises(ZeroDivisionError):
         tg.explain(lambda x: 1 / 0, tg.tensor(1.0, requires_grad=True))
     assert all(getattr(tg.Tensor, name) is method for name, method in before.items())

@@ -84,7 +84,7 @@ _lock = threading.Lock()
 
 
 @contextlib.contextmanager
-def _reporting(methods: Mapping[str, tuple[Callable[..., Any], Callable[..., Any]]]) -> Iterator[None]:
+def _reporting(methods: Mapping[str, tuple[Any, Any]]) -> Iterator[None]:
     """For the block, tensors have the second of each two methods in place of the first."""
     with _lock:
         _open.update(methods.keys())
@@ -135,19 +135,20 @@ def _heard(method: Callable[..., Any]) -> Callable[..., Any]:
     """A method that tells this thread's listeners if the user's code calls it."""
 
     @functools.wraps(method)
-    def leave(self: Tensor, *args: Any) -> Any:
+    def leave(self: Tensor, *args: Any, **options: Any) -> Any:
         if _observers.of_exits and is_users(sys._getframe(1).f_code.co_filename):
             for observe in _observers.of_exits:
                 observe(self)
-        return method(self, *args)
+        return method(self, *args, **options)
 
     return leave
 
 
-_EXITS = {
+_data = vars(Tensor)["data"]
+_EXITS: dict[str, tuple[Any, Any]] = {
     name: (getattr(Tensor, name), _heard(getattr(Tensor, name)))
-    for name in ("__bool__", "__float__", "__int__", "__index__", "item", "numpy", "tolist")
-}
+    for name in ("__array__", "__bool__", "__float__", "__int__", "__index__", "item", "numpy", "tolist")
+} | {"data": (_data, property(_heard(_data.fget), _data.fset))}
 """The methods by which the numbers of a tensor leave the graph, for Python code to act on; and those that report it."""
 
 
