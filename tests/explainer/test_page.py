@@ -506,11 +506,32 @@ def test_what_has_no_history_is_computed_again_too(show: Show, name: str) -> Non
     np.testing.assert_allclose(opened.data("gradient", "x"), gradient, rtol=1e-12)
 
 
+@pytest.mark.parametrize("name", ["c", "d"])
+def test_what_needs_no_gradient_is_computed_again_too(show: Show, name: str) -> None:
+    """As by a frozen layer, or a teacher under `no_grad`."""
+
+    def student(x: Any, c: Any, d: Any) -> Any:
+        with tg.no_grad():
+            target = np.tanh(c * c) + d
+        return np.sum((np.sin(x * (c + d)) - target) ** 2)
+
+    def lesson(**changes: Any) -> Any:
+        values = {"x": [0.5, -1.0], "c": [1.0, 2.0], "d": [0.25, -0.5]} | changes
+        return tg.explain(student, *(tg.tensor(y, name == "x", name=name) for name, y in values.items()))
+
+    opened = show(lesson())
+    opened.page.evaluate("i => lesson.change([[i, { shape: [2], data: [-0.75, 1.5] }]])", opened.index(name))
+    again = lesson(**{name: [-0.75, 1.5]})
+    np.testing.assert_allclose(opened.data("value", again.graph.root.name), again.graph.root.value, rtol=1e-12)
+    gradient = again.backward.gradients[next(leaf for leaf in again.graph.leaves if leaf.name == "x")]
+    np.testing.assert_allclose(opened.data("gradient", "x"), gradient, rtol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
         (lambda x: tg.explain(np.sum(x * (x > 0))), "was made without a history"),
-        (lambda x: tg.explain(lambda x, c: np.sum(x * (c * c)), x, tg.tensor([1.0, 2.0, 3.0])), "need no gradient"),
+        (lambda x: (lambda mask: tg.explain(lambda x: np.sum(x * mask), x))(x > 0), "outside of the function"),
         (lambda x: tg.explain(np.sum(np.sort(x) * np.arange(3.0))), "from values; what it was made of is known"),
         (lambda x: tg.explain(lambda x: np.sum(np.sort(x) * np.arange(3.0)), x), "takes entries by an index"),
         (lambda x: tg.explain(lambda x: np.sum(x if np.allclose(x, 1) else -x), x), "acted on the answer"),

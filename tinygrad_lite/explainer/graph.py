@@ -93,6 +93,7 @@ class Seen:
         decisions: operations whose answers went to Python code, which may have acted on them.
         exit: the first line that took numbers out of the graph, such as an `if`; None if none did.
         owners: the name of the model that each parameter is in.
+        constants: values that were computed from others that need no gradient, such as those of a frozen model.
     """
 
     names: dict[int, str]
@@ -103,6 +104,7 @@ class Seen:
     decisions: list[Op] = field(default_factory=list)
     exit: Source | None = None
     owners: dict[Tensor, str] = field(default_factory=dict)
+    constants: dict[Tensor, Step] = field(default_factory=dict)
 
 
 class Graph:
@@ -146,13 +148,15 @@ class Graph:
                 "np.abs of it"
             )
         self._seen = seen
-        self._made = seen.made or {}
+        self._made = seen.constants | (seen.made or {})
+        self._reached: list[Tensor] = []  # of these, what the result was computed from
         self._nodes: dict[Any, Node] = {}
         self._arrays: dict[Any, Array] = {}
         self.leaves: list[Node] = []
         self.operations: list[Node] = []
         path = self._path(result)
-        self._names = _Names(path, result, seen.names, seen.owners)
+        steps = [(x.inputs, x) for x in path] + [(self._made[x].inputs, x) for x in self._reached]
+        self._names = _Names(steps, result, seen.names, seen.owners)
         several = len({seen.models[tensor] for tensor in path if tensor in seen.models}) > 1
         self._models = seen.models if several else {}
         self._modules = {tensor: _inside(self._models.get(tensor), module) for tensor, module in seen.modules.items()}
@@ -192,6 +196,7 @@ class Graph:
                     continue
                 looked.add(x)
                 if x in self._made:
+                    self._reached.append(x)
                     ahead += self._made[x].inputs
                 elif x.op is not None and x.inputs is not None:
                     roots.add(x)
@@ -276,7 +281,7 @@ class Graph:
             return phrase("the code asked {op} of its values and acted on the answer", op=self._seen.decisions[0])
         for node in self.operations:
             if any(map(_has_array, node.params.values())) and (
-                self._seen.made is None or any(x.dtype.kind in "iub" for x in self._made)
+                self._seen.made is None or any(x.dtype.kind in "iub" for x in self._seen.made)
             ):
                 if self._seen.made is None:
                     return phrase(
@@ -302,7 +307,9 @@ class Graph:
                         leaf=leaf.name,
                     )
                 return phrase(
-                    "{leaf} was computed without a history, from values that need no gradient", leaf=leaf.name
+                    "{leaf} was made without a history outside of the function, and may have been computed from values "
+                    "of the graph",
+                    leaf=leaf.name,
                 )
         return None
 
@@ -380,14 +387,18 @@ class _Names:
     """
 
     def __init__(
-        self, path: Sequence[Tensor], root: Tensor, users: Mapping[int, str], owners: Mapping[Tensor, str]
+        self,
+        steps: Sequence[tuple[Any, Tensor]],
+        root: Tensor,
+        users: Mapping[int, str],
+        owners: Mapping[Tensor, str],
     ) -> None:
         self._taken: set[str] = set()
         self._known: dict[Any, str] = {}
         self._counts: dict[str, int] = {}
         known: dict[Any, str] = {}
-        for result in path:
-            for x in (*result.inputs, result):
+        for inputs, result in steps:
+            for x in (*inputs, result):
                 name = getattr(x, "name", None) or users.get(id(x)) or ""
                 if name.strip("_") and not _is_number(x):  # `_` names what nobody needs
                     known.setdefault(_key(x), name)

@@ -154,6 +154,7 @@ class Watch:
 
         seen = self.seen
         names.seen = Seen({}, latest(seen.sources), latest(seen.modules), latest(seen.made), latest(seen.models))
+        names.seen.constants = latest(seen.constants)
         return names
 
     def note(self, step: Step) -> None:
@@ -171,8 +172,8 @@ class Watch:
         self._kept.append(step)
         if follows:
             self._holders[id(result.data)] = result
-            if result.op is None:
-                made[result] = step
+        if result.op is None:
+            (made if follows else self.seen.constants)[result] = step
         if step.source is not None:
             self.seen.sources[result] = step.source
         frame: FrameType | None = sys._getframe(2)

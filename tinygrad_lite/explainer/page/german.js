@@ -400,7 +400,7 @@ const tables = {
     "{node} takes entries by an index, which may have been computed from values; what it was made of is known if the function is explained, as tg.explain(function, *arguments)": "{node} greift mit einem Index auf Einträge zu, der aus Werten berechnet sein kann; woraus er entstand, ist bekannt, wenn die Funktion erklärt wird, mit tg.explain(function, *arguments)",
     "{node} counts or numbers values ({op}), and what it was used for is fixed": "{node} zählt oder nummeriert Werte ({op}), und wozu das diente, steht fest",
     "{leaf} was made without a history, and may have been computed from other values; what a mask was made of is known if the function is explained, as tg.explain(function, *arguments)": "{leaf} ist ohne Vorgeschichte entstanden und kann aus anderen Werten berechnet sein; woraus eine Maske entstand, ist bekannt, wenn die Funktion erklärt wird, mit tg.explain(function, *arguments)",
-    "{leaf} was computed without a history, from values that need no gradient": "{leaf} wurde ohne Vorgeschichte aus Werten berechnet, die keinen Gradienten brauchen",
+    "{leaf} was made without a history outside of the function, and may have been computed from values of the graph": "{leaf} ist außerhalb der Funktion ohne Vorgeschichte entstanden und kann aus Werten des Graphen berechnet sein",
     "it depends on numbers in Python": "es hängt in Python von Zahlen ab",
     "it depends on numbers in Python ({error})": "es hängt in Python von Zahlen ab ({error})",
     "{op} takes a parameter that depends on numbers": "{op} hat einen Parameter, der von Zahlen abhängt",
