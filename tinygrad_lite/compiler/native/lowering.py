@@ -37,6 +37,7 @@ from tinygrad_lite.ops.shapes import indexing, joining, shaping
 
 _REFUSALS = Variable((), np.dtype(bool), name="refusals")  # work that may end a segment writes it, as if in memory
 NARROW = 64  # entries in a row that is short
+DOUBLE = np.dtype(float)
 SHORT, LONG = 7, 16  # entries along an axis: too few for vector instructions, and enough
 
 
@@ -170,10 +171,13 @@ class Lowering:
         dimensions = [axes[axis] for axis in axes_in_memory(self._layout(result).strides)]
         place(self.body, [dimension for dimension in dimensions if dimension], statement, None)
 
-    def _copied(self, x: Variable, order: Any = None) -> Variable:
+    def _copy(self, to: Variable, x: Any) -> None:
+        self._elementwise(to, same(to.dtype), [x])
+
+    def _copied(self, x: Variable, dtype: Any) -> Variable:
         """A copy of an array without gaps."""
-        copy = self._new(x.shape, x.dtype, order)
-        self._elementwise(copy, same(x.dtype), [x])
+        copy = self._new(x.shape, dtype)
+        self._copy(copy, x)
         return copy
 
     def whole(self, call: Instruction, write: Callable[..., None]) -> None:
@@ -205,21 +209,12 @@ class Lowering:
 
     # Sums and the like
 
-    def _sum(self, call: Instruction) -> None:
-        self._reduce(call, _added, 0, lambda x: x)
-
     def _mean(self, call: Instruction) -> None:
         count = call.inputs[0].size // max(call.result.size, 1)
         self._reduce(call, _added, 0, lambda x: x / float(count))
 
-    def _max(self, call: Instruction) -> None:
-        self._reduce(call, lambda x, y: y.intrinsic("maximum", x), -np.inf, lambda x: x)
-
-    def _min(self, call: Instruction) -> None:
-        self._reduce(call, lambda x, y: y.intrinsic("minimum", x), np.inf, lambda x: x)
-
     def _reduce(
-        self, call: Instruction, write: Callable[..., Entry], start: float, end: Callable[[Entry], Entry]
+        self, call: Instruction, write: Callable[..., Entry], start: float, end: Callable[[Entry], Entry] = lambda x: x
     ) -> None:
         (x,) = call.inputs
         lost, keep = _lost_axes(call), call.params.get("keepdims", False)
@@ -289,44 +284,29 @@ class Lowering:
         if not call.result.size:
             return
         if not sizes.k:
-            self._elementwise(call.result, same(call.result.dtype), [0])
+            self._copy(call.result, 0)
             return
         if sizes.k == 1 and len(call.inputs[0].shape) == len(call.inputs[1].shape) == 2 and sizes.dtype in REALS:
-            self._outer(call)
+            self._elementwise(call.result, Form("multiply", lambda x, y: x * y, (sizes.dtype,) * 2), call.inputs)
             return
         if not self._calls_numpy or (matrices.is_small(sizes) and sizes.dtype in REALS):
             work = partial(matrices.by_registers, batch=batch, sizes=sizes, parts=parts)
             self._add(call.reads, call.result, work)
             return
-        inputs = [x if matrices.suits_blas(self._layout(x), x.shape) else self._copied(x) for x in call.inputs]
+        inputs = [x if matrices.suits_blas(self._layout(x), x.shape) else self._copied(x, x.dtype) for x in call.inputs]
         batch, sizes, parts = matrices.as_batches(call, [*map(self._layout, inputs), layouts[-1]])
         routine = ufuncs.loop(np.matmul, (sizes.dtype,) * 3)
         self._add(
             inputs, call.result, partial(matrices.by_blas, batch=batch, sizes=sizes, parts=parts, routine=routine)
         )
 
-    def _outer(self, call: Instruction) -> None:
-        """The product of a column and a row, entry by entry."""
-        (a, b), result = call.inputs, call.result
-        n, m = (Dimension(size) if size != 1 else None for size in result.shape)
-        operands = [self._access(a, [n, None]), self._access(b, [None, m])]
-        statement = Statement(
-            self._access(result, [n, m]), operands, Form("multiply", lambda x, y: x * y, (result.dtype,) * 2)
-        )
-        dimensions = [(n, m)[axis] for axis in axes_in_memory(self._layout(result).strides)]
-        place(self.body, [dimension for dimension in dimensions if dimension], statement, None)
-
     # Systems, decompositions, and requirements
 
     def _system(self, call: Instruction) -> None:
         shapes, wanted = systems.results(call)
-        double = np.dtype(float)
-        inputs = [x if x.dtype == double else self._new(x.shape, double) for x in call.inputs]
-        for x, copy in zip(call.inputs, inputs):
-            if copy is not x:
-                self._elementwise(copy, same(double), [x])
-        made = [self._new(shape, double) for shape in shapes]
-        if wanted is not None and call.result.dtype == double:
+        inputs = [self._in_double(x) for x in call.inputs]
+        made = [self._new(shape, DOUBLE) for shape in shapes]
+        if wanted is not None and call.result.dtype == DOUBLE:
             made[wanted] = call.result
         arrays = [(self._layout(x), x.shape) for x in (*inputs, *made)]
         work = partial(systems.write, call=call, arrays=arrays, finite=call.op in systems.FINITE)
@@ -334,27 +314,26 @@ class Lowering:
         if wanted is None:
             self._pack(call.result, made)
         elif made[wanted] is not call.result:
-            self._elementwise(call.result, same(call.result.dtype), [made[wanted]])
+            self._copy(call.result, made[wanted])
+
+    def _in_double(self, x: Variable) -> Variable:
+        return x if x.dtype == DOUBLE else self._copied(x, DOUBLE)
 
     def _system_alone(self, call: Instruction) -> None:
         """A system or the like where there is no NumPy; the solution begins as the right-hand side."""
-        double = np.dtype(float)
-        matrix = call.inputs[0]
-        result = call.result if call.result.dtype == double else self._new(call.result.shape, double)
-        if matrix.dtype != double:
-            matrix = self._new(call.inputs[0].shape, double)
-            self._elementwise(matrix, same(double), [call.inputs[0]])
-        space = self._new(matrix.shape[-2:], double)
+        matrix = self._in_double(call.inputs[0])
+        result = call.result if call.result.dtype == DOUBLE else self._new(call.result.shape, DOUBLE)
+        space = self._new(matrix.shape[-2:], DOUBLE)
         reads = [matrix]
         if call.op is linalg.solve:
-            self._elementwise(result, same(double), [call.inputs[1]])
+            self._copy(result, call.inputs[1])
             reads.append(result)
         arrays = [(self._layout(x), x.shape) for x in (matrix, result)]
         work = partial(systems.write_alone, call=call, arrays=arrays, space=self._layout(space))
         item = Whole([*map(self._whole, reads)], [self._whole(result), self._whole(space)], work)
         self.body.insert(earliest(self.body, item), item)
         if result is not call.result:
-            self._elementwise(call.result, same(call.result.dtype), [result])
+            self._copy(call.result, result)
 
     def _pack(self, result: Variable, parts: Sequence[Variable]) -> None:
         """Arrays behind one another along the last axis, in which each is one row."""
@@ -364,7 +343,7 @@ class Lowering:
             part = Variable(x.shape, result.dtype)
             strides = (*layout.strides[:around], *contiguous(x.shape[around:]))
             self.made[part] = Layout(layout.root, layout.offset + start, strides)
-            self._elementwise(part, same(result.dtype), [x])
+            self._copy(part, x)
             start += prod(x.shape[around:])
 
     def _refuse_where(self, call: Instruction) -> None:
@@ -372,7 +351,7 @@ class Lowering:
         refuse = systems.refuse if self._calls_numpy else systems.refuse_alone
         work = partial(refuse, condition=self._layout(condition), shape=condition.shape)
         self._add_refusing([condition, x], [call.result], work if condition.size else lambda *_, **__: None)
-        self._elementwise(call.result, same(call.result.dtype), [x])
+        self._copy(call.result, x)
 
     # NumPy's own loops, and copies
 
@@ -392,7 +371,7 @@ class Lowering:
                 continue
             is_single = not isinstance(x, Variable) or x.size == 1
             copy = self._new((1,) if is_single else own.shape, dtype, None if is_single else order)
-            self._elementwise(copy, same(dtype), [x])
+            self._copy(copy, x)
             inputs.append(copy)
         steps = [0 if x.size == 1 else x.dtype.itemsize for x in inputs] + [own.dtype.itemsize]
         accesses = [self._layout(x) for x in (*inputs, own)]
@@ -402,14 +381,14 @@ class Lowering:
             written = functions.WITHIN.get(call.op.forward) if ours else None
             self._add(inputs, own, partial(_within, written=written, called=called) if written else called)
         if own is not result:
-            self._elementwise(result, same(result.dtype), [own])
+            self._copy(result, own)
 
     def _reshape(self, call: Instruction) -> None:
         """A reshape that is not a view: a copy in the shape of the input."""
         (x,) = call.inputs
         target = Variable(x.shape, x.dtype)
         self.made[target] = replace(self._layout(call.result), strides=contiguous(x.shape))
-        self._elementwise(target, same(x.dtype), [x])
+        self._copy(target, x)
 
     def _joined(self, call: Instruction) -> None:
         """Arrays one after another along an axis: each is copied to its part."""
@@ -420,7 +399,7 @@ class Lowering:
             strides = layout.strides[:axis] + layout.strides[axis + 1 :] if stacked else layout.strides
             part = Variable(x.shape, call.result.dtype)
             self.made[part] = Layout(layout.root, layout.offset + start * layout.strides[axis], strides)
-            self._elementwise(part, same(call.result.dtype), [x])
+            self._copy(part, x)
             start += 1 if stacked else x.shape[axis]
 
     # Entries at an index
@@ -435,7 +414,7 @@ class Lowering:
         if call.has_computed_params:
             indices.put(self, call, 0, call.inputs, call.params["indices"], adds=True)
             return
-        self._elementwise(call.result, same(call.result.dtype), [0])
+        self._copy(call.result, 0)
         for position, (x, index) in enumerate(zip(call.inputs, call.params["indices"])):
             self._put(call, index, x, adds=position > 0 or not indexing.is_distinct(index))
 
@@ -446,18 +425,12 @@ class Lowering:
         for x, index in zip(call.inputs[1:], call.params["indices"]):
             self._put(call, index, x, adds=call.params["adds"])
 
-    def _index_set(self, call: Instruction) -> None:
-        self._updated(call, adds=False)
-
-    def _index_add(self, call: Instruction) -> None:
-        self._updated(call, adds=True)
-
     def _updated(self, call: Instruction, adds: bool) -> None:
         x, values = call.inputs
         if call.has_computed_params:
             indices.put(self, call, x, [values], [call.params["index"]], adds)
             return
-        self._elementwise(call.result, same(call.result.dtype), [x])
+        self._copy(call.result, x)
         self._put(call, call.params["index"], values, adds)
 
     def _put(self, call: Instruction, index: Any, values: Any, adds: bool) -> None:
@@ -471,13 +444,15 @@ class Lowering:
         if layout is None:
             chosen = positions(target.shape, self._layout(target).strides)[index]
             spread = self._new(chosen.shape, dtype)  # with the shape of the entries
-            self._elementwise(spread, same(dtype), [values])
+            self._copy(spread, values)
             self._at(target, index, spread, (lambda x, y: x + y) if adds else (lambda x, y: y), into=True)
             return
         view = Variable(_shape_at(index, target.shape), dtype)
         self.made[view] = layout
-        form = Form("add", lambda x, y: x + y, (dtype, dtype)) if adds else same(dtype)
-        self._elementwise(view, form, [view, values] if adds else [values])
+        if adds:
+            self._elementwise(view, Form("add", lambda x, y: x + y, (dtype, dtype)), [view, values])
+        else:
+            self._copy(view, values)
 
     def _at(self, x: Variable, index: Any, other: Variable, write: Any, into: bool) -> None:
         """Copy the entries of an index of `x`, an index of arrays, to another array, or from there into `x`."""
@@ -554,6 +529,14 @@ def _added(x: Entry, total: Entry) -> Entry:
     return total.plus(x)
 
 
+def _larger(x: Entry, largest: Entry) -> Entry:
+    return largest.intrinsic("maximum", x)
+
+
+def _smaller(x: Entry, smallest: Entry) -> Entry:
+    return smallest.intrinsic("minimum", x)
+
+
 def _lost_axes(call: Instruction) -> set[int]:
     return set(axes_of(call.params.get("axis"), len(call.inputs[0].shape)))
 
@@ -598,10 +581,10 @@ _REDUCTIONS = frozenset({reductions.sum, reductions.mean, reductions.max, reduct
 Way = tuple[Callable[[Instruction], bool], Callable[[Lowering, Instruction], None]]
 Ways = Mapping[Any, Way]
 _WAYS: Ways = {
-    reductions.sum: (_adds, Lowering._sum),
+    reductions.sum: (_adds, partial(Lowering._reduce, write=_added, start=0)),
     reductions.mean: (_means, Lowering._mean),
-    reductions.max: (_compares, Lowering._max),
-    reductions.min: (_compares, Lowering._min),
+    reductions.max: (_compares, partial(Lowering._reduce, write=_larger, start=-np.inf)),
+    reductions.min: (_compares, partial(Lowering._reduce, write=_smaller, start=np.inf)),
     running.cumsum: (_runs_on, Lowering._run_on),
     running.cumprod: (_runs_on, Lowering._run_on),
     linear.matmul: (_multiplies, Lowering._matmul),
@@ -612,8 +595,8 @@ _WAYS: Ways = {
     indexing.getitem: (_reads_known, Lowering._getitem),
     indexing.scatter: (_puts_known, Lowering._scatter),
     onto: (_puts_known, Lowering._onto),
-    indexing.index_set: (_puts_known, Lowering._index_set),
-    indexing.index_add: (_puts_known, Lowering._index_add),
+    indexing.index_set: (_puts_known, partial(Lowering._updated, adds=False)),
+    indexing.index_add: (_puts_known, partial(Lowering._updated, adds=True)),
 }
 
 
