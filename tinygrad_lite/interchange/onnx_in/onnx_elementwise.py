@@ -1,5 +1,6 @@
 """How ONNX's arithmetic, comparisons, activations and casts are written."""
 
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -69,15 +70,12 @@ def _matrix_product(node: Node) -> str:
     return f"{node[0]} @ {node[1]}"
 
 
-_REPEATED = {"Max": "np.maximum({}, {})", "Min": "np.minimum({}, {})", "Sum": "{} + {}"}
+_REPEATED = {"Max": "np.maximum({}, {})", "Mean": "{} + {}", "Min": "np.minimum({}, {})", "Sum": "{} + {}"}
 
 
-@operator(*_REPEATED, "Mean")
+@operator(*_REPEATED)
 def _repeated(node: Node) -> str:
-    first, *others = node.operands()
-    expression = first
-    for other in others:
-        expression = _REPEATED.get(node.op, "{} + {}").format(expression, other)
+    expression = reduce(_REPEATED[node.op].format, node.operands())
     return f"({expression}) / {len(node.inputs)}" if node.op == "Mean" else expression
 
 
@@ -226,17 +224,20 @@ def dtype_named(element_type: int) -> str:
     from onnx.helper import tensor_dtype_to_np_dtype
 
     name = TensorProto.DataType.Name(element_type).lower()
-    dtype = np.dtype(tensor_dtype_to_np_dtype(element_type))
+    return dtype_text(np.dtype(tensor_dtype_to_np_dtype(element_type)), name)
+
+
+def dtype_text(dtype: Any, name: str = "") -> str:
+    """A dtype as code, if NumPy calculates with it; ONNX may have another name for it."""
     if not calculates(dtype):
-        raise UnwritableError(f"NumPy does not calculate with the type {name}")
+        raise UnwritableError(f"NumPy does not calculate with the type {name or dtype}")
     return "bool" if dtype.kind == "b" else f"np.{dtype}"
 
 
 @operator("CastLike")
 def _cast_like(node: Node) -> str:
-    like = node.needs(1)
-    if like.dtype is not None and not calculates(like.dtype):
-        raise UnwritableError(f"NumPy does not calculate with the type {like.dtype}")
+    if (dtype := node.needs(1).dtype) is not None:
+        dtype_text(dtype)  # it may raise
     return f"{node[0]}.astype({node[1]}.dtype)"
 
 

@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.interchange.onnx_in.onnx_elementwise import dtype_named
+from tinygrad_lite.interchange.onnx_in.onnx_elementwise import dtype_named, dtype_text
 from tinygrad_lite.interchange.onnx_in.onnx_nodes import Node, UnwritableError, operator
 from tinygrad_lite.interchange.onnx_in.onnx_translation import array_of
-from tinygrad_lite.interchange.onnx_in.onnx_values import Code, Value, calculates, scalar, written
+from tinygrad_lite.interchange.onnx_in.onnx_values import Code, Value, scalar, written
 
 
 @operator("Shape")
@@ -185,9 +185,7 @@ def _constant_of_shape(node: Node) -> str:
     shape = node.wholes("shape", 0)
     value = node.setting("value")
     array = np.zeros(1, np.float32) if value is None else array_of(value)
-    if not calculates(array.dtype):
-        raise UnwritableError(f"NumPy does not calculate with the type {array.dtype}")
-    dtype = "bool" if array.dtype.kind == "b" else f"np.{array.dtype}"
+    dtype = dtype_text(array.dtype)
     if not array[0]:
         return f"np.zeros({written(shape)}, {dtype})"
     return f"np.full({written(shape)}, {scalar(array.reshape(()))})"

@@ -85,12 +85,14 @@ def _functions(activations: Any, usual: list[str], directions: int) -> list[list
 
 
 def _course(
-    x: Array, directions: int, direction: str, layout: int, lengths: Array, states: list[Any], step: Any
+    x: Array, recurrence: Array, direction: str, layout: int, lengths: Array, states: list[Any], step: Any
 ) -> tuple[Array, ...]:
-    """All steps of a recurrent layer in each direction: the outputs, and the last states."""
+    """All steps of a recurrent layer in each direction: the outputs, and the last states; a missing state is zeros."""
     if layout:
         x = np.swapaxes(x, 0, 1)
         states = [None if s is None else np.swapaxes(s, 0, 1) for s in states]
+    directions, _, size = recurrence.shape
+    states = [np.zeros((directions, x.shape[1], size), x.dtype) if s is None else s for s in states]
     times = np.arange(x.shape[0])
     outputs, ends = [], []
     for k in range(directions):
@@ -113,14 +115,6 @@ def _course(
     if layout:
         return np.transpose(y, (2, 0, 1, 3)), *(np.swapaxes(s, 0, 1) for s in last)
     return y, *last
-
-
-def _first(x: Array, state: Array, weight: Array, layout: int) -> Array:
-    if state is not None:
-        return state
-    batch = x.shape[0 if layout else 1]
-    shape = (weight.shape[0], batch, weight.shape[2])
-    return np.zeros((batch, shape[0], shape[2]) if layout else shape, x.dtype)
 
 
 def _biases(bias: Array, weight: Array) -> tuple[Array, Array]:
@@ -162,8 +156,7 @@ def lstm(
         c = forget * c + i * g(new)
         return f(o + p[1] * c) * out(c), c
 
-    states = [_first(x, h, recurrence, layout), _first(x, c, recurrence, layout)]
-    return _course(x, directions, direction, layout, lengths, states, step)
+    return _course(x, recurrence, direction, layout, lengths, [h, c], step)
 
 
 def gru(
@@ -195,7 +188,7 @@ def gru(
         new = g(_clipped(from_input[:, 2 * size :] + memory, clip))
         return ((1 - z) * new + z * h,)
 
-    return _course(x, directions, direction, layout, lengths, [_first(x, h, recurrence, layout)], step)
+    return _course(x, recurrence, direction, layout, lengths, [h], step)
 
 
 def rnn(
@@ -219,7 +212,7 @@ def rnn(
         sums = x @ weight[k].T + state[0] @ recurrence[k].T + by_input[k] + by_state[k]
         return (functions[k][0](_clipped(sums, clip)),)
 
-    return _course(x, directions, direction, layout, lengths, [_first(x, h, recurrence, layout)], step)
+    return _course(x, recurrence, direction, layout, lengths, [h], step)
 
 
 def _clipped(x: Array, clip: float | None) -> Array:

@@ -10,10 +10,6 @@ from tinygrad_lite.engine.op import Array
 from tinygrad_lite.ops.arithmetic.reductions import Axis, logsumexp
 
 
-def _present(**params: Any) -> dict[str, Any]:
-    return {name: value for name, value in params.items() if value is not None and value is not np._NoValue}
-
-
 def _counted(x: Array, axis: Axis, keepdims: bool, where: Array) -> Any:
     """The number of entries in each result."""
     if where is True:
@@ -75,7 +71,7 @@ def _mean(
     a: Array, axis: Axis = None, dtype: Any = None, out: Any = None, keepdims: bool = False, *, where: Array = True
 ) -> Array:
     a = a if dtype is None else a.astype(dtype)
-    total = np.sum(a, axis=axis, keepdims=keepdims, **_present(where=None if where is True else where))
+    total = np.sum(a, axis=axis, keepdims=keepdims, **({} if where is True else {"where": where}))
     return total / _counted(a, axis, keepdims, where)
 
 
