@@ -114,9 +114,9 @@ def total_of_products(x: Any, y: Any, axes: tuple[int, ...]) -> Any:
 
 def total_of_products_down_to(shape: tuple[int, ...], x: Any, y: Any) -> Any:
     """Σ x · y over the axes that broadcasting added to this shape, or stretched; x has all of them."""
-    axes, _, _ = _stretched(shape, x.shape)
+    axes = _stretched(shape, x.shape)
     if x.ndim - 1 in axes and np.shape(y) == x.shape:
-        return total_of_products(x, y, axes)[(0,) * (x.ndim - len(shape))]
+        return total_of_products(x, y, axes).reshape(shape)
     return total_down_to(shape, x * y)
 
 
@@ -129,18 +129,16 @@ def contracted(i: int, derivative: Any) -> Any:
 
 def total_down_to(shape: tuple[int, ...], x: Any) -> Any:
     """The sum over the axes of an array that broadcasting added to this shape, or stretched."""
-    axes, keepdims, corner = _stretched(shape, x.shape)
-    y = total_in_any_order(x, axes, keepdims)
-    return y[corner] if corner else y
+    axes = _stretched(shape, x.shape)
+    y = total_in_any_order(x, axes, keepdims=axes[-1] >= x.ndim - len(shape)) if axes else x
+    return y.reshape(shape) if y.shape != shape and y.size == prod(shape) else y
 
 
 @lru_cache(1000)
-def _stretched(shape: tuple[int, ...], to: tuple[int, ...]) -> tuple[tuple[int, ...], bool, tuple[int, ...]]:
-    """The axes that broadcasting added or stretched; whether to keep them, and the index that drops the added ones."""
+def _stretched(shape: tuple[int, ...], to: tuple[int, ...]) -> tuple[int, ...]:
+    """The axes that broadcasting added or stretched, but for those with one entry, of which there is nothing to add."""
     added = len(to) - len(shape)
-    axes = tuple([i for i, size in enumerate(to) if i < added or size != 1 == shape[i - added]])
-    keepdims = added < len(axes)
-    return axes, keepdims, (0,) * added if keepdims else ()
+    return tuple([i for i, size in enumerate(to) if size != 1 and (i < added or shape[i - added] == 1)])
 
 
 def total_along(x: Any, axis: int | tuple[int, ...] | None) -> Any:
