@@ -92,30 +92,38 @@ def conv_transpose(
                [2., 4., 2.],
                [1., 2., 1.]])
     """
-    name = f"conv_transpose{axes}d"
-    _check_kernel(name, shape_of(weight), axes, groups, "C, O / groups")
-    _check_bias(name, None if bias is None else shape_of(bias), shape_of(weight)[1] * groups)
-    check_axes(name, shape_of(input), axes, shape_of(weight)[0])
-    shape, kernel = shape_of(input)[-axes:], shape_of(weight)[2:]
-    steps, gaps = (per_axis(*setting, axes, 1) for setting in (("stride", stride), ("dilation", dilation)))
-    widths, more = per_axis("padding", padding, axes), per_axis("output_padding", output_padding, axes)
-    if any(m >= max(s, d) for m, s, d in zip(more, steps, gaps)):
-        raise InputError(f"output_padding must be smaller than stride or dilation; got {more} with {steps} and {gaps}")
-    # the result ends `more` entries later; what lies behind all that the kernel reaches is 0
-    behind = [max(m - p, 0) for m, p in zip(more, widths)]
-    pairs = tuple((p, max(p - m, 0)) for m, p in zip(more, widths))
-    reached = [(n - 1) * s + d * (k - 1) + 1 for n, s, k, d in zip(shape, steps, kernel, gaps)]
-    size = tuple(n - before - after for n, (before, after) in zip(reached, pairs))
-    if any(n + m < 1 for n, m in zip(size, behind)) or 0 in shape:
-        raise ShapeError(
-            f"{name} makes {tuple(reached)} entries of an input of shape {shape_of(input)}, and with padding {widths} "
-            "on both sides nothing is left"
-        )
-    settings = {"size": size, "stride": steps, "padding": pairs, "dilation": gaps, "groups": groups}
+    shapes = shape_of(input), shape_of(weight), None if bias is None else shape_of(bias)
+    numbers = map(fixed, (stride, padding, output_padding, dilation))
+    settings, behind = _transposed_settings(axes, shapes, *numbers, groups)
     y = with_batch(lambda x: convolution.transposed_convolution(x, weight, **settings), input, axes)
     if any(behind):
         y = np.pad(y, [(0, 0)] * (np.ndim(y) - axes) + [(0, m) for m in behind])
     return _shifted(y, bias, axes)
+
+
+@lru_cache
+def _transposed_settings(
+    axes: int, shapes: Any, stride: Any, padding: Any, output_padding: Any, dilation: Any, groups: int
+) -> tuple[dict[str, Any], list[int]]:
+    """The settings of a transposed convolution, and how many zeros lie behind all that the kernel reaches."""
+    name, (shape, kernel, bias) = f"conv_transpose{axes}d", shapes
+    _check_kernel(name, kernel, axes, groups, "C, O / groups")
+    _check_bias(name, bias, kernel[1] * groups)
+    check_axes(name, shape, axes, kernel[0])
+    steps, gaps = (per_axis(*setting, axes, 1) for setting in (("stride", stride), ("dilation", dilation)))
+    widths, more = per_axis("padding", padding, axes), per_axis("output_padding", output_padding, axes)
+    if any(m >= max(s, d) for m, s, d in zip(more, steps, gaps)):
+        raise InputError(f"output_padding must be smaller than stride or dilation; got {more} with {steps} and {gaps}")
+    behind = [max(m - p, 0) for m, p in zip(more, widths)]  # since the result ends `more` entries later
+    pairs = tuple((p, max(p - m, 0)) for m, p in zip(more, widths))
+    reached = [(n - 1) * s + d * (k - 1) + 1 for n, s, k, d in zip(shape[-axes:], steps, kernel[2:], gaps)]
+    size = tuple(n - before - after for n, (before, after) in zip(reached, pairs))
+    if any(n + m < 1 for n, m in zip(size, behind)) or 0 in shape[-axes:]:
+        raise ShapeError(
+            f"{name} makes {tuple(reached)} entries of an input of shape {shape}, and with padding {widths} "
+            "on both sides nothing is left"
+        )
+    return {"size": size, "stride": steps, "padding": pairs, "dilation": gaps, "groups": groups}, behind
 
 
 conv1d, conv2d, conv3d = conv
@@ -138,10 +146,12 @@ def unfold(input: Array, kernel_size: Sizes, dilation: Sizes = 1, padding: Sizes
     def columns(x: Array) -> Array:
         if at.padded != at.size:
             x = np.pad(x, ((0, 0), (0, 0), *at.padding))
-        steps = [slice(None, None, step) for step in (*at.stride, *at.dilation)]
-        windows = sliding_window_view(x, at.reach, axis=(2, 3))[(slice(None), slice(None), *steps)]
+        windows = sliding_window_view(x, at.reach, axis=(2, 3))
+        if {*at.stride, *at.dilation} != {1}:
+            steps = [slice(None, None, step) for step in (*at.stride, *at.dilation)]
+            windows = windows[:, :, *steps]
         n, c = shape_of(x)[:2]
-        return np.reshape(windows.transpose(0, 1, 4, 5, 2, 3), (n, c * prod(at.kernel), prod(at.out)))
+        return windows.transpose(0, 1, 4, 5, 2, 3).reshape(n, c * prod(at.kernel), prod(at.out))
 
     return with_batch(columns, input, 2)
 
