@@ -64,7 +64,7 @@ class Compiled:
         self._latest: Run | None = None
         self._variations = Variations()
         self._in_common: dict[int, Any] = {}
-        self._entry: tuple[int, Callable[..., Any]] = 0, _miss
+        self._entry: tuple[int, Callable[..., Any]] = 0, lambda *_: MISS
         self._entries: dict[tuple[Any, ...], dict[Run, Callable[..., Any]]] = {}
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
@@ -109,18 +109,18 @@ class Compiled:
 
     def _by_another_entry(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run the program whose entry takes these arguments; find out which program fits if there is none."""
-        entries = self._entries.get((len(args), *kwargs))
-        if entries:
-            for run, entry in [*entries.items()]:  # another thread may add one meanwhile
-                if entry is not self._entry[1] or kwargs:
-                    result = MISS
-                    with suppress(*REFUSALS):
-                        result = entry(*args, kwargs) if kwargs else entry(*args)
-                    if result is not MISS:
-                        self._latest = run
-                        if not kwargs:
-                            self._entry = len(args), entry
-                        return result
+        entries = self._entries.get((len(args), *kwargs), {})
+        for run, entry in [*entries.items()]:  # another thread may add one meanwhile
+            if entry is self._entry[1] and not kwargs:
+                continue  # it has been tried
+            result = MISS
+            with suppress(*REFUSALS):
+                result = entry(*args, kwargs) if kwargs else entry(*args)
+            if result is not MISS:
+                self._latest = run
+                if not kwargs:
+                    self._entry = len(args), entry
+                return result
         return self._by_what_fits(args, kwargs)
 
     def _by_what_fits(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -278,10 +278,6 @@ class Compiled:
         if self._latest is None:
             raise UsageError(f"{name_of(self._f)} has no recording yet: call it once first")
         return self._latest
-
-
-def _miss(*_: Any) -> Any:
-    return MISS
 
 
 def _is_followed(x: Any) -> bool:

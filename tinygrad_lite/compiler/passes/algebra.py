@@ -70,12 +70,8 @@ def with_simpler_algebra(program: Program) -> Program:
     calls = []
     for call in program.calls:
         call = call.with_variables(same)
-        made: Any = [call]
-        for rule in (*_RULES.get(call.op, ()), *((_stretched_by_itself,) if call.op.derivatives else ())):
-            simpler = rule(call, definitions)
-            if simpler is not None:
-                made = simpler
-                break
+        rules = (*_RULES.get(call.op, ()), *((_stretched_by_itself,) if call.op.derivatives else ()))
+        made = next((simpler for rule in rules if (simpler := rule(call, definitions)) is not None), call)
         if isinstance(made, (Variable, int, float)):
             same[call.result] = made
             definitions.hand_over_name(call, made)

@@ -4,7 +4,7 @@ import functools
 import inspect
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -148,8 +148,7 @@ class Expressions:
         return Text(operands[0].text if self.is_pure else f"{operands[0].within(ATOM)}.item()")
 
     def _einsum(self, call: Instruction, operands: list[Text]) -> Text:
-        texts = ", ".join([literal(call.params["subscripts"]), *(operand.text for operand in operands)])
-        return Text(f"np.einsum({texts})")
+        return _called("np.einsum", [literal(call.params["subscripts"]), *_texts(operands)])
 
     def _index_updated(self, call: Instruction, operands: list[Text]) -> Text:
         array, part = operands
@@ -180,29 +179,27 @@ class Expressions:
 
     def _sorted(self, call: Instruction, operands: list[Text]) -> Text:
         """JAX's sort is stable, and takes no name of another."""
-        keywords = [keyword for keyword in self._keywords(call) if not keyword.startswith("kind=")]
-        return Text(f"np.{call.op.name}({', '.join([operands[0].text, *keywords])})")
+        params = {name: x for name, x in call.params.items() if name != "kind"}
+        return _called(f"np.{call.op.name}", [*_texts(operands), *self._keywords(params)])
 
     def _norm(self, call: Instruction, operands: list[Text]) -> Text:
-        names = {"axes": "axis"}
-        settings = "".join(f", {names.get(name, name)}={self._parameter(x)}" for name, x in call.params.items())
-        return Text(f"np.linalg.norm({operands[0].text}{settings})")
+        params = {"axis" if name == "axes" else name: x for name, x in call.params.items()}
+        return _called("np.linalg.norm", [*_texts(operands), *self._keywords(params)])
 
     def _slogdet(self, call: Instruction, operands: list[Text]) -> Text:
         return Text(f"np.linalg.slogdet({operands[0].text})[{int(call.op is linalg.log_abs_det)}]")
 
     def _multi_dot(self, call: Instruction, operands: list[Text]) -> Text:
-        return Text(f"np.linalg.multi_dot([{', '.join(operand.text for operand in operands)}])")
+        return Text(f"np.linalg.multi_dot([{', '.join(_texts(operands))}])")
 
     def _joined(self, call: Instruction, operands: list[Text]) -> Text:
         params = {name: value for name, value in call.params.items() if (name, value) not in _JOINING}
-        settings = "".join(f", {name}={self._parameter(value)}" for name, value in params.items())
-        together = self.sequence(call.inputs) or f"[{', '.join(operand.text for operand in operands)}]"
-        return Text(f"np.{call.op.name}({together}{settings})")
+        together = self.sequence(call.inputs) or f"[{', '.join(_texts(operands))}]"
+        return _called(f"np.{call.op.name}", [together, *self._keywords(params)])
 
     def _tensordot(self, call: Instruction, operands: list[Text]) -> Text:
         a, b = operands
-        return Text(f"np.tensordot({a.text}, {b.text}, {self._parameter(call.params['axes'])})")
+        return _called("np.tensordot", [a.text, b.text, self._parameter(call.params["axes"])])
 
     def _call(self, call: Instruction, operands: list[Text]) -> Text:
         forward = call.op.forward
@@ -221,19 +218,18 @@ class Expressions:
         if forward is np.negative and not is_numpys:
             return Text(f"-{operands[0].within(UNARY)}", UNARY)
         if isinstance(call.op, Draw):
-            arguments = [*map(self._parameter, call.op.args)]
-            arguments += [f"{name}={self._parameter(value)}" for name, value in call.op.kwargs.items()]
+            arguments = [*map(self._parameter, call.op.args), *self._keywords(call.op.kwargs)]
         elif call.op.arity is None and (together := self.sequence(call.inputs)):
-            arguments = [together[1:-1] if together.startswith("[") else f"*{together}", *self._keywords(call)]
+            arguments = [together[1:-1] if together.startswith("[") else f"*{together}", *self._keywords(call.params)]
         else:
-            arguments = [operand.text for operand in operands] + self._keywords(call)
-        return Text(f"{self.function(call)}({', '.join(arguments)})")
+            arguments = [*_texts(operands), *self._keywords(call.params)]
+        return _called(self.function(call), arguments)
 
-    def _keywords(self, call: Instruction) -> list[str]:
-        keywords = {name: value for name, value in call.params.items() if value is not np._NoValue}
+    def _keywords(self, params: Mapping[str, Any]) -> list[str]:
         return [
             f"{name}={self._indices(value) if name == 'indices' else self._parameter(value)}"
-            for name, value in keywords.items()
+            for name, value in params.items()
+            if value is not np._NoValue
         ]
 
     def _indices(self, indices: Sequence[Any]) -> str:
@@ -315,11 +311,10 @@ class Expressions:
         params = {name: value for name, value in call.params.items() if (name, value) not in _DEFAULTS}
         if isinstance(params.get("axis"), tuple) and len(params["axis"]) == 1:
             (params["axis"],) = params["axis"]
-        settings = ", ".join(f"{name}={self._parameter(value)}" for name, value in params.items())
-        return Text(f"{operands[0].within(ATOM)}.{call.op.name}({settings})")
+        return _called(f"{operands[0].within(ATOM)}.{call.op.name}", self._keywords(params))
 
     def _named(self, function: str, call: Instruction, operands: list[Text]) -> Text:
-        return Text(f"{function}({', '.join([operand.text for operand in operands] + self._keywords(call))})")
+        return _called(function, [*_texts(operands), *self._keywords(call.params)])
 
 
 Form = Callable[[Expressions, Instruction, list[Text]], Text]
@@ -377,6 +372,14 @@ _PURE_FORMS: dict[Any, Form] = {
         Expressions._numpys,
     ),
 }
+
+
+def _called(function: str, arguments: Iterable[str]) -> Text:
+    return Text(f"{function}({', '.join(arguments)})")
+
+
+def _texts(operands: Iterable[Text]) -> list[str]:
+    return [operand.text for operand in operands]
 
 
 def _is_number(x: Any) -> bool:
