@@ -1174,3 +1174,35 @@ def test_a_product_of_tall_matrices_and_small_numbers_fits_its_panel(show: Show,
     x, w = np.random.default_rng(0).normal(size=(60, 3)), tg.tensor(np.full((3, 2), 0.3), requires_grad=True, name="w")
     opened = show(tg.explain(np.mean(np.tanh(x @ w) ** 2)), step=8, viewport={"width": width, "height": 800})
     assert opened.page.locator(".corner:visible").evaluate("box => box.scrollWidth - box.clientWidth") == 0
+
+
+class Late(nn.Module):
+    """Its input goes into its second operation."""
+
+    def __init__(self) -> None:
+        self.factor = nn.Parameter(np.eye(3))
+
+    def forward(self, x: Any) -> Any:
+        return np.tanh(x @ np.exp(self.factor)) + x
+
+
+UPWARD = """() => {
+  const top = (i) => {
+    const shown = groups.visible(i);
+    const [kind, key] = typeof shown === "number" ? ["node", shown] : ["group", shown.path];
+    return [shown, document.querySelector(`#graph [data-${kind}="${key}"]`).getBoundingClientRect().top];
+  };
+  const edges = lesson.operations.flatMap((i) => lesson.nodes[i].inputs.map((x) => [x, i]));
+  return edges.filter(([x, i]) => {
+    if (typeof x !== "number") return false;
+    const [[from, above], [to, below]] = [top(x), top(i)];
+    return from !== to && above >= below;
+  });
+}"""
+
+
+@pytest.mark.parametrize("layers", [1, 2, 8])
+def test_no_arrow_goes_up_the_page(show: Show, layers: int) -> None:
+    model = nn.Sequential(*(Late() for _ in range(layers)))
+    opened = show(tg.explain(lambda x: np.sum(model(x) * x), np.ones((3, 3))))
+    assert opened.page.evaluate(UPWARD) == []

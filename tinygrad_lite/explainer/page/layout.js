@@ -58,6 +58,9 @@ function laidOut(detail) {
     for (const part of [...edge.exits, edge.crosses, ...edge.enters]) join(...part);
   }
 
+  // Leaves, alone or in a group, can stand above all that uses them, also above a module that began before it read them.
+  const isComputed = (item) => groups.operationsIn(item) > 0;
+
   function inner(group) {
     const shown = groups.items(group);
     for (const item of shown) {
@@ -69,16 +72,16 @@ function laidOut(detail) {
     const before = new Map(shown.map((item) => [item, []]));
     const after = new Map(shown.map((item) => [item, []]));
     for (const [from, to] of parts.values()) {
-      if (from === undefined || to === undefined || groups.first(from) >= groups.first(to)) continue;
+      if (from === undefined || to === undefined || (isComputed(from) && groups.first(from) >= groups.first(to))) continue;
       before.get(to).push(from);
       after.get(from).push(to);
     }
-    const ordered = [...shown].sort((a, b) => groups.first(a) - groups.first(b));
+    const ordered = [...shown].sort((a, b) => isComputed(a) - isComputed(b) || groups.first(a) - groups.first(b));
     const depth = new Map();
     for (const item of ordered) depth.set(item, Math.max(0, ...before.get(item).map((each) => depth.get(each) + 1)));
     for (const item of ordered) {
       const users = after.get(item).map((each) => depth.get(each));
-      if (!groups.operationsIn(item) && users.length) depth.set(item, Math.min(...users) - 1); // beside what uses it
+      if (!isComputed(item) && users.length) depth.set(item, Math.min(...users) - 1); // beside what uses it
     }
     const layers = Array.from({ length: Math.max(...depth.values()) + 1 }, () => []);
     for (const item of ordered) layers[depth.get(item)].push(item);
