@@ -209,6 +209,7 @@ def main() -> None:
         "long programs": on_one_thread("benchmarks.long_programs"),
         "compiling": compiling.table(),
         "operations": operations.table(),
+        "layers": on_one_thread("benchmarks.layers"),
         "transforms": transforms.table(),
         "checking": section_of(kept, "Checking gradients") or checking.table(),
         "explaining": section_of(kept, "Explaining") or explaining.table(),

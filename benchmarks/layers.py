@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 import tinygrad_lite as tg
-from benchmarks.programs.__main__ import start_again_where_times_compare
+from benchmarks.programs.__main__ import PEERS_AS_NUMPY, start_again_where_times_compare
 from benchmarks.timing import Step, compare
 
 Layer = tuple[Callable[[Any], Any], tuple[Any, ...]]
@@ -192,7 +192,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--all", action="store_true", help="print each layer")
     arguments = parser.parse_args()
-    start_again_where_times_compare("benchmarks.layers", {})
+    start_again_where_times_compare("benchmarks.layers", PEERS_AS_NUMPY)
     print("\n".join(table(arguments.all)))
 
 
