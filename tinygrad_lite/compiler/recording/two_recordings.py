@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from threading import active_count
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -102,16 +102,18 @@ def _recorded_twice(
     reached.guards = {**met, **reached.guards}
     outside = [Entries(array, label) for array, label in {**reached.held, **reached.arrays}.values()]
     once = partial(_recorded_once, f, args, kwargs, parameters, may_run_again, carried)
+    record, restore = partial(_undisturbed, once, reached, roots), partial(_restore, reached, outside)
     try:
         say("recording")
-        recorder, before, writes = _first(once, reached, roots, outside)
+        without_writes = _without_writes(outside, record, restore)
+        recorder, before = without_writes or record()
         inputs = _leaves_of(carried)
         filled_by_numpy = [x.owner for x in outside if id(x.owner) in inputs and not x.holds()]
         if other_names := [name for array in filled_by_numpy for name in recorder.names_of(array)]:
             raise CarriedError(other_names)
         if (may_pass and is_passing(recorder, leaves)) or recorder.adds_entries:
             recorder.is_passing = True
-            _restore(reached, outside)  # the function itself runs now, and goes on from what was there before
+            restore()  # the function itself runs now, and goes on from what was there before
             return recorder, list(before.values())
         roots += [(x, name) for x in recorder.called]
         entries = [Entries(array, label) for array, label in recorder.arrays.values() if may_change(array)]
@@ -133,72 +135,38 @@ def _recorded_twice(
                 if names := recorder.names_of(array.owner):
                     raise CarriedError(names, error) from None
                 raise
-        if not differs:
-            program = with_live_arrays(recorder.program, second.program)
-            live = [x for x in outside if is_live(program, x.owner)]
-            filled = [x for x in live if not x.holds() or (writes and _writes_into(x, once, reached, roots, outside))]
-            if filled:
-                program = with_live_arrays(recorder.program, second.program, [x.owner for x in filled])
-                guarded = {id(x.owner) for x in entries}
-                entries += [Entries(x.owner, x.label) for x in filled if id(x.owner) not in guarded]
-            entries = not_followed(program, entries)
-        if differs and recorder.refused:
-            raise UsageError(
-                f"{name} catches an error of {recorder.refused}\n"
-                "and cannot be compiled from such a call, since a program does the same each time. Call it first with "
-                "arguments that raise no error: for those that do, the function itself then runs. Or ask before, by "
-                "shapes or np.where"
-            )
         if differs:
-            raise UsageError(
-                f"{name} does not do the same when it is run again ({differs}), so it cannot be compiled: draw random "
-                "numbers from a numpy.random.Generator that is an argument, a field of a module or a variable of the "
-                "function's; pass what is another in each run, such as next(batches), as an argument; and keep what "
-                "changes from run to run in tensors"
-            )
+            _refuse_difference(name, differs, recorder)
+        program = with_live_arrays(recorder.program, second.program)
+        live = [x for x in outside if is_live(program, x.owner)]
+        writes = without_writes is None
+        filled = [x for x in live if not x.holds() or (writes and _without_writes([x], record, restore) is None)]
+        if filled:
+            program = with_live_arrays(recorder.program, second.program, [x.owner for x in filled])
+            guarded = {id(x.owner) for x in entries}
+            entries += [Entries(x.owner, x.label) for x in filled if id(x.owner) not in guarded]
+        entries = not_followed(program, entries)
         _refuse_changes(name, changed(before, after.values()))
     except BaseException:
-        _restore(reached, outside)
+        restore()
         met.update(reached.guards)
         raise
     recorder.program = program
     return recorder, [*agreeing(before, after).values(), *entries]
 
 
-def _first(
-    once: Callable[..., Recording],
-    reached: Reached,
-    roots: Sequence[tuple[Any, str]],
-    outside: Sequence[Entries],
-) -> tuple[Recorder, dict[Key, Guard], bool]:
-    """The first recording, and whether the function writes into arrays from outside."""
+def _without_writes(
+    arrays: Sequence[Entries], record: Callable[[], Recording], restore: Callable[[], None]
+) -> Recording | None:
+    """A recording while nobody can write into these arrays from outside; None if the function tries to."""
     try:
-        with locked([x.owner for x in outside]):
-            return *_undisturbed(once, reached, roots), False
+        with locked([x.owner for x in arrays]):
+            return record()
     except _READ_ONLY as error:
         if not _is_of_lock(error):
             raise
-    _restore(reached, outside)
-    return *_undisturbed(once, reached, roots), True
-
-
-def _writes_into(
-    array: Entries,
-    once: Callable[..., Recording],
-    reached: Reached,
-    roots: Sequence[tuple[Any, str]],
-    outside: Sequence[Entries],
-) -> bool:
-    """Whether a function writes into an array from outside, be it the entries that it has already."""
-    try:
-        with locked([array.owner]):
-            _undisturbed(once, reached, roots)
-    except _READ_ONLY as error:
-        if not _is_of_lock(error):
-            raise
-        _restore(reached, outside)
-        return True
-    return False
+    restore()
+    return None
 
 
 def _is_of_lock(error: Exception) -> bool:
@@ -284,6 +252,22 @@ def _recorded_once(
 def _leaves_of(carried: Mapping[Key, Guard]) -> set[int]:
     """The ids of the arrays that a function carries from call to call."""
     return {id(x) for guard in carried.values() for x in trees.leaves(guard.value)}
+
+
+def _refuse_difference(name: str, differs: str, recorder: Recorder) -> NoReturn:
+    if recorder.refused:
+        raise UsageError(
+            f"{name} catches an error of {recorder.refused}\n"
+            "and cannot be compiled from such a call, since a program does the same each time. Call it first with "
+            "arguments that raise no error: for those that do, the function itself then runs. Or ask before, by "
+            "shapes or np.where"
+        )
+    raise UsageError(
+        f"{name} does not do the same when it is run again ({differs}), so it cannot be compiled: draw random "
+        "numbers from a numpy.random.Generator that is an argument, a field of a module or a variable of the "
+        "function's; pass what is another in each run, such as next(batches), as an argument; and keep what "
+        "changes from run to run in tensors"
+    )
 
 
 def _refuse_changes(name: str, guards: list[Guard]) -> None:
