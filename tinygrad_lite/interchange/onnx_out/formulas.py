@@ -154,18 +154,6 @@ def _arctan(x: Array) -> Array:
     return np.where(np.equal(x, 0), x, np.copysign(y, x))
 
 
-def _tan(x: Array) -> Array:
-    return np.sin(x) / np.cos(x)
-
-
-def _arcsin(x: Array) -> Array:
-    return 2 * np.arctan(x / (1 + np.sqrt((1 - x) * (1 + x))))
-
-
-def _arccos(x: Array) -> Array:
-    return 2 * np.arctan(np.sqrt((1 - x) / (1 + x)))
-
-
 def _arctan2(a: Array, b: Array) -> Array:
     above, beside = np.absolute(a), np.absolute(b)
     neither, both = np.equal(above, 0) & np.equal(beside, 0), np.isinf(above) & np.isinf(beside)
@@ -271,14 +259,6 @@ def _bit_count(x: Array) -> Array:
     return np.sum(np.not_equal(np.bitwise_and(np.expand_dims(size, -1), bits), 0), axis=-1)
 
 
-def _left_shift(a: Array, b: Array) -> Array:
-    return a * np.power(2, b)
-
-
-def _right_shift(a: Array, b: Array) -> Array:
-    return np.floor_divide(a, np.power(2, b))
-
-
 def _gcd(a: Array, b: Array) -> Array:
     a, b = np.absolute(a), np.absolute(b)
     for _ in range(ceil(1.45 * a.dtype.itemsize * 8)):  # Fibonacci's numbers take the most divisions
@@ -328,10 +308,6 @@ _ZETA_LESS_1 = [(k, _zeta_less_1(k)) for k in range(2, 52)]
 _ONE_LESS_EULER = 1 - float(np.euler_gamma)
 
 
-def _normal_cdf(x: Array) -> Array:
-    return normal.by_polynomial(x, normal.normal_density(x))
-
-
 def _times(factor: float) -> Any:
     return lambda x: x * factor
 
@@ -359,10 +335,10 @@ ENTRY_BY_ENTRY: dict[Any, Any] = {
     "exponent": lambda x: _frexp(x if x.dtype.kind == "f" else x.astype(float))[1],
     np.logaddexp: _logaddexp,
     np.logaddexp2: _logaddexp2,
-    np.tan: _tan,
+    np.tan: lambda x: np.sin(x) / np.cos(x),
     np.arctan: _arctan,
-    np.arcsin: _arcsin,
-    np.arccos: _arccos,
+    np.arcsin: lambda x: 2 * np.arctan(x / (1 + np.sqrt((1 - x) * (1 + x)))),
+    np.arccos: lambda x: 2 * np.arctan(np.sqrt((1 - x) / (1 + x))),
     np.arctan2: _arctan2,
     np.sinh: _sinh,
     np.cosh: _cosh,
@@ -395,7 +371,7 @@ ENTRY_BY_ENTRY: dict[Any, Any] = {
     np.gcd: _gcd,
     np.lcm: _lcm,
     "lgamma": _lgamma,
-    np.left_shift: _left_shift,
-    np.right_shift: _right_shift,
-    "normal_cdf": _normal_cdf,
+    np.left_shift: lambda a, b: a * np.power(2, b),
+    np.right_shift: lambda a, b: np.floor_divide(a, np.power(2, b)),
+    "normal_cdf": lambda x: normal.by_polynomial(x, normal.normal_density(x)),
 }

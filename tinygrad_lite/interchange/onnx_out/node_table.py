@@ -53,15 +53,11 @@ def _logical(operator: str) -> Writer:
 
 
 def _bitwise(of_truths: str) -> Writer:
-    return lambda call: _arithmetic(f"Bitwise{of_truths}", of_truths)(call)
+    return _arithmetic(f"Bitwise{of_truths}", of_truths)
 
 
 def _remainder(call: Call) -> str | None:
     return call.add("Mod", call.input(0), call.input(1)) if call.dtype.kind in "iu" else None
-
-
-def _fmod(call: Call) -> str:
-    return call.add("Mod", call.input(0), call.input(1), fmod=1)
 
 
 def _is_number(operator: str) -> Writer:
@@ -370,7 +366,7 @@ WRITERS: dict[Any, Writer] = {
     np.absolute: _arithmetic("Abs", "Identity"),
     np.sign: _arithmetic("Sign"),
     np.remainder: _remainder,
-    np.fmod: _fmod,
+    np.fmod: lambda call: call.add("Mod", call.input(0), call.input(1), fmod=1),
     np.reciprocal: _of_floats("Reciprocal"),
     np.sqrt: _of_floats("Sqrt"),
     np.exp: _of_floats("Exp"),
