@@ -463,3 +463,17 @@ def test_a_multiple_that_may_come_from_anywhere_is_not_spread_over_the_turns_of_
     gradient = tg.grad(deep)
     report = tg.gradcheck(deep, np.array([0.3, 0.4]), gradient=lambda x: 16 * gradient(x), raise_exception=False)
     assert report.findings[0].why == "16 times what it should be"
+
+
+@pytest.mark.parametrize("power", [3, 5])
+def test_a_power_at_0_is_not_to_blame_for_another_mistake(power: int) -> None:
+    """Its slope is 0 there, and that of a complex step is not, however short."""
+    report = tg.gradcheck(
+        lambda x: np.sum(np.sin(x[:2])) + (x[2] - 0.7) ** power,
+        np.array([0.3, -0.4, 0.7]),
+        gradient=lambda x: np.array([-np.cos(x[0]), -np.cos(x[1]), power * (x[2] - 0.7) ** (power - 1)]),
+        raise_exception=False,
+    )
+    (finding,) = report.findings
+    assert not finding.where.startswith("power")
+    assert finding.why == "the sign is wrong"
