@@ -162,3 +162,22 @@ def test_what_cannot_be_drawn(report: Report) -> None:
     assert kept.plot().axes
     with pytest.raises(UsageError, match="pickled"):
         kept.plot("taylor")
+
+
+def test_a_cause_that_several_arrays_share_is_said_once() -> None:
+    x = np.random.default_rng(0).normal(size=(4, 3))
+
+    def loss(w: Any, b: Any) -> float:
+        return float(np.sum(np.tanh(x @ w + b) ** 2))
+
+    def gradient(w: Any, b: Any) -> Any:
+        h = np.tanh(x @ w + b)
+        slope = 2 * h * (1 + h**2)
+        return x.T @ slope, np.sum(slope, axis=0)
+
+    report = tg.gradcheck(loss, np.ones((3, 2)) / 3, np.zeros(2), gradient=gradient, raise_exception=False)
+    first, second = report.findings
+    assert (first.where, first.why) == (second.where, second.why)
+    assert str(report).count(first.why) == 1
+    assert str(report).count("why: as for w") == 1
+    assert first.why in str(second)

@@ -85,6 +85,10 @@ class Finding:
     why: str = ""
 
     def __str__(self) -> str:
+        return self.text()
+
+    def text(self, known_from: str = "") -> str:
+        """The finding in lines; its cause may be known from that of another array."""
         entry = f"{self.path}[{', '.join(map(str, self.index))}]" if self.index else self.path
         result = "" if self.row is None else f" (of result {self.row})"
         many = "" if self.of == 1 else f", {self.count} of {self.of} entries"
@@ -92,6 +96,9 @@ class Finding:
         if self.verdict is not Verdict.NO_GRADIENT or self.fails:
             digits = self._digits()
             lines.append(f"gradient {_number(self.gradient, digits)}, {self._expected(digits)}")
+        if known_from:
+            lines.append(f"why: as for {known_from}")
+            return "\n      ".join(lines)
         if self.where:
             lines.append(f"where: {self.where}")
         if self.why:
@@ -181,8 +188,12 @@ class Report:
             counts = f"verified {self.verified:,} of {self.entries:,}: {counts}"
         head = f"gradcheck of {self.name}: {_OUTCOMES[self.outcome]} ({counts}; by {self.method})"
         lines = [head, *self._by_array()]
-        ordered = sorted(self.findings, key=lambda finding: not finding.fails)
-        lines += [f"  {'✗' if finding.fails else '·'} {finding}" for finding in ordered]
+        causes: dict[tuple[str, str], str] = {}
+        for finding in sorted(self.findings, key=lambda finding: not finding.fails):
+            cause = finding.where, finding.why
+            known_from = causes.get(cause, "") if all(cause) else ""
+            causes.setdefault(cause, finding.path)
+            lines.append(f"  {'✗' if finding.fails else '·'} {finding.text(known_from)}")
         return "\n".join([*lines, *(f"  note: {remark}" for remark in self.remarks)])
 
     def _by_array(self) -> Iterator[str]:

@@ -41,19 +41,22 @@ _OTHER_NUMBERS: tuple[Callable[[float], float], ...] = (
 )
 _BESIDE: tuple[tuple[str, Callable[[Array, Array], Array]], ...] = (
     ("{} as one more factor", np.multiply),
+    ("1 - {} as one more factor", lambda y, z: y * (1 - z)),
     ("{} added", np.add),
     ("{} taken away", np.subtract),
     ("{} as one more divisor", np.divide),
-    ("1 - {} as one more factor", lambda y, z: y * (1 - z)),
 )
+_Kind = Callable[[Trace, Sequence[int]], Iterator[tuple[str, Change]]]
 _CONDITIONS = {"greater", "greater_equal", "less", "less_equal", "equal", "not_equal"}
 
 
 def changes(trace: Trace, groups: Sequence[Sequence[int]]) -> Iterator[tuple[Sequence[int], str, Change]]:
     """Changes of operations, each of one or of all that a line performs again and again, the likeliest first."""
-    for kinds in (_of_kind, _of_writing, _of_signs, _of_numbers, _of_functions, _with_others, _beside_others):
+    beside = [partial(_beside_others, words, operation) for words, operation in _BESIDE]
+    kinds: list[_Kind] = [_of_kind, _of_writing, _of_signs, _of_numbers, _of_functions, _with_others, *beside]
+    for kind in kinds:
         for numbers in groups:
-            for words, change in kinds(trace, numbers):
+            for words, change in kind(trace, numbers):
                 yield numbers, words, change
 
 
@@ -236,23 +239,23 @@ def _with_others(trace: Trace, numbers: Sequence[int]) -> Iterator[tuple[str, Ch
                 yield words, partial(_with_argument, i, of)
 
 
-def _beside_others(trace: Trace, numbers: Sequence[int]) -> Iterator[tuple[str, Change]]:
+def _beside_others(
+    words: str, operation: Callable[[Array, Array], Array], trace: Trace, numbers: Sequence[int]
+) -> Iterator[tuple[str, Change]]:
     """Another value beside the result, or beside an argument."""
     k = numbers[0]
-    known = list(_known_before(trace, numbers))
     whole = np.shape(trace.values[k])
-    for words, operation in _BESIDE:
-        for known_as, found in known:
-            for name, of in _broadcast(known_as, found, np.shape(found(trace, k)), whole):
-                yield words.format(name), partial(_beside, operation, of)
-            for i in _used_elsewhere(trace, k):
-                is_entrywise = trace.steps[k].op.name in _BETWEEN.keys() - {"matmul"}
-                there = whole if is_entrywise else np.shape(trace.arrays[k][i])
-                for name, of in _broadcast(known_as, found, np.shape(found(trace, k)), there):
-                    yield (
-                        f"{words.format(name)}, beside {_name(trace, (k, i), numbers)}",
-                        partial(_beside_argument, i, operation, of),
-                    )
+    is_entrywise = trace.steps[k].op.name in _BETWEEN.keys() - {"matmul"}
+    arguments = _used_elsewhere(trace, k)
+    for known_as, found in _known_before(trace, numbers):
+        own = np.shape(found(trace, k))
+        for name, of in _broadcast(known_as, found, own, whole):
+            yield words.format(name), partial(_beside, operation, of)
+        for i in arguments:
+            there = whole if is_entrywise else np.shape(trace.arrays[k][i])
+            for name, of in _broadcast(known_as, found, own, there):
+                mistaken = _name(trace, (k, i), numbers)
+                yield f"{words.format(name)}, beside {mistaken}", partial(_beside_argument, i, operation, of)
 
 
 def _used_elsewhere(trace: Trace, k: int) -> list[int]:

@@ -16,9 +16,9 @@ from tinygrad_lite.checking.diagnosing.explanations import Point, explanations
 from tinygrad_lite.checking.diagnosing.influence import call_site, cut_off, movements
 from tinygrad_lite.checking.diagnosing.local import fault_of, same
 from tinygrad_lite.checking.diagnosing.mistakes import counts
-from tinygrad_lite.checking.diagnosing.patterns import pattern
+from tinygrad_lite.checking.diagnosing.patterns import RATIO, pattern
 from tinygrad_lite.checking.diagnosing.regions import place, region
-from tinygrad_lite.checking.diagnosing.repairs import Repair
+from tinygrad_lite.checking.diagnosing.repairs import TIMES, Repair
 from tinygrad_lite.checking.diagnosing.second_order import SECOND, is_wrong_in_second_order
 from tinygrad_lite.checking.diagnosing.structures import structure
 from tinygrad_lite.checking.diagnosing.trace import Trace
@@ -62,13 +62,16 @@ class Diagnosis:
             return cut
         subject = self._look.subject
         k, _ = subject.locate(column)
+        if self._loop:
+            return self._loop
         if k in self._explained:
             step, why = self._explained[k]
             return call_site(step), why
         whole = None if self._has_a_jacobian else row
         near = self._of_another(k, row) or self._like(pattern, k, whole)
         near = near or closeness(self._look, self._comparison, subject.columns(k), row)
-        if not near and self._repair:
+        is_bare = near.endswith(RATIO)  # a ratio that may be by chance, in a few entries, and says nothing of its cause
+        if (not near or is_bare) and self._repair and not (is_bare and TIMES in self._repair[1]):
             return self._repair
         others = ((how, of) for of in dict.fromkeys((whole, row)) for how in (pattern, region, structure, place))
         return "", near or next((words for how, of in others if (words := self._like(how, k, of))), "")
@@ -86,9 +89,18 @@ class Diagnosis:
         return self.faults[0]
 
     @cached_property
+    def _loop(self) -> tuple[str, str] | None:
+        """A loop in the gradient's own code that is right with other turns."""
+        return self._repairs.by_turns()
+
+    @cached_property
     def _repair(self) -> tuple[str, str] | None:
         """A change in the gradient's own code that makes it right."""
-        return Repair(self._look, self._comparison).found()
+        return self._repairs.by_operations()
+
+    @cached_property
+    def _repairs(self) -> Repair:
+        return Repair(self._look, self._comparison)
 
     def _of_another(self, k: int, row: int) -> str:
         """That the gradient, or the Jacobian, is another variable's."""

@@ -308,7 +308,7 @@ class _Search:
             changes = UNCHANGED
             for suspect in suspects:
                 changes = changes | suspect.place.changes(partial(_where_it_fits, suspect))
-            sentence = in_turn(suspects) + _every_time(suspects)
+            sentence = _every_time(in_turn(suspects), suspects)
             match = self._verified(sentence, middle.rank, middle.place.step(self._trace), changes)
             if self._is_whole(match):
                 least = match.rank
@@ -372,7 +372,7 @@ class _Search:
                 yield self._verified(sentence, 3.5, numbers[0], UNCHANGED, replaced)
         for numbers in self._trace.repeats:
             for sentence, replaced in forwards(self._trace, numbers):
-                yield self._verified(sentence + _every_time(numbers), 3.5, numbers[0], UNCHANGED, replaced)
+                yield self._verified(_every_time(sentence, numbers), 3.5, numbers[0], UNCHANGED, replaced)
 
 
 class _View:
@@ -506,8 +506,10 @@ def _guessed(words: str) -> str:
     return f"{words}?" if "in place of a" in words else words
 
 
-def _every_time(times: Sequence[Any]) -> str:
-    return f", each of the {len(times)} times that the line is run"
+def _every_time(sentence: str, times: Sequence[Any]) -> str:
+    """A sentence that is true each time; a question comes last."""
+    said, colon, question = sentence.rpartition(": ") if sentence.endswith("?") else (sentence, "", "")
+    return f"{said}, each of the {len(times)} times that the line is run{colon}{question}"
 
 
 def _rounded(factor: float) -> float:

@@ -5,7 +5,7 @@ which people mistake it, until the gradient is what it should be, here and at ot
 into arrays is followed, too.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -30,6 +30,7 @@ from tinygrad_lite.errors import UsageError
 from tinygrad_lite.readers.recording import Step, observing
 
 RIGHT_WITH = "this line of the gradient is right with {}"
+TIMES = "what is there"
 _TOLERANCE = 1e-6
 _LONG = 1000  # the largest number of operations in a gradient that are changed
 _LARGE = 3_000_000  # the largest number of entries of their results
@@ -61,26 +62,29 @@ class Repair:
         self._wrong = comparison.suspicious
         self._target = np.where(np.isfinite(comparison.reference), comparison.reference, comparison.gradient)
 
-    def found(self) -> tuple[str, str] | None:
+    def by_turns(self) -> tuple[str, str] | None:
+        """The loop of the gradient that should take other turns, and which; None if none is found."""
+        return self._found(self._other_turns)
+
+    def by_operations(self) -> tuple[str, str] | None:
         """The line of the gradient that is wrong, and with what it would be right; None if none is found."""
+        return self._found(self._other_operations)
+
+    def _found(self, search: Callable[[], tuple[str, str] | None]) -> tuple[str, str] | None:
         subject = self._look.subject
         known = isinstance(subject.supplied, Gradient) and not subject.is_known_at_one_point and not subject.opaque
         shapes = subject.results.shapes
         are_single = len(shapes) == 1 and self._size == prod(shapes[0])
         if not known or not are_single or not np.all(np.isfinite(self._target)):
             return None
-        with silence(), np.errstate(all="ignore"):
-            for search in (self._other_turns, self._other_operations):
-                with suppress(Exception):  # others' code may do anything with tensors
-                    try:
-                        if repair := search():
-                            return repair
-                    finally:  # what an object keeps of its last call is arrays again
-                        subject.rows(subject.point, self._look.weights)
+        with suppress(Exception), silence(), np.errstate(all="ignore"):  # others' code may do anything with tensors
+            try:
+                return search()
+            finally:
+                subject.rows(subject.point, self._look.weights)  # what an object keeps of its last call is arrays again
         return None
 
     def _other_turns(self) -> tuple[str, str] | None:
-        """The loop that should take other turns."""
         subject = self._look.subject
 
         def run(x: Vector, ranges: Ranges) -> Matrix | None:
@@ -108,7 +112,6 @@ class Repair:
         return None
 
     def _other_operations(self) -> tuple[str, str] | None:
-        """The operation that should be another."""
         code = self._run(self._look.subject.point)
         if not self._is_right(code.rows(self._size), self._look.gradient):
             return None
@@ -188,7 +191,7 @@ class Repair:
     def _other_sizes(self, code: _Code, groups: Iterable[Sequence[int]]) -> Iterator[tuple[Sequence[int], str, Change]]:
         """What operations give, some number of times, or with a number added: the number that is nearest to right."""
         for numbers in groups:
-            for change, words in ((times, "what is there {:.6g} times{}"), (more, "{:.6g}{} added to what is there")):
+            for change, words in ((times, TIMES + " {:.6g} times{}"), (more, "{:.6g}{} added to " + TIMES)):
                 rows = [self._changed(code, numbers, partial(change, n)) for n in (0.0, 1.0, 2.0)]
                 if any(x is None for x in rows):
                     continue
@@ -242,9 +245,10 @@ class Repair:
 
 
 def _in_shape(change: Change, trace: Trace, k: int) -> Array:
-    """What a changed operation gives, if it has the shape of what it gave."""
+    """What a changed operation gives, in the shape of what it gave; a sum along another axis may have another."""
     value, shape = np.asarray(change(trace, k)), np.shape(trace.steps[k].value)
-    return (value if value.shape == shape else np.broadcast_to(value, shape))[()]
+    is_turned = value.ndim == len(shape) and value.shape != shape and 1 in shape and 1 in value.shape
+    return (value if is_turned else np.broadcast_to(value, shape))[()]
 
 
 def _disturbed(trace: Trace, k: int) -> Array:

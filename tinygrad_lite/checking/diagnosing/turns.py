@@ -13,7 +13,7 @@ from typing import Any
 from tinygrad_lite.readers.recording import Source
 
 _TURNS = 50_000  # how many turns of loops are taken, at most, in search of a change
-_CHANGES = ((1, 0), (0, 1), (1, 1), (-1, 0), (0, -1), (2, 0), (0, 2))  # how many more at the beginning, at the end
+_CHANGES = ((0, 1), (1, 0), (1, 1), (0, -1), (-1, 0), (0, 2), (2, 0))  # how many more at the beginning, at the end
 
 Place = tuple[CodeType, int]
 """Code, and where in it `range` is called."""
