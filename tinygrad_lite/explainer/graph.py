@@ -407,7 +407,7 @@ class _Names:
             owner = owners.get(key) if frequency[name] > 1 and isinstance(key, Tensor) else None
             self._known[key] = self._free(f"{owner}.{name}" if owner else name)
         if root not in self._known:
-            self._known[root] = self._free("result")
+            self._known[root] = self._free("output" if "result" in self._taken else "result")
 
     def of(self, x: Any, otherwise: str, changed: bool = False) -> str:
         """The name of a tensor or an array; a new name if it has changed since it got its name."""
