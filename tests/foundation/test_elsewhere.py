@@ -283,6 +283,24 @@ def test_a_foreign_error_in_a_forward_has_a_note(name: str, depth: int) -> None:
     assert NOTES[name][1] in note
 
 
+def _loss(outputs: Any, classes: Any) -> Any:
+    return nn.functional.mse_loss(outputs, nn.functional.one_hot(classes, 2).float())
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        lambda *data: tg.fit(nn.Linear(3, 2, rng=0), _loss, data, epochs=1),
+        lambda *data: tg.fit(nn.Linear(3, 2, rng=0), _loss, data, epochs=1, verify=False, compile=True),
+        lambda *data: tg.compile(lambda x, classes: _loss(x[:, :2], classes))(*data),
+    ],
+)
+def test_so_has_one_in_a_loss_or_a_compiled_function(run: Callable[..., Any]) -> None:
+    with pytest.raises(AttributeError, match="float") as caught:
+        run(np.ones((8, 3)), np.arange(8) % 2)
+    assert caught.value.__notes__ == ["Coming from PyTorch? Here, write x.astype(np.float32), say."]
+
+
 def test_a_function_that_writes_into_the_data_of_weights_is_told_how() -> None:
     """As the first values of most generative networks are set."""
 

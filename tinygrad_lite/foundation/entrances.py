@@ -9,7 +9,7 @@ from functools import wraps
 from inspect import Parameter, isfunction, signature
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -18,6 +18,8 @@ from tinygrad_lite.foundation.callers import LIBRARIES, expression_at
 from tinygrad_lite.foundation.elsewhere import instead_of_method, instead_of_name, instead_of_setting, refuse_settings
 from tinygrad_lite.foundation.foreign import as_numpy, numbers_of
 
+P = ParamSpec("P")
+T = TypeVar("T")
 _PACKAGE = str(Path(__file__).parents[1])
 _NO_ARRAYS = ("dtype", "output_size", "output_ratio", "momentum")
 """Arguments of any type that are settings."""
@@ -85,7 +87,7 @@ def advise(error: Exception) -> None:
         instead = instead_of_setting(setting[1])
     elif missing := re.fullmatch(r"module 'numpy' has no attribute '(\w+)'", text):
         instead = instead_of_name("tinygrad_lite", missing[1])
-    elif missing := re.match(r"'numpy\.\w+' object has no attribute '(\w+)'", text):
+    elif missing := re.match(r"'(?:numpy\.\w+|Recorded)' object has no attribute '(\w+)'", text):
         instead = instead_of_method(missing[1])
     elif text == "'int' object is not callable":
         called = getattr(expression_at(_calling(error)), "func", None)
@@ -96,6 +98,20 @@ def advise(error: Exception) -> None:
         instead = ""
     if instead:
         error.add_note(f"Coming from PyTorch? Here, write {instead}.")
+
+
+def advised(function: Callable[P, T]) -> Callable[P, T]:
+    """A function that calls a user's code, and advises on errors in it."""
+
+    @wraps(function)
+    def called(*args: P.args, **settings: P.kwargs) -> T:
+        try:
+            return function(*args, **settings)
+        except RESTATED as error:
+            advise(error)
+            raise
+
+    return called
 
 
 def _arguments(

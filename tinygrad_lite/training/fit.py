@@ -10,6 +10,7 @@ import numpy as np
 from tinygrad_lite.data.loader import DataLoader
 from tinygrad_lite.engine.grad_mode import enable_grad
 from tinygrad_lite.errors import UsageError
+from tinygrad_lite.foundation.entrances import advised
 from tinygrad_lite.foundation.progress import progress
 from tinygrad_lite.foundation.settings import whole
 from tinygrad_lite.foundation.whole_files import check_folder
@@ -34,6 +35,7 @@ from tinygrad_lite.training.training_run import Loss, Training, compiled_step
 from tinygrad_lite.training.verification import try_batch, verify_training
 
 
+@advised
 def fit(
     model: Module,
     loss: Loss,

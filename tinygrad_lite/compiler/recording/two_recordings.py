@@ -32,6 +32,7 @@ from tinygrad_lite.compiler.recording.same import (
 from tinygrad_lite.compiler.signature import SCALARS, attributes_of, containers
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import TinygradError, UsageError
+from tinygrad_lite.foundation.entrances import advise
 from tinygrad_lite.foundation.signatures import outside_of
 from tinygrad_lite.transforms.runs import name_of
 
@@ -76,6 +77,7 @@ def recorded_twice(
             otherwise = otherwise or error.otherwise
         except Exception as error:
             if otherwise is None:
+                advise(error)
                 raise
             raise UsageError(f"{otherwise}\n{error}") from None
 
