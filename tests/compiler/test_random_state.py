@@ -1,5 +1,6 @@
 """Random programs that keep numbers and arrays from call to call: compiled as eagerly, whatever others put there."""
 
+import linecache
 import random
 import warnings
 from collections.abc import Callable
@@ -80,6 +81,9 @@ class Writer:
         ]
         return self._rng.choice([*simple, *of_parts, f"({a} + {b}[{self.place('count')} % 3])"])
 
+    def index(self) -> str:
+        return self._rng.choice(["0", "1", "-1", ":, 1", "1:", "[0, 2]", f"{self.place('count')} % 3"])
+
     def statement(self) -> str:
         one, other = map(self.place, self._rng.sample(ARRAYS, 2))
         rate = self.place(self._rng.choice(NUMBERS[2:]))
@@ -93,6 +97,11 @@ class Writer:
                 f"{one} = {self.array()}",
                 f"{one}, {other} = {other}, {one}",
                 f"{one} = {other}",
+                f"{one}[{self.index()}] = {self.array()}[0]",
+                f"{one}[{self.index()}] {self._rng.choice('+-*')}= {self._rng.choice((self.number(), other + '[1]'))}",
+                f"{one}[...] = {self.array()}",
+                f"y[{self.index()}] = {self.number()}",
+                f"row = {one}[{self._rng.choice('012')}]; row += {self._rng.choice((self.number(), other + '[0]'))}",
                 f"y = y + {self.array()}",
                 f"y *= {self.number()}",
             ]
@@ -119,15 +128,17 @@ def disturb(rng: random.Random, writer: Writer, s: Any) -> None:
     exec(rng.choice([*lines, *["pass"] * 12]), {"np": np, "s": s})
 
 
-def history(seed: int, compile: Callable[[Any], Any]) -> list[Any]:
+def history(seed: int, compiled: Callable[[Any], Any]) -> list[Any]:
     """What each call returns, and what is kept after it, and which arrays share memory; up to a refusal."""
     rng = random.Random(seed)
     kept = rng.choice([*KEPT])
     writer = Writer(rng, kept)
     s = start(rng, kept)
     scope: dict[str, Any] = {"np": np, "s": s}
-    exec(f"def f(x):\n{writer.function()}", scope)
-    f, values, rows = compile(scope["f"]), np.random.default_rng(seed), []
+    text, name = f"def f(x):\n{writer.function()}", f"<program {seed}>"
+    linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)  # as in a notebook
+    exec(compile(text, name, "exec"), scope)
+    f, values, rows = compiled(scope["f"]), np.random.default_rng(seed), []
     for _ in range(CALLS):
         try:
             returned = f(values.normal(size=(3, 3)))

@@ -138,6 +138,19 @@ def expression_at(frame: FrameType) -> Any:
         return None
 
 
+def array_written_at(frame: FrameType) -> Any:
+    """The array into which a frame is writing, by array[i] = value, if it has a name, or a place in a container."""
+    import ast
+
+    written = expression_at(frame) if writes_an_entry(frame) else None
+    if not isinstance(written, ast.Subscript):
+        return None
+    known = (ast.Name, ast.Attribute, ast.Subscript, ast.Constant, ast.Load, ast.Store)
+    if not all(isinstance(part, known) for part in ast.walk(written.value)):
+        return None  # to compute it again might change something
+    return eval(compile(ast.Expression(written.value), "<array>", "eval"), frame.f_globals, frame.f_locals)  # noqa: S307
+
+
 def call_at(frame: FrameType) -> Any:
     """The call that a frame is executing, as syntax; None if it executes something else or its source is unknown."""
     import ast

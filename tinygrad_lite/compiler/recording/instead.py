@@ -15,7 +15,8 @@ _ARGUMENT = "or pass the value that Python needs as an argument that is a plain 
 _OF_A_SCHEDULE = "call the step() of the schedule after the compiled function, which follows the rate that it sets"
 _OF_ITS_FUNCTION = "; or write np.where, np.minimum and np.maximum in place of `if`, min and max in its function"
 _OF_AN_ENTRY = (
-    "write np.stack([...]) or tg.array([...]) in place of array[i] = value, or x = x.at[i].set(value) of a tensor x"
+    "make the array with np.zeros_like(x, shape=...), where x is an argument; or write np.stack([...]) or "
+    "tg.array([...]) in place of array[i] = value, or x = x.at[i].set(value) of a tensor x"
 )
 _OF_ENTRIES = (
     "write a sum over a mask, such as np.sum(np.where(condition, x, 0)), in place of one over np.extract or np.compress"

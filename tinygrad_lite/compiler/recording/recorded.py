@@ -21,10 +21,12 @@ from tinygrad_lite.engine.operators import Operators
 from tinygrad_lite.engine.registry import answer_to
 from tinygrad_lite.engine.tensor import Tensor, wrap
 from tinygrad_lite.errors import NoDerivativeError, UsageError
+from tinygrad_lite.foundation.callers import array_written_at
 from tinygrad_lite.foundation.signatures import path_of
-from tinygrad_lite.readers.recording import calling_line
+from tinygrad_lite.readers.recording import calling_frame, calling_line
 from tinygrad_lite.transforms.dual import Dual
 
+_getitem = Operators.__getitem__
 _KNOWING = tuple(str(Path(file).parent) for file in (errors.__file__, np.__file__))
 
 
@@ -76,6 +78,9 @@ class Writer(Protocol):
 
     def another(self, x: "Recorded", is_fixed: bool) -> "Recorded":
         """Another object for the same value."""
+
+    def was_passed_in(self, x: "Recorded") -> bool:
+        """Whether an object stands for an argument, which belongs to the caller."""
 
     def number(self, x: "Recorded") -> Any:
         """The only entry of an array as a number of Python's."""
@@ -141,9 +146,10 @@ class Recorded(OfVariable):
         value: the array or the Python number in this run.
         is_fixed: whether it stays this value, since a tensor holds it; any other array may be written to by `x += y`.
         overwritten: where the function wrote into its memory by way of another view; empty if it did not.
+        part_of: the array of which it is a view at an index, and the index.
     """
 
-    __slots__ = ("__weakref__", "is_fixed", "overwritten", "recorder", "value")
+    __slots__ = ("__weakref__", "is_fixed", "overwritten", "part_of", "recorder", "value")
 
     def __init__(self, value: Any, variable: Variable, recorder: Writer, is_fixed: bool = False) -> None:
         self.value = value
@@ -151,11 +157,34 @@ class Recorded(OfVariable):
         self.recorder = recorder
         self.is_fixed = is_fixed
         self.overwritten = ""
+        self.part_of: tuple[Recorded, Any] | None = None
 
     __iadd__, __isub__, __imul__, __itruediv__ = map(_in_place, ("add", "sub", "mul", "truediv"))
     __ifloordiv__, __imod__, __ipow__, __imatmul__ = map(_in_place, ("floordiv", "mod", "pow", "matmul"))
     __iand__, __ior__, __ixor__ = map(_in_place, ("and_", "or_", "xor"))
     __ilshift__, __irshift__ = map(_in_place, ("lshift", "rshift"))
+
+    def __getitem__(self, index: Any) -> Any:
+        part = _getitem(self, index)
+        if (
+            type(part) is Recorded
+            and isinstance(part.value, np.ndarray)
+            and np.may_share_memory(part.value, self.value)
+        ):
+            part.part_of = self, index
+        return part
+
+    def __setitem__(self, index: Any, values: Any) -> None:
+        is_of_a_rule = sys._getframe(1).f_code.co_filename.startswith(_KNOWING)  # which is then called as a whole
+        is_array = isinstance(self.value, np.ndarray)
+        if is_of_a_rule or self.is_fixed or not is_array or self.recorder.was_passed_in(self):
+            super().__setitem__(index, values)
+        values = values.numpy() if isinstance(values, Tensor) and not values.requires_grad else values
+        if type(values) is not Recorded:
+            values = np.asarray(values)
+        if values.dtype != self.dtype and not (type(values) is Recorded and values.variable.is_number):
+            values = values.astype(self.dtype)
+        self.recorder.write(self, self.at[index].set(values), "an assignment")
 
     def __trace__(self, op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Any:
         for x in inputs:
@@ -215,14 +244,29 @@ class Recorded(OfVariable):
 
     def _needed(self, *_: Any, **__: Any) -> NoReturn:
         """Refuse to give a value that the recording would fix."""
-        self.recorder.refusal = (
+        self.recorder.refusal = self._refusal()
+        raise UsageError(self.recorder.refusal)
+
+    def _refusal(self) -> str:
+        return (
             f"a compiled function needs a value while it is recorded{at_line()}\n"
             f"but the next run will have another value: {instead()}"
         )
-        raise UsageError(self.recorder.refusal)
+
+    def _is_noted(self) -> bool:
+        """Whether the value is needed to write into an array from outside, which will be recorded, too."""
+        frame = calling_frame()
+        array = None if frame is None else array_written_at(frame)
+        return array is not None and self.recorder.notes_write(array, UsageError(self._refusal()))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        self._needed()
+        return np.array(self.value, dtype) if self._is_noted() else self._needed()
+
+    def __float__(self) -> float:
+        return float(self.value) if self._is_noted() else self._needed()
+
+    def __index__(self) -> int:
+        return operator.index(self.value) if self._is_noted() else self._needed()
 
     def __bool__(self) -> bool:
         truth = self.recorder.truth(self.variable)
@@ -241,7 +285,7 @@ class Recorded(OfVariable):
     def __reduce_ex__(self, protocol: Any) -> Any:
         self._needed()
 
-    __hash__ = __int__ = __float__ = __index__ = __complex__ = tolist = _needed
+    __hash__ = __int__ = __complex__ = tolist = _needed
 
     def numpy(self) -> "Recorded":
         """The array outside the graph, which is recorded, too."""

@@ -148,6 +148,9 @@ class Surroundings(Transcript):
         self._passed_in.append((place, x))
         return self.another(self.read(place, x), False) if isinstance(x, (np.ndarray, np.generic)) else x
 
+    def was_passed_in(self, x: Recorded) -> bool:
+        return isinstance(self.program.inputs.get(x.variable), Argument)
+
     def read(self, place: Place, value: Any) -> Recorded:
         """Record the value in a place as an input of the program."""
         place = self._known(place)

@@ -2,7 +2,7 @@
 
 import sys
 import weakref
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from itertools import chain
 from pathlib import Path
@@ -173,11 +173,20 @@ class Transcript:
         if not np.can_cast(x.dtype, into.dtype, "same_kind"):
             raise TypeError(f"cannot cast the output of {operator} from {x.dtype} to {into.dtype}: write x = x + y")
         x = x.astype(into.dtype) if x.dtype != into.dtype else x
+        wholes, changed, index = [*_wholes(into)], None, None
+        if into.part_of is not None and wholes:
+            index = into.part_of[1]
+            changed = wholes[0].at[index].set(x)
         if id(memory_of(into.value)) in self._viewed:
+            known = {id(whole) for whole in (into, *wholes)}
             for other in (reference() for reference in self._values):
-                if other is not None and other is not into and _shares_memory(other.value, into.value):
+                if other is not None and id(other) not in known and _shares_memory(other.value, into.value):
                     other.overwritten = "" if other.is_fixed else f"{operator}{at_line()}"
         into.variable, into.value = x.variable, np.asarray(x.value)
+        if changed is not None:
+            self.write(wholes[0], changed, operator)
+            into.value = wholes[0].value[mapped(_value, {"index": index})["index"]]
+            self._viewed.add(id(memory_of(into.value)))
 
     def _expected_constant(self, array: Array) -> Variable | None:
         """The next constant of the earlier recording that has the same entries.
@@ -205,6 +214,10 @@ class Transcript:
     def truth(self, variable: Variable) -> bool | None:
         """Whether a variable is not zero, in each run; None if that is not known."""
         return None
+
+    def was_passed_in(self, x: Recorded) -> bool:
+        """Whether an object stands for an argument, which belongs to the caller."""
+        return False
 
     def notes_write(self, array: Array, refusal: UsageError) -> bool:
         """Note that the function writes recorded entries into an array from outside; whether that may be possible."""
@@ -386,6 +399,13 @@ def _kind(file: str) -> str:
 
 def _shares_memory(x: Any, value: Any) -> bool:
     return isinstance(x, np.ndarray) and isinstance(value, np.ndarray) and np.may_share_memory(x, value)
+
+
+def _wholes(x: Recorded) -> Iterator[Recorded]:
+    """The arrays of which a value is a view at an index, or a view of such a view."""
+    while x.part_of is not None and not x.part_of[0].is_fixed:
+        x = x.part_of[0]
+        yield x
 
 
 def _readable(x: Recorded) -> Recorded:

@@ -141,13 +141,18 @@ def _recorded_twice(
             _refuse_difference(name, differs, recorder)
         program = with_live_arrays(recorder.program, second.program)
         live = [x for x in outside if is_live(program, x.owner)]
-        writes = without_writes is None
-        filled = [x for x in live if not x.holds() or (writes and _without_writes([x], record, restore) is None)]
+        filled = [x for x in live if not x.holds()]
+        if without_writes is None:  # it writes into arrays from outside, be it the entries that they have already
+            now = Reached(roots, with_held=True)
+            record = partial(_undisturbed, once, now, roots)
+            restore_now = partial(_restore, now, [Entries(x.owner, x.label) for x in outside])
+            filled += [x for x in live if x.holds() and _without_writes([x], record, restore_now) is None]
         if filled:
             program = with_live_arrays(recorder.program, second.program, [x.owner for x in filled])
             guarded = {id(x.owner) for x in entries}
             entries += [Entries(x.owner, x.label) for x in filled if id(x.owner) not in guarded]
-        entries = not_followed(program, entries)
+        if without_writes is not None:  # else, what NumPy alone writes may come of an array that the program follows
+            entries = not_followed(program, entries)
         _refuse_changes(name, changed(before, after.values()))
     except BaseException:
         restore()
