@@ -477,3 +477,13 @@ def test_a_power_at_0_is_not_to_blame_for_another_mistake(power: int) -> None:
     (finding,) = report.findings
     assert not finding.where.startswith("power")
     assert finding.why == "the sign is wrong"
+
+
+@pytest.mark.parametrize("factor", [2.0, 6.0])
+def test_operations_that_one_line_repeats_may_have_arrays_of_other_shapes(factor: float) -> None:
+    x, w = np.array([[1.0, -0.5, 2.0], [0.25, 1.5, -1.0]]), np.cos(np.arange(9.0)).reshape(3, 3)
+
+    def size(s: Any) -> Any:
+        return np.mean((x @ (s * w) @ (s * w) @ (s * w)) ** 2)
+
+    assert not tg.gradcheck(size, 1.25, gradient=lambda s: factor * size(s), raise_exception=False).ok

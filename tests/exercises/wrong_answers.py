@@ -142,7 +142,7 @@ WRONG_ANSWERS = [
     ("standardise", "g / np.std(x, axis=1, keepdims=True)", "overwritten"),
     ("second_derivative", "-2 * np.tanh(x)", "local_left_out"),
     ("convolution", "np.convolve(x, g, 'valid')", "flipped"),
-    ("momentum", "np.full(gradients.shape, g)", ""),
+    ("momentum", "np.full(gradients.shape, g)", "constant_factor"),
     ("adam", "e / (x**2 + e) ** 2", ""),
     ("forward_mode", "np.sum(1 - np.tanh(x + s * v) ** 2)", "extra_factor"),
     ("dot", "[4, 6]", ""),

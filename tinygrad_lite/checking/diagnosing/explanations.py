@@ -325,7 +325,8 @@ class _Search:
             with np.errstate(all="ignore"):
                 candidate = np.asarray(_where_it_fits(suspect, done, held))
                 changes = changes or not np.array_equal(candidate, right)
-                if self._factor is not None and constant_ratio(candidate, right) is None:
+                fits = candidate.shape == np.shape(right)
+                if self._factor is not None and not (fits and constant_ratio(candidate, right) is not None):
                     return None
             made += [suspect.place, candidate.tobytes()]
         return tuple(made) if changes else None
