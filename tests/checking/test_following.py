@@ -238,6 +238,16 @@ def test_a_loop_of_too_few_turns_or_too_many_is_named(name: str, right: str, wro
     assert wrong in finding.where
 
 
+def test_a_loop_that_changes_nothing_does_not_explain_a_gradient_of_few_digits() -> None:
+    def gradient(x: Any) -> Any:
+        for _ in range(3):
+            slope = np.cos(x) * (1 + 7e-7 * np.sin(9 * x))
+        return slope
+
+    report = tg.gradcheck(lambda x: float(np.sum(np.sin(x))), W, gradient=gradient, raise_exception=False)
+    assert report.findings[0].why.startswith("it agrees to ")
+
+
 @pytest.mark.parametrize("turns", [range(4), range(1, 9, 3), range(5, 0, -2), range(0)])
 def test_longer_ranges_take_the_turns_before_and_after(turns: range) -> None:
     assert list(longer(turns, 1, 1))[1:-1] == list(turns)

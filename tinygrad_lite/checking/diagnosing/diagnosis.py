@@ -18,7 +18,7 @@ from tinygrad_lite.checking.diagnosing.local import fault_of, same
 from tinygrad_lite.checking.diagnosing.mistakes import counts
 from tinygrad_lite.checking.diagnosing.patterns import RATIO, pattern
 from tinygrad_lite.checking.diagnosing.regions import place, region
-from tinygrad_lite.checking.diagnosing.repairs import TIMES, Repair
+from tinygrad_lite.checking.diagnosing.repairs import Repair, is_by_a_number
 from tinygrad_lite.checking.diagnosing.second_order import SECOND, is_wrong_in_second_order
 from tinygrad_lite.checking.diagnosing.structures import structure
 from tinygrad_lite.checking.diagnosing.trace import Trace
@@ -71,7 +71,7 @@ class Diagnosis:
         near = self._of_another(k, row) or self._like(pattern, k, whole)
         near = near or closeness(self._look, self._comparison, subject.columns(k), row)
         is_bare = near.endswith(RATIO)  # a ratio that may be by chance, in a few entries, and says nothing of its cause
-        if (not near or is_bare) and self._repair and not (is_bare and TIMES in self._repair[1]):
+        if (not near or is_bare) and self._repair and not (is_bare and is_by_a_number(self._repair[1])):
             return self._repair
         others = ((how, of) for of in dict.fromkeys((whole, row)) for how in (pattern, region, structure, place))
         return "", near or next((words for how, of in others if (words := self._like(how, k, of))), "")

@@ -30,8 +30,8 @@ from tinygrad_lite.errors import UsageError
 from tinygrad_lite.readers.recording import Step, observing
 
 RIGHT_WITH = "this line of the gradient is right with {}"
-TIMES = "what is there"
 _TOLERANCE = 1e-6
+_LEFT = 1e-2  # the largest part of an error that a change may leave
 _LONG = 1000  # the largest number of operations in a gradient that are changed
 _LARGE = 3_000_000  # the largest number of entries of their results
 _WORK = 500_000  # how many operations on small arrays are performed, at most, in search of a change
@@ -51,6 +51,11 @@ class _Code:
         """The gradient of each of the results, in this run or another of the same operations."""
         arrays = [(trace or self.trace).value(x) if isinstance(x, int) else x for x in self.returned]
         return np.concatenate([np.asarray(x, float).reshape(size, -1) for x in arrays], axis=1)
+
+
+def is_by_a_number(words: str) -> bool:
+    """Whether a change is some factor or term, as whatever is off by one has."""
+    return "what is there" in words
 
 
 class Repair:
@@ -102,7 +107,7 @@ class Repair:
             rows = run(subject.point, Ranges(change))
             if (
                 rows is not None
-                and self._is_right(rows, self._target)
+                and self._is_repaired(rows)
                 and all(
                     (rows := run(x, Ranges(change))) is not None and same(rows @ direction, slope, 10 * _TOLERANCE)
                     for x, direction, slope in self._asides
@@ -161,7 +166,7 @@ class Repair:
             if left < 0:
                 return None
             rows = self._changed(code, numbers, change)
-            if rows is None or not self._is_right(rows, self._target):
+            if rows is None or not self._is_repaired(rows):
                 continue
             others = self._elsewhere(code) if others is None else others
             if others and all(self._is_right_along(other, numbers, change) for other in others):
@@ -191,7 +196,10 @@ class Repair:
     def _other_sizes(self, code: _Code, groups: Iterable[Sequence[int]]) -> Iterator[tuple[Sequence[int], str, Change]]:
         """What operations give, some number of times, or with a number added: the number that is nearest to right."""
         for numbers in groups:
-            for change, words in ((times, TIMES + " {:.6g} times{}"), (more, "{:.6g}{} added to " + TIMES)):
+            for change, words in (
+                (times, "what is there {:.6g} times{}"),
+                (more, "{:.6g}{} added to what is there"),
+            ):
                 rows = [self._changed(code, numbers, partial(change, n)) for n in (0.0, 1.0, 2.0)]
                 if any(x is None for x in rows):
                     continue
@@ -212,6 +220,11 @@ class Repair:
             trace = code.trace.rerun(dict.fromkeys(numbers, partial(_in_shape, change)))
             return code.rows(self._size, trace)
         return None
+
+    def _is_repaired(self, rows: Matrix) -> bool:
+        """Whether a gradient is right, and by far more than the one that came in, which may lack some digits alone."""
+        before, left = (np.max(np.abs(x - self._target)[self._wrong]) for x in (self._look.gradient, rows))
+        return bool(left <= _LEFT * before) and self._is_right(rows, self._target)
 
     def _is_right(self, rows: Matrix, target: Matrix) -> bool:
         columns = map(self._look.subject.columns, range(len(self._look.subject.variables)))
