@@ -11,10 +11,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+_INSTALLED = [name for name in ("gcc", "clang") if shutil.which(name)]
 COMPILERS = [
-    pytest.param(name, marks=pytest.mark.skipif(shutil.which(name) is None, reason=f"{name} is not installed"))
-    for name in ("gcc", "clang")
+    pytest.param("gcc", marks=pytest.mark.skipif("gcc" not in _INSTALLED, reason="gcc is not installed")),
+    pytest.param(
+        "clang",
+        marks=[
+            pytest.mark.skipif("clang" not in _INSTALLED, reason="clang is not installed"),
+            *[pytest.mark.slow] * ("gcc" in _INSTALLED),
+        ],
+    ),
 ]
+"""The usual run takes one of them, the slow one also the other."""
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic")
 _COUNT = count()
 _DTYPES = {

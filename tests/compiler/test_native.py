@@ -317,7 +317,7 @@ def test_turns_with_some_work_are_not_compiled_many_times() -> None:
 
 SHAPES_WITH_SHORT_LAST_AXES = [
     (40, 3),
-    (17, 1, 4),
+    pytest.param((17, 1, 4), marks=pytest.mark.slow),
     *(pytest.param(shape, marks=pytest.mark.slow) for shape in ((3, 40, 2), (40, 2, 3), (2, 40, 30, 3))),
 ]
 REDUCTIONS = [lambda x, *axes, f=f, keep=keep: f(x, axis=axes, keepdims=keep)
