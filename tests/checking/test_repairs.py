@@ -41,6 +41,14 @@ def gradient(x):
     return np.sum(-2 * (q + q.T) * apart, axis=1) + 0.2 * x
 """
 HEIGHTS, DEPTHS = np.array([[1.0, 2.0, 3.0, 0.5], [0.3, 1.2, 0.6, 0.8]])
+IN_A_ROW = """\
+def gradient(w):
+    weights = np.exp(rows @ w)
+    slope = np.zeros((1, 4))
+    for i in range(6):
+        slope += weights[i] * rows[i : i + 1]
+    return slope.ravel()
+"""
 PROBLEMS: dict[str, tuple[Callable[[Any], float], str, Any]] = {
     "Brier": (lambda x: float(np.sum((1 / (1 + np.exp(-x)) - LABELS) ** 2)), BRIER, RNG.normal(size=8)),
     "Student": (
@@ -53,6 +61,7 @@ PROBLEMS: dict[str, tuple[Callable[[Any], float], str, Any]] = {
         GUMBEL,
         RNG.normal(size=5),
     ),
+    "Rows": (lambda w: float(np.sum(np.exp(ROWS @ w))), IN_A_ROW, RNG.normal(size=4)),
     "Distances": (
         lambda x: float(HEIGHTS @ np.exp(-((x[:, None] - x) ** 2)) @ (DEPTHS + HEIGHTS) + 0.1 * x @ x),
         DISTANCES,
@@ -80,6 +89,7 @@ PLANTED = [
     ("Distances", "q + q.T", "q", "its transpose added"),
     ("Distances", "np.exp(-squares) * (", "np.exp(-squares) / (", "a product in place of a quotient"),
     ("Distances", "heights[:, None] * ", "", "[1, 2, 3, …][:, None] as one more factor"),
+    ("Rows", "np.exp(rows @ w)", "(rows @ w)", "exp of weights"),
     ("Distances", "-2 * (", "-0.37 * (", "what is there 5.40541 times (200/37)"),
 ]
 

@@ -223,8 +223,10 @@ class Repair:
 
     def _is_repaired(self, rows: Matrix) -> bool:
         """Whether a gradient is right, and by far more than the one that came in, which may lack some digits alone."""
+        if rows.shape != self._target.shape or not self._is_right(rows, self._target):
+            return False
         before, left = (np.max(np.abs(x - self._target)[self._wrong]) for x in (self._look.gradient, rows))
-        return bool(left <= _LEFT * before) and self._is_right(rows, self._target)
+        return bool(left <= _LEFT * before)
 
     def _is_right(self, rows: Matrix, target: Matrix) -> bool:
         columns = map(self._look.subject.columns, range(len(self._look.subject.variables)))
