@@ -14,10 +14,10 @@ from tinygrad_lite.compiler.passes.dead_code import without_dead_code
 from tinygrad_lite.compiler.places import Data, TensorPlace, Upstream
 from tinygrad_lite.compiler.program import Program, Variable
 from tinygrad_lite.compiler.recording.guards import Guard, Key
+from tinygrad_lite.compiler.recording.leavings import Leavings
 from tinygrad_lite.compiler.recording.randomness import replaced
 from tinygrad_lite.compiler.recording.reached import Reached
 from tinygrad_lite.compiler.recording.recorded import Recorded
-from tinygrad_lite.compiler.recording.surroundings import Surroundings
 from tinygrad_lite.compiler.recording.transcript import has_all
 from tinygrad_lite.compiler.recording.types_of_values import knowing_types
 from tinygrad_lite.compiler.recording.watching import UNSET, plain, set_plain, watching
@@ -32,7 +32,7 @@ from tinygrad_lite.transforms.dual import innermost
 from tinygrad_lite.transforms.pending import at_once, is_pending
 
 
-class Recorder(Surroundings):
+class Recorder(Leavings):
     """The recording of one run of a function as a program, and of everything that the program relies on.
 
     Attributes:
