@@ -106,6 +106,13 @@ def test_a_wrong_rule_is_named() -> None:
         wrong(tg.tensor(np.ones(3), requires_grad=True)).backward()
 
 
+@pytest.mark.parametrize("shape", [(2, 3), (1, 6), (6,), (1, 2, 3)])
+def test_a_rule_with_the_right_number_of_entries_in_another_shape_is_named(shape: tuple[int, ...]) -> None:
+    wrong = tg.primitive(lambda x: x * x, lambda g, y, x: (2 * g * x).reshape(3, 2), name="wrong")
+    with pytest.raises(ShapeError, match=r"wrong.*argument 0.*\(3, 2\)"):
+        tg.grad(lambda x: wrong(x).sum())(np.ones(shape))
+
+
 def test_no_graph_remains_behind_a_gradient() -> None:
     x = tg.tensor([1.0, 2.0], requires_grad=True)
     (x * x).sum().backward()

@@ -41,7 +41,15 @@ def test_sums_down_to_a_shape_undo_broadcasting(dtype: Any) -> None:
             np.add.at(right.reshape(-1), places, x)
             summed = total_down_to(shape, x)
             assert (summed.dtype, summed.shape) == (dtype, shape)
+            assert shape or x.ndim == 0 or isinstance(summed, np.generic)
             np.testing.assert_array_equal(summed, right)
+
+
+def test_what_broadcasting_does_not_make_of_a_shape_has_no_sum_of_that_shape() -> None:
+    shapes = [(), (1,), (3,), (6,), (0,), (2, 3), (3, 2), (1, 6), (6, 1), (1, 0), (2, 3, 1), (1, 2, 3), (3, 1, 2)]
+    for shape, other in product(shapes, shapes):
+        fits = len(other) >= len(shape) and all(n in (1, m) for n, m in zip(shape[::-1], other[::-1]))
+        assert (total_down_to(shape, np.ones(other)).shape == shape) == fits, (shape, other)
 
 
 def test_only_the_sums_with_an_infinity_or_nan_have_it() -> None:

@@ -114,9 +114,9 @@ def total_of_products(x: Any, y: Any, axes: tuple[int, ...]) -> Any:
 
 def total_of_products_down_to(shape: tuple[int, ...], x: Any, y: Any) -> Any:
     """Σ x · y over the axes that broadcasting added to this shape, or stretched; x has all of them."""
-    axes = _stretched(shape, x.shape)
+    axes, rest = _stretched(shape, x.shape)
     if x.ndim - 1 in axes and np.shape(y) == x.shape:
-        return total_of_products(x, y, axes).reshape(shape)
+        return _in_shape(total_of_products(x, y, axes), rest)
     return total_down_to(shape, x * y)
 
 
@@ -128,17 +128,29 @@ def contracted(i: int, derivative: Any) -> Any:
 
 
 def total_down_to(shape: tuple[int, ...], x: Any) -> Any:
-    """The sum over the axes of an array that broadcasting added to this shape, or stretched."""
-    axes = _stretched(shape, x.shape)
+    """The sum over the axes of an array that broadcasting added to this shape, or stretched.
+
+    It has another shape if broadcasting does not make the array's shape of this one.
+    """
+    axes, rest = _stretched(shape, x.shape)
     y = total_in_any_order(x, axes, keepdims=axes[-1] >= x.ndim - len(shape)) if axes else x
-    return y.reshape(shape) if y.shape != shape and y.size == prod(shape) else y
+    return y if y.shape == rest else _in_shape(y, rest)
+
+
+def _in_shape(y: Any, shape: tuple[int, ...]) -> Any:
+    """The same entries in another shape; a single one as a number, which NumPy makes of a sum."""
+    return y.reshape(shape) if shape else y[(0,) * y.ndim]
 
 
 @lru_cache(1000)
-def _stretched(shape: tuple[int, ...], to: tuple[int, ...]) -> tuple[int, ...]:
-    """The axes that broadcasting added or stretched, but for those with one entry, of which there is nothing to add."""
+def _stretched(shape: tuple[int, ...], to: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The axes that broadcasting added or stretched, and the shape of a sum over them.
+
+    An added axis with one entry is not among them, since there is nothing to add.
+    """
     added = len(to) - len(shape)
-    return tuple([i for i, size in enumerate(to) if size != 1 and (i < added or shape[i - added] == 1)])
+    axes = tuple([i for i, size in enumerate(to) if size != 1 and (i < added or shape[i - added] == 1)])
+    return axes, tuple([1 if i in axes else size for i, size in enumerate(to) if i >= added])
 
 
 def total_along(x: Any, axis: int | tuple[int, ...] | None) -> Any:
