@@ -9,6 +9,7 @@ import pytest
 
 import tinygrad_lite as tg
 from tinygrad_lite import nn
+from tinygrad_lite.nn import functional as F
 from tinygrad_lite.trees import leaves
 
 r = np.random.default_rng(0)
@@ -113,3 +114,38 @@ def test_numbers_may_be_numpys(name: str, setting: str, value: Any, number: int)
     expected, made = (called(name, **{setting: x}) for x in (value, as_numpys(value, number)))
     for a, b in zip(expected, made, strict=True):
         np.testing.assert_allclose(b, a, rtol=1e-6, atol=1e-6)  # 0.1 is another number in single precision
+
+
+CONVOLVING = ("stride", "padding", "dilation")
+REMEMBERING: dict[str, Any] = {
+    **{f"conv2d, {name}": lambda x, n, name=name: F.conv2d(x, x[:, :, :1, :1], **{name: n}) for name in CONVOLVING},
+    **{
+        f"conv_transpose2d, {name}": lambda x, n, name=name: F.conv_transpose2d(x, x[:, :, :1, :1], **{name: n})
+        for name in CONVOLVING
+    },
+    "avg_pool2d": lambda x, n: F.avg_pool2d(x, n),
+    "max_pool2d": lambda x, n: F.max_pool2d(x, 1, n),
+    "adaptive_avg_pool2d": lambda x, n: F.adaptive_avg_pool2d(x, n),
+    "interpolate": lambda x, n: F.interpolate(x, size=n),
+    "unfold": lambda x, n: F.unfold(x, n),
+}
+
+
+@pytest.mark.parametrize("name", REMEMBERING)
+def test_what_was_right_before_does_not_hide_what_is_wrong(name: str) -> None:
+    """Checks are remembered, and 1, 1.0 and True are equal."""
+    x = np.ones((1, 1, 4, 4))
+    for right in (1, (1, 1), [1, 1], np.array([1, 1])):
+        REMEMBERING[name](x, right)
+        for wrong in (True, 1.0, (1, 1.0), (True, 1), [1, True], np.array([1.0, 1.0]), [[1], 1], np.array([[1, 1]])):
+            with pytest.raises((TypeError, ValueError)):
+                REMEMBERING[name](x, wrong)
+
+
+def test_settings_that_change_are_read_anew() -> None:
+    x, factor, factors = np.ones((1, 1, 4)), tg.tensor(2.0), [2.0]
+    assert F.interpolate(x, scale_factor=factor).shape == F.interpolate(x, scale_factor=factors).shape == (1, 1, 8)
+    factor.data, factors[0] = np.array(3.0), 3.0
+    assert F.interpolate(x, scale_factor=factor).shape == F.interpolate(x, scale_factor=factors).shape == (1, 1, 12)
+    with pytest.raises(ValueError, match="knows the modes"):
+        F.interpolate(x, scale_factor=2, mode=["nearest"])  # type: ignore[arg-type]

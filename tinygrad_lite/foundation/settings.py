@@ -1,11 +1,17 @@
 """Numbers that a person passes as settings, each held to the range in which it means something."""
 
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Mapping
+from functools import lru_cache, wraps
+from itertools import chain
+from types import NoneType
+from typing import Any, TypeVar
 
 import numpy as np
 
 from tinygrad_lite.errors import InputError, UsageError
+
+T = TypeVar("T")
+_PLAIN = {bool, int, float, str, NoneType}
 
 
 def positive(name: str, value: Any) -> float:
@@ -103,3 +109,21 @@ def check_form(owner: str, state: Any, form: Any) -> None:
             check_form(f"entry {i} of {owner}", entry, inner)
     elif isinstance(form, (int, float)) and not isinstance(state, (int, float)) and getattr(state, "shape", None) != ():
         raise InputError(f"{owner} is a number, got {state!r:.80}")
+
+
+def remembered(function: Callable[..., T]) -> Callable[..., T]:
+    """A function of settings that keeps its results, but for settings that somebody may change, such as tensors.
+
+    Equal settings of other types have results of their own, since True and 1.0 are refused where 1 is not.
+    """
+
+    @lru_cache
+    def of_types(types: tuple[Any, ...]) -> Callable[..., T]:
+        parts = chain.from_iterable(part if isinstance(part, tuple) else [part] for part in types)
+        return lru_cache(function) if _PLAIN.issuperset(parts) else function
+
+    @wraps(function)
+    def call(*settings: Any) -> T:
+        return of_types(tuple([tuple(map(type, x)) if type(x) is tuple else type(x) for x in settings]))(*settings)
+
+    return call

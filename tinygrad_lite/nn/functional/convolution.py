@@ -1,6 +1,5 @@
 """Convolution and its transpose in one, two and three dimensions; and windows as columns."""
 
-from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -9,7 +8,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import InputError, ShapeError
-from tinygrad_lite.foundation.settings import whole
+from tinygrad_lite.foundation.settings import remembered, whole
 from tinygrad_lite.nn.functional.checks import shape_of
 from tinygrad_lite.nn.functional.sizes import Shape, Sizes, check_axes, fixed, in_dimensions, per_axis, with_batch
 from tinygrad_lite.ops.networks import convolution
@@ -51,7 +50,7 @@ def conv(
     return _shifted(y, bias, axes)
 
 
-@lru_cache
+@remembered
 def _settings(
     axes: int, shape: Shape, kernel: Shape, bias: Shape | None, stride: Any, padding: Any, dilation: Any, groups: int
 ) -> dict[str, Any]:
@@ -94,24 +93,24 @@ def conv_transpose(
     """
     shapes = shape_of(input), shape_of(weight), None if bias is None else shape_of(bias)
     numbers = map(fixed, (stride, padding, output_padding, dilation))
-    settings, behind = _transposed_settings(axes, shapes, *numbers, groups)
+    settings, behind = _transposed_settings(axes, *shapes, *numbers, groups)
     y = with_batch(lambda x: convolution.transposed_convolution(x, weight, **settings), input, axes)
     if any(behind):
         y = np.pad(y, [(0, 0)] * (np.ndim(y) - axes) + [(0, m) for m in behind])
     return _shifted(y, bias, axes)
 
 
-@lru_cache
+@remembered
 def _transposed_settings(
-    axes: int, shapes: Any, stride: Any, padding: Any, output_padding: Any, dilation: Any, groups: int
+    axes: int, shape: Shape, kernel: Shape, bias: Any, stride: Any, padding: Any, more: Any, dilation: Any, groups: int
 ) -> tuple[dict[str, Any], list[int]]:
     """The settings of a transposed convolution, and how many zeros lie behind all that the kernel reaches."""
-    name, (shape, kernel, bias) = f"conv_transpose{axes}d", shapes
+    name = f"conv_transpose{axes}d"
     _check_kernel(name, kernel, axes, groups, "C, O / groups")
     _check_bias(name, bias, kernel[1] * groups)
     check_axes(name, shape, axes, kernel[0])
     steps, gaps = (per_axis(*setting, axes, 1) for setting in (("stride", stride), ("dilation", dilation)))
-    widths, more = per_axis("padding", padding, axes), per_axis("output_padding", output_padding, axes)
+    widths, more = per_axis("padding", padding, axes), per_axis("output_padding", more, axes)
     if any(m >= max(s, d) for m, s, d in zip(more, steps, gaps)):
         raise InputError(f"output_padding must be smaller than stride or dilation; got {more} with {steps} and {gaps}")
     behind = [max(m - p, 0) for m, p in zip(more, widths)]  # since the result ends `more` entries later

@@ -10,6 +10,7 @@ import numpy as np
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import InputError, ShapeError
 from tinygrad_lite.foundation.foreign import as_array
+from tinygrad_lite.foundation.settings import remembered
 from tinygrad_lite.nn.functional.checks import in_real_numbers, shape_of
 from tinygrad_lite.nn.functional.sizes import Shape, Sizes, check_axes, fixed, in_dimensions, per_axis
 from tinygrad_lite.nn.init import Rng
@@ -132,8 +133,10 @@ def avg_pool(
         raise InputError("avg_pool: the divisor must not be 0")
     input = in_real_numbers(input)
     summed = pooling.sum_pool(np.pad(input, at.border) if at.is_padded else input, kernel=at.kernel, stride=at.stride)
-    divisor = at.counts(count_include_pad) if divisor_override is None else divisor_override
-    return summed / (divisor.astype(summed.dtype) if isinstance(divisor, np.ndarray) else divisor)
+    if divisor_override is not None:
+        return summed / divisor_override
+    counts = at.counts(bool(count_include_pad))
+    return summed / (counts.astype(summed.dtype) if isinstance(counts, np.ndarray) else counts)
 
 
 @in_dimensions
@@ -296,7 +299,7 @@ class _Windows:
         return np.clip(entries, first, last)
 
     @lru_cache  # noqa: B019
-    def counts(self, includes_padding: bool) -> Array:
+    def counts(self, includes_padding: bool) -> Array | int:
         """How many entries of each window count: one number, if it is the same for all of them."""
         along = []
         for n, p, s, k, m in zip(self.size, self.padding, self.stride, self.kernel, self.out):
@@ -307,12 +310,13 @@ class _Windows:
         return int(counts.flat[0]) if np.all(counts == counts.flat[0]) else kept(counts)
 
 
-_windows = lru_cache(_Windows)  # checking the settings takes longer than pooling a small image
+_windows = remembered(_Windows)  # checking the settings takes longer than pooling a small image
 
 
 def _wanted(name: str, axes: int, x: Array, output_size: Any) -> tuple[int, ...]:
     check_axes(name, shape_of(x), axes)
-    sizes = output_size if isinstance(output_size, (tuple, list)) else [output_size] * axes
+    sizes = fixed(output_size)
+    sizes = sizes if isinstance(sizes, tuple) else [sizes] * axes
     sizes = [n if m is None else m for n, m in zip(shape_of(x)[-axes:], sizes)] if len(sizes) == axes else sizes
     wanted = per_axis("output_size", sizes, axes, 1)
     if 0 in shape_of(x)[-axes:]:

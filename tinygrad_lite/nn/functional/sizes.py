@@ -1,7 +1,7 @@
 """Settings for each spatial axis of an image: numbers, or one number for all axes; and the checks of what they meet."""
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache, wraps
+from functools import wraps
 from inspect import signature
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import InputError, ShapeError
+from tinygrad_lite.foundation.settings import remembered
 from tinygrad_lite.nn.functional.checks import shape_of
 
 Sizes = int | Sequence[int]
@@ -29,7 +30,7 @@ def fixed(value: Any) -> Any:
     return tuple(value) if isinstance(value, (list, np.ndarray)) else value
 
 
-@lru_cache(typed=True)
+@remembered
 def _per_axis(name: str, value: Any, axes: int, least: int) -> tuple[int, ...]:
     numbers = value if isinstance(value, tuple) else (value,)
     numbers = numbers * axes if len(numbers) == 1 else numbers

@@ -1,7 +1,7 @@
 """Images in another size, and pixels that become channels and back."""
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from math import floor, prod
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import InputError, ShapeError
+from tinygrad_lite.foundation.settings import remembered
 from tinygrad_lite.nn.functional import pooling
 from tinygrad_lite.nn.functional.checks import shape_of
 from tinygrad_lite.nn.functional.sizes import Shape, Sizes, fixed, per_axis
@@ -53,7 +54,7 @@ def interpolate(
     return input
 
 
-@lru_cache
+@remembered
 def _steps(
     shape: Shape, size: Any, factor: Any, mode: str, align_corners: bool | None, recompute: bool, antialias: bool
 ) -> Sequence[Callable[[Array], Array]]:
