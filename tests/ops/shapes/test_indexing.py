@@ -1,5 +1,6 @@
 """Adding at an index: as np.add.at, however the array lies in memory, and by each of the ways to do it."""
 
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -93,3 +94,15 @@ def test_scattered_parts_may_have_further_axes_in_front() -> None:
     scatter = operation("scatter")
     part = np.array([[1.0, 2.0, 3.0]])
     assert tg.gradcheck(lambda x: scatter(x, shape=(3, 4), indices=((slice(None), -1),)) ** 2, part, order=2)
+
+
+def test_picking_along_axes_of_many_lengths_keeps_no_memory() -> None:
+    np.take_along_axis(tg.tensor(np.ones((2, 2))), np.zeros((2, 2), int), 1)
+    tracemalloc.start()
+    try:
+        for count in range(50_000, 50_010):
+            np.take_along_axis(tg.tensor(np.ones((count, 2))), np.zeros((count, 2), int), 1)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 1e6

@@ -339,8 +339,13 @@ def take_along_axis(arr: Array, indices: Array, axis: int | None = -1) -> Array:
 def index_along(shape: tuple[int, ...], indices: Array, axis: int) -> Index:
     """The index of the entries at these indices along an axis, of which there are as many as there are axes."""
     axis = normalize_axis_index(axis, len(shape))
-    before, after = _open_ranges(shape, axis)
+    ranges = _open_ranges if sum(shape) <= _FEW else _open_ranges.__wrapped__  # what is kept is never freed
+    before, after = ranges(shape, axis)
     return (*before, indices, *after)
+
+
+_FEW = 1000
+"""Ranges of so many entries are kept; to make longer ones takes little of the time in which they are used."""
 
 
 @lru_cache
