@@ -101,3 +101,11 @@ def test_an_order_by_several_keys_takes_them_in_a_tuple(order: Callable[[Any, An
     compiled = tg.compile(tg.grad(f), backend="numpy")
     np.testing.assert_array_equal(compiled(a, b), np.argsort(places))
     np.testing.assert_array_equal(compiled(b, a), tg.grad(f)(b, a))
+
+
+@pytest.mark.parametrize("axis", [2, -3])
+@pytest.mark.parametrize("f", [np.sort, np.argsort, lambda x, axis: np.argsort(x, axis, stable=True)])
+@pytest.mark.parametrize("length", [3, 200])
+def test_an_axis_that_is_not_there_is_named(f: Any, axis: int, length: int) -> None:
+    with pytest.raises(np.exceptions.AxisError, match=f"axis {axis} is out of bounds"):
+        f(tg.tensor(np.ones((2, length))), axis)

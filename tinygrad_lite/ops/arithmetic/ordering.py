@@ -34,7 +34,7 @@ def _stable_order(x: Array, axis: int) -> Array:
 
 def _argsort(a: Array, axis: int | None = -1, kind: Any = None, order: Any = None, **keywords: Any) -> Array:
     is_stable = kind is order is None and keywords == {"stable": True}
-    if is_stable and type(axis) is int and type(a) is np.ndarray and a.ndim:
+    if is_stable and type(axis) is int and type(a) is np.ndarray and -a.ndim <= axis < a.ndim:
         return _stable_order(a, axis)
     return np.argsort(a, axis, kind, order, **keywords)
 
