@@ -2,6 +2,7 @@
 
 import linecache
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -410,6 +411,53 @@ def test_a_view_into_whose_array_others_wrote_is_not_read(backend: str) -> None:
     for f in (of_outside, of_its_own):
         with pytest.raises(UsageError, match="by way of another view"):
             tg.compile(f, backend)(np.ones(3))
+
+
+VIEWS: tuple[Callable[[Any], Any], ...] = (
+    lambda m: np.diagonal(m),
+    lambda m: m.diagonal(1),
+    lambda m: np.diag(m),
+    lambda m: np.linalg.diagonal(m),
+    lambda m: np.einsum("ii->i", m),
+    lambda m: np.lib.stride_tricks.sliding_window_view(m, 2, axis=0),
+    lambda m: np.broadcast_to(m, (2, 3, 3)),
+    lambda m: m.astype(float, copy=False),
+    lambda m: np.astype(m, m.dtype, copy=False),
+    lambda m: m.conj(),
+    lambda m: m.conjugate(),
+    lambda m: np.real(m),
+    lambda m: np.real_if_close(m),
+    lambda m: np.moveaxis(m, 0, 1),
+    lambda m: np.ravel(m),
+    lambda m: np.flip(m),
+    lambda m: np.rot90(m),
+    lambda m: np.array_split(m, 2)[0],
+    lambda m: np.atleast_3d(m),
+)
+
+
+@pytest.mark.parametrize("is_outside", [True, False])
+def test_what_is_a_view_in_numpy_is_read_as_one(backend: str, is_outside: bool) -> None:
+    """As eagerly, or refused."""
+
+    def rows(view: Callable[[Any], Any], compiled: Callable[[Any], Any]) -> Iterator[Any]:
+        s = Kept()
+        s.rows = s.rows[:3].copy()
+
+        def f(x: Any) -> Any:
+            m = s.rows if is_outside else np.outer(x, x)
+            part = view(m)
+            m += x
+            return part * 1
+
+        f = compiled(f)
+        for i in range(3):
+            yield f(np.arange(3.0) + i)
+
+    for number, view in enumerate(VIEWS):
+        with suppress(UsageError):
+            for found, expected in zip(rows(view, lambda f: tg.compile(f, backend)), rows(view, lambda f: f)):
+                np.testing.assert_array_equal(found, expected, f"view {number}")
 
 
 def test_what_numpy_alone_writes_into_two_arrays(backend: str) -> None:

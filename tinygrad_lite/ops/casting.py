@@ -26,7 +26,7 @@ cast = primitive(
 
 @implements(np.astype)
 def astype(x: Array, dtype: Any, /, *, copy: bool = True, device: str | None = None) -> Array:
-    return cast(x, dtype=np.dtype(dtype))
+    return _astype_method(x, dtype, copy=copy)
 
 
 def _bfloat16(x: Array) -> Array:
@@ -46,7 +46,8 @@ def _astype_method(
     """The same values in another dtype; integers and booleans carry no gradient."""
     if casting != "unsafe" and not np.can_cast(self, dtype, casting):
         raise UsageError(f"astype: {self.dtype} does not go into {np.dtype(dtype)} under casting={casting!r}")
-    return cast(self, dtype=np.dtype(dtype))
+    is_itself = not copy and order in "KA" and self.dtype == dtype
+    return self if is_itself else cast(self, dtype=np.dtype(dtype))
 
 
 @implements(np.copy)
@@ -61,6 +62,7 @@ imag = primitive(
 conjugate = primitive(np.conjugate, lambda g, y, x: np.conjugate(g), linear=True, kind="moving")
 
 
+@implements(np.ndarray.conj)
 def conjugated(x: Array) -> Array:
     """The conjugate of complex numbers; real numbers as they are."""
     return np.conjugate(x) if x.dtype.kind == "c" else x

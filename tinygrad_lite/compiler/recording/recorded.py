@@ -27,20 +27,27 @@ from tinygrad_lite.readers.recording import calling_frame, calling_line
 from tinygrad_lite.transforms.dual import Dual
 
 _getitem = Operators.__getitem__
+_VIEWING = {np.diagonal, np.diag}
+"""NumPy's functions that give views, and are made here of operations that copy."""
 _KNOWING = tuple(str(Path(file).parent) for file in (errors.__file__, np.__file__))
 
 
-def _as_separate(result: Any, function: Any, args: Any, params: Any) -> Any:
-    """What a function returns, copied where it shares memory with an argument and NumPy's own function copies."""
+def _as_numpys(result: Any, function: Any, args: Any, params: Any) -> Any:
+    """What a function returns, with memory of its own, or an argument's, as what NumPy's own function returns."""
     arrays = [x.value for x in trees.leaves((args, params)) if type(x) is Recorded and x.shape]
 
     def shares(x: Any) -> bool:
         return isinstance(x, np.ndarray) and any(np.may_share_memory(x, y) for y in arrays)
 
-    if not any(type(x) is Recorded and shares(x.value) for x in trees.leaves(result)):
+    if function not in _VIEWING and not any(type(x) is Recorded and shares(x.value) for x in trees.leaves(result)):
         return result
     positional, named = trees.map_leaves(lambda x: x.value if type(x) is Recorded else x, (args, params))
-    views = iter([shares(x) for x in trees.leaves(function(*positional, **named))])
+    made = function(*positional, **named)
+    if function in _VIEWING:
+        if shares(made) and type(result) is Recorded:
+            result.recorder.let_view(result, made)
+        return result
+    views = iter([shares(x) for x in trees.leaves(made)])
     return trees.map_leaves(lambda x: x if next(views, True) or type(x) is not Recorded else np.copy(x), result)
 
 
@@ -78,6 +85,9 @@ class Writer(Protocol):
 
     def another(self, x: "Recorded", is_fixed: bool) -> "Recorded":
         """Another object for the same value."""
+
+    def let_view(self, x: "Recorded", value: Array) -> None:
+        """Let an object have a value that is a view of another one's memory."""
 
     def was_passed_in(self, x: "Recorded") -> bool:
         """Whether an object stands for an argument, which belongs to the caller."""
@@ -219,7 +229,7 @@ class Recorded(OfVariable):
             answer = answer_to(function)
         except NoDerivativeError:
             return self._undeclared(function, args, params)
-        return _as_separate(self.recorder.by_numpy(answer, *args, **params), function, args, params)
+        return _as_numpys(self.recorder.by_numpy(answer, *args, **params), function, args, params)
 
     def _undeclared(self, function: Any, args: Any, params: Any) -> Any:
         """Record a NumPy function without a derivative, of plain arrays, which need none."""
@@ -237,6 +247,10 @@ class Recorded(OfVariable):
     def flatten(self, order: Any = "C") -> Any:
         """A copy, unlike what `ravel` returns."""
         return np.copy(np.ravel(self, order))
+
+    def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+        """A view, as NumPy's."""
+        return np.diagonal(self, offset, axis1, axis2)
 
     def beside(self, x: Array, op: Op) -> Array:
         """Record an array from outside, too, so that each run computes anew what a rule makes of it."""

@@ -106,9 +106,12 @@ def may_change(array: Array) -> bool:
 
 
 def memory_of(array: Array) -> Array:
-    """The array whose memory an array is a view of."""
-    while isinstance(array, np.ndarray) and isinstance(array.base, np.ndarray):
-        array = array.base
+    """The array whose memory an array is a view of; windows are one by way of an object that is no array."""
+    while isinstance(array, np.ndarray):
+        base = array.base if isinstance(array.base, np.ndarray) else getattr(array.base, "base", None)
+        if not isinstance(base, np.ndarray):
+            break
+        array = base
     return array
 
 

@@ -145,6 +145,11 @@ class Transcript:
         """Another object for the same value."""
         return self._standing_for(x.variable, x.value, is_fixed)
 
+    def let_view(self, x: Recorded, value: Array) -> None:
+        """Let an object have a value that is a view of another one's memory."""
+        x.value = value
+        self._viewed.add(id(memory_of(value)))
+
     def number(self, x: Recorded) -> Recorded:
         """The only entry of an array as a number of Python's."""
         entry: Any = np.reshape(x, ()) if x.shape else x
