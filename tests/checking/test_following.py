@@ -3,6 +3,8 @@
 Of the functions, nothing is known but their values.
 """
 
+import gc
+import io
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -138,6 +140,39 @@ def test_what_is_followed_stays_as_it_is() -> None:
     assert "gradient" not in vars(model)
 
 
+class Lines:
+    def __init__(self) -> None:
+        self.rows, self.file = np.eye(3), io.StringIO()
+
+    def gradient(self, w: Any) -> Any:
+        return np.array([self.rows[i] @ w for i in range(2)] + [0.0])
+
+
+class Closing(Lines):
+    """Closes what it holds at its end, as a copy of it would, too."""
+
+    def __del__(self) -> None:
+        self.file.close()
+
+
+class Alone(Lines):
+    """The only one of its class, and so its own copy."""
+
+    def __copy__(self) -> "Alone":
+        return self
+
+
+@pytest.mark.parametrize("kind", [Closing, Alone])
+def test_an_object_that_has_no_copies_is_left_as_it_is(kind: type[Lines]) -> None:
+    lines = kind()
+    names = {*vars(lines)}
+    tg.gradcheck(lambda w: w @ w / 2, W, gradient=lines.gradient, raise_exception=False)
+    tg.gradcheck(lambda w: w @ w, W, gradient=lambda w: lines.rows @ w + lines.gradient(w), raise_exception=False)
+    gc.collect()
+    assert not lines.file.closed
+    assert {*vars(lines)} == names
+
+
 def test_a_function_that_writes_into_arrays_is_followed_too() -> None:
     def written(w: Any) -> Any:
         z = np.zeros(5)
@@ -252,3 +287,16 @@ def test_a_loop_that_changes_nothing_does_not_explain_a_gradient_of_few_digits()
 def test_longer_ranges_take_the_turns_before_and_after(turns: range) -> None:
     assert list(longer(turns, 1, 1))[1:-1] == list(turns)
     assert list(longer(longer(turns, 2, 1), -2, -1)) == list(turns)
+
+
+def test_a_loop_that_never_ends_with_other_turns_is_left() -> None:
+    def gradient(w: Any) -> Any:
+        size, left = 0.0, 1.0
+        while left > 1e-6:
+            for _ in range(1):
+                left *= 0.5
+                size += left
+        return 3 * size * w
+
+    report = tg.gradcheck(lambda w: w @ w, W, gradient=gradient, raise_exception=False)
+    assert report.findings

@@ -103,13 +103,13 @@ class Repair:
                 )
             return None
 
-        for change, where, words in other_turns(partial(run, subject.point)):
-            rows = run(subject.point, Ranges(change))
+        for changed, where, words in other_turns(partial(run, subject.point)):
+            rows = run(subject.point, changed())
             if (
                 rows is not None
                 and self._is_repaired(rows)
                 and all(
-                    (rows := run(x, Ranges(change))) is not None and same(rows @ direction, slope, 10 * _TOLERANCE)
+                    (rows := run(x, changed())) is not None and same(rows @ direction, slope, 10 * _TOLERANCE)
                     for x, direction, slope in self._asides
                 )
             ):

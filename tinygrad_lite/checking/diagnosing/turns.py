@@ -7,12 +7,15 @@ shorter at its ends.
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from types import CodeType
 from typing import Any
 
+from tinygrad_lite.errors import UsageError
 from tinygrad_lite.readers.recording import Source
 
 _TURNS = 50_000  # how many turns of loops are taken, at most, in search of a change
+_LONGER = 10  # how many times as many turns a run with a change may take as the one without
 _CHANGES = ((0, 1), (1, 0), (1, 1), (0, -1), (-1, 0), (0, 2), (2, 0))  # how many more at the beginning, at the end
 
 Place = tuple[CodeType, int]
@@ -40,10 +43,15 @@ class Ranges:
 
     Attributes:
         changed: the loop that has other turns, each time that it is run, and how many more at either end.
-        taken: how many turns have been taken in all.
+        most: how many turns may be taken.
+        taken: how many have been taken in all; a loop without any counts as one.
+
+    Raises:
+        UsageError: if they are more; with other turns, a loop around them may never end.
     """
 
     changed: tuple[Place, int, int] | None = None
+    most: int = _TURNS
     loops: dict[Place, Loop] = field(default_factory=dict)
     taken: int = 0
 
@@ -51,7 +59,9 @@ class Ranges:
         turns, frame = range(*ends), sys._getframe(1)
         code = frame.f_code
         place = code, frame.f_lasti
-        self.taken += len(turns)
+        self.taken += max(len(turns), 1)
+        if self.taken > self.most:
+            raise UsageError("the gradient takes too many turns to look for a mistake in them")
         source = Source(code.co_filename, frame.f_lineno, code.co_name)
         loop = self.loops.setdefault(place, Loop(place, source, turns))
         loop.varies |= turns != loop.first
@@ -65,8 +75,8 @@ def longer(turns: range, before: int, after: int) -> range:
     return range(turns.start - before * turns.step, turns.stop + after * turns.step, turns.step)
 
 
-def other_turns(run: Callable[[Ranges], Any]) -> Iterator[tuple[tuple[Place, int, int], str, str]]:
-    """Changes of loops, the line of each, and what is in place of what; `run` runs the code with a given `range`."""
+def other_turns(run: Callable[[Ranges], Any]) -> Iterator[tuple[Callable[[], Ranges], str, str]]:
+    """What makes each changed `range`, its line, and what is in place of what; `run` runs the code with a `range`."""
     ranges = Ranges()
     run(ranges)
     left = _TURNS
@@ -75,8 +85,8 @@ def other_turns(run: Callable[[Ranges], Any]) -> Iterator[tuple[tuple[Place, int
             left -= ranges.taken
             if left < 0:
                 return
-            change = loop.place, before, after
-            yield change, f"range, called at {loop.source}", loop.words(before, after)
+            changed = partial(Ranges, (loop.place, before, after), _LONGER * ranges.taken)
+            yield changed, f"range, called at {loop.source}", loop.words(before, after)
 
 
 def _written(turns: range) -> str:

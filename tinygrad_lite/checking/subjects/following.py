@@ -77,6 +77,8 @@ class _Following:
         package = _package(x)
         if isinstance(x, type) or not hasattr(x, "__dict__") or package in _AS_THEY_ARE:
             return False
+        if hasattr(type(x), "__del__"):  # which would let go of what both hold
+            return False
         if isinstance(x, (FunctionType, MethodType, ModuleType)):
             return True
         if hasattr(x, "py_func"):
@@ -132,6 +134,8 @@ class _Following:
         if not self._left:
             return x
         new = copy(x)
+        if new is x:  # there is only one of its class
+            return x
         self._made[id(x)] = x, new  # for what it contains that contains it
         for name, member in _members(type(x)).items():
             if isinstance(member, FunctionType):
