@@ -145,7 +145,8 @@ def test_functions_that_write_into_an_array(shape: tuple[int, ...]) -> None:
     def f(x: Any) -> Any:
         y = np.zeros_like(x)
         np.copyto(y, x * x)
-        np.fill_diagonal(y, 5.0)
+        np.copyto(src=0.0, dst=y, where=x < 0)
+        np.fill_diagonal(val=5, a=y)
         np.fill_diagonal(y, x[(0,) * (x.ndim - 1)][: min(x.shape)])
         return y
 
@@ -153,6 +154,39 @@ def test_functions_that_write_into_an_array(shape: tuple[int, ...]) -> None:
     np.testing.assert_array_equal(tg.functionalize(f)(tg.tensor(x)), f(x))
     gradient = tg.grad(lambda x: np.sum(tg.functionalize(f)(x)))(x)
     assert np.sum(gradient) == 2 * np.sum(x * (f(x) == x * x)) + min(shape)
+
+
+@pytest.mark.parametrize(
+    "value", [True, 2, -2, 1.5, 1j, np.float32(1.5), np.ones(3), np.ones(3, np.int8), [1.0, 2.0, 3.0]]
+)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64, np.uint8, bool])
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda x, value: np.copyto(x, value),
+        lambda x, value: np.copyto(x, value, "unsafe"),
+        lambda x, value: np.copyto(x, value, where=x > 0),
+        lambda x, value: np.add(x, value, out=x),
+        lambda x, value: np.add(x, value, out=x, casting="unsafe"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Casting complex values")
+def test_what_is_written_may_have_the_dtypes_that_numpy_allows(write: Any, dtype: Any, value: Any) -> None:
+    def f(x: Any) -> Any:
+        x = x.copy()
+        write(x, value)
+        return x
+
+    x = np.array([0, 1, 2]).astype(dtype)
+    try:
+        expected = f(x)
+    except (TypeError, OverflowError):
+        with pytest.raises((TypeError, OverflowError)):
+            tg.functionalize(f)(tg.tensor(x))
+    else:
+        written = tg.functionalize(f)(tg.tensor(x))
+        assert written.dtype == dtype
+        np.testing.assert_array_equal(written, expected)
 
 
 @pytest.mark.parametrize("values", [2, True, np.float64(2), [1.0, 2.0], np.ones(2, np.float32), np.ones(2, np.uint8)])
@@ -224,7 +258,7 @@ def test_what_an_array_can_do() -> None:
         (lambda x: operator.iadd(np.zeros(3), x), errors.UsageError, r"an assignment such as a \+= x writes a tensor"),
         (lambda x: x.__setitem__(5, 1.0), errors.IndexingError, "out of bounds"),
         (lambda x: np.fill_diagonal(x, 1.0), errors.ShapeError, r"needs a matrix, .* got shape \(3,\)"),
-        (lambda x: np.copyto(x, 1.0, where=x > 2), errors.UsageError, "copyto would write into a tensor"),
+        (lambda x: np.fill_diagonal(np.zeros_like(x, shape=(5, 2)), 1, wrap=True), errors.UsageError, "places to fill"),
     ],
 )
 def test_what_it_refuses(write: Callable[[Any], Any], kind: type[Exception], message: str) -> None:

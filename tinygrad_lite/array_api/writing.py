@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from functools import wraps
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from tinygrad_lite.engine.operators import Operators
 from tinygrad_lite.engine.tensor import tensor
 from tinygrad_lite.errors import ShapeError, UsageError
 from tinygrad_lite.foundation.callers import hidden_behind, writes_an_entry
+from tinygrad_lite.foundation.foreign import as_array
 from tinygrad_lite.ops.shapes.indexing import fixed, getitem
 
 is_writing: ContextVar[bool] = ContextVar("is_writing", default=False)
@@ -107,14 +109,14 @@ class Writable(Operators):
             array, index, values = inputs[0], trees.map_leaves(_value_of, inputs[1]), _value_of(inputs[2])
             change = ufunc(np.zeros((), array.dtype), values)  # in the dtype of both: an unsigned one has no sign
             return array._update(array.value.at[index].add(change))
-        return _put(super().__array_ufunc__(ufunc, method, *inputs, **params), out[0])
+        return _put(super().__array_ufunc__(ufunc, method, *inputs, **params), out[0], params)
 
     def __array_function__(self, function: Any, types: Any, args: Any, params: Any) -> Any:
-        if function in _WRITTEN_BY and isinstance(args[0], Writable) and len(args) == 2 and not params:
-            args[0][_WRITTEN_BY[function](args[0])] = args[1]
-            return None
+        writer = _WRITERS.get(function)
+        if writer is not None and isinstance(signature(writer).bind(*args, **params).args[0], Writable):
+            return writer(*args, **params)
         others = {name: x for name, x in params.items() if name != "out"}
-        result = _put(super().__array_function__(function, types, args, others), params.get("out"))
+        result = _put(super().__array_function__(function, types, args, others), params.get("out"), params)
         is_copy = params.get("copy", function in _COPYING) is True
         return trees.map_leaves(_copied, result) if is_copy else result
 
@@ -154,8 +156,7 @@ class Writable(Operators):
             array._write(array.value.at[np.unravel_index(entries, array.shape)].set(value))
 
     def _update(self, value: Any) -> None:
-        if not np.can_cast(value.dtype, self.dtype, "same_kind"):
-            raise UsageError(f"an array of {self.dtype} cannot become one of {value.dtype} in place")
+        _check_dtype(self, value.dtype)
         self._write(value)
 
     def __setitem__(self, index: Any, values: Array) -> None:
@@ -244,7 +245,7 @@ for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul"
     setattr(Writable, f"__i{_name.rstrip('_')}__", _in_place(getattr(operator, _name)))
 
 
-def _put(result: Any, out: Any) -> Any:
+def _put(result: Any, out: Any, params: Mapping[str, Any]) -> Any:
     """A function's result, written into the array that it is asked to put it into."""
     if out is None:
         return result
@@ -253,19 +254,35 @@ def _put(result: Any, out: Any) -> Any:
             "an array that out= or an assignment such as a += x writes a tensor into must be able to hold it: make the "
             "array with np.zeros_like(x, shape=...), where x is an argument"
         )
+    _check_dtype(out, result.dtype, params.get("casting", "same_kind"))
     out[...] = result
     return out
 
 
-def _diagonal(x: Writable) -> tuple[Any, ...]:
-    """The index of a diagonal, on which all indices are alike."""
-    if x.ndim < 2 or (x.ndim > 2 and len({*x.shape}) > 1):
-        raise ShapeError(f"np.fill_diagonal needs a matrix, or more axes of one length, got shape {x.shape}")
-    return (np.arange(min(x.shape)),) * x.ndim
+def _check_dtype(x: Writable, dtype: Any, casting: Any = "same_kind") -> None:
+    """Raise `UsageError` unless values of a dtype may be written into an array, by NumPy's rule."""
+    if not np.can_cast(dtype, x.dtype, casting):
+        raise UsageError(f"an array of {x.dtype} cannot become one of {dtype} in place")
 
 
-_WRITTEN_BY: dict[Any, Callable[[Writable], Any]] = {np.copyto: lambda x: ..., np.fill_diagonal: _diagonal}
-"""The index at which NumPy's functions of an array and a value write the value."""
+def _copy_to(dst: Writable, src: Any, casting: str = "same_kind", where: Any = True) -> None:
+    is_number = isinstance(src, (int, float, complex))
+    _check_dtype(dst, np.result_type(dst.dtype, src if is_number else as_array(src).dtype), casting)
+    if where is not True:
+        src = np.where(where, np.full((), src, dst.dtype) if is_number else src, dst)
+    dst[...] = src
+
+
+def _fill_diagonal(a: Writable, val: Any, wrap: bool = False) -> None:
+    if wrap:
+        raise UsageError("np.fill_diagonal with wrap=True: write x[rows, columns] = value, with the places to fill")
+    if a.ndim < 2 or (a.ndim > 2 and len({*a.shape}) > 1):
+        raise ShapeError(f"np.fill_diagonal needs a matrix, or more axes of one length, got shape {a.shape}")
+    a[(np.arange(min(a.shape)),) * a.ndim] = val  # all indices are alike
+
+
+_WRITERS: dict[Any, Callable[..., None]] = {np.copyto: _copy_to, np.fill_diagonal: _fill_diagonal}
+"""For NumPy's functions that write into their first argument, what they do here."""
 _COPYING = {np.delete, np.fft.fftshift, np.fft.ifftshift, np.meshgrid, np.repeat, np.resize, np.tile}
 """NumPy's functions that always copy, and are made here of operations that may give views."""
 
