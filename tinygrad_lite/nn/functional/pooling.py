@@ -264,7 +264,7 @@ class _Windows:
         check_axes(name, shape, axes)
         self.size = shape[-axes:]
         self.kernel = per_axis("kernel_size", kernel, axes, 1)
-        self.stride = self.kernel if stride is None or stride == () else per_axis("stride", stride, axes, 1)
+        self.stride = per_axis("stride", stride if stride is not None and np.size(stride) else kernel, axes, 1)
         self.padding = per_axis("padding", padding, axes)
         self.dilation = per_axis("dilation", dilation, axes, 1)
         self.reach = [d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation)]
