@@ -723,7 +723,19 @@ ASKING: dict[str, Callable[[Any], Any]] = {
     "a new class": lambda x: x * type("Two", (), {"two": 2})().two,
     "a metaclass": lambda x: x * len(type.mro(np.ndarray)),
     "a name": lambda x: x * len(Counting().kind()),
+    "a class of classes": lambda x: x * (2 if type(_of_a_class_of_classes()) is not type else 3),
+    "not of a class of classes": lambda x: x * (2 if isinstance(int, type(_of_a_class_of_classes())) else 3),
 }
+
+
+def _of_a_class_of_classes() -> type:
+    class Kind(type):
+        pass
+
+    class Made(metaclass=Kind):
+        pass
+
+    return Made
 
 
 @pytest.mark.parametrize("case", ["turn", *ASKING])

@@ -735,6 +735,22 @@ def test_a_dict_of_what_hooks_saw(backend: str) -> None:
             np.testing.assert_allclose(x, y, rtol=1e-12)
 
 
+def test_a_sum_of_what_hooks_saw(backend: str) -> None:
+    """A layer's call says of the array that cannot be written into that the layer cannot take its input."""
+
+    def sums(compile: Callable[[Any], Any]) -> Any:
+        total, layer = np.zeros(2), nn.Linear(3, 2, rng=0)
+
+        def add(layer: Any, inputs: Any, result: Any) -> None:
+            total[:] += result.detach().numpy().sum(axis=0)
+
+        layer.register_forward_hook(add)
+        step = compile(lambda x: np.mean(layer(tg.tensor(x))).detach())
+        return [(step(np.full((2, 3), float(i))).item(), *total) for i in range(4)]
+
+    np.testing.assert_allclose(sums(lambda f: tg.compile(f, backend)), sums(lambda f: f), rtol=1e-12)
+
+
 W = tg.tensor(np.ones(3), requires_grad=True)
 
 

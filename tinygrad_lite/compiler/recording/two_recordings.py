@@ -176,8 +176,11 @@ def _without_writes(
     return None
 
 
-def _is_of_lock(error: Exception) -> bool:
-    return bool(re.search("read-?only", str(error))) and not isinstance(error, TinygradError)
+def _is_of_lock(error: BaseException | None) -> bool:
+    """Whether an error, or the one that it restates, is NumPy's or another library's about an array without writes."""
+    while isinstance(error, TinygradError):
+        error = error.__cause__ or error.__context__
+    return bool(re.search("read-?only", str(error)))
 
 
 def _restore(reached: Reached, outside: Sequence[Entries]) -> None:

@@ -11,19 +11,21 @@ from tinygrad_lite.compiler.recording.recorded import Recorded
 
 
 class _Knowing(type):
-    """The class of `Type`, which makes it do what `type` does."""
+    """The class of `Type`, which makes it do what `type` does; a user's class of classes, made of it, is as it is."""
 
     def __call__(cls, *args: Any, **keywords: Any) -> Any:
+        if cls is not Type:
+            return super().__call__(*args, **keywords)
         if len(args) != 1 or keywords:
             return type(*args, **keywords)
         kind = type(args[0].value if type(args[0]) is Recorded else args[0])
         return Type if kind is type else kind
 
     def __instancecheck__(cls, x: Any) -> bool:
-        return isinstance(x, type)
+        return isinstance(x, type) if cls is Type else super().__instancecheck__(x)
 
     def __subclasscheck__(cls, kind: type) -> bool:
-        return issubclass(kind, type)
+        return issubclass(kind, type) if cls is Type else super().__subclasscheck__(kind)
 
 
 class Type(type, metaclass=_Knowing):
