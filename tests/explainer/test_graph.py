@@ -506,3 +506,13 @@ def test_an_underscore_is_no_name() -> None:
 
     x = tg.tensor([1.0, 2.0], requires_grad=True, name="x")
     assert tg.explain(_, x).graph.root.name == "result"
+
+
+def test_a_detached_array_is_not_that_of_a_weight_which_has_another_one_since() -> None:
+    def step(w: Any) -> Any:
+        old = w.detach()
+        w.data = w.data * 0.5
+        return np.sum((old - w) ** 2)
+
+    graph = tg.explain(step, tg.tensor([1.0, 2.0], requires_grad=True, name="w")).graph
+    assert sorted(leaf.value.tolist() for leaf in graph.leaves) == [[0.5, 1.0], [1.0, 2.0]]

@@ -189,12 +189,14 @@ class Watch:
 
     def _note_holder(self, x: Tensor) -> None:
         """Note whose array an input has; `detach()`, which is no operation, makes another tensor of the same array."""
-        made = self.seen.made
+        made, holder = self.seen.made, self._holders.get(id(x.data))
         assert made is not None
+        if holder is not None and holder.data is not x.data:
+            holder = None  # it has been given another array since
         if x.requires_grad:
-            self._holders.setdefault(id(x.data), x)
-        elif x not in made and not hasattr(x, "index") and id(x.data) in self._holders:
-            made[x] = Step(stop_gradient, (self._holders[id(x.data)],), NO_PARAMS, x, None)
+            self._holders[id(x.data)] = x if holder is None else holder
+        elif x not in made and not hasattr(x, "index") and holder is not None:
+            made[x] = Step(stop_gradient, (holder,), NO_PARAMS, x, None)
 
     def _note_exit(self, tensor: Tensor) -> None:
         """Note the first line that took numbers out of the graph, which may have acted on them."""
