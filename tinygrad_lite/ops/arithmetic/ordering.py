@@ -142,15 +142,16 @@ def _quantile_weights(x: Array, q: Any, axis: Axis, method: str, weights: Array,
         return (chosen / np.sum(chosen, axis=-1, keepdims=True)).astype(x.dtype)
     counts = np.sum(~np.isnan(lines), axis=-1)
     places = np.full((*np.shape(q), *counts.shape), -1.0)  # a line of NaN alone has no position
-    for count in {*np.unique(counts).tolist()} - {0}:
+    for count in {*counts.ravel().tolist()} - {0}:
         place = quantile_places(count, x.dtype, q, method, percent)
         places[..., counts == count] = place[..., None]
-    share = np.zeros((*places.shape, lines.shape[-1]), x.dtype)
-    order = np.broadcast_to(_stable_order(lines, -1), share.shape)
+    share = np.zeros((*places.shape, size := lines.shape[-1]), x.dtype)
+    order, shares = _stable_order(lines, -1).reshape(counts.size, size), share.reshape(places.size, size)
+    places, rows = places.ravel(), np.arange(places.size)
     below = np.floor(places)
-    for rank, weight in (below + 1, places - below), (below, below + 1 - places):
-        chosen = np.take_along_axis(order, np.clip(rank, 0, lines.shape[-1] - 1).astype(int)[..., None], -1)
-        np.put_along_axis(share, chosen, np.where(places < 0, 0, weight)[..., None], -1)
+    rank, line, rest = below.astype(int), rows % counts.size, places - below
+    shares[rows, order[line, np.minimum(rank + 1, size - 1)]] = rest
+    shares[rows, order[line, rank]] = (1 - rest) * (places >= 0)  # afterwards, since nothing lies above the last one
     return share
 
 
