@@ -269,7 +269,7 @@ def _copy_to(dst: Writable, src: Any, casting: str = "same_kind", where: Any = T
     is_number = isinstance(src, (int, float, complex))
     _check_dtype(dst, np.result_type(dst.dtype, src if is_number else as_array(src).dtype), casting)
     if where is not True:
-        src = np.where(where, np.full((), src, dst.dtype) if is_number else src, dst)
+        src = np.where(where, np.array(src, dst.dtype) if is_number else src, dst)
     dst[...] = src
 
 
