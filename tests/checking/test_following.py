@@ -52,6 +52,18 @@ class Model:
         return self.slope + self.penalty * w
 
 
+SLOPES: dict[str, Any] = {"z": np.zeros(5)}
+
+
+def _keep(w: Any) -> None:
+    SLOPES["z"] = ROWS @ w + TARGETS
+
+
+def _from_a_dict(w: Any) -> Any:
+    _keep(w)
+    return ROWS.T @ np.cos(SLOPES["z"]) + 0.6 * w
+
+
 @dataclass
 class _Unset:
     """What stands for no argument is known by its identity."""
@@ -120,6 +132,7 @@ GRADIENTS: dict[str, Callable[[Any], Any]] = {
     "copy": _into_a_copy,
     "comprehension": _in_a_comprehension,
     "array": _as_an_array,
+    "a dict that two functions share": _from_a_dict,
     "numbers": _through_numbers,
     "module": lambda w: LIBRARY.compiled(w),
 }

@@ -66,7 +66,7 @@ class _Following:
 
     def copy(self, x: Any) -> Any:
         """The copy, or a container of copies."""
-        return trees.map_leaves(lambda leaf: self._of(leaf) if self._is_copied(leaf) else leaf, x)
+        return self._copies(self._package).mapped(x)
 
     def _is_copied(self, x: Any, everything: bool = True) -> bool:
         """Whether a function gets a copy of this in its place."""
@@ -88,7 +88,7 @@ class _Following:
 
     def _copies(self, package: str) -> Copies:
         """For the functions of a package."""
-        return Copies(partial(self._is_copied, everything=package == self._package), self._of, self._names)
+        return Copies(partial(self._is_copied, everything=package == self._package), self._of, self._names, self._made)
 
     def _of(self, x: Any) -> Any:
         if id(x) not in self._made:

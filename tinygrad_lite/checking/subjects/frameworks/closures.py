@@ -20,11 +20,13 @@ class Copies:
         is_copied: whether a leaf of containers is copied.
         copy: the copy of such a leaf.
         names: what they read by a name that is no global one of theirs, but Python's own.
+        made: containers with their copies, by the identity of what they are of, if functions share them.
     """
 
     is_copied: Callable[[Any], bool]
     copy: Callable[[Any], Any]
     names: Mapping[str, Any] = field(default_factory=dict)
+    made: dict[int, tuple[Any, Any]] | None = None
 
     def of(self, f: Callable[..., Any]) -> Callable[..., Any]:
         """The function with the copies."""
@@ -60,9 +62,17 @@ class Copies:
 
     def inside(self, x: Any) -> Any:
         """These containers with the copies; what holds nothing that is copied may be known by its identity."""
-        if not self._reads(x):
-            return x
-        return trees.map_leaves(lambda leaf: self.copy(leaf) if self.is_copied(leaf) else leaf, x)
+        return self.mapped(x) if self._reads(x) else x
+
+    def mapped(self, x: Any) -> Any:
+        """New containers, with the copies."""
+        known = {} if self.made is None else self.made
+        if id(x) in known:
+            return known[id(x)][1]
+        new = trees.map_leaves(lambda leaf: self.copy(leaf) if self.is_copied(leaf) else leaf, x)
+        if new is not x:
+            known[id(x)] = x, new
+        return new
 
 
 def _names(code: CodeType) -> Iterator[str]:
