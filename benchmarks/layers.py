@@ -38,7 +38,7 @@ def classes(count: int, *shape: int) -> Constant:
 
 
 def fractions(*shape: int) -> Constant:
-    return Constant(RNG.uniform(0.1, 0.9, shape))
+    return Constant(x(*shape))
 
 
 def signs(*shape: int) -> Constant:
