@@ -88,30 +88,11 @@ class Leavings(Surroundings):
         self.adds_entries = bool(self._grown())
         to_carry = self._leave_in_attributes(values)
         to_carry += self._leave_under_names(values)
-        otherwise: UsageError | None = None
-        for array, refusal in self._written:
-            to_carry += (names := self.names_of(array))
-            otherwise = otherwise if names else refusal
-        for known in self.carried.arrays.values():
-            self.variable_of(known.made)  # refuses an array that was written into by way of a view
-            if known.is_written:
-                to_carry += self.names_of(known.array)
-                self._refuse_overlaps(known.array)
-                self.written_into.append(known.place)
-                values.append(known.made)
+        to_carry += self._leave_in_arrays(values)
         self._refuse_to_hand_on(returned)
         if self.written_into:
             self._refuse_views(values)
-        if to_carry:
-            counted = [place.label for place in to_carry if place.varying]
-            if counted and otherwise is None:
-                otherwise = UsageError(
-                    f"the function changes a number in each run, {counted[0]}, and its program can do no more with "
-                    "that than compute:"
-                )
-            raise CarriedError(to_carry, otherwise)
-        if otherwise is not None:  # NumPy alone has made the array
-            raise otherwise
+        self._carry(to_carry)
         for name in self.carried.names.values():
             after = [x.variable for x in trees.leaves(self.carried.replaced(name)) if type(x) is Recorded]
             refuse_large_numbers(self.program, name.label, after)
@@ -122,6 +103,23 @@ class Leavings(Surroundings):
         for tensor in self._switched:
             self.settings[id(tensor), "_requires_grad"] = Switched(tensor), tensor._requires_grad
         return values
+
+    def _carry(self, places: list[Guard]) -> None:
+        """Raise an error with the places whose values are to be inputs of the program, if there are any."""
+        otherwise: UsageError | None = None
+        for array, refusal in self._written:
+            places += (names := self.names_of(array))
+            otherwise = otherwise if names else refusal
+        counted = [place.label for place in places if place.varying]
+        if counted and otherwise is None:
+            otherwise = UsageError(
+                f"the function changes a number in each run, {counted[0]}, and its program can do no more with that "
+                "than compute:"
+            )
+        if places:
+            raise CarriedError(places, otherwise)
+        if otherwise is not None:  # NumPy alone has made the array
+            raise otherwise
 
     def _leave_in_attributes(self, values: list[Any]) -> list[Guard]:
         """Note what the function leaves in attributes; return those that it has read before."""
@@ -175,6 +173,18 @@ class Leavings(Surroundings):
             else:
                 continue
             self._moved.append(place)
+        return to_carry
+
+    def _leave_in_arrays(self, values: list[Any]) -> list[Guard]:
+        """Note into which arrays from outside the function writes; return their places, which it goes on from."""
+        to_carry: list[Guard] = []
+        for known in self.carried.arrays.values():
+            self.variable_of(known.made)  # refuses an array that was written into by way of a view
+            if known.is_written:
+                to_carry += self.names_of(known.array)
+                self._refuse_overlaps(known.array)
+                self.written_into.append(known.place)
+                values.append(known.made)
         return to_carry
 
     def _refuse_losses(self) -> None:

@@ -12,9 +12,7 @@ import numpy as np
 from tinygrad_lite import trees
 from tinygrad_lite.compiler.places import Argument, Attribute, Data, Gradient, Place, TensorPlace
 from tinygrad_lite.compiler.program import Program, Variable
-from tinygrad_lite.compiler.recording.carrying import (
-    Names,
-)
+from tinygrad_lite.compiler.recording.carrying import Names
 from tinygrad_lite.compiler.recording.guards import (
     Field,
     Guard,
