@@ -114,9 +114,9 @@ def total_of_products(x: Any, y: Any, axes: tuple[int, ...]) -> Any:
 
 def total_of_products_down_to(shape: tuple[int, ...], x: Any, y: Any) -> Any:
     """Σ x · y over the axes that broadcasting added to this shape, or stretched; x has all of them."""
-    axes, rest = _stretched(shape, x.shape)
+    axes, _, _ = _stretched(shape, x.shape)
     if x.ndim - 1 in axes and np.shape(y) == x.shape:
-        return _in_shape(total_of_products(x, y, axes), rest)
+        return total_of_products(x, y, axes)[(0,) * (x.ndim - len(shape))]
     return total_down_to(shape, x * y)
 
 
@@ -132,25 +132,25 @@ def total_down_to(shape: tuple[int, ...], x: Any) -> Any:
 
     It has another shape if broadcasting does not make the array's shape of this one.
     """
-    axes, rest = _stretched(shape, x.shape)
-    y = total_in_any_order(x, axes, keepdims=axes[-1] >= x.ndim - len(shape)) if axes else x
-    return y if y.shape == rest else _in_shape(y, rest)
-
-
-def _in_shape(y: Any, shape: tuple[int, ...]) -> Any:
-    """The same entries in another shape; a single one as a number, which NumPy makes of a sum."""
-    return y.reshape(shape) if shape else y[(0,) * y.ndim]
+    axes, keepdims, rest = _stretched(shape, x.shape)
+    y = total_in_any_order(x, axes, keepdims) if axes else x
+    if rest is None:
+        return y
+    return y.reshape(rest) if rest else y[(0,) * y.ndim]  # a number, as NumPy makes of a sum
 
 
 @lru_cache(1000)
-def _stretched(shape: tuple[int, ...], to: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The axes that broadcasting added or stretched, and the shape of a sum over them.
+def _stretched(shape: tuple[int, ...], to: tuple[int, ...]) -> tuple[tuple[int, ...], bool, tuple[int, ...] | None]:
+    """The axes that broadcasting added or stretched, whether to keep them, and the shape if the sum has another.
 
     An added axis with one entry is not among them, since there is nothing to add.
     """
     added = len(to) - len(shape)
     axes = tuple([i for i, size in enumerate(to) if size != 1 and (i < added or shape[i - added] == 1)])
-    return axes, tuple([1 if i in axes else size for i, size in enumerate(to) if i >= added])
+    keepdims = bool(axes) and axes[-1] >= added
+    sizes = [1 if i in axes else size for i, size in enumerate(to)]
+    rest, made = tuple(sizes[max(added, 0) :]), tuple([n for i, n in enumerate(sizes) if keepdims or i not in axes])
+    return axes, keepdims, None if made == rest else rest
 
 
 def total_along(x: Any, axis: int | tuple[int, ...] | None) -> Any:

@@ -44,7 +44,7 @@ def _matmul_vjp_b(g: Array, y: Array, a: Array, b: Array) -> Array:
     if b.ndim == 1:
         return np.matmul(a.T, g) if a.ndim == 2 else np.matmul(a.swapaxes(-1, -2), g[..., None])[..., 0]
     if b.ndim == 2:
-        return _times(_rows(a).T, _rows(g))  # one product, not one for each matrix and then their sum
+        return np.matmul(_rows(a).T, _rows(g))  # one product, not one for each matrix and then their sum
     return np.matmul(a.swapaxes(-1, -2), g)
 
 
@@ -88,7 +88,7 @@ def _linear(x: Array, weight: Array, bias: Array) -> Array:
 linear = primitive(
     _linear,
     lambda g, y, x, weight, bias: _times(g, weight),
-    lambda g, y, x, weight, bias: _times(_rows(x).T, _rows(g)).T,
+    lambda g, y, x, weight, bias: np.matmul(_rows(x).T, _rows(g)).T,
     lambda g, y, x, weight, bias: g,
     kind="multiplying",
     examples=[([(2, 3), (4, 3), (4,)], {}), ([(3,), (4, 3), (4,)], {}), ([(5, 2, 3), (4, 3), (4,)], {})],
