@@ -169,6 +169,9 @@ def table(shows_all: bool = False) -> list[str]:
     lines = [
         "## Layers and losses on a few numbers, forward and backward",
         "",
+        "On inputs this small, the time is that of checks and of Python, which a model pays for each of its layers.",
+        "`python -m benchmarks.layers --all` prints each of them.",
+        "",
         "| | layers | to PyTorch, geometric mean | the slowest |",
         "|---|---:|---:|---|",
     ]
