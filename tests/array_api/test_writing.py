@@ -113,6 +113,10 @@ READ: dict[str, Callable[[Any], Any]] = {
     "roll": lambda x: np.roll(x, 0),
     "rows": lambda x: x[[0, 1]],
     "joined": lambda x: np.concatenate([x]),
+    "einsum's diagonal": lambda x: np.einsum("ii->i", x[:, 1:]),
+    "einsum's transposed": lambda x: np.einsum("ij->ji", x),
+    "einsum's sum": lambda x: np.einsum("ij->i", x),
+    "einsum of two": lambda x: np.einsum("ij,j->ij", x, x[0]),
 }
 
 
@@ -138,6 +142,35 @@ def test_what_is_a_view_and_what_a_copy_is_as_in_numpy(name: str) -> None:
     x = np.arange(6.0).reshape(2, 3)
     for f in (write_into_it, write_into_the_array, write_twice):
         np.testing.assert_array_equal(tg.functionalize(f)(tg.tensor(x)), f(x.copy()), err_msg=f.__name__)
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        np.diagonal,
+        np.diag,
+        lambda x: np.diagonal(x, offset=1),
+        lambda x: x.diagonal(-1),
+        lambda x: x[None].diagonal(0, 1, 2)[0],
+        lambda x: np.diag(x[0]),
+        lambda x: np.diag(np.diag(x)),
+        lambda x: np.diagonal(np.sin(x)),
+    ],
+)
+def test_a_diagonal_shows_what_is_written_into_its_array(read: Callable[[Any], Any]) -> None:
+    def f(x: Any) -> Any:
+        y = read(x)
+        x *= x
+        x[0, 1] = 2 * x[1, 0]
+        x[1] += y[0] if y.ndim == 1 else y[0, 0]
+        return y * 3.0
+
+    x = np.arange(1.0, 7.0).reshape(2, 3)
+    np.testing.assert_array_equal(tg.functionalize(f)(tg.tensor(x)), f(x.copy()))
+    gradient = tg.grad(lambda x: np.sum(tg.functionalize(f)(x) ** 2))(x)
+    nudges = 1e-6 * np.eye(6).reshape(6, 2, 3)
+    slopes = [(np.sum(f(x + h) ** 2) - np.sum(f(x - h) ** 2)) / 2e-6 for h in nudges]
+    np.testing.assert_allclose(np.ravel(gradient), slopes, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("shape", [(3, 3), (2, 4), (4, 2), (2, 2, 2)])

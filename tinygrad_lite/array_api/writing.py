@@ -117,8 +117,25 @@ class Writable(Operators):
             return writer(*args, **params)
         others = {name: x for name, x in params.items() if name != "out"}
         result = _put(super().__array_function__(function, types, args, others), params.get("out"), params)
+        if function in _VIEWING and isinstance(result, Writable):
+            return result._as_numpys(function, args, params)
         is_copy = params.get("copy", function in _COPYING) is True
         return trees.map_leaves(_copied, result) if is_copy else result
+
+    def _as_numpys(self, function: Any, args: Any, params: Any) -> "Writable":
+        """The result of a function as a view of the array that it shows, if NumPy's result is one."""
+        arrays = [x for x in args if isinstance(x, Writable)]
+        if len(arrays) != 1:
+            return self
+        shown = _Shown(lambda array: function(*(array if x is arrays[0] else x for x in args), **params))
+        array = np.empty(arrays[0].shape)
+        if not np.may_share_memory(shown.forward(array), array):
+            return self
+        return Writable(self.value, arrays[0]._memory, (shown, arrays[0], {}))
+
+    def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+        """A view, as NumPy's."""
+        return np.diagonal(self, offset, axis1, axis2)
 
     def copy(self) -> Any:
         """A copy, which lies in memory by rows, as that of NumPy's method, so that its views are NumPy's."""
@@ -285,6 +302,20 @@ _WRITERS: dict[Any, Callable[..., None]] = {np.copyto: _copy_to, np.fill_diagona
 """For NumPy's functions that write into their first argument, what they do here."""
 _COPYING = {np.delete, np.fft.fftshift, np.fft.ifftshift, np.meshgrid, np.repeat, np.resize, np.tile}
 """NumPy's functions that always copy, and are made here of operations that may give views."""
+
+
+_VIEWING = {np.diag, np.diagonal, np.einsum}
+"""NumPy's functions that may give views, and are made here of operations that copy."""
+
+
+class _Shown:
+    """A function of one array that shows some of its entries, as the operation of a view."""
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        self.forward = function
+
+    def __call__(self, array: Array) -> Any:
+        return self.forward(array)
 
 
 def _copied(x: Any) -> Any:
