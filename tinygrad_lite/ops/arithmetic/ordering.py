@@ -88,7 +88,7 @@ implements(np.sort)(sort)
 def _partition_places(x: Array, kth: Any, axis: int | None = -1, kind: Any = "introselect", order: Any = None) -> Array:
     """The original position of each entry of the partition, found by sorting both."""
     x, axis = (np.ravel(x), 0) if axis is None else (x, axis)
-    origin, goal = (np.argsort(a, axis, kind="stable") for a in (x, np.partition(x, kth, axis, kind, order)))
+    origin, goal = (_stable_order(a, axis) for a in (x, np.partition(x, kth, axis, kind, order)))
     places = np.empty_like(origin)
     np.put_along_axis(places, goal, origin, axis)
     return places
