@@ -21,6 +21,7 @@ from tinygrad_lite.engine.tensor import tensor
 from tinygrad_lite.errors import ShapeError, UsageError
 from tinygrad_lite.foundation.callers import hidden_behind, writes_an_entry
 from tinygrad_lite.foundation.foreign import as_array
+from tinygrad_lite.ops.shapes.arranging import VIEWING
 from tinygrad_lite.ops.shapes.indexing import fixed, getitem
 
 is_writing: ContextVar[bool] = ContextVar("is_writing", default=False)
@@ -302,9 +303,7 @@ _WRITERS: dict[Any, Callable[..., None]] = {np.copyto: _copy_to, np.fill_diagona
 """For NumPy's functions that write into their first argument, what they do here."""
 _COPYING = {np.delete, np.fft.fftshift, np.fft.ifftshift, np.meshgrid, np.repeat, np.resize, np.tile}
 """NumPy's functions that always copy, and are made here of operations that may give views."""
-
-
-_VIEWING = {np.diag, np.diagonal, np.einsum}
+_VIEWING = VIEWING | {np.einsum}
 """NumPy's functions that may give views, and are made here of operations that copy."""
 
 

@@ -23,12 +23,11 @@ from tinygrad_lite.engine.tensor import Tensor, wrap
 from tinygrad_lite.errors import NoDerivativeError, UsageError
 from tinygrad_lite.foundation.callers import array_written_at
 from tinygrad_lite.foundation.signatures import path_of
+from tinygrad_lite.ops.shapes.arranging import VIEWING
 from tinygrad_lite.readers.recording import calling_frame, calling_line
 from tinygrad_lite.transforms.dual import Dual
 
 _getitem = Operators.__getitem__
-_VIEWING = {np.diagonal, np.diag}
-"""NumPy's functions that give views, and are made here of operations that copy."""
 _KNOWING = tuple(str(Path(file).parent) for file in (errors.__file__, np.__file__))
 
 
@@ -39,11 +38,11 @@ def _as_numpys(result: Any, function: Any, args: Any, params: Any) -> Any:
     def shares(x: Any) -> bool:
         return isinstance(x, np.ndarray) and any(np.may_share_memory(x, y) for y in arrays)
 
-    if function not in _VIEWING and not any(type(x) is Recorded and shares(x.value) for x in trees.leaves(result)):
+    if function not in VIEWING and not any(type(x) is Recorded and shares(x.value) for x in trees.leaves(result)):
         return result
     positional, named = trees.map_leaves(lambda x: x.value if type(x) is Recorded else x, (args, params))
     made = function(*positional, **named)
-    if function in _VIEWING:
+    if function in VIEWING:
         if shares(made) and type(result) is Recorded:
             result.recorder.let_view(result, made)
         return result

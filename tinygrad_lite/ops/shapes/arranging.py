@@ -93,6 +93,9 @@ implements(np.diagonal)(by_stand_in(np.diagonal, lambda shape: np.broadcast_to(0
 
 implements(np.diag)(by_stand_in(np.diag, lambda shape: np.broadcast_to(0, shape), _to_or_from_diagonal))
 
+VIEWING = {np.diag, np.diagonal}
+"""NumPy's functions that give views, and are made here of operations that copy."""
+
 
 @implements(np.diagflat)
 def diagflat(v: Array, k: int = 0) -> Array:
