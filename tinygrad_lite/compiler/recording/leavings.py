@@ -7,13 +7,7 @@ import numpy as np
 
 from tinygrad_lite import trees
 from tinygrad_lite.compiler.places import Argument, Attribute, Carried, Gradient, Place
-from tinygrad_lite.compiler.recording.carrying import (
-    CarriedError,
-    Left,
-    changed_numbers,
-    is_a_number,
-    may_be_carried,
-)
+from tinygrad_lite.compiler.recording.carrying import CarriedError, Left, changed_numbers, is_a_number, may_be_carried
 from tinygrad_lite.compiler.recording.guards import Field, Guard, Item, Key, Missing, Whole
 from tinygrad_lite.compiler.recording.recorded import Recorded
 from tinygrad_lite.compiler.recording.same import memory_of
