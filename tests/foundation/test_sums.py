@@ -95,3 +95,6 @@ def test_totals_have_numpys_roundings(shape: tuple[int, ...], dtype: Any) -> Non
             summed, right = total(part, axis, keepdims), np.add.reduce(part, axis=axis, keepdims=keepdims)
             assert summed.dtype == right.dtype
             np.testing.assert_array_equal(summed, right)
+    for axis in (len(shape), -len(shape) - 1, len(shape) + 1):
+        with pytest.raises(np.exceptions.AxisError, match="out of bounds"):
+            total(x, axis)

@@ -9,12 +9,15 @@ import pytest
 import tinygrad_lite as tg
 
 EXTREMA = [np.max, np.min]
-SHAPES = [(100, 20), (5, 40, 32), (500, 4), (40, 2, 30, 3), (300, 2, 2), (1100, 1), (3, 500), (2, 2, 2), (2, 40_000)]
+SHAPES = [
+    *[(100, 20), (5, 40, 32), (16, 10, 10), (500, 4), (40, 2, 30, 3)],
+    *[(300, 2, 2), (1100, 1), (3, 500), (2, 2, 2), (2, 40_000)],
+]
 
 
 def axes_of(ndim: int) -> Any:
     subsets = chain.from_iterable(combinations(range(ndim), size) for size in range(1, ndim + 1))
-    return [None, -1, *subsets, tuple(range(-ndim, 0))]
+    return [None, *range(-1, ndim), *subsets, tuple(range(-ndim, 0))]
 
 
 @pytest.mark.parametrize("extremum", EXTREMA)

@@ -11,7 +11,7 @@ import numpy as np
 from tinygrad_lite.engine.op import POSITIVE, Array, Example, Op, Rule, Traced, elementwise, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.foundation.advice import refuse_out
-from tinygrad_lite.foundation.sums import total, total_along
+from tinygrad_lite.foundation.sums import is_before_short_rows, reduced_by_rows, total, total_along
 from tinygrad_lite.ops.shapes.indexing import Distinct, Scattered
 from tinygrad_lite.ops.shapes.shaping import stretched
 
@@ -445,13 +445,13 @@ def _extremum(ufunc: np.ufunc, function: Rule) -> Rule:
         where: Array = True,
     ) -> Array:
         if type(a) is np.ndarray and initial is np._NoValue and where is True and a.size >= 1024:
-            if _has_narrow_rows(a, axis):
-                y = ufunc.reduce(a.reshape(-1, a.shape[-1]).T.copy(), axis=0)  # many columns at once, in less time
-                return y.reshape(*a.shape[:-1], *([1] if keepdims else []))
+            if type(axis) is int and (_has_narrow_rows(a, axis) or is_before_short_rows(axis, a)):
+                return reduced_by_rows(ufunc, a, axis, keepdims)
             if _are_short(a.shape, axis):
                 return _place_by_place(ufunc, a, axis, keepdims)
+        reduce: Any = ufunc.reduce if type(a) is np.ndarray else function
         optional = {} if initial is np._NoValue else {"initial": initial}
-        return function(a, axis=axis, keepdims=keepdims, **optional, **_mask(where))
+        return reduce(a, axis=axis, keepdims=keepdims, **optional, **_mask(where))
 
     return extremum
 
