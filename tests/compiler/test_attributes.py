@@ -7,7 +7,6 @@ from collections import defaultdict, deque
 from collections.abc import Callable
 from datetime import date
 from enum import Enum, IntEnum
-from functools import partial
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -118,7 +117,7 @@ def test_a_method(backend: str) -> None:
         def __init__(self) -> None:
             self.weight = tg.tensor([1.0, 2.0], requires_grad=True)
 
-        @partial(tg.compile, backend=backend)
+        @tg.compile(backend=backend)
         def act(self, x: Any) -> Any:
             self.scores = x @ self.weight
             return np.tanh(self.scores)

@@ -4,8 +4,9 @@ The compiler itself is imported when the first function is compiled.
 """
 
 from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from tinygrad_lite.errors import InputError, MissingExtraError, UsageError
 
@@ -13,13 +14,18 @@ if TYPE_CHECKING:
     from tinygrad_lite.compiler.compiled import Compiled
 
 
-def compile(f: Callable[..., Any], backend: str | None = None) -> "Compiled":
+@overload
+def compile(f: Callable[..., Any], backend: str | None = None) -> "Compiled": ...
+@overload
+def compile(f: None = None, *, backend: str | None) -> Callable[[Callable[..., Any]], "Compiled"]: ...
+def compile(f: Callable[..., Any] | None = None, backend: str | None = None) -> Any:
     """Compile a function: its first call records it as a program, and later calls run that program without overhead.
 
     The function may be a method; it may call models, `backward()`, `tg.grad` and optimisers. It is recorded again for
     each form of its arguments (shapes, dtypes and containers), for each gradient mode, and for each value of the names,
     attributes and containers that it reads; an optimiser's lr may change. The program reads and writes outside tensors
-    and the state of optimisers as the function itself would.
+    and the state of optimisers as the function itself would. Both `@tg.compile` and `@tg.compile(backend=...)` decorate
+    a function.
 
     Args:
         backend: "numpy" for Python source or "native" for native code; by default native code if llvmlite is installed.
@@ -48,6 +54,8 @@ def compile(f: Callable[..., Any], backend: str | None = None) -> "Compiled":
             return d_x
         <BLANKLINE>
     """
+    if f is None and backend is not None:
+        return partial(compile, backend=backend)
     if not callable(f):
         raise UsageError(
             f"tg.compile takes a function, got {type(f).__name__}: write tg.compile(f)(x), not tg.compile(f(x))"
