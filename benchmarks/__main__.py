@@ -210,6 +210,7 @@ def main() -> None:
         "compiling": compiling.table(),
         "operations": operations.table(),
         "layers": on_one_thread("benchmarks.layers"),
+        "models": on_one_thread("benchmarks.models"),
         "transforms": transforms.table(),
         "checking": section_of(kept, "Checking gradients") or checking.table(),
         "explaining": section_of(kept, "Explaining") or explaining.table(),
