@@ -117,6 +117,21 @@ READ: dict[str, Callable[[Any], Any]] = {
     "einsum's transposed": lambda x: np.einsum("ij->ji", x),
     "einsum's sum": lambda x: np.einsum("ij->i", x),
     "einsum of two": lambda x: np.einsum("ij,j->ij", x, x[0]),
+    "columns": lambda x: np.take(x, [0, 1], axis=1),
+    "method's columns": lambda x: x.take([0, 1], axis=1),
+    "columns by a mask": lambda x: np.compress([True, True], x, axis=1),
+    "a matrix to the power of 1": lambda x: np.linalg.matrix_power(x[:, 1:], 1),
+    "sorted columns": lambda x: np.sort(x.T, axis=1),
+    "in part": lambda x: np.partition(x.T, 1, axis=1),
+    "stacked columns": lambda x: np.stack([x.T, x.T])[1],
+    "columns without one": lambda x: np.delete(x.T, 0, axis=0),
+    "blocks of columns": lambda x: np.block([[x.T, x.T]]),
+    "selected columns": lambda x: np.select([x.T > 2], [x.T], 0.0),
+    "copy by columns": lambda x: x.copy("F"),
+    "copy of columns as they are": lambda x: x.T.copy("K"),
+    "np.copy by columns": lambda x: np.copy(x, order="F"),
+    "like, by columns": lambda x: np.ones_like(x, order="F"),
+    "another name": lambda x: x.view(),
 }
 
 
@@ -142,6 +157,171 @@ def test_what_is_a_view_and_what_a_copy_is_as_in_numpy(name: str) -> None:
     x = np.arange(6.0).reshape(2, 3)
     for f in (write_into_it, write_into_the_array, write_twice):
         np.testing.assert_array_equal(tg.functionalize(f)(tg.tensor(x)), f(x.copy()), err_msg=f.__name__)
+
+
+ENTRY: dict[str, Callable[[Any], Any]] = {
+    "entry": lambda x: x[1, 2],
+    "entry after an ellipsis": lambda x: x[..., 1, 2],
+    "entry of flat": lambda x: x.flat[3],
+    "entry as an array": lambda x: x[1:, 2:].reshape(()),
+    "squeezed": lambda x: np.squeeze(x[1:, 2:]),
+    "like, without axes": lambda x: np.zeros_like(x, shape=()),
+    "written like": lambda x: np.full_like(x, x[0, 1], shape=()),
+    "chosen": lambda x: np.where(True, x[0, 0], 1.0),
+    "selected": lambda x: np.select([x[0, 0] > 5], [x[0, 0]], 2.0),
+    "copy of a number": lambda x: x[0, 0].copy(),
+    "np.copy of a number": lambda x: np.copy(x[0, 0]),
+    "copy of an array": lambda x: np.squeeze(x[1:, 2:]).copy(),
+    "sum": np.sum,
+    "method's mean": lambda x: x.mean(),
+    "greatest": lambda x: np.max(x),
+    "sine": lambda x: np.sin(np.squeeze(x[1:, 2:])),
+    "one more": lambda x: np.squeeze(x[1:, 2:]) + 1,
+    "contracted": lambda x: np.tensordot(x, x, 2),
+    "contracted by einsum": lambda x: np.einsum("ij,ij", x, x),
+    "product": lambda x: x[0] @ x[1],
+    "vectors' product": lambda x: np.linalg.vecdot(x[0], x[1]),
+    "covariance": lambda x: np.cov(x[0]),
+    "norm": np.linalg.norm,
+    "median": np.median,
+    "determinant": lambda x: np.linalg.det(x[:, 1:]),
+    "from a number of Python's": lambda x: sum(x[0]),
+}
+
+
+@pytest.mark.parametrize("name", ENTRY)
+def test_nothing_writes_into_a_number_and_what_is_an_array_without_axes_is_one_as_in_numpy(name: str) -> None:
+    def f(x: Any) -> Any:
+        former = y = ENTRY[name](x)
+        y += x[0, 1]
+        y *= 2
+        return np.stack([former, y, x[1, 2]])
+
+    x = np.arange(6.0).reshape(2, 3) ** 2 + 1
+    np.testing.assert_allclose(tg.functionalize(f)(tg.tensor(x)), f(x.copy()), rtol=1e-12)
+    assert_slopes(f, x)
+
+
+def assert_slopes(f: Callable[[Any], Any], x: Any) -> None:
+    """Hold the gradients of a functionalized function, in both modes, to differences."""
+
+    def scalar(x: Any) -> Any:
+        y = f(x)
+        return np.sum(y * np.cos(np.arange(y.size)).reshape(y.shape))
+
+    functional = tg.functionalize(scalar)
+    direction = np.sin(1 + np.arange(x.size)).reshape(x.shape)
+    slope = (scalar(x + 1e-6 * direction) - scalar(x - 1e-6 * direction)) / 2e-6
+    np.testing.assert_allclose(np.sum(tg.grad(functional)(x) * direction), slope, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(tg.jvp(functional, (x,), (direction,))[1], slope, rtol=1e-6, atol=1e-6)
+
+
+def running(x: Any) -> Any:
+    total, totals = 0.0, []
+    for row in x:
+        total += np.sum(row**2)
+        totals.append(total)
+        total *= 0.9
+    return np.stack(totals)
+
+
+def least(x: Any) -> Any:
+    walk = smallest = x[0, 0]
+    for i, step in enumerate(x.flat):
+        walk += step * (-1.7) ** i
+        if walk < smallest:
+            smallest = walk
+    return np.stack([walk, smallest])
+
+
+def changes_at(x: Any) -> Any:
+    y = np.ones_like(x)
+    np.add.at(y[1], [0, 0, 2], x[0, :3])
+    np.multiply.at(y, ([0, 2, 0], [1, 1, 1]), x[1, :3])
+    np.maximum.at(y.T, [3, 3], x[:2])
+    np.divide.at(y, (slice(None), 0), [x[0, 1], 2.0, x[1, 1], 3.0])
+    np.exp.at(y[:, 2], np.array([[0, 1], [1, 3]]))
+    np.power.at(y, (3, [0, 1, 0]), 2)
+    return y
+
+
+def where_there_is_a_result(x: Any) -> Any:
+    y = np.zeros_like(x)
+    np.divide(1.0, x - x[0], out=y, where=x != x[0])
+    np.log(x, out=y, where=np.array([True, False, True, True]))
+    np.multiply(x[:, :1], x, out=y, where=x < 0.7)
+    np.sum(x, axis=0, where=x > 0.9, out=y[3])
+    return y
+
+
+def in_a_row(x: Any) -> Any:
+    x.flat[::5] += 1
+    x.flat[1:5] = x.flat[6:10]
+    x.flat[[0, 3, 3]] = [x[1, 1], 2.0, 3.0]
+    x[1:, 1:].T.flat[::4] = x[0, :2]
+    y = np.zeros_like(x)
+    y.flat = x[0]
+    return x * y + len(x.flat)
+
+
+def puts(x: Any) -> Any:
+    np.put(x, [0, -1, 7], [x[1, 1], x[2, 2]])
+    x.put([[1, 2], [33, 4]], x[3, :2], mode="wrap")
+    np.place(x, x > 1.3, x[0, :2])
+    np.putmask(x, x < 0.4, x * 3)
+    np.put_along_axis(x, np.argmax(x, axis=1)[:, None], 0.0, axis=1)
+    np.put_along_axis(x, np.argsort(x, axis=0)[:2], x[2:], axis=0)
+    np.put_along_axis(x, np.array([3, 5]), x[0, :2], axis=None)
+    return x
+
+
+def outputs(x: Any) -> Any:
+    y, whole, row = np.zeros_like(x), np.zeros_like(x), np.zeros_like(x, shape=4)
+    np.divmod(x, 0.3, out=(whole, y))
+    for write in (
+        lambda: np.sum(x, 0, None, row),
+        lambda: x.mean(0, out=row),
+        lambda: x.max(1, row),
+        lambda: x[0].cumsum(out=row),
+        lambda: np.dot(x, x[1], out=row),
+        lambda: x[1].clip(0.3, 0.9, out=row),
+        lambda: np.add.reduce(x, axis=1, out=row),
+    ):
+        write()
+        y[0] += row
+    return y + whole
+
+
+def orders(x: Any) -> Any:
+    x.partition(2)
+    x[:, 1].sort()
+    x[:2] = [x[2], x[3] * 2]
+    x += [1.0, x[0, 0], 2.0, 3.0]
+    return np.sort(x[:, :2], axis=1)
+
+
+@pytest.mark.parametrize(
+    "f",
+    [running, least, changes_at, where_there_is_a_result, in_a_row, puts, outputs, orders],
+    ids=lambda f: f.__name__,
+)
+def test_programs_that_write_as_numpy_lets_them(f: Callable[[Any], Any]) -> None:
+    x = np.random.default_rng(3).uniform(0.2, 1.5, (4, 4))
+    np.testing.assert_allclose(tg.functionalize(f)(tg.tensor(x)), f(x.copy()), rtol=1e-12)
+    assert_slopes(f, x)
+
+
+@pytest.mark.parametrize("read", [np.asarray, np.ascontiguousarray, lambda x: np.lib.stride_tricks.as_strided(x, (2,))])
+def test_a_plain_array_that_would_not_see_what_is_written_is_refused(read: Callable[[Any], Any]) -> None:
+    def f(x: Any) -> Any:
+        read(x)
+        x[0] = 1.0  # by now nobody has it
+        plain = read(x)[1:]
+        x[1] = plain[0] + 1
+        return x
+
+    with pytest.raises(errors.UsageError, match="give a plain array here, which does not see"):
+        tg.functionalize(f)(tg.tensor([1.0, 2.0, 3.0]))
 
 
 @pytest.mark.parametrize(

@@ -6,23 +6,26 @@ operation like any other. What the function computed before holds the tensor of 
 
 import operator
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
-from functools import wraps
-from inspect import signature
+from functools import cache, wraps
+from inspect import Parameter, signature
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lite import trees
+from tinygrad_lite.array_api.memory import Memory, in_memory, is_view, laid_out
 from tinygrad_lite.engine.op import Array, Op, Traced
 from tinygrad_lite.engine.operators import Operators
 from tinygrad_lite.engine.tensor import tensor
 from tinygrad_lite.errors import ShapeError, UsageError
-from tinygrad_lite.foundation.callers import hidden_behind, writes_an_entry
+from tinygrad_lite.foundation.callers import PACKAGE, hidden_behind, writes_an_entry
 from tinygrad_lite.foundation.foreign import as_array
+from tinygrad_lite.foundation.signatures import signature_of
 from tinygrad_lite.ops.shapes.arranging import VIEWING
 from tinygrad_lite.ops.shapes.indexing import fixed, getitem
+from tinygrad_lite.ops.shapes.joining import array
 
 is_writing: ContextVar[bool] = ContextVar("is_writing", default=False)
 """Whether a function is running that may write into its arrays."""
@@ -50,7 +53,7 @@ def functionalize(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(function)
     def functional(*args: Any, **params: Any) -> Any:
-        lend: Any = Writable if any(isinstance(x, Traced) for x in trees.leaves((args, params))) else np.copy
+        lend: Any = _lent if any(isinstance(x, Traced) for x in trees.leaves((args, params))) else np.copy
         args, params = trees.map_leaves(lambda x: lend(x) if isinstance(x, _ARRAYS) else x, (args, params))
         before = is_writing.set(True)
         try:
@@ -73,82 +76,84 @@ _CANNOT_HOLD = (
 )
 
 
-class _Memory:
-    """The memory that an array and its views share: how often it was written to."""
-
-    def __init__(self) -> None:
-        self.writes = 0
-
-
 class Writable(Operators):
     """An array that can be written into: a variable that holds a tensor, or another traced value.
 
     Args:
         value: what it holds; of an array, a copy.
         view: for a view, how to read it again: the operation, the array and the parameters.
+        is_number: whether NumPy has a number there, such as x[0] or np.sum(x), and no array. Nothing writes into a
+            number: after `total += y`, what else had the former total still has it.
     """
 
-    __slots__ = ("_memory", "_value", "_view", "_writes")
+    __slots__ = ("_is_number", "_memory", "_value", "_view", "_writes")
 
-    def __init__(self, value: Array, memory: _Memory | None = None, view: Any = None) -> None:
+    def __init__(
+        self, value: Array, memory: Memory | None = None, view: Any = None, *, is_number: bool = False
+    ) -> None:
         self._value: Any = value if isinstance(value, Traced) else tensor(value)
-        self._memory = memory or _Memory()
+        self._memory = memory or Memory()
         self._writes = self._memory.writes
         self._view = view
+        self._is_number = is_number
 
     def __trace__(self, op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Any:
-        result = op(*map(_value_of, inputs), **params)
+        result = op(*map(_value_of, inputs), **{name: _value_of(x) for name, x in params.items()})
         if not hasattr(result, "dtype"):
             return result
         for x in inputs:
-            if isinstance(x, Writable) and _is_view(result, x.value, op, params):
+            if isinstance(x, Writable) and not x._is_number and is_view(result, x.value, op, params):
                 return Writable(result, x._memory, (op, x, params))
-        return Writable(result)
+        return Writable(result, is_number=not result.shape)
 
-    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Array, out: Any = (None,), **params: Any) -> Any:
-        if method == "at" and ufunc in (np.add, np.subtract) and isinstance(inputs[0], Writable):
-            array, index, values = inputs[0], trees.map_leaves(_value_of, inputs[1]), _value_of(inputs[2])
-            change = ufunc(np.zeros((), array.dtype), values)  # in the dtype of both: an unsigned one has no sign
-            return array._update(array.value.at[index].add(change))
-        return _put(super().__array_ufunc__(ufunc, method, *inputs, **params), out[0], params)
+    def __array_ufunc__(
+        self, ufunc: Any, method: str, *inputs: Array, out: Any = (None,), where: Any = True, **params: Any
+    ) -> Any:
+        if method == "at" and isinstance(inputs[0], Writable):
+            return _change_at(ufunc, inputs[0], *inputs[1:])
+        if where is not True and method == "__call__" and isinstance(out[0], Writable) and len(out) == 1:
+            return _put_where(ufunc, inputs, out[0], where, params)
+        asked = params if where is True else {**params, "where": _value_of(where)}
+        result = super().__array_ufunc__(ufunc, method, *inputs, **asked)
+        if isinstance(result, Writable):  # NumPy's results of these are new, also where ours are made of views
+            result = Writable(result.value, is_number=not result.shape)
+        if len(out) == 1:
+            return _put(result, out[0], params)
+        return tuple(_put(x, into, params) for x, into in zip(result, out, strict=True))
 
     def __array_function__(self, function: Any, types: Any, args: Any, params: Any) -> Any:
         writer = _WRITERS.get(function)
         if writer is not None and isinstance(signature(writer).bind(*args, **params).args[0], Writable):
             return writer(*args, **params)
-        others = {name: x for name, x in params.items() if name != "out"}
-        result = _put(super().__array_function__(function, types, args, others), params.get("out"), params)
-        if function in _VIEWING and isinstance(result, Writable):
-            return result._as_numpys(function, args, params)
-        is_copy = params.get("copy", function in _COPYING) is True
-        return trees.map_leaves(_copied, result) if is_copy else result
+        args, params, out = _without_out(function, args, params)
+        result = super().__array_function__(function, types, args, params)
+        return _put(result, out, params) if out is not None else _as_numpys(result, function, args, params)
 
-    def _as_numpys(self, function: Any, args: Any, params: Any) -> "Writable":
-        """The result of a function as a view of the array that it shows, if NumPy's result is one."""
-        arrays = [x for x in args if isinstance(x, Writable)]
-        if len(arrays) != 1:
-            return self
-        shown = _Shown(lambda array: function(*(array if x is arrays[0] else x for x in args), **params))
-        array = np.empty(arrays[0].shape)
-        if not np.may_share_memory(shown.forward(array), array):
-            return self
-        return Writable(self.value, arrays[0]._memory, (shown, arrays[0], {}))
+    def __getitem__(self, index: Any) -> Any:
+        return super().__getitem__(trees.map_leaves(_value_of, index))
 
-    def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
-        """A view, as NumPy's."""
-        return np.diagonal(self, offset, axis1, axis2)
+    def copy(self, order: str = "C") -> Any:
+        """A copy, which lies in memory as that of NumPy's method, so that its views are NumPy's."""
+        return Writable(laid_out(self.value, _plain(self).copy(order)), is_number=self._is_number)
 
-    def copy(self) -> Any:
-        """A copy, which lies in memory by rows, as that of NumPy's method, so that its views are NumPy's."""
-        return self.flatten().reshape(self.shape)
-
-    def flatten(self) -> Any:
+    def flatten(self, order: str = "C") -> Any:
         """A copy with one axis."""
-        return Writable(np.ravel(self.value))
+        return Writable(np.reshape(self.value, -1, order=order))  # type: ignore[call-overload]
 
-    def repeat(self, repeats: Any, axis: int | None = None) -> Any:
-        """A copy with each entry several times."""
-        return np.repeat(self, repeats, axis)
+    def view(self, dtype: Any = None) -> Any:
+        """The array itself under another name, as a view."""
+        if dtype not in (None, self.dtype):
+            raise UsageError("x.view(dtype) reads the bits of numbers as others, and has no derivative")
+        return self[...]
+
+    @property
+    def flat(self) -> Any:
+        """The entries in a row, to read and to write."""
+        return _Flat(self)
+
+    @flat.setter
+    def flat(self, values: Array) -> None:
+        self.flat[:] = values
 
     @property
     def value(self) -> Any:
@@ -162,9 +167,8 @@ class Writable(Operators):
     def _write(self, value: Any) -> None:
         value = value if value.dtype == self.dtype else value.astype(self.dtype)
         if self._view is None:
+            self._writes = self._memory.written()
             self._value = value
-            self._memory.writes += 1
-            self._writes = self._memory.writes
         elif self._view[0] is getitem:
             _, array, params = self._view
             array._write(array.value.at[params["index"]].set(value))
@@ -180,7 +184,7 @@ class Writable(Operators):
     def __setitem__(self, index: Any, values: Array) -> None:
         if self._is_own(index, values):  # as in x[i] += v, which first writes into the view, and then the view
             return
-        index, values = trees.map_leaves(_value_of, index), _value_of(values)
+        index, values = trees.map_leaves(_value_of, index), _values_of(values)
         self._write(self.value.at[index].set(values))
 
     def _is_own(self, index: Any, values: Any) -> bool:
@@ -197,6 +201,14 @@ class Writable(Operators):
     def sort(self, axis: int = -1) -> None:
         """Put the entries in order."""
         self[...] = np.sort(self, axis)
+
+    def partition(self, kth: Any, axis: int = -1) -> None:
+        """Put the entries in order as far as the k-th is in its place."""
+        self[...] = np.partition(self, kth, axis)
+
+    def put(self, indices: Any, values: Array, mode: str = "raise") -> None:
+        """Write into the entries that have these indices in the flat array."""
+        _put_entries(self, indices, values, mode)
 
     shape = property(lambda self: self.value.shape)
     size = property(lambda self: self.value.size)
@@ -223,7 +235,9 @@ class Writable(Operators):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         if self.requires_grad and writes_an_entry(sys._getframe(1)):
             raise UsageError(_CANNOT_HOLD)
-        return self.value.__array__(dtype, copy)
+        made = self.value.__array__(dtype, copy)
+        is_ours = sys._getframe(1).f_code.co_filename.startswith(PACKAGE)  # which keeps what an operation was given
+        return made if copy or is_ours else self._memory.copied(made)
 
     def __float__(self) -> float:
         if self.requires_grad and self.dtype.kind == "f":
@@ -250,7 +264,9 @@ class Writable(Operators):
 
 def _in_place(op: Callable[..., Any]) -> Callable[[Writable, Array], Writable]:
     def update(self: Writable, other: Array) -> Writable:
-        updated = op(self.value, _value_of(other))
+        updated = op(self.value, _values_of(other))
+        if self._is_number:
+            return Writable(updated, is_number=not updated.shape)
         if updated.shape != self.shape:
             raise ShapeError(f"an array of shape {self.shape} cannot become one of {updated.shape} in place")
         self._update(updated)
@@ -261,6 +277,42 @@ def _in_place(op: Callable[..., Any]) -> Callable[[Writable, Array], Writable]:
 
 for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and_", "or_", "xor"):
     setattr(Writable, f"__i{_name.rstrip('_')}__", _in_place(getattr(operator, _name)))
+
+
+def _as_function(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda self, *args, **params: function(self, *args, **params)
+
+
+for _name in (
+    *("all", "any", "argmax", "argmin", "choose", "clip", "cumprod", "cumsum", "diagonal", "dot", "max", "mean", "min"),
+    *("prod", "repeat", "round", "std", "sum", "take", "trace", "var"),
+):  # methods that take out=, or may be made of views where NumPy copies
+    setattr(Writable, _name, _as_function(getattr(np, _name)))
+
+
+class _Flat:
+    """An array's entries in a row, as NumPy's `x.flat`: reading copies, writing repeats values that are too few."""
+
+    def __init__(self, array: Writable) -> None:
+        self._array = array
+
+    def __len__(self) -> int:
+        return int(self._array.size)
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self._array[index] for index in np.ndindex(self._array.shape))
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._array.flatten()[index]
+
+    def __setitem__(self, index: Any, values: Array) -> None:
+        index = fixed(trees.map_leaves(_value_of, index))
+        _write_in_turn(self._array, np.arange(len(self))[index], values)
+
+
+def _lent(x: Any) -> Writable:
+    """An argument as an array of the function's own; a tensor without axes may be a number, and counts as one."""
+    return Writable(x, is_number=not isinstance(x, np.ndarray) and np.ndim(x) == 0)
 
 
 def _put(result: Any, out: Any, params: Mapping[str, Any]) -> Any:
@@ -275,6 +327,61 @@ def _put(result: Any, out: Any, params: Mapping[str, Any]) -> Any:
     _check_dtype(out, result.dtype, params.get("casting", "same_kind"))
     out[...] = result
     return out
+
+
+def _put_where(ufunc: Any, inputs: Any, out: Writable, where: Any, params: Mapping[str, Any]) -> Writable:
+    """Write a ufunc's result into the entries that a mask picks, the only ones for which it is computed."""
+    mask = np.broadcast_to(_value_of(where), out.shape)
+    picked = [x if np.ndim(x) == 0 else np.broadcast_to(as_array(_values_of(x)), out.shape)[mask] for x in inputs]
+    result = ufunc(*picked, **params)
+    _check_dtype(out, result.dtype, params.get("casting", "same_kind"))
+    out[mask] = result
+    return out
+
+
+def _without_out(function: Any, args: Any, params: Any) -> tuple[Any, Any, Any]:
+    """The arguments of a call without out, by keyword or by position, and out itself."""
+    params = dict(params)
+    out = params.pop("out", None)
+    place = _place_of_out(function)
+    if place is not None and place < len(args):
+        args, out = (*args[:place], None, *args[place + 1 :]), args[place]
+    return args, params, out
+
+
+@cache
+def _place_of_out(function: Any) -> int | None:
+    """The position at which a function takes out, if it does."""
+    parameters = signature_of(function).parameters
+    by_position = "out" in parameters and parameters["out"].kind is Parameter.POSITIONAL_OR_KEYWORD
+    return [*parameters].index("out") if by_position else None
+
+
+def _change_at(ufunc: Any, array: Writable, index: Any, *values: Array) -> None:
+    """Change entries in place, one after the other if an entry occurs several times."""
+    index = fixed(trees.map_leaves(_value_of, index))
+    others = [_values_of(x) for x in values]
+    if ufunc in (np.add, np.subtract):
+        change = ufunc(np.zeros((), array.dtype), others[0])  # in the dtype of both: one may have no sign
+        return array._update(array.value.at[index].add(change))
+    entries = np.arange(array.size).reshape(array.shape)[index]
+    others = [np.ravel(np.broadcast_to(as_array(x), entries.shape)) for x in others]
+    entries = np.ravel(entries)
+    order = np.argsort(entries, kind="stable")
+    turns = np.empty_like(entries)
+    turns[order] = np.arange(entries.size) - np.searchsorted(entries[order], entries[order])
+    for turn in range(max(turns, default=-1) + 1):
+        now = np.flatnonzero(turns == turn)
+        place = np.unravel_index(entries[now], array.shape)
+        array._update(array.value.at[place].set(ufunc(array.value[place], *(x[now] for x in others))))
+    return None
+
+
+def _write_in_turn(array: Writable, positions: Array, values: Array) -> None:
+    """Write values into the entries at these positions in the flat array, again from the first if they are too few."""
+    values = as_array(_values_of(values))
+    if values.size:
+        array[np.unravel_index(positions, array.shape)] = np.resize(values, np.shape(positions))
 
 
 def _check_dtype(x: Writable, dtype: Any, casting: Any = "same_kind") -> None:
@@ -299,12 +406,75 @@ def _fill_diagonal(a: Writable, val: Any, wrap: bool = False) -> None:
     a[(np.arange(min(a.shape)),) * a.ndim] = val  # all indices are alike
 
 
-_WRITERS: dict[Any, Callable[..., None]] = {np.copyto: _copy_to, np.fill_diagonal: _fill_diagonal}
+def _put_entries(a: Writable, ind: Any, v: Array, mode: Any = "raise") -> None:
+    _write_in_turn(a, np.take(np.arange(a.size), fixed(_value_of(ind)), mode=mode), v)
+
+
+def _place(arr: Writable, mask: Any, vals: Array) -> None:
+    _write_in_turn(arr, np.flatnonzero(fixed(_value_of(mask))), vals)
+
+
+def _put_mask(a: Writable, mask: Any, values: Array) -> None:
+    positions = np.flatnonzero(fixed(_value_of(mask)))
+    _write_in_turn(a, positions, np.resize(as_array(_values_of(values)), a.size)[positions])
+
+
+def _put_along_axis(arr: Writable, indices: Any, values: Array, axis: int | None = -1) -> None:
+    positions = np.arange(arr.size).reshape(arr.shape if axis is not None else -1)
+    positions = np.take_along_axis(positions, fixed(_value_of(indices)), axis or 0)
+    arr[np.unravel_index(positions, arr.shape)] = values
+
+
+_WRITERS: dict[Any, Callable[..., None]] = {
+    np.copyto: _copy_to,
+    np.fill_diagonal: _fill_diagonal,
+    np.place: _place,
+    np.put: _put_entries,
+    np.put_along_axis: _put_along_axis,
+    np.putmask: _put_mask,
+}
 """For NumPy's functions that write into their first argument, what they do here."""
-_COPYING = {np.delete, np.fft.fftshift, np.fft.ifftshift, np.meshgrid, np.repeat, np.resize, np.tile}
-"""NumPy's functions that always copy, and are made here of operations that may give views."""
-_VIEWING = VIEWING | {np.einsum}
+_VIEWING = VIEWING | {np.einsum, np.linalg.matrix_power}
 """NumPy's functions that may give views, and are made here of operations that copy."""
+_MAKING_ARRAYS = {np.cov, np.empty_like, np.full_like, np.ones_like, np.tensordot, np.zeros_like}
+"""NumPy's functions that make arrays without axes of others, where most give numbers."""
+
+
+def _as_numpys(result: Any, function: Any, args: Any, params: Any) -> Any:
+    """What a function returns, as views, arrays and numbers where NumPy's are these, and lying in memory as NumPy's.
+
+    NumPy itself tells, unless all are new arrays that lie in memory by rows, or numbers, as they are after most calls.
+    """
+    given, made = ([x for x in trees.leaves(tree) if isinstance(x, Writable)] for tree in ((args, params), result))
+    may_be_array = function in _MAKING_ARRAYS or all(x.size == 1 for x in given)
+    is_asked = function in _VIEWING or "order" in params
+    is_plain = not is_asked and all(x._view is None and (x.shape or not may_be_array) for x in made)
+    calls_back = any(callable(x) and not isinstance(x, type) for x in trees.leaves((args, params)))
+    if calls_back or (is_plain and all(_plain(x).flags.c_contiguous for x in (*given, *made))):
+        return result
+    arrays = [_plain(x) for x in given]
+    positional, named = trees.map_leaves(lambda x: _plain(x) if isinstance(x, Writable) else x, (args, params))
+    numpys = iter(trees.leaves(function(*positional, **named)))
+
+    def like_numpys(x: Any) -> Any:
+        numpy = next(numpys)
+        if not isinstance(x, Writable):
+            return x
+        shown = next((a for a, array in zip(given, arrays) if np.may_share_memory(numpy, array)), None)
+        if shown is None:
+            return Writable(laid_out(x.value, numpy), is_number=not isinstance(numpy, np.ndarray))
+        if x._view is not None or len(given) > 1:
+            return x
+        read = _Shown(lambda array: function(*(array if a is shown else a for a in args), **params))
+        return Writable(x.value, shown._memory, (read, shown, {}))
+
+    return trees.map_leaves(like_numpys, result)
+
+
+def _plain(x: Writable) -> Any:
+    """NumPy's array in one that can be written into; if it is elsewhere, one like it."""
+    array = in_memory(x.value)
+    return np.zeros(x.shape, x.dtype) if array is None else np.asarray(array)
 
 
 class _Shown:
@@ -317,27 +487,10 @@ class _Shown:
         return self.forward(array)
 
 
-def _copied(x: Any) -> Any:
-    return x.copy() if isinstance(x, Writable) else x
-
-
 def _value_of(x: Any) -> Any:
     return x.value if isinstance(x, Writable) else x
 
 
-def _is_view(result: Any, array: Any, op: Op, params: Mapping[str, Any]) -> bool:
-    """Whether NumPy's result of an operation on one array is a view of it; if it is elsewhere, another array tells."""
-    if op.arity != 1 or op.kind != "moving":
-        return False
-    a, b = _in_memory(result), _in_memory(array)
-    if a is None or b is None:
-        b = np.empty(array.shape, array.dtype)
-        a = op.forward(b, **params)
-    return np.may_share_memory(a, b)
-
-
-def _in_memory(x: Any) -> Any:
-    """NumPy's array or number inside a tensor, a dual or whatever else holds one; None if there is none."""
-    while isinstance(x, Traced):
-        x = next((getattr(x, name) for name in ("_array", "primal", "value", "exact") if hasattr(x, name)), None)
-    return x if isinstance(x, (np.ndarray, np.generic)) else None
+def _values_of(x: Any) -> Any:
+    """What is written into an array, also a list of numbers that a gradient flows through."""
+    return array(trees.map_leaves(_value_of, x)) if isinstance(x, (list, tuple)) else _value_of(x)

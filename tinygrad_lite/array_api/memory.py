@@ -1,0 +1,71 @@
+"""Memory: where the entries of arrays lie, which decides what is a view of what."""
+
+from collections.abc import Mapping
+from typing import Any
+from weakref import ref
+
+import numpy as np
+
+from tinygrad_lite.engine.op import Array, Op, Traced
+from tinygrad_lite.errors import UsageError
+
+
+class Memory:
+    """The memory that an array and its views share.
+
+    Attributes:
+        writes: how often it was written to.
+        copies: the plain arrays that stand for it elsewhere, as long as somebody has them.
+    """
+
+    def __init__(self) -> None:
+        self.writes = 0
+        self.copies: list[Any] = []
+
+    def copied(self, array: Array) -> Any:
+        """A plain copy of an array, which would not see what is written into this memory later."""
+        array = array.copy()
+        array.flags.writeable = False
+        self.copies = [copy for copy in self.copies if copy() is not None] + [ref(array)]
+        return array
+
+    def written(self) -> int:
+        """Count one more time that it was written to.
+
+        Raises:
+            UsageError: if a plain array stands for it that would not see it.
+        """
+        if any(copy() is not None for copy in self.copies):
+            raise UsageError(
+                "np.asarray(x), np.require and as_strided give a plain array here, which does not see what is written "
+                "into x afterwards: use x itself, or np.array(x) for what it holds now"
+            )
+        self.writes += 1
+        return self.writes
+
+
+def is_view(result: Any, array: Any, op: Op, params: Mapping[str, Any]) -> bool:
+    """Whether NumPy's result of an operation on one array is a view of it; if it is elsewhere, another array tells."""
+    if op.arity != 1 or op.kind != "moving":
+        return False
+    a, b = in_memory(result), in_memory(array)
+    if not isinstance(a, np.ndarray) or not isinstance(b, np.ndarray):
+        b = np.empty(array.shape, array.dtype)
+        a = op.forward(b, **params)
+    return np.may_share_memory(a, b)
+
+
+def in_memory(x: Any) -> Any:
+    """NumPy's array or number inside a tensor, a dual or whatever else holds one; None if there is none."""
+    while isinstance(x, Traced):
+        x = next((getattr(x, name) for name in ("_array", "primal", "value", "exact") if hasattr(x, name)), None)
+    return x if isinstance(x, (np.ndarray, np.generic)) else None
+
+
+def laid_out(value: Any, like: Any) -> Any:
+    """A value whose array lies in memory as another one, on which it depends what is a view of it."""
+    if np.ndim(like) < 2 or in_memory(value) is None or in_memory(value).strides == like.strides:
+        return value
+    order = np.argsort([-abs(step) for step in like.strides], kind="stable")
+    rows = np.reshape(np.ravel(np.transpose(value, order)), tuple(like.shape[i] for i in order))
+    return np.transpose(rows, np.argsort(order))
