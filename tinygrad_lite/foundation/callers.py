@@ -143,12 +143,32 @@ def array_written_at(frame: FrameType) -> Any:
     import ast
 
     written = expression_at(frame) if writes_an_entry(frame) else None
-    if not isinstance(written, ast.Subscript):
-        return None
-    known = (ast.Name, ast.Attribute, ast.Subscript, ast.Constant, ast.Load, ast.Store)
-    if not all(isinstance(part, known) for part in ast.walk(written.value)):
+    return _known_at(written.value, frame) if isinstance(written, ast.Subscript) else None
+
+
+def arrays_at(frame: FrameType) -> list[Any]:
+    """The arrays whose entries a frame is reading, or which it passes to a function, if they have such names."""
+    import ast
+
+    read = expression_at(frame)
+    if isinstance(read, ast.Subscript):
+        parts = [read.value]
+    elif isinstance(read, ast.Call):
+        parts = [read.func.value] if isinstance(read.func, ast.Attribute) else []
+        parts += [*read.args, *(keyword.value for keyword in read.keywords)]
+    else:
+        return []
+    return [x for x in (_known_at(part, frame) for part in parts) if isinstance(x, np.ndarray)]
+
+
+def _known_at(expression: Any, frame: FrameType) -> Any:
+    """The value of an expression that only reads what has a name, or a place in a container; else None."""
+    import ast
+
+    known = (ast.Name, ast.Attribute, ast.Subscript, ast.Slice, ast.Tuple, ast.Constant, ast.expr_context)
+    if not all(isinstance(part, known) for part in ast.walk(expression)):
         return None  # to compute it again might change something
-    return eval(compile(ast.Expression(written.value), "<array>", "eval"), frame.f_globals, frame.f_locals)  # noqa: S307
+    return eval(compile(ast.Expression(expression), "<array>", "eval"), frame.f_globals, frame.f_locals)  # noqa: S307
 
 
 def call_at(frame: FrameType) -> Any:

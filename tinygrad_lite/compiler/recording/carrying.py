@@ -185,6 +185,13 @@ class Names:
         self.arrays.clear()
         self.containers.clear()
 
+    def is_only_read(self, name: Guard) -> bool:
+        """Whether the function has left the arrays under a name as they were."""
+        value = name.now()
+        known = [x for x in self.arrays.values() if any(x.made is leaf for leaf in trees.leaves(value))]
+        is_whole = value is self.stand_ins[name.key] and not isinstance(value, (list, dict))
+        return is_whole and len(known) == len(trees.leaves(value)) and not any(x.is_written for x in known)
+
     def written(self) -> list[StandIn]:
         """What stands for the arrays into which the function has written."""
         return [x for x in self.arrays.values() if x.is_written]

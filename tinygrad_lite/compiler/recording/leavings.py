@@ -100,20 +100,17 @@ class Leavings(Surroundings):
 
     def _carry(self, places: list[Guard]) -> None:
         """Raise an error with the places whose values are to be inputs of the program, if there are any."""
-        otherwise: UsageError | None = None
-        for array, refusal in self._written:
-            places += (names := self.names_of(array))
-            otherwise = otherwise if names else refusal
         counted = [place.label for place in places if place.varying]
-        if counted and otherwise is None:
-            otherwise = UsageError(
-                f"the function changes a number in each run, {counted[0]}, and its program can do no more with that "
-                "than compute:"
+        if places or self.used:
+            raise CarriedError(
+                [*places, *self.used],
+                UsageError(
+                    f"the function changes a number in each run, {counted[0]}, and its program can do no more with "
+                    "that than compute:"
+                )
+                if counted
+                else None,
             )
-        if places:
-            raise CarriedError(places, otherwise)
-        if otherwise is not None:  # NumPy alone has made the array
-            raise otherwise
 
     def _leave_in_attributes(self, values: list[Any]) -> list[Guard]:
         """Note what the function leaves in attributes; return those that it has read before."""
@@ -154,6 +151,8 @@ class Leavings(Surroundings):
                 to_carry += names
                 if not changed_numbers(place.value, value) <= place.varying:
                     to_carry.append(_with_its_numbers(place, value))
+                if self.carried.is_only_read(place):
+                    continue
                 self._leave(place, value, values)
             elif value is not UNSET and self._goes_on(place, value):
                 to_carry.append(_with_its_numbers(place, value))

@@ -7,7 +7,7 @@ its value, as a boolean or a number, that is an error, since the value would dif
 import operator
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
@@ -16,19 +16,24 @@ import numpy as np
 from tinygrad_lite import errors, trees
 from tinygrad_lite.compiler.program import Variable
 from tinygrad_lite.compiler.recording.instead import instead
+from tinygrad_lite.compiler.recording.writing import WRITERS, put_into, scatter
+from tinygrad_lite.engine import tensor
 from tinygrad_lite.engine.op import Array, Op, Traced
 from tinygrad_lite.engine.operators import Operators
 from tinygrad_lite.engine.registry import answer_to
 from tinygrad_lite.engine.tensor import Tensor, wrap
 from tinygrad_lite.errors import NoDerivativeError, UsageError
-from tinygrad_lite.foundation.callers import array_written_at
+from tinygrad_lite.foundation.advice import refuse_out
+from tinygrad_lite.foundation.callers import array_written_at, arrays_at
 from tinygrad_lite.foundation.signatures import path_of
 from tinygrad_lite.ops.shapes.arranging import VIEWING
-from tinygrad_lite.readers.recording import calling_frame, calling_line
+from tinygrad_lite.ops.shapes.joining import array
+from tinygrad_lite.readers.recording import calling_line, is_users
 from tinygrad_lite.transforms.dual import Dual
 
 _getitem = Operators.__getitem__
 _KNOWING = tuple(str(Path(file).parent) for file in (errors.__file__, np.__file__))
+_CONVERTING = tuple(str(Path(file).parent) for file in (tensor.__file__, np.__file__))
 
 
 def _as_numpys(result: Any, function: Any, args: Any, params: Any) -> Any:
@@ -48,6 +53,11 @@ def _as_numpys(result: Any, function: Any, args: Any, params: Any) -> Any:
         return result
     views = iter([shares(x) for x in trees.leaves(made)])
     return trees.map_leaves(lambda x: x if next(views, True) or type(x) is not Recorded else np.copy(x), result)
+
+
+def _is_in_a_rule() -> bool:
+    """Whether the code that calls a method of a recorded value is not the user's."""
+    return sys._getframe(2).f_code.co_filename.startswith(_KNOWING)
 
 
 def _is_an_array(x: Any) -> bool:
@@ -89,7 +99,7 @@ class Writer(Protocol):
         """Let an object have a value that is a view of another one's memory."""
 
     def was_passed_in(self, x: "Recorded") -> bool:
-        """Whether an object stands for an argument, which belongs to the caller."""
+        """Whether an object stands for an argument, or a view of one, which belongs to the caller."""
 
     def number(self, x: "Recorded") -> Any:
         """The only entry of an array as a number of Python's."""
@@ -97,8 +107,11 @@ class Writer(Protocol):
     def by_numpy(self, answer: Callable[..., Any], *args: Any, **params: Any) -> Any:
         """What a function of NumPy's answers; a number that it makes keeps its dtype, unlike one of Python's."""
 
-    def notes_write(self, array: Array, refusal: UsageError) -> bool:
-        """Note that the function writes recorded entries into an array from outside; whether that may be possible."""
+    def notes_use(self, arrays: Sequence[Array]) -> bool:
+        """Note that those of these arrays which come from outside must be recorded, too; whether there are any."""
+
+    def notes_write(self, array: Array) -> bool:
+        """Note that the function writes recorded entries into an array; whether that comes from outside."""
 
     def write(self, into: "Recorded", x: "Recorded", operator: str) -> None:
         """Let an object that stands for an array have the entries of another one, as after `into += y`."""
@@ -184,10 +197,15 @@ class Recorded(OfVariable):
         return part
 
     def __setitem__(self, index: Any, values: Any) -> None:
-        is_of_a_rule = sys._getframe(1).f_code.co_filename.startswith(_KNOWING)  # which is then called as a whole
-        is_array = isinstance(self.value, np.ndarray)
-        if is_of_a_rule or self.is_fixed or not is_array or self.recorder.was_passed_in(self):
+        if _is_in_a_rule():  # which is then called as a whole
             super().__setitem__(index, values)
+        self.assign(index, values)
+
+    def assign(self, index: Any, values: Any) -> None:
+        """Write values into the entries at an index; refuse it for what is not the function's to write into."""
+        if self.is_fixed or not isinstance(self.value, np.ndarray) or self.recorder.was_passed_in(self):
+            super().__setitem__(index, values)
+        values = array(values) if isinstance(values, (list, tuple)) else values
         values = values.numpy() if isinstance(values, Tensor) and not values.requires_grad else values
         if type(values) is not Recorded:
             values = np.asarray(values)
@@ -211,24 +229,58 @@ class Recorded(OfVariable):
         return Recorded if frame.f_code.co_filename.startswith(_KNOWING) else type(self.value)
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Array, **params: Any) -> Any:
+        if not _is_in_a_rule():
+            if method == "at":
+                return self._write_by(partial(scatter, ufunc), inputs, {}, inputs[0], path_of(ufunc.at))
+            if len(params.get("out", ())) == 1:
+                function = ufunc if method == "__call__" else getattr(ufunc, method)
+                return self._put_by(function, inputs, {**params, "out": params["out"][0]})
         try:
             return self.recorder.by_numpy(super().__array_ufunc__, ufunc, method, *inputs, **params)
         except NoDerivativeError:
             if method != "__call__" or params:
                 raise
             return self._undeclared(ufunc, inputs, params)
-        except UsageError as refusal:
-            is_augmented = method == "__call__" and params.keys() == {"out"} and params["out"][0] is inputs[0]
-            if not is_augmented or not self.recorder.notes_write(inputs[0], refusal):
-                raise
-        return self.__array_ufunc__(ufunc, method, *inputs)  # for now; once the array is an input, it is written to
 
     def __array_function__(self, function: Any, types: Any, args: Any, params: Any) -> Any:
+        if not _is_in_a_rule():
+            if function in WRITERS:
+                into = args[0] if args else next(iter(params.values()))
+                return self._write_by(WRITERS[function], args, params, into, path_of(function))
+            if params.get("out") is not None:
+                return self._put_by(function, args, params)
         try:
             answer = answer_to(function)
         except NoDerivativeError:
             return self._undeclared(function, args, params)
         return _as_numpys(self.recorder.by_numpy(answer, *args, **params), function, args, params)
+
+    def _write_by(self, write: Callable[..., None], args: Any, params: Any, into: Any, name: str) -> None:
+        """Call a function that writes into a recorded array; note that it does if the array is not recorded yet."""
+        if type(into) is Recorded:
+            write(*args, **params)
+            return
+        if not self.recorder.notes_write(into):
+            raise UsageError(
+                f"{name} writes what a compiled function computes into an array that NumPy alone has made{at_line()}\n"
+                "make the array with np.zeros_like(x, shape=...), where x is an argument"
+            )
+
+    def _put_by(self, function: Any, args: Any, params: Mapping[str, Any]) -> Any:
+        """What a function computes, written into the array `out`."""
+        others = dict(params)
+        out, where = others.pop("out"), others.get("where", True)
+        others.pop("casting", None)
+        if isinstance(function, np.ufunc):  # elsewhere, `out` stays as it is
+            others.pop("where", None)
+        result = function(*args, **others)
+        if type(out) is Recorded:
+            keeps_some = isinstance(function, np.ufunc) and where is not True
+            result = np.where(where, result, out) if keeps_some else result
+            return put_into(out, result, params.get("casting", "same_kind"), path_of(function))
+        if not self.recorder.notes_write(out):
+            refuse_out(path_of(function), out)
+        return result  # for now; once the array is an input, it is written to
 
     def _undeclared(self, function: Any, args: Any, params: Any) -> Any:
         """Record a NumPy function without a derivative, of plain arrays, which need none."""
@@ -251,6 +303,18 @@ class Recorded(OfVariable):
         """A view, as NumPy's."""
         return np.diagonal(self, offset, axis1, axis2)
 
+    def fill(self, value: Any) -> None:
+        """Write a value into all entries."""
+        self.assign(..., value)
+
+    def sort(self, axis: int = -1) -> None:
+        """Put the entries in order."""
+        self.assign(..., np.sort(self, axis))
+
+    def put(self, indices: Any, values: Any, mode: str = "raise") -> None:
+        """Write values into the entries at flat indices."""
+        WRITERS[np.put](self, indices, values, mode)
+
     def beside(self, x: Array, op: Op) -> Array:
         """Record an array from outside, too, so that each run computes anew what a rule makes of it."""
         return self.recorder.operand(x, op)
@@ -267,10 +331,15 @@ class Recorded(OfVariable):
         )
 
     def _is_noted(self) -> bool:
-        """Whether the value is needed to write into an array from outside, which will be recorded, too."""
-        frame = calling_frame()
-        array = None if frame is None else array_written_at(frame)
-        return array is not None and self.recorder.notes_write(array, UsageError(self._refusal()))
+        """Whether the value is needed for entries of an array from outside, which will be recorded, too."""
+        frame = sys._getframe(2)
+        while frame.f_back is not None and frame.f_code.co_filename.startswith(_CONVERTING):
+            frame = frame.f_back
+        if not is_users(frame.f_code.co_filename):  # a rule asks for it, which is then called as a whole
+            return False
+        if (written := array_written_at(frame)) is not None:
+            return self.recorder.notes_write(written)
+        return self.recorder.notes_use(arrays_at(frame))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         return np.array(self.value, dtype) if self._is_noted() else self._needed()

@@ -13,6 +13,7 @@ from tinygrad_lite import trees
 from tinygrad_lite.compiler.passes.dead_code import without_dead_code
 from tinygrad_lite.compiler.places import Data, TensorPlace, Upstream
 from tinygrad_lite.compiler.program import Program, Variable
+from tinygrad_lite.compiler.recording.carrying import CarriedError
 from tinygrad_lite.compiler.recording.guards import Guard, Key
 from tinygrad_lite.compiler.recording.leavings import Leavings
 from tinygrad_lite.compiler.recording.randomness import replaced
@@ -98,6 +99,10 @@ class Recorder(Leavings):
                 self.namer.finish()
                 for root, upstream in upstreams.items():
                     upstream.name = f"d_{root.name or 'result'}"
+            except UsageError:
+                if self.used:  # perhaps it can do more once these arrays are recorded
+                    raise CarriedError(self.used) from None
+                raise
             finally:
                 self.restore()
                 self.is_over = True

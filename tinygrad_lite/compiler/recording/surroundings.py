@@ -1,7 +1,7 @@
 """The surroundings of a run: what the function reads outside itself, and which writes it reports there."""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from inspect import getattr_static
 from types import CodeType, FunctionType, MemberDescriptorType
@@ -18,6 +18,7 @@ from tinygrad_lite.compiler.recording.optimizers import Optimizers
 from tinygrad_lite.compiler.recording.randomness import RecordedGenerator
 from tinygrad_lite.compiler.recording.reached import Reached, is_users_class
 from tinygrad_lite.compiler.recording.recorded import Recorded
+from tinygrad_lite.compiler.recording.same import memory_of
 from tinygrad_lite.compiler.recording.transcript import Transcript
 from tinygrad_lite.compiler.recording.watching import UNSET, has_its_own, plain, set_plain
 from tinygrad_lite.engine.op import Array
@@ -39,6 +40,7 @@ class Surroundings(Transcript):
         gradients: the tensors whose gradient it read before it wrote one, and whether there was one.
         optimizers: the optimisers that it uses.
         carried: the names whose values it reads and replaces.
+        used: the names of further arrays that must be recorded.
 
     Args:
         names: those of the tensors from outside.
@@ -64,7 +66,7 @@ class Surroundings(Transcript):
         self.optimizers = Optimizers(self)
         self.carried = Names(carried)
         self.guards |= {guard.key: guard for guard in self.carried.forms}
-        self._written: list[tuple[Array, UsageError]] = []
+        self.used: list[Guard] = []
         self._switched: dict[Tensor, Any] = {}
         self._names = names
         self._reached = reached
@@ -91,7 +93,8 @@ class Surroundings(Transcript):
         return self.another(self.read(place, x), False) if isinstance(x, (np.ndarray, np.generic)) else x
 
     def was_passed_in(self, x: Recorded) -> bool:
-        return isinstance(self.program.inputs.get(x.variable), Argument)
+        arrays = [array for _, array in self._passed_in if isinstance(array, np.ndarray)]
+        return any(memory_of(x.value) is memory_of(array) for array in arrays)
 
     def read(self, place: Place, value: Any) -> Recorded:
         """Record the value in a place as an input of the program."""
@@ -315,19 +318,29 @@ class Surroundings(Transcript):
         """A copy of an array from outside, which each run reads as it is then."""
         return self.constant(array).copy()
 
-    def notes_write(self, array: Array, refusal: UsageError) -> bool:
-        if type(array) is not np.ndarray:
-            return False
-        if not array.flags.writeable:
+    def notes_use(self, arrays: Sequence[Array]) -> bool:
+        known = [array for array in arrays if type(array) is np.ndarray]
+        self.used += (names := [name for array in known for name in self.names_around(array)])
+        return bool(names)
+
+    def notes_write(self, array: Array) -> bool:
+        if type(array) is np.ndarray and not array.flags.writeable:
             raise ValueError("output array is read-only")  # as NumPy says; it may be locked for the recording alone
-        self._written.append((array, refusal))
-        return True
+        return self.notes_use([array])
 
     def names_of(self, array: Array) -> list[Guard]:
         """The names of an array from outside that the function may read, be it in a tuple."""
+        return self._names_where(lambda x: x is array)
+
+    def names_around(self, array: Array) -> list[Guard]:
+        """The names of an array from outside, or, if it is a view that the function makes, of those in its memory."""
+        memory = memory_of(array)
+        return self.names_of(array) or self._names_where(lambda x: memory_of(x) is memory)
+
+    def _names_where(self, is_meant: Callable[[Array], bool]) -> list[Guard]:
         read = {**self._reached.guards, **self.guards}.values()
         places = [guard for guard in read if type(guard) in (Item, Field) and guard.key not in self.carried]
-        return [guard for guard in places if any(x is array for x in _within(guard.value))]
+        return [guard for guard in places if any(map(is_meant, filter(_may_be_recorded, _within(guard.value))))]
 
     def truth(self, variable: Variable) -> bool | None:
         """Whether a setting of an optimiser's is not zero, which is guarded; None for any other variable."""
@@ -368,6 +381,10 @@ class Surroundings(Transcript):
                 object.__delattr__(owner, name)
         for proxy in self._proxies.values():
             proxy.restore()
+
+
+def _may_be_recorded(x: Any) -> bool:
+    return type(x) is np.ndarray and x.dtype.names is None
 
 
 def _within(value: Any) -> list[Any]:

@@ -221,11 +221,15 @@ class Transcript:
         return None
 
     def was_passed_in(self, x: Recorded) -> bool:
-        """Whether an object stands for an argument, which belongs to the caller."""
+        """Whether an object stands for an argument, or a view of one, which belongs to the caller."""
         return False
 
-    def notes_write(self, array: Array, refusal: UsageError) -> bool:
-        """Note that the function writes recorded entries into an array from outside; whether that may be possible."""
+    def notes_use(self, arrays: Sequence[Array]) -> bool:
+        """Note that those of these arrays which come from outside must be recorded, too; whether there are any."""
+        return False
+
+    def notes_write(self, array: Array) -> bool:
+        """Note that the function writes recorded entries into an array; whether that comes from outside."""
         return False
 
     def call(self, op: Op, inputs: Sequence[Array], params: Mapping[str, Any]) -> Any:

@@ -109,8 +109,8 @@ def _recorded_twice(
         say("recording")
         without_writes = _without_writes(outside, record, restore)
         recorder, before = without_writes or record()
-        inputs = _leaves_of(carried)
-        filled_by_numpy = [x.owner for x in outside if id(x.owner) in inputs and not x.holds()]
+        inputs = {id(memory_of(x)) for x in _leaves_of(carried)}
+        filled_by_numpy = [x.owner for x in outside if id(memory_of(x.owner)) in inputs and not x.holds()]
         if other_names := [name for array in filled_by_numpy for name in recorder.names_of(array)]:
             raise CarriedError(other_names)
         if (may_pass and is_passing(recorder, leaves)) or recorder.adds_entries:
@@ -250,7 +250,7 @@ def _recorded_once(
     values = [(guard.value, guard.label) for guard in recorder.guards.values()]
     named = Reached([*roots, *called])
     behind = Reached(values, named.names)
-    inputs = _leaves_of(carried)
+    inputs = {*map(id, _leaves_of(carried))}
     arrays = {**behind.arrays, **named.arrays}
     recorder.arrays = {i: x for i, x in arrays.items() if i not in inputs or recorder.names_of(x[0])}
     held = {key: guard for key, guard in behind.guards.items() if key not in recorder.optimizers.followed}
@@ -259,9 +259,9 @@ def _recorded_once(
     return recorder, {key: guard for key, guard in guards.items() if key not in fixed}
 
 
-def _leaves_of(carried: Mapping[Key, Guard]) -> set[int]:
-    """The ids of the arrays that a function carries from call to call."""
-    return {id(x) for guard in carried.values() for x in trees.leaves(guard.value)}
+def _leaves_of(carried: Mapping[Key, Guard]) -> list[Any]:
+    """What a function carries from call to call, leaf by leaf."""
+    return [x for guard in carried.values() for x in trees.leaves(guard.value)]
 
 
 def _refuse_difference(name: str, differs: str, recorder: Recorder) -> NoReturn:
