@@ -130,12 +130,12 @@ def long() -> Lesson:
 LESSONS: dict[str, Callable[..., Lesson]] = {"scalar": scalar, "heart": heart, "attention": attention, "long": long}
 
 
-def _of_complex(f: Callable[[Any], Any], x: Any) -> Callable[[], Lesson]:
-    return lambda: tg.explain(f, tg.tensor(x, requires_grad=True, name="x"))
+def _of_complex(f: Callable[[Any], Any], x: Any) -> Callable[..., Lesson]:
+    return lambda numbers=x: tg.explain(f, tg.tensor(numbers, requires_grad=True, name="x"))
 
 
 _numbers = np.random.default_rng(0)
-COMPLEX: dict[str, Callable[[], Lesson]] = {
+COMPLEX: dict[str, Callable[..., Lesson]] = {
     "spectral line": _of_complex(lambda x: np.sum(np.abs(np.fft.rfft(x)) ** 2 * np.arange(5)), _numbers.normal(size=8)),
     "one number": _of_complex(lambda x: np.abs(np.exp(1j * x) + x) ** 2 + np.imag(x * 1j * (x + 2j)), 0.3),
     "used twice": _of_complex(

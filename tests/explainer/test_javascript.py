@@ -9,8 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import tinygrad_lite as tg
 from tests.ops.test_registry import DIFFERENTIABLE
+from tinygrad_lite.engine.backward import whole
 from tinygrad_lite.engine.op import Deferred, Op
+from tinygrad_lite.errors import TinygradError
 from tinygrad_lite.explainer.javascript import FUNCTIONS, NotPrintableError, function
 from tinygrad_lite.testing import cotangents, inputs_of
 
@@ -26,6 +29,12 @@ RECORDED_ONLY = frozenset(
 
 So have SciPy's functions, those around the gamma function, and reductions of what a mask chooses.
 """
+COMPLEX_RECORDED_ONLY = frozenset(
+    """
+    arccos arccosh arcsin arctan arctanh cumprod det expm expm1 log1p matrix_norm norm prod real_if_close vector_norm
+    """.split()  # noqa: SIM905
+)
+"""Operations on complex numbers whose value a page shows as it was recorded."""
 NUMERICAL = "ops.special", "ops.gamma_functions"
 """The rooms of functions that are computed by series and iterations."""
 TRIED = [op for op in DIFFERENTIABLE if "distributions." not in op.module]
@@ -44,14 +53,22 @@ def runtime(browser: Any) -> Iterator[Any]:
 
 def computed(page: Any, program: str, arguments: Mapping[str, Any]) -> Any:
     """What a program returns in the browser for these arrays."""
-    given = [{"shape": list(np.shape(x)), "data": np.ravel(np.asarray(x, float)).tolist()} for x in arguments.values()]
-    run = f"given => np.asArray(({program})(np, ...given.map((x) => np.array(x.shape, x.data))))"
-    found = page.evaluate(run, given)
-    return np.array(found["data"], float).reshape(found["shape"])
+    given = [
+        {"shape": list(np.shape(x)), "data": np.ravel(in_parts(x)).tolist(), "complex": np.iscomplexobj(x)}
+        for x in arguments.values()
+    ]
+    found = page.evaluate(f"given => np.asArray(({program})(np, ...given))", given)
+    data = np.array(found["data"], float)
+    return (data[::2] + 1j * data[1::2] if found.get("complex") else data).reshape(found["shape"])
+
+
+def in_parts(x: Any) -> Any:
+    """The numbers of an array as a page holds them: the parts of a complex one side by side."""
+    return np.stack([x.real, x.imag], axis=-1) if np.iscomplexobj(x) else np.asarray(x, float)
 
 
 def close(found: Any, expected: Any, scale: float = 1e-10) -> None:
-    expected = np.asarray(expected, float)
+    expected = np.asarray(expected, complex if np.iscomplexobj(expected) else float)
     assert found.shape == expected.shape
     np.testing.assert_allclose(found, expected, rtol=scale, atol=scale * (1 + np.max(np.abs(expected), initial=0)))
 
@@ -106,8 +123,8 @@ def test_normal_distribution_far_out(runtime: Any) -> None:
     [
         lambda x: x if x[0] > 0 else -x,
         lambda x: x * float(np.sum(x)),
-        lambda x: np.sort(x),
-        lambda x: x[np.argsort(x)],
+        lambda x: x[x > 1],
+        lambda x: np.linalg.norm(np.exp(1j * x), 3),
         lambda x: x * np.array_equal(x, x),
     ],
 )
@@ -122,6 +139,69 @@ def test_numbers_are_reduced_along_an_axis_as_numpy_does(runtime: Any) -> None:
         for axis in (0, -1):
             program = function(lambda x, reduce=reduce, axis=axis: reduce(x, axis=axis), {"x": x}, {})
             close(computed(runtime, program, {"x": x}), 2.5)
+
+
+INDICES: dict[str, Any] = {
+    "sorted": lambda x: np.sort(x, axis=0),
+    "in order": lambda x: x[np.argsort(-x[:, 1])],
+    "rows and columns": lambda x: x[np.argmax(x, axis=0), np.arange(3)],
+    "between slices": lambda x: np.stack([x, x * x])[:, np.argmin(x, axis=1) - 1, ::-1],
+    "behind an ellipsis": lambda x: np.stack([x, x * x])[..., None, np.argmax(x, axis=1)],
+    "along an axis": lambda x: np.take_along_axis(x, np.argsort(x, axis=1)[:, :2], axis=1),
+    "with a mask": lambda x: np.stack([x, x * x])[np.array([False, True]), np.argmax(x[:, 0])],
+    "set": lambda x: x.at[np.argsort(x[:, 0])[:2]].set(np.ones((2, 3))),
+    "added": lambda x: x.at[np.argmin(x, axis=0)].add(x[:3] * 2),
+}
+"""Indices that depend on numbers."""
+
+
+@pytest.mark.parametrize("name", INDICES)
+def test_indices_follow_the_numbers(runtime: Any, name: str) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(4, 3))
+    program = function(lambda x: np.sin(INDICES[name](x)), {"x": x}, {})
+    for _ in range(3):
+        expected = np.asarray(np.sin(INDICES[name](tg.tensor(x))))
+        close(computed(runtime, program, {"x": x}), expected)
+        x = rng.normal(size=x.shape)
+
+
+def test_order_is_that_of_numpy(runtime: Any) -> None:
+    x = np.array([[2.0, np.nan, 1.0, 2.0], [np.inf, 0.0, -0.0, -np.inf], [np.nan, 3.0, np.nan, 1.0]])
+    for find in (np.argmax, np.argmin, lambda x, axis: np.argsort(x, axis, stable=True)):
+        for axis in (None, 0, 1):
+            program = function(lambda x, find=find, axis=axis: find(x, axis=axis), {"x": x}, {})
+            close(computed(runtime, program, {"x": x}), find(x, axis=axis))
+
+
+@pytest.mark.parametrize("op", [op for op in TRIED if op.takes_complex], ids=str)
+@settings(max_examples=5)
+@given(data=st.data())
+@pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
+def test_complex_values_and_rules(runtime: Any, op: Op, data: st.DataObject) -> None:
+    call = data.draw(inputs_of(op))
+    arrays = [x + 1j * (np.flip(x) + 0.25) if np.asarray(x).dtype.kind == "f" else x for x in call.arrays]
+    arguments = {f"x{i}": x for i, x in enumerate(arrays)}
+    try:
+        y = op(*arrays, **call.params)
+        program = function(op, arguments, call.params)
+    except NotPrintableError:
+        assert op.name in COMPLEX_RECORDED_ONLY
+        return
+    except (TinygradError, TypeError, np.linalg.LinAlgError, np.exceptions.ComplexWarning):
+        return  # it takes no complex numbers there
+    close(computed(runtime, program, arguments), y, 1e-8)
+    if np.asarray(y).dtype.kind not in "fc":
+        return
+    g = data.draw(cotangents(np.real(y)))
+    given = {"g": g * (1 + 0.5j) if np.iscomplexobj(y) else g, "y": y, **arguments}
+    for i in call.differentiable:
+        vjp: Any = op.vjps[i]
+        try:
+            program = function(vjp, given, call.params)
+        except NotPrintableError:
+            continue  # of which the page says that it was recorded
+        close(computed(runtime, program, given), whole(vjp(*given.values(), **call.params)), 1e-8)
 
 
 def test_parts_that_are_broadcast_are_scattered(runtime: Any) -> None:

@@ -118,6 +118,7 @@ class Arguments:
 
 
 def unchanging(x: Any) -> Any:
-    """A copy of an array parameter, which nobody else can change; a traced value inside a tensor is kept as it is."""
+    """An array parameter that nobody can change: of a tensor its own array, to which nobody writes; else a copy."""
     array = getattr(x, "data", x) if hasattr(x, "__trace__") else x
-    return array if hasattr(array, "__trace__") else np.array(x)
+    is_tensors = array is not x and isinstance(array, (np.ndarray, np.generic))
+    return array if is_tensors or hasattr(array, "__trace__") else np.array(array)

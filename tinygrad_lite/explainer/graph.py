@@ -15,6 +15,7 @@ from tinygrad_lite.engine.registry import is_registered
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import GraphError, InputError, UsageError
 from tinygrad_lite.foundation.phrases import phrase
+from tinygrad_lite.ops.shapes.indexing import index_set, is_open_range
 from tinygrad_lite.readers.recording import Source, Step
 from tinygrad_lite.readers.symbol import Symbol
 from tinygrad_lite.trees import leaves
@@ -30,6 +31,7 @@ class Node:
         number: the operation's place in forward order, from 1; 0 if no operation made it.
         op, inputs, params: how it was made; inputs are nodes and plain numbers.
         arrays: the operation's inputs as arrays.
+        indices: of the arrays in the parameters, such as an index, those that the graph knows how to compute.
         tensor: the tensor itself; None for an array or a stand-in.
         requires_grad: whether a gradient flows to it.
         source: the user's line that called the operation, if it is known.
@@ -44,6 +46,7 @@ class Node:
     inputs: Sequence[Any] = ()
     arrays: Sequence[Array] = ()
     params: Mapping[str, Any] = field(default_factory=lambda: NO_PARAMS)
+    indices: Sequence["Node"] = ()
     tensor: Tensor | None = None
     requires_grad: bool = False
     source: Source | None = None
@@ -94,6 +97,7 @@ class Seen:
         exit: the first line that took numbers out of the graph, such as an `if`; None if none did.
         owners: the name of the model that each parameter is in.
         constants: values that were computed from others that need no gradient, such as those of a frozen model.
+        kept: the arrays of tensors that nothing computed, by their ids.
     """
 
     names: dict[int, str]
@@ -105,6 +109,7 @@ class Seen:
     exit: Source | None = None
     owners: dict[Tensor, str] = field(default_factory=dict)
     constants: dict[Tensor, Step] = field(default_factory=dict)
+    kept: dict[int, Array] = field(default_factory=dict)
 
 
 class Graph:
@@ -150,6 +155,7 @@ class Graph:
         self._seen = seen
         self._made = seen.constants | (seen.made or {})
         self._reached: list[Tensor] = []  # of these, what the result was computed from
+        self._numbering = {id(x.data): x for x in self._made if x.dtype.kind in "iu"}  # what may be an index
         self._nodes: dict[Any, Node] = {}
         self._arrays: dict[Any, Array] = {}
         self.leaves: list[Node] = []
@@ -189,7 +195,7 @@ class Graph:
             path = backward.history(roots)
             looked.update(path)
             before = len(roots)
-            ahead = [x for tensor in path for x in tensor.inputs]
+            ahead = [x for tensor in path for x in (*tensor.inputs, *self._indices(tensor.params))]
             while ahead:
                 x = ahead.pop()
                 if not isinstance(x, Tensor) or x in looked:
@@ -197,11 +203,16 @@ class Graph:
                 looked.add(x)
                 if x in self._made:
                     self._reached.append(x)
-                    ahead += self._made[x].inputs
+                    ahead += [*self._made[x].inputs, *self._indices(self._made[x].params)]
                 elif x.op is not None and x.inputs is not None:
                     roots.add(x)
             if len(roots) == before:
                 return path
+
+    def _indices(self, params: Mapping[str, Any]) -> list[Tensor]:
+        """The tensors whose arrays are in the parameters of an operation."""
+        arrays = [x for value in params.values() for x in _arrays_in(value)] if self._numbering else ()
+        return [self._numbering[id(array)] for array in arrays if id(array) in self._numbering]
 
     def _operation(self, tensor: Tensor) -> None:
         self._add(tensor, tensor.op, tensor.inputs, tensor.arrays, tensor.params, requires_grad=True)
@@ -211,6 +222,9 @@ class Graph:
     ) -> None:
         model = self._models.get(tensor)
         inputs = [self._input(x, array, model) for x, array in zip(arguments, arrays)]
+        indices = self._indices(params)
+        for x in indices:
+            self._computed(x)
         number = len(self.operations) + 1
         module = self._modules[tensor] if tensor in self._modules else self._names.owner(arguments)
         path = self._seen.modules.get(tensor, module)
@@ -225,6 +239,7 @@ class Graph:
             inputs,
             [_numpy(array) for array in arrays],
             params,
+            [self._nodes[x] for x in indices],
             tensor,
             requires_grad,
             self._seen.sources.get(tensor),
@@ -268,7 +283,8 @@ class Graph:
         while ahead:
             top = ahead[-1]
             step = self._made[top]
-            waiting = [y for y in step.inputs if isinstance(y, Tensor) and y in self._made and y not in self._nodes]
+            behind = (*step.inputs, *self._indices(step.params))
+            waiting = [y for y in behind if isinstance(y, Tensor) and y in self._made and y not in self._nodes]
             if top in self._nodes or not waiting:
                 ahead.pop()
                 if top not in self._nodes:
@@ -280,9 +296,7 @@ class Graph:
         if self._seen.decisions:
             return phrase("the code asked {op} of its values and acted on the answer", op=self._seen.decisions[0])
         for node in self.operations:
-            if any(map(_has_array, node.params.values())) and (
-                self._seen.made is None or any(x.dtype.kind in "iub" for x in self._seen.made)
-            ):
+            if any(self._may_be_computed(node, x) for value in node.params.values() for x in _arrays_in(value)):
                 if self._seen.made is None:
                     return phrase(
                         "{node} takes entries by an index, which may have been computed from values; what it was made "
@@ -291,12 +305,6 @@ class Graph:
                     )
                 return phrase(
                     "{node} takes entries by an index, which may have been computed from values", node=node.name
-                )
-            if not node.requires_grad and node.value.dtype.kind in "iu":
-                return phrase(
-                    "{node} counts or numbers values ({op}), and what it was used for is fixed",
-                    node=node.name,
-                    op=node.op,
                 )
         for leaf in self.leaves:
             if _has_no_history(leaf.tensor):
@@ -313,6 +321,20 @@ class Graph:
                 )
         return None
 
+    def _may_be_computed(self, node: Node, array: Array) -> bool:
+        """Whether an index may have been computed from values, and the graph does not know how.
+
+        The index of an operation is the array of a tensor or the copy of an array, and only the latter can be written
+        to. `np.piecewise` replaces entries by masks of its own.
+        """
+        if not array.ndim or id(array) in self._numbering or id(array) in self._seen.kept:
+            return False
+        if self._seen.made is not None:
+            return any(x.dtype.kind in "iub" and x not in self._nodes for x in self._seen.made)
+        if array.flags.writeable:
+            return node.op is index_set and array.dtype.kind == "b"
+        return not is_open_range(array, node.params.get("shape", np.shape(node.arrays[0])))
+
 
 def _instead(result: Any) -> str:
     """What came in place of a tensor, and what to do."""
@@ -324,8 +346,11 @@ def _instead(result: Any) -> str:
     return name
 
 
-def _has_array(x: Any) -> bool:
-    return any(map(_has_array, x)) if isinstance(x, tuple) else isinstance(x, np.ndarray) and x.ndim > 0
+def _arrays_in(x: Any) -> list[Array]:
+    """The arrays in a parameter."""
+    if isinstance(x, tuple):
+        return [array for part in x for array in _arrays_in(part)]
+    return [x] if isinstance(x, (np.ndarray, np.generic)) else []
 
 
 def _inside(model: str | None, module: str) -> str:

@@ -8,6 +8,7 @@ lacks, cannot be printed; then the page says that it shows recorded values.
 import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from tinygrad_lite.engine.backward import whole
 from tinygrad_lite.engine.op import Array, Op, Traced
 from tinygrad_lite.errors import UsageError
 from tinygrad_lite.explainer.packing import WHOLE
+from tinygrad_lite.explainer.parts import BY_PARTS, LINEAR, PRODUCTS, TRANSFORMS, Parts, linear, product, transformed
 from tinygrad_lite.foundation.phrases import phrase
 from tinygrad_lite.ops.linear.contraction import axes_by_letters, einsum, subscripts_of
 from tinygrad_lite.readers.expression import Numbered, numbers
@@ -42,6 +44,8 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     "norm": ("axes", "keepdims"),
     "cumsum": ("axis",),
     "cumprod": ("axis",),
+    **dict.fromkeys(("argmax", "argmin"), ("axis", "keepdims")),
+    "argsort": ("axis", "stable"),
     "clip": (),
     "concatenate": ("axis",),
     "stack": ("axis",),
@@ -63,13 +67,15 @@ class Scripted(Numbered):
 
     Attributes:
         text: the expression.
+        parts: of a complex array, its real and imaginary parts, which are scripted or constants.
     """
 
-    __slots__ = ("_script", "text")
+    __slots__ = ("_script", "parts", "text")
 
-    def __init__(self, value: Array, text: str, script: "_Script") -> None:
+    def __init__(self, value: Array, text: str, script: "_Script", parts: Parts | None = None) -> None:
         self.value = value
         self.text = text
+        self.parts = parts
         self._script = script
 
     def __trace__(self, op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Any:
@@ -92,7 +98,12 @@ class _Script:
 
     def performed(self, op: Op, inputs: Sequence[Array], params: Mapping[str, Any]) -> Any:
         """The result of an operation on scripted values."""
-        known = op.name in FUNCTIONS or op.name in _BY_OTHERS or _moves(op)
+        is_complex = _is_complex(op, inputs, params)
+        if is_complex:
+            parts = self._by_parts(op, [_parts(x) for x in inputs], params)
+            if parts is not None:
+                return self.complex_of(parts)
+        known = op.name in _BY_OTHERS or (not is_complex and (op.name in FUNCTIONS or _moves(op)))
         if op.is_composite and not known and op not in self._within:
             self._within.append(op)
             try:
@@ -101,10 +112,10 @@ class _Script:
                 self._within.pop()
         if op.name in _BY_OTHERS:
             return _BY_OTHERS[op.name](*inputs, **params)
-        if any(isinstance(parameter, Scripted) for parameter in params.values()):
+        if op.name not in _MOVES and any(isinstance(parameter, Scripted) for parameter in params.values()):
             raise NotPrintableError(phrase("{op} takes a parameter that depends on numbers", op=op))
         with np.errstate(all="ignore"):
-            value = op.forward(*map(numbers, inputs), **params)
+            value = op.forward(*map(numbers, inputs), **{name: _in_numbers(x) for name, x in params.items()})
         if not hasattr(value, "dtype"):
             raise NotPrintableError(phrase("{op} answers a question about numbers", op=op))
         text = self._call(op, inputs, dict(params), value)
@@ -113,9 +124,47 @@ class _Script:
         self.lines.append(f"const v{len(self.lines)} = {text};")
         return Scripted(value, f"v{len(self.lines) - 1}", self)
 
+    def _by_parts(self, op: Op, operands: Sequence[Parts], params: Mapping[str, Any]) -> Parts | None:
+        """The result of an operation on complex numbers; None if it consists of others."""
+
+        def real(*arrays: Array) -> Array:
+            is_scripted = any(isinstance(x, Scripted) for x in (*arrays, *params.values()))
+            return self.performed(op, arrays, params) if is_scripted else op.forward(*arrays, **params)
+
+        if op.name in TRANSFORMS:
+            return transformed(op.name, lambda x: Scripted(x, self.written(x), self), operands[0], **params)
+        if op.name in BY_PARTS and not params:
+            return BY_PARTS[op.name](*operands)
+        if op.name == "cast":
+            return operands[0] if np.dtype(params["dtype"]).kind == "c" else Parts(operands[0].real)
+        if op.name in LINEAR:
+            return linear(real, *operands)
+        if op.name in PRODUCTS:
+            return product(real, *operands)
+        if op.name in _BY_OTHERS or (op.is_composite and op not in self._within):
+            return None
+        raise NotPrintableError(phrase("{op} of complex numbers has no form in the page", op=op))
+
+    def complex_of(self, parts: Parts) -> Any:
+        """A complex array of its parts; a real one has one part."""
+        if parts.imag is None:
+            return parts.real
+        value = numbers(parts.real) + 1j * numbers(parts.imag)
+        return Scripted(value, f"np.complex({self.written(parts.real)}, {self.written(parts.imag)})", self, parts)
+
+    def argument(self, x: Array, name: str) -> Scripted:
+        """An array that the function is given."""
+        if np.asarray(x).dtype.kind != "c":
+            return Scripted(x, name, self)
+        parts = Parts(Scripted(x.real, f"np.real({name})", self), Scripted(x.imag, f"np.imag({name})", self))
+        return Scripted(x, name, self, parts)
+
     def _call(self, op: Op, inputs: Sequence[Array], params: dict[str, Any], value: Array) -> str:
         if op.name in _MOVES:
             return _MOVES[op.name](*map(self.written, inputs), *map(np.shape, inputs), value, **params)
+        if op.name == "cast" and value.dtype.kind in "iub" and np.asarray(numbers(inputs[0])).dtype.kind == "f":
+            whole_number = "not_equal" if value.dtype.kind == "b" else "trunc"
+            return f"np.{whole_number}({self.written(inputs[0])}{', 0' if value.dtype.kind == 'b' else ''})"
         if op.name in _SAME_ENTRIES:
             if params.get("order", "C") != "C":
                 flat_indices = op.forward(np.arange(np.size(value)).reshape(np.shape(inputs[0])), **params)
@@ -156,10 +205,16 @@ class _Script:
         return f"np.array({json.dumps(array.shape)}, [{', '.join(map(_number, array.ravel().tolist()))}])"
 
 
-def function(rule: Callable[..., Any], arguments: Mapping[str, Array], params: Mapping[str, Any]) -> str:
+def function(
+    rule: Callable[..., Any],
+    arguments: Mapping[str, Array],
+    params: Mapping[str, Any],
+    computed: Mapping[str, Array] = MappingProxyType({}),
+) -> str:
     """A forward or a rule as a JavaScript function of the page's NumPy and of the named arrays.
 
-    Arguments that are plain numbers or arrays of integers become constants in it.
+    Arguments that are plain numbers or arrays of integers become constants in it, unless they are in `computed`, which
+    has further arguments: arrays of the parameters, such as an index.
 
     Raises:
         NotPrintableError: if it cannot be written as JavaScript.
@@ -175,9 +230,11 @@ def function(rule: Callable[..., Any], arguments: Mapping[str, Array], params: M
         }
     """
     script = _Script()
-    scripted = [Scripted(x, name, script) if is_argument(x) else x for name, x in arguments.items()]
+    scripted = [script.argument(x, name) if is_argument(x) or name in computed else x for name, x in arguments.items()]
+    further = {name: x for name, x in computed.items() if name not in arguments}
+    own = {id(x): Scripted(x, name, script) for name, x in further.items()}
     try:
-        gradient = rule(*scripted, **params)
+        gradient = rule(*scripted, **{name: _with(own, x) for name, x in params.items()})
         gradient = whole(gradient)
         result = script.written(gradient)
     except NotPrintableError:
@@ -185,7 +242,19 @@ def function(rule: Callable[..., Any], arguments: Mapping[str, Array], params: M
     except Exception as error:  # a rule may do anything with numbers that it does not see
         raise NotPrintableError(phrase("it depends on numbers in Python ({error})", error=error)) from error
     body = "".join(f"  {line}\n" for line in script.lines)
-    return f"({', '.join(['np', *arguments])}) => {{\n{body}  return {result};\n}}"
+    return f"({', '.join(['np', *arguments, *further])}) => {{\n{body}  return {result};\n}}"
+
+
+def _with(scripted: Mapping[int, Scripted], x: Any) -> Any:
+    """A parameter in which arrays, by their ids, are scripted."""
+    if isinstance(x, tuple) and not hasattr(x, "_fields"):
+        return type(x)(_with(scripted, part) for part in x)
+    return scripted.get(id(x), x)
+
+
+def _in_numbers(x: Any) -> Any:
+    """A parameter with the numbers of what is scripted in it."""
+    return type(x)(map(_in_numbers, x)) if isinstance(x, tuple) and not hasattr(x, "_fields") else numbers(x)
 
 
 def pushed(op: Op, position: int) -> Callable[..., Any]:
@@ -201,7 +270,7 @@ def pushed(op: Op, position: int) -> Callable[..., Any]:
 
 def is_argument(x: Any) -> bool:
     """Whether it is an array to pass to a program; labels and indices, which are integers, become constants in it."""
-    return isinstance(x, (np.ndarray, np.generic)) and x.dtype.kind in "fb"
+    return isinstance(x, (np.ndarray, np.generic)) and x.dtype.kind in "fbc"
 
 
 def _getitem(x: str, shape: tuple[int, ...], value: Array, index: Any) -> str:
@@ -298,6 +367,18 @@ _BY_OTHERS: dict[str, Callable[..., Any]] = {
 """Operations of real numbers that the page's NumPy lacks, in terms of those that it has."""
 
 
+def _parts(x: Any) -> Parts:
+    if isinstance(x, Scripted):
+        return x.parts or Parts(x)
+    return Parts(np.real(x), np.imag(x)) if np.iscomplexobj(x) else Parts(x)
+
+
+def _is_complex(op: Op, inputs: Sequence[Any], params: Mapping[str, Any]) -> bool:
+    """Whether an operation computes with complex numbers."""
+    makes_some = op.name in TRANSFORMS or (op.name == "cast" and np.dtype(params["dtype"]).kind == "c")
+    return makes_some or any(map(np.iscomplexobj, map(numbers, inputs)))
+
+
 def _moves(op: Op) -> bool:
     """Whether an operation only moves entries and computes nothing."""
     return op.name in _SAME_ENTRIES or op.name in _MOVES
@@ -305,9 +386,30 @@ def _moves(op: Op) -> bool:
 
 def _flat_indices(shape: tuple[int, ...], index: Any) -> str:
     """The entries that an index reads, as positions in the flat array."""
-    if any(isinstance(part, Scripted) for part in (index if isinstance(index, tuple) else (index,))):
-        raise NotPrintableError(phrase("an index that depends on numbers"))
-    return _listed(np.arange(int(np.prod(shape))).reshape(shape)[index])
+    parts = index if isinstance(index, tuple) else (index,)
+    scripted = {k: part for k, part in enumerate(parts) if isinstance(part, Scripted)}
+    if any(map(_is_mask, scripted.values())):
+        raise NotPrintableError(phrase("an index that depends on numbers"))  # so that shapes would, too
+    zeros = [np.zeros(part.shape, int) if k in scripted else part for k, part in enumerate(parts)]
+    flat_indices = np.arange(int(np.prod(shape))).reshape(shape)[tuple(zeros)]
+    if not scripted:
+        return _listed(flat_indices)
+    moved: Any = flat_indices
+    for k, part in scripted.items():
+        axis = _axis_of(parts, k, len(shape))
+        before, after = shape[:axis], shape[axis + 1 :]
+        order = np.arange(part.size)
+        orders = np.broadcast_to(order.reshape(-1, *(1,) * len(after)), (*before, part.size, *after))
+        places = orders[tuple([order.reshape(part.shape) if i == k else other for i, other in enumerate(zeros)])]
+        moved = moved + int(np.prod(after)) * np.reshape(np.remainder(part, shape[axis]), (-1,))[places]
+    return f"np.asArray({moved.text}).data"
+
+
+def _axis_of(parts: Sequence[Any], k: int, ndim: int) -> int:
+    """The axis along which a part of an index chooses."""
+    taken = [0 if part is None else part.ndim if _is_mask(part) else 1 for part in parts]
+    left = ndim - sum(n for n, part in zip(taken, parts) if part is not Ellipsis)
+    return sum(left if part is Ellipsis else n for n, part in zip(taken[:k], parts))
 
 
 def _listed(flat_indices: Array) -> str:
@@ -316,8 +418,12 @@ def _listed(flat_indices: Array) -> str:
     return json.dumps(flat_indices.ravel().tolist(), separators=(",", ":"))
 
 
+def _is_mask(part: Any) -> bool:
+    return getattr(getattr(part, "dtype", None), "kind", None) == "b"
+
+
 def _form(shape: tuple[int, ...], index: Any) -> tuple[int, ...]:
-    return np.shape(np.empty(shape, bool)[index])
+    return np.shape(np.empty(shape, bool)[_in_numbers(index)])
 
 
 def _number(x: Any) -> str:

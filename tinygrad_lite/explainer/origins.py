@@ -43,6 +43,8 @@ def note_names_around(seen: Seen, frame: FrameType | None) -> None:
                         continue
                     if isinstance(value, Module):
                         note_parameters(seen, value, name)
+                    elif isinstance(value, Tensor) and value.op is None and hasattr(value, "index"):
+                        seen.kept[id(value.data)] = value.data
                     elif name.isidentifier():
                         for path, x in _inside(name, value):
                             inside.setdefault(id(x), path)

@@ -165,14 +165,16 @@ class _Content:
             told["op"] = str(node.op)
             told["formula"] = notation.text(node.formula)
             told["math"] = self._template(node, node.formula)
-            told["inputs"] = [self._numbers[x] if isinstance(x, Node) else _number(x) for x in node.inputs]
+            told["inputs"] = [
+                self._numbers[x] if isinstance(x, Node) else _number(x) for x in (*node.inputs, *node.indices)
+            ]
             definition = _definition(node)
             if definition is not None:
                 told["definition"] = notation.text(definition)
                 told["definitionMath"] = self._template(node, definition)
             if factors := self._factors(node.formula if definition is None else definition):
                 told["factors"] = factors
-            if node.op.derivatives:
+            if node.op.derivatives and not any(map(np.iscomplexobj, (node.value, *node.arrays))):
                 told["pushes"] = "entries"
             elif node.op.linear and "initial" not in node.params:
                 told["pushes"] = "linear"
@@ -198,8 +200,7 @@ class _Content:
         }
         if contribution.takes_real_part:
             told["realPart"] = True
-        is_complex = any(map(np.iscomplexobj, (contribution.value, node.value, *node.arrays)))
-        if recorded := isinstance(program, str) or is_complex or not self._has_all_of(node):
+        if recorded := isinstance(program, str) or not self._has_all_of(node):
             told["value"] = packed(contribution.value, self._budget)
         if contribution.local is not None and not isinstance(contribution.local, str):
             told |= self._local(contribution, arguments, recorded)
@@ -239,7 +240,7 @@ class _Content:
 
     def _template(self, node: Node, formula: Any) -> int:
         """The position of a formula in MathML, with the positions of the inputs and the node in place of names."""
-        named = [x.name for x in (*node.inputs, node) if isinstance(x, Node)]
+        named = [x.name for x in (*node.inputs, *node.indices, node) if isinstance(x, Node)]
         text = notation.mathml(formula, {name: f"{{{named.index(name)}}}" for name in named})
         if text not in self._numbers_of_templates:
             self._numbers_of_templates[text] = len(self._numbers_of_templates)
@@ -285,10 +286,12 @@ class _Content:
             return phrase("{op} of {n} inputs is too large for the page", op=op, n=len(node.inputs))
         if not node.is_declared:
             return phrase("{op}: it is a function of its own, which has run", op=op)
-        key = (op, part, _exact(node.params), tuple(map(_signature, arguments.values())))
+        computed = {f"x{i}": x.value for i, x in enumerate(node.inputs) if isinstance(x, Node) and x.op is not None}
+        computed |= {f"i{k}": x.value for k, x in enumerate(node.indices)}
+        key = (op, part, _exact(node.params), (*computed,), tuple(map(_signature, arguments.values())))
         if key not in self._known:
             try:
-                text = javascript.function(rule, arguments, node.params)
+                text = javascript.function(rule, arguments, node.params, computed)
             except javascript.NotPrintableError as error:
                 self._known[key] = phrase("{op}: {why}", op=op, why=error.args[0])
             else:
@@ -306,8 +309,6 @@ class _Content:
         for node in self._nodes:
             if "rows" in node["value"] or "rows" in node.get("gradient", ()):
                 return phrase("{node} is too large for the page to hold all of it", node=node["name"])
-            if "complex" in node["value"]:
-                return phrase("{node} is complex, and the page computes with real numbers", node=node["name"])
             if isinstance(node.get("forward"), str):
                 return phrase("{node}: {why}", node=node["name"], why=node["forward"])
         for step in steps:
@@ -327,9 +328,9 @@ def _sentence(warned: Warned) -> Any:
     return parts(text if kind in text else phrase("{kind}: {text}", kind=phrase(kind), text=text))
 
 
-def _number(x: Any) -> str | None:
-    """A constant argument with all digits; nothing computes with a complex one."""
-    return None if x is None else repr(complex(x)) if np.iscomplexobj(x) else repr(float(x))
+def _number(x: Any) -> str | list[str] | None:
+    """A constant argument with all digits; of a complex one both parts."""
+    return None if x is None else [repr(x.real), repr(x.imag)] if np.iscomplexobj(x) else repr(float(x))
 
 
 def _definition(node: Node) -> Symbol | None:

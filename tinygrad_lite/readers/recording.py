@@ -136,7 +136,8 @@ def _heard(method: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(method)
     def leave(self: Tensor, *args: Any, **options: Any) -> Any:
-        if _observers.of_exits and is_users(sys._getframe(1).f_code.co_filename):
+        is_for_numpy = method is _array  # whoever asks for it, such as np.piecewise, reads the numbers
+        if _observers.of_exits and (is_for_numpy or is_users(sys._getframe(1).f_code.co_filename)):
             for observe in _observers.of_exits:
                 observe(self)
         return method(self, *args, **options)
@@ -144,7 +145,7 @@ def _heard(method: Callable[..., Any]) -> Callable[..., Any]:
     return leave
 
 
-_data = vars(Tensor)["data"]
+_array, _data = Tensor.__array__, vars(Tensor)["data"]
 _EXITS: dict[str, tuple[Any, Any]] = {
     name: (getattr(Tensor, name), _heard(getattr(Tensor, name)))
     for name in ("__array__", "__bool__", "__float__", "__int__", "__index__", "item", "numpy", "tolist")

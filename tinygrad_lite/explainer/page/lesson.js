@@ -44,10 +44,12 @@ const lesson = (() => {
 
   const value = (i) => values.get(i) ?? recordedArray(nodes[i].value);
   const gradient = (i) => gradients.get(i) ?? (nodes[i].gradient ? recordedArray(nodes[i].gradient) : null);
-  const argument = (x, of = value) => (typeof x === "number" ? of(x) : number(x));
+  const argument = (x, of = value) => (typeof x === "number" ? of(x) : Array.isArray(x) ? np.complex(...x.map(number)) : number(x));
   const typed = (array, i) => {
-    const dtype = nodes[i].value.dtype;
-    return { ...(dtype === "float32" ? np.float32(array) : np.asArray(array)), dtype };
+    const { dtype, complex } = nodes[i].value;
+    const made = np.asArray(array);
+    const fit = Boolean(complex) === Boolean(made.complex) ? made : complex ? np.complex(made, 0) : np.real(made);
+    return { ...fit, data: dtype === "float32" ? np.float32(fit).data : fit.data, dtype };
   };
 
   function forward(i, of = value) {
@@ -63,7 +65,9 @@ const lesson = (() => {
     const products = np.watched(() => {
       full = np.asArray(programs[each.vjp](np, gradient(step.node), value(step.node), ...given));
     });
-    return { full, products, value: typed(np.fitted(full, nodes[each.node].value.shape), each.node) };
+    // Of complex numbers, the products are those of their parts, which nobody has written.
+    const isComplex = [full, gradient(step.node), ...given].some((x) => x.complex);
+    return { full, products: isComplex ? [] : products, value: typed(np.fitted(full, nodes[each.node].value.shape), each.node) };
   }
 
   // The gradient of a node once some backward steps have had their turn: as far as it has added up; null before any.
@@ -73,8 +77,7 @@ const lesson = (() => {
     const found = parts.map(([turn, each]) => contribution(steps[turn], each).value);
     // Samples of arrays of one shape are of the same places; what is told of the whole array is not known of a part.
     const sample = found[0]?.sample && { ...found[0].sample, told: undefined };
-    const sum = (a, b) => (a.complex ? { ...a, data: a.data.map((x, k) => x + b.data[k]) } : np.add(a, b));
-    return found.length ? { ...found.reduce(sum), sample } : null;
+    return found.length ? { ...found.reduce((a, b) => np.plus(a, b)), sample } : null;
   }
 
   function slope(step, each) {
@@ -116,6 +119,10 @@ const lesson = (() => {
 
   const changeEntry = (leaf, place, x) => change([[leaf, withEntry(value(leaf), place, x)]]);
 
+  // The result moves by Re(g · dz): along the imaginary axis, its slope is minus the imaginary part of g.
+  const signOf = (array, place) => (array.complex && place % 2 ? -1 : 1);
+  const slopeAt = (i, place) => signOf(value(i), place) * gradient(i).data[place];
+
   // The change of an operation's result if its inputs change, by its local derivatives: forward mode. Where an operation
   // is none that can be pushed through, from its rule, which is linear in g: one row of the Jacobian for each entry.
   function pushed(step, tangents) {
@@ -133,13 +140,13 @@ const lesson = (() => {
       else if (y.data.length * t.data.length > MOST_OF_JACOBIAN) return null;
       else {
         const rows = y.data.map((_, k) => {
-          const g = { shape: y.shape, data: y.data.map((_, other) => +(k === other)) };
-          const row = np.fitted(programs[each.vjp](np, g, y, ...given), t.shape);
-          return np.sum(np.multiply(row, t)).data[0];
+          const g = { ...y, data: y.data.map((_, other) => (k === other ? signOf(y, k) : 0)) };
+          const row = typed(np.fitted(programs[each.vjp](np, g, y, ...given), t.shape), each.node);
+          return row.data.reduce((sum, x, other) => sum + signOf(t, other) * x * t.data[other], 0);
         });
-        part = { shape: y.shape, data: rows };
+        part = { ...y, data: rows };
       }
-      total = total ? np.add(total, part) : np.asArray(part);
+      total = total ? np.plus(total, part) : np.asArray(part);
     }
     return total && { ...total, dtype: y.dtype };
   }
@@ -149,14 +156,14 @@ const lesson = (() => {
   function nudged(i, place, h) {
     const moved = (array) => np.unrounded(() => affected(new Map([[i, array]]))); // else float32 rounds a small change away
     const [before, real] = [moved(value(i)), moved(withEntry(value(i), place, value(i).data[place] + h))];
-    const tangent = { shape: value(i).shape, data: value(i).data.map((_, k) => (k === place ? h : 0)) };
+    const tangent = { ...value(i), data: value(i).data.map((_, k) => (k === place ? h : 0)) };
     const tangents = new Map([[i, tangent]]);
     for (const node of real.keys()) {
       if (node === i || !turn.has(node)) continue;
       const predicted = pushed(steps[turn.get(node)], tangents);
       if (predicted) tangents.set(node, predicted);
     }
-    return [...real].map(([node, now]) => ({ node, predicted: tangents.get(node) ?? null, real: np.subtract(now, before.get(node)) }));
+    return [...real].map(([node, now]) => ({ node, predicted: tangents.get(node) ?? null, real: np.minus(now, before.get(node)) }));
   }
 
   function recompute() {
@@ -168,7 +175,7 @@ const lesson = (() => {
       for (const each of step.to) {
         const part = contribution(step, each).value;
         const before = arrived.get(each.node);
-        arrived.set(each.node, before ? typed(np.add(before, part), each.node) : part);
+        arrived.set(each.node, before ? typed(np.plus(before, part), each.node) : part);
       }
     }
   }
@@ -255,6 +262,7 @@ const lesson = (() => {
     value,
     gradient,
     gradientAfter,
+    slopeAt,
     forward,
     contribution,
     slope,

@@ -76,7 +76,7 @@ const nudgeView = (() => {
       )),
       all.length > MOST ? element("p", { class: "hint" }, say("{n} nodes between them are left out.", { n: all.length - MOST })) : null,
       element("p", { class: "hint" }, verdict(last, h)),
-      last?.predicted ? element("p", { class: "numbers" }, `∂${lesson.nodes[lesson.root].name}/∂${name} · h = ${told(lesson.gradient(i).data[place], 6)} · ${told(h, 5)} = ${told(lesson.gradient(i).data[place] * h, 6)}`) : null,
+      last?.predicted ? element("p", { class: "numbers" }, `∂${lesson.nodes[lesson.root].name}/∂${name} · h = ${told(lesson.slopeAt(i, place), 6)} · ${told(h, 5)} = ${told(lesson.slopeAt(i, place) * h, 6)}`) : null,
     );
   }
 

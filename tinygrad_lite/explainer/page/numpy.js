@@ -77,6 +77,26 @@ const np = (() => {
     return array(shape, c.map((truth, i) => (truth !== 0 ? x[i] : y[i])));
   };
 
+  // ---- complex numbers: the parts of each are two entries side by side, and programs compute with the parts
+
+  const part = (k) => (z) => (z.complex ? array(z.shape, z.data.filter((_, i) => i % 2 === k)) : k ? full(z.shape, 0) : z);
+  const [real, imag] = [part(0), part(1)];
+
+  function complex(x, y) {
+    [x, y] = [x, y].map(asArray);
+    const shape = broadcastShapes(x.shape, y.shape);
+    const other = broadcast_to(y, shape).data;
+    return { ...array(shape, broadcast_to(x, shape).data.flatMap((each, i) => [each, other[i]])), complex: true };
+  }
+
+  // A function that is linear in all of its arrays together, which may be complex.
+  function byParts(f) {
+    return (...arrays) => {
+      if (!arrays.some((x) => x.complex)) return f(...arrays);
+      return complex(f(...arrays.map(asArray).map(real)), f(...arrays.map(asArray).map(imag)));
+    };
+  }
+
   // ---- moving entries
 
   const reshape = (x, shape) => array(shape, asArray(x).data);
@@ -202,6 +222,28 @@ const np = (() => {
     for (let i = 0; i < data.length; i++) if (Math.floor(i / step) % size) data[i] = f(data[i - step], data[i]);
     return array(x.shape, data);
   };
+
+  // ---- order
+
+  // The first of the entries that come before all others; a NaN does.
+  const first = (isBefore) => (row) => row.reduce((best, x, i) => (isBefore(x, row[best]) || (x !== x && row[best] === row[best]) ? i : best), 0);
+
+  // Numbers in ascending order, equal ones as they stand, and NaN last.
+  function argsort(x, { axis = -1 } = {}) {
+    x = asArray(x);
+    if (axis === null || !x.shape.length) return argsort(reshape(x, [x.data.length]));
+    const at = (axis + x.shape.length) % x.shape.length;
+    const [step, size] = [stridesOf(x.shape)[at], x.shape[at]];
+    const data = new Array(x.data.length);
+    for (let start = 0; start < data.length; start++) {
+      if (Math.floor(start / step) % size) continue;
+      const entry = (k) => x.data[start + k * step];
+      const order = Array.from({ length: size }, (_, k) => k);
+      order.sort((a, b) => (entry(a) !== entry(a)) - (entry(b) !== entry(b)) || entry(a) - entry(b) || a - b);
+      order.forEach((k, place) => (data[start + place * step] = k));
+    }
+    return array(x.shape, data);
+  }
 
   // ---- products
 
@@ -508,6 +550,9 @@ const np = (() => {
     stack,
     transpose,
     swapaxes,
+    argmax: reduction(first((a, b) => a > b)),
+    argmin: reduction(first((a, b) => a < b)),
+    argsort,
     cumsum: running((a, b) => a + b),
     cumprod: running((a, b) => a * b),
     norm: (x, { axes, keepdims } = {}) => reduction((row) => Math.hypot(...row))(x, { axis: axes, keepdims }),
@@ -526,8 +571,9 @@ const np = (() => {
   for (const [name, f] of Object.entries(twoArguments)) functions[name] = binary(f);
 
   // A gradient summed over the axes that broadcasting added to its argument or stretched, as the engine sums it.
-  function fitted(g, shape) {
-    g = asArray(g);
+  const fitted = (g, shape) => byParts((part) => fittedPart(part, shape))(asArray(g));
+
+  function fittedPart(g, shape) {
     const added = g.shape.length - shape.length;
     if (added > 0) g = functions.sum(g, { axis: Array.from({ length: added }, (_, i) => i) });
     const stretched = shape.map((_, i) => i).filter((i) => shape[i] === 1 && g.shape[i] !== 1);
@@ -546,6 +592,11 @@ const np = (() => {
     scatter,
     index_set,
     index_add,
+    complex,
+    real,
+    imag,
+    plus: byParts(functions.add),
+    minus: byParts(functions.subtract),
     fitted,
     watched,
     unrounded,

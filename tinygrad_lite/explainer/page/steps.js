@@ -69,7 +69,7 @@ const stepView = (() => {
     const inputs = [...new Set(node.inputs.filter((x) => typeof x === "number"))];
     parts.push(expansion(i, inputs));
     let [products, own] = [[], null];
-    if (typeof node.forward === "number" && [...inputs, i].every((x) => !lesson.value(x).sample)) products = np.watched(() => (own = lesson.forward(i)));
+    if (typeof node.forward === "number" && [...inputs, i].every((x) => !lesson.value(x).sample && !lesson.value(x).complex)) products = np.watched(() => (own = lesson.forward(i)));
     const isAll = isOnly(products, own);
     products.forEach((product, k) => parts.push(productView(product, { factors: node.factors?.[k], title: products.length > 1 ? say("product {k}", { k: k + 1 }) : say("the product"), name: isAll ? node.name : undefined, edit: isAll ? nudgeOf(i) : undefined })));
     const factors = new Set(products.length ? (node.factors ?? []).flat().map((each) => each.node) : []);

@@ -80,7 +80,9 @@ const tensorView = (() => {
     const { estimate, error, left, right, kink } = lesson.measured(i, place);
     if (kink) return say("Measured by differences: from the left the slope is {left}, from the right {right}: a kink.", { left: told(left), right: told(right) });
     if (!Number.isFinite(error)) return say("The result is not finite close by, so that no slope can be measured.");
-    return say("Measured by differences: {estimate}, give or take {error}; it and the gradient differ by {off}.", { estimate: told(estimate, 8), error: told(error, 2), off: told(Math.abs(estimate - derived), 2) });
+    const numbers = { estimate: told(estimate, 8), error: told(error, 2), off: told(Math.abs(estimate - lesson.slopeAt(i, place)), 2) };
+    if (lesson.slopeAt(i, place) !== derived) return say("Measured by differences: {estimate}, give or take {error}; along the imaginary axis the slope is minus the imaginary part of the gradient, and they differ by {off}.", numbers);
+    return say("Measured by differences: {estimate}, give or take {error}; it and the gradient differ by {off}.", numbers);
   }
 
   // What Python measured of the chosen entry; where it had no time for that one, of the largest.

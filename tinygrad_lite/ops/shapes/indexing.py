@@ -354,6 +354,11 @@ def _open_ranges(shape: tuple[int, ...], axis: int) -> tuple[tuple[Array, ...], 
     return tuple(ranges[:axis]), tuple(ranges[axis + 1 :])
 
 
+def is_open_range(part: Array, shape: tuple[int, ...]) -> bool:
+    """Whether an array in an index of such an array is one of the ranges with which `index_along` fills it up."""
+    return any(part is own for axis in range(len(shape)) for side in _open_ranges(shape, axis) for own in side)
+
+
 @implements(np.compress)
 def compress(condition: Array, a: Array, axis: int | None = None, out: Array = None) -> Array:
     refuse_out("compress", out)
@@ -390,7 +395,8 @@ def piecewise(x: Array, condlist: Any, funclist: Sequence[Any], *args: Any, **kw
 
 @implements(np.bincount)
 def bincount(x: Array, /, weights: Array = None, minlength: int = 0) -> Array:
-    places, length = unchanging(as_array(x)), minlength
+    places, length = as_array(x), minlength
+    places = np.asarray(x) if type(getattr(places, "data", None)) is np.ndarray else unchanging(places)
     if isinstance(places, np.ndarray):
         counts = np.bincount(places, minlength=minlength)  # checks them, and gives the length
         if weights is None:
