@@ -147,6 +147,48 @@ def test_gradients(name: str, parameters: Parameters, value: Any) -> None:
     close(change, sum(np.sum(a * g) for a, g in zip(arrays, tg.grad(f, tuple(range(len(arrays))))(*arrays))))
 
 
+AT_ONE: list[tuple[str, Parameters, Any]] = [
+    ("Gamma", {"concentration": 1.0, "rate": 2.0}, 0.7),
+    ("Beta", {"concentration1": 1.0, "concentration0": 1.0}, 0.3),
+    ("Dirichlet", {"concentration": np.ones(3)}, np.array([0.2, 0.5, 0.3])),
+    ("Chi2", {"df": 2.0}, 0.7),
+    ("Poisson", {"rate": 1.0}, 0.0),
+    ("Poisson", {"rate": 2.0}, 0.0),
+    ("Geometric", {"probs": 0.25}, 0.0),
+    ("Binomial", {"total_count": 3, "probs": 0.25}, 0.0),
+    ("Multinomial", {"total_count": 3, "probs": np.array([0.2, 0.5, 0.3])}, np.array([0.0, 3.0, 0.0])),
+]
+
+
+@pytest.mark.parametrize(("name", "parameters", "value"), AT_ONE, ids=[name for name, *_ in AT_ONE])
+def test_a_power_of_zero_has_the_slope_of_its_exponent(name: str, parameters: Parameters, value: Any) -> None:
+    """Of x⁰, which is 1 for every x, the logarithm has by its exponent the slope log x: as at a concentration of 1."""
+
+    def f(value: Any, *arrays: Any) -> Any:
+        return np.sum(from_arrays(name, parameters, *arrays, validate_args=False).log_prob(value))
+
+    arrays = [np.asarray(x, float) for x in (value, *(parameters[key] for key in differentiable(parameters)))]
+    tg.gradcheck(f, *arrays)
+    tg.gradcheck(f, *arrays, order=2)
+
+
+@pytest.mark.parametrize(
+    ("p", "value"),
+    [
+        (D.Poisson(0.0), 0.0),
+        (D.Geometric(1.0), 0.0),
+        (D.Multinomial(2, logits=np.array([-np.inf, 0.0])), np.array([0.0, 2.0])),
+        (D.Gamma(1.0, 2.0), 0.0),
+        (D.Beta(1.0, 1.0), 0.0),
+    ],
+    ids=lambda x: type(x).__name__,
+)
+def test_a_power_of_zero_of_zero_is_one(p: D.Distribution, value: Any) -> None:
+    close(np.exp(p.log_prob(value)), 2.0 if isinstance(p, D.Gamma) else 1.0)
+    gradient = tg.grad(lambda value: np.sum(p.log_prob(value)))(value)
+    assert np.all(np.isfinite(gradient))
+
+
 @settings(every=14, first=1)
 @pytest.mark.parametrize("backend", ["numpy", "native"])
 def test_compiled_functions_draw_anew(name: str, parameters: Parameters, value: Any, backend: str) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from tinygrad_lite.distributions import constraints, noise
 from tinygrad_lite.distributions.constraints import Constraint
 from tinygrad_lite.distributions.distribution import Distribution, derived, one_of
+from tinygrad_lite.distributions.gammas import x_log_y
 from tinygrad_lite.distributions.poisson_mean import mean_log_factorial
 from tinygrad_lite.engine.grad_mode import no_grad
 from tinygrad_lite.engine.op import Array
@@ -117,8 +118,8 @@ class Geometric(_OfProbability):
 
     def log_prob(self, value: Array) -> Array:
         value = self._checked(value)
-        # log (1 - p)ᵏ is 0 for k = 0, also where p is 1
-        return np.log(self.probs) + value * np.log1p(-np.where(np.equal(value, 0), 0, self.probs))
+        is_certain = np.equal(value, 0) & np.equal(self.probs, 1)  # where log (1 - p)ᵏ is 0
+        return np.log(self.probs) + value * np.log1p(-np.where(is_certain, 0, self.probs))
 
     def entropy(self) -> Array:
         return (softplus(self.logits) - self.probs * self.logits) / self.probs
@@ -198,7 +199,7 @@ class Poisson(_Discrete):
 
     def log_prob(self, value: Array) -> Array:
         k = self._checked(value)
-        return k * np.log(np.where(np.equal(k, 0), 1, self.rate)) - self.rate - lgamma(k + 1)
+        return x_log_y(k, self.rate) - self.rate - lgamma(k + 1)
 
     def entropy(self) -> Array:
         log_rate = np.log(np.where(np.equal(self.rate, 0), 1, self.rate))
@@ -368,7 +369,8 @@ class Multinomial(_OfClasses):
 
     def log_prob(self, value: Array) -> Array:
         k = self._checked(value)
-        powers = np.sum(k * np.where(np.equal(k, 0), 0, self.logits) - lgamma(k + 1), axis=-1)
+        is_certain = np.equal(k, 0) & np.equal(self.logits, -np.inf)  # where log pᵏ is 0
+        powers = np.sum(k * np.where(is_certain, 0, self.logits) - lgamma(k + 1), axis=-1)
         return lgamma(np.sum(k, axis=-1) + 1) + powers
 
     def entropy(self) -> Array:

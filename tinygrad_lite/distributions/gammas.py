@@ -27,8 +27,9 @@ def digamma(x: Array) -> Array:
 
 
 def x_log_y(x: Array, y: Array) -> Array:
-    """x log y; 0 where x is 0, also beside y = 0."""
-    return x * np.log(np.where(np.equal(x, 0), 1, y))
+    """x log y; 0 where x is 0, also beside y = 0. Elsewhere, its slope there is log y."""
+    is_no_number = np.less_equal(y, 0) | np.equal(y, np.inf)
+    return x * np.log(np.where(np.equal(x, 0) & is_no_number, 1, y))
 
 
 def log_half_step(a: Array) -> Array:
