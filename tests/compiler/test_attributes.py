@@ -363,3 +363,40 @@ def test_a_named_tuple_of_texts_can_be_guarded() -> None:
     for name in ("a", "a", "bb"):
         label = Labelled(name)
         np.testing.assert_array_equal(f(np.ones(2)), np.full(2, len(name)))
+
+
+class Kept:
+    """An object that keeps its attributes in a dict."""
+
+    def __init__(self, **values: Any) -> None:
+        object.__setattr__(self, "values", values)
+
+    def __getattr__(self, name: str) -> Any:
+        return self.values[name]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self.values[name] = value
+
+
+def test_attributes_that_an_object_keeps_by_itself(backend: str) -> None:
+    """Of which the function changes one, and others another one, by way of the object or of its dict."""
+
+    def outcomes(compile: Callable[[Any], Any]) -> list[Any]:
+        kept = Kept(scale=2.0, mean=np.ones(2), turns=0)
+
+        def step(x: Any) -> Any:
+            kept.mean = 0.9 * kept.mean + x
+            kept.turns += 1
+            return x * kept.scale + kept.mean / kept.turns
+
+        step, found = compile(step), []
+        for turn in range(7):
+            if turn == 3:
+                kept.scale = 3.0
+            if turn == 5:
+                kept.values.update(scale=4.0, mean=np.zeros(2))
+            found += [step(np.arange(2.0) + turn), kept.mean, kept.turns]
+        return found
+
+    for x, y in zip(outcomes(lambda f: tg.compile(f, backend)), outcomes(lambda f: f), strict=True):
+        np.testing.assert_allclose(x, y, rtol=1e-12)

@@ -134,10 +134,10 @@ def test_as_eager(backend: str, f: Callable[[Any], Any]) -> None:
     compiled = tg.compile(f, backend)
     for i in range(3):
         x = np.array([3.0, 1.0, 2.0]) + i
-        expected = plain(f(x.copy()))
-        for a, b in zip(plain(compiled(x)), expected, strict=True):
+        other = x.copy()
+        for a, b in zip(plain(compiled(x)), plain(f(other)), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-12)
-        np.testing.assert_array_equal(x, np.array([3.0, 1.0, 2.0]) + i)
+        np.testing.assert_array_equal(x, other)
 
 
 def plain(value: Any) -> list[Any]:
@@ -476,12 +476,3 @@ def test_what_numpy_alone_writes_into_two_arrays(backend: str) -> None:
         assert third.tolist() == [*second[1:], 0.0]
         first += 1
         second[2] += i
-
-
-def test_entries_of_an_argument_are_not_written(backend: str) -> None:
-    def f(x: Any) -> Any:
-        x[0] = 1.0
-        return x
-
-    with pytest.raises(UsageError, match="arrays in a graph never change"):
-        tg.compile(f, backend)(np.zeros(3))

@@ -85,6 +85,7 @@ class Run:
             or bool(self._new_leaves)
             or any(isinstance(place, Gradient) for place in self._passed.values())
             or any(_is_of_argument(x) for x in (*self.program.inputs.values(), *self.program.updates))
+            or any(isinstance(place, Argument) for place in self._written_into)
         )
         self._others = _others(self.program)
         self._made = self._waited = self._patience = 0.0
@@ -103,7 +104,8 @@ class Run:
         self._written_into = recorder.written_into
         self._settings = [*recorder.settings.values()]
         self._tree = recorder.returned
-        self.returned = recorder.returned[0] if self._left else recorder.returned
+        self._leaves_something = bool(self._left or self._written_into or self._settings)
+        self.returned = recorder.returned[0] if self._left or self._written_into else recorder.returned
         self._wrapped = trees.leaves(recorder.returned)
         self._passed = recorder.passed
         self._again, self._new_leaves = recorder.again, recorder.new_leaves
@@ -178,9 +180,12 @@ class Run:
         """Whether what the program reads shares memory with an array from outside into which it writes."""
         if not self._written_into:
             return False
-        arrays = [place.read(()) for place in self._written_into]
-        read = [x for x in (*leaves, *self._read_arrays) if isinstance(x, np.ndarray)]
-        return any(np.may_share_memory(x, array) for array in arrays for x in read)
+        for place in self._written_into:
+            others = [x for i, x in enumerate(leaves) if not isinstance(place, Argument) or i != place.index]
+            read = [x for x in (*others, *self._read_arrays) if isinstance(x, np.ndarray)]
+            if any(np.may_share_memory(x, place.read(leaves)) for x in read):
+                return True
+        return False
 
     @cached_property
     def _read_arrays(self) -> list[Any]:
@@ -196,10 +201,14 @@ class Run:
             leaves = list(map(own, leaves))
         passed = {i: place.tensor(leaves) for i, place in self._passed.items()}
         values = self.executor.run(leaves)
-        return self._returned(values, leaves, passed)
+        return self._returned(values, leaves, passed, trees.leaves((args, kwargs)))
 
-    def _returned(self, values: list[Any], leaves: Leaves, passed: Mapping[int, Tensor]) -> Any:
-        """Make the function's return value from what the program returned and the tensors that it passes on."""
+    def _returned(self, values: list[Any], leaves: Leaves, passed: Mapping[int, Tensor], written: Leaves = ()) -> Any:
+        """Make the function's return value from what the program returned and the tensors that it passes on.
+
+        Args:
+            written: the leaves of the arguments, into which the function may write.
+        """
         if self._pullback is not None:
             values = self._pullback.link(values, leaves)
         results = [
@@ -211,14 +220,14 @@ class Run:
             results[i] = tensor
         for i, first in self._again.items():
             results[i] = results[first]
-        return self._finished(results)
+        return self._finished(results, written)
 
     def _linked(self, values: list[Any], leaves: Leaves) -> Any:
         return self._returned(values, leaves, {i: place.tensor(leaves) for i, place in self._passed.items()})
 
     def repeat(self, turns: int, leaves: list[Any], stacks: Mapping[int, Array]) -> list[Any] | None:
         """The results of many calls, stacked leaf by leaf; None if they must run one by one."""
-        if self.is_passing or self._left or self._settings:
+        if self.is_passing or self._leaves_something:
             return None
         results = self.executor.repeat(turns, leaves, stacks)
         return None if results is None else results[: len(self._wrapped)]
@@ -229,18 +238,18 @@ class Run:
         operations = sum(len(executor.program.calls) for executor in self.executors)
         return CompileReport(self.executor.backend, operations, dict(falls_back), self.reason)
 
-    def _finished(self, values: Iterable[Any]) -> Any:
+    def _finished(self, values: Iterable[Any], leaves: Leaves = ()) -> Any:
         """Make the function's return value from these values."""
         remaining = iter(values)
         made = trees.map_leaves(lambda _: next(remaining), self._tree)
-        return self._leave(made) if self._left or self._settings else made
+        return self._leave(made, leaves) if self._leaves_something else made
 
-    def _leave(self, made: Any) -> Any:
-        """Leave values in attributes; return the function's return value."""
-        returned, values = made if self._left else (made, ())
+    def _leave(self, made: Any, leaves: Leaves = ()) -> Any:
+        """Leave values in attributes and arrays; return the function's return value."""
+        returned, values = made if self._left or self._written_into else (made, ())
         written = {}
         for origin, x in zip(self._written_into, values[len(self._left) :], strict=True):
-            written[id(x)] = array = origin.read(())
+            written[id(x)] = array = origin.read(leaves)
             if array is not x:
                 array[...] = x
         for left, value in zip(self._left, values):
@@ -253,9 +262,10 @@ class Run:
 
     def _with_left(self, *args: Any, **kwargs: Any) -> Any:
         """What the function returns, together with what it leaves."""
-        written = [place.read(()) for place in self._written_into]
+        written = [place.read(trees.leaves((args, kwargs))) for place in self._written_into]
         returned = self._f(*args, **kwargs)
-        return (returned, [left.name.now() for left in self._left] + written) if self._left else returned
+        left = [left.name.now() for left in self._left] + written
+        return (returned, left) if left else returned
 
     def is_worth_an_entry(self) -> bool:
         """Whether to make an entry after a call without one: rarely, if the last entries soon did not fit any more."""
@@ -309,7 +319,7 @@ class Run:
             if not isinstance(place, (Argument, Outside)) and not writer.is_tested(place.reading(writer)):
                 writer.keeps_its_form(place.reading(writer), place.read(()))
         whole = None if is_linked else _built(self._tree, iter(writer.results), writer)
-        whole = f"{writer.name(self._leave)}({whole})" if whole and (self._left or self._settings) else whole
+        whole = f"{writer.name(self._leave)}({whole})" if whole and self._leaves_something else whole
         writer.reads_gradients = bool(self._read_gradients)
         function = writer.function(self._linked if is_linked else self._finished, is_linked, whole)
         now = perf_counter()

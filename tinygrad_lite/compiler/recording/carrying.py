@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_lite import trees
-from tinygrad_lite.compiler.places import Carried
+from tinygrad_lite.compiler.places import Argument, Carried
 from tinygrad_lite.compiler.program import Variable
 from tinygrad_lite.compiler.recording.guards import Field, Guard, Item, Key
 from tinygrad_lite.compiler.recording.recorded import Recorded
@@ -102,13 +102,13 @@ class StandIn(NamedTuple):
 
     Attributes:
         array: the array.
-        place: where each run finds it.
+        place: where each run finds it, be it among the arguments.
         first: the variable of the entries with which it begins.
     """
 
     made: Recorded
     array: Any
-    place: Carried
+    place: Carried | Argument
     first: Variable
 
     @property

@@ -7,7 +7,14 @@ import numpy as np
 
 from tinygrad_lite import trees
 from tinygrad_lite.compiler.places import Argument, Attribute, Carried, Gradient, Place
-from tinygrad_lite.compiler.recording.carrying import CarriedError, Left, changed_numbers, is_a_number, may_be_carried
+from tinygrad_lite.compiler.recording.carrying import (
+    CarriedError,
+    Left,
+    StandIn,
+    changed_numbers,
+    is_a_number,
+    may_be_carried,
+)
 from tinygrad_lite.compiler.recording.guards import Field, Guard, Item, Key, Missing, Whole
 from tinygrad_lite.compiler.recording.recorded import Recorded
 from tinygrad_lite.compiler.recording.same import memory_of
@@ -64,7 +71,7 @@ class Leavings(Surroundings):
         super().__init__(*arguments)
         self.left: dict[Key, Left] = {}
         self.overwritten: set[Key] = set()
-        self.written_into: list[Carried] = []
+        self.written_into: list[Carried | Argument] = []
         self.adds_entries = False
         self.settings: dict[tuple[int, str], tuple[Assigned | Switched, Any]] = {}
         self._moved: list[Guard] = []
@@ -169,13 +176,13 @@ class Leavings(Surroundings):
         return to_carry
 
     def _leave_in_arrays(self, values: list[Any]) -> list[Guard]:
-        """Note into which arrays from outside the function writes; return their places, which it goes on from."""
+        """Note into which arrays from outside the function writes; return the names that it goes on from."""
         to_carry: list[Guard] = []
-        for known in self.carried.arrays.values():
+        for known in (*self.carried.arrays.values(), *self.lent):
             self.variable_of(known.made)  # refuses an array that was written into by way of a view
             if known.is_written:
                 to_carry += self.names_of(known.array)
-                self._refuse_overlaps(known.array)
+                self._refuse_overlaps(known)
                 self.written_into.append(known.place)
                 values.append(known.made)
         return to_carry
@@ -200,11 +207,13 @@ class Leavings(Surroundings):
         wholes = [x for x in {**self._reached.guards, **self.guards}.values() if isinstance(x, Whole)]
         return [x for x in wholes if any(isinstance(x.owner, deque) or self._holds_result(y) for y in x.added())]
 
-    def _refuse_overlaps(self, array: Array) -> None:
+    def _refuse_overlaps(self, written: StandIn) -> None:
         """Refuse to write into an array of which the function may read a part by way of another one."""
+        array = written.array
         known = {**self._outside, **{id(x): (x, "an array") for x in self.program.constants.values()}}
         others = [(x, label) for x, label in known.values() if x is not array]
-        for other, label in [*others, *((x, place.name) for place, x in self._passed_in)]:
+        passed_in = [(x, place.name) for place, x in self._passed_in if place is not written.place]
+        for other, label in [*others, *passed_in]:
             if isinstance(other, np.ndarray) and np.may_share_memory(other, array):
                 raise UsageError(
                     "the function writes into an array from outside, by += or the like, that shares memory with "

@@ -98,9 +98,6 @@ class Writer(Protocol):
     def let_view(self, x: "Recorded", value: Array) -> None:
         """Let an object have a value that is a view of another one's memory."""
 
-    def was_passed_in(self, x: "Recorded") -> bool:
-        """Whether an object stands for an argument, or a view of one, which belongs to the caller."""
-
     def number(self, x: "Recorded") -> Any:
         """The only entry of an array as a number of Python's."""
 
@@ -202,8 +199,8 @@ class Recorded(OfVariable):
         self.assign(index, values)
 
     def assign(self, index: Any, values: Any) -> None:
-        """Write values into the entries at an index; refuse it for what is not the function's to write into."""
-        if self.is_fixed or not isinstance(self.value, np.ndarray) or self.recorder.was_passed_in(self):
+        """Write values into the entries at an index; refuse it for what a tensor holds."""
+        if self.is_fixed or not isinstance(self.value, np.ndarray):
             super().__setitem__(index, values)
         values = array(values) if isinstance(values, (list, tuple)) else values
         values = values.numpy() if isinstance(values, Tensor) and not values.requires_grad else values

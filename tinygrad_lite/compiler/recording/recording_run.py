@@ -128,6 +128,7 @@ class Recorder(Leavings):
         """
         self.state_keys = self.optimizers.let_go()
         self.carried.let_go()
+        self.lent.clear()
         for guard in self.guards.values():
             guard.let_go()
         made = [weakref.ref(tensor) for tensor in self._made]

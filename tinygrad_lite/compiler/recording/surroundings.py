@@ -12,7 +12,7 @@ import numpy as np
 from tinygrad_lite import trees
 from tinygrad_lite.compiler.places import Argument, Attribute, Data, Gradient, Place, TensorPlace
 from tinygrad_lite.compiler.program import Program, Variable
-from tinygrad_lite.compiler.recording.carrying import Names
+from tinygrad_lite.compiler.recording.carrying import Names, StandIn
 from tinygrad_lite.compiler.recording.guards import Field, Guard, Item, Key, Length, Missing, contents, of_class
 from tinygrad_lite.compiler.recording.optimizers import Optimizers
 from tinygrad_lite.compiler.recording.randomness import RecordedGenerator
@@ -40,6 +40,7 @@ class Surroundings(Transcript):
         gradients: the tensors whose gradient it read before it wrote one, and whether there was one.
         optimizers: the optimisers that it uses.
         carried: the names whose values it reads and replaces.
+        lent: what stands for the arrays among the arguments.
         used: the names of further arrays that must be recorded.
 
     Args:
@@ -73,6 +74,7 @@ class Surroundings(Transcript):
         self._new: dict[int, Any] = {}
         self._copies: set[int] = set()
         self._passed_in: list[tuple[Argument, Any]] = []
+        self.lent: list[StandIn] = []
         self._places: dict[Place, Recorded] = {}
         self._met: dict[Place, Place] = {}
         self._taken: set[str] = set()
@@ -90,11 +92,11 @@ class Surroundings(Transcript):
         if isinstance(x, np.random.Generator):
             return self._generator(x, place.index)
         self._passed_in.append((place, x))
-        return self.another(self.read(place, x), False) if isinstance(x, (np.ndarray, np.generic)) else x
-
-    def was_passed_in(self, x: Recorded) -> bool:
-        arrays = [array for _, array in self._passed_in if isinstance(array, np.ndarray)]
-        return any(memory_of(x.value) is memory_of(array) for array in arrays)
+        if not isinstance(x, (np.ndarray, np.generic)):
+            return x
+        made = self.another(self.read(place, x), False)
+        self.lent += [StandIn(made, x, place, made.variable)] if isinstance(x, np.ndarray) else []
+        return made
 
     def read(self, place: Place, value: Any) -> Recorded:
         """Record the value in a place as an input of the program."""
@@ -276,8 +278,8 @@ class Surroundings(Transcript):
         """Whether the function, or this recording, has made an object."""
         if id(owner) in self._new or id(owner) in self.carried.containers:
             return True
-        if not has_its_own(type(owner), "__setattr__"):  # by which we would have heard of its first attribute
-            return False
+        if id(owner) in self._reached.objects or not has_its_own(type(owner), "__setattr__"):
+            return False  # it was there before, or we would have heard of its first attribute
         if any(map(self._holds_result, dict.values(_fields(owner) or {}))):
             self._new[id(owner)] = owner
         return id(owner) in self._new

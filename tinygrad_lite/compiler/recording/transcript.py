@@ -220,10 +220,6 @@ class Transcript:
         """Whether a variable is not zero, in each run; None if that is not known."""
         return None
 
-    def was_passed_in(self, x: Recorded) -> bool:
-        """Whether an object stands for an argument, or a view of one, which belongs to the caller."""
-        return False
-
     def notes_use(self, arrays: Sequence[Array]) -> bool:
         """Note that those of these arrays which come from outside must be recorded, too; whether there are any."""
         return False
