@@ -12,16 +12,16 @@ from tinygrad_lite import errors
 
 
 def random_function(seed: int) -> Callable[[Any, Any], Any]:
-    """A function that makes views and copies of its arguments and writes into all of them."""
+    """A function that makes views and copies of its arguments, and numbers, and writes into all arrays."""
 
     def function(x: Any, w: Any) -> Any:
         rng = np.random.default_rng(seed)
-        arrays = [x, w]
-        for _ in range(12):
+        arrays, numbers = [x, w], [x[0, 0]]
+        for _ in range(18):
             a = arrays[rng.integers(len(arrays))]
             if not a.ndim or not len(a):
                 continue
-            i, kind = int(rng.integers(len(a))), rng.integers(13)
+            i, kind = int(rng.integers(len(a))), rng.integers(18)
             if kind == 0:
                 arrays.append(a[i:])
             elif kind == 1:
@@ -46,9 +46,20 @@ def random_function(seed: int) -> Callable[[Any, Any], Any]:
                 (np.add, np.subtract)[i % 2].at(a, [0, -1, 0], a[i] * 0.2)
             elif kind == 10:
                 np.multiply(a, a[0], out=a)
+            elif kind == 13:
+                arrays.append(np.einsum("ii->i", a) if a.shape[1:] == (len(a),) else np.flip(a))
+            elif kind == 14:
+                arrays.append(np.ravel(a, order="FC"[i % 2]))
+            elif kind == 15:
+                a.flat[::2] = a.flat[0] * 0.7
+            elif kind == 16:
+                np.sin(a, out=a, where=a < numbers[-1])
+            elif kind == 17:
+                numbers.append(numbers[-1])
+                numbers[-1] += a.flat[i]
             else:
                 np.cumsum(np.tanh(a), axis=0, out=a)
-        return sum((k + 1) * np.sum(np.cos(a)) for k, a in enumerate(arrays))
+        return sum((k + 1) * np.sum(np.cos(a)) for k, a in enumerate(arrays + numbers))
 
     return function
 

@@ -44,10 +44,15 @@ class Memory:
         return self.writes
 
 
-def is_view(result: Any, array: Any, op: Op, params: Mapping[str, Any]) -> bool:
-    """Whether NumPy's result of an operation on one array is a view of it; if it is elsewhere, another array tells."""
+def is_view(result: Any, array: Any, op: Op, params: Mapping[str, Any], like: Any = None) -> bool:
+    """Whether NumPy's result of an operation on one array is a view of it.
+
+    Another array tells, if this one is elsewhere, or lies in memory as it does not in NumPy.
+    """
     if op.arity != 1 or op.kind != "moving":
         return False
+    if like is not None:
+        return np.may_share_memory(op.forward(like, **params), like)
     a, b = in_memory(result), in_memory(array)
     if not isinstance(a, np.ndarray) or not isinstance(b, np.ndarray):
         b = np.empty(array.shape, array.dtype)
@@ -69,3 +74,12 @@ def laid_out(value: Any, like: Any) -> Any:
     order = np.argsort([-abs(step) for step in like.strides], kind="stable")
     rows = np.reshape(np.ravel(np.transpose(value, order)), tuple(like.shape[i] for i in order))
     return np.transpose(rows, np.argsort(order))
+
+
+def lying_as(like: Any, entries: Any) -> Any:
+    """A copy of an array that lies in memory as another one, gaps included."""
+    start, stop = np.lib.array_utils.byte_bounds(like)
+    first = like.__array_interface__["data"][0] - start
+    copy = np.ndarray(like.shape, like.dtype, np.empty(stop - start, np.uint8), first, like.strides)
+    copy[...] = entries
+    return copy

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite import trees
-from tinygrad_lite.array_api.memory import Memory, in_memory, is_view, laid_out
+from tinygrad_lite.array_api.memory import Memory, in_memory, is_view, laid_out, lying_as
 from tinygrad_lite.engine.op import Array, Op, Traced
 from tinygrad_lite.engine.operators import Operators
 from tinygrad_lite.engine.tensor import tensor
@@ -84,26 +84,29 @@ class Writable(Operators):
         view: for a view, how to read it again: the operation, the array and the parameters.
         is_number: whether NumPy has a number there, such as x[0] or np.sum(x), and no array. Nothing writes into a
             number: after `total += y`, what else had the former total still has it.
+        like: for a view that is a copy here, an array that lies in memory as NumPy's view.
     """
 
-    __slots__ = ("_is_number", "_memory", "_value", "_view", "_writes")
+    __slots__ = ("_is_number", "_like", "_memory", "_value", "_view", "_writes")
 
     def __init__(
-        self, value: Array, memory: Memory | None = None, view: Any = None, *, is_number: bool = False
+        self, value: Array, memory: Memory | None = None, view: Any = None, *, is_number: bool = False, like: Any = None
     ) -> None:
         self._value: Any = value if isinstance(value, Traced) else tensor(value)
         self._memory = memory or Memory()
         self._writes = self._memory.writes
         self._view = view
         self._is_number = is_number
+        self._like = like
 
     def __trace__(self, op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Any:
         result = op(*map(_value_of, inputs), **{name: _value_of(x) for name, x in params.items()})
         if not hasattr(result, "dtype"):
             return result
         for x in inputs:
-            if isinstance(x, Writable) and not x._is_number and is_view(result, x.value, op, params):
-                return Writable(result, x._memory, (op, x, params))
+            if isinstance(x, Writable) and not x._is_number and is_view(result, x.value, op, params, x._like):
+                like = None if x._like is None else op.forward(x._like, **params)
+                return Writable(result, x._memory, (op, x, params), like=like)
         return Writable(result, is_number=not result.shape)
 
     def __array_ufunc__(
@@ -452,21 +455,21 @@ def _as_numpys(result: Any, function: Any, args: Any, params: Any) -> Any:
     calls_back = any(callable(x) and not isinstance(x, type) for x in trees.leaves((args, params)))
     if calls_back or (is_plain and all(_plain(x).flags.c_contiguous for x in (*given, *made))):
         return result
-    arrays = [_plain(x) for x in given]
-    positional, named = trees.map_leaves(lambda x: _plain(x) if isinstance(x, Writable) else x, (args, params))
+    arrays = {id(x): _plain(x) for x in given}
+    positional, named = trees.map_leaves(lambda x: arrays.get(id(x), x), (args, params))
     numpys = iter(trees.leaves(function(*positional, **named)))
 
     def like_numpys(x: Any) -> Any:
         numpy = next(numpys)
         if not isinstance(x, Writable):
             return x
-        shown = next((a for a, array in zip(given, arrays) if np.may_share_memory(numpy, array)), None)
+        shown = next((a for a in given if np.may_share_memory(numpy, arrays[id(a)])), None)
         if shown is None:
             return Writable(laid_out(x.value, numpy), is_number=not isinstance(numpy, np.ndarray))
         if x._view is not None or len(given) > 1:
             return x
         read = _Shown(lambda array: function(*(array if a is shown else a for a in args), **params))
-        return Writable(x.value, shown._memory, (read, shown, {}))
+        return Writable(x.value, shown._memory, (read, shown, {}), like=numpy)
 
     return trees.map_leaves(like_numpys, result)
 
@@ -474,7 +477,8 @@ def _as_numpys(result: Any, function: Any, args: Any, params: Any) -> Any:
 def _plain(x: Writable) -> Any:
     """NumPy's array in one that can be written into; if it is elsewhere, one like it."""
     array = in_memory(x.value)
-    return np.zeros(x.shape, x.dtype) if array is None else np.asarray(array)
+    array = np.zeros(x.shape, x.dtype) if array is None else np.asarray(array)
+    return array if x._like is None else lying_as(x._like, array)
 
 
 class _Shown:
