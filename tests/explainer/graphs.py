@@ -144,7 +144,10 @@ COMPLEX: dict[str, Callable[..., Lesson]] = {
     ),
     "summed": _of_complex(lambda x: np.sum(np.abs(x * np.exp(1j * np.ones((3, 2))))), _numbers.normal(size=2)),
     "single precision": _of_complex(
-        lambda x: np.mean(np.abs(np.fft.fft(x) + 1j) ** 2), _numbers.normal(size=(160, 150)).astype("f4")
+        lambda x: np.mean(np.abs(np.fft.fft(x) + 1j) ** 2), _numbers.normal(size=(6, 5)).astype("f4")
+    ),
+    "too large": _of_complex(
+        lambda x: np.mean(np.abs(np.fft.fft(x) + 1j) ** 2), _numbers.normal(size=(410, 500)).astype("f4")
     ),
 }
 """Programs that go through complex numbers on their way to a real result."""

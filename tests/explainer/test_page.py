@@ -21,6 +21,7 @@ from tests.explainer.graphs import COMPLEX, LESSONS, Block, attention, fan_out, 
 from tests.marks import param
 from tinygrad_lite import nn
 from tinygrad_lite.explainer import rerun
+from tinygrad_lite.explainer.packing import WHOLE
 from tinygrad_lite.nn import functional as F
 from tinygrad_lite.testing import programs
 
@@ -90,7 +91,7 @@ def test_complex_numbers_are_shown_by_their_parts(show: Show, name: str) -> None
     for k, node in enumerate(lesson.graph.nodes):
         gradient = lesson.backward.gradients.get(node)
         for what, array in (("value", node.value), ("gradient", gradient)):
-            if array is None or np.size(array) > 20_000:
+            if array is None or np.size(array) > WHOLE:
                 continue
             parts = np.stack([array.real, array.imag], axis=-1) if np.iscomplexobj(array) else array
             assert opened.page.evaluate(f"lesson.{what}({k}).data") == np.ravel(parts).tolist(), node.name
@@ -98,11 +99,15 @@ def test_complex_numbers_are_shown_by_their_parts(show: Show, name: str) -> None
     opened.page.evaluate("i => main.choose(i)", opened.index(z.name))
     assert re.search(rf"(real|imaginary) part of {z.name}", opened.panel())
     second = opened.page.evaluate("i => indexed('z', lesson.value(i), 1)", opened.index(z.name))
-    assert second.startswith("imaginary part of z")
+    assert second.startswith("imaginary part of z") or name == "too large", "of which every 8th column is shown"
     for step in lesson.backward.steps:
         opened.go(len(lesson.graph.operations) + step.number)
         takes = any(contribution.takes_real_part for contribution in step.contributions)
         assert ("takes the real part" in opened.panel()) == takes
+        if any(np.iscomplexobj(c.full) for c in step.contributions):
+            numbers = opened.page.locator(".contribution .numbers").all_inner_texts()
+            assert "×" not in "".join(numbers), "a product of parts is no equation"
+            assert not opened.page.locator(".contribution .track").count()
         assert not re.search(r"undefined|\[object|NaN", opened.panel())
     for tab in ("optimizer", "quiz"):
         opened.open_tab(tab)
@@ -130,7 +135,8 @@ def test_complex_numbers_are_computed_again(show: Show, name: str) -> None:
             if array is None:
                 continue
             parts = np.stack([array.real, array.imag], axis=-1) if np.iscomplexobj(array) else array
-            np.testing.assert_allclose(opened.data(what, node.name), np.ravel(parts), rtol=1e-9, atol=1e-9)
+            off = 1e-5 if parts.dtype == np.float32 else 1e-9
+            np.testing.assert_allclose(opened.data(what, node.name), np.ravel(parts), rtol=off, atol=off)
     for node in lesson.graph.operations:
         if node is lesson.graph.root:
             continue
@@ -138,7 +144,7 @@ def test_complex_numbers_are_computed_again(show: Show, name: str) -> None:
             slope = opened.page.evaluate("([i, k]) => lesson.slopeAt(i, k)", [opened.index(node.name), place])
             nudged = "([i, k]) => lesson.nudged(i, k, 1e-7).find((each) => each.node === lesson.root)"
             last = opened.page.evaluate(nudged, [opened.index(node.name), place])
-            assert last["predicted"]["data"][0] == pytest.approx(1e-7 * slope, rel=1e-9, abs=1e-20)
+            assert last["predicted"]["data"][0] == pytest.approx(1e-7 * slope, rel=1e-5, abs=1e-14)
             assert last["real"]["data"][0] == pytest.approx(1e-7 * slope, rel=1e-4, abs=1e-13)
 
 
@@ -746,9 +752,9 @@ def test_what_is_no_number_is_not_taken(show: Show) -> None:
 def test_recorded_only(show: Show) -> None:
     """An operation without a form in the page: it says so, and shows what Python computed and measured."""
     x = tg.tensor([1.0, 4.0, 2.0], requires_grad=True, name="x")
-    middle = np.median(x * x)
+    middle = np.percentile(x * x, 50, weights=np.ones(3), method="inverted_cdf")
     opened = show(tg.explain(middle))
-    assert "Recorded only: middle: median" in opened.panel()
+    assert "Recorded only: middle: percentile" in opened.panel()
     opened.node("x").click()
     assert opened.page.locator("#new-value").count() == 0
     assert "∂middle/∂x[2] = 4; measured by differences, in Python: 4, give or take" in opened.panel()

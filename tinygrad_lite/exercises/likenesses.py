@@ -17,6 +17,7 @@ from tinygrad_lite.readers.recording import recording
 MULTIPLIED = "what comes back from several uses is multiplied, where it adds up"
 ADDED = "the rates of steps that follow one another are added, where they are multiplied"
 ANTIDERIVATIVE = "it is the antiderivative: the function is its derivative"
+ROUNDED = "rounded too far: three digits or more are needed"
 SUMMED = "it is one number, the sum of what belongs to the entries of {}: each entry has a derivative of its own"
 ROWS = "the number of rows is taken for that of entries: len(x) is the length of the first axis, and x.size counts all"
 _USES = 6  # the largest number of uses of an argument whose sums are tried
@@ -124,3 +125,11 @@ def counts_rows(ratio: float | None, trial: Mapping[str, Array]) -> bool:
         for x in trial.values()
         if ratio > 0
     )
+
+
+def are_rounded(answer: Array, right: Array) -> bool:
+    """Whether numbers are the right ones to the decimals that they have, one at least, but to less than a tenth."""
+    decimals = [len(repr(x).partition(".")[2].partition("e")[0]) for x in answer.ravel().tolist()]
+    units = np.reshape([0.5001 * 10.0**-n for n in decimals], answer.shape)
+    off = np.abs(answer - right)
+    return bool(np.all((off <= units) & (off <= 0.1 * np.abs(right))))

@@ -36,9 +36,11 @@ from tinygrad_lite.exercises.likenesses import (
     ADDED,
     ANTIDERIVATIVE,
     MULTIPLIED,
+    ROUNDED,
     ROWS,
     SUMMED,
     added_rates,
+    are_rounded,
     counts_rows,
     is_antiderivative,
     of_factors,
@@ -256,6 +258,8 @@ class _Marking:
         smooth = ~self._kinked()
         if same(answer[smooth], right[smooth], _EXACTLY):  # by differences, or in float32; much is as near by chance
             return _recognised((self._told(failing),), "")
+        if self._declaration.write == "numbers" and are_rounded(answer, right):
+            return _recognised((ROUNDED,), "")
         if self._is_sum_of(answer, right):
             summed = SUMMED.format(self._declaration.argument)
             return _recognised((summed,), summed)

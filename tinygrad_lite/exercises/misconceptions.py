@@ -604,6 +604,7 @@ _TABLE = [
             structures.SYMMETRY: "a part of it is transposed, or on one side only",
             mistakes.NOT_ADJOINT: "an operation is applied as it is, where its transpose should be",
             "{} is transposed where {}": "",
+            "one of two terms is not transposed": "",
         },
         "The numbers are all there, and a square matrix fits either way.",
         "Entry (i, j) of the gradient belongs to entry (i, j) of the argument. What was turned on the way forward "
@@ -734,7 +735,7 @@ _TABLE = [
     Misconception(
         "nearly",
         "Nearly right is wrong",
-        {"nearly right, but off {}": "", repairs.RIGHT_WITH: "one operation of it is another"},
+        {"nearly right, but off {}": "", likenesses.ROUNDED: "", repairs.RIGHT_WITH: "one operation of it is another"},
         "It agrees to several digits; the rest is rounding.",
         "A derivative by formula agrees to about fifteen digits. With fewer it is another formula: a difference "
         "quotient, "

@@ -20,6 +20,7 @@ _REFUSED = (
 _NO_FIT = "the shapes of two arrays do not fit"
 _MISSING = "a factor of the matrix product is not transposed"
 _ORDER = "the factors of the matrix product are in the wrong order"
+_TURNED = "one of two terms is not transposed"
 _ENTRYWISE = "entries are multiplied one by one where a matrix product belongs"
 
 
@@ -59,6 +60,8 @@ def misfit_of(error: ValueError, within: str, shape: Shape) -> Misfit | None:
         return Misfit(f"`{text}` multiplies matrices of shapes {a.shape} and {b.shape}: {why}", _mended(a, b, shape))
     product = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult)
     likeness = _ENTRYWISE if product and a.ndim == b.ndim == 2 and _arrangements(a, b, shape) else ""
+    if not product and a.shape == b.shape[::-1] and shape in (a.shape, b.shape):
+        likeness = _TURNED
     return Misfit(f"`{text}` combines entries of shapes {a.shape} and {b.shape}, which do not fit", likeness)
 
 

@@ -20,7 +20,10 @@ from tinygrad_lite.errors import UsageError
 from tinygrad_lite.explainer.packing import WHOLE
 from tinygrad_lite.explainer.parts import BY_PARTS, LINEAR, PRODUCTS, TRANSFORMS, Parts, linear, product, transformed
 from tinygrad_lite.foundation.phrases import phrase
+from tinygrad_lite.ops.arithmetic.curves import segments
+from tinygrad_lite.ops.arithmetic.ordering import lines_along, quantile_places
 from tinygrad_lite.ops.linear.contraction import axes_by_letters, einsum, subscripts_of
+from tinygrad_lite.ops.shapes.indexing import picked
 from tinygrad_lite.readers.expression import Numbered, numbers
 from tinygrad_lite.transforms.dual import Dual, new_level
 
@@ -46,6 +49,7 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     "cumprod": ("axis",),
     **dict.fromkeys(("argmax", "argmin"), ("axis", "keepdims")),
     "argsort": ("axis", "stable"),
+    "searchsorted": ("side",),
     "clip": (),
     "concatenate": ("axis",),
     "stack": ("axis",),
@@ -351,7 +355,56 @@ def _sinc(x: Array) -> Array:
     return np.where(np.equal(x, 0), 1.0, np.sin(np.pi * x) / (np.pi * x))
 
 
+def _lines_in_order(x: Array, axis: Any) -> tuple[Array, Array]:
+    """The lines along some axes as rows, and the rank of each of their entries."""
+    lines, _ = lines_along(x, axis)
+    return lines, np.argsort(np.argsort(lines, axis=-1, stable=True), axis=-1, stable=True)
+
+
+def _shares_by_rank(count: int, q: Any, dtype: Any, method: str, percent: bool) -> Array:
+    """The share of the entry of each rank in each quantile."""
+    places = np.asarray(quantile_places(count, dtype, q, method, percent))
+    return np.maximum(0.0, 1.0 - np.abs(places[..., None] - np.arange(count)))
+
+
+def _quantile_weights(x: Array, q: Any, axis: Any, method: str, weights: Array, percent: bool) -> Array:
+    if weights is not None or np.isnan(numbers(x)).any():
+        raise NotPrintableError(phrase("quantiles with weights, or beside NaN, have no form in the page"))
+    _, ranks = _lines_in_order(x, axis)
+    return picked(_shares_by_rank(ranks.shape[-1], q, x.dtype, method, percent), (..., ranks))
+
+
+def _quantile(percent: bool) -> Callable[..., Array]:
+    """The quantile of the entries of lines without NaN; of others it is NaN."""
+
+    def quantile(
+        x: Array, q: Any = 0.5, axis: Any = None, method: str = "linear", keepdims: bool = False, weights: Array = None
+    ) -> Array:
+        shares = _quantile_weights(x, q, axis, method, weights, percent)
+        lines, _ = lines_along(x, axis)
+        chosen = np.sum(np.where(np.equal(shares, 0), 0.0, shares * lines), axis=-1)
+        quantiles = np.where(np.any(np.isnan(lines), axis=-1), np.nan, chosen)
+        if not keepdims:
+            return quantiles
+        return np.reshape(quantiles, np.shape(q) + np.shape(np.sum(np.empty(x.shape), axis=axis, keepdims=True)))
+
+    return quantile
+
+
+def _interp(x: Array, xp: Array, fp: Array, left: Any = None, right: Any = None) -> Array:
+    begin, _, slope, _ = segments(x, xp, fp)
+    between = picked(fp, begin) + slope * (x - picked(xp, begin))
+    before = np.where(np.less(x, xp[0]), fp[0] if left is None else left, between)
+    behind = np.where(np.greater(x, xp[-1]), fp[-1] if right is None else right, before)
+    return np.where(np.equal(x, xp[-1]), fp[-1], behind)
+
+
 _BY_OTHERS: dict[str, Callable[..., Any]] = {
+    "interp": _interp,
+    "median": _quantile(percent=False),
+    "quantile": _quantile(percent=False),
+    "percentile": _quantile(percent=True),
+    "quantile_weights": _quantile_weights,
     "trace": _trace,
     "vdot": lambda a, b: np.sum(np.ravel(a) * np.ravel(b)),
     "multi_dot": lambda *arrays: reduce(np.matmul, arrays),
@@ -375,7 +428,9 @@ def _parts(x: Any) -> Parts:
 
 def _is_complex(op: Op, inputs: Sequence[Any], params: Mapping[str, Any]) -> bool:
     """Whether an operation computes with complex numbers."""
-    makes_some = op.name in TRANSFORMS or (op.name == "cast" and np.dtype(params["dtype"]).kind == "c")
+    makes_some = op.name in (*TRANSFORMS, "imag", "angle") or (
+        op.name == "cast" and np.dtype(params["dtype"]).kind == "c"
+    )
     return makes_some or any(map(np.iscomplexobj, map(numbers, inputs)))
 
 

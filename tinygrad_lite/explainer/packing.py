@@ -10,7 +10,7 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Array
 
-WHOLE = 20_000
+WHOLE = 200_000
 """The largest number of entries of an array that a page holds in full."""
 
 ROWS = COLUMNS = 64

@@ -413,6 +413,7 @@ const tables = {
     "an index of {n} entries": "ein Index von {n} Einträgen",
     "a {type}": "ein {type}",
     "a parameter of type {type}": "ein Parameter vom Typ {type}",
+    "quantiles with weights, or beside NaN, have no form in the page": "Quantile mit Gewichten oder neben NaN lassen sich in dieser Seite nicht berechnen",
     "{op} of complex numbers has no form in the page": "{op} von komplexen Zahlen lässt sich in dieser Seite nicht berechnen",
     "{op} of {n} inputs is too large for the page": "{op} mit {n} Eingängen ist zu groß für diese Seite",
     "{op}: it is a function of its own, which has run": "{op}: Es ist eine eigene Funktion, die schon gelaufen ist",

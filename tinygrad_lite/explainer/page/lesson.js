@@ -65,9 +65,10 @@ const lesson = (() => {
     const products = np.watched(() => {
       full = np.asArray(programs[each.vjp](np, gradient(step.node), value(step.node), ...given));
     });
-    // Of complex numbers, the products are those of their parts, which nobody has written.
+    const own = typed(np.fitted(full, nodes[each.node].value.shape), each.node);
+    // Of complex numbers, products and terms are those of their parts, which nobody has written.
     const isComplex = [full, gradient(step.node), ...given].some((x) => x.complex);
-    return { full, products: isComplex ? [] : products, value: typed(np.fitted(full, nodes[each.node].value.shape), each.node) };
+    return isComplex ? { full: null, value: own } : { full, products, value: own };
   }
 
   // The gradient of a node once some backward steps have had their turn: as far as it has added up; null before any.

@@ -245,6 +245,20 @@ const np = (() => {
     return array(x.shape, data);
   }
 
+  // The place of each number among sorted ones: before its equals, or behind them.
+  function searchsorted(sorted, x, { side = "left" } = {}) {
+    const isBefore = (a, b) => (side === "left" ? a < b || (b !== b && a === a) : a <= b || b !== b);
+    return unary((each) => {
+      let [low, high] = [0, sorted.data.length];
+      while (low < high) {
+        const middle = (low + high) >> 1;
+        if (isBefore(sorted.data[middle], each)) low = middle + 1;
+        else high = middle;
+      }
+      return low;
+    })(x);
+  }
+
   // ---- products
 
   let products = null; // those that a computation performs, for whoever watches
@@ -553,6 +567,7 @@ const np = (() => {
     argmax: reduction(first((a, b) => a > b)),
     argmin: reduction(first((a, b) => a < b)),
     argsort,
+    searchsorted,
     cumsum: running((a, b) => a + b),
     cumprod: running((a, b) => a * b),
     norm: (x, { axes, keepdims } = {}) => reduction((row) => Math.hypot(...row))(x, { axis: axes, keepdims }),

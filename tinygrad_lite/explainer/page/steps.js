@@ -275,7 +275,7 @@ const stepView = (() => {
     function inNumbers(place) {
       const receives = say("{entry} receives", { entry: indexed(name, value, place) });
       const sum = told(value.data[place], 6);
-      if (value.sample && slope?.sample) return `${receives} ${told(g.data[place])} × ${told(slope.data[place])} = ${sum}`;
+      if (value.sample && slope?.sample && ![g, slope, value].some((x) => x.complex)) return `${receives} ${told(g.data[place])} × ${told(slope.data[place])} = ${sum}`;
       if (!full) return `${receives} ${sum}`;
       const sources = full.data.map((_, i) => i).filter((i) => fits(full.shape, value.shape, i, place));
       if (sources.length > 1) holder.replaceChildren(barsOf(sources.map((i) => full.data[i]), { names: (k) => `[${indexOf(full.shape, sources[k]).join(", ")}]`, total: value.data[place], label: say("the terms of this entry") }));

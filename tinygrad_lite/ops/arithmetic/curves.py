@@ -151,7 +151,7 @@ def _interp(x: Array, xp: Array, fp: Array, left: Any = None, right: Any = None)
     return np.interp(x, xp, fp, left, right)
 
 
-def _segments(x: Array, xp: Array, fp: Array) -> tuple[Array, ...]:
+def segments(x: Array, xp: Array, fp: Array) -> tuple[Array, ...]:
     """The points that begin and end the segment of each x, its slope, and the share of its end; 0 outside."""
     last = np.size(xp) - 1
     begin = np.clip(np.searchsorted(xp, x, "right") - 1, 0, max(last - 1, 0))
@@ -168,16 +168,16 @@ def _to_points(points: Array, begin: Array, to_begin: Array, end: Array, to_end:
 
 
 def _interp_vjp_x(g: Array, y: Array, x: Array, xp: Array, fp: Array, left: Any = None, right: Any = None) -> Array:
-    return g * _segments(x, xp, fp)[2]
+    return g * segments(x, xp, fp)[2]
 
 
 def _interp_vjp_xp(g: Array, y: Array, x: Array, xp: Array, fp: Array, left: Any = None, right: Any = None) -> Array:
-    begin, end, slope, share = _segments(x, xp, fp)
+    begin, end, slope, share = segments(x, xp, fp)
     return _to_points(xp, begin, -g * slope * (1 - share), end, -g * slope * share)
 
 
 def _interp_vjp_fp(g: Array, y: Array, x: Array, xp: Array, fp: Array, left: Any = None, right: Any = None) -> Array:
-    begin, end, _, share = _segments(x, xp, fp)
+    begin, end, _, share = segments(x, xp, fp)
     before, behind = np.less(x, xp[0]), np.greater(x, xp[-1])
     elsewhere = np.equal(x, xp[-1]) | behind | np.isnan(x) | (before & (left is not None))
     to_begin = np.where(elsewhere, 0, 1 - share)
