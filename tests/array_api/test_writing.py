@@ -322,6 +322,39 @@ def test_programs_that_write_as_numpy_lets_them(f: Callable[[Any], Any]) -> None
     assert_slopes(f, x)
 
 
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda x: operator.setitem(x, ..., x[::-1] * 2),
+        lambda x: operator.iadd(x, np.arange(9.0).reshape(3, 3)),
+        lambda x: operator.imatmul(x, np.ones((3, 3))),
+        lambda x: operator.imul(x[1:], 2.0),
+        lambda x: operator.setitem(x.flat, slice(2), 1.0),
+        lambda x: np.add.at(x, [0, 0], 1.0),
+        lambda x: np.multiply.at(x, [0, 0], 3.0),
+        lambda x: np.cumsum(x, axis=0, out=x),
+        lambda x: np.sin(x, out=x, where=x > 0.3),
+        lambda x: np.copyto(x, x.T.copy()),
+        lambda x: x.sort(axis=0),
+        lambda x: x.fill(3.0),
+    ],
+)
+def test_an_array_lies_in_memory_as_before_after_it_was_written_into(write: Callable[[Any], Any]) -> None:
+    for make in (np.copy, lambda x: x.copy("F"), lambda x: np.sin(x.T)):
+
+        def f(x: Any) -> Any:
+            y = make(x)  # noqa: B023
+            write(y)
+            in_a_row, too = y.reshape(-1), y.T.ravel()
+            y[0, 1] = 7.0
+            in_a_row[2], too[3] = 5.0, 6.0
+            return np.concatenate([y.ravel(), in_a_row, too])
+
+        x = np.random.default_rng(4).uniform(size=(3, 3))
+        np.testing.assert_allclose(tg.functionalize(f)(tg.tensor(x)), f(x), rtol=1e-12)
+        np.testing.assert_allclose(tg.jvp(tg.functionalize(f), (x,), (x,))[0], f(x), rtol=1e-12)
+
+
 @pytest.mark.parametrize("read", [np.asarray, np.ascontiguousarray, lambda x: np.lib.stride_tricks.as_strided(x, (2,))])
 def test_a_plain_array_that_would_not_see_what_is_written_is_refused(read: Callable[[Any], Any]) -> None:
     def f(x: Any) -> Any:

@@ -171,7 +171,7 @@ class Writable(Operators):
         value = value if value.dtype == self.dtype else value.astype(self.dtype)
         if self._view is None:
             self._writes = self._memory.written()
-            self._value = value
+            self._value = laid_out(value, in_memory(self._value))
         elif self._view[0] is getitem:
             _, array, params = self._view
             array._write(array.value.at[params["index"]].set(value))
