@@ -106,6 +106,12 @@ def test_columns_that_are_no_numbers_are_named(other: Any, dtype: str) -> None:
         DataLoader((frame["size"], frame["kind"]))
 
 
+@pytest.mark.parametrize("make", [list, np.array, pd.Series])
+def test_labels_that_are_words_are_to_be_numbered(make: Any) -> None:
+    with pytest.raises(UsageError, match=r"np\.unique\(labels, return_inverse=True\)"):
+        DataLoader((np.ones((3, 2)), make(["a", "b", "a"])))
+
+
 class PolarsDtype:
     """A dtype as polars has it."""
 

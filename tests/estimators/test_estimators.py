@@ -418,6 +418,8 @@ WRONG: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
     ("no identity", lambda: Transformer(Wider).fit(X), ShapeError, "4 columns, the module made outputs of shape"),
     ("no module", lambda: Classifier(3).fit(X, y), UsageError, "must be a tg.nn.Module"),
     ("builds no module", lambda: Classifier(lambda n, k: n).fit(X, y), UsageError, "its result is 4"),
+    ("sizes elsewhere", lambda: Classifier(nn.Linear, module__out_features=4).fit(X, y), InputError, "multiple values"),
+    ("no sizes", lambda: Classifier(lambda n: nn.Linear(4, n)).fit(X, y), InputError, "Let the first two parameters"),
     ("no parameters", lambda: Classifier(nn.Identity()).fit(X[:, :3], y), InputError, "no parameters"),
     ("optimizer", lambda: quick(optimizer="Adma").fit(X, y), InputError, "which has .*Adam"),
     ("no optimizer", lambda: quick(optimizer=3).fit(X, y), UsageError, "must be the name of a class"),

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from copy import deepcopy
-from inspect import isclass
+from inspect import isclass, signature
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,7 @@ def built(
         names = names_taken_by(module) or ()
         own = rng.spawn(1)[0]
         offered = {name: x for name, x in (("rng", own), ("dtype", dtype)) if name in names and name not in settings}
+        _check_call(module, inputs, outputs, {**offered, **settings})
         with init.drawing_from(own):
             made = module(inputs, outputs, **offered, **settings)
     else:
@@ -43,6 +44,23 @@ def built(
     for _, generator in made.named_generators():
         generator.bit_generator.state = type(generator.bit_generator)(rng.integers(2**63)).state
     return made
+
+
+def _check_call(module: Any, inputs: int, outputs: int, settings: Mapping[str, Any]) -> None:
+    """Raise `InputError` if a class or a function does not take two sizes first, and these settings by name."""
+    try:
+        taken = signature(module)
+    except ValueError:  # written in C, without a signature: the call will show
+        return
+    try:
+        taken.bind(inputs, outputs, **settings)
+    except TypeError as error:
+        name = getattr(module, "__name__", "module")
+        raise InputError(
+            f"the estimator calls {', '.join([f'{name}(n_features_in, n_outputs', *settings])}), and {name}{taken} "
+            f"does not take that: {error}. Let the first two parameters be these sizes, or pass a function whose first "
+            "two are, and which builds the module"
+        ) from None
 
 
 def dtype_of(module: Module) -> Any:
