@@ -1025,6 +1025,8 @@ def test_on_paper(show: Show) -> None:
     pages.first.wait_for()  # the page hears of the medium a moment later, and writes all of them at once
     assert pages.count() == 7, "the start, three operations forward, and three steps back"
     assert "Backward 2 of 3: add" in pages.nth(5).inner_text()
+    last = "getComputedStyle(document.querySelector('#handout .numbers')).breakBefore"
+    assert opened.page.evaluate(last) == "avoid", "on the sheet of its picture"
     opened.page.emulate_media(media="screen")
     opened.page.wait_for_selector("#handout", state="hidden")
     assert opened.page.is_visible("#step")

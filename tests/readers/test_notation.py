@@ -21,6 +21,7 @@ NUMBERS = {name: np.array([[0.3, 0.7], [1.1, 0.2]]) + i for i, name in enumerate
     [
         (lambda a, b, c: a - (b - c), "a - (b - c)", r"a - \left(b - c\right)"),
         (lambda a, b, c: a - b + c, "a - b + c", "a - b + c"),
+        (lambda a, b, c: -1j * a * (0.5 + 1j), "-1j · a · (0.5+1j)", None),
         (lambda a, b, c: a / (b * c), "a / (b · c)", r"\frac{a}{b \odot c}"),
         (lambda a, b, c: a / b * c, "a / b · c", r"\frac{a}{b} \odot c"),
         (lambda a, b, c: a * (b @ c), "a · (b @ c)", r"a \odot \left(b \, c\right)"),

@@ -102,8 +102,11 @@ class _Writer:
             return x, _ATOM
         if np.ndim(x) or not np.issubdtype(np.result_type(x), np.number):
             return self.name(_listed(x) if np.ndim(x) else str(x)), _ATOM
-        number = complex(x) if np.iscomplexobj(x) else x.item() if hasattr(x, "item") else x
-        text = f"{number:.6g}" if isinstance(number, float) else str(number)
+        number = x.item() if hasattr(x, "item") else x
+        if isinstance(number, complex):
+            text = f"({number:.6g})" if number.real else f"{number.imag:.6g}j"
+        else:
+            text = f"{number:.6g}" if isinstance(number, float) else str(number)
         return text, _UNARY if text.startswith("-") else _ATOM
 
     def name(self, name: str) -> str:
