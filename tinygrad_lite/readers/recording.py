@@ -10,7 +10,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -28,15 +28,24 @@ _NOT_THE_USERS = (
     contextlib.__file__,
     functools.__file__,
 )
+_CALLERS = 3  # how many calls that led to a line are kept
 
 
 @dataclass(frozen=True)
 class Source:
-    """A line of the user's code."""
+    """A line of the user's code.
+
+    Attributes:
+        instruction: where in the code of its function; a line may call several operations.
+        callers: the calls that led there, the innermost first: for each the file of a function, its first line, and the
+            instruction in it.
+    """
 
     file: str
     line: int
     function: str
+    instruction: int = field(default=0, compare=False)
+    callers: tuple[tuple[str, int, int], ...] = field(default=(), compare=False)
 
     @property
     def text(self) -> str:
@@ -182,7 +191,17 @@ def recording() -> Iterator[list[Step]]:
 def calling_line() -> Source | None:
     """The innermost line outside this package and NumPy."""
     frame = calling_frame()
-    return None if frame is None else Source(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
+    if frame is None:
+        return None
+    callers: list[tuple[str, int, int]] = []
+    outer = frame.f_back
+    while outer is not None and len(callers) < _CALLERS:
+        code = outer.f_code
+        if is_users(code.co_filename):
+            callers.append((code.co_filename, code.co_firstlineno, outer.f_lasti))
+        outer = outer.f_back
+    code = frame.f_code
+    return Source(code.co_filename, frame.f_lineno, code.co_name, frame.f_lasti, tuple(callers))
 
 
 def calling_frame() -> FrameType | None:

@@ -192,10 +192,23 @@ class Trace:
 
     @cached_property
     def repeats(self) -> list[list[int]]:
-        """The operations that the same place in the same line performed again and again."""
+        """The operations that the same place in the same line performed again and again.
+
+        Where a function is called in several places, there are those of each call and those of all.
+        """
+        of_lines = self._series(lambda step: step.source)
+        return [list(numbers) for numbers in dict.fromkeys((*of_lines, *self._of_instructions))]
+
+    @cached_property
+    def _of_instructions(self) -> list[tuple[int, ...]]:
+        """The operations that the same instruction, reached by the same calls, performed again and again."""
+        return self._series(lambda step: step.source and (step.source, step.source.instruction, step.source.callers))
+
+    def _series(self, place: Callable[[Step], Any]) -> list[tuple[int, ...]]:
+        """The operations that the same place performed again and again, those of each of its parts together."""
         lines: dict[Any, list[int]] = {}
         for k, step in enumerate(self.steps):
-            lines.setdefault(step.source, []).append(k)
+            lines.setdefault(place(step), []).append(k)
         series: dict[tuple[int, ...], None] = {}
         for numbers in lines.values():
             ops = [_kind(self.steps[k]) for k in numbers]
@@ -209,7 +222,7 @@ class Trace:
             else:
                 for start, period, stop in () if aligned else _stretches(ops):
                     series.update(dict.fromkeys(tuple(numbers[k:stop:period]) for k in range(start, start + period)))
-        return [list(numbers) for numbers in series]
+        return list(series)
 
     def _aligned(self, runs: Sequence[Sequence[int]]) -> list[tuple[int, ...]]:
         """The operations at the same place of each run; a first run on constants may have fewer than the others."""
@@ -241,7 +254,7 @@ class Trace:
         """The last operation of each run of a line: what it made is what the line assigns."""
         last = {step.source: k for k, step in enumerate(self.steps)}
         ends = {k for k, step in enumerate(self.steps[:-1]) if self.steps[k + 1].source != step.source}
-        again = (numbers for numbers in self.repeats if last[self.steps[numbers[0]].source] in numbers)
+        again = (numbers for numbers in self._of_instructions if last[self.steps[numbers[0]].source] in numbers)
         return ends.union(last.values(), *again)
 
     def name_of(self, n: int) -> str:
