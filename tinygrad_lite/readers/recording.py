@@ -10,7 +10,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -37,15 +37,14 @@ class Source:
 
     Attributes:
         instruction: where in the code of its function; a line may call several operations.
-        callers: the calls that led there, the innermost first: for each the file of a function, its first line, and the
-            instruction in it.
+        callers: the lines whose calls led there, the innermost first.
     """
 
     file: str
     line: int
     function: str
     instruction: int = field(default=0, compare=False)
-    callers: tuple[tuple[str, int, int], ...] = field(default=(), compare=False)
+    callers: tuple["Source", ...] = field(default=(), compare=False)
 
     @property
     def text(self) -> str:
@@ -193,22 +192,22 @@ def calling_line() -> Source | None:
     frame = calling_frame()
     if frame is None:
         return None
-    callers: list[tuple[str, int, int]] = []
-    outer = frame.f_back
-    while outer is not None and len(callers) < _CALLERS:
-        code = outer.f_code
-        if is_users(code.co_filename):
-            callers.append((code.co_filename, code.co_firstlineno, outer.f_lasti))
-        outer = outer.f_back
-    code = frame.f_code
-    return Source(code.co_filename, frame.f_lineno, code.co_name, frame.f_lasti, tuple(callers))
+    frames = [frame]
+    while (outer := _user_frame(frames[-1].f_back)) and len(frames) <= _CALLERS:
+        frames.append(outer)
+    own, *callers = (Source(f.f_code.co_filename, f.f_lineno, f.f_code.co_name, f.f_lasti) for f in frames)
+    return replace(own, callers=tuple(callers))
 
 
 def calling_frame() -> FrameType | None:
     """The innermost frame outside this package and NumPy."""
-    frame = sys._getframe(1)
+    return _user_frame(sys._getframe(1))
+
+
+def _user_frame(frame: FrameType | None) -> FrameType | None:
+    """The innermost frame that is the user's, of this one and those that it was called from."""
     while frame is not None and not is_users(frame.f_code.co_filename):
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return frame
 
 

@@ -4,6 +4,7 @@ What a line performs again and again is changed alike each time.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -15,6 +16,8 @@ from tinygrad_lite.engine.op import Array
 
 Change = Callable[[Trace, int], Array]
 """What a changed operation gives, in a run whose values before it are known."""
+Changed = tuple[Sequence[int], str, Change]
+"""Operations, what is said of a change of theirs, and the change."""
 Source = Callable[[Trace, int], Array]
 """A value that is known before an operation."""
 
@@ -38,22 +41,57 @@ _OTHER_NUMBERS: tuple[Callable[[float], float], ...] = (
     lambda c: c - 1,
     lambda c: -c,
     lambda c: 1 / c if c else c,
+    lambda c: c * c,
+    lambda c: c**0.5 if c > 0 else c,
 )
 _BESIDE: tuple[tuple[str, Callable[[Array, Array], Array]], ...] = (
     ("{} as one more factor", np.multiply),
-    ("1 - {} as one more factor", lambda y, z: y * (1 - z)),
     ("{} added", np.add),
     ("{} taken away", np.subtract),
+    ("1 - {} as one more factor", lambda y, z: y * (1 - z)),
     ("{} as one more divisor", np.divide),
 )
+_NEAR = 50  # how many values may be taken for another: those that are known closest to it
+_LISTED = 4  # how many indices, one for each time that a line is run, are named
+_MATRIX: tuple[tuple[str, Callable[[Array, Array], Array]], ...] = (
+    ("{} @ in front", lambda m, y: m @ y),
+    ("{}.T @ in front", lambda m, y: m.T @ y),
+    ("@ {} behind", lambda m, y: y @ m),
+    ("@ {}.T behind", lambda m, y: y @ m.T),
+    ("np.linalg.solve({}, …) around it", np.linalg.solve),
+    ("np.linalg.solve({}.T, …) around it", lambda m, y: np.linalg.solve(m.T, y)),
+)
 _Kind = Callable[[Trace, Sequence[int]], Iterator[tuple[str, Change]]]
+_Known = Callable[[Trace, Sequence[int]], Iterator[tuple[str, Source]]]
 _CONDITIONS = {"greater", "greater_equal", "less", "less_equal", "equal", "not_equal"}
 
 
-def changes(trace: Trace, groups: Sequence[Sequence[int]]) -> Iterator[tuple[Sequence[int], str, Change]]:
-    """Changes of operations, each of one or of all that a line performs again and again, the likeliest first."""
-    beside = [partial(_beside_others, words, operation) for words, operation in _BESIDE]
-    kinds: list[_Kind] = [_of_kind, _of_writing, _of_signs, _of_numbers, _of_functions, _with_others, *beside]
+def of_operations(trace: Trace, groups: Sequence[Sequence[int]]) -> Iterator[Changed]:
+    """Another operation, index, sign or number, in one or in all that a line performs again and again."""
+    return _tried(trace, groups, [_of_kind, _of_writing, _of_signs, _of_numbers, _of_sums])
+
+
+def of_values(trace: Trace, groups: Sequence[Sequence[int]]) -> Iterator[Changed]:
+    """A function of what is there, and other values in its place or beside it: what is known, or entries of that."""
+    by_value = _with_values(_known_before, _BESIDE)
+    return _tried(trace, groups, [_of_functions, *by_value, *_with_values(_entries_known_before, _BESIDE[:3])])
+
+
+def _with_values(known: _Known, beside: Sequence[tuple[str, Callable[[Array, Array], Array]]]) -> list[_Kind]:
+    remembered: dict[tuple[int, ...], list[tuple[str, Source]]] = {}
+
+    def once(trace: Trace, numbers: Sequence[int]) -> Iterator[tuple[str, Source]]:
+        key = tuple(numbers)
+        if key not in remembered:
+            remembered[key] = list(known(trace, numbers))
+        yield from remembered[key]
+
+    others: list[_Kind] = [partial(_beside_others, once, words, operation) for words, operation in beside]
+    return [partial(_with_others, once), partial(_with_matrices, once), *others]
+
+
+def _tried(trace: Trace, groups: Sequence[Sequence[int]], kinds: Sequence[_Kind]) -> Iterator[Changed]:
+    """The changes of each kind, the likeliest first."""
     for kind in kinds:
         for numbers in groups:
             for words, change in kind(trace, numbers):
@@ -69,7 +107,7 @@ def _of_kind(trace: Trace, numbers: Sequence[int]) -> Iterator[tuple[str, Change
     if len(arrays) == 2 and name in _BETWEEN:
         words, own = _BETWEEN[name]
         opposite = {"add": "subtract", "subtract": "add"}.get(name, "")
-        alone = [(f"{_name(trace, (k, i), numbers)} alone", partial(_argument, i)) for i in (0, 1)]
+        alone = [(f"{name_at(trace, (k, i), numbers)} alone", partial(_argument, i)) for i in (0, 1)]
         others = {
             other: (f"{said} in place of {words}", partial(_by, operation))
             for other, (said, operation) in _BETWEEN.items()
@@ -79,15 +117,26 @@ def _of_kind(trace: Trace, numbers: Sequence[int]) -> Iterator[tuple[str, Change
         yield from (*alone, *others.values())  # one alone before a maximum, which may be it everywhere
         if name in ("divide", "matmul"):
             yield "its arguments the other way round", partial(_by, lambda a, b: own(b, a))
+    if len(arrays) == 1 and _is_of_numbers(trace.values[k]):
+        yield f"{trace.name((k, 0))} alone", partial(_argument, 0)
+    for i, x in enumerate(arrays):
+        if np.iscomplexobj(x):
+            yield f"the conjugate of {name_at(trace, (k, i), numbers)}", partial(_of_argument, i, np.conj)
+    for i, x in enumerate(arrays if name == "matmul" else ()):
+        if np.ndim(x) > 1:
+            yield f"the transpose of {name_at(trace, (k, i), numbers)}", partial(_of_argument, i, _turned)
+    if np.iscomplexobj(trace.values[k]):
+        yield "its conjugate", lambda t, k: np.conj(_made(t, k))
     if np.ndim(trace.values[k]) > 1:
-        yield "its transpose", lambda t, k: np.swapaxes(_made(t, k), -1, -2)
+        yield "its transpose", lambda t, k: _turned(_made(t, k))
         if len({*np.shape(trace.values[k])[-2:]}) == 1:
-            yield "its transpose added", lambda t, k: _made(t, k) + np.swapaxes(_made(t, k), -1, -2)
+            yield "its transpose added", lambda t, k: _made(t, k) + _turned(_made(t, k))
+            yield "0 on its diagonal", lambda t, k: _made(t, k) * (1 - np.eye(np.shape(t.values[k])[-1]))
     for other_sum in (np.sum, np.mean) if name in ("sum", "mean", "max") else ():
         if other_sum.__name__ != name:
             yield f"{other_sum.__name__} in place of {name}", partial(_by, other_sum)
     if name in ("sum", "mean", "cumsum", "max") and np.ndim(arrays[0]) > 1:
-        for axis in range(np.ndim(arrays[0])):
+        for axis in (*range(np.ndim(arrays[0])), *(() if name == "cumsum" else (None,))):
             yield f"axis={axis}", partial(_along, axis)
 
 
@@ -110,6 +159,66 @@ def _of_writing(trace: Trace, numbers: Sequence[int]) -> Iterator[tuple[str, Cha
     if name in ("index_set", "getitem"):
         for words, moved in _moves(params["index"]):
             yield words, partial(_written, moved, None) if name == "index_set" else partial(_read, moved)
+        yield from _with_other_indices(trace, numbers)
+
+
+def _of_sums(trace: Trace, numbers: Sequence[int]) -> Iterator[tuple[str, Change]]:
+    """The sum of all times that a line has been run so far, in place of what is there this time."""
+    k = numbers[0]
+    for i, n in enumerate(trace.inputs[k] if len(numbers) > 1 else ()):
+        made = None if n is None else trace.made_by(n)
+        is_sum_itself = made is not None and trace.steps[made].op.name == "index_set"
+        if made is not None and not is_sum_itself and _is_of_numbers(trace.arrays[k][i]):
+            series = next((series for series in trace.of_instructions if series[0] <= made in series), ())
+            if len(series) > 1:
+                yield f"the sum of {trace.name((k, i))} so far in its place", partial(_summed, series, i)
+
+
+def _with_other_indices(trace: Trace, numbers: Sequence[int]) -> Iterator[tuple[str, Change]]:
+    """An index of something else, that is read or written in the same turn of a loop, in place of one of its own."""
+    own = list(zip(*([str(part) for part in _parts(trace, k)] for k in numbers)))
+    for offset, indices in _indices_nearby(trace, numbers):
+        for other, there in enumerate(indices):
+            for axis, mistaken in enumerate(own):
+                if there not in own:
+                    of_which = f" along axis {axis}" if len(own) > 1 else ""
+                    words = f"{_in_turn(there)} in place of {_in_turn(mistaken)} as its index{of_which}"
+                    yield words, partial(_indexed_as, offset, other, axis)
+
+
+def _indices_nearby(trace: Trace, numbers: Sequence[int]) -> Iterator[tuple[int, Sequence[tuple[str, ...]]]]:
+    """Where else something is read or written in the same turn of a loop, and each part of the indices, in turn."""
+    first, last = numbers[0], numbers[-1]
+    period = numbers[1] - first if len(numbers) > 1 else len(trace.steps)
+    seen = set[Any]()
+    for j in range(max(0, first - period), min(first + period, len(trace.steps) - last + first)):
+        there = [j + k - first for k in numbers]
+        if trace.steps[j].op.name in ("getitem", "index_set") and all(_is_alike(trace, j, k) for k in there[1:]):
+            indices = tuple(zip(*([str(part) for part in _parts(trace, k)] for k in there)))
+            if indices not in seen:
+                seen.add(indices)
+                yield j - first, indices
+
+
+def _entries_known_before(trace: Trace, numbers: Sequence[int]) -> Iterator[tuple[str, Source]]:
+    """What is known before an operation, at an index that is used in the same turn of a loop."""
+    k = numbers[0]
+    nearby = list(_indices_nearby(trace, numbers))
+    read = {id(trace.arrays[j][0]) for j, step in enumerate(trace.steps) if step.op.name == "getitem"}
+    for name, of in _known_before(trace, numbers) if nearby else ():
+        array = of(trace, k)
+        if id(array) not in read:
+            continue
+        for offset, indices in nearby:
+            if 0 < len(indices) <= np.ndim(array) and not any(":" in part for part in indices[0]):
+                parts = ", ".join(_in_turn(part)[1:-1] if len({*part}) == 1 else _in_turn(part) for part in indices)
+                with suppress(Exception):  # an index beyond this array
+                    _entry(of, offset, trace, k)
+                    yield f"{name}[{parts}]", partial(_entry, of, offset)
+
+
+def _entry(of: Source, offset: int, trace: Trace, k: int) -> Array:
+    return np.asarray(of(trace, k)[trace.steps[k + offset].params["index"]])
 
 
 def _moves(index: Any) -> Iterator[tuple[str, Callable[[Any], Any]]]:
@@ -121,8 +230,8 @@ def _moves(index: Any) -> Iterator[tuple[str, Callable[[Any], Any]]]:
         if axis in numbers or (isinstance(part, slice) and isinstance(part.start or part.stop, int)):
             for by, word in ((1, "larger"), (-1, "smaller")):
                 yield f"an index that is 1 {word}{of_which}", partial(_moved, axis, by)
-    if len(numbers) == 2:
-        yield "its indices the other way round", partial(_exchanged, *numbers)
+    if len(numbers) == 2 or (len(parts) == 2 and all(isinstance(part, slice) for part in parts)):
+        yield "its indices the other way round", partial(_exchanged, *(numbers or (0, 1)))
 
 
 def _moved(axis: int, by: int, index: Any) -> Any:
@@ -168,6 +277,36 @@ def _added_up(numbers: Sequence[int], trace: Trace, k: int) -> Array:
     return _made(trace, k) + trace.values[numbers[at - 1]] if at else _made(trace, k)
 
 
+def _summed(series: Sequence[int], i: int, trace: Trace, k: int) -> Array:
+    """What an operation makes of the sum of what a line has made up to this time, in place of an argument."""
+    so_far = [trace.values[made] for made in series if made < k]
+    return _made(trace, k, {i: np.sum(so_far, axis=0)})
+
+
+def _parts(trace: Trace, k: int) -> tuple[Any, ...]:
+    """The parts of the index of what an operation reads or writes."""
+    index = trace.steps[k].params["index"]
+    return index if isinstance(index, tuple) else (index,)
+
+
+def _in_turn(parts: Sequence[str]) -> str:
+    """An index, or the indices of all times that a line is run."""
+    if len({*parts}) == 1:
+        return f"[{parts[0]}]"
+    return f"[{', '.join(parts[:_LISTED])}{', …' * (len(parts) > _LISTED)}]{' in turn' if len(parts) > 1 else ''}"
+
+
+def _indexed_as(offset: int, other: int, axis: int, trace: Trace, k: int) -> Array:
+    """What an operation reads or writes with a part of another's index in place of its own."""
+    parts = list(_parts(trace, k))
+    parts[axis] = _parts(trace, k + offset)[other]
+
+    def moved(_: Any) -> Any:
+        return tuple(parts)
+
+    return _written(moved, None, trace, k) if trace.steps[k].op.name == "index_set" else _read(moved, trace, k)
+
+
 def _is_added(trace: Trace, k: int) -> bool:
     """Whether values are written to where they were added to what was there."""
     array, n = trace.inputs[k]
@@ -206,13 +345,12 @@ def _of_functions(trace: Trace, numbers: Sequence[int]) -> Iterator[tuple[str, C
     step = trace.steps[k]
     for i in _used_elsewhere(trace, k):
         if len(trace.arrays[k]) > 1 and trace.inputs[k][i] is not None:
-            name = _name(trace, (k, i), numbers)
+            name = name_at(trace, (k, i), numbers)
             for function in _OF_ONE:
                 yield f"{function.__name__} of {name} in place of {name}", partial(_of_argument, i, function)
-    if np.asarray(trace.values[k]).dtype.kind != "f" or step.op.name == "index_set":
+    if not _is_of_numbers(trace.values[k]) or step.op.name == "index_set":
         return
     if len(trace.arrays[k]) == 1:
-        yield f"{trace.name((k, 0))} alone", partial(_argument, 0)
         for function in _OF_ONE:
             if function.__name__ != step.op.name:
                 yield f"{function.__name__} in place of {step.op}", partial(_by, function)
@@ -225,37 +363,59 @@ def _of_functions(trace: Trace, numbers: Sequence[int]) -> Iterator[tuple[str, C
     yield "a factor of 1/2", partial(_after, lambda y: y / 2)
 
 
-def _with_others(trace: Trace, numbers: Sequence[int]) -> Iterator[tuple[str, Change]]:
+def _with_others(known: _Known, trace: Trace, numbers: Sequence[int]) -> Iterator[tuple[str, Change]]:
     """Another value in place of an argument: one that is known before."""
     k = numbers[0]
-    for name, of in _known_before(trace, numbers):
+    for name, of in known(trace, numbers):
         other = of(trace, k)
         for i, x in enumerate(trace.arrays[k]):
             if np.shape(other) == np.shape(x) and other is not x:
                 are_constants = trace.inputs[k][i] is None and name.startswith("[")
-                mistaken = _name(trace, (k, i), numbers)
+                mistaken = name_at(trace, (k, i), numbers)
                 is_once = are_constants and len(numbers) == 1
                 words = _entries(other, x) if is_once else f"{name} in place of {mistaken}"
                 yield words, partial(_with_argument, i, of)
 
 
 def _beside_others(
-    words: str, operation: Callable[[Array, Array], Array], trace: Trace, numbers: Sequence[int]
+    known: _Known, words: str, operation: Callable[[Array, Array], Array], trace: Trace, numbers: Sequence[int]
 ) -> Iterator[tuple[str, Change]]:
     """Another value beside the result, or beside an argument."""
     k = numbers[0]
     whole = np.shape(trace.values[k])
     is_entrywise = trace.steps[k].op.name in _BETWEEN.keys() - {"matmul"}
     arguments = _used_elsewhere(trace, k)
-    for known_as, found in _known_before(trace, numbers):
+    for known_as, found in known(trace, numbers):
         own = np.shape(found(trace, k))
         for name, of in _broadcast(known_as, found, own, whole):
             yield words.format(name), partial(_beside, operation, of)
         for i in arguments:
             there = whole if is_entrywise else np.shape(trace.arrays[k][i])
             for name, of in _broadcast(known_as, found, own, there):
-                mistaken = _name(trace, (k, i), numbers)
+                mistaken = name_at(trace, (k, i), numbers)
                 yield f"{words.format(name)}, beside {mistaken}", partial(_beside_argument, i, operation, of)
+
+
+def _with_matrices(known: _Known, trace: Trace, numbers: Sequence[int]) -> Iterator[tuple[str, Change]]:
+    """A product with a square matrix, or a system that it is solved for, around the result or an argument."""
+    k = numbers[0]
+    places = [-1, *_used_elsewhere(trace, k)]
+    shapes = {i: np.shape(trace.array((k, i))) for i in places}
+    for name, of in known(trace, numbers) if any(shapes.values()) else ():
+        shape = np.shape(of(trace, k))
+        if len(shape) != 2 or shape[0] != shape[1]:
+            continue
+        for i, own in shapes.items():
+            if 0 < len(own) < 3 and shape[0] in own:
+                for words, operation in _MATRIX:
+                    beside = "" if i < 0 else f", at {name_at(trace, (k, i), numbers)}"
+                    yield words.format(name) + beside, partial(_by_matrix, i, operation, of)
+
+
+def _by_matrix(i: int, operation: Callable[[Array, Array], Array], of: Source, trace: Trace, k: int) -> Array:
+    if i < 0:
+        return operation(of(trace, k), _made(trace, k))
+    return _made(trace, k, {i: operation(of(trace, k), trace.arrays[k][i])})
 
 
 def _used_elsewhere(trace: Trace, k: int) -> list[int]:
@@ -276,6 +436,14 @@ def _entries(new: Array, old: Array) -> str:
     """The first entries in which an array differs from the one in whose place it comes."""
     pairs = [(a, b) for a, b in zip(np.ravel(new), np.ravel(old)) if a != b]
     return ", ".join(f"{a:.6g} in place of {b:.6g}" for a, b in pairs[:3]) + ", …" * (len(pairs) > 3)
+
+
+def _is_of_numbers(x: Any) -> bool:
+    return np.asarray(x).dtype.kind in "fc"
+
+
+def _turned(x: Array) -> Array:
+    return np.swapaxes(x, -1, -2)
 
 
 def _by(operation: Callable[..., Array], trace: Trace, k: int) -> Array:
@@ -311,13 +479,26 @@ def _with_argument(i: int, of: Source, trace: Trace, k: int) -> Array:
     return _made(trace, k, {i: of(trace, k)})
 
 
-def times(number: float, trace: Trace, k: int) -> Array:
-    """What an operation gives, some number of times."""
+def sizes(trace: Trace, numbers: Sequence[int]) -> Iterator[tuple[Callable[..., Array], float, str]]:
+    """What may be another number, what that is now, and what is said of the other one."""
+    k = numbers[0]
+    for i, x in enumerate(trace.arrays[k]):
+        is_number = trace.inputs[k][i] is None and np.ndim(x) == 0 and isinstance(x, (float, np.floating))
+        if is_number and all(trace.arrays[number][i] == x for number in numbers):
+            yield partial(_with_number, i), float(x), f"{{:.6g}}{{}} in place of {x:.6g}"
+    yield _times, 1.0, "what is there {:.6g} times{}"
+    yield _more, 0.0, "{:.6g}{} added to what is there"
+
+
+def _with_number(i: int, number: float, trace: Trace, k: int) -> Array:
+    return _made(trace, k, {i: number})
+
+
+def _times(number: float, trace: Trace, k: int) -> Array:
     return np.asarray(number * _made(trace, k))
 
 
-def more(number: float, trace: Trace, k: int) -> Array:
-    """What an operation gives, and a number more."""
+def _more(number: float, trace: Trace, k: int) -> Array:
     return np.asarray(_made(trace, k) + number)
 
 
@@ -328,20 +509,26 @@ def _constant(number: float) -> Source:
 def _known_before(trace: Trace, numbers: Sequence[int]) -> Iterator[tuple[str, Source]]:
     """The values that are known before an operation, each once: variables, results and arrays from outside.
 
-    Where a line is run again and again, those of a line in the same loop are others each time.
+    Where a line is run again and again, those of a line in the same loop are others each time. They come first, beside
+    what is known of no loop.
     """
     first, seen = numbers[0], set[int]()
     for n in range(len(trace.variables)):
         yield trace.name_of(n), partial(_variable, n)
     edges = [(j, -1) for j in range(first)]
     edges += [(j, i) for j in range(len(trace.steps)) for i, n in enumerate(trace.inputs[j]) if n is None]
-    for j, i in edges:
+    again = {k for series in trace.of_instructions for k in series}
+    alike = {j: all(_is_alike(trace, j, j + k - first) for k in numbers[1:]) for j, _ in edges}
+    in_another_loop = {j: j in again and (not is_alike or len(numbers) == 1) for j, is_alike in alike.items()}
+    for j, i in sorted(edges, key=lambda edge: (in_another_loop[edge[0]], abs(edge[0] - first))):
         x = trace.array((j, i))
-        if not isinstance(x, (np.ndarray, np.floating)) or x.dtype.kind not in "fiu" or id(x) in seen:
+        if not isinstance(x, (np.ndarray, np.inexact)) or x.dtype.kind not in "fciu" or id(x) in seen:
             continue
         seen.add(id(x))
-        if all(_is_alike(trace, j, j + k - first) for k in numbers[1:]):
-            yield _name(trace, (j, i), [j + k - first for k in numbers]), partial(_nearby, j - first, i)
+        if len(seen) > _NEAR:
+            return
+        if alike[j]:
+            yield name_at(trace, (j, i), [j + k - first for k in numbers]), partial(_nearby, j - first, i)
         elif i < 0:
             yield trace.name((j, i)), partial(_there, (j, i))
 
@@ -352,7 +539,7 @@ def _is_alike(trace: Trace, j: int, other: int) -> bool:
     return other < len(steps) and steps[j].op is steps[other].op and steps[j].source == steps[other].source
 
 
-def _name(trace: Trace, edge: Edge, numbers: Sequence[int]) -> str:
+def name_at(trace: Trace, edge: Edge, numbers: Sequence[int]) -> str:
     """What an argument is called: by its entries if it is a constant, of which there may be several.
 
     Each time that a line is run, it may be another.

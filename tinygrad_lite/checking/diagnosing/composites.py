@@ -163,9 +163,11 @@ def products(done: Pass) -> Iterator[Suspect]:
 
 def _of_each(place: Across, done: Pass, g: Array) -> Array:
     trace, k = done.trace, place.step(done.trace)
-    by_a, by_b = (trace.back_from(n, np.ones_like(g))[place.early] for n in trace.inputs[k] if n is not None)
+    by_a, by_b = (
+        trace.back_from({n: np.ones_like(g)}).of_variables[place.early] for n in trace.inputs[k] if n is not None
+    )
     wrong = by_a * by_b if trace.steps[k].op.name == "multiply" else by_a / by_b
-    return g * wrong - trace.back_from(place.late, g)[place.early]
+    return g * wrong - trace.back_from({place.late: g}).of_variables[place.early]
 
 
 def branches(done: Pass) -> Iterator[tuple[str, int, Changes]]:

@@ -278,6 +278,7 @@ class _Search:
                         there += " from another step"
                     odd = not name_of_ratio(times, self._sizes)
                     rank = 5.6 - 0.5 * (own[u] or own[w]) - 0.5 * ("1" not in (there, missing)) + 0.9 * odd
+                    rank += 0.3 * (times != 1)  # of which a factor in the values would be the cause
                     if size(g - times * arrays[w]) > size(g + times * arrays[u]):  # what is there is subtracted
                         there, missing = missing, there
                     sentence = f"in the gradient of {name}, {there} is used in place of {missing}{many}"

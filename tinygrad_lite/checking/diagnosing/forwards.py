@@ -32,6 +32,9 @@ def forwards(trace: Trace, numbers: Sequence[int]) -> Iterator[tuple[str, Replac
         kinds.append((SIGN.format(names[0]), lambda x: x[0]))
     if name == "square":
         kinds.append((POWER.format(names[0]), lambda x: x[0]))
+    is_of_one = len(names) == 1 and np.shape(trace.arrays[k][0]) == np.shape(trace.values[k])
+    if is_of_one and name not in ("negative", "square"):
+        kinds.append((WITHOUT.format(name), lambda x: x[0]))
     for sentence, of in kinds:
         shape = np.shape(trace.values[k])
         if np.shape(np.broadcast_arrays(*trace.arrays[k])[0]) == shape:

@@ -7,14 +7,14 @@ into arrays is followed, too.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property, partial
-from itertools import chain
 from math import prod
 
 import numpy as np
 
-from tinygrad_lite.checking.diagnosing.changes import Change, changes, more, times
+from tinygrad_lite.checking.diagnosing.changes import Change, Changed, of_operations, of_values, sizes
+from tinygrad_lite.checking.diagnosing.code import Code
+from tinygrad_lite.checking.diagnosing.exchanges import exchanges, read
 from tinygrad_lite.checking.diagnosing.influence import call_site
 from tinygrad_lite.checking.diagnosing.local import same
 from tinygrad_lite.checking.diagnosing.patterns import name_of_ratio
@@ -26,31 +26,23 @@ from tinygrad_lite.checking.subjects.subject import Matrix, Vector, random_weigh
 from tinygrad_lite.checking.subjects.supplied import Gradient
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import wrap
-from tinygrad_lite.errors import UsageError
+from tinygrad_lite.errors import ShapeError, UsageError
 from tinygrad_lite.readers.recording import Step, observing
 
 RIGHT_WITH = "this line of the gradient is right with {}"
 _TOLERANCE = 1e-6
 _LEFT = 1e-2  # the largest part of an error that a change may leave
-_LONG = 1000  # the largest number of operations in a gradient that are changed
+_LONG = 3000  # the largest number of operations in a gradient that are changed
 _LARGE = 3_000_000  # the largest number of entries of their results
-_WORK = 500_000  # how many operations on small arrays are performed, at most, in search of a change
-_SMALL = 1000  # how many entries are computed in the time that an operation takes
+_WORK = 1_500_000  # how many operations on small arrays are performed, at most, in search of a change
+_LIKE = 1e-3  # how well the effect of a change, where it is proportional to it, is known beforehand
+_STEPS = 12  # how often a number that makes a gradient right is corrected
+_WIDTH = 1e-4  # of the differences that tell how, relative to the number
+_NEAR = 1e-5  # how near to right a gradient is, relative to its largest entry, where one more correction is enough
 _ASIDE = 0.02  # how far other points are, relative to the scales of the variables
 _OTHERS = 2  # the number of other points at which a change must make the gradient right as well
-
-
-@dataclass(frozen=True)
-class _Code:
-    """A run of a gradient's own code: its operations, and for each variable the value that it returned for it."""
-
-    trace: Trace
-    returned: list[int | Array]
-
-    def rows(self, size: int, trace: Trace | None = None) -> Matrix:
-        """The gradient of each of the results, in this run or another of the same operations."""
-        arrays = [(trace or self.trace).value(x) if isinstance(x, int) else x for x in self.returned]
-        return np.concatenate([np.asarray(x, float).reshape(size, -1) for x in arrays], axis=1)
+_Tried = tuple[str, Sequence[int], str, Change]
+"""Where something is changed, the operations that are, what is said of it, and what they give."""
 
 
 def is_by_a_number(words: str) -> bool:
@@ -65,6 +57,7 @@ class Repair:
         self._look = look
         self._size = len(look.weights)
         self._wrong = comparison.suspicious
+        self._left: float = 0
         self._target = np.where(np.isfinite(comparison.reference), comparison.reference, comparison.gradient)
 
     def by_turns(self) -> tuple[str, str] | None:
@@ -118,13 +111,13 @@ class Repair:
 
     def _other_operations(self) -> tuple[str, str] | None:
         code = self._run(self._look.subject.point)
-        if not self._is_right(code.rows(self._size), self._look.gradient):
+        if not self._is_right(code.rows(), self._look.gradient):
             return None
         if repair := self._searched(code):
-            return call_site(repair[0]), RIGHT_WITH.format(repair[1])
+            return repair[0], RIGHT_WITH.format(repair[1])
         return None
 
-    def _run(self, x: Vector) -> _Code:
+    def _run(self, x: Vector) -> Code:
         """A run with tensors.
 
         They have no history that could be lost: what other code makes of them are numbers that are given.
@@ -147,31 +140,55 @@ class Repair:
                 subject.arguments,
                 subject.results,
             )
-        trace = Trace(steps, variables, [], [v.path for v in subject.variables])
+        trace = Trace(steps, variables, [], [v.path for v in subject.variables], have_history=False)
         numbers = {id(step.result): len(variables) + k for k, step in enumerate(steps)}
         numbers |= {id(x): n for n, x in enumerate(variables)}
         parts = [returned[number] for number in subject.arguments.numbers]
-        return _Code(trace, [numbers[id(x)] if id(x) in numbers else np.asarray(x, float) for x in parts])
+        returned = [numbers[id(x)] if id(x) in numbers else np.asarray(x, float) for x in parts]
+        return Code(trace, returned, self._size)
 
-    def _searched(self, code: _Code) -> tuple[Step, str] | None:
-        others: list[tuple[_Code, Vector, Vector]] | None = None
-        work = np.cumsum([1 + np.size(step.value) / _SMALL for step in code.trace.steps[::-1]])[::-1]
-        groups = self._groups(code.trace)
-        left = _WORK - sum(work[numbers[0]] for numbers in groups)
-        if left < 0:
-            return None
-        influential = self._influential(code, groups)
-        for numbers, words, change in chain(changes(code.trace, influential), self._other_sizes(code, influential)):
-            left -= work[numbers[0]]
-            if left < 0:
-                return None
+    def _searched(self, code: Code) -> tuple[str, str] | None:
+        self._left = _WORK
+        others: list[tuple[Code, Vector, Vector]] | None = None
+        weights = random_weights(np.random.default_rng(3), self._target.shape) * self._look.scales
+        effects, missing = code.effects(weights), float(np.sum(weights * (self._target - code.rows())))
+        groups, linear = self._influential(code, weights, effects)
+        for where, numbers, words, change in self._tried(code, groups):
+            if tuple(numbers) in linear and not self._has_effect(code, numbers, change, effects, missing):
+                continue
             rows = self._changed(code, numbers, change)
             if rows is None or not self._is_repaired(rows):
                 continue
             others = self._elsewhere(code) if others is None else others
             if others and all(self._is_right_along(other, numbers, change) for other in others):
-                return code.trace.steps[numbers[-1]], words
+                return where, words
         return None
+
+    def _has_effect(
+        self, code: Code, numbers: Sequence[int], change: Change, effects: Sequence[Array | None], missing: float
+    ) -> bool:
+        """Whether a change of operations, in which the gradient is linear, may add what is missing."""
+        self._spend(len(numbers))
+        try:
+            return abs(code.effect(numbers, change, effects) - missing) <= _LIKE * abs(missing)
+        except ShapeError:
+            return True
+        except Exception:  # what does not fit
+            return False
+
+    def _tried(self, code: Code, groups: list[Sequence[int]]) -> Iterator[_Tried]:
+        """All changes, the likeliest first."""
+        trace = code.trace
+
+        def at(changed: Iterable[Changed]) -> Iterator[_Tried]:
+            for numbers, words, change in changed:
+                yield call_site(trace.steps[numbers[-1]]), numbers, words, change
+
+        yield from at(of_operations(trace, groups))
+        for where, words, inputs in exchanges(trace):
+            yield where, sorted(inputs), words, partial(read, inputs)
+        yield from at(of_values(trace, groups))
+        yield from at(self._other_sizes(code, groups))
 
     def _groups(self, trace: Trace) -> list[Sequence[int]]:
         """Each operation, and all that a line performs again and again as one.
@@ -182,44 +199,66 @@ class Repair:
         at_once = {k for numbers in trace.repeats if numbers[-1] - numbers[0] < len(numbers) for k in numbers}
         return [*([k] for k in range(len(trace.steps)) if k not in again or k in at_once), *trace.repeats]
 
-    def _influential(self, code: _Code, groups: Sequence[Sequence[int]]) -> list[Sequence[int]]:
-        """Those of the operations that all wrong entries depend on, and first those on which no others do."""
-        before = code.rows(self._size)
+    def _influential(
+        self, code: Code, weights: Matrix, effects: Sequence[Array | None]
+    ) -> tuple[list[Sequence[int]], set[tuple[int, ...]]]:
+        """The operations that all wrong entries depend on, first those on which no others do; in which it is linear."""
+        before = code.rows()
         counts: list[tuple[int, Sequence[int]]] = []
-        for numbers in groups:
+        linear = set[tuple[int, ...]]()
+        for numbers in self._groups(code.trace):
             rows = self._changed(code, numbers, _disturbed)
             moved = np.ones_like(self._wrong) if rows is None else rows != before
             if np.all(moved[self._wrong]):
                 counts.append((int(np.sum(moved)), numbers))
-        return [numbers for _, numbers in sorted(counts, key=lambda pair: pair[0])]
+                if rows is not None:
+                    change = float(np.sum(weights * (rows - before)))
+                    if abs(code.effect(numbers, _disturbed, effects) - change) <= _TOLERANCE * abs(change):
+                        linear.add(tuple(numbers))
+        return [numbers for _, numbers in sorted(counts, key=lambda pair: pair[0])], linear
 
-    def _other_sizes(self, code: _Code, groups: Iterable[Sequence[int]]) -> Iterator[tuple[Sequence[int], str, Change]]:
-        """What operations give, some number of times, or with a number added: the number that is nearest to right."""
+    def _other_sizes(self, code: Code, groups: Iterable[Sequence[int]]) -> Iterator[Changed]:
+        """Another number in place of a constant, what operations give some number of times, or a number added to it."""
         for numbers in groups:
-            for change, words in (
-                (times, "what is there {:.6g} times{}"),
-                (more, "{:.6g}{} added to what is there"),
-            ):
-                rows = [self._changed(code, numbers, partial(change, n)) for n in (0.0, 1.0, 2.0)]
-                if any(x is None for x in rows):
-                    continue
-                start, once, twice = (x * self._look.scales for x in rows)
-                each = once - start
-                if not np.any(each) or not same(twice - once, each, _TOLERANCE):  # is not linear
-                    continue
-                number = float(np.sum((self._target * self._look.scales - start) * each) / np.sum(each * each))
-                number = round(number, 9) if abs(number) < 1e3 else number  # but for rounding
-                name = name_of_ratio(number, ())
-                if number:
+            for change, before, words in sizes(code.trace, numbers):
+                number = self._nearest(code, numbers, change, before)
+                if number and abs(number - before) > _TOLERANCE * abs(before):
+                    name = name_of_ratio(number, ())
                     exactly = f" ({name})" if name not in ("", f"{number:.6g}") else ""
                     yield numbers, words.format(number, exactly), partial(change, number)
 
-    def _changed(self, code: _Code, numbers: Sequence[int], change: Change) -> Matrix | None:
+    def _nearest(self, code: Code, numbers: Sequence[int], change: Callable[..., Array], number: float) -> float:
+        """The number with which a change makes the gradient right; 0 if none is found from this one on.
+
+        Each step goes where the gradient would be closest to right if it were linear in the number, as it often is.
+        """
+        target = self._target * self._look.scales
+        missing = np.inf
+        for _ in range(_STEPS):
+            width = _WIDTH * max(abs(number), _WIDTH)
+            sides = [self._changed(code, numbers, partial(change, number + side * width)) for side in (-1, 1)]
+            if any(x is None for x in sides):
+                return 0.0
+            low, high = (x * self._look.scales for x in sides if x is not None)
+            slope, gap = (high - low) / (2 * width), target - (high + low) / 2
+            before, missing = missing, float(np.max(np.abs(gap)))
+            if not np.any(slope) or not np.all(np.isfinite(slope)) or missing > before:
+                return 0.0
+            number += float(np.sum(gap * slope) / np.sum(slope * slope))
+            if missing <= _NEAR * np.max(np.abs(target)):
+                break
+        return round(number, 9) if abs(number) < 1e3 else number  # but for rounding
+
+    def _changed(self, code: Code, numbers: Sequence[int], change: Change) -> Matrix | None:
         """The gradient by the code with a change of these operations; None if it does not fit."""
-        with suppress(Exception):
-            trace = code.trace.rerun(dict.fromkeys(numbers, partial(_in_shape, change)))
-            return code.rows(self._size, trace)
-        return None
+        rows, work = code.changed(numbers, change)
+        self._spend(work)
+        return rows
+
+    def _spend(self, work: float) -> None:
+        self._left -= work
+        if self._left < 0:
+            raise UsageError("the search for a mistake in the gradient has ended without one")
 
     def _is_repaired(self, rows: Matrix) -> bool:
         """Whether a gradient is right, and by far more than the one that came in, which may lack some digits alone."""
@@ -243,7 +282,7 @@ class Repair:
             points.append((look.subject.point + aside, direction, look.slopes_beside(aside, direction)))
         return points
 
-    def _elsewhere(self, code: _Code) -> list[tuple[_Code, Vector, Vector]]:
+    def _elsewhere(self, code: Code) -> list[tuple[Code, Vector, Vector]]:
         """Runs at other points, each with a direction and the right slope along it; none if there is none."""
         others = []
         for x, direction, slope in self._asides:
@@ -253,23 +292,16 @@ class Repair:
             others.append((other, direction, slope))
         return others
 
-    def _is_right_along(self, other: tuple[_Code, Vector, Vector], numbers: Sequence[int], change: Change) -> bool:
+    def _is_right_along(self, other: tuple[Code, Vector, Vector], numbers: Sequence[int], change: Change) -> bool:
         code, direction, slope = other
-        rows = self._changed(code, numbers, change)
+        rows, _ = code.changed(numbers, change)
         return rows is not None and same(rows @ direction, slope, 10 * _TOLERANCE)
-
-
-def _in_shape(change: Change, trace: Trace, k: int) -> Array:
-    """What a changed operation gives, in the shape of what it gave; a sum along another axis may have another."""
-    value, shape = np.asarray(change(trace, k)), np.shape(trace.steps[k].value)
-    is_turned = value.ndim == len(shape) and value.shape != shape and 1 in shape and 1 in value.shape
-    return (value if is_turned else np.broadcast_to(value, shape))[()]
 
 
 def _disturbed(trace: Trace, k: int) -> Array:
     """An operation's result with other numbers, to see what depends on it; those that are no reals are as they were."""
     step = trace.steps[k]
     value = np.asarray(step.op.forward(*trace.arrays[k], **step.params))
-    if value.dtype.kind != "f":
+    if value.dtype.kind not in "fc":
         raise ValueError("what depends on a condition is not known")
     return value * (1 + 0.1 * np.cos(np.arange(value.size).reshape(value.shape))) + 1e-3

@@ -9,6 +9,7 @@ from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
+from heapq import heappop, heappush
 from itertools import pairwise
 from typing import Any
 
@@ -19,7 +20,7 @@ from tinygrad_lite.checking.diagnosing.mistakes import Contribution
 from tinygrad_lite.checking.subjects.subject import Vector, shaped
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor
-from tinygrad_lite.readers.recording import Step
+from tinygrad_lite.readers.recording import Source, Step
 from tinygrad_lite.transforms.dual import pushed
 
 _MANY = 3  # as often may one operation be in a line that is run once
@@ -66,19 +67,29 @@ class Pass:
 class Trace:
     """The operations that a function performed, its variables and its results.
 
+    Args:
+        have_history: whether gradients go back to tensors with a history alone, and not to all of them.
+
     Attributes:
         inputs: for each operation the number of each of its arguments, None for a constant.
         uses: the edges at which each value is used.
+        performed: how many operations were performed for this run, beyond those that it shares with another.
         alike: the values that may be taken for another, as far as they have been looked for.
     """
 
     def __init__(
-        self, steps: Sequence[Step], variables: Sequence[Tensor], results: Sequence[Any], paths: Sequence[str]
+        self,
+        steps: Sequence[Step],
+        variables: Sequence[Tensor],
+        results: Sequence[Any],
+        paths: Sequence[str],
+        have_history: bool = True,
     ) -> None:
         self.steps, self.variables, self._results, self._paths = steps, variables, results, paths
         self._numbers = {id(x): n for n, x in enumerate(variables)}
         self.inputs: list[list[int | None]] = []
         self.uses: dict[int, list[Edge]] = {}
+        self.performed = len(steps)
         self.alike: dict[Any, list[tuple[Edge, bool]]] = {}
         self._names: dict[int, str] = {}
         self._edges: list[list[tuple[int, int, int]]] = [[] for _ in variables]  # with the argument's number
@@ -89,7 +100,8 @@ class Trace:
             self.inputs.append(numbers)
             self._edges.append([])
             for i, n in enumerate(numbers):
-                if n is not None and step.op.vjps and step.op.vjps[i] is not None and step.inputs[i].requires_grad:
+                has_history = n is not None and (step.inputs[i].requires_grad or not have_history)
+                if n is not None and has_history and step.op.vjps and step.op.vjps[i] is not None:
                     self.uses.setdefault(n, []).append((k, i))
                     self._edges[-1].append((k, i, n))
             if isinstance(step.result, Tensor):
@@ -115,11 +127,12 @@ class Trace:
         kept = {use for n in changes.nodes for use in self.uses.get(n, ())}
         return self._carried(Pass(self, gradients), changes, self._every if keep else kept)
 
-    def back_from(self, n: int, g: Array) -> list[Array]:
-        """The gradients of the variables if the gradient of one value is given, and that of the results is 0."""
+    def back_from(self, values: Mapping[int, Array]) -> Pass:
+        """The gradients of all values if those of some are given, and that of the results is 0."""
         gradients: list[Array | None] = [None] * (len(self.variables) + len(self.steps))
-        gradients[n] = g
-        return self._carried(Pass(self, gradients), UNCHANGED, ()).of_variables
+        for n, g in values.items():
+            gradients[n] = g
+        return self._carried(Pass(self, gradients), UNCHANGED, ())
 
     @cached_property
     def _every(self) -> set[Edge]:
@@ -162,22 +175,33 @@ class Trace:
         new = copy(self)
         new.values, new.arrays, new.alike = list(self.values), list(self.arrays), {}
         changed = set[int]()
+        ahead = sorted(replaced)  # the operations to perform again, as a heap
+        known = set(ahead)
         with np.errstate(all="ignore"):
-            for k in range(min(replaced, default=len(self.steps)), len(self.steps)):
+            while ahead:
+                k = heappop(ahead)
                 numbers, step = self.inputs[k], self.steps[k]
-                is_changed = not changed.isdisjoint(numbers)
-                if is_changed:
+                if not changed.isdisjoint(numbers):
                     new.arrays[k] = [
                         new.value(n) if n is not None and n in changed else x for x, n in zip(self.arrays[k], numbers)
                     ]
-                if k in replaced:
-                    new.values[k] = replaced[k](new, k)
-                elif is_changed:
-                    new.values[k] = step.op.forward(*new.arrays[k], **step.params)
-                else:
-                    continue
+                new.values[k] = replaced[k](new, k) if k in replaced else step.op.forward(*new.arrays[k], **step.params)
                 changed.add(len(self.variables) + k)
+                for reader in self._readers.get(len(self.variables) + k, ()):
+                    if reader not in known:
+                        known.add(reader)
+                        heappush(ahead, reader)
+        new.performed = len(known)
         return new
+
+    @cached_property
+    def _readers(self) -> dict[int, list[int]]:
+        """The operations that read each value."""
+        readers: dict[int, list[int]] = {}
+        for k, numbers in enumerate(self.inputs):
+            for n in {*numbers} - {None}:
+                readers.setdefault(n, []).append(k)  # type: ignore[arg-type]
+        return readers
 
     def tangents(self, directions: Sequence[Array], cut: Container[Edge] = ()) -> list[Array | None]:
         """How each value changes when the variables move along these directions, and nothing passes some edges."""
@@ -197,12 +221,12 @@ class Trace:
         Where a function is called in several places, there are those of each call and those of all.
         """
         of_lines = self._series(lambda step: step.source)
-        return [list(numbers) for numbers in dict.fromkeys((*of_lines, *self._of_instructions))]
+        return [list(numbers) for numbers in dict.fromkeys((*of_lines, *self.of_instructions))]
 
     @cached_property
-    def _of_instructions(self) -> list[tuple[int, ...]]:
+    def of_instructions(self) -> list[tuple[int, ...]]:
         """The operations that the same instruction, reached by the same calls, performed again and again."""
-        return self._series(lambda step: step.source and (step.source, step.source.instruction, step.source.callers))
+        return self._series(lambda step: step.source and tuple(map(instruction, (step.source, *step.source.callers))))
 
     def _series(self, place: Callable[[Step], Any]) -> list[tuple[int, ...]]:
         """The operations that the same place performed again and again, those of each of its parts together."""
@@ -254,7 +278,7 @@ class Trace:
         """The last operation of each run of a line: what it made is what the line assigns."""
         last = {step.source: k for k, step in enumerate(self.steps)}
         ends = {k for k, step in enumerate(self.steps[:-1]) if self.steps[k + 1].source != step.source}
-        again = (numbers for numbers in self._of_instructions if last[self.steps[numbers[0]].source] in numbers)
+        again = (numbers for numbers in self.of_instructions if last[self.steps[numbers[0]].source] in numbers)
         return ends.union(last.values(), *again)
 
     def name_of(self, n: int) -> str:
@@ -277,6 +301,11 @@ class Trace:
         text = step.source.text if step.source and k in self._last_of_lines else ""
         assigned = re.match(r"(?:for .*?: *)?(\w+) *=(?!=)", text)
         return assigned[1] if assigned else f"the result of {step.op}"
+
+
+def instruction(source: Source) -> tuple[Source, int]:
+    """A line, and where in it something is called."""
+    return source, source.instruction
 
 
 def _kind(step: Step) -> Any:
