@@ -6,6 +6,7 @@ Of the functions, nothing is known but their values.
 import gc
 import io
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
@@ -302,14 +303,43 @@ def test_longer_ranges_take_the_turns_before_and_after(turns: range) -> None:
     assert list(longer(longer(turns, 2, 1), -2, -1)) == list(turns)
 
 
-def test_a_loop_that_never_ends_with_other_turns_is_left() -> None:
-    def gradient(w: Any) -> Any:
-        size, left = 0.0, 1.0
-        while left > 1e-6:
-            for _ in range(1):
-                left *= 0.5
-                size += left
-        return 3 * size * w
+def _halves(w: Any) -> Any:
+    size, left = 0.0, 1.0
+    while left > 1e-6:
+        for _ in range(1):
+            left *= 0.5
+            size += left
+    return 3 * size * w
 
+
+def _counts_down(w: Any) -> Any:
+    count = 0
+    for _ in range(3):
+        count += 1
+    while count != 0:
+        count -= 3
+    return 3 * w
+
+
+def _counts_down_in_one_line(w: Any) -> Any:
+    count = sum(1 for _ in range(3))
+    while count != 0: count -= 3  # fmt: skip  # noqa: E701
+    return 3 * w
+
+
+def _tries_again(w: Any) -> Any:
+    left = sum(1 for _ in range(3))
+    while left != 0:
+        try:
+            left -= 3
+        except Exception:
+            continue
+    return 3 * w
+
+
+@pytest.mark.parametrize("gradient", [_halves, _counts_down, _counts_down_in_one_line, _tries_again])
+def test_a_loop_that_never_ends_with_other_turns_is_left(gradient: Callable[[Any], Any]) -> None:
+    traced = sys.gettrace()
     report = tg.gradcheck(lambda w: w @ w, W, gradient=gradient, raise_exception=False)
     assert report.findings
+    assert sys.gettrace() is traced

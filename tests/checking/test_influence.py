@@ -130,5 +130,5 @@ def test_one_entry_that_is_wrong_among_larger_ones_does_not_agree_to_some_digits
         0.3 / rates,
         gradient=lambda x: factors * rates * np.cos(rates * x),
     )
-    why = "this line of the gradient is right with [1e-08, 1, 1e+08, …] alone"
+    why = "this line of the gradient is right with rates alone"
     assert [(finding.count, finding.why) for finding in report.findings] == [(1, why)]

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.checking.diagnosing.trace import Edge, Trace
+from tinygrad_lite.checking.subjects.following import content
 from tinygrad_lite.engine.op import Array
 
 Change = Callable[[Trace, int], Array]
@@ -550,6 +551,8 @@ def name_at(trace: Trace, edge: Edge, numbers: Sequence[int]) -> str:
     if n is not None and not (is_read and trace.name(edge) == "the result of getitem"):
         return trace.name(edge)
     i, x = edge[1], trace.array(edge)
+    if np.ndim(x) and (known := trace.constants.get(content(x))):
+        return known
     entries = ", ".join(f"{entry:.4g}" for entry in np.ravel(x)[:3])
     named = f"[{entries}{', …' if np.size(x) > 3 else ''}]" if np.ndim(x) else entries
     is_same = all(np.array_equal(trace.array((other, i)), x) for other in numbers)

@@ -8,7 +8,6 @@ import numpy as np
 from tinygrad_lite.checking.evidence.examination import Comparison, Examination
 from tinygrad_lite.engine.op import Array
 
-GUESSED = "forward differences, a solver's tolerance, or few digits?"
 _CLOSE = 1e-3  # the largest error, relative to the largest entry, of a gradient that agrees
 _ENTRIES = 3  # how many entries, those with the largest errors, tell whether it was made of differences
 _PART = 0.01  # how well they are these differences, in their errors
@@ -54,7 +53,7 @@ def _whose(look: Examination, comparison: Comparison, columns: slice, gradient: 
             for name, sides in (("forward", (1, 0)), ("backward", (0, -1)), ("central", (1, -1))):
                 if all(_is_difference(look, comparison, j, row, step, sized, sides, part) for row, j in entries):
                     return f"these are {name} differences with a step of {step:.2g}{' of the entry' if sized else ''}."
-    return GUESSED
+    return "forward differences, a solver's tolerance, or few digits?"
 
 
 def _is_difference(

@@ -74,7 +74,7 @@ class Code:
                     value = _in_shape(change, self.trace, k)
                     if np.shape(value) != np.shape(effect):
                         raise ShapeError(f"{np.shape(value)} in place of {np.shape(effect)}")
-                    total += np.sum(effect * (value - self.trace.values[k]))
+                    total += np.sum(np.real(effect * (value - self.trace.values[k])))
         return float(total)
 
 

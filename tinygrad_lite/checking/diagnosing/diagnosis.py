@@ -11,7 +11,7 @@ from math import prod
 
 import numpy as np
 
-from tinygrad_lite.checking.diagnosing.closeness import GUESSED, closeness
+from tinygrad_lite.checking.diagnosing.closeness import closeness
 from tinygrad_lite.checking.diagnosing.explanations import Point, explanations
 from tinygrad_lite.checking.diagnosing.influence import call_site, cut_off, movements
 from tinygrad_lite.checking.diagnosing.local import fault_of, same
@@ -70,8 +70,7 @@ class Diagnosis:
         whole = None if self._has_a_jacobian else row
         near = self._of_another(k, row) or self._like(pattern, k, whole)
         near = near or closeness(self._look, self._comparison, subject.columns(k), row)
-        # a ratio may be by chance, in a few entries; it says nothing of its cause, as an error that is only small
-        is_bare = near.endswith(RATIO) or GUESSED in near
+        is_bare = near.endswith(RATIO)  # a ratio that may be by chance, in a few entries, and says nothing of its cause
         if (not near or is_bare) and self._repair and not (is_bare and is_by_a_number(self._repair[1])):
             return self._repair
         others = ((how, of) for of in dict.fromkeys((whole, row)) for how in (pattern, region, structure, place))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import cached_property, partial
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -16,12 +17,13 @@ from tinygrad_lite.checking.diagnosing.changes import Change, Changed, of_operat
 from tinygrad_lite.checking.diagnosing.code import Code
 from tinygrad_lite.checking.diagnosing.exchanges import exchanges, read
 from tinygrad_lite.checking.diagnosing.influence import call_site
+from tinygrad_lite.checking.diagnosing.lines import Lines, counting_lines
 from tinygrad_lite.checking.diagnosing.local import same
 from tinygrad_lite.checking.diagnosing.patterns import name_of_ratio
 from tinygrad_lite.checking.diagnosing.trace import Trace
 from tinygrad_lite.checking.diagnosing.turns import Ranges, other_turns
 from tinygrad_lite.checking.evidence.examination import Comparison, Examination, silence
-from tinygrad_lite.checking.subjects.following import followed, renamed
+from tinygrad_lite.checking.subjects.following import followed, names_of_arrays, renamed
 from tinygrad_lite.checking.subjects.subject import Matrix, Vector, random_weights
 from tinygrad_lite.checking.subjects.supplied import Gradient
 from tinygrad_lite.engine.op import Array
@@ -84,16 +86,20 @@ class Repair:
 
     def _other_turns(self) -> tuple[str, str] | None:
         subject = self._look.subject
+        before: Lines | None = None
 
         def run(x: Vector, ranges: Ranges) -> Matrix | None:
+            nonlocal before
             call = subject.calling(x)
-            with suppress(Exception):  # one more turn may be none that there is
-                return subject.supplied.rows(  # type: ignore[union-attr]
+            with suppress(Exception), counting_lines(before) as lines:  # one more turn may be none that there is
+                rows = subject.supplied.rows(  # type: ignore[union-attr]
                     lambda f: call(renamed(f, {"range": ranges})),
                     subject.arguments,
                     subject.results,
                     self._look.weights,
                 )
+                before = before or lines
+                return rows
             return None
 
         for changed, where, words in other_turns(partial(run, subject.point)):
@@ -134,13 +140,18 @@ class Repair:
                 raise UsageError("the gradient takes too many operations to look for a mistake in them")
             steps.append(step)
 
-        with observing(keep):
-            returned = subject.supplied.look(  # type: ignore[union-attr]
-                lambda f: subject.arguments.call(followed(f), variables),
-                subject.arguments,
-                subject.results,
-            )
+        names: dict[Any, str] = {}
+
+        def call(f: Callable[..., Any]) -> Any:
+            names.update(names_of_arrays(f))
+            return subject.arguments.call(followed(f), variables)
+
+        with counting_lines() as before:
+            subject.rows(x, self._look.weights)
+        with observing(keep), counting_lines(before):
+            returned = subject.supplied.look(call, subject.arguments, subject.results)  # type: ignore[union-attr]
         trace = Trace(steps, variables, [], [v.path for v in subject.variables], have_history=False)
+        trace.constants = names
         numbers = {id(step.result): len(variables) + k for k, step in enumerate(steps)}
         numbers |= {id(x): n for n, x in enumerate(variables)}
         parts = [returned[number] for number in subject.arguments.numbers]

@@ -74,6 +74,7 @@ class Trace:
         inputs: for each operation the number of each of its arguments, None for a constant.
         uses: the edges at which each value is used.
         performed: how many operations were performed for this run, beyond those that it shares with another.
+        constants: what arrays that no operation made are called, by their content, as far as that is known.
         alike: the values that may be taken for another, as far as they have been looked for.
     """
 
@@ -90,6 +91,7 @@ class Trace:
         self.inputs: list[list[int | None]] = []
         self.uses: dict[int, list[Edge]] = {}
         self.performed = len(steps)
+        self.constants: Mapping[Any, str] = {}
         self.alike: dict[Any, list[tuple[Edge, bool]]] = {}
         self._names: dict[int, str] = {}
         self._edges: list[list[tuple[int, int, int]]] = [[] for _ in variables]  # with the argument's number

@@ -4,6 +4,7 @@ What such a function reads, it reads from the copy: a NumPy whose new arrays can
 the functions that it calls, and the objects whose methods they are. So it may write into all of them.
 """
 
+import inspect
 import sys
 from collections.abc import Callable, Mapping
 from copy import copy
@@ -18,6 +19,7 @@ from tinygrad_lite.array_api.writing import Writable, functionalize
 from tinygrad_lite.checking.subjects.frameworks.closures import Copies
 from tinygrad_lite.engine.tensor import Tensor, wrap
 
+_NAMED = 100_000  # the largest number of entries of an array that is known by its name
 _DEEP = 3  # how many objects, one in another, are copied
 _AS_THEY_ARE = {"numpy", "tinygrad_lite"} | sys.stdlib_module_names - {"__main__"}
 """The packages whose functions, modules and objects are not copied."""
@@ -48,6 +50,21 @@ def followed(f: Callable[..., Any]) -> Callable[..., Any]:
 def renamed(f: Callable[..., Any], names: Mapping[str, Any]) -> Callable[..., Any]:
     """The same function for arrays, with something else in place of what Python itself calls by some names."""
     return _Following(_package(f), names).copy(f)  # type: ignore[no-any-return]
+
+
+def names_of_arrays(f: Callable[..., Any]) -> dict[Any, str]:
+    """What a function, or the object whose method it is, calls the arrays that it may read, by their content."""
+    function, owner = inspect.unwrap(getattr(f, "__func__", f)), getattr(f, "__self__", None)
+    read = {**getattr(function, "__globals__", {})}
+    if isinstance(function, FunctionType):
+        read |= inspect.getclosurevars(function).nonlocals
+    read |= {f"self.{name}": x for name, x in getattr(owner, "__dict__", {}).items()}
+    return {content(x): name for name, x in read.items() if isinstance(x, np.ndarray) and x.size <= _NAMED}
+
+
+def content(x: Any) -> Any:
+    """What tells an array from others."""
+    return x.shape, x.dtype, x.tobytes()
 
 
 class _Following:

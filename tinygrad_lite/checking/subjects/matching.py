@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite import trees
+from tinygrad_lite.engine.op import Traced
 from tinygrad_lite.errors import UsageError
 
 FIXED = -1  # in place of the number of a variable
@@ -62,8 +63,8 @@ def _pairs(gradient: Any, expected: Any, path: str, source: str) -> Iterator[tup
     if gradient is None or not _varies(expected):
         return
     if isinstance(expected, Parts):
-        array = np.asarray(gradient)
-        yield from zip(expected.values(), (array.real, array.imag))
+        array: Any = gradient if isinstance(gradient, Traced) else np.asarray(gradient)
+        yield from zip(expected.values(), (np.real(array), np.imag(array)))
         return
     by_name = _has_names(gradient) and _has_names(expected)
     inside, contents = _contents(expected, by_name), _contents(gradient, by_name)
