@@ -54,11 +54,13 @@ _BESIDE: tuple[tuple[str, Callable[[Array, Array], Array]], ...] = (
 )
 _NEAR = 50  # how many values may be taken for another: those that are known closest to it
 _LISTED = 4  # how many indices, one for each time that a line is run, are named
-_MATRIX: tuple[tuple[str, Callable[[Array, Array], Array]], ...] = (
+_PRODUCTS: tuple[tuple[str, Callable[[Array, Array], Array]], ...] = (
     ("{} @ in front", lambda m, y: m @ y),
     ("{}.T @ in front", lambda m, y: m.T @ y),
     ("@ {} behind", lambda m, y: y @ m),
     ("@ {}.T behind", lambda m, y: y @ m.T),
+)
+_SYSTEMS: tuple[tuple[str, Callable[[Array, Array], Array]], ...] = (
     ("np.linalg.solve({}, …) around it", np.linalg.solve),
     ("np.linalg.solve({}.T, …) around it", lambda m, y: np.linalg.solve(m.T, y)),
 )
@@ -88,7 +90,12 @@ def _with_values(known: _Known, beside: Sequence[tuple[str, Callable[[Array, Arr
         yield from remembered[key]
 
     others: list[_Kind] = [partial(_beside_others, once, words, operation) for words, operation in beside]
-    return [partial(_with_others, once), partial(_with_matrices, once), *others]
+    return [
+        partial(_with_others, once),
+        partial(_with_matrices, once, _PRODUCTS),
+        partial(_with_matrices, once, _SYSTEMS),
+        *others,
+    ]
 
 
 def _tried(trace: Trace, groups: Sequence[Sequence[int]], kinds: Sequence[_Kind]) -> Iterator[Changed]:
@@ -105,6 +112,9 @@ def _of_kind(trace: Trace, numbers: Sequence[int]) -> Iterator[tuple[str, Change
     name, arrays = trace.steps[k].op.name, trace.arrays[k]
     if name in _CONDITIONS:
         yield "the opposite condition", lambda t, k: ~_made(t, k)
+    for i, x in enumerate(arrays if name == "matmul" else ()):
+        if np.ndim(x) > 1:
+            yield f"the transpose of {name_at(trace, (k, i), numbers)}", partial(_of_argument, i, _turned)
     if len(arrays) == 2 and name in _BETWEEN:
         words, own = _BETWEEN[name]
         opposite = {"add": "subtract", "subtract": "add"}.get(name, "")
@@ -119,13 +129,10 @@ def _of_kind(trace: Trace, numbers: Sequence[int]) -> Iterator[tuple[str, Change
         if name in ("divide", "matmul"):
             yield "its arguments the other way round", partial(_by, lambda a, b: own(b, a))
     if len(arrays) == 1 and _is_of_numbers(trace.values[k]):
-        yield f"{trace.name((k, 0))} alone", partial(_argument, 0)
+        yield f"{name_at(trace, (k, 0), numbers)} alone", partial(_argument, 0)
     for i, x in enumerate(arrays):
         if np.iscomplexobj(x):
             yield f"the conjugate of {name_at(trace, (k, i), numbers)}", partial(_of_argument, i, np.conj)
-    for i, x in enumerate(arrays if name == "matmul" else ()):
-        if np.ndim(x) > 1:
-            yield f"the transpose of {name_at(trace, (k, i), numbers)}", partial(_of_argument, i, _turned)
     if np.iscomplexobj(trace.values[k]):
         yield "its conjugate", lambda t, k: np.conj(_made(t, k))
     if np.ndim(trace.values[k]) > 1:
@@ -397,7 +404,12 @@ def _beside_others(
                 yield f"{words.format(name)}, beside {mistaken}", partial(_beside_argument, i, operation, of)
 
 
-def _with_matrices(known: _Known, trace: Trace, numbers: Sequence[int]) -> Iterator[tuple[str, Change]]:
+def _with_matrices(
+    known: _Known,
+    operations: Sequence[tuple[str, Callable[[Array, Array], Array]]],
+    trace: Trace,
+    numbers: Sequence[int],
+) -> Iterator[tuple[str, Change]]:
     """A product with a square matrix, or a system that it is solved for, around the result or an argument."""
     k = numbers[0]
     places = [-1, *_used_elsewhere(trace, k)]
@@ -408,7 +420,7 @@ def _with_matrices(known: _Known, trace: Trace, numbers: Sequence[int]) -> Itera
             continue
         for i, own in shapes.items():
             if 0 < len(own) < 3 and shape[0] in own:
-                for words, operation in _MATRIX:
+                for words, operation in operations:
                     beside = "" if i < 0 else f", at {name_at(trace, (k, i), numbers)}"
                     yield words.format(name) + beside, partial(_by_matrix, i, operation, of)
 
@@ -485,7 +497,7 @@ def sizes(trace: Trace, numbers: Sequence[int]) -> Iterator[tuple[Callable[..., 
     k = numbers[0]
     for i, x in enumerate(trace.arrays[k]):
         is_number = trace.inputs[k][i] is None and np.ndim(x) == 0 and isinstance(x, (float, np.floating))
-        if is_number and all(trace.arrays[number][i] == x for number in numbers):
+        if is_number and all(np.array_equal(trace.arrays[number][i], x) for number in numbers):
             yield partial(_with_number, i), float(x), f"{{:.6g}}{{}} in place of {x:.6g}"
     yield _times, 1.0, "what is there {:.6g} times{}"
     yield _more, 0.0, "{:.6g}{} added to what is there"
@@ -523,15 +535,15 @@ def _known_before(trace: Trace, numbers: Sequence[int]) -> Iterator[tuple[str, S
     in_another_loop = {j: j in again and (not is_alike or len(numbers) == 1) for j, is_alike in alike.items()}
     for j, i in sorted(edges, key=lambda edge: (in_another_loop[edge[0]], abs(edge[0] - first))):
         x = trace.array((j, i))
-        if not isinstance(x, (np.ndarray, np.inexact)) or x.dtype.kind not in "fciu" or id(x) in seen:
+        if not isinstance(x, (np.ndarray, np.inexact)) or x.dtype.kind not in "fciub" or id(x) in seen:
             continue
         seen.add(id(x))
         if len(seen) > _NEAR:
             return
         if alike[j]:
             yield name_at(trace, (j, i), [j + k - first for k in numbers]), partial(_nearby, j - first, i)
-        elif i < 0:
-            yield trace.name((j, i)), partial(_there, (j, i))
+        elif i < 0 or np.ndim(x):
+            yield name_at(trace, (j, i), [j]), partial(_there, (j, i))
 
 
 def _is_alike(trace: Trace, j: int, other: int) -> bool:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
+from tinygrad_lite.checking.subjects.following import AS_THEY_ARE
 from tinygrad_lite.errors import UsageError
-from tinygrad_lite.readers.recording import is_users
 
 _LONGER = 10  # how many times as many lines as before code may run, if it is changed
 _FEW = 10_000  # how many it may run in any case
@@ -49,7 +49,8 @@ def counting_lines(before: Lines | None = None) -> Iterator[Lines]:
         return count
 
     def enter(frame: FrameType, *_: Any) -> Any:
-        return count if is_users(frame.f_code.co_filename) else None
+        package = str(frame.f_globals.get("__name__")).partition(".")[0]
+        return count if package not in AS_THEY_ARE else None
 
     outer = sys.gettrace()
     sys.settrace(enter)

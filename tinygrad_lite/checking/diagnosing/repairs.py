@@ -204,11 +204,10 @@ class Repair:
     def _groups(self, trace: Trace) -> list[Sequence[int]]:
         """Each operation, and all that a line performs again and again as one.
 
-        What is performed again at once may be several operations in one line, as in a * b * c.
+        What is in a line more than once, as in a * b * c, is also looked at by itself.
         """
-        again = {k for numbers in trace.repeats for k in numbers}
-        at_once = {k for numbers in trace.repeats if numbers[-1] - numbers[0] < len(numbers) for k in numbers}
-        return [*([k] for k in range(len(trace.steps)) if k not in again or k in at_once), *trace.repeats]
+        again = {k for numbers in trace.of_instructions for k in numbers}
+        return [*([k] for k in range(len(trace.steps)) if k not in again), *trace.repeats]
 
     def _influential(
         self, code: Code, weights: Matrix, effects: Sequence[Array | None]

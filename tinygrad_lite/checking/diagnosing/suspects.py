@@ -375,6 +375,7 @@ def _said(sentence: str, c: Contribution, is_only_value: bool = False) -> tuple[
         and is_only_value
         and c.op is not None
         and c.op.derivatives
+        and not (len(c.arrays) == 1 and callable(c.op.derivatives[0]))  # of which one number is no constant
         and np.shape(c.right) == np.shape(c.g)
     ):
         slopes = np.broadcast_to(c.again(np.ones_like(c.g), c.y, c.arrays, c.params), np.shape(c.right))

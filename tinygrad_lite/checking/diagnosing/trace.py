@@ -301,7 +301,7 @@ class Trace:
         """The name that an operation's line gives its result."""
         step = self.steps[k]
         text = step.source.text if step.source and k in self._last_of_lines else ""
-        assigned = re.match(r"(?:for .*?: *)?(\w+) *=(?!=)", text)
+        assigned = re.match(r"(?:for .*?: *)?(\w+) *[-+*/@]?=(?!=)", text)
         return assigned[1] if assigned else f"the result of {step.op}"
 
 

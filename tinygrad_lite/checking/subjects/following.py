@@ -21,7 +21,7 @@ from tinygrad_lite.engine.tensor import Tensor, wrap
 
 _NAMED = 100_000  # the largest number of entries of an array that is known by its name
 _DEEP = 3  # how many objects, one in another, are copied
-_AS_THEY_ARE = {"numpy", "tinygrad_lite"} | sys.stdlib_module_names - {"__main__"}
+AS_THEY_ARE = {"numpy", "tinygrad_lite"} | sys.stdlib_module_names - {"__main__"}
 """The packages whose functions, modules and objects are not copied."""
 _NOT_INSIDE = {"scipy", "numba"}
 """The packages whose functions are run as they are."""
@@ -92,7 +92,7 @@ class _Following:
         if x is np or id(x) in _OF_NUMPY:
             return not self._names
         package = _package(x)
-        if isinstance(x, type) or not hasattr(x, "__dict__") or package in _AS_THEY_ARE:
+        if isinstance(x, type) or not hasattr(x, "__dict__") or package in AS_THEY_ARE:
             return False
         if hasattr(type(x), "__del__"):  # which would let go of what both hold
             return False
