@@ -457,7 +457,11 @@ def _as_numpys(result: Any, function: Any, args: Any, params: Any) -> Any:
         return result
     arrays = {id(x): _plain(x) for x in given}
     positional, named = trees.map_leaves(lambda x: arrays.get(id(x), x), (args, params))
-    numpys = iter(trees.leaves(function(*positional, **named)))
+    try:
+        with np.errstate(all="ignore"):
+            numpys = iter(trees.leaves(function(*positional, **named)))
+    except (ValueError, ArithmeticError):  # of entries that are not known yet, as in a function that is compiled
+        return result
 
     def like_numpys(x: Any) -> Any:
         numpy = next(numpys)
