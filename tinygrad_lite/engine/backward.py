@@ -24,8 +24,8 @@ class Node:
 
     Attributes:
         op: the operation that made it; None for a leaf.
-        inputs: the arguments of the operation, nodes and others; None once the graph is freed, or as long as nobody has
-            asked for it.
+        inputs: the arguments of the operation, nodes and others; None once the graph is freed, or until somebody asks
+            for it.
         arrays: the array of each input at the time of the call.
         params: the operation's parameters.
         shared: the value of the operation's shared expression, if it has one.
@@ -70,7 +70,7 @@ def history(roots: Iterable[Any], ends: Collection[Any] = (), oldest: float = 0)
 def propagate(
     path: list[Any], arrived: dict[Any, Array], create_graph: bool, only: Collection[Any] | None = None
 ) -> dict[Any, Array]:
-    """Play a history back, from the upstream gradients of its roots to the gradients of its leaves.
+    """Go through a history, from the upstream gradients of its roots to the gradients of its leaves.
 
     `arrived` holds the gradient that has arrived at each node so far: at first those of the roots, in the end those of
     the leaves and of the nodes that retain theirs. With `only`, no other node gets a gradient.
@@ -104,7 +104,7 @@ def contribute(
             vjp = op.contracted.get((i, vjp), vjp)
         if params or not op.arity:  # `vjps[i]` would copy all arrays of a ForEach for each of them
             contribution = vjp(g, y, *arrays, **params) if op.arity else op.vjps.rule(i, g, y, arrays, **params)
-        else:  # a call without stars takes half of the time
+        else:  # a call without stars takes half the time
             contribution = vjp(g, y, *arrays) if len(arrays) != 2 else vjp(g, y, arrays[0], arrays[1])
         if getattr(contribution, "shape", None) != array.shape or contribution.dtype is not array.dtype:
             contribution = fitted(contribution, array.shape, array.dtype, op, i)
@@ -151,5 +151,5 @@ def fitted(g: Any, shape: tuple[int, ...], dtype: Any, op: Op, i: int) -> Array:
         raise ShapeError(f"the derivative of {op} by argument {i} has shape {arrived}, which does not fit {shape}")
     if g.dtype is dtype:
         return g
-    g = np.real(g) if g.dtype.kind == "c" != dtype.kind else g  # a real number moves along the real axis alone
+    g = np.real(g) if g.dtype.kind == "c" != dtype.kind else g  # a real number moves only along the real axis
     return g if g.dtype == dtype else g.astype(dtype)

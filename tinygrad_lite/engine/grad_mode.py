@@ -59,7 +59,7 @@ class _Switch:
     def __exit__(self, *exception: Any) -> None:
         before = self._entered.pop()
         if isinstance(before, _InGenerator) and before.frame is sys._getframe(1):
-            before.frame = None  # inside blocks that have begun since, this mode is over, too
+            before.frame = None  # this mode is over inside blocks that have begun since, too
             if enabled.get() is not before:
                 return
         while isinstance(before, _InGenerator) and before.frame is None:
@@ -83,21 +83,21 @@ class _Switch:
 def _turns(setting: bool, generator: Any) -> Any:
     """A generator whose turns have a mode; what its consumer does between them has its own.
 
-    Another generator runs it: if contextlib did, the mode would be that of the manager's block, too.
+    Another generator runs it. If contextlib did, the mode would hold in the manager's block, too.
     """
     with _Switch(setting):
         return (yield from generator)
 
 
 def _is_manager(frame: FrameType) -> bool:
-    """Whether a generator is a context manager, which means to set the mode for the block that it yields to."""
+    """Whether a generator is a context manager, which is meant to set the mode for the block that it yields to."""
     return frame.f_back is not None and frame.f_back.f_code.co_filename == contextlib.__file__
 
 
 def no_grad() -> _Switch:
     """A context manager or decorator under which no graph is built, and `-=` updates leaves.
 
-    It holds for the block, in this thread or task alone; the block may contain `yield` and `await`.
+    It holds only for the block, in this thread or task; the block may contain `yield` and `await`.
 
     Example:
         >>> import tinygrad_lite as tg

@@ -93,7 +93,7 @@ class Tensor(Conversions):
 
     def forget(self) -> None:
         """Free the inputs that this tensor was made from; it still knows that it had a history."""
-        if self.op is not positive:  # that holds nothing, and may be the variable of a running transform
+        if self.op is not positive:  # a stand-in, which may be the variable of a running transform
             self.inputs, self.arrays, self.shared = None, (), ()
 
     def holding(self, array: Array) -> "Tensor":

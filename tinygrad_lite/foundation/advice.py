@@ -1,4 +1,4 @@
-"""Advice: why a number or an array must not leave the graph where somebody asks for it, and what to write instead."""
+"""Advice: why a number or an array must not leave the graph at some line, and what to write there instead."""
 
 import os
 from collections.abc import Container
@@ -109,7 +109,7 @@ def taken_by_library(frame: FrameType) -> str:
 def lost_array(frame: FrameType, differentiable: Container[Any]) -> str:
     """Why an array that a frame asks for would lose a history, and what to write instead.
 
-    If a `differentiable` function asks for it, the value is in a list, which NumPy does not hand to us.
+    If a `differentiable` function asks for it, the value is in a list, which NumPy does not pass on to us.
     """
     function = function_around(frame, differentiable)
     if function is None and writes_an_entry(frame):
@@ -162,7 +162,7 @@ def refuse_out(name: str, out: Any) -> None:
 
 
 def _instead_of_conversion(frame: FrameType) -> str:
-    """What to write in place of a call of NumPy's in C, or of one that is not known, that asks for a plain array."""
+    """What to write in place of a NumPy call in C, or an unknown call, that asks for a plain array."""
     import ast
 
     is_a_users = not frame.f_code.co_filename.startswith(PACKAGE)
@@ -199,7 +199,7 @@ def _chosen(call: Any) -> str:
 
 
 _MAKERS = (np.array, np.asarray, np.asanyarray, np.ascontiguousarray, np.asfortranarray, np.require)
-"""NumPy's functions that make a plain array of what they are called with, and ask no one."""
+"""NumPy's functions that turn their arguments into plain arrays without asking."""
 
 
 def _instead_of(function: str) -> str:
@@ -209,7 +209,7 @@ def _instead_of(function: str) -> str:
         ours = f"tg.distributions.{_DISTRIBUTIONS[distribution]}" if distribution in _DISTRIBUTIONS else ""
         expression = _OF_DISTRIBUTIONS.get(name, "the methods of {}")
         return expression.format(ours) if ours else "the formula of its density, written with NumPy"
-    if library == "scipy.optimize" and not name.startswith("rosen"):  # a function to try the others on
+    if library == "scipy.optimize" and not name.startswith("rosen"):  # a function on which to try the others
         return "tg.custom_gradient with the derivative of its solution, or a loop of its steps written with NumPy"
     has_twin = library == "scipy.linalg" and hasattr(np.linalg, name) and name not in ("eig", "eigvals")
     has_twin = has_twin or (library == "scipy.fft" and hasattr(np.fft, name))
@@ -217,6 +217,6 @@ def _instead_of(function: str) -> str:
 
 
 def _distribution_in(function: str) -> str:
-    """The distribution of SciPy's whose method this is; empty if it is none."""
+    """The SciPy distribution whose method this is; empty if it is none."""
     distribution, _, method = function.removeprefix("scipy.stats.").rpartition(".")
     return distribution if function.startswith("scipy.stats.") and method else ""

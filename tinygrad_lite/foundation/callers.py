@@ -82,7 +82,7 @@ def _name_of(frame: FrameType) -> str:
 
 
 def numpys_function(path: str) -> Any:
-    """NumPy's function of this name, such as np.linalg.norm; None if it has none."""
+    """NumPy's function of this name, such as np.linalg.norm; None if there is none."""
     first, *names = path.split(".")
     function: Any = np if first == "np" else None
     for name in names:
@@ -111,7 +111,7 @@ def _stores(frame: FrameType, place: int) -> bool:
 
 
 def hidden_behind(error: Exception) -> Exception | None:
-    """Our refusal to be an entry of an array, if NumPy has put an error of its own in front, about a sequence."""
+    """Our refusal to be an entry of an array, if NumPy has put an error of its own about a sequence in front."""
     ours, here = error.__cause__, error.__traceback__
     while here is not None and here.tb_next is not None:
         here = here.tb_next
@@ -139,7 +139,7 @@ def expression_at(frame: FrameType) -> Any:
 
 
 def array_written_at(frame: FrameType) -> Any:
-    """The array into which a frame is writing, by array[i] = value, if it has a name, or a place in a container."""
+    """The array into which a frame is writing by array[i] = value, if a name or a container holds it."""
     import ast
 
     written = expression_at(frame) if writes_an_entry(frame) else None
@@ -162,7 +162,7 @@ def arrays_at(frame: FrameType) -> list[Any]:
 
 
 def _known_at(expression: Any, frame: FrameType) -> Any:
-    """The value of an expression that only reads what has a name, or a place in a container; else None."""
+    """The value of an expression that only reads names and containers; otherwise None."""
     import ast
 
     known = (ast.Name, ast.Attribute, ast.Subscript, ast.Slice, ast.Tuple, ast.Constant, ast.expr_context)
@@ -193,13 +193,13 @@ def value_of(expression: Any, frame: FrameType) -> Any:
 
 
 def is_starred_call() -> bool:
-    """Whether the call of this package that is running has its arguments from a sequence, as `x.transpose(*axes)`."""
+    """Whether the running call of this package takes its arguments from a sequence, as `x.transpose(*axes)` does."""
     frame = outside_this_package()
     return frame.f_code.co_code[frame.f_lasti] == opmap["CALL_FUNCTION_EX"]
 
 
 def sign_of_assignment(frame: FrameType) -> str:
-    """The sign of the assignment such as `x += y` that a frame is executing; empty if it executes another thing."""
+    """The sign of an assignment such as `x += y` that a frame is executing; empty if it executes something else."""
     import dis
 
     here = next((x for x in dis.get_instructions(frame.f_code) if x.offset == frame.f_lasti), None)

@@ -1,4 +1,4 @@
-"""Names that PyTorch has for what is written as in NumPy here, and what to write, for the messages of errors."""
+"""PyTorch's names for what is written as in NumPy here, and what to write, for error messages."""
 
 import re
 import sys
@@ -465,7 +465,7 @@ class EntriesElsewhere:
 
 
 class SettingsElsewhere:
-    """Says what to write in place of an argument by name that PyTorch's class of the same name takes."""
+    """Says what to write in place of a keyword that PyTorch's class of the same name takes."""
 
     if not TYPE_CHECKING:  # a type checker would take it for a promise that any argument will do
 
@@ -526,7 +526,7 @@ def _warn_of_first_values(kind: type) -> None:
 
 
 def warn_of_writing(first: Any) -> None:
-    """Warn if PyTorch's layers would write into what a block that begins with this one is called with."""
+    """Warn if a block that begins with this layer would write into its input in PyTorch."""
     if getattr(first, "_writes", False):
         warn(
             f"a Sequential that begins with {first.summary()} in place writes into its input in PyTorch, where "
@@ -536,7 +536,7 @@ def warn_of_writing(first: Any) -> None:
 
 
 def refuse_settings(name: str, function: Callable[..., Any], settings: Mapping[str, Any]) -> None:
-    """Raise if a call has an argument by name that PyTorch's function of the same name takes, and this one does not."""
+    """Raise if a call passes a keyword that PyTorch's function of the same name takes, and this one does not."""
     for setting in filter(_SETTINGS.__contains__, settings):
         known = signature(function).parameters
         if setting not in known and all(x.kind is not Parameter.VAR_KEYWORD for x in known.values()):
@@ -545,7 +545,7 @@ def refuse_settings(name: str, function: Callable[..., Any], settings: Mapping[s
 
 
 def instead_of_setting(name: str) -> str:
-    """What to write in place of an argument by name that PyTorch's functions take; empty if there is none."""
+    """What to write in place of a keyword that PyTorch's functions take; empty if there is none."""
     return _SETTINGS.get(name, "").replace("{!r}", "…")
 
 
@@ -556,7 +556,7 @@ def instead_of_name(module: str, name: str) -> str:
 
 
 def instead_of_method(name: str) -> str:
-    """What to write where PyTorch's tensors have a method, and an array has none of its name; empty if neither has."""
+    """What to write in place of a method that PyTorch's tensors have and arrays lack; empty if both lack it."""
     if name in _METHODS and name.endswith("_"):
         return "x[...] = values into an array of your own; for w.data of a weight, tg.nn.init, or w.data = values"
     return _METHODS.get(name, "")
@@ -575,7 +575,7 @@ def unknown_names(module: str, others: Callable[[str], str] = lambda name: "") -
         instead = instead_of_name(module, name) or ("" if name.startswith("_") else others(name))
         if not instead:
             raise AttributeError(reason, name=name, obj=there)
-        if _is_import(sys._getframe(1)):  # which would go on with a message of its own after an AttributeError
+        if _is_import(sys._getframe(1)):  # after an AttributeError, it would go on to a message of its own
             raise ImportError(f"{reason}: write {instead}", name=module)
         raise AttributeError(f"{reason}: write {instead}", obj=there)
 
@@ -603,7 +603,7 @@ class UnknownModules:
 
 
 def _is_import(caller: Any) -> bool:
-    """Whether it is Python's `from … import …` that asks a package or a file for a name."""
+    """Whether Python's `from … import …` asks a package or a file for a name."""
     if caller.f_code.co_name == "__getattr__":  # of the package, which asks here
         caller = caller.f_back
     of_a_package = caller.f_code.co_filename == "<frozen importlib._bootstrap>"
@@ -621,7 +621,7 @@ def of_numpy(name: str) -> str:
 
 
 def unknown_argument(operation: str, name: str, value: Any, known: Collection[str]) -> str:
-    """The message for an argument by name that an operation does not take."""
+    """The message for a keyword that an operation does not take."""
     there = ", ".join(f"{keyword}=" for keyword in sorted(known)) or "no keyword"
     if instead := instead_of_argument(operation, name, value):
         return f"{operation}: {name}={value!r} is written {instead}, as in NumPy; it takes {there}"
@@ -629,7 +629,7 @@ def unknown_argument(operation: str, name: str, value: Any, known: Collection[st
 
 
 def instead_of_argument(operation: str, name: str, value: Any) -> str:
-    """What to write in place of an argument by name that PyTorch's function takes; empty if there is none."""
+    """What to write in place of a keyword that PyTorch's function takes; empty if there is none."""
     if name == "unbiased":
         return f"ddof={0 if value is False else 1}"
     if name == "descending":

@@ -1,4 +1,4 @@
-"""Where users call our layers and functions: lists become arrays there, and what is no array gets an error of ours.
+"""Where users call our layers and functions: lists become arrays, and anything else gets an error of ours.
 
 So do arrays whose dtype is not one of NumPy's, such as PyTorch's tensors.
 """
@@ -60,12 +60,12 @@ def called_again(
     arguments = _arguments(function, args, settings)
     if isinstance(arguments, str) or not _is_ours(error):
         refuse_settings(name, function, settings)
-        if isinstance(arguments, str) and function.__name__ not in str(error):  # it names another that this one calls
+        if isinstance(arguments, str) and function.__name__ not in str(error):  # it names one that this one calls
             error = TypeError(f"{function.__name__}() {arguments}")
         try:
             raise error
         finally:
-            del error  # or its traceback, which has this frame, would keep it and all frames below alive in a cycle
+            del error  # its traceback has this frame, and would keep it and all frames below alive in a cycle
     try:
         arrays = _arrays_among(function, name, arguments)
     except TinygradError as refusal:  # says what the first error meant
@@ -79,7 +79,7 @@ def called_again(
 
 
 def advise(error: Exception) -> None:
-    """Add to an error of Python's or NumPy's in a user's own code what to write there, if PyTorch has its name."""
+    """Add to an error of Python or NumPy in a user's own code what to write there, if the name is one of PyTorch's."""
     if hasattr(error, "__notes__") or isinstance(error, TinygradError) or _is_ours(error):
         return
     text = str(error)
@@ -125,7 +125,7 @@ def _arguments(
 
 
 def _calling(error: Exception) -> FrameType:
-    """The innermost frame that an error passed through, but for those of the libraries that it called."""
+    """The innermost frame that an error passed through, except those of the libraries that it called."""
     frames = []
     place = error.__traceback__
     while place is not None:
@@ -136,14 +136,14 @@ def _calling(error: Exception) -> FrameType:
 
 
 def _is_ours(error: Exception) -> bool:
-    """Whether it is our code that met an error, and not the user's."""
+    """Whether our code met an error, not the user's."""
     return _calling(error).f_code.co_filename.startswith(_PACKAGE)
 
 
 def _arrays_among(function: Callable[..., Any], name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of a call by name, with an array for each list where the function takes arrays."""
     parameters = signature(function).parameters.values()
-    first = next(iter(arguments), "")  # which is never left out, as a bias and the like may be
+    first = next(iter(arguments), "")  # which may not be left out, unlike a bias
     takes_arrays = {
         x.name
         for x in parameters
@@ -178,7 +178,7 @@ def _as_array(x: Any, name: str) -> Any:
         "generator": ": write np.stack(list(x)), or np.array(list(x))",
     }.get(type(x).__name__, "")
     if hasattr(x, "to_numpy"):
-        as_numpy(x)  # which refuses what that would hide
+        as_numpy(x)  # which refuses what the conversion would hide
         advice = ": write x.to_numpy(), in the order of columns that you mean"
     kind = "None" if x is None else f"a {type(x).__name__}"
     raise UsageError(f"{name} is a tensor, an array or a list of numbers; got {kind}{advice}")

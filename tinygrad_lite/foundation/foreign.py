@@ -57,7 +57,7 @@ def columns_of(x: Any) -> list[tuple[Any, Any]]:
 
 
 def times_in(x: Any) -> list[tuple[Any, Any]]:
-    """The columns that hold dates or durations, with their dtypes: those of NumPy's, of pandas' and of polars'."""
+    """The columns that hold dates or durations, with their dtypes: NumPy's, pandas' and polars'."""
     return [
         (column, dtype)
         for column, dtype in columns_of(x)
@@ -87,7 +87,7 @@ def as_numpy(x: Any) -> Any:
 
 
 def _of_columns(frame: Any, array: Any) -> Any:
-    """The numbers of a frame of pandas whose columns differ in dtype, where what is missing is NaN; else its array."""
+    """The numbers of a pandas frame whose columns differ in dtype, with NaN for missing values; otherwise its array."""
     dtypes = [
         dtype.subtype if hasattr(dtype, "fill_value") else getattr(dtype, "numpy_dtype", dtype)
         for dtype in np.ravel(np.array(frame.dtypes, object))
@@ -111,7 +111,7 @@ def copied(x: Any, dtype: Any = None) -> Any:
 
 
 copy_of: Callable[..., Any] = np.array
-"""Copies an array, maybe to another dtype. While a function is compiled, the copy is that of each run."""
+"""Copies an array, maybe to another dtype. While a function is compiled, each run makes its own copy."""
 
 
 def kept_apart(array: Any) -> Any:
@@ -122,7 +122,7 @@ def kept_apart(array: Any) -> Any:
 
 
 def _copied(array: Any) -> Any:
-    """A copy of an array, in which entries that share a place in memory do so again, as those of windows do."""
+    """A copy of an array in which entries that share memory do so again, such as those of sliding windows."""
     if array.flags.c_contiguous or not array.size:
         return array.copy()
     size, steps = array.itemsize, array.strides
@@ -148,7 +148,7 @@ def without_history(result: Any, name: str) -> Any:
     """An operation's result that has no derivative, since its entries are integers or booleans.
 
     Raises:
-        UsageError: if they are objects, texts or times, of which one could go back to numbers with a derivative.
+        UsageError: if they are objects, texts or times, which could be turned back into numbers with a derivative.
     """
     if result.dtype.kind not in "iub":
         raise UsageError(

@@ -4,7 +4,7 @@ from typing import Any
 
 
 class Phrase(str):
-    """An English text, with the template that it was made of and the values for the names in it."""
+    """An English text, with the template that it was made from and the values for the names in it."""
 
     __slots__ = ("template", "values")
 

@@ -98,7 +98,7 @@ def check_list(owner: str, state: Any, length: int | None = None) -> None:
 
 
 def check_form(owner: str, state: Any, form: Any) -> None:
-    """Raise `InputError` unless a state has what another has: its entries, lists as long, and numbers."""
+    """Raise `InputError` unless a state has the same entries as another, lists of the same length, and numbers."""
     if isinstance(form, Mapping):
         check_entries(owner, form, state)
         for name, inner in form.items():
@@ -112,9 +112,9 @@ def check_form(owner: str, state: Any, form: Any) -> None:
 
 
 def remembered(function: Callable[..., T]) -> Callable[..., T]:
-    """A function of settings that keeps its results, but for settings that somebody may change, such as tensors.
+    """A function of settings that keeps its results, except for settings that somebody may change, such as tensors.
 
-    Equal settings of other types have results of their own, since True and 1.0 are refused where 1 is not.
+    Equal settings of different types have results of their own, since True and 1.0 are refused where 1 is not.
     """
 
     @lru_cache

@@ -45,8 +45,8 @@ def bound_to(signature: inspect.Signature, name: str, args: Iterable[Any], param
 def outside_of(function: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """The global variables that a function reads, and those of the functions around it, by name.
 
-    What has no value yet, as a function that is defined further below, is left out. A function that is not written in
-    Python reads none.
+    A variable without a value yet, such as a function that is defined further below, is left out. A function that is
+    not written in Python reads none.
     """
     function = getattr(function, "__func__", function)
     if not isinstance(function, FunctionType):

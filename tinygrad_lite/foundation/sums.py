@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 MANY = 4096
-"""From this many entries on, BLAS with its preparations takes less time than NumPy's loop."""
+"""From this many entries on, BLAS takes less time than NumPy's loop, preparations included."""
 
 FEW = 8
-"""Fewer slices than this are added up by NumPy sooner than by a product for each group of them."""
+"""NumPy adds up fewer slices than this sooner than a product for each group of them."""
 
 LARGE = 16_384
 """From this many entries on, making an array of a sum's terms takes longer than looking for a way to avoid it."""
@@ -105,7 +105,7 @@ def _added_by_products(x: Any, sums: Sequence[tuple[int, int]]) -> Any:
 
 
 def total_of_products(x: Any, y: Any, axes: tuple[int, ...]) -> Any:
-    """Σ x · y in any order; the axes stay, with length 1. No array of the products, if the axes lie last in memory."""
+    """Σ x · y in any order; the axes stay, with length 1. Without an array of the products if they lie last."""
     if type(x) is type(y) is np.ndarray and x.dtype == y.dtype and x.dtype.char in "fd" and x.shape == y.shape:
         if x.flags.c_contiguous and y.flags.c_contiguous:
             if len(axes) == x.ndim:
@@ -129,7 +129,7 @@ def total_of_products_down_to(shape: tuple[int, ...], x: Any, y: Any) -> Any:
 
 
 def contracted(i: int, derivative: Any) -> Any:
-    """The rule of an entry-by-entry operation for an argument that was broadcast, which sums where it multiplies."""
+    """The rule of an elementwise operation for an argument that was broadcast: it sums while it multiplies."""
     if callable(derivative):
         return lambda g, y, *x, **params: total_of_products_down_to(x[i].shape, g, derivative(y, *x, **params))
     return lambda g, y, *x, **params: total_down_to(x[i].shape, g) * derivative
@@ -138,13 +138,13 @@ def contracted(i: int, derivative: Any) -> Any:
 def total_down_to(shape: tuple[int, ...], x: Any) -> Any:
     """The sum over the axes of an array that broadcasting added to this shape, or stretched.
 
-    It has another shape if broadcasting does not make the array's shape of this one.
+    The sum has another shape if broadcasting does not turn this shape into the array's.
     """
     axes, keepdims, rest = _stretched(shape, x.shape)
     y = total_in_any_order(x, axes, keepdims) if axes else x
     if rest is None:
         return y
-    return y.reshape(rest) if rest else y[(0,) * y.ndim]  # a number, as NumPy makes of a sum
+    return y.reshape(rest) if rest else y[(0,) * y.ndim]  # a number, as NumPy returns a sum
 
 
 @lru_cache(1000)
@@ -190,7 +190,7 @@ class _Plan(NamedTuple):
 
     Args:
         order: all axes, as they lie in memory.
-        sums: from the last axes to the first, how many slices behind each other become one, and the entries of each.
+        sums: from the last axes to the first, how many consecutive slices become one, and the entries of each.
         shape: what remains, as it lies in memory.
         back: the order of the axes of what remains.
     """

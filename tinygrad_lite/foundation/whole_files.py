@@ -18,7 +18,7 @@ def replace(path: str | os.PathLike[str], data: bytes) -> None:
     """Write a file whole or not at all: whoever opens the path, at any moment, finds the old content or the new one.
 
     The content goes into a temporary file of the same folder, which takes the name of the old file after it is on the
-    disk. What a killed process has left there of an earlier attempt is deleted.
+    disk. The remains of a killed process's earlier attempts are deleted.
 
     Raises:
         FileError: if it cannot be written; the old file is as it was then.
@@ -49,7 +49,7 @@ def replace(path: str | os.PathLike[str], data: bytes) -> None:
 
 
 def check_regular(path: str | os.PathLike[str]) -> None:
-    """Raise `FileError` if there is something else than a file that can be read to its end, such as a folder."""
+    """Raise `FileError` if the path is not a file that can be read to its end, but a folder, for example."""
     place = Path(path)
     if place.exists() and not place.is_file():
         raise FileError(f"{os.fspath(path) or repr('')} is not a regular file")

@@ -1,4 +1,4 @@
-"""Long formulas in parts: what occurs several times in one gets a letter."""
+"""Long formulas in parts: a part that occurs several times gets a letter."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -12,11 +12,11 @@ _SHORT = 12  # letters of a part that is as easily repeated
 _LETTERS = "abcdhkmnpqrsuvwz"
 
 Parts = list[tuple[str, Symbol]]
-"""What each letter stands for, in an order in which each is made of those before it."""
+"""What each letter stands for, in an order in which each uses only those before it."""
 
 
 def abbreviated(formula: Any) -> tuple[Any, Parts]:
-    """A long formula with letters for the parts that occur several times, and these parts; a short one as it is.
+    """A long formula with letters for the parts that occur several times, and these parts; a short formula as it is.
 
     Example:
         >>> import numpy as np
@@ -47,14 +47,14 @@ def abbreviated(formula: Any) -> tuple[Any, Parts]:
 
 
 def text(formula: Any) -> str:
-    """The formula as text, with what its letters stand for behind it."""
+    """The formula as text, followed by what its letters stand for."""
     whole, parts = abbreviated(formula)
     where = ", ".join(f"{letter} = {notation.text(part)}" for letter, part in parts)
     return f"{notation.text(whole)}, where {where}" if parts else notation.text(whole)
 
 
 def _in_order(formula: Symbol) -> Iterator[Symbol]:
-    """The symbols in a formula, each once and after those that it is made of."""
+    """The symbols in a formula, each once and after those that it uses."""
     ahead, known = [formula], set[int]()
     while ahead:
         top = ahead[-1]

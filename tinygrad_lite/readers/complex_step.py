@@ -104,7 +104,7 @@ class ComplexStep(Followed):
 
 
 def _makes_integers(params: Mapping[str, Any]) -> bool:
-    """Whether an operation is told to make integers or truths, which carry no step and may be places in an array."""
+    """Whether an operation is told to make integers or booleans, which carry no step and may be indices."""
     return "dtype" in params and np.dtype(params["dtype"]).kind in "biu"
 
 

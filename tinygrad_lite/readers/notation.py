@@ -377,9 +377,9 @@ def escaped_markup(text: str) -> str:
 
 
 def latex_name(name: str) -> str:
-    """A name in a formula: a single letter as it is, the name of a Greek letter as that, a longer name upright."""
+    """A name in a formula: a single letter as it is, a Greek letter by its symbol, a longer name upright."""
     head, _, tail = name.partition("_")
-    if not name.replace("_", "").isalnum():  # special characters have commands for text alone
+    if not name.replace("_", "").isalnum():  # the commands for special characters work only in text
         return rf"\text{{{escaped(name)}}}"
     if len(name) == 1:
         return escaped(name)
@@ -461,7 +461,7 @@ def _index(index: Any, shape: tuple[int, ...] | None) -> str:
     along_axes = shape is not None and all(isinstance(part, (int, slice)) for part in parts)
     written = [_part(part, shape[k] if shape is not None and along_axes else None) for k, part in enumerate(parts)]
     while along_axes and len(written) > 1 and written[-1] == ":":
-        written.pop()  # axes that are not named are taken whole
+        written.pop()  # axes without an index are taken whole
     return ", ".join(written)
 
 

@@ -85,7 +85,7 @@ class RandomlyRounded(Followed):
 
 
 def _rounds(op: Op, x: Array) -> bool:
-    """Whether an operation rounds an argument, if only a constant, on the way, as LAPACK does with a matrix."""
+    """Whether an operation also rounds an argument on the way, even a constant one, as LAPACK does with a matrix."""
     return not op.derivatives and (type(x) is RandomlyRounded or (isinstance(x, np.ndarray) and x.dtype.kind in "fc"))
 
 

@@ -93,7 +93,7 @@ _lock = threading.Lock()
 
 @contextlib.contextmanager
 def _reporting(methods: Mapping[str, tuple[Any, Any]]) -> Iterator[None]:
-    """For the block, tensors have the second of each two methods in place of the first."""
+    """For the block, tensors have the second method of each pair in place of the first."""
     with _lock:
         _open.update(methods.keys())
         for name, (_, reporting) in methods.items():
@@ -158,7 +158,7 @@ _EXITS: dict[str, tuple[Any, Any]] = {
     name: (getattr(Tensor, name), _heard(getattr(Tensor, name)))
     for name in ("__array__", "__bool__", "__float__", "__int__", "__index__", "item", "numpy", "tolist")
 } | {"data": (_data, property(_heard(_data.fget), _data.fset))}
-"""The methods by which the numbers of a tensor leave the graph, for Python code to act on; and those that report it."""
+"""The methods through which a tensor's numbers leave the graph for Python code to act on, and those that report it."""
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """Bystanders: tensors that a function is differentiated by, but reads directly and not through its arguments.
 
-`tg.grad(lambda p: loss(model))(list(model.parameters()))` is zero, since the loss does not depend on p. It differs from
-a gradient that is rightly zero in that the loss depends on the very tensors that the caller passed in.
+`tg.grad(lambda p: loss(model))(list(model.parameters()))` is zero, since the loss does not depend on p. Unlike with a
+gradient that is rightly zero, the loss depends on the very tensors that the caller passed in.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -28,8 +28,8 @@ def warn_of_bystanders(
 ) -> None:
     """Warn if a function reads a leaf that it is differentiated by, and not the variable that stands for the leaf.
 
-    It must not read the leaves of a module directly even if it also reads their variables. A leaf that is passed as
-    another argument as well may be read.
+    Reading a module's leaves directly warns even if the function also reads their variables. A leaf that is also passed
+    as another argument may be read.
 
     Args:
         chosen: the arguments that the function is differentiated by.

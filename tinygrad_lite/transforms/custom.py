@@ -69,7 +69,7 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class RuleByHand(AllAtOnce):
-    """A rule that a user wrote, which may read anything, and give another gradient when it runs again."""
+    """A rule that a user wrote. It may read anything, and return another gradient when it runs again."""
 
     __slots__ = ()
 
@@ -128,7 +128,7 @@ class _WithRule:
 
 
 def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
-    """A function with the value and gradient of f that stores no intermediate results, and recomputes them when needed.
+    """A function with the value and gradient of f that stores no intermediate results and recomputes them when needed.
 
     The backward pass runs f once more and differentiates that run. So only the values that pass between the
     checkpointed parts of a long computation stay in memory. Tensors that f reads without taking them as arguments, such
@@ -244,7 +244,7 @@ def _replaced(template: Any, arrays: Sequence[Array]) -> Any:
 
 
 def _of_variables(template: Any, gradient: Any, arrays: Iterator[Array]) -> list[Array]:
-    """The gradients of the variables in one argument; None in place of them all stands for zero."""
+    """The gradients of the variables in one argument; None in place of all of them stands for zero."""
     if gradient is None:
         return [np.zeros_like(innermost(next(arrays))) for x in trees.leaves(template) if x is _GAP]
     parts: list[Any] = []

@@ -201,7 +201,7 @@ def pushed(op: Op, y: Array, primals: Sequence[Array], tangents: Sequence[Array]
             continue
         if op.derivatives:  # entry by entry: the Jacobian is diagonal, and its own transpose
             part = op.vjps[i](t, y, *primals, **params) if params else op.vjps[i](t, y, *primals)
-        elif op.linear and "initial" not in params:  # the number that a sum begins with is not part of its change
+        elif op.linear and "initial" not in params:  # the number that a sum starts from is not part of its change
             part = performed(op, (*primals[:i], t, *primals[i + 1 :]), params)
         else:
             part = _transposed(op, i, t, y, primals, params)
@@ -217,7 +217,7 @@ def pushed(op: Op, y: Array, primals: Sequence[Array], tangents: Sequence[Array]
 
 
 def _transposed(op: Op, i: int, t: Array, y: Array, primals: Sequence[Array], params: Mapping[str, Any]) -> Array:
-    """∂y/∂xᵢ · t from the vector-Jacobian product alone: that is linear in g, so its own pullback is the transpose."""
+    """∂y/∂xᵢ · t from the vector-Jacobian product, which is linear in g, so its own pullback is the transpose."""
     x = primals[i]
     g = variable(np.zeros_like(innermost(y)))
     try:
@@ -249,12 +249,12 @@ def settle(variables: Iterable[Tensor]) -> None:
 class Pullback:
     """The reverse pass from some values to some variables: each call computes Σ gᵀ ∂value/∂variable.
 
-    If values or gradients are duals, so are the results. If they depend on other tensors than the variables, the
+    If values or gradients are duals, so are the results. If they depend on tensors other than the variables, the
     results have a history, so that transforms nest.
 
     Attributes:
-        hangs_on_others: whether a value depends on other tensors, of which the originals of the variables may be some.
-        reads_others: whether it does so beside the variables.
+        hangs_on_others: whether a value depends on other tensors, which may include the originals of the variables.
+        reads_others: whether a value depends on other tensors besides the variables.
         is_constant: whether no value depends on a variable.
     """
 

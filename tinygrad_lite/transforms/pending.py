@@ -1,6 +1,6 @@
-"""Gradients with respect to tensors: their numbers at once, their own history when somebody asks for it.
+"""Gradients with respect to tensors: their numbers at once, their history when somebody asks for it.
 
-Such a gradient is a function of these tensors, for another backward pass, which few programs make. Rules that build a
+Such a gradient is a function of these tensors, for another backward pass, but few programs make one. Rules that build a
 graph take several times as long as rules on arrays. So the pass runs on arrays, and only when a history leads through
 one of its gradients, the same pass runs once more on tensors.
 """
@@ -36,7 +36,7 @@ def gradient(run: Run, gradients: Sequence[Array]) -> Any:
 
 
 def _is_needed_now(run: Run, gradients: Sequence[Array]) -> bool:
-    """Whether the history of the gradients is needed at once, or there is none that another pass could ask for."""
+    """Whether the gradients need their history at once, or have none that another pass could ask for."""
     pull = run.pull
     if at_once.get() or grad_mode.transforming.get() or not (grad_mode.enabled.get() and pull.hangs_on_others):
         return True
@@ -94,10 +94,10 @@ class Later:
             with grad_mode.enable_grad():
                 made = self._again()
             nodes = history(made, oldest=since)
-            for i, node in enumerate(nodes, 1):  # older than the results, and than what has been made of these
+            for i, node in enumerate(nodes, 1):  # older than the results, and than what was computed from them
                 node.index = self._index + i / (len(nodes) + 1)
             for found, x in zip(self._results, made):
-                if (result := found()) is not None:  # in an order that is right whenever another thread looks
+                if (result := found()) is not None:  # in an order that is right no matter when another thread looks
                     result.arrays = (x._array if isinstance(x, Tensor) else x,)
                     result.inputs = (x,)
                     result.op, result.params = positive, NO_PARAMS

@@ -1,4 +1,4 @@
-"""A tree of numbers as one flat array and back, for optimisers that know nothing else, such as SciPy's."""
+"""A tree of numbers as one flat array and back, for optimisers that take nothing else, such as SciPy's."""
 
 from collections.abc import Callable
 from math import prod
@@ -13,12 +13,12 @@ from tinygrad_lite.transforms.runs import opened
 
 
 def ravel(tree: Any) -> tuple[Array, Callable[[Array], Any]]:
-    """All numbers of a tree in one flat array, and the function that makes such a tree of a flat array.
+    """All numbers of a tree in one flat array, and the function that turns a flat array into such a tree.
 
     The tree consists of real floating-point numbers, arrays, tensors, modules and nested containers of these; a module
     stands for the dict of its parameters, which `tg.nn.functional_call` takes. The flat array has one axis and the
-    widest dtype among them, and the way back gives each part its own. It is a tensor if one of them is. Both directions
-    have derivatives.
+    widest dtype among the parts, and the way back restores each part's own. It is a tensor if a part is. Both
+    directions have derivatives.
 
     Raises:
         UsageError: if there are other things in the tree, or integers, which have no derivative.
@@ -32,7 +32,7 @@ def ravel(tree: Any) -> tuple[Array, Callable[[Array], Any]]:
         >>> unravel(10 * flat)
         {'w': array([[10., 20.]]), 'b': np.float64(30.0)}
 
-        Least squares by an optimiser of SciPy's:
+        Least squares by one of SciPy's optimisers:
 
         >>> from scipy.optimize import minimize
         >>> model = tg.nn.Linear(1, 1, rng=0)

@@ -179,11 +179,11 @@ def users_own(x: Any) -> Any:
     return x.copy(order="K") if is_array else x
 
 
-_HELD_ONCE = [np.empty(0), np.empty((1, 1)).T]  # an array and a view of another, which only the list holds
+_HELD_ONCE = [np.empty(0), np.empty((1, 1)).T]  # an array, and a view of another one that only the list holds
 
 
 def _is_of_own_memory(x: Array) -> bool:
-    """Whether an array is no view, or one of an array that nobody else holds."""
+    """Whether an array is not a view, or a view of an array that nobody else holds."""
     if x.base is None:
         return True
     is_an_owner = type(x.base) is np.ndarray and x.base.base is None
