@@ -47,7 +47,7 @@ class _Container(Module):
         self._entries = self._entries | {name: self._checked(value) for name, value in values.items()}
 
     def _checked(self, value: Any) -> Any:
-        """The entry that a value makes; None stands where a model of this size has no module."""
+        """The entry for a value; None stands where a model of this size has no module."""
         if not (value is None or isinstance(value, Module)):
             raise UsageError(f"an entry of {type(self).__name__} is a module, got {value!r}")
         return value
@@ -163,8 +163,8 @@ class Sequential(_Listed):
     """Modules applied one after another; any function of one array can take the place of a module.
 
     They are passed one by one, or in a dict, whose keys are then their names in paths and as attributes. A slice keeps
-    the names; `insert`, `del` and `pop` number the modules anew. A first module with inplace=True, which in PyTorch
-    writes into what it is called with, brings a warning.
+    the names; `insert`, `del` and `pop` number the modules anew. A first module with inplace=True, which would write
+    into its input in PyTorch, causes a warning.
 
     Example:
         >>> import tinygrad_lite as tg

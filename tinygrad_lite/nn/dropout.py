@@ -1,4 +1,4 @@
-"""Dropout, active in training alone."""
+"""Dropout, active only in training."""
 
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.foundation.settings import share

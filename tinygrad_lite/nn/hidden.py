@@ -20,7 +20,7 @@ OPEN = (Tensor, Parametric, np.random.Generator, bool, int, float, str, type(Non
 
 
 def holds_another(field: Any, in_sight: Set[int]) -> bool:
-    """Whether a field that is not a container holds a module or a leaf tensor that is not in sight."""
+    """Whether a field that is not a container hides a module or a leaf tensor."""
     if isinstance(field, (*_PLAIN, Traced, Parametric)):
         return False
     seen: set[int] = set()
@@ -38,7 +38,7 @@ def holds_another(field: Any, in_sight: Set[int]) -> bool:
 
 
 def foreign_state(field: Any) -> str:
-    """What a field is if it is state of another library's, such as PyTorch's Linear or a parameter; "" if it is not."""
+    """What a field is if it holds another library's state, such as PyTorch's Linear or a parameter; otherwise ""."""
     kind = type(field)
     if isinstance(field, (Parametric, Traced, np.ndarray, np.generic)):
         return ""

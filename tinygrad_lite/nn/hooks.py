@@ -11,8 +11,8 @@ class Hook(NamedTuple):
     """A function that runs around forward.
 
     Attributes:
-        is_first: whether it runs before forward, and not after it.
-        with_kwargs: whether it is given the keyword arguments as well.
+        is_first: whether it runs before forward, not after it.
+        with_kwargs: whether it also receives the keyword arguments.
     """
 
     function: Callable[..., Any]

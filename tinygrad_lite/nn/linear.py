@@ -94,7 +94,7 @@ class Bilinear(Module):
 
 
 class Identity(Module):
-    """Its input; the arguments of the layer that it stands in for are accepted, whatever they are."""
+    """Returns its input; it accepts any arguments, so that it can stand in for another layer."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         pass

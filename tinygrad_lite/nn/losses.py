@@ -1,6 +1,6 @@
 """Losses as modules: each keeps its settings and calls its function in `nn.functional`, which has the formula.
 
-Weights that are given become part of the state, as PyTorch's buffers.
+Weights become part of the state, as PyTorch's buffers do.
 """
 
 from collections.abc import Callable

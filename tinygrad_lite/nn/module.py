@@ -64,7 +64,7 @@ class Module(State, ModulesElsewhere):
     def register_forward_pre_hook(
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
     ) -> hooks.Handle:
-        """Call hook(module, args) before each `forward`; what it returns takes the place of args, unless it is None.
+        """Call hook(module, args) before each `forward`; its result replaces args, unless it is None.
 
         Args:
             prepend: whether it runs before the hooks there are, and not after them.
@@ -82,7 +82,7 @@ class Module(State, ModulesElsewhere):
     def register_forward_hook(
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
     ) -> hooks.Handle:
-        """Call hook(module, args, result) after each `forward`; what it returns takes the place of the result.
+        """Call hook(module, args, result) after each `forward`; what it returns replaces the result.
 
         The result stays if the hook returns None. A compiled function contains the hooks that were there when it was
         recorded, and is recorded anew after one is added or removed.
@@ -137,7 +137,7 @@ class Module(State, ModulesElsewhere):
 
 
 class _ParameterType(type):
-    """The type of `Parameter`, by which tensors are its instances without being of a class of their own."""
+    """The type of `Parameter`, which makes tensors its instances without a class of their own."""
 
     def __instancecheck__(cls, value: Any) -> bool:
         return type(value) is Tensor and value.op is None and is_parameter(value)

@@ -19,7 +19,7 @@ __all__ = [
 
 
 class _Norm(Module):
-    """A normalisation with a scale and a shift that are learnt, first 1 and 0."""
+    """A normalisation with a learnt scale and shift, at first 1 and 0."""
 
     weight: Tensor | None
     bias: Tensor | None
@@ -94,8 +94,8 @@ class BatchNorm1d(_BatchNorm):
 
     In training, mean and variance (the biased one) are those of the batch. A running mean and a running variance (the
     unbiased one) move towards them, by `momentum` of the way or, if that is None, so that they are the mean over all
-    batches; they take the batch's place in evaluation. Without `track_running_stats` the batch's always serve.
-    Source: Ioffe and Szegedy (2015), Batch normalization.
+    batches; in evaluation they replace the batch's. Without `track_running_stats`, the batch's are always used. Source:
+    Ioffe and Szegedy (2015), Batch normalization.
 
     Raises:
         ShapeError: if x has other axes or channels, or in training one value alone for each channel.

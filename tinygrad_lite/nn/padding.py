@@ -68,7 +68,7 @@ class ConstantPad3d(_ConstantPad):
 
 
 class ReflectionPad1d(_ReflectionPad):
-    """Goes on with the mirror image of the input, which does not repeat the edge, see `functional.pad`."""
+    """Continues with the mirror image of the input, which does not repeat the edge, see `functional.pad`."""
 
 
 class ReflectionPad2d(_ReflectionPad):
@@ -92,7 +92,7 @@ class ReplicationPad3d(_ReplicationPad):
 
 
 class CircularPad1d(_CircularPad):
-    """Goes on with the other end of the input, see `functional.pad`."""
+    """Continues with the other end of the input, see `functional.pad`."""
 
 
 class CircularPad2d(_CircularPad):

@@ -284,7 +284,7 @@ class _Cell(_Weights):
         self._draw("", input_size, hidden_size, 0, bias, dtype, init.generator(rng))
 
     def _shares(self, input: Array, hx: Array) -> tuple[Array, Array, Array]:
-        """The shares of the input and of the state in the gates, and the state, which is zero if there is none."""
+        """The contributions of the input and of the state to the gates, and the state, zero by default."""
         self._check(input, "an input", 2, self.input_size)
         weight, biases = self.weight_hh, (self.bias_ih, self.bias_hh) if self.bias else (None, None)
         needed = (*shape_of(input)[:-1], self.hidden_size)

@@ -10,7 +10,7 @@ from tinygrad_lite.nn.module import Module
 
 
 class Spatial(Module):
-    """A layer that works along some axes; its settings are its fields, and what it does is a function.
+    """A layer that works along some axes; its settings are its fields, and a function does the work.
 
     Attributes:
         axes: the number of spatial axes, which its name ends with.

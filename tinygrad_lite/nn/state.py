@@ -61,7 +61,7 @@ class State(Structure):
         return (parameter for _, parameter in self.named_parameters(recurse=recurse))
 
     def named_buffers(self, *, recurse: bool = True) -> Iterator[tuple[str, Any]]:
-        """The path and the value of each tensor and array that is part of the state and no parameter, once each."""
+        """The path and the value of each tensor and array in the state that is not a parameter, once each."""
         seen: set[int] = set()
         for path, field, is_parameter in self._state(walk(self, recurse)):
             if not is_parameter and id(field) not in seen:
@@ -233,7 +233,7 @@ class State(Structure):
     def _compared(
         self, state: Mapping[str, Any], fields: Mapping[str, Any], needed: Iterable[str], strict: bool = True
     ) -> LoadReport:
-        """What is missing from a state, and what it has in excess."""
+        """What a state lacks, and what it has in excess."""
         if not isinstance(state, Mapping):
             kind = type(state).__name__
             text = f"a state is a dict of values by name, as state_dict() returns it; got {kind}"
@@ -388,7 +388,7 @@ def _listed(names: Sequence[Any], separator: str = ", ") -> str:
 
 
 def _in_order(name: Any) -> list[tuple[int, str]]:
-    """What names are sorted by: their layers, so that layer 10 comes after layer 2."""
+    """The key by which names are sorted: their layers, so that layer 10 comes after layer 2."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in str(name).split(".")[:-1]]
 
 
@@ -405,7 +405,7 @@ def _elsewhere_in(state: Mapping[Any, Any], needed: Sequence[str]) -> str:
 
 
 def _renamed(names: Sequence[str], needed: Sequence[str]) -> tuple[str, str] | None:
-    """How names become the needed ones, if there is one way: an expression of `name`, and a condition for it."""
+    """How to turn names into the needed ones, if there is one way: an expression of `name`, and a condition for it."""
     if not needed:
         return None
     parts = needed[0].split(".")

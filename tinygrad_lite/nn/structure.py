@@ -14,7 +14,7 @@ _ASIDE = frozenset({"_hooks", "_transient", "_computed", "_original", "_substitu
 """Attributes that are not fields: hooks, buffers that are not saved, what is computed, the facts of a stand-in."""
 
 _SETTINGS = frozenset({bool, int, float, str})
-"""The types of most fields, which hold nothing, and will not; a tuple of them neither."""
+"""The types of most fields, which hold nothing and never will; nor does a tuple of them."""
 
 
 class Structure(trees.Parametric):
@@ -52,7 +52,7 @@ class Structure(trees.Parametric):
         return (module for _, module in self.named_children())
 
     def apply(self, function: Callable[[Any], Any]) -> Self:
-        """Call a function with each module once, the inner ones before the outer, such as one that sets first values.
+        """Call a function once with each module, inner ones before outer ones; for example, to set initial values.
 
         Example:
             >>> import tinygrad_lite as tg
@@ -119,7 +119,7 @@ class Structure(trees.Parametric):
         return f"{type(self).__name__}({self.extra_repr()})"
 
     def extra_repr(self) -> str:
-        """The settings in that call: by default fields that are numbers, strings and booleans, but for defaults."""
+        """The settings in that call: by default the numbers, strings and booleans that differ from their defaults."""
         return self._written(
             {
                 name: field
@@ -129,7 +129,7 @@ class Structure(trees.Parametric):
         )
 
     def _written(self, settings: Mapping[str, Any]) -> str:
-        """Settings as arguments; those that have their default are left out, unless all of them have."""
+        """Settings as arguments, without those that have their default, unless all of them do."""
         usual = _defaults(type(self).__init__)
         chosen = {name: value for name, value in settings.items() if name not in usual or usual[name] != value}
         return ", ".join(f"{name}={value!r}" for name, value in (chosen or settings).items())
@@ -205,7 +205,7 @@ def once(named: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
 
 
 def exchanged(field: Any, stands_for: Mapping[int, Any]) -> Any:
-    """A field with some of the values inside it replaced, by identity; the field itself if there are none of them."""
+    """A field with some of the values inside it replaced, by identity; the field itself if it holds none of them."""
 
     def replaced(leaf: Any) -> Any:
         if not callable(leaf):

@@ -17,7 +17,7 @@ _OF_STAND_INS = ("_substitutes", "_original")
 
 
 def original(module: Any) -> Any:
-    """The module that a stand-in stands for, whatever stands in between; anything else itself."""
+    """The module that a stand-in stands for, however many stand-ins lie between; anything else itself."""
     return vars(module).get("_original", module) if isinstance(module, State) else module
 
 
@@ -33,7 +33,7 @@ def opened(module: State) -> Opened:
 def substituted(
     module: State, state: Mapping[str, Any], *, strict: bool = False, walked: Sequence[Field] = ()
 ) -> Iterator[Any]:
-    """A block with a module like another that has other values for the tensors and arrays of these names.
+    """A block with a module like this one that has other values for the tensors and arrays of these names.
 
     The module does not change, so several threads may do this at once; only other fields that the block assigns
     are assigned here as well.

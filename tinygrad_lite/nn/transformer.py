@@ -1,6 +1,6 @@
 """The transformer: layers of attention and of small networks, one after another, each beside a shortcut.
 
-Inputs and masks of other shapes than those that a docstring names raise `ShapeError`.
+Inputs and masks whose shape is not one that the docstring names raise `ShapeError`.
 """
 
 from collections.abc import Callable
@@ -306,5 +306,5 @@ class Transformer(Module):
 
     @staticmethod
     def generate_square_subsequent_mask(sz: int, dtype: Any = np.float64) -> Array:
-        """A mask to add, which hides from each place those behind it: -∞ above the diagonal, else 0."""
+        """A mask to add, which hides from each position those after it: -∞ above the diagonal, else 0."""
         return causal_mask(sz, sz, dtype)

@@ -1,4 +1,4 @@
-"""Optimisers whose step has the size of the gradient, or a size that is set: SGD, ASGD, Rprop and Muon."""
+"""Optimisers whose step follows the gradient's size, or has a size of its own: SGD, ASGD, Rprop and Muon."""
 
 from functools import partial
 from typing import Any, ClassVar

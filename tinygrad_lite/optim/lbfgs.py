@@ -132,7 +132,7 @@ class LBFGS(Optimizer):
                 break
 
     def _evaluated(self, compute: Callable[[], Any], start: list[Array], d: Array, t: float) -> tuple[float, Array]:
-        """The loss and the gradient at a length along a direction, where the parameters stay."""
+        """The loss and the gradient at a length along a direction; the parameters stay there."""
         self._move(start, t * d)
         return float(compute()), self._gradient()
 
@@ -170,7 +170,7 @@ class LBFGS(Optimizer):
 _VECTORS = frozenset(("d", "old_dirs", "old_stps", "prev_flat_grad"))
 _HISTORIES = frozenset(("old_dirs", "old_stps", "ro"))
 _KEPT = ("func_evals", "n_iter", "d", "t", "old_dirs", "old_stps", "ro", "H_diag", "prev_flat_grad", "prev_loss")
-"""The entries of a state; those that are vectors of all parameters, or lists of what there was in the last steps."""
+"""The entries of a state; those that are vectors of all parameters, or lists over the last steps."""
 
 
 def _next_direction(g: Array, d: Array, t: Any, group: Group, state: dict[str, Any]) -> tuple[Array, Any]:
@@ -184,7 +184,7 @@ def _next_direction(g: Array, d: Array, t: Any, group: Group, state: dict[str, A
 
 
 def _remember(state: dict[str, Any], y: Array, s: Array, size: int) -> None:
-    """Keep a change of the gradient, y, with the change s of the parameters, if they tell of a positive curvature."""
+    """Keep a change of the gradient, y, with the change s of the parameters, if they show a positive curvature."""
     curvature = float(y @ s)
     if curvature > 1e-10:
         for name, value in (("old_dirs", y), ("old_stps", s), ("ro", 1 / curvature)):

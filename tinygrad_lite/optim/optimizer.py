@@ -27,19 +27,19 @@ State = dict[str, Any]
 Parameters = Iterable[Tensor] | Iterable[Group] | Iterable[tuple[str, Tensor]]
 
 _IMPLEMENTATION = ("foreach", "fused", "capturable", "differentiable")
-"""Settings of PyTorch's that choose among its implementations."""
+"""PyTorch's settings that choose among its implementations."""
 
 
 class Optimizer(SettingsElsewhere):
     """Updates parameters from their gradients by a formula. A subclass defines the formula, `update`.
 
     `update(self, w, g, state, …)` returns the new value of a parameter w with gradient g. It may read and write w's own
-    `state`, a dict that is empty at first. After these, it names what else it needs: settings, which it gets from w's
-    group, and `t`, the number of w's updates, with this one.
+    `state`, a dict that is empty at first. After these, it names what else it needs: settings, which come from w's
+    group, and `t`, the number of w's updates including this one.
 
     Attributes:
         param_groups: a list of dicts, each with parameters under "params", and the settings for them.
-        defaults: the settings of a group that says nothing else.
+        defaults: the settings of a group that does not set its own.
         state: what the formula keeps for each parameter.
         steps: the number of steps taken, if the formula asks for t; one count for all parameters.
         scheduled: the names of the settings that a compiled step reads again in each run.
@@ -123,7 +123,7 @@ class Optimizer(SettingsElsewhere):
 
     @property
     def lr(self) -> Any:
-        """The learning rate of an optimiser with one group; of several, each has its own `param_groups[i]["lr"]`."""
+        """The learning rate of an optimiser with one group; several groups have their own `param_groups[i]["lr"]`."""
         return self._only_group()["lr"]
 
     @lr.setter

@@ -1,4 +1,4 @@
-"""A search along a direction for a length that meets the strong Wolfe conditions: low enough, and flat enough.
+"""A search along a direction for a length that meets the strong Wolfe conditions: a loss low and flat enough.
 
 Source: Nocedal and Wright (2006), Numerical optimization, algorithms 3.5 and 3.6, as in PyTorch.
 """
@@ -105,7 +105,7 @@ def _lower(bracket: list[Point]) -> int:
 
 
 def _inside(bracket: list[Point], was_near_an_end: bool) -> tuple[float, bool]:
-    """The length inside a bracket to try next, and whether it is near an end; it is not, twice in a row."""
+    """The length inside a bracket to try next, and whether it is near an end, which it never is twice in a row."""
     smallest, largest = sorted(point.length for point in bracket)
     length = _lowest(bracket[0], bracket[1], smallest, largest)
     margin = 0.1 * (largest - smallest)
@@ -116,7 +116,7 @@ def _inside(bracket: list[Point], was_near_an_end: bool) -> tuple[float, bool]:
 
 
 def _lowest(a: Point, b: Point, smallest: float, largest: float) -> float:
-    """The length at which the cubic through two points is lowest, between two others; their middle if it has none."""
+    """The length between two others at which the cubic through two points is lowest; their middle if there is none."""
     if a.length > b.length:
         a, b = b, a
     d1 = a.slope + b.slope - 3 * (a.loss - b.loss) / (a.length - b.length) if a.length != b.length else np.nan

@@ -189,7 +189,7 @@ def _thirds(x: Array) -> list[Array]:
 
 
 def _projected(query: Array, key: Array, value: Array, weight: Array, bias: Array) -> list[Array]:
-    """Queries, keys and values by the thirds of one weight: in one product, if they are of the same array."""
+    """Queries, keys and values from the thirds of one weight, in one product if they come from the same array."""
     if query is key is value:
         whole = linear(query, weight, bias)
         parts = np.reshape(whole, (*whole.shape[:-1], 3, whole.shape[-1] // 3))
@@ -204,7 +204,7 @@ def _with(x: Array, further: Array) -> Array:
 
 
 def _merged(mask: Array, padding: Array, shape: tuple[int, ...], further: int, dtype: Any) -> Array:
-    """One mask to add to the scores, of (batch, heads, places, keys); the further keys at the end are seen by all."""
+    """One mask to add to the scores, (batch, heads, queries, keys); every query sees the additional keys at the end."""
     count, heads, length, keys = shape
     keys -= further
     parts = []

@@ -1,4 +1,4 @@
-"""What layers and functions ask of their settings and inputs, each in one place."""
+"""What layers and functions require of their settings and inputs, each in one place."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ def check_positive(name: str, value: float) -> None:
 
 
 def shape_of(x: Array) -> tuple[int, ...]:
-    """The shape of a tensor or an array, or of nested lists; asking NumPy for a tensor's takes longer."""
+    """The shape of a tensor or an array, or of nested lists; np.shape of a tensor takes longer."""
     shape = getattr(x, "shape", None)
     return np.shape(x) if shape is None else shape
 

@@ -1,7 +1,7 @@
 """Losses of classifications: of one class of several, of two, or of several at once.
 
-Shapes that do not fit together raise `ShapeError`; class numbers that are not integers raise `UsageError`, and those of
-no class `InputError`.
+Shapes that do not fit together raise `ShapeError`; class numbers that are not integers raise `UsageError`, and numbers
+outside the classes `InputError`.
 """
 
 import numpy as np
@@ -126,7 +126,7 @@ def nll_loss(
 def _of_class_numbers(
     name: str, log_p: Array, labels: Array, weight: Array, ignore_index: int, reduction: str, smoothing: float
 ) -> Array:
-    """The reduced loss of rows of log-probabilities and their class numbers, some of which are ignored."""
+    """The reduced loss of rows of log-probabilities and their class numbers; some rows may be ignored."""
     kept = np.not_equal(labels, ignore_index)
     labels = np.where(kept, labels, 0)
     by_class = _weighted(name, log_p, weight, 1)

@@ -28,7 +28,7 @@ def conv(
     dilation: Sizes = 1,
     groups: int = 1,
 ) -> Array:
-    """yₒ[p] = bₒ + Σ x_c[stride · p + dilation · k - padding] w_oc[k], summed over the channels c and the places k.
+    """yₒ[p] = bₒ + Σ x_c[stride · p + dilation · k - padding] w_oc[k], summed over the channels c and the positions k.
 
     x is (N, C, …) or (C, …) with one, two or three axes of pixels, w (O, C / groups, …) and b (O). Padding "same" keeps
     the size, "valid" is none.
@@ -80,7 +80,7 @@ def conv_transpose(
     x is (N, C, …) or (C, …), w (C, O / groups, …) and b (O).
 
     Raises:
-        ShapeError: if the shapes do not fit each other, or nothing is left of the result.
+        ShapeError: if the shapes do not fit each other, or the result would be empty.
         InputError: if an output_padding is not smaller than the stride or the dilation.
 
     Example:

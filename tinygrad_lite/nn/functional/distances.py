@@ -39,7 +39,7 @@ def check_broadcast(name: str, *vectors: Array) -> None:
 
 
 def at_least(x: Array, floor: float) -> Array:
-    """max(x, floor) with the gradient of x, also where the floor is the value, as PyTorch has it in some formulas."""
+    """max(x, floor) with the gradient of x, even where the value is the floor, as in some of PyTorch's formulas."""
     return x + stop_gradient(np.maximum(x, floor) - x)
 
 

@@ -15,7 +15,7 @@ __all__ = ["embedding", "embedding_bag", "one_hot"]
 
 
 def one_hot(tensor: Array, num_classes: int = -1) -> Array:
-    """For each class number, a row of zeros with a 1 at its place, as integers; -1 stands for as many as occur.
+    """For each class number, a row of zeros with a 1 at that index, as integers; -1 stands for as many as occur.
 
     Raises:
         InputError: if a class number lies outside [0, num_classes).
@@ -163,7 +163,7 @@ def _counts(numbers: Array, weight: Array) -> Array:
 def _checked(
     name: str, numbers: Array, weight: Array, padding_idx: int | None, max_norm: float | None, norm_type: float
 ) -> Array:
-    """The numbers, if they and the settings suit the table; its rows are shortened where they are too long."""
+    """The numbers, if they and the settings suit the table; rows that are too long are shortened."""
     if len(shape_of(weight)) != 2:
         raise ShapeError(f"{name} needs a weight of shape (numbers, features), got {shape_of(weight)}")
     count = weight.shape[0]

@@ -34,7 +34,7 @@ def batch_norm(
     Source: Ioffe and Szegedy (2015), Batch normalization, algorithm 1.
 
     Raises:
-        ShapeError: if x has no channels, or others than the parameters; in training, if a channel has one value alone.
+        ShapeError: if x has no channels, or not those of the parameters; in training, if a channel has a single value.
 
     Example:
         >>> batch_norm(np.array([[1.0], [3.0]]), None, None, training=True, eps=0.0)
@@ -77,7 +77,7 @@ def instance_norm(
     Source: Ulyanov et al. (2016), Instance normalization.
 
     Raises:
-        ShapeError: if x has no channels, or others than the parameters, or one value alone for each.
+        ShapeError: if x has no channels, or not those of the parameters, or a single value for each.
 
     Example:
         >>> instance_norm(np.array([[[1.0, 3.0]]]), eps=0.0)

@@ -24,7 +24,7 @@ def pad(input: Array, pad: Sequence[int], mode: str = "constant", value: float |
     (N, C, …) or (C, …), and all its axes behind C are padded.
 
     Raises:
-        ShapeError: if the input has too few axes, or too few entries for a mirror image or a turn.
+        ShapeError: if the input has too few axes, or too few entries for a mirror image or a circular border.
 
     Example:
         >>> pad(np.array([1.0, 2.0, 3.0]), (1, 2))
@@ -48,7 +48,7 @@ def pad(input: Array, pad: Sequence[int], mode: str = "constant", value: float |
     if any(n + (a + b - 1 if grows_first else min(a, 0) + min(b, 0)) < 0 for n, (a, b) in zip(shape, pairs) if a or b):
         raise ShapeError(f"pad: the widths {tuple(pad)} take away more than an input of shape {shape} has")
     grown = [(max(a, 0), max(b, 0)) for a, b in pairs]
-    if grown != pairs:  # a turn begins with what is left, a mirror image or an edge with what was there
+    if grown != pairs:  # a circular border starts from what is left, a mirror image or an edge from what was there
         if mode != "circular":
             input = _bordered(input, grown, mode, value)
         size = shape_of(input)

@@ -117,7 +117,7 @@ def avg_pool(
     """The mean of each window of images (N, C, …) or (C, …); the stride is the kernel size.
 
     The padding counts as zeros, or not at all without `count_include_pad`. With `ceil_mode`, a last window may reach
-    beyond the end; what lies behind the padding does not count. `divisor_override` is what to divide the sums by.
+    beyond the end; entries beyond the padding do not count. `divisor_override` is the number to divide the sums by.
 
     Raises:
         ShapeError: if a window does not fit into the input.
@@ -158,7 +158,7 @@ def lp_pool(
 def adaptive_avg_pool(axes: int, input: Array, output_size: Any) -> Array:
     """The means of windows, laid so that the result has a size: entry j of m sees x[⌊j n / m⌋ : ⌈(j + 1) n / m⌉].
 
-    A size of None is that of the input.
+    None stands for the size of the input.
 
     Example:
         >>> adaptive_avg_pool1d(np.array([[1.0, 2.0, 6.0]]), 2)
@@ -210,7 +210,7 @@ def fractional_max_pool(
     *,
     rng: Rng = None,
 ) -> Any:
-    """The largest entries of windows whose distances vary by chance, so that the result has any size.
+    """The largest entries of windows at random distances, so that the result can have any size.
 
     Source: Graham (2014), Fractional max-pooling.
 

@@ -32,8 +32,8 @@ def ctc_loss(
     their lengths. A mean divides each loss by its number of labels first. With `zero_infinity`, sequences that are too
     short for their labels have loss 0 in place of infinity.
 
-    The log-probabilities are normalized once more. That changes nothing where they are normalized, as they should be,
-    and makes the gradient the one that PyTorch returns, the probabilities less those given the labels.
+    The log-probabilities are normalized once more. That changes nothing if they are normalized, as they should be, and
+    makes the gradient PyTorch's: the probabilities minus those given the labels.
 
     Source: Graves et al. (2006), Connectionist temporal classification, eq. 6 to 8.
 

@@ -1,4 +1,4 @@
-"""Losses that move what is similar together and what is not apart, by a margin.
+"""Losses that pull similar things together and push different ones apart, by a margin.
 
 Shapes that do not fit together raise `ShapeError`, a margin that must be positive and is not, `InputError`.
 """

@@ -26,7 +26,7 @@ def per_axis(name: str, value: Any, axes: int, least: int = 0) -> tuple[int, ...
 
 
 def fixed(value: Any) -> Any:
-    """A setting that nobody can change: a tuple of a list."""
+    """A setting that nobody can change: a list becomes a tuple."""
     return tuple(value) if isinstance(value, (list, np.ndarray)) else value
 
 
@@ -53,7 +53,7 @@ def check_axes(name: str, shape: Shape, axes: int, channels: int | None = None) 
 
 
 def with_batch(function: Callable[[Array], Array], x: Array, axes: int) -> Array:
-    """What a function makes of images, where the axis of the batch may be missing."""
+    """The result of a function of images, which may lack the batch axis."""
     return function(x) if len(shape_of(x)) == axes + 2 else function(np.expand_dims(x, 0))[0]
 
 

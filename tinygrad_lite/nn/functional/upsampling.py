@@ -36,7 +36,7 @@ def interpolate(
     Entry j lies at (j + ½) n / m - ½ among the n entries of x, or, with `align_corners`, at j (n - 1) / (m - 1). The
     modes: "nearest" and "nearest-exact" take one neighbour, "linear", "bilinear" and "trilinear" two along each of one,
     two and three axes, "bicubic" four; "area" is the mean of what a pixel covers. With `antialias`, "bilinear" and
-    "bicubic" weigh all that a pixel covers where the image gets smaller.
+    "bicubic" weigh everything that a pixel covers where the image gets smaller.
 
     Raises:
         ShapeError: if the input does not have the axes of the mode.
@@ -58,7 +58,7 @@ def interpolate(
 def _steps(
     shape: Shape, size: Any, factor: Any, mode: str, align_corners: bool | None, recompute: bool, antialias: bool
 ) -> Sequence[Callable[[Array], Array]]:
-    """What makes the image, one axis after another, checked once for each form of a call."""
+    """The steps that make the image, one axis after another, checked once for each form of a call."""
     axes = len(shape) - 2
     if mode not in MODES:
         raise InputError(f"interpolate knows the modes {', '.join(MODES)}; got {mode!r}")

@@ -1,4 +1,4 @@
-"""Tools for what a model holds: clipping of gradients, parameters as a vector, parameters that are computed."""
+"""Tools for what a model holds: gradient clipping, parameters as a vector, and computed parameters."""
 
 from typing import TYPE_CHECKING
 

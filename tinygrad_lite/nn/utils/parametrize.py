@@ -1,6 +1,6 @@
 """Fields of a module that are computed from others, such as a weight from its direction and its length.
 
-What is learnt are the originals, from which each read of the field computes its value.
+The originals are learnt, and each read of the field computes its value from them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -61,10 +61,9 @@ class ParametrizationList(ModuleList):
 def register_parametrization(module: Module, tensor_name: str, parametrization: Module) -> Module:
     """Compute a tensor of a module by another module, from the tensor that is there now; return the module.
 
-    After it, `module.weight` is `parametrization(module.parametrizations.weight.original)`, and the original is what is
-    learnt and saved. If the parametrization has a method `right_inverse(value)`, the original is what this returns; a
-    tuple makes several originals, all of which are passed to forward. Further parametrizations of the same tensor are
-    applied after the first.
+    Then `module.weight` is `parametrization(module.parametrizations.weight.original)`, and the original is learnt and
+    saved. If the parametrization has a method `right_inverse(value)`, that computes the original; a tuple makes several
+    originals, which are all passed to forward. Further parametrizations of the same tensor are applied after the first.
 
     Raises:
         UsageError: if the module has no such tensor, or the value has another dtype; the module stays as it was.
@@ -113,7 +112,7 @@ def remove_parametrizations(module: Module, tensor_name: str, leave_parametrized
     """Make a parametrized tensor a field again; return the module.
 
     Args:
-        leave_parametrized: whether its value is the one that was computed, and not the original.
+        leave_parametrized: whether it keeps the computed value, not the original.
 
     Raises:
         UsageError: if it is not parametrized, or the original was several tensors although not `leave_parametrized`.
@@ -171,7 +170,7 @@ def own_tensor(module: Module, name: str) -> Tensor:
 
 
 def compute(module: Module, name: str, value: Callable[[Any], Any]) -> None:
-    """Compute a field from others, by a function of the module, in place of the value that it has."""
+    """Compute a field from others, by a function of the module, in place of its present value."""
     del vars(module)[name]
     _set_computed(module, {**vars(module).get("_computed", {}), name: value})
 
@@ -182,7 +181,7 @@ def stop_computing(module: Module, name: str) -> None:
 
 
 def _set_computed(module: Any, computed: Mapping[str, Callable[[Any], Any]]) -> None:
-    """Make the module one of a class in which each of these fields is computed, by a function of the module."""
+    """Change the module's class to one in which each of these fields is computed, by a function of the module."""
     kind: Any = getattr(type(module), "_plain", type(module))
     vars(module)["_computed"] = computed
     if not computed:

@@ -42,7 +42,7 @@ class PackedSequence(NamedTuple):
         return lengths if self.unsorted_indices is None else lengths[self.unsorted_indices]
 
     def through(self, layer: Any, initial: Sequence[Array]) -> tuple["PackedSequence", list[Array]]:
-        """What a recurrent layer makes of the sequences, those of one length at a time, and their last states."""
+        """The results of a recurrent layer on the sequences, one length at a time, and their last states."""
         padded, lengths = pad_packed_sequence(self, batch_first=True)
         for state in initial:
             if state is not None and np.shape(state)[1:2] != lengths.shape:
@@ -69,11 +69,11 @@ class PackedSequence(NamedTuple):
 def pack_padded_sequence(
     input: Array, lengths: Any, batch_first: bool = False, enforce_sorted: bool = True
 ) -> PackedSequence:
-    """The entries of padded sequences (T, B, …), or (B, T, …) if `batch_first`, without what pads them.
+    """The entries of padded sequences (T, B, …), or (B, T, …) if `batch_first`, without the padding.
 
     Args:
         lengths: the number of entries of each sequence, as whole numbers.
-        enforce_sorted: whether another order than from the longest to the shortest is an error.
+        enforce_sorted: whether any order other than from the longest to the shortest is an error.
 
     Raises:
         ShapeError: if there is not one length for each sequence.

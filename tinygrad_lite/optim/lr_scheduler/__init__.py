@@ -1,7 +1,7 @@
 """Learning rates that change from step to step: each schedule is its formula, under PyTorch's names.
 
-As in PyTorch, most schedules multiply the rate that they find. So they can be chained, and follow a rate that the user
-changes in between. What the formulas decide, they decide by np.where, so that a compiled step can follow them.
+As in PyTorch, most schedules multiply the present rate. So they can be chained, and follow a rate that the user changes
+in between. The formulas choose by np.where, so that a compiled step can follow them.
 """
 
 from typing import TYPE_CHECKING

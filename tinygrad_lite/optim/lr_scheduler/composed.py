@@ -49,7 +49,7 @@ class _Composed(LRScheduler):
 
 
 class ChainedScheduler(_Composed):
-    """Several schedules at once: in each step, each changes the rate that the one before leaves.
+    """Several schedules at once: in each step, each changes the rate that the previous one left.
 
     Raises:
         InputError: if there are none, or they belong to several optimisers.
@@ -86,7 +86,7 @@ class SequentialLR(_Composed):
     """One schedule after the other: at each milestone, a number of steps, the next begins with the first rates.
 
     Raises:
-        InputError: if there is not one schedule more than milestones, or they belong to several optimisers.
+        InputError: unless there is one schedule more than milestones, and all belong to one optimiser.
 
     Example:
         >>> import tinygrad_lite as tg
@@ -135,7 +135,7 @@ class SequentialLR(_Composed):
             self._schedulers[i].step()
 
     def _choose(self, t: Any) -> None:
-        """The step in a recording, in which no run's t is known: np.where chooses among the steps of all schedules."""
+        """The step in a recording, where t is not known: np.where chooses among the steps of all schedules."""
         before = after = self._numbers()
         ends = [0, *self._milestones, inf]
         for i, part in enumerate(self._schedulers):

@@ -40,12 +40,12 @@ class _MomentumCycle(LRScheduler):
 class CyclicLR(_MomentumCycle):
     """Up from `base_lr` to `max_lr` in `step_size_up` steps, down again, and so on; the momentum goes against it.
 
-    The height of a cycle is 1 ("triangular"), half of that before ("triangular2"), γ^t ("exp_range"), or `scale_fn` of
-    the number of the cycle, or of the step for scale_mode="iterations".
-    Source: Smith (2017), Cyclical learning rates for training neural networks.
+    The height of a cycle is 1 ("triangular"), half of the last one's ("triangular2"), γ^t ("exp_range"), or `scale_fn`
+    of the number of the cycle, or of the step for scale_mode="iterations". Source: Smith (2017), Cyclical learning
+    rates for training neural networks.
 
     Raises:
-        InputError: if a setting is out of its range, or the momentum is to cycle and the optimiser has none.
+        InputError: if a setting is out of its range, or the momentum should cycle but the optimiser has none.
 
     Example:
         >>> import tinygrad_lite as tg
@@ -122,8 +122,8 @@ class OneCycleLR(_MomentumCycle):
     Source: Smith and Topin (2018), Super-convergence: very fast training using large learning rates.
 
     Raises:
-        InputError: if a setting is out of its range, if the momentum is to cycle and the optimiser has none, or if
-            more steps are taken than there are in the cycle.
+        InputError: if a setting is out of its range, if the momentum should cycle but the optimiser has none, or if
+            more steps are taken than the cycle has.
 
     Example:
         >>> import tinygrad_lite as tg

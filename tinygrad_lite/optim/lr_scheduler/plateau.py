@@ -10,7 +10,7 @@ from tinygrad_lite.optim.optimizer import Optimizer
 
 
 class ReduceLROnPlateau(LRScheduler):
-    """Decay by a factor when a metric has not become better for more than `patience` steps: step(metric).
+    """Decay by a factor when a metric has not improved for more than `patience` steps: step(metric).
 
     Better is, for mode="min", less than the best by the `threshold`, as a share of the best (threshold_mode="rel") or
     as a difference ("abs"). After a decay, `cooldown` steps do not count.

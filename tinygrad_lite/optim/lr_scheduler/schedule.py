@@ -15,7 +15,7 @@ class LRScheduler(SettingsElsewhere):
     Attributes:
         optimizer: the optimiser whose rates it sets, at once and after each step.
         base_lrs: the rates that the groups had at first.
-        last_epoch: the number of steps taken so far; `last_epoch` as an argument, of a schedule to continue with.
+        last_epoch: the number of steps taken so far; as an argument, that of a schedule to continue.
 
     Example:
         >>> import tinygrad_lite as tg
@@ -94,7 +94,7 @@ class LRScheduler(SettingsElsewhere):
         return [self]
 
     def state_dict(self) -> dict[str, Any]:
-        """The state that `load_state_dict` continues from: the steps taken, the first rates and the present ones."""
+        """The state from which `load_state_dict` continues: the steps taken, the first rates and the present ones."""
         return {**{name: getattr(self, name) for name in self._kept()}, "_last_lr": self.get_last_lr()}
 
     def _kept(self) -> list[str]:
