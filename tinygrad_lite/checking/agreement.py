@@ -28,7 +28,7 @@ _OWN = "in the precision of the arguments, it differs from the gradient in float
 
 
 def disagreements(look: Examination, unknown: Matrix) -> Iterator[Finding]:
-    """Findings on the variables for which one of them differs by more than rounding, and than what is unknown."""
+    """Findings on the variables for which one of them differs by more than rounding and what is unknown can explain."""
     if bent := list(_of_upstream(look)):
         yield from bent
         return
@@ -40,7 +40,7 @@ def disagreements(look: Examination, unknown: Matrix) -> Iterator[Finding]:
 
 
 def _of_upstream(look: Examination) -> Iterator[Finding]:
-    """Of a gradient that takes an upstream gradient, whether it is as many times as large as that is."""
+    """Whether a gradient that takes an upstream gradient grows in proportion to it."""
     subject, supplied = look.subject, look.subject.supplied
     if supplied is not None and not supplied.takes_upstream:
         return
@@ -61,7 +61,7 @@ def _of_upstream(look: Examination) -> Iterator[Finding]:
 
 
 def _is_linear_in(look: Examination, rows: Vector) -> bool:
-    """Whether the gradient of a sum of these rows, each some number of times, is that sum of their gradients."""
+    """Whether the gradient of a weighted sum of these rows is the same weighted sum of their gradients."""
     times = _OTHER * np.abs(random_weights(look.rng, len(rows)))
     pulled = look.subject.rows(look.subject.point, (times @ look.weights[rows])[None])[0]
     allowed = np.abs(times) @ (_part(look) * look.largest[rows, None] + look.zero[rows])
@@ -69,7 +69,7 @@ def _is_linear_in(look: Examination, rows: Vector) -> bool:
 
 
 def _alike(look: Examination, sizes: Vector) -> Iterator[Vector]:
-    """Groups of numbers of about the same size, in which one that is off by a little still shows in a sum of all."""
+    """Groups of numbers of similar size, so that a small error in one of them still shows in the sum."""
     most = max(1, int(_SHOWS / _part(look) / _ALIKE))
     order = np.argsort(sizes, kind="stable")
     ends = np.flatnonzero(np.diff(np.floor(np.emath.logn(_ALIKE, np.fmax(sizes[order], np.finfo(float).tiny))))) + 1
@@ -133,7 +133,7 @@ def _differs_along(look: Examination, unknown: Matrix, direction: Vector) -> boo
 
 
 def _part(look: Examination) -> float:
-    """How far the two may differ, relative to their size: somewhere inside, a library may compute in half precision."""
+    """How far the two may differ, relative to their size: a library may compute in half precision somewhere inside."""
     return 1e-2 if look.subject.opaque else 1e3 * look.floor
 
 
@@ -161,7 +161,7 @@ def _of_own_precision(look: Examination, library: Library) -> Iterator[Finding]:
 def _is_the_same_nearby(
     look: Examination, difference: Callable[[Vector, Rounding | None], Vector], gap: Vector, epsilon: float
 ) -> bool:
-    """Whether a difference is the same at points, and in operations, where everything rounds in other ways."""
+    """Whether a difference stays the same at other points, and in operations that round in other ways."""
     subject = look.subject
     rounding = None if subject.opaque else Rounding(look.rng)
     for _ in range(_SAMPLES):
@@ -176,7 +176,7 @@ def _is_the_same_nearby(
 
 
 def _finding(look: Examination, k: int, columns: Vector, other: Matrix, why: str) -> Finding:
-    """What is said of a variable, with the entry where another gradient differs most."""
+    """The finding on a variable, with the entry where the other gradient differs most."""
     gradient = look.gradient[:, columns]
     error = np.abs(other - gradient)
     row, i = np.unravel_index(int(np.argmax(error)), error.shape)

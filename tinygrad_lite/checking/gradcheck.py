@@ -1,4 +1,4 @@
-"""`gradcheck`: a verdict for each entry of a gradient, and for wrong entries the place and the cause."""
+"""`gradcheck`: a verdict on each entry of a gradient, and where and why entries are wrong."""
 
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -30,8 +30,8 @@ _CALLED = {
 }
 _ROWS = 256  # the largest number of results whose gradients are checked one by one
 _REPEATED = 16  # the number of results whose gradients are computed twice, to see whether they are the same
-_LAST_DIGITS = 64  # what a sum in another order may differ by, in roundings of its largest term
-_AGREES = 1e-2  # how well, relative to it, an entry is known that agrees with a reference
+_LAST_DIGITS = 64  # how far a sum in another order may differ, in roundings of its largest term
+_AGREES = 1e-2  # how well an entry that agrees with a reference is known, relative to its size
 _ENTRIES = 2_000_000  # the largest number of entries of a Jacobian that is kept
 
 
@@ -65,15 +65,15 @@ def gradcheck(
     Args:
         gradient: a gradient from elsewhere to check in place of ours: an array, or a function of the same inputs. For
             an f with one result, the function returns an array like each input, in containers with the same keys and
-            names (for several inputs a tuple, or a dict by their names), and None for what is not to be checked; for an
-            f of shape y, arrays of shape y + x. f may then be any function of NumPy arrays, complex ones as well: the
+            names (for several inputs a tuple, or a dict by their names), and None for what to leave unchecked; for an f
+            of shape y, arrays of shape y + x. f may then be any function of NumPy arrays, complex ones as well: the
             gradient by z is ∂f/∂Re z + i ∂f/∂Im z.
         vjp, jvp: products with the Jacobian in its place, vjp(*inputs, g) and jvp(*inputs, t). With both, they must
             agree with each other, too.
         hvp: the product of the Hessian with a vector, hvp(*inputs, v), of `gradient`, or else of our own gradient.
         wrt: the variables, if not all: names or positions of arguments, or paths such as "p.w1".
-        bounds: the bounds that f is never called outside of: a pair (low, high) for all variables, None where it is
-            open; a dict of pairs by argument or path; or a list of pairs, one for each variable or for each entry.
+        bounds: the bounds outside which f is never called: a pair (low, high) for all variables, None where it is open;
+            a dict of pairs by argument or path; or a list of pairs, one for each variable or for each entry.
         batched: whether f is applied to each row of its arguments. A gradient is then of each row's results by that row
             alone, the check costs as much as that of one row, and rows must not influence each other.
         order: 2 checks the derivative of the derivative.
@@ -81,10 +81,10 @@ def gradcheck(
             and has an error bound; "forward" compares reverse with forward mode; "taylor" looks at the slope of the
             remainder. "auto" takes the complex step if every operation on the way has a continuation, else differences.
         rtol, atol: an additional difference to tolerate.
-        nondet_tol: what values and gradients may differ by from run to run.
+        nondet_tol: how far values and gradients may differ from run to run.
         rng: a seed or a generator, for the directions in which large inputs are checked.
-        time_budget: the seconds after which no further entry is looked at; those that were not reached count as not
-            checked. What was found by then is still explained, which takes its own time.
+        time_budget: the seconds after which the search for wrong entries stops; entries that it did not reach count as
+            not checked. Explaining what it found by then takes extra time.
         raise_exception: whether to raise an error if not every entry was verified, or only to return the report.
 
     Raises:
@@ -102,7 +102,7 @@ def gradcheck(
         >>> report.ok
         False
     """
-    __tracebackhide__ = True  # pytest then shows the caller's line, and not this function
+    __tracebackhide__ = True  # pytest then shows the caller's line instead of this function
     if not _is_number(time_budget) or not time_budget > 0:
         raise InputError(f"time_budget is a positive number of seconds, np.inf for no end; got {time_budget!r}")
     for name, tolerance in (("rtol", rtol), ("atol", atol), ("nondet_tol", nondet_tol)):
@@ -220,7 +220,7 @@ class _Check:
     def _agrees(self, direction: Vector, change: Vector, magnitude: float) -> bool:
         """Whether differences along a direction agree with the complex step, within their error and rounding.
 
-        A value that stands still may be the difference of two that are as large as this, and so be rounded as they are.
+        A value that stands still may be the difference of two others as large as this, and be rounded as they are.
         """
         look = Examination(self.subject, self.weights, self.gradient, "differences", EPSILON, self.rng)
         difference = look.difference(direction)
@@ -280,7 +280,7 @@ class _Check:
             self.remarks.append(f"{v.path}: Taylor's remainder {said}; for a right gradient h^2 or faster")
 
     def _same(self, a: Any, b: Any) -> Any:
-        """Whether numbers from two runs are the same, but for what is tolerated, and for the last digits of a row.
+        """Whether numbers from two runs are the same, except for what is tolerated and for the last digits of a row.
 
         Sums may be added up in another order from run to run, as by BLAS with threads, or at another address.
         """

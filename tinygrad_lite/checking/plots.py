@@ -98,7 +98,7 @@ def taylor(title: str, checked: Sequence[Any], look: Examination) -> Any:
 
 
 def steps(title: str, checked: Sequence[Any], look: Examination) -> Any:
-    """How far differences of each kind are from the gradient, by the step; all stay at its error where it is wrong."""
+    """How far differences of each kind are from the gradient, by the step; if it is wrong, all stay at its error."""
     figure, panels = _panels(title, checked)
     for axes, line in _lines(panels, look):
         at_0, above, below = line.at(0.0), [line.at(h) for h in STEPS], [line.at(-h) for h in STEPS]

@@ -1,4 +1,4 @@
-"""The report of a gradient check: a verdict for each entry, and for each mistake what is wrong, where, and why."""
+"""The report of a gradient check: a verdict on each entry, and for each mistake what is wrong, where, and why."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -197,7 +197,7 @@ class Report:
         return "\n".join([*lines, *(f"  note: {remark}" for remark in self.remarks)])
 
     def _by_array(self) -> Iterator[str]:
-        """One verdict on each of several arrays, if there is anything to say of them."""
+        """A line for a verdict, with the arrays that have it, if it helps to name them."""
         if len(self.checked) < 2 or not self.findings:
             return
         ordered = sorted(self.findings, key=lambda finding: finding.fails)
@@ -255,9 +255,9 @@ class Report:
         return pd.DataFrame(columns)
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as plain Python for `json.dumps`: counts, each array, and each finding; no entries one by one.
+        """The report as plain Python for `json.dumps`: counts, each array, and each finding, but not each entry.
 
-        What is not a finite number is None.
+        Numbers that are not finite are None.
         """
         arrays = [
             {
@@ -308,7 +308,7 @@ class Report:
             return (plots.taylor if kind == "taylor" else plots.steps)(title, self.checked, self.examination)
 
     def __getstate__(self) -> dict[str, Any]:
-        return vars(self) | {"examination": None}  # a function seldom can be pickled
+        return vars(self) | {"examination": None}  # most functions cannot be pickled
 
 
 def _number(value: float, digits: int) -> str:

@@ -69,12 +69,12 @@ class Judgement:
         return verdicts
 
     def _undefined(self, bad: Any) -> Any:
-        """Where the function's value is NaN, or is infinite and its gradient not what the reference says."""
+        """Where the function's value is NaN, or where it is infinite and its gradient differs from the reference."""
         value = self._look.at_0[:, None]
         return np.isnan(value) | (np.isinf(value) & bad)
 
     def _meeting(self, entries: Any) -> Any:
-        """The wrong entries where kinks meet, at which their conventions need not add up to a slope of the whole."""
+        """The wrong entries where kinks meet, since their conventions need not add up to a slope of the whole there."""
         if self._subject.plain or not self._kinks.steps or self._diagnosis.faults:
             return np.zeros_like(entries)
         return entries & self._kinks.touched
@@ -85,7 +85,7 @@ class Judgement:
         if len(idle) > FULL or not np.any(idle):
             return
         supplied = self._subject.supplied
-        if supplied is not None and supplied.is_by_hand:  # who wrote down 0 has not lost a gradient on its way
+        if supplied is not None and supplied.is_by_hand:  # if somebody wrote down 0, no gradient was lost on its way
             self._excuse_saturated(verdicts, idle)
             return
         idle[[*influence.stationary(self._look, np.flatnonzero(idle & ~np.any(bad, axis=0)).tolist())]] = False
@@ -94,7 +94,7 @@ class Judgement:
         )
 
     def _excuse_saturated(self, verdicts: Any, idle: Vector) -> None:
-        """Give another verdict on zeros that are wrong by less than rounding."""
+        """Change the verdict on zeros that are wrong by less than rounding."""
         comparison = self._comparison
         errors = np.where((verdicts == Verdict.WRONG) & idle, np.abs(comparison.reference), 0)
         for columns in map(self._subject.columns, range(len(self._subject.variables))):
@@ -171,7 +171,7 @@ class Judgement:
         )
 
     def _reason(self, verdict: Verdict, row: int, column: int, fails: bool) -> tuple[str, str]:
-        """The place of the fault, and what it looks like."""
+        """Where the fault is, and what it looks like."""
         comparison, kinks = self._comparison, self._kinks
         if verdict is Verdict.WRONG:
             if kinks.contrary[row, column] and comparison.gradient[row, column] == comparison.reference[row, column]:

@@ -19,7 +19,7 @@ FLAT = 1e-6
 """A derivative below this is practically zero: the operation is saturated."""
 
 DWINDLED = 1e-10
-"""What a long chain leaves of a gradient if nothing is learnt at its far end."""
+"""The part of a gradient that is left after a long chain if nothing is learnt at its far end."""
 
 _FORWARD = "{op} {origin} in the forward pass; tg.detect_anomaly() shows the numbers that it came from"
 _BACKWARD = "{op} made it in the backward pass; tg.detect_anomaly() shows the numbers that it came from"
@@ -82,7 +82,7 @@ def units_without(gradient: Any) -> Units | None:
 
 
 def alike(weight: Any, gradient: Any) -> Units | None:
-    """The units of a matrix that have the same weights and the same gradients: the most of them along one axis."""
+    """The units of a matrix that have the same weights and the same gradients, along the axis that has the most."""
     candidates: list[Units] = []
     for axis, length in enumerate(np.shape(weight)):
         rows, slopes = (np.moveaxis(np.asarray(x, float), axis, 0).reshape(length, -1) for x in (weight, gradient))
@@ -131,7 +131,7 @@ class Reasons:
         return self._cause(edge[0], phrase("{text}, since {why}", text=text, why=why) if why else text)
 
     def _blind(self, edge: Edge) -> str:
-        """What behind an edge does not see that all numbers along an axis move alike, or what is always the same."""
+        """What after an edge ignores a shift of all numbers along an axis, or has results with a fixed sum."""
         if _keeps_sum(edge):
             return phrase("the sum of its results is always the same")
         shifted = phrase("does not change when all its numbers move alike")
@@ -244,7 +244,7 @@ class Reasons:
         return bool(self._factors(edge)) and not edge[0].op.derivatives
 
     def _only_moves(self, edge: Edge) -> bool:
-        """Whether the operation hands on sums of what arrives, and so has no derivative that could be 0."""
+        """Whether the operation passes on sums of what arrives, and so has no derivative that could be 0."""
         return edge[0].op.linear and not self._factors(edge)
 
     def _zero_factor(self, result: Tensor, label: str, argument: Any, units: Units | None) -> Cause:
@@ -320,7 +320,7 @@ def _flat(share: float) -> str:
 
 
 def _is_flat(edge: Edge) -> bool:
-    """Whether the derivative of an elementwise operation is 0 at other numbers, near and far, too."""
+    """Whether the derivative of an elementwise operation is also 0 at other numbers, near and far."""
     if not edge[0].op.derivatives:
         return False
     others = (_moved(edge[0], scale) for scale in (1, 30, 1000))
@@ -333,7 +333,7 @@ def _ignores_shift(edge: Edge) -> bool:
 
 
 def _keeps_sum(edge: Edge) -> bool:
-    """Whether an operation's results have the same sum whatever an argument is."""
+    """Whether an operation's results have the same sum for any value of an argument."""
     change = _change(edge, _noise(edge))
     return _is_rounding(np.sum(change), change)
 
@@ -358,7 +358,7 @@ def _value(result: Tensor, arrays: Sequence[Array]) -> Array:
 
 
 def _is_rounding(change: Array, beside: Array) -> bool:
-    """Whether a change is 0 but for the rounding of changes as large as those beside it."""
+    """Whether a change is 0 up to the rounding of changes as large as those beside it."""
     return size(change) < 1e-9 * size(beside)
 
 

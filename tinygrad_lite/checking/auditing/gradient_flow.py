@@ -78,7 +78,7 @@ class Flow:
         return size(handed) < 64 * float(np.finfo(np.asarray(handed).dtype).eps) * size(other)
 
     def for_others(self, edge: Edge) -> Any:
-        """An operation's contribution if what arrives has other sizes, and one sign; None if nothing real arrives."""
+        """An operation's contribution for an upstream gradient of other sizes and one sign; None without a real one."""
         result, x = edge
         handed, g = self.handed.get(edge), self.gradients.get(result)
         if handed is None or g is None or not np.size(g) or np.asarray(handed).dtype.kind != "f":

@@ -1,6 +1,6 @@
 """The ways in which an operation in the code of a gradient may have been mistaken for another.
 
-What a line performs again and again is changed alike each time.
+If a line runs again and again, the change is the same each time.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -149,7 +149,7 @@ def _of_kind(trace: Trace, numbers: Sequence[int]) -> Iterator[tuple[str, Change
 
 
 def _of_writing(trace: Trace, numbers: Sequence[int]) -> Iterator[tuple[str, Change]]:
-    """Another index of what is read or written, and what is written added up or not."""
+    """Another index to read or write, and adding in place of writing, or the reverse."""
     k = numbers[0]
     name, params = trace.steps[k].op.name, trace.steps[k].params
     if name == "index_set":
@@ -266,7 +266,7 @@ def _read(moved: Callable[[Any], Any], trace: Trace, k: int) -> Array:
 def _written(
     moved: Callable[[Any], Any] | None, put: Callable[[Array, Array], Array] | None, trace: Trace, k: int
 ) -> Array:
-    """What an array is if something else is put there, or if it is put elsewhere."""
+    """An array after something else is written to it, or after it is written elsewhere."""
     array, values = trace.arrays[k]
     index = trace.steps[k].params["index"]
     written = np.array(array)
@@ -280,7 +280,7 @@ def _written(
 
 
 def _added_up(numbers: Sequence[int], trace: Trace, k: int) -> Array:
-    """An operation's result and all that the same line made before."""
+    """The sum of an operation's result and all earlier results of the same line."""
     at = numbers.index(k)
     return _made(trace, k) + trace.values[numbers[at - 1]] if at else _made(trace, k)
 
@@ -316,7 +316,7 @@ def _indexed_as(offset: int, other: int, axis: int, trace: Trace, k: int) -> Arr
 
 
 def _is_added(trace: Trace, k: int) -> bool:
-    """Whether values are written to where they were added to what was there."""
+    """Whether values are written to the same entries from which they were read and added to."""
     array, n = trace.inputs[k]
     made = None if n is None else trace.made_by(n)
     if made is None or trace.steps[made].op.name not in ("add", "subtract"):
@@ -432,7 +432,7 @@ def _by_matrix(i: int, operation: Callable[[Array, Array], Array], of: Source, t
 
 
 def _used_elsewhere(trace: Trace, k: int) -> list[int]:
-    """The arguments of an operation that are not made for it alone."""
+    """The arguments of an operation that others use, too."""
     used = [n for inputs in trace.inputs for n in inputs]
     return [i for i, n in enumerate(trace.inputs[k]) if n is None or used.count(n) > 1]
 
@@ -446,7 +446,7 @@ def _broadcast(name: str, of: Source, own: tuple[int, ...], shape: tuple[int, ..
 
 
 def _entries(new: Array, old: Array) -> str:
-    """The first entries in which an array differs from the one in whose place it comes."""
+    """The first entries in which an array differs from the one that it replaces."""
     pairs = [(a, b) for a, b in zip(np.ravel(new), np.ravel(old)) if a != b]
     return ", ".join(f"{a:.6g} in place of {b:.6g}" for a, b in pairs[:3]) + ", …" * (len(pairs) > 3)
 
@@ -584,7 +584,7 @@ def _nearby(offset: int, i: int, trace: Trace, k: int) -> Array:
 
 
 def _made(trace: Trace, k: int, replaced: Mapping[int, Any] = MappingProxyType({})) -> Array:
-    """What an operation makes of its arguments, some of which may be replaced."""
+    """An operation's result for its arguments, some of which may be replaced."""
     step = trace.steps[k]
     arrays = [replaced.get(i, x) for i, x in enumerate(trace.arrays[k])]
     return np.asarray(step.op.forward(*arrays, **step.params))

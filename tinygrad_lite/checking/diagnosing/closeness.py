@@ -10,7 +10,7 @@ from tinygrad_lite.engine.op import Array
 
 _CLOSE = 1e-3  # the largest error, relative to the largest entry, of a gradient that agrees
 _ENTRIES = 3  # how many entries, those with the largest errors, tell whether it was made of differences
-_PART = 0.01  # how well they are these differences, in their errors
+_PART = 0.01  # how closely they match these differences, relative to their errors
 _STEPS = (*(10.0**-n for n in range(3, 10)), float(np.finfo(float).eps) ** 0.5, float(np.finfo(float).eps) ** (1 / 3))
 
 

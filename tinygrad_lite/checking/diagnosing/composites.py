@@ -90,7 +90,7 @@ _FUNCTIONS: list[tuple[str, Callable[[Array], Array], Rule, dict[str, Rule]]] = 
 
 
 def composites(done: Pass) -> Iterator[Suspect]:
-    """The mistakes in the derivatives of well-known functions, whatever operations compute them."""
+    """The mistakes in the derivatives of well-known functions, whatever operations compute these."""
     trace = done.trace
     of = cache(lambda n: [_value_of(function, trace.value(n)) for _, function, _, _ in _FUNCTIONS])
     for k, step in enumerate(trace.steps):
@@ -171,7 +171,7 @@ def _of_each(place: Across, done: Pass, g: Array) -> Array:
 
 
 def branches(done: Pass) -> Iterator[tuple[str, int, Changes]]:
-    """A choice between two that is taken to be always the same."""
+    """A choice between two values that the gradient takes for a fixed one."""
     for k, step in enumerate(done.trace.steps):
         places = [i for i in range(len(step.inputs)) if (k, i) in done.contributions] if step.op.name == "where" else ()
         for i in places:

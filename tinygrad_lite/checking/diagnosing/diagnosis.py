@@ -70,7 +70,7 @@ class Diagnosis:
         whole = None if self._has_a_jacobian else row
         near = self._of_another(k, row) or self._like(pattern, k, whole)
         near = near or closeness(self._look, self._comparison, subject.columns(k), row)
-        is_bare = near.endswith(RATIO)  # a ratio that may be by chance, in a few entries, and says nothing of its cause
+        is_bare = near.endswith(RATIO)  # in a few entries, a ratio that may be chance and says nothing about its cause
         if (not near or is_bare) and self._repair and not (is_bare and is_by_a_number(self._repair[1])):
             return self._repair
         others = ((how, of) for of in dict.fromkeys((whole, row)) for how in (pattern, region, structure, place))
@@ -103,7 +103,7 @@ class Diagnosis:
         return Repair(self._look, self._comparison)
 
     def _of_another(self, k: int, row: int) -> str:
-        """That the gradient, or the Jacobian, is another variable's."""
+        """The sentence that the gradient, or the Jacobian, is another variable's."""
         subject, comparison = self._look.subject, self._comparison
         rows = slice(None) if self._has_a_jacobian else slice(row, row + 1)
         own = comparison.gradient[rows, subject.columns(k)]
@@ -115,7 +115,7 @@ class Diagnosis:
 
     @property
     def _has_a_jacobian(self) -> bool:
-        """Whether there are several results, of each of which the gradient is a row."""
+        """Whether there are several results, and the gradient has a row for each."""
         look = self._look
         return len(look.weights) > 1 and len(look.weights) == sum(map(prod, look.subject.shapes))
 
@@ -133,7 +133,7 @@ class Diagnosis:
         return describe(gradient, reference, np.broadcast_to(x, gradient.shape), sizes)
 
     def _reference(self, describe: Callable[..., str] | None = None) -> Matrix:
-        """The right gradient; for what tells where it is wrong, also of entries that were checked with others."""
+        """The right gradient; for finding where the gradient is wrong, also of entries that were checked together."""
         comparison = self._comparison
         if describe is pattern:
             return comparison.reference
@@ -158,7 +158,7 @@ class Diagnosis:
     def _is_followed(self, k: int, point: Point, reference: Array, paths: Sequence[str]) -> bool:
         """Whether a variable's gradient by the operations is right, here or, if here is a kink, beside it.
 
-        It is not if other code, which leaves no trace, is on the way.
+        It is not followed if code that leaves no trace is on the way.
         """
         look, subject = self._look, self._look.subject
         known = np.isfinite(reference)

@@ -2,8 +2,8 @@
 
 Along a direction of a variable, a change of what arrives at a value changes the gradient by its product with the
 value's tangent. So one product tells whether a mistake can be the one that was made; only then is it put into a reverse
-pass, at this point and at others. Of a line that is run again and again every pass has the same mistake; and what one
-mistake leaves is explained beside it.
+pass, at this point and at others. If a line runs again and again, the same mistake is put into each of its runs; and
+what one mistake leaves unexplained is explained by another.
 """
 
 from collections.abc import Container, Iterator, Sequence
@@ -41,11 +41,11 @@ from tinygrad_lite.engine.op import Array
 from tinygrad_lite.readers.recording import Step
 
 TOLERANCE = 1e-7
-_SHARE = 1e-3  # the largest part of a difference that an explanation may leave
+_SHARE = 1e-3  # the largest part of a difference that an explanation may leave open
 _ROUNDS = 3  # the largest number of mistakes, one beside another
 _TOGETHER = 1_000_000  # the largest number of entries of the mistakes that are tried at once
-_ENDS = 4  # of a line that runs often, how many times at its beginning and at its end are looked at by themselves
-_LOOKS = 4  # at how many of these times, at least, mistakes that are the same count once
+_ENDS = 4  # how many of the first and of the last runs of a frequent line are looked at singly
+_LOOKS = 4  # in at least how many of these runs the same mistake counts once
 _WORK = 300_000  # the largest number of operations in passes with a mistake in each repeat of a line
 
 
@@ -60,7 +60,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Match:
-    """A mistake, the variables whose gradients it explains, and all whose gradients it changes."""
+    """A mistake, the variables whose gradients it explains, and all variables whose gradients it changes."""
 
     sentence: str
     rank: float
@@ -124,12 +124,12 @@ class _Search:
 
     @property
     def differs(self) -> bool:
-        """Whether any gradient differs by so much that a mistake could explain it."""
+        """Whether any gradient differs by so much that only a mistake could explain it."""
         before, gradients = self._done.of_variables, self._points[0].gradients
         return any(not same(gradients[k], before[k], TOLERANCE) for k in self._left)
 
     def best(self) -> Match | None:
-        """The mistake that explains the most variables, and of those the one that says the most."""
+        """The mistake that explains the most variables, and among equals the most specific one."""
         best = _best([match for match in self._single(self._mistakes()) if match])
         if self._is_whole(best) and best.rank < OTHER:
             if best.rank < RATIO or self._factor is None:
@@ -172,7 +172,7 @@ class _Search:
         return Match(sentence, rank, step, changes, explained, changed)
 
     def _are_small(self, explained: frozenset[int]) -> bool:
-        """Whether what is wrong may be the error of a method, and no mistake."""
+        """Whether the differences may be the error of a method instead of a mistake."""
         before, gradients = self._done.of_variables, self._points[0].gradients
         return any(same(gradients[k], before[k], SMALL) for k in explained)
 
@@ -220,7 +220,7 @@ class _Search:
         return {k for numbers in self._trace.repeats if len(numbers) > 4 * _ENDS for k in numbers[_ENDS:-_ENDS]}
 
     def _fitting(self, suspects: Sequence[Suspect]) -> Iterator[tuple[Suspect, float]]:
-        """Mistakes at one place that are there, in at least one variable and at every point, and how many times."""
+        """Mistakes in one place that fit at least one variable at every point, and how many times they occur."""
         view, *others = self._views
         for tried, wanted, actual in view.products(suspects):
             fits = {
@@ -269,7 +269,7 @@ class _Search:
                 many = "" if times == 1 else f", {times:.6g} times"
                 reduces = [size(g - times * arrays[w]) < size(g), size(g + times * arrays[u]) < size(g)]
                 if there and missing:
-                    if not (any(reduces) or own[u]):  # neither is a part of the gradient
+                    if not (any(reduces) or own[u]):  # neither is part of the gradient
                         continue
                     whole = constant_ratio(g, arrays[w])
                     if whole and not np.isclose(times, whole, rtol=TOLERANCE):  # it is there another number of times
@@ -316,7 +316,7 @@ class _Search:
             yield match
 
     def _effect(self, suspects: Sequence[Suspect]) -> Any:
-        """What a mistake makes of the right contributions at a few of its places; None if it cannot be the one."""
+        """The effect of a mistake on the right contributions at a few of its places; None if it cannot be the one."""
         done = replace(self._done, totals={})
         made: list[Any] = []
         changes = False
@@ -334,7 +334,7 @@ class _Search:
 
     @cached_property
     def _factor(self) -> float | None:
-        """How many times all gradients are what they should be, here and elsewhere; None if there is no such number."""
+        """The factor by which all gradients are off, here and elsewhere; None if there is none."""
         ratios = set[float]()
         for point, view in zip(self._points, self._views):
             for k in self._left:
@@ -492,7 +492,7 @@ class _View:
 
 
 def _explains(gradient: Array, explained: Array, before: Array) -> bool:
-    """Whether a gradient is the one that was found, and leaves little of what it differs in from the one before."""
+    """Whether a gradient is the one in question, with little left of its difference from the previous one."""
     if not same(gradient, explained, TOLERANCE):
         return False
     return bool(np.max(np.abs(gradient - explained)) <= _SHARE * np.max(np.abs(explained - before)))
@@ -515,7 +515,7 @@ def _every_time(sentence: str, times: Sequence[Any]) -> str:
 
 
 def _rounded(factor: float) -> float:
-    """A factor, or the whole number that it is but for rounding."""
+    """A factor, or the whole number that it equals up to rounding."""
     near = float(np.round(factor))
     return near if abs(factor - near) < TOLERANCE * abs(factor) else factor
 

@@ -1,4 +1,4 @@
-"""Mistakes in a gradient's own forward pass, which computes other values than the function does."""
+"""Mistakes in a gradient's own forward pass, which then computes other values than the function."""
 
 from collections.abc import Callable, Iterator, Sequence
 

@@ -55,7 +55,7 @@ def no_gradient(
 
 
 def is_saturated(look: Examination, row: int, column: int, comparison: Comparison) -> bool:
-    """Whether a derivative is so small, beside the function's values and other derivatives, that rounding swallows it.
+    """Whether a derivative is so small, next to the function's values and other derivatives, that rounding swallows it.
 
     What an entry changes when it moves by its own size is compared with the value, and with what others change.
     """
@@ -68,7 +68,7 @@ def is_saturated(look: Examination, row: int, column: int, comparison: Compariso
 
 
 def _largest_part(look: Examination, row: int) -> float:
-    """The largest change of the result when a value on the way changes by its own size: what rounding acts on."""
+    """The largest change of the result when a value on the way, where rounding acts, changes by its own size."""
     subject = look.subject
     with suppress(Exception):  # a trace that cannot be followed back
         trace = Trace(*subject.traced(subject.point), [v.path for v in subject.variables])
@@ -79,7 +79,7 @@ def _largest_part(look: Examination, row: int) -> float:
 
 
 def stationary(look: Examination, columns: Sequence[int]) -> Iterator[int]:
-    """Of entries whose slope is 0, those that are stationary: the value changes when they move, like a power ≥ 2.
+    """Among entries whose slope is 0, the stationary ones: the value changes when they move, like a power ≥ 2.
 
     They are found along directions of many entries, bisected where the value changes.
     """

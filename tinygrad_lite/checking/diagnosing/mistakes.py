@@ -84,7 +84,7 @@ class Mistake:
     Attributes:
         sentence: what is wrong.
         apply: the contribution that it would give in place of the right one.
-        kind: the sentence without a number that may be another one each time that a line is run, if there is such.
+        kind: the sentence without a number that may differ each time that a line runs, if there is one.
     """
 
     sentence: str
@@ -115,7 +115,7 @@ def mistakes(contribution: Contribution) -> Iterator[Mistake]:
     yield from _of_other_values(contribution)
     for axis, size in enumerate(shape):
         for by in (1, -1) if size > 1 else ():
-            if size > 2:  # of two entries, it is a flip
+            if size > 2:  # with two entries, it is a flip
                 yield Mistake(SHIFTED.format(axis), partial(_rolled, by, axis))
             yield Mistake(SHIFTED.format(axis), partial(_moved, by, axis))
         if size > 2:
@@ -190,7 +190,7 @@ def _permuted(order: tuple[int, ...], c: Contribution) -> Array:
 
 
 def counts(arrays: Sequence[Array]) -> list[int]:
-    """The numbers of entries, in all or along an axis, that a mean over any of these arrays could be of."""
+    """The numbers of entries, in all or along an axis, that a mean over any of these arrays could divide by."""
     shapes = [np.shape(x) for x in arrays]
     return sorted({size for shape in shapes for size in (*shape, int(np.prod(shape)))} - {0, 1, 2})
 
@@ -247,7 +247,7 @@ def _has_array(index: Any) -> bool:
 
 
 def _overwritten(c: Contribution) -> Array:
-    """The gradient of an index, written to each place instead of added up there."""
+    """The gradient of an index, written to each entry instead of added up there."""
     written = np.zeros_like(c.right)
     written[c.params["index"]] = c.g
     return written

@@ -21,7 +21,7 @@ from tinygrad_lite.checking.diagnosing.mistakes import (
 from tinygrad_lite.engine.op import Array
 
 TOLERANCE = 1e-6
-SMALL = 1e-4  # a difference, relative to the largest entry, that may be the error of a method, and no mistake
+SMALL = 1e-4  # a difference, relative to the largest entry, that may be the error of a method instead of a mistake
 PENALTY = "{:.6g} times the array itself is added: a penalty on its square, of which the function has less, or none"
 _TERMS = (
     (
@@ -42,14 +42,14 @@ SIZE = "it is the size of the derivative, without its sign"
 SIGN_ALONE = "it is the sign of the derivative, without its size"
 RUNNING = "it is the running sum of the derivative along axis {}: is a sum not set back to 0 in a loop?"
 LENGTH = "its length is {:.6g}: is it normalised, or clipped to that length?"
-_ROUND = 3  # how many digits a length has that somebody chose
+_ROUND = 3  # how many digits a length has if somebody chose it
 _NOTHING = 1e-9  # the largest part of a gradient that counts as none
-_PLAIN = 9  # a fraction of numbers up to this is a mistaken constant, rather than a quotient of two sizes
+_PLAIN = 9  # a fraction of numbers up to this is a mistaken constant rather than a quotient of two sizes
 _NAMED = {"π": pi, "√2": 2**0.5, "√π": pi**0.5, "√(2π)": (2 * pi) ** 0.5, "e": e, "ln 2": log(2), "ln 10": log(10)}
 
 
 def ratio_words(ratio: float, sizes: Sequence[int]) -> str:
-    """What a constant ratio is, of what was computed to what is right, among arrays with these numbers of entries."""
+    """A name for the constant ratio of a computed array to the right one, for arrays with these numbers of entries."""
     for known, sentence in ((-1.0, SIGN), (2.0, TWICE), (0.5, HALF), (0.0, STOPPED)):
         if _close(ratio, known):
             return sentence
@@ -101,7 +101,7 @@ def _close(a: float, b: float) -> bool:
 
 
 def pattern(gradient: Array, reference: Array, x: Array, sizes: Sequence[int]) -> str:
-    """What a wrong array looks like beside the right one, at the values x of its variable; empty if like nothing."""
+    """What a wrong array looks like beside the right one, at the values x of its variable; empty if nothing fits."""
     known = np.isfinite(reference) & np.isfinite(gradient)
     if not np.all(known):
         gradient, reference, x = gradient[known], reference[known], x[known]
@@ -127,7 +127,7 @@ def pattern(gradient: Array, reference: Array, x: Array, sizes: Sequence[int]) -
 def _chosen_length(gradient: Array) -> float:
     """The length of an array, if it is a number that somebody chose; else 0.
 
-    Of entries that are all as large, it is as round as they are.
+    If all entries are equally large, it is as round as they are.
     """
     sizes = np.abs(gradient[gradient != 0])
     largest = float(np.max(sizes, initial=0)) or 1.0  # so that no square is lost
@@ -196,7 +196,7 @@ def _candidates(reference: Array, x: Array) -> Iterator[tuple[str, Array]]:
 
 
 def _are_slices(mask: Array) -> bool:
-    """Whether a set of entries is some slices along one axis of several."""
+    """Whether a set of entries consists of slices along one axis of several."""
     axes = range(mask.ndim) if mask.ndim > 1 else ()
     others = (tuple(k for k in axes if k != axis) for axis in axes)
     return any(np.array_equal(np.any(mask, over, keepdims=True) & np.ones_like(mask), mask) for over in others)

@@ -1,4 +1,4 @@
-"""Describes which entries of an array are wrong, where nothing else tells, and what they are there."""
+"""Describes which entries of an array are wrong, if nothing else explains them, and what they are instead."""
 
 from collections.abc import Iterator, Sequence
 from math import comb
@@ -9,12 +9,12 @@ from tinygrad_lite.checking.diagnosing.local import same
 from tinygrad_lite.checking.diagnosing.patterns import RATIO, TOLERANCE, constant_ratio, ratio_words
 from tinygrad_lite.engine.op import Array
 
-_BY_VALUE = 5  # the smallest number of entries that are told from as many others by their values
-_NO_CHANCE = 1_000  # how many choices there are, at least, of as many entries that a number tells from the others
+_BY_VALUE = 5  # the smallest number of entries to tell from as many others by their values
+_NO_CHANCE = 1_000  # the least number of ways to choose as many entries as a number tells from the others
 
 
 def region(gradient: Array, reference: Array, x: Array, _: Sequence[int] = ()) -> str:
-    """The set of entries that are wrong, if it has a description, and what they are there; or what they are alone."""
+    """The set of wrong entries, if it has a description, and what they are instead; otherwise only what they are."""
     if not _are_known(gradient, reference):
         return ""
     words, what = _where(gradient, reference, x)
@@ -22,7 +22,7 @@ def region(gradient: Array, reference: Array, x: Array, _: Sequence[int] = ()) -
 
 
 def place(gradient: Array, reference: Array, x: Array, _: Sequence[int] = ()) -> str:
-    """The set of entries that are wrong, if it has a description."""
+    """The set of wrong entries, if it has a description."""
     words = _where(gradient, reference, x)[0] if _are_known(gradient, reference) else ""
     return f"it is wrong exactly {words}" if words else ""
 
@@ -32,10 +32,10 @@ def _are_known(gradient: Array, reference: Array) -> bool:
 
 
 def _where(gradient: Array, reference: Array, x: Array) -> tuple[str, str]:
-    """A description of the set of entries that are wrong, and of what they are there."""
+    """A description of the set of wrong entries, and of what they are instead."""
     with np.errstate(all="ignore"):
         wrong = np.abs(gradient - reference) > TOLERANCE * np.max(np.abs(reference))
-    alive = (gradient != 0) | (reference != 0)  # the others say nothing
+    alive = (gradient != 0) | (reference != 0)  # the others tell nothing
     count = int(np.sum(wrong))
     fewest = min(count, int(np.sum(alive)) - count)
     if fewest < 2:
@@ -51,7 +51,7 @@ def _where(gradient: Array, reference: Array, x: Array) -> tuple[str, str]:
 
 
 def _alone(gradient: Array, reference: Array) -> str:
-    """What the entries that are wrong are, if that has a name, where they have nothing else in common."""
+    """What the wrong entries are instead, if that has a name and they have nothing else in common."""
     with np.errstate(all="ignore"):
         wrong = np.abs(gradient - reference) > TOLERANCE * np.max(np.abs(reference))
     ratio = constant_ratio(gradient[wrong], reference[wrong]) if np.any(wrong) else None
@@ -68,7 +68,7 @@ def _what_it_is(gradient: Array, reference: Array) -> str:
 
 
 def _beyond_a_number(gradient: Array, reference: Array, x: Array, wrong: Array, alive: Array) -> tuple[str, str]:
-    """The number beyond which entries are wrong, if it is none by chance; others that are, but little, are no right."""
+    """The number beyond which entries are wrong, unless by chance; others that are slightly wrong are not right."""
     right = alive & ~wrong
     with np.errstate(all="ignore"):
         is_close = np.abs(gradient - reference) <= TOLERANCE * np.abs(reference)
@@ -95,7 +95,7 @@ def _between(a: float, b: float) -> str:
 
 
 def _by_value(reference: Array, x: Array) -> Iterator[tuple[str, Array]]:
-    """Sets of entries that are told by values, which may be so by chance."""
+    """Sets of entries described by their values, which may fit by chance."""
     yield "where the variable is negative", x < 0
     yield "where the variable is positive", x > 0
     yield "where the variable is below -1 or above 1", np.abs(x) > 1
@@ -114,7 +114,7 @@ def _of_variables(x: Array, wrong: Array, alive: Array) -> int:
 
 
 def by_place(wrong: Array, alive: Array) -> Iterator[tuple[str, Array]]:
-    """Sets of entries that are told by where they are: those to which the wrong ones may amount, or all others."""
+    """Sets of entries described by where they are: sets that the wrong entries may form, or that all others may."""
     shape = np.shape(wrong)
     if len(shape) > 1 and shape[-1] == shape[-2]:
         whole = np.ones(shape, bool)

@@ -1,8 +1,8 @@
-"""Finds a mistake in the code of a gradient that others wrote: a change of one of its operations that makes it right.
+"""Finds a mistake in the code of a user's gradient: a change of one of its operations that makes it right.
 
-Where nothing is known of the function but its values, the gradient's own operations are. Each is changed in the ways in
-which people mistake it, until the gradient is what it should be, here and at other points. What the gradient writes
-into arrays is followed, too.
+Even if only the values of a function are known, the gradient's own operations are. Each is changed in the ways in which
+people mistake it, until the gradient is right, here and at other points. What the gradient writes into arrays is
+followed, too.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -63,11 +63,11 @@ class Repair:
         self._target = np.where(np.isfinite(comparison.reference), comparison.reference, comparison.gradient)
 
     def by_turns(self) -> tuple[str, str] | None:
-        """The loop of the gradient that should take other turns, and which; None if none is found."""
+        """The loop of the gradient that should take other turns, and which turns; None if none is found."""
         return self._found(self._other_turns)
 
     def by_operations(self) -> tuple[str, str] | None:
-        """The line of the gradient that is wrong, and with what it would be right; None if none is found."""
+        """The line of the gradient that is wrong, and the change that would make it right; None if none is found."""
         return self._found(self._other_operations)
 
     def _found(self, search: Callable[[], tuple[str, str] | None]) -> tuple[str, str] | None:
@@ -126,7 +126,7 @@ class Repair:
     def _run(self, x: Vector) -> Code:
         """A run with tensors.
 
-        They have no history that could be lost: what other code makes of them are numbers that are given.
+        They have no history that could be lost: to other code, they are plain numbers.
         """
         subject = self._look.subject
         variables = [wrap(array.copy()) for array in subject.split(x)]
@@ -271,7 +271,7 @@ class Repair:
             raise UsageError("the search for a mistake in the gradient has ended without one")
 
     def _is_repaired(self, rows: Matrix) -> bool:
-        """Whether a gradient is right, and by far more than the one that came in, which may lack some digits alone."""
+        """Whether a gradient is right, and much closer than the original, which may lack only some digits."""
         if rows.shape != self._target.shape or not self._is_right(rows, self._target):
             return False
         before, left = (np.max(np.abs(x - self._target)[self._wrong]) for x in (self._look.gradient, rows))
@@ -309,7 +309,7 @@ class Repair:
 
 
 def _disturbed(trace: Trace, k: int) -> Array:
-    """An operation's result with other numbers, to see what depends on it; those that are no reals are as they were."""
+    """An operation's result with other numbers, to see what depends on it; only real numbers change."""
     step = trace.steps[k]
     value = np.asarray(step.op.forward(*trace.arrays[k], **step.params))
     if value.dtype.kind not in "fc":

@@ -1,4 +1,4 @@
-"""Describes how a wrong array differs from the right one as a whole, where no entry alone tells."""
+"""Describes how a wrong array differs from the right one as a whole, if no single entry shows it."""
 
 from collections.abc import Iterator, Sequence
 from math import prod
@@ -31,14 +31,14 @@ _FACTORS = (
     ("the variable's sine", np.sin),
     ("the variable's cosine", np.cos),
 )
-_SMALL = 1e-4  # a difference that may be the error of a method, and no mistake
+_SMALL = 1e-4  # a difference that may be the error of a method instead of a mistake
 _FEW = 5  # fewer entries are some sum of two arrays, or another order of others, by chance
 _MATTERS = 1e-3  # what is smaller, relative to the largest of its kind, tells nothing of a factor
 _SMALL_RANK = 3  # a matrix of fewer rows or columns may be a product of two vectors by chance
 
 
 def structure(gradient: Array, reference: Array, x: Array, _: Sequence[int] = ()) -> str:
-    """What a wrong array is as a whole, beside the right one; empty if nothing that is no chance."""
+    """What a wrong array is as a whole, beside the right one; empty if only chance would explain it."""
     if np.size(reference) < 2 or not np.any(reference) or not np.all(np.isfinite(reference)):
         return ""
     with np.errstate(all="ignore"):

@@ -104,7 +104,7 @@ class AtNode:
 
 @dataclass(frozen=True)
 class Across:
-    """What the gradient of a value adds, by mistake, to that of an earlier one."""
+    """A mistake by which the gradient of a value adds something to that of an earlier one."""
 
     late: int
     early: int
@@ -132,8 +132,8 @@ class Suspect:
     """A mistake that may have been made at a place.
 
     Attributes:
-        key: what it has in common with the same mistake at other places.
-        rank: the smaller, the more it says.
+        key: what the same mistake elsewhere has in common with it.
+        rank: the smaller, the more the mistake explains.
         scaled: whether it may be there any number of times.
     """
 
@@ -146,7 +146,7 @@ class Suspect:
 
 
 def _gradient(done: Pass, n: int) -> Array:
-    """The gradient of a value, which is 0 if none arrives there in this pass."""
+    """The gradient of a value; 0 if none arrives there in this pass."""
     g = done.gradients[n]
     return np.zeros(np.shape(done.trace.value(n))) if g is None else g
 
@@ -172,7 +172,7 @@ def mistakes_at_edge(done: Pass, edge: Edge) -> Iterator[Suspect]:
 
 
 def _numbered(there: Iterator[Mistake]) -> Iterator[tuple[tuple[str, int], Mistake]]:
-    """Mistakes, each with what it has in common with the same at other places: its kind, and its number in that."""
+    """Mistakes, each with what the same one elsewhere has in common with it: its kind, and its number within that."""
     seen: Counter[str] = Counter()
     for mistake in there:
         kind = mistake.kind or mistake.sentence
@@ -265,7 +265,7 @@ def _other_gradients(trace: Trace, place: AtEdge, c: Contribution) -> Iterator[S
 
 
 def mixtures(done: Pass, n: int) -> Iterator[tuple[str, Callable[[Trace], Array]]]:
-    """Values that may be there in the gradient of a value, or be left out of it, by their names."""
+    """Values that may wrongly be in the gradient of a value, or be missing from it, by their names."""
     trace, shape = done.trace, np.shape(done.trace.value(n))
     for source in _like(trace, AtNode(n).step(trace), shape):
         yield trace.name(source), partial(_array, source)
@@ -295,7 +295,7 @@ def softmax(x: Array, axis: int = -1) -> Array:
 
 
 def in_turn(suspects: Sequence[Suspect]) -> str:
-    """What is said of the same mistake each time that a line is run, with the numbers that are others each time."""
+    """The sentence for the same mistake each time that a line runs, with the numbers that differ each time."""
     middle = suspects[len(suspects) // 2]
     split = [re.split(_NUMBER, suspect.sentence) for suspect in suspects]
     if len({tuple(parts[::2]) for parts in split}) > 1:  # a factor of -1 is a sign, one of 3 is left out
@@ -351,7 +351,7 @@ def _only(use: Edge, done: Pass, g: Array) -> Array:
 
 
 def _written(uses: list[Edge], done: Pass, g: Array) -> Array:
-    """The contributions of indices, written to their places one after another."""
+    """The contributions of indices, written to their entries one after another."""
     written = np.zeros_like(g)
     for use in uses:
         c = done.contributions[use]
@@ -368,7 +368,7 @@ def _unknown(*_: Any) -> Array:
 
 
 def _said(sentence: str, c: Contribution, is_only_value: bool = False) -> tuple[str, float]:
-    """What is said of a mistake in an operation like this one, whose other arguments may be constants, and its rank."""
+    """The sentence for a mistake in an operation like this, whose other arguments may be constants, and its rank."""
     name = c.op.name if c.op is not None else ""
     if (
         sentence == LOCAL
@@ -403,7 +403,7 @@ def _said(sentence: str, c: Contribution, is_only_value: bool = False) -> tuple[
 
 
 def _mixed_up(trace: Trace, source: Edge, own: Edge) -> str:
-    """That one value is used where another should be."""
+    """The sentence that one value is used where another should be."""
     name, right = trace.name(source), trace.name(own)
     if source == own:
         return f"{name} is transposed where it should not be, or the other way round"
@@ -414,7 +414,7 @@ def _mixed_up(trace: Trace, source: Edge, own: Edge) -> str:
 
 
 def _alike(trace: Trace, k: int, shape: tuple[int, ...], own: Array, spreads: bool = False) -> list[tuple[Edge, bool]]:
-    """The values near an operation with this shape, with its transpose (which is said), or that spread over it."""
+    """The values near an operation with this shape, with its transpose (which is reported), or that broadcast to it."""
     key = k, shape, own.size and id(own), spreads
     if key not in trace.alike:
         trace.alike[key] = list(_searched(trace, k, shape, own, spreads))
@@ -442,7 +442,7 @@ def _like(trace: Trace, k: int, shape: tuple[int, ...], spreads: bool = False) -
 
 
 def _nearest(trace: Trace, k: int) -> Iterator[Edge]:
-    """The values of the run, those that are used or made near an operation first."""
+    """The values of the run, first those that are used or made near an operation."""
     for distance in range(len(trace.steps)):
         for at in (k - distance, k + distance) if distance else (k,):
             if 0 <= at < len(trace.steps):

@@ -23,7 +23,7 @@ from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.readers.recording import Source, Step
 from tinygrad_lite.transforms.dual import pushed
 
-_MANY = 3  # as often may one operation be in a line that is run once
+_MANY = 3  # how often one operation may occur in a line that runs once
 Edge = tuple[int, int]
 """An operation and one of its arguments."""
 Class = tuple[Any, ...]
@@ -34,8 +34,8 @@ class Changes:
     """What is changed in a reverse pass.
 
     Attributes:
-        edges: for an operation's contribution to an argument, what stands in its place.
-        nodes: for the whole gradient of a value, what stands in its place.
+        edges: for an operation's contribution to an argument, its replacement.
+        nodes: for the whole gradient of a value, its replacement.
         jumps: for a value, what its gradient adds to that of an earlier value.
     """
 
@@ -173,7 +173,7 @@ class Trace:
         return done
 
     def rerun(self, replaced: Mapping[int, Callable[["Trace", int], Array]]) -> "Trace":
-        """The same operations on other values: some give what these functions make of the new run."""
+        """The same operations on other values; these functions compute the results of some of them from the new run."""
         new = copy(self)
         new.values, new.arrays, new.alike = list(self.values), list(self.arrays), {}
         changed = set[int]()
@@ -206,7 +206,7 @@ class Trace:
         return readers
 
     def tangents(self, directions: Sequence[Array], cut: Container[Edge] = ()) -> list[Array | None]:
-        """How each value changes when the variables move along these directions, and nothing passes some edges."""
+        """How each value changes when the variables move along these directions, while some edges pass nothing on."""
         tangents: list[Array | None] = list(directions)
         with np.errstate(all="ignore"):
             for k, (step, numbers) in enumerate(zip(self.steps, self.inputs)):
@@ -311,7 +311,7 @@ def instruction(source: Source) -> tuple[Source, int]:
 
 
 def _kind(step: Step) -> Any:
-    """The operation, or its name where one place may call another: x**k is a square for k = 2."""
+    """The operation, or its name where the same code may call another: x**k is a square for k = 2."""
     return "power" if step.op.name == "square" else step.op.name if step.op.name == "power" else step.op
 
 

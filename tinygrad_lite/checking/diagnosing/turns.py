@@ -1,7 +1,7 @@
-"""Finds a loop in the code of a gradient that takes too few turns, or too many: with others, the gradient is right.
+"""Finds a loop in the code of a gradient that takes too few or too many turns: with other turns, it is right.
 
-The loops are those over `range`. The code is run as it is; only what `range` gives in one of its lines is longer or
-shorter at its ends.
+The loops are those over `range`. The code runs unchanged, except that `range` in one of its lines is longer or shorter
+at its ends.
 """
 
 import sys
@@ -32,14 +32,14 @@ class Loop:
     varies: bool = False
 
     def words(self, before: int, after: int) -> str:
-        """What other turns are, in place of its own."""
+        """The other turns, in place of its own, in words."""
         new, old = map(_written, (longer(self.first, before, after), self.first))
         return f"{new} in place of {old}{' the first time, and so on' if self.varies else ''}"
 
 
 @dataclass
 class Ranges:
-    """What stands in place of `range`, and keeps the loops that it is called for.
+    """A stand-in for `range`, which notes the loops that call it.
 
     Attributes:
         changed: the loop that has other turns, each time that it is run, and how many more at either end.

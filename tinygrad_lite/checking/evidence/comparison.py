@@ -318,7 +318,7 @@ class _Comparing:
         self._judge_rounding(j, difference.extent)
 
     def _judge_rounding(self, j: int, extent: Vector) -> None:
-        """Hold what does not move, or only as the other results are rounded and without being smooth, to a slope of 0.
+        """Hold results that do not move, or move only as rounding would, to a slope of 0.
 
         So do the entries of a rotation times its transpose, and the gradient of such a one is rounding as well.
         """
@@ -417,7 +417,7 @@ class _Comparing:
                 continue
             differs, vague = self._looked_at(block)
             if self._stands and not self._many:
-                alone += block.tolist()  # of which a few will tell
+                alone += block.tolist()  # a few of them will tell
                 continue
             self._found.together[block] |= differs
             left = block if differs else vague
@@ -427,7 +427,7 @@ class _Comparing:
                 alone += left.tolist()
                 wrong[variable] += differs
             elif differs and not self._many and dense[variable] >= DENSE and len(block) <= BLOCK:
-                alone += block.tolist()  # of which most are wrong, as those before
+                alone += block.tolist()  # most of them are wrong, like those before
             elif len(left):
                 ahead += [left] if len(left) < len(block) else self._parts(left, 2 if differs else 8)
         if self._is_late and not alone and (differing := [b for b in ahead if np.all(self._found.together[b])]):
@@ -456,7 +456,7 @@ class _Comparing:
                 yield mine[np.argsort(self._sizes(mine), kind="stable")]
 
     def _by_size(self, columns: Vector) -> Iterator[Vector]:
-        """The columns whose effects can be told from each other's rounding, the most important ones last."""
+        """The columns whose effects stand out from each other's rounding, the most important ones last."""
         sizes = np.nan_to_num(self._sizes(columns))
         while len(columns):
             least = sizes <= APART * np.min(sizes)
@@ -486,7 +486,7 @@ class _Comparing:
 
         Slopes along random directions in the block tell. If all is right, the bounds of the errors are noted.
         """
-        for _ in range(1 if self._many or not self._by_differences else 2):  # errors may cancel in few digits
+        for _ in range(1 if self._many or not self._by_differences else 2):  # in few digits, errors may cancel
             differs, vague = self._along(block, self._look.direction(block))
             if differs or np.all(vague):
                 break

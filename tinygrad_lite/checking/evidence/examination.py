@@ -21,7 +21,7 @@ _SILENT = ("ignore", None, Warning, None, 0)
 
 @contextmanager
 def silence() -> Iterator[None]:
-    """A block without warnings, of what a function meets beside the point; one inside another costs little."""
+    """A block without warnings about what a function meets beside the point; one inside another costs little."""
     if warnings.filters[:1] == [_SILENT]:
         yield
     else:
@@ -70,7 +70,7 @@ class Examination:
         self.largest = np.max(np.abs(gradient), axis=1, initial=0, where=np.isfinite(gradient))
         self.size = np.nan_to_num(np.abs(self.at_0), posinf=0.0)
         self.magnitude = max(magnitude, float(np.max(self.size)))
-        # what 0 may be rounded to, relative to other entries and to the change of a value
+        # how far rounding may move 0, relative to other entries and to the change of a value
         with np.errstate(divide="ignore", invalid="ignore"):
             rounded = 16 * epsilon * (self.largest[:, None] + self.size[:, None] / self.scales)
             self.zero = np.where(subject.varies, rounded, 0)

@@ -1,8 +1,8 @@
 """Tells lost digits from mistakes: errors of a gradient that has more rounding than its reference.
 
-Beside the edge of a domain, say, 1 - x² has fewer digits than x. If a gradient is right when it is computed with longer
-numbers, it has lost digits, but is no other one. If there are none, it may be off by as much as the last digit of the
-entry changes it; and so may differences, in any case.
+Beside the edge of a domain, say, 1 - x² has fewer digits than x. If a gradient is right when it is computed in extended
+precision, it has only lost digits. Where there is no such precision, it may be off by as much as the last digit of the
+entry changes it; so may differences, in any case.
 """
 
 from contextlib import suppress

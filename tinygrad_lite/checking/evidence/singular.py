@@ -123,7 +123,7 @@ class Kinks:
     def _is_between_beside(
         self, comparison: Comparison, row: int, columns: Vector, direction: Vector, slope: float, slack: float
     ) -> bool:
-        """Whether the slope is between those at two points beside: each entry is on the side that says more, or less.
+        """Whether the slope is between those at two nearby points: each entry on the side that says more, or less.
 
         Where one entry's kink bends up and another's down, the function can be straight along a direction through both,
         and the slopes of the smooth pieces around are what a gradient may be.
@@ -224,7 +224,7 @@ class Kinks:
         return slope, np.max([part.bound for part in parts], axis=0)
 
     def _breaks(self, column: int) -> Vector:
-        """Whether the value changes as much on a short way as on those that are 32 and a thousand times as long."""
+        """Whether the value changes as much over a short distance as over those 32 and a thousand times as long."""
         jumps = np.zeros(len(self._look.at_0), bool)
         for side in (1, -1):
             far, middle, near = (

@@ -1,7 +1,7 @@
 """Copies of functions that others wrote for arrays, which run with tensors, to see what they compute.
 
-What such a function reads, it reads from the copy: a NumPy whose new arrays can hold tensors, arrays that can as well,
-the functions that it calls, and the objects whose methods they are. So it may write into all of them.
+Such a function reads copies: a NumPy whose new arrays can hold tensors, arrays that can as well, the functions that it
+calls, and the objects whose methods they are. So it may write into all of them.
 """
 
 import inspect
@@ -37,7 +37,7 @@ def _array(a: Any, dtype: Any = None, *_: Any, **__: Any) -> Any:
 
 _FUNCTIONS = {name: x for name, x in vars(array_api).items() if name in np.__all__ and x is not getattr(np, name)}
 _FUNCTIONS |= dict.fromkeys(("asarray", "asanyarray", "ascontiguousarray", "asfortranarray"), _asarray)
-_FUNCTIONS["array"] = _array  # which take more than those of the standard
+_FUNCTIONS["array"] = _array  # they take more than the standard's
 _OF_NUMPY = {id(getattr(np, name)): f for name, f in _FUNCTIONS.items()}
 """What stands in place of NumPy's functions, by their identity: those whose arrays can hold tensors."""
 
@@ -48,7 +48,7 @@ def followed(f: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def renamed(f: Callable[..., Any], names: Mapping[str, Any]) -> Callable[..., Any]:
-    """The same function for arrays, with something else in place of what Python itself calls by some names."""
+    """The same function for arrays, with something else under some of Python's own names."""
     return _Following(_package(f), names).copy(f)  # type: ignore[no-any-return]
 
 
@@ -189,7 +189,7 @@ def _has_methods(kind: type) -> bool:
 
 
 def _held(x: Any) -> Any:
-    """Arrays that other code made as ones that can hold tensors; other containers are what they are."""
+    """Arrays from other code as arrays that can hold tensors; other containers stay as they are."""
     if not any(map(_is_array, trees.leaves(x))):
         return x
     return trees.map_leaves(lambda leaf: Writable(wrap(leaf)) if _is_array(leaf) else leaf, x)

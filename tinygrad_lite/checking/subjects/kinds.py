@@ -71,7 +71,7 @@ def subject_of(
 
 
 def _check_request(supplied: Mapping[str, Any], order: int, batched: bool) -> None:
-    """Raise the error for settings of which only some can hold."""
+    """Raise the error for settings that exclude each other."""
     names = " and ".join(f"{name}=" for name in supplied)
     if len(supplied) > 1 and supplied.keys() not in ({"vjp", "jvp"}, {"gradient", "hvp"}):
         raise UsageError(f"{names} are different gradients: check one after the other")
@@ -94,7 +94,7 @@ def _require_fit(f: Callable[..., Any], inputs: Sequence[Any]) -> None:
 
 
 def _require_form(name: str, function: Any, arguments: Sequence[str]) -> None:
-    """Raise the error for a function of the user's that does not take the arguments that it is called with."""
+    """Raise the error for a user's function that does not take the arguments of its call."""
     per_argument = (
         f"a tuple of one for each of {', '.join(arguments)}" if len(arguments) > 1 else f"one like {arguments[0]}"
     )

@@ -1,4 +1,4 @@
-"""Matches gradients that somebody computes with the arguments that they are of: by keys and names, never by order."""
+"""Matches gradients from elsewhere with their arguments: by keys and names, never by order."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -43,7 +43,7 @@ def matched(gradient: Any, arguments: Sequence[Any], names: Sequence[str], sourc
 
 
 def _readings(gradient: Any, arguments: Sequence[Any], names: Sequence[str]) -> Iterator[tuple[Any, Any, str]]:
-    """What a gradient may stand for, most likely first: the gradient, what it should be like, and the path of that."""
+    """Readings of a gradient, most likely first: the gradient, the form that it should have, and the path of that."""
     by_name = dict(zip(names, arguments))
     varying = {name: argument for name, argument in by_name.items() if _varies(argument)}
     if isinstance(gradient, Mapping) and gradient.keys() & by_name.keys():

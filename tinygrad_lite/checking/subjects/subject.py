@@ -143,7 +143,7 @@ class Subject:
 
     @property
     def has_forward_mode(self) -> bool:
-        """Whether there is a forward mode beside the gradient, for all that is known before it has run."""
+        """Whether there is a forward mode beside the gradient, as far as is known before it has run."""
         return self.supplied is None or self.supplied.has_forward_mode
 
     def step_aside(self, rng: "np.random.Generator") -> None:
@@ -403,7 +403,7 @@ def _subscript(index: tuple[int, ...]) -> str:
 
 
 def other_shape(there: int, here: int) -> str:
-    """Why there are no slopes between points where a function returns so many numbers."""
+    """Why there are no slopes between points if a function returns so many numbers."""
     return (
         f"it returns {there} numbers there and {here} at the given point; where the shape of a result depends on "
         "values, there is a gradient only as long as it stays the same"

@@ -26,7 +26,7 @@ class Supplied(Protocol):
     is_known_at_one_point: bool
     has_forward_mode: bool
     takes_upstream: bool  # whether it is a function of an upstream gradient
-    is_by_hand: bool  # whether the caller computes it, and not a library
+    is_by_hand: bool  # whether the caller computes it, not a library
 
     def look(self, call: Call, arguments: Arguments, results: Results) -> dict[int, Any]:
         """The gradient of some sum of the results, by the number of the variable; it lacks what is not checked."""

@@ -1,4 +1,4 @@
-"""The variables of a check: what a function is differentiated by, how somebody names them, and between what bounds."""
+"""The variables of a check: what a function is differentiated by, how users name them, and their bounds."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
