@@ -168,7 +168,7 @@ class Compiled:
             runs[:] = [made, *(run for run in runs if run is not chosen)][:MOST]
             chosen = made
             self._variations.note(key, leaves, chosen)
-        self._latest = chosen  # which another thread may replace at any time
+        self._latest = chosen  # another thread may replace it at any time
         return chosen
 
     def repeat(self, turns: int, *args: Any, **kwargs: Any) -> Any:
@@ -230,8 +230,9 @@ class Compiled:
     def source(self) -> str:
         """The source of the latest program, a function in NumPy.
 
-        If its results have a history, there is a second function for the reverse pass. It takes what the first function
-        returns for it and the upstream gradients of the results, and returns the gradients of the tensors.
+        If its results have a history, there is a second function for the reverse pass. It takes the values that the
+        first function returns for it and the upstream gradients of the results, and returns the gradients of the
+        tensors.
         """
         return "\n\n".join(source.text for source in self._recorded().sources)
 
@@ -281,7 +282,7 @@ class Compiled:
 
 
 def _is_followed(x: Any) -> bool:
-    """Whether a value must see every operation: it belongs to a transform, or is an array with rules of its own."""
+    """Whether a value must see every operation, because it belongs to a transform or is an array with its own rules."""
     if isinstance(x, np.ndarray) and type(x) not in _PLAIN:  # a masked array, or a matrix
         return True
     return isinstance(x._array if isinstance(x, Tensor) else x, Traced)

@@ -22,7 +22,7 @@ from tinygrad_lite.engine.tensor import Tensor, wrap
 
 MISS = object()
 _OTHERS = "sum(map(getrefcount, held)) != count"
-"""Whether others hold an array: all else being equal, there cannot be fewer references than before."""
+"""Whether others hold an array: there cannot be fewer references than before, all else being equal."""
 errors_handling: Callable[[], Any] = getattr(getattr(umath, "_extobj_contextvar", None), "get", np.geterr)
 """NumPy's settings for floating-point errors; their variable is private to NumPy, but ten times faster to read."""
 _GONE = (LookupError, AttributeError, TypeError, ValueError)
@@ -41,8 +41,8 @@ class EntryWriter:
         body: the statements that run the program.
         results: the expressions for the leaves of the result.
         lock: the lock to hold meanwhile, if any.
-        is_over: an expression that is true if the program has moved to other memory by itself.
-        is_possible: whether the arguments are such that there can be a function.
+        is_over: an expression that is true once the program has moved to other memory by itself.
+        is_possible: whether there can be a function for these arguments.
         reads_gradients: whether the program reads a gradient, and does not only write it.
     """
 
@@ -223,7 +223,7 @@ class EntryWriter:
 
     def is_the_same(self, expression: str, value: Any) -> None:
         """Require that the value of an expression is this object, or an equal number or text of the same type."""
-        if type(value) is tuple and not value:  # there is but one
+        if type(value) is tuple and not value:  # there is only one
             self.tests.append(f"{expression} is not {self.name(value)}")
         elif type(value) is tuple and all(type(x) is str for x in value):
             self.tests.append(f"{expression} != {value!r}")
@@ -246,8 +246,8 @@ class EntryWriter:
         """Require that the objects of these names have no more references than now, when nobody else has one.
 
         Args:
-            let_others_keep: replaces those that have more by others of the same names, given the leaves of a call, and
-                whether all expressions have the values that the entry knows.
+            let_others_keep: replaces objects that have more by others of the same names, given the leaves of a call,
+                and whether all expressions have the values that the entry knows.
         """
         self._held = [*names]
         self._let_others_keep = let_others_keep
@@ -267,7 +267,7 @@ class EntryWriter:
         Args:
             finish: makes its return value from the list of the results.
             takes_leaves: whether `finish` also takes the leaves of the arguments.
-            whole: the expression for the return value, if it is known; then nobody needs `finish`.
+            whole: the expression for the return value, if it is known; then `finish` is not needed.
         """
         before, after = self._in_their_places()
         leaves = f", ({self._leaves})" if takes_leaves else ""

@@ -1,4 +1,4 @@
-"""Identifiers: a name of Python for each value of a program, none given twice."""
+"""Identifiers: a Python name for each value of a program, none used twice."""
 
 import keyword
 import re
@@ -8,7 +8,7 @@ from typing import Any
 
 from tinygrad_lite.compiler.program import Variable
 
-# what the source itself calls by these names
+# the source itself uses these names
 _PYTHONS = ("dict", "range", "reversed", "zip", "str", "bool", "int", "float", "complex", "ValueError")
 USED = ("np", "jnp", "jax", "scipy", "state", *_PYTHONS)
 
@@ -16,7 +16,7 @@ USED = ("np", "jnp", "jax", "scipy", "state", *_PYTHONS)
 def identifier(name: str) -> str:
     """A Python name like this one: hidden_weight for hidden.weight, layer_0_weight for 0.weight, chi2 for chi².
 
-    Python takes names for the same that differ only in the forms of their letters, so they are in one form here (NFKC).
+    To Python, names that differ only in the forms of their letters are the same, so they have one form here (NFKC).
     """
     normal = unicodedata.normalize("NFKC", name)
     letters = "".join(letter if f"a{letter}".isidentifier() else "_" for letter in normal)

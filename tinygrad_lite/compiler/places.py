@@ -212,7 +212,7 @@ class Entry(Place):
         state = self.optimizer.state
         if self.entry in state[self.parameter]:
             state[self.parameter][self.entry] = value
-        else:  # in a new dict, by which programs for the former entries know that these are others
+        else:  # a new dict tells programs for the former entries that these are others
             state[self.parameter] = {**state[self.parameter], self.entry: value}
 
     def reading(self, writer: "EntryWriter") -> str:
@@ -225,7 +225,7 @@ class Entry(Place):
 
 
 def _array_of(value: Any) -> Any:
-    """A value in an optimiser's state or among its settings; of a tensor that a user keeps there, the array."""
+    """A value in an optimiser's state or among its settings; for a tensor that a user keeps there, its array."""
     return value._array if isinstance(value, Tensor) else value
 
 

@@ -23,7 +23,7 @@ class Variable:
         shape, dtype: those of the array; for a Python number, () and the dtype that it has on its own.
         is_number: whether it is a Python number, which takes the dtype of the array that it meets.
         name: what a person would call it.
-        is_named: whether a person did call it so, in a line of theirs.
+        is_named: whether a line of the user's code gives it that name.
         order: its axes from the slowest to the fastest in memory, as recorded; by default C order.
     """
 
@@ -102,7 +102,7 @@ class Instruction:
 
     @property
     def draws(self) -> bool:
-        """Whether it draws random numbers, which are others each time."""
+        """Whether it draws random numbers, which differ each time."""
         return isinstance(self.op, Draw)
 
     @property
@@ -133,7 +133,7 @@ class Instruction:
 
 
 item = Op(lambda x: x.item(), [None], name="item", arity=1)
-"""The only entry of an array as a number of Python's."""
+"""The only entry of an array as a Python number."""
 
 
 @dataclass(eq=False)
@@ -206,9 +206,9 @@ def _stand_in(x: Any, stand_ins: Mapping[Variable, Any]) -> Any:
 
 
 _PYTHONS_NUMBERS = frozenset({bool, int, float, complex})
-"""These classes themselves: a member of an IntEnum, say, has a dtype for NumPy, that of its array."""
+"""Only these classes themselves: a member of an IntEnum, for example, has a dtype for NumPy."""
 
 
 def is_python_number(x: Any) -> bool:
-    """Whether a value is a number of Python's own, which takes the dtype of the array that it meets."""
+    """Whether a value is a Python number, which takes the dtype of the array that it meets."""
     return type(x) in _PYTHONS_NUMBERS

@@ -180,7 +180,7 @@ class Rerun:
 
     def _again_as_before(self, leaves: Leaves, values: list[Any]) -> list[Any]:
         returned = trees.leaves(called(self._f, self._arguments, leaves))
-        # near a minimum, a gradient is hardly more than the rounding, which is another one in the program
+        # near a minimum, a gradient is hardly more than rounding, and the program rounds differently
         if not (self._are_close(returned, values) or (self._fits(leaves) and self._runs_alike(leaves, values))):
             raise GraphError(
                 f"{self._name} returned another value when it ran again for the history of its gradient: something "
@@ -209,20 +209,20 @@ class _Call(AllAtOnce):
 
 
 def called(f: Callable[..., Any], arguments: Any, leaves: Leaves) -> Any:
-    """What a function returns for the positional and keyword arguments with these leaves."""
+    """The function's result for the positional and keyword arguments with these leaves."""
     remaining = iter(leaves)
     args, kwargs = trees.map_leaves(lambda _: next(remaining), arguments)
     return f(*args, **kwargs)
 
 
 def check_unchanged(name: str, now_and_then: Iterable[tuple[Array, Array]]) -> None:
-    """Raise the error for tensors that hold other arrays than at the call."""
+    """Raise the error if tensors no longer hold the arrays that they held at the call."""
     if any(now is not then for now, then in now_and_then):
         raise GraphError(f"a tensor that {name} read was given new data before this pass: update it afterwards")
 
 
 def _is_close(x: Array, y: Array) -> bool:
-    """Whether two results are the same but for rounding."""
+    """Whether two results are the same up to rounding."""
     scale = np.max(np.absolute(y), initial=0, where=np.isfinite(y))
     return np.allclose(x, y, rtol=0, atol=sqrt(np.finfo(y.dtype).eps) * scale, equal_nan=True)
 

@@ -22,7 +22,7 @@ Form = Callable[[Instruction], Hashable]
 INDICES = frozenset({"index", "indices"})
 """The parameters in which turns may differ: one turn reads row 3, and the next one row 4."""
 ALIKE = 6
-"""How many equal instructions of a turn are told apart."""
+"""How many equal instructions in a turn are distinguished."""
 
 _OUTSIDE = -1  # the position of what no call makes
 
@@ -109,8 +109,8 @@ def stretches(calls: Sequence[Instruction], form: Form = form) -> list[Stretch]:
     find the inner one. A first or last turn that differs stays outside.
 
     Args:
-        form: what must be equal for two instructions to be the same one in two turns; variables among their inputs and
-            parameters are looked after here.
+        form: what must be equal for two instructions to be the same one in two turns, apart from the variables among
+            their inputs and parameters.
     """
     if len(calls) < 2:
         return []
@@ -132,7 +132,7 @@ class _Part(NamedTuple):
 
     @property
     def priority(self) -> tuple[Any, ...]:
-        """First comes the part whose loop need not write most instructions, and then the shortest period."""
+        """The part whose loop saves most instructions comes first, and then the shortest period."""
         return -self.period * (self.turns - 1), self
 
 
@@ -158,7 +158,7 @@ class _Positions:
     def periods(self) -> list[int]:
         """The distances between equal parts of the program: each instruction and its neighbours, ever more of them.
 
-        A turn may have a few equal instructions, so that the next one of these is not that of the next turn.
+        A turn may have a few equal instructions, so the next equal one need not belong to the next turn.
         """
         periods: set[int] = set()
         ranks, width, length = self._forms, 1, len(self._forms)
@@ -206,7 +206,7 @@ class _Positions:
 
 
 def _chosen(parts: list[_Part], length: int) -> list[Stretch]:
-    """The stretches that save most; each next one keeps the turns that the others leave it."""
+    """The stretches that save most; each keeps the turns that the ones before it leave."""
     waiting = [part.priority for part in parts]
     heapify(waiting)
     is_taken: Array = np.zeros(length, dtype=bool)

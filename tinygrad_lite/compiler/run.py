@@ -92,7 +92,7 @@ class Run:
         self._read_gradients = [place for place in self.program.inputs.values() if isinstance(place, Gradient)]
 
     def _note(self, recorder: Recorder, leaves: Leaves) -> None:
-        """Take from a recording what the function returns and leaves behind, and what it read besides its inputs."""
+        """Note from a recording what the function returns and leaves behind, and what it read besides its inputs."""
         outside = {id(guard.value) for guard in self.guards}
         self._identical = {i: x for i, x in enumerate(leaves) if isinstance(x, Tensor) and id(x) in outside}
         self._same_as = recorder.same_as
@@ -111,7 +111,7 @@ class Run:
         self._again, self._new_leaves = recorder.again, recorder.new_leaves
 
     def _link(self, recorder: Recorder, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Pullback | Rerun:
-        """What gives the results their histories."""
+        """The part that gives the results their histories."""
         arguments = trees.map_leaves(lambda _: True, (args, dict(kwargs)))
         if recorder.runs_again:
             run, fits = self.executor.run, self.fits
@@ -152,12 +152,12 @@ class Run:
 
     @property
     def may_be_refused(self) -> bool:
-        """Whether nothing has changed, no random numbers either, if an operation refuses the values that it gets."""
+        """Whether an operation may refuse its values, since nothing has changed by then, not even a generator."""
         return not self.is_passing and not any(call.draws for program in self._programs for call in program.calls)
 
     @property
     def was_asked(self) -> bool:
-        """Whether the function had to run again for the history of a gradient, so that a program shall keep that."""
+        """Whether the function had to run again for the history of a gradient, so that the program should keep that."""
         return isinstance(self._pullback, Rerun) and self._pullback.was_asked
 
     def fits(self, leaves: Leaves) -> bool:
@@ -268,7 +268,7 @@ class Run:
         return (returned, left) if left else returned
 
     def is_worth_an_entry(self) -> bool:
-        """Whether to make an entry after a call without one: rarely, if the last entries soon did not fit any more."""
+        """Whether to make an entry after a call without one: rarely, if the last entries soon stopped fitting."""
         self._waited += 1
         return self._waited > self._patience
 
@@ -403,7 +403,7 @@ def _has_objects(program: Program) -> bool:
 
 
 def _others(program: Program) -> frozenset[Tensor]:
-    """The tensors from outside that a program reads or writes, which no argument may be unless it was one before."""
+    """The tensors from outside that a program reads or writes; no argument may be one of them unless it was before."""
     return frozenset(
         place.tensor(()) for place in (*program.inputs.values(), *program.updates) if isinstance(place, Data)
     )

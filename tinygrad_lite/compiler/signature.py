@@ -23,7 +23,7 @@ _DEFINED_IN_PYTHON = 1 << 9  # the flag of a type that CPython calls a heap type
 def signature(args: tuple[Any, ...], kwargs: Mapping[str, Any], leaves: Sequence[Any]) -> Hashable:
     """The containers, the form of each leaf, which leaves are the same tensor, and the gradient mode.
 
-    Of containers of a user's class also the attributes.
+    For containers of a user's class, also the attributes.
 
     Raises:
         UsageError: if an argument can change unnoticed, such as a deque.
@@ -40,7 +40,7 @@ def containers(tree: Any) -> list[Any]:
 
 
 def attributes(thing: Any) -> tuple[tuple[str, Hashable], ...]:
-    """What a container, a number or a text of a user's class has as attributes: the name and the form of each.
+    """The attributes of a container, a number or a text of a user's class: the name and the form of each.
 
     Anything but a number or a text is known by its identity.
     """
@@ -82,7 +82,7 @@ def _form_of_attribute(key: Any, x: Any) -> Hashable:
 
 
 def aliases(leaves: Sequence[Any]) -> tuple[int, ...] | None:
-    """For each leaf that is a tensor or a generator the first one that is the same; None if all of them differ."""
+    """For each leaf that is a tensor or a generator, the first leaf that is the same; None if all differ."""
     those = [id(x) for x in leaves if isinstance(x, (Tensor, np.random.Generator))]
     return tuple(map(those.index, those)) if len(set(those)) < len(those) else None
 
@@ -142,7 +142,7 @@ def same(a: Any, b: Any) -> bool:
 
 
 class Same:
-    """Equal to another one for the same object alone, which it keeps, so that no other object gets its id."""
+    """Equal only to another one for the same object, which it keeps alive, so that no other object gets its id."""
 
     __slots__ = ("_thing",)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tinygrad_lite.compiler.run import Run
 
 MANY = 5
-"""The number of signatures, or of values of one name, from which on they are too many."""
+"""The number of signatures, or of values of one name, that is too many."""
 
 
 class Variations:

@@ -30,7 +30,7 @@ def without_collections() -> Iterator[None]:
 
 @contextmanager
 def patiently(task: str) -> Iterator[Callable[[str], None]]:
-    """A function to say what is being done; if the block takes long, that is shown on a terminal, with the seconds."""
+    """A function to report what is being done; if the block takes long, a terminal shows it, with the seconds."""
     doing = ""
 
     def say(words: str) -> None:

@@ -1,7 +1,7 @@
 """Order by counting: what sorts, searches and picks, written as sums over comparisons that native code fuses.
 
 The rank of an entry is the number of entries that come before it. For a few dozen entries, comparing all with all takes
-less time than a call of NumPy's; of more, NumPy sorts them.
+less time than a call of NumPy's; NumPy sorts more.
 """
 
 from collections.abc import Callable

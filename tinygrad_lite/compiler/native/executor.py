@@ -64,7 +64,7 @@ class NativeExecutor:
         self._kept = {place: self._kept_view(x) for place, x in plan.kept.items()}
         self._values = {x: self._view(x) for x in self._numbers}
         self._bound: dict[Place, Array] = {}
-        self._references = 0  # how many there are to these arrays while nobody else holds one
+        self._references = 0  # the references to these arrays while nobody else holds one
         self._link()
 
     # The memory
@@ -331,7 +331,7 @@ class NativeExecutor:
                 self._go(arrays, leaves)
                 for stack, view in zip(collected, views):
                     stack[turn] = view
-            del view, views  # which hold the arena as well
+            del view, views  # they hold the arena as well
             self._store(leaves)
             self._count_references(leaves)
         stacked = iter(collected)

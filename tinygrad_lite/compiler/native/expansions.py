@@ -1,4 +1,4 @@
-"""Expansions: operations that are others in disguise, written as these, so that native code need not know them.
+"""Expansions: operations written as other operations, so that native code need not know them.
 
 A contraction is a product of matrices between transposes; a variance is two means. Each expansion is a function in
 NumPy. It runs on stand-ins for the arrays, which record its operations.
@@ -39,7 +39,7 @@ Expansion = Callable[..., Any]
 
 
 def expanded(program: Program, few: float = counting.FEW) -> Program:
-    """The program with operations in place of those that are others in disguise.
+    """The program with simpler operations in place of those that have an expansion.
 
     Args:
         few: how many comparisons may take the place of a sort.
@@ -382,11 +382,11 @@ def _vdot(a: Any, b: Any) -> Any:
     return np.reshape(a, (-1,)) @ np.reshape(b, (-1,)) if a.size else None
 
 
-MANY = 2**13  # products of a convolution, each of which is read for itself; of more, NumPy takes less time
+MANY = 2**13  # products of a convolution, each of which is read singly; with more, NumPy is faster
 
 
 def _convolve(a: Any, v: Any, mode: str = "full") -> Any:
-    """The longer array's entries in front of the shorter one's, for each place of the result, times the shorter one."""
+    """For each position of the result, the longer array's entries beside the shorter one, times the shorter one."""
     a, v = (a, v) if a.size >= v.size else (v, a)
     (n,), (m,) = a.shape, v.shape
     count = {"full": n + m - 1, "same": n, "valid": n - m + 1}[mode]

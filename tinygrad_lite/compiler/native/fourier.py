@@ -14,7 +14,7 @@ from tinygrad_lite.compiler.program import Instruction, Variable
 from tinygrad_lite.engine.op import Op
 from tinygrad_lite.ops.linear import fourier
 
-# of a version of NumPy that has its loops elsewhere, they are NumPy calls
+# in a version of NumPy that has its loops elsewhere, they are NumPy calls
 _LOOPS = getattr(np.fft, "_pocketfft_umath", None)
 
 _NAMES: dict[Op, Callable[[int], str]] = {

@@ -1,7 +1,7 @@
 """Entries at indices that the program computes or is given, such as labels and the rows of an embedding.
 
-What an index may have: integers, slices, and arrays of integers. Where native code can end, it does if an index does
-not lie in its axis, and NumPy's function raises the error; in C nothing checks that.
+What an index may have: integers, slices, and arrays of integers. If an index lies outside its axis, native code ends
+where it can, and NumPy's function raises the error; in C nothing checks that.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -1,8 +1,8 @@
 """Machine code: compiles the text of functions with LLVM, and keeps the code on disk for the next time.
 
 The key of a file covers everything that the code depends on: the text, the version of LLVM, and the processor. A file
-begins with a checksum of the rest, so that half a file is compiled anew. Only a folder and a file of the user's own,
-which nobody else can write to, are read, since what is in them runs. What was used longest ago makes room for the rest.
+begins with a checksum of the rest, so that half a file is compiled anew. Files are read only if nobody but the user can
+write to them or their folder, since their content runs. The files used longest ago make room for the rest.
 """
 
 import ctypes

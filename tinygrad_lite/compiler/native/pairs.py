@@ -1,7 +1,7 @@
 """Complex numbers as pairs of real ones: two real arrays take the place of each complex one.
 
-Native code computes with real numbers, and makes one loop of what it computes with these. What has no rule here, such
-as a Fourier transform or an inverse, works on complex arrays, which are put together for it and taken apart afterwards.
+Native code computes with real numbers, and fuses what it computes with them into one loop. An operation without a rule
+here, such as a Fourier transform or an inverse, works on complex arrays, which are joined for it and split afterwards.
 """
 
 from collections.abc import Callable, Sequence

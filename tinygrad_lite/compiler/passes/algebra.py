@@ -120,7 +120,7 @@ def _same_form(call: Instruction, _: Definitions) -> Any:
 
 
 def _stretched_by_itself(call: Instruction, definitions: Definitions) -> Any:
-    """An array need not be broadcast if it meets one of the result's shape entry by entry."""
+    """An array need not be broadcast if an elementwise operation combines it with one of the result's shape."""
     for i, x in enumerate(call.inputs):
         if not (broadcast := definitions.made(x, shaping.broadcast_to)):
             continue
@@ -207,7 +207,7 @@ def _whole(call: Instruction, _: Definitions) -> Any:
 
 
 def _joined(call: Instruction, _: Definitions) -> Any:
-    """Parts that are put next to each other and fill an array."""
+    """Adjacent parts that fill an array are joined."""
     shape = call.result.shape
     located = [(_along_one_axis(index, shape), part) for index, part in zip(call.params["indices"], call.inputs)]
     places = sorted([(*place, i) for i, (place, _) in enumerate(located) if place is not None])

@@ -13,11 +13,11 @@ from tinygrad_lite.ops import casting
 def with_memory_of_their_own(
     program: Program, recorded: Program, are_tensors: Sequence[bool], is_others: Callable[[Any], bool]
 ) -> Program:
-    """The program with copies of its results and updates wherever the function itself has arrays of their own.
+    """The program with copies of its results and updates wherever the function itself has separate arrays.
 
     Args:
         recorded: the program before all passes.
-        are_tensors: for each result that the function returns whether it is a tensor, to which nobody can write.
+        are_tensors: for each result that the function returns, whether it is a tensor, to which nobody can write.
         is_others: whether others may write to the array in a place.
     """
     count = len(are_tensors)
@@ -59,7 +59,7 @@ def with_memory_of_their_own(
 
 
 def _roots(program: Program) -> Callable[[Any], Any]:
-    """For each variable the one whose memory it has."""
+    """For each variable, the one whose memory it shares."""
     roots: dict[Any, Any] = {}
     for call in program.calls:
         if call.view_of is not None:

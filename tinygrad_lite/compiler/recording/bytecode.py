@@ -32,7 +32,7 @@ class Read(NamedTuple):
 
 @cache
 def is_followed(file: str) -> bool:
-    """Whether code of this file is the user's, and not that of a library."""
+    """Whether code of this file is the user's, not a library's."""
     return is_users(file) and not file.startswith(_LIBRARIES)
 
 
@@ -59,7 +59,7 @@ def imports_of(code: CodeType) -> tuple[tuple[str, int], ...]:
 
 @lru_cache(10_000)
 def names_in(code: CodeType) -> frozenset[str]:
-    """The global names and the attributes that a function's code has anything to do with."""
+    """All global names and attributes that occur in a function's code."""
     return frozenset(code.co_names).union(*(names_in(x) for x in code.co_consts if isinstance(x, CodeType)))
 
 

@@ -26,7 +26,7 @@ _ARRAYS = (Tensor, np.ndarray, np.generic)
 
 
 class CarriedError(Exception):
-    """A function replaces values that it may read before, which the recording has fixed: they must be inputs.
+    """A function replaces values that it may read first, and that the recording has fixed: they must be inputs.
 
     Args:
         names: the guards of the names of these values.
@@ -166,7 +166,7 @@ class Names:
                         self.tensors[made := wrap(known)] = x
                         return made
                     made = known.recorder.another(known, is_fixed=False)
-                    if isinstance(x, np.ndarray):  # equal numbers may be one object, and yet are two
+                    if isinstance(x, np.ndarray):  # equal numbers may be one object, and still count as two
                         self.arrays[id(x)] = StandIn(made, x, place, made.variable)
                     return made
 
@@ -193,7 +193,7 @@ class Names:
         return is_whole and len(known) == len(trees.leaves(value)) and not any(x.is_written for x in known)
 
     def written(self) -> list[StandIn]:
-        """What stands for the arrays into which the function has written."""
+        """The stand-ins for the arrays into which the function has written."""
         return [x for x in self.arrays.values() if x.is_written]
 
     def identities(self) -> list[Guard]:
@@ -212,7 +212,7 @@ class Names:
 
 
 def is_a_number(value: Any) -> bool:
-    """Whether a value is a number of Python's, which a function may change."""
+    """Whether a value is a Python number, which a function may change."""
     return type(value) in (int, float)
 
 
@@ -229,7 +229,7 @@ def _is_plain(x: Any) -> bool:
 
 
 def changed_numbers(before: Any, after: Any) -> frozenset[int]:
-    """Which leaves are numbers of Python's that have another value afterwards."""
+    """Which leaves are Python numbers that have another value afterwards."""
     if trees.structure(before) != trees.structure(after):
         return frozenset()
     pairs = enumerate(zip(trees.leaves(before), trees.leaves(after)))

@@ -1,4 +1,4 @@
-"""Guards: what a recording read from Python's own objects, and what must be the same for its program to run again.
+"""Guards: what a recording read from Python objects, and what must be the same for its program to run again.
 
 A guard knows an owner, what it read there, and the value. It checks in two ways: by `holds`, and by an expression in a
 generated function (see entry.py).
@@ -30,7 +30,7 @@ WHOLE = 10**6
 """The most bytes of an array that are compared; of a larger one, some entries are."""
 
 KEPT = 2**26
-"""The most bytes of an array whose entries are kept while a function is recorded, in case that it writes into it."""
+"""The most bytes of an array whose entries are kept while a function is recorded, in case it writes into the array."""
 
 COMPARED = 5000
 """How many entries of a large array are compared at least, spread evenly over it."""
@@ -103,7 +103,7 @@ class Item(Guard):
         return self.owner[self.name]
 
     def renewed(self) -> "Item":
-        """A guard of what is there now; the guard itself if there is nothing any more."""
+        """A guard of what is there now; the guard itself if there is nothing left."""
         try:
             return Item(self.owner, self.name, self.now(), self.label)
         except (LookupError, TypeError):
@@ -128,7 +128,7 @@ class Field(Guard):
 
 
 class Held(Guard):
-    """What a class itself holds under a name, not what it hands out. A function may count it up, and not follow it."""
+    """What a class itself holds under a name, not what it hands out. A function may count it up, but not follow it."""
 
     def put(self, value: Any) -> None:
         setattr(self.owner, self.name, value)
@@ -325,10 +325,10 @@ def _comparable(column: Any) -> Any:
 
 
 class Entries(Guard):
-    """The entries of an array from outside, of which NumPy alone may have computed something; of a large one, some."""
+    """The entries of an array from outside, from which NumPy alone may have computed something; some of a large one."""
 
     def __init__(self, owner: Any, label: str) -> None:
-        self._step = 0 if owner.nbytes <= WHOLE else owner.size // COMPARED | 1  # odd, so that it meets all columns
+        self._step = 0 if owner.nbytes <= WHOLE else owner.size // COMPARED | 1  # odd, so that all columns are reached
         super().__init__(owner, None, None, f"the entries of {label}")
         self.value = self.now()
 

@@ -1,4 +1,4 @@
-"""What a function leaves around it: under names, in containers, arrays and attributes; and what it may not leave."""
+"""What a function leaves outside itself: in names, containers, arrays and attributes; and what it may not leave."""
 
 from collections import deque
 from typing import Any, NamedTuple
@@ -29,7 +29,7 @@ from tinygrad_lite.errors import UsageError
 from tinygrad_lite.transforms.dual import innermost
 
 _SWITCHES = (bool, str, type(None))
-"""Settings of few values, each of which may have a program of its own; a number that each call changes has too many."""
+"""Settings with few values, each of which may have its own program; a number that each call changes has too many."""
 
 
 class Assigned(NamedTuple):
@@ -188,7 +188,7 @@ class Leavings(Surroundings):
         return to_carry
 
     def _refuse_losses(self) -> None:
-        """Refuse to take entries out of a container from outside, or to move them, which the program would not do."""
+        """Refuse to take entries out of a container from outside, or to move them: the program would not do so."""
         for guard in {**self._reached.guards, **self.guards}.values():
             if isinstance(guard, Whole) and guard.has_lost(self.carried.stand_ins):
                 raise UsageError(
@@ -351,7 +351,7 @@ def _has_another_name(place: Guard) -> UsageError:
 
 
 def _may_set(value: Any, before: Any, has_read: bool) -> bool:
-    """Whether a program sets an attribute to a value in each run: not if that comes of what was there before."""
-    if before is None or before is UNSET:  # the next call finds it there, and has another program
+    """Whether a program sets an attribute to a value in each run: not if the value depends on what was there before."""
+    if before is None or before is UNSET:  # the next call finds it there, and needs another program
         return isinstance(value, (*SCALARS, np.ndarray))
     return isinstance(value, _SWITCHES if has_read else SCALARS)

@@ -1,4 +1,4 @@
-"""Notes what a person would call the values of a program: by the user's own names, else by those of the operations."""
+"""Notes what a person would call the values of a program: by the user's own names, or those of the operations."""
 
 import ast
 import functools

@@ -137,6 +137,6 @@ class Optimizers:
 
 
 def _as_array(entry: tuple[str, Any]) -> tuple[str, Any]:
-    """An entry of a state, with the array of a tensor that an optimiser of the user's keeps there."""
+    """An entry of a state; the array of a tensor that a user's optimiser keeps there."""
     key, value = entry
     return key, plain(value, "_array") if isinstance(value, Tensor) else value

@@ -1,4 +1,4 @@
-"""What a function reaches by name: the values of its global names and closures, and of those of the functions it calls.
+"""What a function reaches by name: the values of its global names and closures, and those of the functions it calls.
 
 The names give guards. Attributes of objects are not read by name but watched while the function runs (see watching.py),
 so here we only find out whose attributes there are to watch.
@@ -66,7 +66,7 @@ class Reached:
 
     Args:
         roots: the functions and objects to begin with, each with what a person would call it.
-        names: names that other functions have to do with.
+        names: names that occur in other functions.
         with_held: whether to follow also what objects hold besides objects: functions that may be called, such as
             hooks, and what threads keep.
     """
@@ -115,7 +115,7 @@ class Reached:
             return
         self._seen[id(thing)] = thing
         if is_users_class(type(thing)):
-            self._discover(thing)  # be it a number or a list: it may have attributes
+            self._discover(thing)  # even a number or a list may have attributes
         if isinstance(thing, HIDDEN):
             self.hidden.append(thing)
         elif isinstance(thing, FunctionType):
@@ -163,7 +163,7 @@ class Reached:
 
     def _function(self, function: FunctionType) -> None:
         cells = dict(zip(function.__code__.co_freevars, function.__closure__ or ()))
-        if not is_followed(function.__code__.co_filename):  # of a library's decorators, only what they wrap
+        if not is_followed(function.__code__.co_filename):  # for a library's decorators, only what they wrap
             inner = [x for x in map(_content, cells.values()) if isinstance(x, (FunctionType, MethodType))]
             self._ahead += [(x, function.__name__) for x in (getattr(function, "__wrapped__", None), *inner)]
             return
@@ -242,7 +242,7 @@ class Reached:
                     self._ahead.append((value, guard.label))
 
     def _members(self, kind: type) -> None:
-        """Follow what a class holds under the names that functions have to do with, be it for objects made inside."""
+        """Follow what a class holds under names that occur in functions, even for objects made inside."""
         may_make = kind in self._named or not self.names.isdisjoint(_OF_AN_OBJECT)
         special = {name for name, _ in _special_methods(kind, may_make)}
         for base in filter(is_users_class, kind.__mro__):
@@ -289,7 +289,7 @@ class Reached:
                 ahead += [x for x in held_by_class if is_users_class(type(x))]
 
     def _attributes(self, thing: Any) -> list[Any]:
-        """The values of an object's attributes, all of which are guarded if nobody hears of reads of them."""
+        """The values of an object's attributes; all are guarded if reads of them are not reported."""
         kind = type(thing)
         fields, slots = fields_and_slots(thing)
         if is_watchable(kind) and not isinstance(thing, Enum):
@@ -381,7 +381,7 @@ def _special_methods(kind: type, may_make: bool) -> list[tuple[str, FunctionType
     """
     special: list[tuple[str, Any]] = []
     for base in kind.__mro__:
-        if not base.__flags__ & _IMMUTABLE:  # into which nobody can put a method
+        if not base.__flags__ & _IMMUTABLE:  # nobody can put a method into it
             is_users = is_users_class(base)
             own = [(name, value) for name, value in vars(base).items() if name.startswith("__")]
             special += [(name, _behind(value)) for name, value in own] if is_users else own

@@ -37,7 +37,7 @@ _CONVERTING = tuple(str(Path(file).parent) for file in (tensor.__file__, np.__fi
 
 
 def _as_numpys(result: Any, function: Any, args: Any, params: Any) -> Any:
-    """What a function returns, with memory of its own, or an argument's, as what NumPy's own function returns."""
+    """A function's result, with its own memory or an argument's, as NumPy's own function would have it."""
     arrays = [x.value for x in trees.leaves((args, params)) if type(x) is Recorded and x.shape]
 
     def shares(x: Any) -> bool:
@@ -99,10 +99,10 @@ class Writer(Protocol):
         """Let an object have a value that is a view of another one's memory."""
 
     def number(self, x: "Recorded") -> Any:
-        """The only entry of an array as a number of Python's."""
+        """The only entry of an array as a Python number."""
 
     def by_numpy(self, answer: Callable[..., Any], *args: Any, **params: Any) -> Any:
-        """What a function of NumPy's answers; a number that it makes keeps its dtype, unlike one of Python's."""
+        """The answer of a NumPy function; a number that it makes keeps its dtype, unlike a Python number."""
 
     def notes_use(self, arrays: Sequence[Array]) -> bool:
         """Note that those of these arrays which come from outside must be recorded, too; whether there are any."""
@@ -145,7 +145,7 @@ class OfVariable(Operators):
 
 
 def _in_place(name: str) -> Any:
-    """An operator such as `+=`, which NumPy lets write into the array: all that hold the array have the new entries."""
+    """An operator such as `+=`, which writes into the array in NumPy: whoever holds the array sees the new entries."""
     function = getattr(operator, name)
 
     def method(self: "Recorded", other: Any) -> Any:
@@ -163,7 +163,7 @@ class Recorded(OfVariable):
 
     Attributes:
         value: the array or the Python number in this run.
-        is_fixed: whether it stays this value, since a tensor holds it; any other array may be written to by `x += y`.
+        is_fixed: whether it keeps this value, since a tensor holds it; `x += y` may write into any other array.
         overwritten: where the function wrote into its memory by way of another view; empty if it did not.
         part_of: the array of which it is a view at an index, and the index.
     """
@@ -371,7 +371,7 @@ class Recorded(OfVariable):
         return _fixed(self)  # type: ignore[no-any-return]
 
     def item(self, *index: Any) -> Any:
-        """The only entry as a number of Python's, which each run has anew; refuse to give one of several entries."""
+        """The only entry as a Python number, which each run reads again; refuse to return one of several entries."""
         if self.variable.is_number:
             return self
         return self._needed() if index or self.size != 1 else self.recorder.number(self)

@@ -100,7 +100,7 @@ class Recorder(Leavings):
                 for root, upstream in upstreams.items():
                     upstream.name = f"d_{root.name or 'result'}"
             except UsageError:
-                if self.used:  # perhaps it can do more once these arrays are recorded
+                if self.used:  # it may go further once these arrays are recorded
                     raise CarriedError(self.used) from None
                 raise
             finally:
@@ -110,7 +110,7 @@ class Recorder(Leavings):
                 at_once.reset(history_before)
 
     def _undisguised(self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        """Call a function; our refusal of a value comes back where NumPy or Python has put an error of its own."""
+        """Call a function; raise our refusal of a value where NumPy or Python raised an error of its own instead."""
         try:
             return f(*args, **kwargs)
         except (TypeError, ValueError) as error:
@@ -145,7 +145,7 @@ class Recorder(Leavings):
             tensor = reference()
             held = UNSET if tensor is None else plain(tensor, "_array")
             if tensor is not None and type(held) is Recorded and held.variable in self.program.constants:
-                set_plain(tensor, "_array", held.value)  # which a cache may well keep
+                set_plain(tensor, "_array", held.value)  # a cache may well keep it
         kept = {value.variable for value in (reference() for reference in self._values) if value is not None}
         names = [place.name for x, place in self.program.inputs.items() if x in kept]
         names += [f"what it computes at {call.source}" for call in self.program.calls if call.result in kept]
@@ -202,7 +202,7 @@ class Recorder(Leavings):
     def _may_repeat(self, results: list[Variable]) -> bool:
         """Whether the function would compute these results again, and what it changes could be changed back.
 
-        So it is with the running statistics of a normalisation, which its gradients in training do not depend on.
+        This holds for the running statistics of a normalisation, since its gradients in training do not depend on them.
         """
         program = self.program
         if self.left or any(call.draws for call in program.calls) or not all(type(x) is Data for x in program.updates):
@@ -214,7 +214,7 @@ class Recorder(Leavings):
 def _refuse_changes_of_an_argument(
     container: Any, before: Mapping[Any, Any], around: tuple[tuple[str, Hashable], ...]
 ) -> None:
-    """Refuse what the function puts into a container that it was given; what it takes out, it does not need."""
+    """Refuse what the function puts into a container among its arguments; what it takes out, it does not need."""
     now = trees.children(container) or {}
     changed = [key for key, x in now.items() if key not in before or not same(before[key], x)]
     changed += [name for name, form in attributes(container) if (name, form) not in around]

@@ -66,7 +66,7 @@ def _where(call: Instruction) -> str:
 
 
 def with_live_arrays(program: Program, earlier: Program, filled: Iterable[Array] = ()) -> Program:
-    """The program with the outside arrays of both recordings as inputs, since somebody may write to them.
+    """The program with the arrays from outside of both recordings as inputs, since somebody may write to them.
 
     Args:
         filled: arrays that the function itself writes to, so that what it reads there is the same each time.

@@ -1,4 +1,4 @@
-"""The surroundings of a run: what the function reads outside itself, and which writes it reports there."""
+"""The surroundings of a run: what the function reads outside itself, and what it writes there."""
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -30,7 +30,7 @@ from tinygrad_lite.transforms.dual import innermost
 
 
 class Surroundings(Transcript):
-    """A transcript that is told what the function reads and writes, and makes the program's inputs and updates of it.
+    """A transcript that hears what the function reads and writes, and turns that into the program's inputs and updates.
 
     Attributes:
         guards: the attributes that the function read and that the program fixes.
@@ -293,7 +293,7 @@ class Surroundings(Transcript):
         if isinstance(getattr_static(type(owner), name, None), property):
             return value  # its setter writes attributes, of which we hear
         if original(owner) is not owner:
-            return value  # and so we do when what a stand-in was given is written to the module itself
+            return value  # and of a stand-in's fields when they are written to the module itself
         if id(owner) in self.carried.containers:
             raise UsageError(
                 f"the function assigns {type(owner).__name__}.{name} of an object in whose place it puts another one: "
@@ -309,7 +309,7 @@ class Surroundings(Transcript):
         return value
 
     def reaches(self, tensor: Tensor, g: Any) -> None:
-        """Note that the reverse pass hands a gradient, or a contribution to it, to a tensor."""
+        """Note that the reverse pass passes a gradient, or a contribution to it, to a tensor."""
         if self._expected is not None:
             return
         array, g = plain(tensor, "_array"), innermost(g)
@@ -317,7 +317,7 @@ class Surroundings(Transcript):
             self.namer.gradient(g.variable, array.variable)
 
     def copied(self, array: Array) -> Array:
-        """A copy of an array from outside, which each run reads as it is then."""
+        """A copy of an array from outside, which each run makes anew."""
         return self.constant(array).copy()
 
     def notes_use(self, arrays: Sequence[Array]) -> bool:
@@ -331,7 +331,7 @@ class Surroundings(Transcript):
         return self.notes_use([array])
 
     def names_of(self, array: Array) -> list[Guard]:
-        """The names of an array from outside that the function may read, be it in a tuple."""
+        """The names of an array from outside that the function may read, even if it is in a tuple."""
         return self._names_where(lambda x: x is array)
 
     def names_around(self, array: Array) -> list[Guard]:

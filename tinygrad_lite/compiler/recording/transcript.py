@@ -73,7 +73,7 @@ class Transcript:
         self.is_over = False
         self.refusal: str | None = None
         self.written: list[Array] = []
-        self.refused = ""  # the latest operation that has raised an error, which the function has caught if it goes on
+        self.refused = ""  # the latest operation that raised an error; if the function goes on, it has caught it
         self._expected = expected
         self._expected_constants = [] if expected is None else [*expected.read_constants()]
         self._matched = 0
@@ -151,12 +151,12 @@ class Transcript:
         self._viewed.add(id(memory_of(value)))
 
     def number(self, x: Recorded) -> Recorded:
-        """The only entry of an array as a number of Python's."""
+        """The only entry of an array as a Python number."""
         entry: Any = np.reshape(x, ()) if x.shape else x
         return self.add(item, [self.variable_of(entry)], {}, entry.value.item())
 
     def by_numpy(self, answer: Callable[..., Any], *args: Any, **params: Any) -> Any:
-        """What a function of NumPy's answers; a number that it makes keeps its dtype, unlike one of Python's."""
+        """The answer of a NumPy function; a number that it makes keeps its dtype, unlike a Python number."""
         done = len(self.program.calls)
         result = answer(*args, **params)
         for x in result if isinstance(result, tuple) else (result,):
@@ -289,7 +289,8 @@ class Transcript:
     def _as_expected(self, op: Op, operands: Sequence[Any], params: Mapping[str, Any], drawn: Any = None) -> Recorded:
         """Take the next call of the earlier recording, which must be this one.
 
-        A view is made, since others see what shares memory; for any other result, zeros are as good as its entries.
+        A view is really made, since other code sees shared memory; for any other result, zeros serve as well as its
+        entries.
 
         Raises:
             DifferenceError: if it is another call.

@@ -1,4 +1,4 @@
-"""Two recordings of a call, which must agree: what differs from run to run, a program cannot repeat."""
+"""Two recordings of a call, which must agree, since a program cannot repeat what differs from run to run."""
 
 import inspect
 import re
@@ -53,11 +53,11 @@ def recorded_twice(
     may_pass: bool = False,
     may_run_again: bool = True,
 ) -> tuple[Recorder, list[Guard]]:
-    """The first of two recordings, and what both of them read; after an error, all names mean what they did.
+    """The first of two recordings, and what both of them read; after an error, all names have their former values.
 
     With `may_pass`, there is only one recording if the run changes what the program starts from; it `is_passing` then.
 
-    They are made again as soon as it is known which values the function carries from call to call.
+    Both are made again once it is known which values the function carries from call to call.
 
     Raises:
         UsageError: if the recordings differ, or the function changes what it reads.
@@ -142,7 +142,7 @@ def _recorded_twice(
         program = with_live_arrays(recorder.program, second.program)
         live = [x for x in outside if is_live(program, x.owner)]
         filled = [x for x in live if not x.holds()]
-        if without_writes is None:  # it writes into arrays from outside, be it the entries that they have already
+        if without_writes is None:  # it writes into arrays from outside, if only the entries that they already have
             now = Reached(roots, with_held=True)
             record = partial(_undisturbed, once, now, roots)
             restore_now = partial(_restore, now, [Entries(x.owner, x.label) for x in outside])
@@ -151,7 +151,7 @@ def _recorded_twice(
             program = with_live_arrays(recorder.program, second.program, [x.owner for x in filled])
             guarded = {id(x.owner) for x in entries}
             entries += [Entries(x.owner, x.label) for x in filled if id(x.owner) not in guarded]
-        if without_writes is not None:  # else, what NumPy alone writes may come of an array that the program follows
+        if without_writes is not None:  # else, NumPy alone may write what depends on an array that the program follows
             entries = not_followed(program, entries)
         _refuse_changes(name, changed(before, after.values()))
     except BaseException:
@@ -304,7 +304,7 @@ def named_parameters(f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mappi
 def _names(f: Any, depth: int = 3) -> dict[int, str]:
     """The names that the function, and the functions that it calls, have for outside tensors."""
     function = getattr(f, "__func__", f) if inspect.ismethod(f) else f
-    # statically, since an object may answer whatever it likes when asked for an attribute
+    # statically, since an object may return anything when asked for an attribute
     while (inner := inspect.getattr_static(function, "__wrapped__", None)) is not None:
         function = inner
     if not inspect.isfunction(function) or not depth:

@@ -1,6 +1,6 @@
-"""What the name `type` stands for while a user's code is recorded: the type of a recorded value is that of its value.
+"""A `type` for user code that is being recorded: the type of a recorded value is that of its value.
 
-Python asks no object for its type, so that `type(x) is np.ndarray` would not hold for an array that is recorded.
+Python does not ask an object for its type, so `type(x) is np.ndarray` would not hold for a recorded array.
 """
 
 from collections.abc import Iterable, Iterator

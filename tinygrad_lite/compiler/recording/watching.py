@@ -1,8 +1,8 @@
 """Watches reads and writes of tensors, modules, optimisers, schedules and users' objects while a function is recorded.
 
 As long as a thread is recording, the slots of `Tensor` and the attributes of the other classes report to its recorder.
-At any other time, this costs nothing. One thread records at a time, since it puts stand-ins into tensors; the others
-read there what was there before.
+At any other time, this costs nothing. One thread records at a time, since it puts stand-ins into tensors; other threads
+read the original values there.
 """
 
 import threading
@@ -187,7 +187,7 @@ def watching(watcher: Watcher, classes: Collection[type] = ()) -> Iterator[None]
             if not _open[kind]:
                 setattr(kind, "__getattribute__", _get)  # noqa: B010
                 for name, change in _CHANGES.items():
-                    if not has_its_own(kind, name):  # which may refuse, and then nothing is written
+                    if not has_its_own(kind, name):  # this may refuse, and then nothing is written
                         setattr(kind, name, change)
             _open[kind] += 1
     try:
@@ -218,7 +218,7 @@ def watching(watcher: Watcher, classes: Collection[type] = ()) -> Iterator[None]
 
 
 def is_watchable(kind: type) -> bool:
-    """Whether reads of attributes can be reported for objects of a class: it has no way of its own to read them."""
+    """Whether attribute reads can be reported for objects of a class, which must not have its own way to read them."""
     return not has_its_own(kind, "__getattribute__")
 
 

@@ -1,7 +1,7 @@
-"""Whole numbers that a function changes from call to call: those of Python have any size, those of a program 64 bits.
+"""Whole numbers that a function changes from call to call: Python's have any size, a program's have 64 bits.
 
 A count grows in each call by a number that does not grow itself, and so never needs 64 bits. Nor does the product of
-two such numbers. What could become larger is refused.
+two such numbers. Numbers that could grow larger are refused.
 """
 
 from collections.abc import Callable, Collection
@@ -27,7 +27,7 @@ _BITS: dict[str, Callable[..., int]] = {
 
 
 def refuse_large_numbers(program: Program, label: str, left: Collection[Variable]) -> None:
-    """Refuse a program whose whole numbers may not fit into 64 bits, after as many calls as you like.
+    """Refuse a program whose whole numbers may not fit into 64 bits after some number of calls.
 
     Args:
         label: what a person would call the place from which the next call goes on.

@@ -1,4 +1,4 @@
-"""NumPy's functions and methods that write into an array, for one that is recorded: they assign to its entries."""
+"""NumPy's functions and methods that write into an array, for recorded arrays: they assign to the entries."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ from tinygrad_lite.errors import InputError, UsageError
 
 
 def put_into(out: Any, result: Any, casting: str, name: str) -> Any:
-    """Write the result of a function into the array that it is to put it into, by NumPy's rule for dtypes."""
+    """Write a function's result into the array meant for it, by NumPy's rule for dtypes."""
     _check_dtype(out, result.dtype, casting, name)
     if out.shape != np.broadcast_shapes(out.shape, result.shape):
         raise ValueError(f"{name}: out= has the shape {out.shape}, and the result {result.shape}")
@@ -23,7 +23,7 @@ def scatter(ufunc: np.ufunc, array: Any, index: Any, *values: Any) -> None:
     """`np.add.at(array, index, values)`, or with np.subtract; any other function refuses, and says what to write."""
     if ufunc not in (np.add, np.subtract):
         answer_to(ufunc.at)(array, index, *values)
-    change = ufunc(np.zeros((), array.dtype), values[0])  # in the dtype of both: an unsigned one has no sign
+    change = ufunc(np.zeros((), array.dtype), values[0])  # in the dtype of both, since an unsigned one has no sign
     _check_dtype(array, change.dtype, "same_kind", f"np.{ufunc.__name__}.at")
     array.assign(..., array.at[index].add(change.astype(array.dtype)))
 
@@ -79,7 +79,7 @@ WRITERS: dict[Any, Callable[..., None]] = {
     np.putmask: _put_mask,
     np.put_along_axis: _put_along_axis,
 }
-"""For NumPy's functions that write into their first argument, what they do with one that is recorded."""
+"""What NumPy's functions that write into their first argument do with a recorded one."""
 
 
 def _check_dtype(x: Any, dtype: Any, casting: Any, name: str) -> None:

@@ -84,7 +84,7 @@ class Expressions:
         constants: the arrays that have a name in the source.
         libraries: the libraries that the source calls besides NumPy.
         helpers: the functions that the source calls and NumPy lacks, by name.
-        sequence: the text of a list of values, if there is a shorter one than to name them all.
+        sequence: the text of a list of values, if there is a shorter one than naming them all.
 
     Args:
         parameters: the names of the arguments.
@@ -178,7 +178,7 @@ class Expressions:
         return Text(f"scipy.special.ndtr({operands[0].text})")
 
     def _sorted(self, call: Instruction, operands: list[Text]) -> Text:
-        """JAX's sort is stable, and takes no name of another."""
+        """JAX's sort is stable, and takes no other kind."""
         params = {name: x for name, x in call.params.items() if name != "kind"}
         return _called(f"np.{call.op.name}", [*_texts(operands), *self._keywords(params)])
 
@@ -203,9 +203,9 @@ class Expressions:
 
     def _call(self, call: Instruction, operands: list[Text]) -> Text:
         forward = call.op.forward
-        # of an array, x**0.5 is the square root in older versions of NumPy, and another one for -0.0
+        # for an array, x**0.5 is the square root in older versions of NumPy, and another number for -0.0
         is_root = forward is np.power and not call.result.is_number and repr(call.inputs[1]) == "0.5"
-        # of Python's numbers, an operator makes one of these, and NumPy's function one that keeps its dtype
+        # for Python numbers, an operator makes another one, and NumPy's function a number that keeps its dtype
         is_numpys = not call.result.is_number and all(map(_is_number, call.inputs))
         if forward in OPERATORS and len(operands) == 2 and not (call.params or is_root or is_numpys):
             symbol, binds = OPERATORS[forward]

@@ -1,4 +1,4 @@
-"""Export for JAX: the same text over jax.numpy, as a pure function: the state goes in, and another one comes out."""
+"""Export for JAX: the same text over jax.numpy, as a pure function: the state goes in, and the next state comes out."""
 
 import ast
 import io

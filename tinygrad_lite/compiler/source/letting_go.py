@@ -1,7 +1,7 @@
 """Letting go: a function's source with each variable deleted after the last statement that reads it.
 
-Within a loop, what a turn made for itself goes before the turn ends. A list that a loop goes through, and of which
-nobody reads more than the beginning afterwards, gets shorter on the way.
+Within a loop, what a turn made for itself goes before the turn ends. If a loop goes through a list, and nobody reads
+more than its beginning afterwards, the list gets shorter on the way.
 """
 
 import ast

@@ -1,7 +1,7 @@
 """The NumPy backend: a program as the source of a function, as a careful person would write it.
 
 What repeats is a loop. A value that is used once is written where it is used, as long as the line stays short. A large
-array that is not read any more takes up the next result.
+array that is no longer read takes up the next result.
 """
 
 import re
@@ -76,7 +76,7 @@ class NumpySource:
         self._elements: dict[Variable, tuple[str, int, int]] = {}
         self._passed: dict[Loop, list[tuple[str, list[Variable], bool]]] = {}
         self._inline: dict[Variable, Instruction] = {}
-        self._former: dict[Variable, list[Variable]] = {}  # what an expression reads of what a loop hands on
+        self._former: dict[Variable, list[Variable]] = {}  # the values that a loop hands on and an expression reads
         self._kept_in: dict[Variable, list[Place]] = {}
         self._items = items = outline(program) if items is None else items
         self._uses = Uses(items, program, large)

@@ -1,7 +1,7 @@
 """The outline of a program's source: instructions one after another, and loops where the program repeats.
 
-A loop's body is one turn, with variables of its own: what the loop hands from turn to turn, and what is another value
-in each turn. A turn may differ from the next one in shapes, since NumPy code need not name them.
+A loop's body is one turn, with variables of its own: what the loop hands from turn to turn, and what differs in each
+turn. A turn may differ from the next one in shapes, since NumPy code need not name them.
 """
 
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
@@ -213,7 +213,7 @@ def _told_apart(carried: Collection[Carried]) -> list[Carried]:
 
 
 def _template(alike: Sequence[Instruction], result: Variable, reads: Iterator[Any], varies: Any) -> Instruction:
-    """The instruction that says what alike ones do, with variables in place of what differs."""
+    """The instruction that stands for similar ones, with variables in place of what differs."""
     call = alike[-1]
     stand_ins: dict[Variable, Any] = {}
     columns = [list(column) for column in zip(*(turn.inputs for turn in alike))]
@@ -245,7 +245,7 @@ def _index(indices: Sequence[Any], index: Any, varies: Any) -> Any:
 
 
 def _common(values: list[Any], varies: Any) -> Any:
-    """What is the same in all turns, or a variable that stands for another value in each."""
+    """The value if it is the same in all turns, or a variable that stands for a different one in each."""
     return values[0] if len(set(map(identity, values))) == 1 else varies(values)
 
 

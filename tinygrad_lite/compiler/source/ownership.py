@@ -1,7 +1,7 @@
 """Ownership: which results are arrays of their own, that a later result may overwrite, and which may share memory.
 
-What a recording has seen does not tell: reshape copies an array in one order in memory and views another, and the sum's
-gradient is one number that looks like an array. So an operation is trusted to make an array only if it always does.
+A single recording does not tell: reshape copies an array in one order in memory and views another, and the sum's
+gradient is one number that looks like an array. So an operation counts as making an array only if it always does.
 """
 
 import sys
