@@ -142,6 +142,10 @@ COMPLEX: dict[str, Callable[..., Lesson]] = {
         lambda x: (lambda z: np.sum(np.real(z * z) * np.imag(z + x)))(np.exp(1j * x) * (1 + 2j)),
         _numbers.normal(size=4),
     ),
+    "joined": _of_complex(
+        lambda x: np.sum(np.abs(np.fft.ifft(np.concatenate([x * np.exp(1j * x), np.stack([x[0], 1j * x[1]])]))) ** 3),
+        _numbers.normal(size=3),
+    ),
     "summed": _of_complex(lambda x: np.sum(np.abs(x * np.exp(1j * np.ones((3, 2))))), _numbers.normal(size=2)),
     "single precision": _of_complex(
         lambda x: np.mean(np.abs(np.fft.fft(x) + 1j) ** 2), _numbers.normal(size=(6, 5)).astype("f4")
