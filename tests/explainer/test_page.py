@@ -735,6 +735,16 @@ def test_random_programs_are_computed_again(page_with: Callable[..., Any], data:
             np.testing.assert_allclose(gradient, expected, rtol=1e-9, atol=scale)
 
 
+@pytest.mark.parametrize("size", [(1280, 800), (1366, 768), (1920, 1080)])
+def test_the_number_to_drag_is_in_the_first_view_of_a_large_tensor(show: Show, size: tuple[int, int]) -> None:
+    """The pictures of value and gradient stand side by side."""
+    w = tg.tensor(np.random.default_rng(0).normal(size=(70, 60)), requires_grad=True, name="w")
+    opened = show(tg.explain(np.sum(np.tanh(w) ** 2)), viewport=dict(zip(("width", "height"), size)))
+    opened.node("w").click()
+    box = opened.page.locator("#tensor .number.drag").first.bounding_box()
+    assert box["y"] + box["height"] <= size[1]
+
+
 def test_what_is_no_number_is_not_taken(show: Show) -> None:
     opened = show(scalar())
     opened.node("a").click()

@@ -279,7 +279,7 @@ function compared(figures, largest) {
 }
 
 function canvasOf(array, { rows, columns, choose, hover, edit, largest, cell }) {
-  const width = cell ? columns * cell.width : Math.max(Math.min(columns * 18, 290), 24);
+  const width = cell ? columns * cell.width : Math.max(Math.min(columns * 18, 264), 24);
   const height = cell ? rows * cell.height : Math.max(Math.min(rows * 20, 220), 16);
   const canvas = element("canvas", { style: `width:${width}px;height:${height}px`, "aria-hidden": "true", class: edit ? "drag" : "" });
   const place = (event) => {
