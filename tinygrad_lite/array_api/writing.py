@@ -23,6 +23,7 @@ from tinygrad_lite.errors import ShapeError, UsageError
 from tinygrad_lite.foundation.callers import PACKAGE, hidden_behind, writes_an_entry
 from tinygrad_lite.foundation.foreign import as_array
 from tinygrad_lite.foundation.signatures import signature_of
+from tinygrad_lite.ops.casting import imag, real
 from tinygrad_lite.ops.shapes.arranging import VIEWING
 from tinygrad_lite.ops.shapes.indexing import fixed, getitem
 from tinygrad_lite.ops.shapes.joining import array
@@ -175,6 +176,10 @@ class Writable(Operators):
         elif self._view[0] is getitem:
             _, array, params = self._view
             array._write(array.value.at[params["index"]].set(value))
+        elif self._view[0] in (real, imag) and self._view[1].dtype.kind == "c":
+            op, array, _ = self._view
+            whole = array.value
+            array._write(value + 1j * np.imag(whole) if op is real else np.real(whole) + 1j * value)
         else:
             op, array, params = self._view
             entries = op.forward(np.arange(array.size).reshape(array.shape), **params)
@@ -291,6 +296,19 @@ for _name in (
     *("prod", "repeat", "round", "std", "sum", "take", "trace", "var"),
 ):  # methods that take out=, or may be made of views where NumPy copies
     setattr(Writable, _name, _as_function(getattr(np, _name)))
+
+
+def _part_of_complex(read: Callable[..., Any]) -> property:
+    def write(self: Writable, values: Array) -> None:
+        if read is np.imag and self.dtype.kind != "c":
+            raise UsageError(f"an array of {self.dtype} has no imaginary part to write: make it with dtype=complex")
+        read(self)[...] = values
+
+    return property(read, write)
+
+
+for _name in ("real", "imag"):
+    setattr(Writable, _name, _part_of_complex(getattr(np, _name)))
 
 
 class _Flat:
