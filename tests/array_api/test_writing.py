@@ -324,11 +324,24 @@ def orders(x: Any) -> Any:
     return np.sort(x[:, :2], axis=1)
 
 
-@pytest.mark.parametrize(
-    "f",
-    [running, least, changes_at, where_there_is_a_result, in_a_row, puts, outputs, orders],
-    ids=lambda f: f.__name__,
-)
+def parts(x: Any) -> Any:
+    z = np.zeros_like(x, dtype=complex)
+    z[...] = x * (1 + 2j)
+    z.real[1] = x[0]
+    np.imag(z)[:, 2] *= x[1]
+    z.T[0].imag += x[2]
+    z.imag /= 2
+    z.real = z.real - x
+    real = z.real
+    z *= 1j * x
+    x.real += 1
+    return real * z.imag + x
+
+
+PROGRAMS = [running, least, changes_at, where_there_is_a_result, in_a_row, puts, outputs, orders, parts]
+
+
+@pytest.mark.parametrize("f", PROGRAMS, ids=lambda f: f.__name__)
 def test_programs_that_write_as_numpy_lets_them(f: Callable[[Any], Any]) -> None:
     x = np.random.default_rng(3).uniform(0.2, 1.5, (4, 4))
     np.testing.assert_allclose(tg.functionalize(f)(tg.tensor(x)), f(x.copy()), rtol=1e-12)
@@ -526,6 +539,7 @@ def test_what_an_array_can_do() -> None:
         (lambda x: (x > 0).__imul__(0.5), errors.UsageError, "bool cannot become one of float64 in place"),
         (lambda x: np.exp(x, out=np.zeros(3)), errors.UsageError, r"make the array with np.zeros_like\(x, shape"),
         (lambda x: operator.iadd(np.zeros(3), x), errors.UsageError, r"an assignment such as a \+= x writes a tensor"),
+        (lambda x: setattr(x, "imag", 1.0), errors.UsageError, "float64 has no imaginary part"),
         (lambda x: x.__setitem__(5, 1.0), errors.IndexingError, "out of bounds"),
         (lambda x: np.fill_diagonal(x, 1.0), errors.ShapeError, r"needs a matrix, .* got shape \(3,\)"),
         (lambda x: np.fill_diagonal(np.zeros_like(x, shape=(5, 2)), 1, wrap=True), errors.UsageError, "places to fill"),
