@@ -351,6 +351,7 @@ def freed() -> tg.Tensor:
             "is real.*this is complex128: take np.real or np.abs",
         ),
         (lambda: tg.tensor(2.0), GraphError, "nothing to explain"),
+        (lambda: np.sum(tg.tensor([1.0, 2.0], requires_grad=True) > 1), GraphError, "comparisons, argmax and the like"),
         (lambda: tg.tensor(2.0, requires_grad=True), GraphError, "no operation made it"),
         (freed, GraphError, "freed by an earlier backward pass"),
         (lambda: tg.tensor(np.ones((0, 2)), requires_grad=True) * 2, InputError, r"empty \(shape \(0, 2\)\)"),

@@ -140,8 +140,8 @@ class Graph:
             raise UsageError(f"what is explained is a tensor, such as a loss; got {_instead(result)}")
         if result.op is None:
             raise GraphError(
-                "there is nothing to explain behind this tensor: no operation made it, or nothing that it was computed "
-                "from has requires_grad=True"
+                "there is nothing to explain behind this tensor: no operation made it, or nothing with "
+                "requires_grad=True leads to it, or comparisons, argmax and the like alone, which are flat"
             )
         if not result.size:
             raise InputError(
