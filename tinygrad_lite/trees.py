@@ -20,6 +20,17 @@ class Parametric:
         raise NotImplementedError
 
 
+class Holder:
+    """A leaf that holds a value, such as an array that can be written into; transforms treat it as that value."""
+
+    __slots__ = ()
+    value: Any
+
+    def holding(self, value: Any) -> Any:
+        """Another leaf of this kind, for a result."""
+        raise NotImplementedError
+
+
 class Opened(NamedTuple):
     """What a transform does with a parametric leaf.
 
@@ -219,3 +230,15 @@ def names_of_entries(tree: Any) -> dict[str, Any]:
 def _kind(tree: Any) -> str:
     inside = children(tree)
     return type(tree).__name__ if inside is None else f"{type(tree).__name__} of {list(inside)}"
+
+
+def without_holders(tree: Any) -> tuple[Any, Holder | None]:
+    """A tree with the values of its holders in their places, and one of these holders; None if there is none."""
+    holders = [x for x in leaves(tree) if isinstance(x, Holder)]
+    return (map_leaves(_held, tree), holders[0]) if holders else (tree, None)
+
+
+def _held(x: Any) -> Any:
+    while isinstance(x, Holder):
+        x = x.value
+    return x

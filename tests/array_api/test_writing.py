@@ -101,6 +101,41 @@ def test_it_nests_with_transforms_and_compiles() -> None:
     assert type(tg.functionalize(smooth)(x)) is np.ndarray
 
 
+@pytest.mark.parametrize(
+    "inside",
+    [
+        lambda f, x: tg.grad(lambda x: np.sum(f(x)))(x),
+        lambda f, x: tg.value_and_grad(lambda x: np.sum(f(x)))(x)[1],
+        lambda f, x: tg.vjp(f, x)[1](x)[0],
+        lambda f, x: tg.jvp(f, (x,), (x * 0.5,))[1],
+        lambda f, x: tg.jacobian(f, mode="reverse")(x) @ x,
+        lambda f, x: tg.jacobian(f, mode="forward")(x)[0],
+        lambda f, x: tg.hvp(lambda x: np.sum(f(x)), (x,), (np.ones(3),)),
+        lambda f, x: tg.grad(lambda t: np.sum(f(x * t) * x))(1.5) * x,
+        lambda f, x: tg.grad(lambda t: f(x[::-1])[1] * t**3)(x[0]) + x,
+        lambda f, x: tg.checkpoint(f)(x),
+        lambda f, x: tg.checkpoint(lambda t: f(x) * t)(x[0]),
+        lambda f, x: tg.custom_gradient(lambda x: (x**3, lambda g: g * 3 * x**2))(x),
+        lambda f, x: tg.grad(lambda x: np.sum(tg.checkpoint(f)(x)))(x),
+    ],
+)
+def test_transforms_inside_a_function_that_writes(inside: Any) -> None:
+    """They take an array that can be written into as what it holds, and return such arrays."""
+    cube = tg.functionalize(lambda x: operator.imul(x * x, x[::-1]))
+
+    def f(x: Any) -> Any:
+        y = x * 1.1
+        y[0] += y[1]
+        y = inside(cube, y)
+        y[1] *= y[0]
+        return y
+
+    x = np.array([0.5, 0.8, 1.1])
+    assert_slopes(f, x)
+    gradient = tg.grad(lambda x: np.sum(tg.functionalize(f)(x) ** 2))
+    assert_slopes(gradient, x)
+
+
 def test_a_system_of_columns_compiles() -> None:
     """How the result lies in memory is asked of NumPy while no entry is known, so that matrices may look singular."""
 

@@ -77,7 +77,7 @@ _CANNOT_HOLD = (
 )
 
 
-class Writable(Operators):
+class Writable(Operators, trees.Holder):
     """An array that can be written into: a variable that holds a tensor, or another traced value.
 
     Args:
@@ -132,6 +132,11 @@ class Writable(Operators):
         args, params, out = _without_out(function, args, params)
         result = super().__array_function__(function, types, args, params)
         return _put(result, out, params) if out is not None else _as_numpys(result, function, args, params)
+
+    def holding(self, value: Any) -> Any:
+        """An array or a number of the running function, as what a transform inside it returns."""
+        is_array = isinstance(value, _ARRAYS)
+        return Writable(value, is_number=np.ndim(value) == 0) if is_array else value
 
     def __getitem__(self, index: Any) -> Any:
         return super().__getitem__(trees.map_leaves(_value_of, index))

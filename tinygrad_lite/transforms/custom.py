@@ -59,6 +59,7 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
     """
     name = _name(f)
 
+    @_of_values
     @wraps(f, updated=())
     def function(*args: Any, **kwargs: Any) -> Any:
         if _variables(kwargs):
@@ -151,6 +152,7 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
     """
     name = _name(f)
 
+    @_of_values
     @wraps(f, updated=())
     def function(*args: Any, **kwargs: Any) -> Any:
         if not grad_mode.enabled.get() or pushes_tangents() or not recomputes.get():
@@ -187,7 +189,7 @@ class _Recomputed:
         args, kwargs = _replaced(self._template, stand_ins)
         try:
             with grad_mode.enable_grad():
-                return self._f(*args, **kwargs), stand_ins
+                return trees.without_holders(self._f(*args, **kwargs))[0], stand_ins
         finally:
             settle(stand_ins)
 
@@ -214,6 +216,18 @@ def _name(f: Callable[..., Any]) -> str:
 
 def _is_variable(x: Any) -> bool:
     return isinstance(x, Traced) and x.dtype.kind == "f"
+
+
+def _of_values(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function, which takes what holds a value as the value, and returns what holds its results."""
+
+    @wraps(function, updated=())
+    def called(*args: Any, **kwargs: Any) -> Any:
+        (args, kwargs), holder = trees.without_holders((args, kwargs))
+        result = function(*args, **kwargs)
+        return result if holder is None else trees.map_leaves(holder.holding, result)
+
+    return called
 
 
 def _variables(tree: Any) -> list[Any]:

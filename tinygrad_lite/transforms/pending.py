@@ -38,6 +38,8 @@ def gradient(run: Run, gradients: Sequence[Array]) -> Any:
 def _is_needed_now(run: Run, gradients: Sequence[Array]) -> bool:
     """Whether the gradients need their history at once, or have none that another pass could ask for."""
     pull = run.pull
+    if run.call.holder is not None:  # in which the gradients are handed out
+        return True
     if at_once.get() or grad_mode.transforming.get() or not (grad_mode.enabled.get() and pull.hangs_on_others):
         return True
     if any(isinstance(g, Tensor) and g.requires_grad for g in gradients) or not pull.depends_on_variables_alone:

@@ -21,6 +21,8 @@ from tinygrad_lite.transforms.dual import Dual, Pullback, between, settle, varia
 Argnums = int | Sequence[int]
 NUMBERS = (int, float, np.generic, np.ndarray)
 VALUES = (Traced, *NUMBERS)
+_OPENED = (trees.Parametric, trees.Holder)
+_PLAIN = {Tensor, Dual, np.ndarray, np.float64, float}
 
 
 class FunctionCall:
@@ -31,6 +33,7 @@ class FunctionCall:
         chosen: the arguments to differentiate by, as the user passed them; a module becomes the dict of its parameters.
         leaves: the arrays among them.
         takes_tensors: whether there is a tensor among them, so that the results are tensors as well.
+        holder: one that holds a value, among the arguments or the results, so that the user's results are such as well.
     """
 
     def __init__(
@@ -44,8 +47,9 @@ class FunctionCall:
         self._is_flat = trees.is_flat(self.chosen)
         self.leaves = self.chosen if self._is_flat else trees.leaves(self.chosen)
         self._modules: Mapping[int, trees.Opened] = {}
-        if any(isinstance(x, trees.Parametric) for x in self.leaves):
-            self.chosen, self._modules = opened(self.chosen)
+        self.holder: trees.Holder | None = None
+        if any(isinstance(x, _OPENED) for x in self.leaves):
+            self.chosen, self._modules = opened(self._without_holders(self.chosen))
             self._is_flat = False
             self.leaves = trees.leaves(self.chosen)
         self.takes_tensors = any(map(_is_tensor, self.leaves))
@@ -70,11 +74,18 @@ class FunctionCall:
             args[position] = x
         with grad_mode.Differentiating():
             try:
-                return self._f(*args, **self._kwargs)
+                result = self._f(*args, **self._kwargs)
             except ValueError as error:
                 if ours := hidden_behind(error):
                     raise ours from None
                 raise
+        return result if type(result) in _PLAIN else self._without_holders(result)
+
+    def _without_holders(self, tree: Any) -> Any:
+        """The same tree with the values of its holders in their places."""
+        tree, holder = trees.without_holders(tree)
+        self.holder = self.holder if holder is None else holder
+        return tree
 
     def warn_of_bystanders(self, values: Sequence[Array], variables: Sequence[Tensor] = ()) -> None:
         """Warn if the function reads leaves that it is differentiated by directly, not through its arguments."""
@@ -101,12 +112,17 @@ class FunctionCall:
 
         A result that depends on an outer tensor keeps its history; one that depends on an outer tangent keeps that.
         """
+        made = self._finished(x, hangs_on_others)
+        is_held = self.holder is not None and isinstance(made, (Traced, np.ndarray))
+        return self.holder.holding(made) if self.holder is not None and is_held else made
+
+    def _finished(self, x: Any, hangs_on_others: Callable[[Tensor], bool]) -> Any:
         if isinstance(x, Tensor):
             if x._requires_grad and grad_mode.enabled.get() and hangs_on_others(x):
                 return x
             return x.detach() if self.takes_tensors else x._array
         if isinstance(x, Dual):
-            primal, tangent = self.finished(x.primal, hangs_on_others), self.finished(x.tangent, hangs_on_others)
+            primal, tangent = self._finished(x.primal, hangs_on_others), self._finished(x.tangent, hangs_on_others)
             return Dual(primal, tangent, x.level)
         return x
 
@@ -158,7 +174,7 @@ class Run:
         is_free = type(x) is np.ndarray and not is_held and x.flags.writeable and _is_of_own_memory(x)
         if not is_free and not isinstance(x, np.generic):
             x = users_own(x)
-        if isinstance(x, Traced) or self.call.takes_tensors:
+        if isinstance(x, Traced) or self.call.takes_tensors or self.call.holder is not None:
             return self.call.finished(as_traced(x), self._hangs_on_others)
         return x
 
@@ -249,6 +265,7 @@ def real(x: Any) -> Array:
 
 def change_of(role: str, x: Any, change: Any) -> Array:
     """A tangent or an upstream gradient of x, as an array of x's shape and dtype."""
+    change, _ = trees.without_holders(change)
     change = change if isinstance(change, Traced) else tensor(change).data
     if change.dtype.kind == "c":
         raise UsageError(f"a {role} must be real, this one is {change.dtype}")
