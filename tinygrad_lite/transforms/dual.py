@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lite import trees
 from tinygrad_lite.engine import grad_mode
 from tinygrad_lite.engine.backward import fitted, history, propagate, whole
 from tinygrad_lite.engine.conversions import NUMBERS, number
@@ -69,6 +70,9 @@ class Dual(Operators, Elsewhere):
         self.level = level
 
     def __trace__(self, op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Any:
+        for x in inputs:
+            if isinstance(x, trees.Holder):  # which holds duals, and is no part of them
+                return x.__trace__(op, inputs, params)  # type: ignore[attr-defined]
         level = highest_level(inputs)
         if level not in _running:
             raise UsageError(
