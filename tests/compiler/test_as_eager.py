@@ -511,19 +511,19 @@ NEEDING: list[tuple[Callable[[Any, Any], Any], str]] = [
     (_entry, r"write np\.stack\(\[\.\.\.\]\) .* in place of array\[i\] = value"),
     (lambda a, x: a.__setitem__(slice(0, 2), x[:2]), r"np\.stack\(\[\.\.\.\]\)"),
     (lambda a, x: a.fill(x[0]), r"np\.stack\(\[\.\.\.\]\)"),
-    (lambda a, x: np.array([x[0], x[1]]), r"tg\.array\(\[\.\.\.\]\) in place of np\.array"),
-    (lambda a, x: np.asarray(x), r"leave out np\.asarray"),
+    (lambda a, x: np.array([x[0], x[1]], ndmin=2), r"tg\.array\(\[\.\.\.\]\) in place of np\.array"),
+    (lambda a, x: np.asarray(x, order="F"), r"leave out np\.asarray"),
     (lambda a, x: np.r_[0.0, x], r"use np\.hstack.* or np\.column_stack.* in place of np\.r_"),
     (lambda a, x: np.c_[x, x], r"use np\.hstack.* or np\.column_stack.* in place of .*np\.c_"),
-    (lambda a, x: np.full(3, x[0]), r"use np\.broadcast_to in place of np\.full"),
+    (lambda a, x: np.full(3, x[0], order="F"), r"use np\.broadcast_to in place of np\.full"),
     (lambda a, x: np.take(a, np.argmax(x)), r"use np\.take\(tg\.tensor\(array\), indices\) in place of np\.take"),
-    (lambda a, x: float(x[0]), r"write t\.item\(\) in place of float"),
+    (lambda a, x: complex(x[0]), r"write t\.item\(\) in place of float"),
     (lambda a, x: x * x.item(1), r"write t\.item\(\) in place of float"),
     (lambda a, x: x.tolist(), r"keep tensors in place of"),
-    (lambda a, x: math.sin(x[0]), r"NumPy's functions in place of those of math"),
+    (lambda a, x: math.gamma(x[0]), r"NumPy's functions in place of those of math"),
     (lambda a, x: f"{x[0]:.3f}", r"print it after the call"),
     (lambda a, x: x if x[0] > 0 else -x, r"write np\.where\(condition, a, b\) in place of `if`"),
-    (lambda a, x: max(x[0], 0.0), r"np\.maximum and np\.minimum in place of max and min"),
+    (lambda a, x: max(x[0], 0.0, key=abs), r"np\.maximum and np\.minimum in place of max and min"),
     (lambda a, x: a[x.argmax()], r"write tg\.tensor\(a\)\[x\.argmax\(\)\] in place of a\[x\.argmax\(\)\]"),
     (lambda a, x: a[np.argsort(x)[:2]], r"write tg\.tensor\(a\)\[np\.argsort\(x\)\[:2\]\] in place of a\["),
     (lambda a, x: a[None, :][:, np.argsort(x)], r"write tg\.tensor\(a\[None, :\]\)\[:, np\.argsort\(x\)\] in place"),
@@ -567,17 +567,18 @@ def test_a_schedule_whose_function_asks_for_the_step(schedule: Any) -> None:
 
         return step, rates
 
-    for asking in (lambda t: min(1.0, t / 5), lambda t: t / 5 if t < 5 else 1.0):
-        with pytest.raises(UsageError, match=r"call the step\(\) of the schedule after the compiled function.*np\.min"):
-            tg.compile(step_with(asking, is_inside=True)[0], "numpy")(X)
-    step, rates = step_with(lambda t: np.minimum(1.0, t / 5), is_inside=True)
-    outside, by_hand = step_with(lambda t: min(1.0, t / 5), is_inside=False)
-    compiled, compiled_outside = tg.compile(step, "numpy"), tg.compile(outside, "numpy")
+    with pytest.raises(UsageError, match=r"call the step\(\) of the schedule after the compiled function.*np\.min"):
+        tg.compile(step_with(lambda t: t / 5 if t < 5 else 1.0, is_inside=True)[0], "numpy")(X)
+    functions = lambda t: np.minimum(1.0, t / 5), lambda t: min(1.0, t / 5)
+    inside = [step_with(function, is_inside=True) for function in functions]
+    outside, by_hand = step_with(functions[1], is_inside=False)
+    compiled, compiled_outside = [tg.compile(step, "numpy") for step, _ in inside], tg.compile(outside, "numpy")
     for _ in range(8):
-        compiled(X)
         compiled_outside(X)
         by_hand.step()
-        np.testing.assert_allclose(rates.get_last_lr(), by_hand.get_last_lr(), rtol=1e-12)
+        for step, (_, rates) in zip(compiled, inside):
+            step(X)
+            np.testing.assert_allclose(rates.get_last_lr(), by_hand.get_last_lr(), rtol=1e-12)
 
 
 def sum_of_waves(x: Any) -> Any:

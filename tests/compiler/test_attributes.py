@@ -252,9 +252,9 @@ def test_a_number_that_python_needs_is_refused(backend: str) -> None:
 
         def forward(self, x: Any) -> Any:
             self.calls = self.calls + 1
-            return x * (2.0 if self.calls < 3 else 3.0)
+            return x * len(range(self.calls))
 
-    with pytest.raises(UsageError, match=r"changes a number in each run, Counter\.calls,(.|\n)*np\.where"):
+    with pytest.raises(UsageError, match=r"changes a number in each run, Counter\.calls,(.|\n)*a plain number"):
         tg.compile(Counter(), backend)(BATCHES[0])
 
 

@@ -25,7 +25,7 @@ from tinygrad_lite.errors import UsageError
 
 RNG = np.random.default_rng(0)
 TOLERANCE = {np.float64: 1e-10, np.float32: 2e-4}
-BY_LIST = tg.elementwise(lambda x: np.asarray([float(t) for t in x]), 1, name="by_list")
+BY_LIST = tg.elementwise(lambda x: np.asarray(x.tolist()), 1, name="by_list")
 
 
 class Recurrent(nn.Module):

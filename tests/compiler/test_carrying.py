@@ -405,7 +405,6 @@ def test_what_python_does_with_a_number_is_refused_by_the_line() -> None:
     functions: list[Callable[[Any], Any]] = [
         lambda t: table.get(t, 0.0),
         lambda t: float(t in {1, 2}),
-        lambda t: 1.0 if t > 2 else 2.0,
         lambda t: (t + 1) ** -1,
         lambda t: t.bit_count(),
     ]

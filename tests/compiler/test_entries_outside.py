@@ -276,6 +276,22 @@ def test_an_argument_that_shares_memory_with_another_one(backend: str) -> None:
         np.testing.assert_array_equal(x, ROWS + 1)
 
 
+def test_an_argument_that_has_another_name(backend: str) -> None:
+    store = Store()
+
+    def moved(x: Any) -> Any:
+        x += 1
+        return store.rows * 2
+
+    compiled = tg.compile(moved, backend)
+    for _ in range(2):
+        np.testing.assert_array_equal(compiled(ROWS.copy()), ROWS * 2)
+        for other in (store.rows, store.rows[1:]):
+            with pytest.raises(UsageError, match="shares memory with"):
+                compiled(other)
+        np.testing.assert_array_equal(store.rows, ROWS)
+
+
 REFUSED: dict[str, tuple[Callable[[Store, Any, Any], Any], str]] = {
     "an array made inside": (lambda store, i, x: np.add.at(np.zeros(3), i, x[0]), r"np\.add\.at writes .*zeros_like"),
     "a copy inside": (lambda store, i, x: np.copyto(np.zeros(3), x), r"np\.copyto writes (.|\n)*zeros_like"),

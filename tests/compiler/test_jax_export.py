@@ -18,7 +18,7 @@ from tinygrad_lite.engine.op import Op
 from tinygrad_lite.errors import InputError, UsageError
 
 RNG = np.random.default_rng(0)
-BY_LIST = tg.elementwise(lambda x: np.asarray([float(t) for t in x]), 1, name="by_list")
+BY_LIST = tg.elementwise(lambda x: np.asarray(x.tolist()), 1, name="by_list")
 LOOPS = {"recurrent network": rnn, "Runge-Kutta": runge_kutta, "layers": layers}
 
 

@@ -670,7 +670,7 @@ def test_refused_values_leave_the_state_as_it_was(backend: str) -> None:
     compiled(X, LABELS)
 
 
-_HIDDEN = [np.random.default_rng(0)]
+_HIDDEN = (np.random.default_rng(0),)
 
 
 @pytest.mark.parametrize("draw", [lambda: _HIDDEN[0].normal(), lambda: np.random.default_rng().normal()])

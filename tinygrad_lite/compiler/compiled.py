@@ -16,6 +16,7 @@ from tinygrad_lite import trees
 from tinygrad_lite.compiler import many_turns
 from tinygrad_lite.compiler.compile_report import CompileReport
 from tinygrad_lite.compiler.entry import MISS
+from tinygrad_lite.compiler.recording.decisions import Decision
 from tinygrad_lite.compiler.recording.watching import is_watching
 from tinygrad_lite.compiler.run import Run
 from tinygrad_lite.compiler.signature import signature
@@ -164,7 +165,10 @@ class Compiled:
         if chosen is None or chosen.is_passing:
             with without_collections(), patiently(f"compiling {name_of(self._f)}") as say:
                 may_run_again = not any(run.was_asked for known in [*self._runs.values()] for run in known)
-                made = Run(self._f, args, kwargs, self.backend, say, chosen is None, may_run_again, self._in_common)
+                known = {key: name for run in runs for key, name in run.carried.items()}
+                made = Run(
+                    self._f, args, kwargs, self.backend, say, chosen is None, may_run_again, self._in_common, known
+                )
             runs[:] = [made, *(run for run in runs if run is not chosen)][:MOST]
             chosen = made
             self._variations.note(key, leaves, chosen)
@@ -262,7 +266,13 @@ class Compiled:
                 f"library={library!r} writes {written}, which the name {Path(path).name} does not fit: {advice}, or "
                 "choose another name"
             )
-        text = _WRITERS[library](self._recorded().sources)
+        run = self._recorded()
+        if any(isinstance(guard, Decision) for guard in run.guards):
+            raise UsageError(
+                f"{run.name} branches on a number that it changes, as in `if step % 10 == 0`, and has a program for "
+                "each way; an exported function would go one way: write np.where(condition, a, b) in place of `if`"
+            )
+        text = _WRITERS[library](run.sources)
         Path(path).write_text(text, encoding="utf-8")
 
     def state(self) -> dict[str, Any]:

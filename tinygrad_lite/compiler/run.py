@@ -1,6 +1,6 @@
 """A run: a program that was recorded for one form of arguments, its requirements, and its executor."""
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from time import perf_counter
@@ -18,6 +18,7 @@ from tinygrad_lite.compiler.places import Argument, Carried, Data, Gradient, Lea
 from tinygrad_lite.compiler.program import Program, is_python_number
 from tinygrad_lite.compiler.pullback import Pullback, Rerun, own, split
 from tinygrad_lite.compiler.recording.carrying import Form
+from tinygrad_lite.compiler.recording.guards import Guard, Key
 from tinygrad_lite.compiler.recording.recording_run import Recorder
 from tinygrad_lite.compiler.recording.two_recordings import is_passing, named_parameters, recorded_twice
 from tinygrad_lite.compiler.source.executor import NumpyExecutor
@@ -40,9 +41,11 @@ class Run:
         guards: what the program relies on outside tensors, optimisers and arguments.
         reason: why the requested backend does not run it; empty if it does.
         returned: the containers that the function returned, with True for a tensor and False for anything else.
+        carried: the names of the numbers that it carries from call to call.
 
     Args:
         in_common: for each program of a run, what native code of the same function has in common.
+        known: the names of numbers that other programs of the function carry from call to call.
     """
 
     def __init__(
@@ -55,12 +58,13 @@ class Run:
         is_new: bool,
         may_run_again: bool,
         in_common: dict[int, Any],
+        known: Mapping[Key, Guard],
     ) -> None:
         self.name = name_of(f)
         self.parameters = parameters = named_parameters(f, args, kwargs)
         self._f = f
         self._in_common = in_common
-        recorder, self.guards = recorded_twice(f, args, kwargs, parameters, say, is_new, may_run_again)
+        recorder, self.guards = recorded_twice(f, args, kwargs, parameters, say, is_new, may_run_again, known)
         self.is_passing = recorder.is_passing
         leaves = trees.leaves((args, kwargs))
         self._note(recorder, leaves)
@@ -104,6 +108,8 @@ class Run:
         self._written_into = recorder.written_into
         self._settings = [*recorder.settings.values()]
         self._tree = recorder.returned
+        names = recorder.carried.names.items()  # entries of a list may have changed places by the next recording
+        self.carried = {key: name for key, name in names if name.varying and not isinstance(name.owner, (list, deque))}
         self._leaves_something = bool(self._left or self._written_into or self._settings)
         self.returned = recorder.returned[0] if self._left or self._written_into else recorder.returned
         self._wrapped = trees.leaves(recorder.returned)

@@ -73,6 +73,15 @@ class Guard:
         """Require in an entry that the value is still the same."""
         writer.is_the_same(self.reading(writer), self.value)
 
+    def renewed(self) -> "Guard":
+        """A guard of what is in the same place now; the guard itself if there is nothing left."""
+        try:
+            made = type(self)(self.owner, self.name, self.now(), self.label)
+        except (LookupError, AttributeError, ValueError, TypeError):
+            return self
+        made.varying = self.varying
+        return made
+
     def holds(self) -> bool:
         """Whether the value is still the same."""
         try:
@@ -101,13 +110,6 @@ class Item(Guard):
 
     def now(self) -> Any:
         return self.owner[self.name]
-
-    def renewed(self) -> "Item":
-        """A guard of what is there now; the guard itself if there is nothing left."""
-        try:
-            return Item(self.owner, self.name, self.now(), self.label)
-        except (LookupError, TypeError):
-            return self
 
     def reading(self, writer: "EntryWriter") -> str:
         key = repr(self.name) if type(self.name) in (str, int) else writer.name(self.name)

@@ -211,7 +211,8 @@ class Leavings(Surroundings):
         """Refuse to write into an array of which the function may read a part by way of another one."""
         array = written.array
         known = {**self._outside, **{id(x): (x, "an array") for x in self.program.constants.values()}}
-        others = [(x, label) for x, label in known.values() if x is not array]
+        is_given = isinstance(written.place, Argument)  # and may be known by a name, too
+        others = [(x, label) for x, label in known.values() if is_given or x is not array]
         passed_in = [(x, place.name) for place, x in self._passed_in if place is not written.place]
         for other, label in [*others, *passed_in]:
             if isinstance(other, np.ndarray) and np.may_share_memory(other, array):

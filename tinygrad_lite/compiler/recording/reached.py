@@ -55,14 +55,14 @@ class Reached:
 
     Attributes:
         guards: the values of the names, and of what is in containers behind them.
-        generators: the guards of the names for NumPy's generators.
+        generators: the guards of the names, and of places in containers, for NumPy's generators.
         hidden: generators that are reached otherwise, such as in a list.
         classes: the users' classes of the objects that are reached.
         objects: these objects by id.
         arrays: the arrays of NumPy, each with what a person would call it, by id.
         held: the arrays in objects, in the same way.
         names: all names in the functions' code, some of which they may read from a module.
-        spaces: the global names of the functions that ask for a `type`, by id.
+        spaces: the global names of the functions, by id.
 
     Args:
         roots: the functions and objects to begin with, each with what a person would call it.
@@ -131,7 +131,7 @@ class Reached:
             self._ahead += [(rule, thing.name) for rule in rules]
         elif isinstance(thing, _CONTAINERS):
             self._class_of(thing, label)
-            self._ahead += contents(thing, label, self.guards)
+            self._container(thing, label)
         elif isinstance(thing, type):
             self._named.add(thing)
             self._kind(thing, label)
@@ -148,6 +148,15 @@ class Reached:
             self._ahead.append((guard.value, label))
         else:
             self._object(thing, label)
+
+    def _container(self, thing: Any, label: str) -> None:
+        """Guard what is in a container, and follow it."""
+        inside: dict[Key, Guard] = {}
+        values = contents(thing, label, inside)
+        self.guards |= inside
+        self.generators += (named := generators_in(inside.values()))
+        known = {id(guard.value) for guard in named}
+        self._ahead += [(x, label) for x, label in values if id(x) not in known]
 
     def _class_of(self, thing: Any, label: str) -> None:
         """Follow the class of an object that there is."""
@@ -167,9 +176,8 @@ class Reached:
             inner = [x for x in map(_content, cells.values()) if isinstance(x, (FunctionType, MethodType))]
             self._ahead += [(x, function.__name__) for x in (getattr(function, "__wrapped__", None), *inner)]
             return
-        self.names |= (names := names_in(function.__code__))
-        if "type" in names:
-            self.spaces[id(function.__globals__)] = function.__globals__
+        self.names |= names_in(function.__code__)
+        self.spaces[id(function.__globals__)] = function.__globals__
         for read in reads_of(function.__code__):
             if not read.is_free and read.name in function.__globals__:
                 self._name(Item(function.__globals__, read.name, function.__globals__[read.name], read.name), read)
@@ -207,16 +215,16 @@ class Reached:
         if read.is_counted and _is_a_text(guard, read.path):
             return
         self.guards[guard.key] = guard
-        if isinstance(guard.value, np.random.Generator):
-            self.generators.append(guard)
-            return
         for is_attribute, name in read.path:
             inner = self._attribute(guard, name) if is_attribute else _entry(guard, name)
             if inner is None:
                 break
             guard = inner
             self.guards[guard.key] = guard
-        self._ahead.append((guard.value, guard.label))
+        if isinstance(guard.value, np.random.Generator) and not isinstance(guard.owner, tuple):
+            self.generators.append(guard)
+        else:
+            self._ahead.append((guard.value, guard.label))
 
     def _attribute(self, guard: Guard, name: str) -> Guard | None:
         """The attribute of a user's module, class or function."""
@@ -305,6 +313,11 @@ class Reached:
         self.guards.update({guard.key: guard for guard in guards})
         self._ahead += [(guard.value, guard.label) for guard in guards]
         return [guard.value for guard in guards]
+
+
+def generators_in(guards: Iterable[Guard]) -> list[Guard]:
+    """The guards of entries that are NumPy's generators."""
+    return [guard for guard in guards if type(guard) is Item and isinstance(guard.value, np.random.Generator)]
 
 
 def _is_only_a_value(thing: Any) -> bool:

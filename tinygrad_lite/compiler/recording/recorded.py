@@ -33,7 +33,7 @@ from tinygrad_lite.transforms.dual import Dual
 
 _getitem = Operators.__getitem__
 _KNOWING = tuple(str(Path(file).parent) for file in (errors.__file__, np.__file__))
-_CONVERTING = tuple(str(Path(file).parent) for file in (tensor.__file__, np.__file__))
+_CONVERTING = (str(Path(tensor.__file__).parent), _KNOWING[1], str(Path(__file__).with_name("making.py")))
 
 
 def _as_numpys(result: Any, function: Any, args: Any, params: Any) -> Any:

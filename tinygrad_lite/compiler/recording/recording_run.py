@@ -16,11 +16,11 @@ from tinygrad_lite.compiler.program import Program, Variable
 from tinygrad_lite.compiler.recording.carrying import CarriedError
 from tinygrad_lite.compiler.recording.guards import Guard, Key
 from tinygrad_lite.compiler.recording.leavings import Leavings
+from tinygrad_lite.compiler.recording.pythons_names import knowing_recorded_values
 from tinygrad_lite.compiler.recording.randomness import replaced
 from tinygrad_lite.compiler.recording.reached import Reached
 from tinygrad_lite.compiler.recording.recorded import Recorded
 from tinygrad_lite.compiler.recording.transcript import has_all
-from tinygrad_lite.compiler.recording.types_of_values import knowing_types
 from tinygrad_lite.compiler.recording.watching import UNSET, plain, set_plain, watching
 from tinygrad_lite.compiler.signature import attributes, containers, same
 from tinygrad_lite.engine import backward
@@ -80,7 +80,7 @@ class Recorder(Leavings):
             watching(self, self._reached.classes),
             replaced(self._reached.generators, self._generator),
             self.carried.standing_in(self.read),
-            knowing_types(self._reached.spaces.values()),
+            knowing_recorded_values(self._reached.spaces.values()),
         ):
             try:
                 passed = [(x, trees.children(x) or {}, attributes(x)) for x in containers((args, kwargs))]

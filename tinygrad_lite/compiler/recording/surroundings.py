@@ -10,13 +10,14 @@ from typing import Any, NoReturn
 import numpy as np
 
 from tinygrad_lite import trees
-from tinygrad_lite.compiler.places import Argument, Attribute, Data, Gradient, Place, TensorPlace
+from tinygrad_lite.compiler.places import Argument, Attribute, Carried, Data, Gradient, Place, TensorPlace
 from tinygrad_lite.compiler.program import Program, Variable
 from tinygrad_lite.compiler.recording.carrying import Names, StandIn
+from tinygrad_lite.compiler.recording.decisions import decision_by
 from tinygrad_lite.compiler.recording.guards import Field, Guard, Item, Key, Length, Missing, contents, of_class
 from tinygrad_lite.compiler.recording.optimizers import Optimizers
 from tinygrad_lite.compiler.recording.randomness import RecordedGenerator
-from tinygrad_lite.compiler.recording.reached import Reached, is_users_class
+from tinygrad_lite.compiler.recording.reached import Reached, generators_in, is_users_class
 from tinygrad_lite.compiler.recording.recorded import Recorded
 from tinygrad_lite.compiler.recording.same import memory_of
 from tinygrad_lite.compiler.recording.transcript import Transcript
@@ -83,6 +84,7 @@ class Surroundings(Transcript):
         self._before: dict[tuple[Tensor, str], Any] = {}
         self._attributes: dict[tuple[int, str], tuple[Any, str, Any]] = {}
         self._proxies: dict[int, RecordedGenerator] = {}
+        self._replaced: list[Guard] = []
 
     def passed_in(self, place: Argument, x: Any) -> Any:
         """The value to pass to the function for a leaf of its arguments."""
@@ -238,11 +240,13 @@ class Surroundings(Transcript):
         if key in self.carried:
             return
         if fields is not None and dict.get(fields, name, UNSET) is value:
-            is_known = key in self.guards or self.carried.names
+            is_known = key in self.guards or self.carried.names  # and then has been met before that was known
             if isinstance(value, (list, deque, dict, set)) and not is_known:
                 entries: dict[Key, Guard] = {}
                 contents(value, label, entries)
                 self._reached.guards = {**entries, **self._reached.guards}
+            if isinstance(value, (list, deque, dict)) and key not in self.guards:
+                self._replace_generators(value, label)
             self.guard(Item(fields, name, value, label))
         else:
             method = getattr_static(type(owner), name, None)
@@ -252,6 +256,15 @@ class Surroundings(Transcript):
                 self.called += [getattr(method, "fget", None), getattr(type(method), "__get__", None)]
                 self._guard_method(owner, name, method)
         self.called += [value] if callable(value) else []
+
+    def _replace_generators(self, container: Any, label: str) -> None:
+        """Put stand-ins in the places of the generators in a container until the run is over."""
+        inside: dict[Key, Guard] = {}
+        contents(container, label, inside)
+        for entry in generators_in(inside.values()):
+            if not isinstance(entry.value, RecordedGenerator):
+                entry.put(self._generator(entry.value))
+                self._replaced.append(entry)
 
     def _read_of_class(self, owner: Any, name: str, value: Any) -> None:
         """Guard what an object that the function has made itself has from its class."""
@@ -345,8 +358,13 @@ class Surroundings(Transcript):
         return [guard for guard in places if any(map(is_meant, filter(_may_be_recorded, _within(guard.value))))]
 
     def truth(self, variable: Variable) -> bool | None:
-        """Whether a setting of an optimiser's is not zero, which is guarded; None for any other variable."""
-        return self.optimizers.truth(self.program.inputs.get(variable))
+        """Whether a setting of an optimiser's is not zero, or what comes of carried numbers, which is guarded."""
+        truth = self.optimizers.truth(self.program.inputs.get(variable))
+        numbers = {x.variable: x.value for place, x in self._places.items() if isinstance(place, Carried)}
+        if truth is not None or (decision := decision_by(variable, self.program, numbers)) is None:
+            return truth
+        self.guard(decision)
+        return bool(self.guards[decision.key].value)
 
     def _generator(self, generator: np.random.Generator, argument: int | None = None) -> RecordedGenerator:
         """A stand-in whose draws become calls of the program."""
@@ -383,6 +401,8 @@ class Surroundings(Transcript):
                 object.__delattr__(owner, name)
         for proxy in self._proxies.values():
             proxy.restore()
+        for place in self._replaced:
+            place.put(place.value)
 
 
 def _may_be_recorded(x: Any) -> bool:

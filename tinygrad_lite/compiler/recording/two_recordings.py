@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from threading import active_count
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 import numpy as np
@@ -36,6 +37,7 @@ from tinygrad_lite.foundation.entrances import advise
 from tinygrad_lite.foundation.signatures import outside_of
 from tinygrad_lite.transforms.runs import name_of
 
+NO_NAMES: Mapping[Key, Guard] = MappingProxyType({})
 Recording = tuple[Recorder, dict[Key, Guard]]
 _READ_ONLY = ValueError, TypeError, BufferError
 """What NumPy and other libraries raise for an array that they cannot write into."""
@@ -52,12 +54,14 @@ def recorded_twice(
     say: Callable[[str], None],
     may_pass: bool = False,
     may_run_again: bool = True,
+    known: Mapping[Key, Guard] = NO_NAMES,
 ) -> tuple[Recorder, list[Guard]]:
     """The first of two recordings, and what both of them read; after an error, all names have their former values.
 
     With `may_pass`, there is only one recording if the run changes what the program starts from; it `is_passing` then.
 
-    Both are made again once it is known which values the function carries from call to call.
+    Both are made again once it is known which values the function carries from call to call, and once more if it might
+    also carry the `known` numbers, which other programs of the function change.
 
     Raises:
         UsageError: if the recordings differ, or the function changes what it reads.
@@ -65,9 +69,13 @@ def recorded_twice(
     carried: dict[Key, Guard] = {}
     met: dict[Key, Guard] = {}
     otherwise: UsageError | None = None
+    without: tuple[Recorder, list[Guard]] | None = None
     while True:
         try:
-            return _recorded_twice(f, args, kwargs, parameters, say, may_pass, may_run_again, carried, met)
+            made = _recorded_twice(f, args, kwargs, parameters, say, may_pass, may_run_again, carried, met)
+            if not known.keys() - carried.keys() or made[0].is_passing:
+                return made
+            without = made
         except CarriedError as error:
             before = {key: guard.varying for key, guard in carried.items()}
             for key, guard in error.names.items():
@@ -76,10 +84,16 @@ def recorded_twice(
             assert before != {key: guard.varying for key, guard in carried.items()}, "it carries these already"
             otherwise = otherwise or error.otherwise
         except Exception as error:
+            if without is not None:
+                return without
+            if known:  # perhaps these cannot be carried here
+                carried, known = {key: guard for key, guard in carried.items() if key not in known}, NO_NAMES
+                continue
             if otherwise is None:
                 advise(error)
                 raise
             raise UsageError(f"{otherwise}\n{error}") from None
+        carried = {**{key: guard.renewed() for key, guard in known.items()}, **carried}
 
 
 def _recorded_twice(
@@ -139,6 +153,7 @@ def _recorded_twice(
                 raise
         if differs:
             _refuse_difference(name, differs, recorder)
+        met.update(reached.guards)
         program = with_live_arrays(recorder.program, second.program)
         live = [x for x in outside if is_live(program, x.owner)]
         filled = [x for x in live if not x.holds()]

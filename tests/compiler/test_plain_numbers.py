@@ -1,0 +1,270 @@
+"""Python's functions of plain numbers, and branches by numbers that a function carries, beside eager."""
+
+import math
+from collections.abc import Callable
+from math import cos, floor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy import array
+
+import tinygrad_lite as tg
+from tinygrad_lite import nn, optim, trees
+from tinygrad_lite.compiler.recording.pythons_names import knowing_recorded_values
+from tinygrad_lite.errors import UsageError
+
+X = np.array([1.0, -2.0, 3.0])
+KINDS_OF = {float: 1.0, int: 2.0, np.ndarray: 3.0}
+
+
+class State:
+    """A step's count, a rate and the best value so far."""
+
+    def __init__(self) -> None:
+        self.turn = 1
+        self.rate = 0.5
+        self.best = math.inf
+
+
+def counted(f: Callable[[State, Any], Any]) -> Callable[[State, Any], Any]:
+    def step(state: State, x: Any) -> Any:
+        state.turn += 1
+        return f(state, x)
+
+    return step
+
+
+def best_so_far(state: State, x: Any) -> Any:
+    state.best = min(state.best, float(np.mean(x)))
+    return state.best * x, max(float(np.sum(x)), state.best, -1)
+
+
+def running(state: State, x: Any) -> Any:
+    state.rate = 0.9 * state.rate + 0.1 * float(tg.tensor(x).sum())
+    return int(x[0] * 1.5), int(x[1] > 0) + state.turn, float(state.turn)
+
+
+def of_kinds(state: State, x: Any) -> Any:
+    asked = (
+        isinstance(state.turn, int),
+        isinstance(x[0], float),
+        isinstance(state.rate, (int, str)),
+        issubclass(bool, int),
+    )
+    named = KINDS_OF[type(state.turn)], KINDS_OF[type(x)], {float: 5.0}[type(state.rate)], type(state.turn) is int
+    arrays = x.astype(int), np.zeros_like(x, dtype=float) + np.arange(3, dtype=float), np.array([1, 2, 3], float) * x
+    return asked, named, arrays, float("2"), int("3"), int.from_bytes(b"a", "big"), float.fromhex("0x1p3")
+
+
+FUNCTIONS: dict[str, Callable[[State, Any], Any]] = {
+    "a warm-up": lambda s, x: x * min(1.0, s.turn / 4),
+    "a cosine": lambda s, x: x * 0.5 * (1 + math.cos(math.pi * min(s.turn, 8) / 8)),
+    "imported names": lambda s, x: x * (1 + cos(s.turn / 8)) + floor(s.turn / 3),
+    "a staircase": lambda s, x: x * 0.5 ** int(s.turn / 3) + 0.5 ** math.floor(s.turn / 2) + math.ceil(s.turn / 3),
+    "the best": best_so_far,
+    "running values": running,
+    "kinds": of_kinds,
+    "functions of math": lambda s, x: (
+        math.sqrt(x[0] ** 2) + math.exp(-(x[1] ** 2)) + math.atan2(x[0], x[1]) + math.hypot(x[0], x[1], x[2]),
+        math.log(abs(x[0]) + 1, 2)
+        + math.log(s.turn)
+        + math.pow(2, s.turn / 9)
+        + math.fabs(x[1])
+        + math.degrees(s.rate),
+        math.tanh(tg.tensor(x)[0]),
+    ),
+    "the least of entries": lambda s, x: (min(x), max(x[0], x[1]), min([x[2], 0.25, x[0]]), max(s.turn, 3, 4)),
+}
+
+
+def piecewise(s: State, x: Any) -> Any:
+    if s.turn < 4:
+        return x * s.turn / 4
+    return x if s.turn < 7 else x * 0.1
+
+
+def decayed(s: State, x: Any) -> Any:
+    if s.turn % 3 == 0:
+        s.rate *= 0.5
+    return x * s.rate
+
+
+def in_turn(s: State, x: Any) -> Any:
+    while s.turn > 3:
+        s.turn -= 3
+    return x * s.turn if s.turn >= 2 and not s.turn % 2 else -x
+
+
+def of_rates(s: State, x: Any) -> Any:
+    s.rate *= 0.8
+    return x if math.isfinite(s.rate) and s.rate > 0.2 else 2 * x
+
+
+BRANCHES: dict[str, tuple[Callable[[State, Any], Any], int]] = {
+    "pieces": (piecewise, 3),
+    "a decay now and then": (decayed, 3),
+    "turns": (in_turn, 4),
+    "rates": (of_rates, 2),
+    "a remainder alone": (lambda s, x: x if s.turn % 2 else -x, 2),
+}
+
+
+def assert_as_eager(f: Callable[[State, Any], Any], backend: str, programs: int) -> None:
+    made: list[Any] = []
+
+    def outcomes(compile: Callable[[Any], Any]) -> list[Any]:
+        state, found = State(), []
+        step = compile(lambda x: f(state, x))
+        for turn in range(12):
+            if turn == 6:
+                state.turn, state.rate = 1, 0.7
+            found.append((step(X * (-1) ** turn + turn), dict(vars(state))))
+        return found
+
+    compiled = outcomes(lambda step: made.append(tg.compile(step, backend)) or made[0])
+    for found, expected in zip(trees.leaves(compiled), trees.leaves(outcomes(lambda step: step)), strict=True):
+        assert np.asarray(found).dtype == np.asarray(expected).dtype
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
+    assert sum(map(len, made[0]._runs.values())) <= programs
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions_of_plain_numbers(name: str, backend: str) -> None:
+    assert_as_eager(counted(FUNCTIONS[name]), backend, 2)  # one for each rate, unless the function changes that
+
+
+@pytest.mark.parametrize("name", BRANCHES)
+def test_each_answer_of_a_branch_has_a_program(name: str, backend: str) -> None:
+    f, programs = BRANCHES[name]
+    assert_as_eager(counted(f), backend, programs)
+
+
+def test_gradients_that_add_up_for_some_turns(backend: str) -> None:
+    def trained(compile: Callable[[Any], Any]) -> Any:
+        model, state = nn.Linear(3, 1, rng=0), State()
+        optimizer = optim.Adam(model.parameters(), lr=0.1)
+
+        def step(x: Any) -> Any:
+            loss = np.mean(model(x) ** 2)
+            loss.backward()
+            state.turn += 1
+            if state.turn % 2 == 0:
+                optimizer.step()
+                optimizer.zero_grad()
+            return loss
+
+        step = compile(step)
+        losses = [step(X[None] + i).item() for i in range(9)]
+        return losses, [p.numpy() for p in model.parameters()], [p.grad is None for p in model.parameters()]
+
+    eager, compiled = trained(lambda f: f), trained(lambda f: tg.compile(f, backend))
+    for x, y in zip(trees.leaves(compiled), trees.leaves(eager), strict=True):
+        np.testing.assert_allclose(x, y, rtol=1e-10)
+
+
+def test_one_way_through_a_branch_is_not_exported(tmp_path: Path) -> None:
+    state = State()
+    step = tg.compile(lambda x: counted(decayed)(state, x), "numpy")
+    step(X)
+    for library, name in (("numpy", "step.py"), ("jax", "step.py"), ("c", "step.c")):
+        with pytest.raises(UsageError, match="branches on a number that it changes"):
+            step.export(tmp_path / name, library)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_the_least_of_tensors_has_its_gradient(backend: str) -> None:
+    def slope(x: Any) -> Any:
+        return tg.grad(lambda x: min(x[0] ** 2, 3 * x[1]) + max(x[2], 0.5))(x)
+
+    compiled = tg.compile(slope, backend)
+    for x in (X, -X, np.array([1.0, 2.0, 0.25])):
+        np.testing.assert_allclose(compiled(x), slope(x))
+
+
+ARRAYS: dict[str, Callable[[State, Any], Any]] = {
+    "the array itself": lambda s, x: (np.asarray(x), np.asarray(x, float) * 2, np.asanyarray(x, np.float32)),
+    "numbers in a list": lambda s, x: np.array([x[0], 2 * x[1], 1]),
+    "an imported name": lambda s, x: array((x[0], s.turn), dtype=np.float32),
+    "a matrix": lambda s, x: np.array([[np.cos(x[0]), -np.sin(x[0])], [1, s.rate]]) @ np.array([1.0, 2.0]),
+    "rows": lambda s, x: np.array([x, [1, 2, s.turn], x**2]),
+    "entries one by one": lambda s, x: np.array([int(y) for y in x]),
+    "truths": lambda s, x: np.array([x[0] > 1, s.turn > 4]),
+    "numbers": lambda s, x: (np.asarray(s.turn) + np.zeros(2), np.array(x.sum().item())),
+    "tensors": lambda s, x: (np.asarray(tg.tensor(x)), np.array([tg.tensor(x)[0], x[1]])),
+    "the same number": lambda s, x: (np.full(3, s.turn), np.full((2, 3), x), np.full(2, x[0], dtype=int)),
+    "by rows": lambda s, x: np.ascontiguousarray(np.outer(x, x + 1).T),
+    "known numbers": lambda s, x: np.asarray([1.0, 2.0, 3.0]) * x + np.full(3, 2.0) + np.array(X),
+}
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_arrays_that_are_made_of_values(name: str, backend: str) -> None:
+    assert_as_eager(counted(ARRAYS[name]), backend, 2)
+
+
+COPIES: dict[str, tuple[Callable[[Any], Any], bool]] = {
+    "array": (lambda x: np.array(x), True),
+    "asarray": (lambda x: np.asarray(x), False),
+    "asarray of the same dtype": (lambda x: np.asarray(x, float), False),
+    "asarray of another dtype": (lambda x: np.asarray(x, np.float32), True),
+    "array without a copy": (lambda x: np.array(x, copy=None), False),
+    "by rows": (lambda x: np.ascontiguousarray(x), False),
+    "a transpose by rows": (lambda x: np.ascontiguousarray(x.T), True),
+}
+
+
+@pytest.mark.parametrize("name", COPIES)
+def test_what_is_a_copy(name: str, backend: str) -> None:
+    make, is_copy = COPIES[name]
+
+    def filled(x: Any) -> Any:
+        made = make(x)
+        made += 1
+        return x * 2
+
+    compiled = tg.compile(filled, backend)
+    for _ in range(3):
+        x, y = np.ones((3, 2)), np.ones((3, 2))
+        np.testing.assert_array_equal(compiled(x), filled(y))
+        np.testing.assert_array_equal(x, y)
+        assert np.sum(x) == (6 if is_copy else 12)
+
+
+def test_a_tensor_does_not_leave_its_graph() -> None:
+    weight = tg.tensor(X, requires_grad=True)
+    for f in (lambda: np.asarray(weight * 2), lambda: np.array([weight[0], 1.0])):
+        for g in (f, tg.compile(f, "numpy")):
+            with pytest.raises(UsageError, match="leave"):
+                g()
+
+
+REFUSED: dict[str, Callable[[State, Any], Any]] = {
+    "a computed value": lambda s, x: x if float(np.mean(x)) > 0 else -x,
+    "a count of turns": lambda s, x: sum(x * i for i in range(s.turn)),
+    "an array": lambda s, x: min(x, s.turn),
+    "a key": lambda s, x: max(x[0], s.turn, key=abs),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_depends_on_other_values_is_refused(name: str, backend: str) -> None:
+    state = State()
+    with pytest.raises(UsageError, match="needs a value while it is recorded"):
+        tg.compile(lambda x: counted(REFUSED[name])(state, x), backend)(X)
+    assert vars(state) == vars(State())
+
+
+def test_names_mean_what_they_did_before() -> None:
+    before = [math.cos, math.floor, cos, type, min, float]
+    with knowing_recorded_values([globals()]):
+        found = [math.cos(0.5), min(2, 1), max([1, 3], key=lambda x: -x), min([], default=4), int("7", 8)]
+        assert found == [before[0](0.5), 1, 1, 4, 7]
+        assert math.cos is not before[0]
+        assert cos is math.cos
+        assert float is not before[5]
+        assert {before[5]: 1}[float] == 1
+    for now, then in zip([math.cos, math.floor, cos, type, min, float], before):
+        assert now is then
+    assert globals().keys().isdisjoint({"min", "max", "float", "int", "type"})

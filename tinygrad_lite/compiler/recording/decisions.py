@@ -1,0 +1,70 @@
+"""Decisions of Python's by numbers that a function changes, as `if step % 10 == 0:`: each answer has a program.
+
+What decides is computed anew before each run, from the numbers as they are then.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tinygrad_lite.compiler.places import Carried
+from tinygrad_lite.compiler.program import Instruction, Program, Variable, is_python_number
+from tinygrad_lite.compiler.recording.guards import Guard
+
+MOST = 50
+"""The most operations by which a program is chosen."""
+
+
+class Decision(Guard):
+    """Whether a number that is computed from carried numbers alone is not zero.
+
+    Args:
+        calls: the operations that compute it, in order.
+        places: where the numbers are from which they begin.
+        before: what these numbers were when the recording began.
+    """
+
+    def __init__(
+        self,
+        calls: list[Instruction],
+        places: Mapping[Variable, Carried],
+        before: Mapping[Variable, Any],
+        variable: Variable,
+    ) -> None:
+        self._calls = calls
+        self._places = places
+        self._variable = variable
+        super().__init__(variable, None, self._answer(before), "a decision by numbers that it changes")
+
+    def _answer(self, numbers: Mapping[Variable, Any]) -> bool:
+        values = dict(numbers)
+        for call in self._calls:
+            inputs = [values[x] if isinstance(x, Variable) else x for x in call.inputs]
+            values[call.result] = call.op.forward(*inputs)
+        return bool(values[self._variable])
+
+    def now(self) -> Any:
+        return self._answer({x: place.read(()) for x, place in self._places.items()})
+
+    def reading(self, writer: Any) -> str:
+        return f"{writer.name(self.now)}()"
+
+
+def decision_by(variable: Variable, program: Program, before: Mapping[Variable, Any]) -> Decision | None:
+    """The decision by a value, if it comes of carried numbers alone; None if it does not.
+
+    Args:
+        before: what the function carries, as it was when the recording began.
+    """
+    needed, calls = {variable}, list[Instruction]()
+    for call in reversed(program.calls):
+        if call.result in needed:
+            if call.draws or call.has_computed_params or call.params or len(calls) == MOST:
+                return None
+            calls.append(call)
+            needed.update(call.reads)
+    made = {call.result for call in calls}
+    begins = [x for x in needed if x not in made]
+    if not begins or not all(x in before and is_python_number(before[x]) for x in begins):
+        return None
+    places = {x: program.inputs[x] for x in begins}
+    return Decision(calls[::-1], places, {x: before[x] for x in begins}, variable)

@@ -1,0 +1,129 @@
+"""What Python's functions of plain numbers do with a recorded one, while a function is recorded: what NumPy's do.
+
+Python's `min`, `float`, `math.cos` and the like ask an object for a number, which a recorded value has not.
+"""
+
+import math
+from collections.abc import Callable
+from functools import reduce, wraps
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.compiler.program import is_python_number
+from tinygrad_lite.compiler.recording.recorded import Recorded
+from tinygrad_lite.compiler.recording.watching import plain
+from tinygrad_lite.engine.tensor import Tensor
+
+
+def is_recorded(x: Any) -> bool:
+    return type(x) is Recorded or (type(x) is Tensor and type(plain(x, "_array")) is Recorded)
+
+
+def _number(x: Any) -> Any:
+    """What is recorded as a number of Python's; refuses several entries, as Python does."""
+    return x.item() if is_recorded(x) else x
+
+
+def _of_numbers(of_python: Callable[..., Any], of_numpy: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of Python's that leaves recorded numbers to one of NumPy's."""
+
+    @wraps(of_python)
+    def function(*args: Any) -> Any:
+        if not any(map(is_recorded, args)):
+            return of_python(*args)
+        return of_numpy(*map(_number, args)).item()
+
+    return function
+
+
+def _extreme(of_python: Callable[..., Any], is_further: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+    """`min` or `max`, which prefers the first of equal numbers, and a NaN in front."""
+
+    def further(a: Any, b: Any) -> Any:
+        chosen = np.where(is_further(b, a), b, a)
+        return chosen.item() if all(is_python_number(x) or _is_a_number(x) for x in (a, b)) else chosen[()]
+
+    @wraps(of_python)
+    def function(*args: Any, **options: Any) -> Any:
+        values = [*args[0]] if len(args) == 1 and (is_recorded(args[0]) or isinstance(args[0], (list, tuple))) else args
+        if options or len(values) < 2 or not any(map(is_recorded, values)) or any(map(np.ndim, values)):
+            return of_python(*args, **options)
+        return reduce(further, values)
+
+    return function
+
+
+def _is_a_number(x: Any) -> bool:
+    return type(x) is Recorded and x.variable.is_number
+
+
+def _as_int(number: Any) -> Any:
+    return np.trunc(number).astype(np.int64).item() if number.dtype.kind == "f" else number * 1
+
+
+def _as_float(number: Any) -> Any:
+    return number if number.dtype.kind == "f" else number * 1.0
+
+
+class _Knowing(type):
+    """The class of what stands for `float` and `int`, which makes them what these are, but for a recorded number."""
+
+    def __call__(cls, *args: Any, **options: Any) -> Any:
+        if len(args) != 1 or options or not is_recorded(args[0]):
+            return cls.__base__(*args, **options)  # type: ignore[misc]
+        return (_as_int if cls.__base__ is int else _as_float)(args[0].item())
+
+    def __instancecheck__(cls, x: Any) -> bool:
+        return isinstance(x.value if type(x) is Recorded else x, cls.__base__)  # type: ignore[arg-type]
+
+    def __subclasscheck__(cls, kind: type) -> bool:
+        return issubclass(kind, cls.__base__)  # type: ignore[arg-type]
+
+    def __eq__(cls, other: object) -> bool:
+        return other is cls or other is cls.__base__
+
+    def __hash__(cls) -> int:
+        return hash(cls.__base__)
+
+
+KINDS: dict[type, type] = {
+    kind: _Knowing(kind.__name__, (kind,), {"dtype": np.dtype(kind)})  # of which NumPy makes the same dtype
+    for kind in (float, int)
+}
+PYTHONS: dict[str, Any] = {
+    **{kind.__name__: known for kind, known in KINDS.items()},
+    "min": _extreme(min, lambda a, b: a < b),
+    "max": _extreme(max, lambda a, b: a > b),
+}
+"""What Python's names stand for in the modules of the user's, while a function is recorded."""
+
+
+def _whole(of_numpy: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda x: of_numpy(x).astype(np.int64)
+
+
+_SAME = (
+    *("sin", "cos", "tan", "sinh", "cosh", "tanh", "exp", "exp2", "expm1", "log1p", "log2", "log10", "sqrt", "cbrt"),
+    *("fabs", "copysign", "fmod", "degrees", "radians", "isnan", "isinf", "isfinite"),
+)
+_OF_MATH: dict[str, Callable[..., Any]] = {
+    **{name: getattr(np, name) for name in _SAME},
+    "asin": np.arcsin,
+    "acos": np.arccos,
+    "atan": np.arctan,
+    "asinh": np.arcsinh,
+    "acosh": np.arccosh,
+    "atanh": np.arctanh,
+    "atan2": np.arctan2,
+    "pow": np.float_power,
+    "hypot": lambda *numbers: reduce(np.hypot, numbers),
+    "log": lambda x, base=None: np.log(x) if base is None else np.log(x) / np.log(base),
+    "floor": _whole(np.floor),
+    "ceil": _whole(np.ceil),
+    "trunc": _whole(np.trunc),
+}
+
+
+MATHS = {getattr(math, name): _of_numbers(getattr(math, name), of_numpy) for name, of_numpy in _OF_MATH.items()}
+"""For functions of `math`, what does the same, and takes recorded numbers."""
