@@ -266,11 +266,55 @@ def test_whole_numbers_that_grow_are_refused() -> None:
         box.value = box.value * 3 % 2**40
         return x
 
-    for f in (of_itself, of_a_power, of_another, of_a_product, doubled, of_a_modulus):
-        box.value = 1
-        with pytest.raises(UsageError, match=r"a number in each run, Box\.value,(.|\n)*more than 64 bits"):
+    def of_a_total(x: Any) -> Any:
+        box.value, box.count, box.total = box.value + box.total, box.count + 1, box.total + box.count
+        return x
+
+    def as_fibonacci(x: Any) -> Any:
+        box.value, box.total = box.value + box.total, box.value
+        return x
+
+    def of_many_totals(x: Any) -> Any:
+        box.count, box.value = box.count + 1, box.value + box.count
+        return x * (box.value * 8)
+
+    functions = of_itself, of_a_power, of_another, of_a_product, doubled, of_a_modulus, of_a_total, as_fibonacci
+    for f in (*functions, of_many_totals):
+        box.value = box.count = box.total = 1
+        with pytest.raises(UsageError, match=r"a number in each run, Box\.\w+,(.|\n)*more than 64 bits"):
             tg.compile(f, "numpy")(np.ones(2))
         assert box.value == 1
+
+
+def test_totals_of_counts(backend: str) -> None:
+    """While they have room to grow in 64 bits, which each call looks after."""
+
+    def make() -> tuple[Any, Any]:
+        state: dict[str, Any] = {"turns": 0, "rows": 0, "total": 0, "both": (0, 1), "less": 0}
+
+        def step(x: Any) -> Any:
+            state["turns"] += 1
+            state["rows"] += len(x)
+            state["total"] += state["turns"] + state["rows"]
+            state["both"] = state["both"][0] + 1, state["both"][1] + state["both"][0]
+            state["less"] -= state["turns"]
+            return x * state["total"] + state["both"][1], state["total"] // state["turns"] - state["less"]
+
+        return step, state
+
+    (step, expected), (compiled, state) = make(), make()
+    compiled = tg.compile(compiled, backend)
+    for i in range(8):
+        if i == 5:
+            state["total"] = expected["total"] = 2**60
+        for y, z in zip(compiled(np.arange(3.0)), step(np.arange(3.0)), strict=True):
+            np.testing.assert_allclose(y, z)
+        assert state == expected
+    assert sum(map(len, compiled._runs.values())) == 1
+    state["total"] = 2**61
+    with pytest.raises(UsageError, match=r"state\['total'\] may become a whole number of more than 64 bits"):
+        compiled(np.arange(3.0))
+    assert state["total"] == 2**61
 
 
 def test_whole_numbers_that_do_not_grow(backend: str) -> None:

@@ -89,7 +89,7 @@ class Run:
             or bool(self._new_leaves)
             or any(isinstance(place, Gradient) for place in self._passed.values())
             or any(_is_of_argument(x) for x in (*self.program.inputs.values(), *self.program.updates))
-            or any(isinstance(place, Argument) for place in self._written_into)
+            or (self._writes_arguments and self._pullback is not None)
         )
         self._others = _others(self.program)
         self._made = self._waited = self._patience = 0.0
@@ -110,6 +110,7 @@ class Run:
         self._tree = recorder.returned
         names = recorder.carried.names.items()  # entries of a list may have changed places by the next recording
         self.carried = {key: name for key, name in names if name.varying and not isinstance(name.owner, (list, deque))}
+        self._writes_arguments = any(isinstance(place, Argument) for place in self._written_into)
         self._leaves_something = bool(self._left or self._written_into or self._settings)
         self.returned = recorder.returned[0] if self._left or self._written_into else recorder.returned
         self._wrapped = trees.leaves(recorder.returned)
@@ -325,9 +326,12 @@ class Run:
             if not isinstance(place, (Argument, Outside)) and not writer.is_tested(place.reading(writer)):
                 writer.keeps_its_form(place.reading(writer), place.read(()))
         whole = None if is_linked else _built(self._tree, iter(writer.results), writer)
-        whole = f"{writer.name(self._leave)}({whole})" if whole and self._leaves_something else whole
+        if whole and self._leaves_something:
+            leaves = f", [{', '.join(writer.parameters)}]" if self._writes_arguments else ""
+            whole = f"{writer.name(self._leave)}({whole}{leaves})"
         writer.reads_gradients = bool(self._read_gradients)
-        function = writer.function(self._linked if is_linked else self._finished, is_linked, whole)
+        takes_leaves = is_linked or self._writes_arguments
+        function = writer.function(self._linked if is_linked else self._finished, takes_leaves, whole)
         now = perf_counter()
         lasted, self._made = start - self._made, now
         self._patience = 0 if lasted > 20 * (now - start) else min(2 * self._patience + 1, 7)

@@ -21,7 +21,7 @@ from tinygrad_lite.compiler.recording.same import memory_of
 from tinygrad_lite.compiler.recording.surroundings import Surroundings, attribute_of, guard_of, varying_names
 from tinygrad_lite.compiler.recording.transcript import has_all
 from tinygrad_lite.compiler.recording.watching import UNSET, plain
-from tinygrad_lite.compiler.recording.whole_numbers import refuse_large_numbers
+from tinygrad_lite.compiler.recording.whole_numbers import Room, totals_among
 from tinygrad_lite.compiler.signature import SCALARS, same
 from tinygrad_lite.engine.op import Array, Op
 from tinygrad_lite.engine.tensor import Tensor
@@ -94,9 +94,7 @@ class Leavings(Surroundings):
         if self.written_into:
             self._refuse_views(values)
         self._carry(to_carry)
-        for name in self.carried.names.values():
-            after = [x.variable for x in trees.leaves(self.carried.replaced(name)) if type(x) is Recorded]
-            refuse_large_numbers(self.program, name.label, after)
+        self._guard_totals()
         self.guards |= {guard.key: guard for guard in self.carried.identities()}
         for stand_in, tensor in self.carried.tensors.items():
             if (tensor, "_array") in self._before:
@@ -104,6 +102,19 @@ class Leavings(Surroundings):
         for tensor in self._switched:
             self.settings[id(tensor), "_requires_grad"] = Switched(tensor), tensor._requires_grad
         return values
+
+    def _guard_totals(self) -> None:
+        """Guard that totals of whole numbers have room to grow; refuse whole numbers that grow faster."""
+        places: list[tuple[Guard, int]] = []
+        left = []
+        for name in self.carried.names.values():
+            stood, stands = (trees.leaves(x) for x in (self.carried.stand_ins[name.key], self.carried.replaced(name)))
+            for i, (before, after) in enumerate(zip(stood, stands)):
+                if type(before) is type(after) is Recorded:
+                    places.append((name, i))
+                    left.append((name.label, before.variable, after.variable))
+        for name, i in (places[number] for number in totals_among(self.program, left)):
+            self.guard(Room(name, i, trees.leaves(name.value)[i]))
 
     def _carry(self, places: list[Guard]) -> None:
         """Raise an error with the places whose values are to be inputs of the program, if there are any."""

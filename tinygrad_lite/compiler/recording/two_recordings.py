@@ -71,13 +71,13 @@ def recorded_twice(
     otherwise: UsageError | None = None
     without: tuple[Recorder, list[Guard]] | None = None
     while True:
+        before = {key: guard.varying for key, guard in carried.items()}
         try:
             made = _recorded_twice(f, args, kwargs, parameters, say, may_pass, may_run_again, carried, met)
             if not known.keys() - carried.keys() or made[0].is_passing:
                 return made
             without = made
         except CarriedError as error:
-            before = {key: guard.varying for key, guard in carried.items()}
             for key, guard in error.names.items():
                 guard.varying |= before.get(key, frozenset())
                 carried[key] = guard

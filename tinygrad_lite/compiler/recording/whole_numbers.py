@@ -1,17 +1,22 @@
 """Whole numbers that a function changes from call to call: Python's have any size, a program's have 64 bits.
 
 A count grows in each call by a number that does not grow itself, and so never needs 64 bits. Nor does the product of
-two such numbers. Numbers that could grow larger are refused.
+two such numbers. A total grows by counts; before each call, there is a look at its size. Numbers that could grow faster
+are refused.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
+from tinygrad_lite import trees
 from tinygrad_lite.compiler.places import Carried
 from tinygrad_lite.compiler.program import Instruction, Program, Variable, item
+from tinygrad_lite.compiler.recording.guards import Guard
 from tinygrad_lite.errors import UsageError
 
 _OF_A_COUNT = 31
 """The bits of a count where it is multiplied, and of what may be added to it in each call."""
+_OF_A_TOTAL = 61
 _MOST = 63
 
 _BITS: dict[str, Callable[..., int]] = {
@@ -26,15 +31,54 @@ _BITS: dict[str, Callable[..., int]] = {
 """The bits of the result of an operation, by those of its arguments."""
 
 
-def refuse_large_numbers(program: Program, label: str, left: Collection[Variable]) -> None:
-    """Refuse a program whose whole numbers may not fit into 64 bits after some number of calls.
+class Room(Guard):
+    """Whether a total, to which each call adds a count, has room to grow in 64 bits.
 
     Args:
-        label: what a person would call the place from which the next call goes on.
-        left: the variables that the function leaves there.
+        name: where it is, as one of the leaves of a value.
+        index: which leaf it is.
+        total: what it is now; refused if it has no room.
     """
-    counts = {x for x, place in program.inputs.items() if type(place) is Carried and _is_whole(x)}
-    bits = dict.fromkeys(counts, _OF_A_COUNT)
+
+    def __init__(self, name: Guard, index: int, total: int) -> None:
+        self._name = name
+        super().__init__(name.owner, (name.name, index), True, f"the size of {name.label}")
+        if not _has_room(total):
+            raise _too_large(name.label, None)
+
+    def now(self) -> Any:
+        return _has_room(trees.leaves(self._name.now())[self.name[1]])
+
+    def reading(self, writer: Any) -> str:
+        return f"{writer.name(self.now)}()"
+
+
+def totals_among(program: Program, left: Sequence[tuple[str, Variable, Variable]]) -> list[int]:
+    """Which numbers are totals that need room; refuses whole numbers that may not fit into 64 bits after some calls.
+
+    Args:
+        left: for each number what a person would call its place, and the variables of what was there and of what the
+            function leaves there.
+    """
+    totals: set[Variable] = set()
+    while True:
+        bits, origins = _sizes(program, totals)
+        met = len(totals)
+        for label, before, after in left:
+            if _is_whole(after) and bits.get(after, 0) > _OF_A_COUNT:
+                if before not in origins.get(after, ()):
+                    raise _too_large(label, next((call for call in program.calls if call.result is after), None))
+                totals.add(before)
+        if len(totals) == met:
+            return [i for i, (_, before, _) in enumerate(left) if before in totals]
+
+
+def _sizes(program: Program, totals: Collection[Variable]) -> tuple[dict[Variable, int], dict[Variable, set[Variable]]]:
+    """The bits of whole numbers; and, for each, the inputs of which it is the sum with what is as small as a count."""
+    inputs = {x for x, place in program.inputs.items() if type(place) is Carried and _is_whole(x)}
+    counts = inputs.difference(totals)
+    bits = {x: _OF_A_COUNT if x in counts else _OF_A_TOTAL for x in inputs}
+    origins = {x: {x} for x in inputs}
     for call in program.calls:
         if not _is_whole(call.result):
             continue
@@ -45,13 +89,19 @@ def refuse_large_numbers(program: Program, label: str, left: Collection[Variable
         sizes = [bits.get(x, _OF_A_COUNT) if isinstance(x, Variable) else x.bit_length() for x in call.inputs]
         if call.op.name not in _BITS or (size := _BITS[call.op.name](*sizes)) > _MOST:
             raise _too_large(f"the result of {call.op.name}", call)
+        is_sum = call.op.name in ("add", "subtract")
         added = [size for x, size in zip(call.inputs, sizes) if x not in counts]
-        if is_count := call.op.name in ("add", "subtract") and len(added) == 1 and added[0] <= _OF_A_COUNT:
+        if is_count := is_sum and len(added) == 1 and added[0] <= _OF_A_COUNT:
             counts.add(call.result)
         bits[call.result] = _OF_A_COUNT if is_count else size
-    for x in left:
-        if _is_whole(x) and x not in counts and bits.get(x, _MOST) > _OF_A_COUNT:
-            raise _too_large(label, next((call for call in program.calls if call.result is x), None))
+        if is_sum:
+            others = zip(call.inputs, reversed(sizes))
+            origins[call.result] = {y for x, other in others if other <= _OF_A_COUNT + 2 for y in origins.get(x, ())}
+    return bits, origins
+
+
+def _has_room(total: int) -> bool:
+    return total.bit_length() <= _OF_A_TOTAL
 
 
 def _is_whole(x: Variable) -> bool:
