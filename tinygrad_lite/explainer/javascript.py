@@ -23,6 +23,7 @@ from tinygrad_lite.foundation.phrases import phrase
 from tinygrad_lite.ops.arithmetic.curves import segments
 from tinygrad_lite.ops.arithmetic.ordering import lines_along, quantile_places
 from tinygrad_lite.ops.linear.contraction import axes_by_letters, einsum, subscripts_of
+from tinygrad_lite.ops.linear.norms import all_or
 from tinygrad_lite.ops.shapes.indexing import picked
 from tinygrad_lite.readers.expression import Numbered, numbers
 from tinygrad_lite.transforms.dual import Dual, new_level
@@ -30,7 +31,7 @@ from tinygrad_lite.transforms.dual import Dual, new_level
 UNARY = """
     negative reciprocal square sqrt cbrt absolute fabs sign floor ceil trunc rint exp exp2 expm1 log log2 log10
     log1p sin cos tan arcsin arccos arctan degrees rad2deg radians deg2rad sinh cosh tanh arcsinh arccosh arctanh
-    logical_not invert isfinite isinf isnan signbit zeros_like ones_like normal_cdf
+    logical_not invert isfinite isinf isnan signbit zeros_like ones_like normal_cdf erf erfc
 """.split()  # noqa: SIM905  words are read more easily than quotes and commas
 BINARY = """
     add subtract multiply divide power float_power remainder fmod floor_divide hypot copysign heaviside logaddexp
@@ -44,7 +45,9 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     "cholesky": ("upper",),
     **dict.fromkeys(REDUCTIONS, ("axis", "keepdims", "initial")),
     **dict.fromkeys(("var", "std"), ("axis", "keepdims", "ddof", "correction")),
-    "norm": ("axes", "keepdims"),
+    "norm": ("axes", "keepdims", "ord"),
+    "vector_norm": ("axis", "keepdims", "ord"),
+    "round": ("decimals",),
     "cumsum": ("axis",),
     "cumprod": ("axis",),
     **dict.fromkeys(("argmax", "argmin"), ("axis", "keepdims")),
@@ -177,7 +180,7 @@ class _Script:
         if op.name == "tensordot":
             subscripts = subscripts_of(np.ndim(numbers(inputs[0])), np.ndim(numbers(inputs[1])), params["axes"])
             return self._call(einsum, inputs, {"subscripts": subscripts}, value)
-        if op.name not in FUNCTIONS:
+        if op.name not in FUNCTIONS or (op.name == "norm" and _is_of_a_matrix(inputs[0], **params)):
             raise NotPrintableError(phrase("{op} has no form in the page", op=op))
         if op.name == "einsum":
             terms, output = axes_by_letters(params["subscripts"], [np.ndim(x) for x in map(numbers, inputs)])
@@ -355,6 +358,19 @@ def _sinc(x: Array) -> Array:
     return np.where(np.equal(x, 0), 1.0, np.sin(np.pi * x) / (np.pi * x))
 
 
+def _is_of_a_matrix(x: Array, ord: Any = None, axes: Any = None, keepdims: bool = False) -> bool:
+    """Whether a norm is that of a linear map, and not that of a vector of all entries."""
+    return ord not in (None, "fro", "f") and len(all_or(axes, x)) == 2
+
+
+def _nan_to_num(x: Array, nan: float = 0.0, posinf: Any = None, neginf: Any = None) -> Array:
+    most = np.finfo(x.dtype).max
+    finite = np.where(
+        np.isinf(x), np.where(x > 0, most if posinf is None else posinf, -most if neginf is None else neginf), x
+    )
+    return np.where(np.isnan(x), nan, finite)
+
+
 def _lines_in_order(x: Array, axis: Any) -> tuple[Array, Array]:
     """The lines along some axes as rows, and the rank of each of their entries."""
     lines, _ = lines_along(x, axis)
@@ -401,6 +417,7 @@ def _interp(x: Array, xp: Array, fp: Array, left: Any = None, right: Any = None)
 
 _BY_OTHERS: dict[str, Callable[..., Any]] = {
     "interp": _interp,
+    "nan_to_num": _nan_to_num,
     "median": _quantile(percent=False),
     "quantile": _quantile(percent=False),
     "percentile": _quantile(percent=True),

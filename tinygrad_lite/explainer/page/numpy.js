@@ -214,6 +214,15 @@ const np = (() => {
   const larger = (a, b) => (a !== a || b !== b ? NaN : Math.max(a, b));
   const smaller = (a, b) => (a !== a || b !== b ? NaN : Math.min(a, b));
 
+  // The norm of some order of the numbers in a row.
+  const length = (ord) => (row) => {
+    const sizes = row.map(Math.abs);
+    if (typeof ord !== "number" || ord === 2) return Math.hypot(...row);
+    if (Math.abs(ord) === Infinity) return ord > 0 ? sizes.reduce(larger, 0) : sizes.reduce(smaller, Infinity);
+    if (ord === 0) return sizes.filter((x) => x !== 0).length;
+    return total(sizes.map((x) => x ** ord)) ** (1 / ord);
+  };
+
   const running = (f) => (x, { axis } = {}) => {
     x = asArray(x);
     if (axis == null || !x.shape.length) x = reshape(x, [x.data.length]);
@@ -446,21 +455,26 @@ const np = (() => {
   const isNegative = (x) => +(x < 0 || Object.is(x, -0));
   const addExponentials = (a, b) => (a === b ? a + Math.LN2 : Math.max(a, b) + Math.log1p(Math.exp(-Math.abs(a - b))));
 
-  // (1/2) erfc(-x / √2): the series of erf about 0 (Abramowitz and Stegun 7.1.6), and the continued fraction of the
-  // tail (26.2.14), each where it converges fast.
-  function normalCdf(x) {
-    const size = Math.abs(x);
-    if (size !== size) return NaN;
-    const density = Math.exp((-x * x) / 2) / Math.sqrt(2 * Math.PI);
-    if (size < 3) {
-      let [term, sum] = [x, x];
-      for (let k = 1; Math.abs(term) > Math.abs(sum) * 1e-17; k++) sum += term *= (x * x) / (2 * k + 1);
-      return 0.5 + density * sum;
-    }
-    let fraction = size;
-    for (let k = 120; k > 0; k--) fraction = size + k / fraction;
-    return x < 0 ? density / fraction : 1 - density / fraction;
+  const FAR = 3; // where the tail of the normal distribution converges fast
+
+  const density = (x) => Math.exp((-x * x) / 2) / Math.sqrt(2 * Math.PI);
+
+  // From 0 to x lies as much of the normal distribution as the series of erf says (Abramowitz and Stegun 7.1.6) …
+  function share(x) {
+    let [term, sum] = [x, x];
+    for (let k = 1; Math.abs(term) > Math.abs(sum) * 1e-17; k++) sum += term *= (x * x) / (2 * k + 1);
+    return density(x) * sum;
   }
+
+  // … and beyond a large x as much as a continued fraction says (26.2.14).
+  function tail(x) {
+    let fraction = x;
+    for (let k = 120; k > 0; k--) fraction = x + k / fraction;
+    return density(x) / fraction;
+  }
+
+  const normalCdf = (x) => (x !== x ? NaN : Math.abs(x) < FAR ? 0.5 + share(x) : x < 0 ? tail(-x) : 1 - tail(x));
+  const erf = (x) => (x !== x ? NaN : Math.abs(x) * Math.SQRT2 < FAR ? 2 * share(x * Math.SQRT2) : Math.sign(x) * (1 - 2 * tail(Math.abs(x) * Math.SQRT2)));
 
   let rounds = true; // whether float32 is what it says
 
@@ -505,6 +519,8 @@ const np = (() => {
     zeros_like: () => 0,
     ones_like: () => 1,
     normal_cdf: normalCdf,
+    erf,
+    erfc: (x) => 2 * normalCdf(-x * Math.SQRT2),
     float32: (x) => (rounds ? Math.fround(x) : x),
   };
   for (const name of "sqrt cbrt floor ceil trunc exp expm1 log log2 log10 log1p sin cos tan sinh cosh tanh".split(" ")) {
@@ -570,7 +586,9 @@ const np = (() => {
     searchsorted,
     cumsum: running((a, b) => a + b),
     cumprod: running((a, b) => a * b),
-    norm: (x, { axes, keepdims } = {}) => reduction((row) => Math.hypot(...row))(x, { axis: axes, keepdims }),
+    norm: (x, { axes, keepdims, ord } = {}) => reduction(length(ord))(x, { axis: axes, keepdims }),
+    vector_norm: (x, { axis, keepdims, ord } = {}) => reduction(length(ord))(x, { axis, keepdims }),
+    round: (x, { decimals = 0 } = {}) => unary((each) => toEven(each * 10 ** decimals) / 10 ** decimals)(x),
     dot: (a, b) => contracted(a, b, asArray(b).shape.length > 1 ? -2 : -1),
     inner: (a, b) => contracted(a, b, -1),
     matmul,
