@@ -244,7 +244,10 @@ def check_one_entry_each(primals: Any, tangents: Any, count: int | None, caller:
     """Raise the error for arguments and tangents that are not tuples, or for too many or too few tangents."""
     for entries in (primals, tangents):
         if not isinstance(entries, (tuple, list)):
-            raise UsageError(f"{caller} takes tuples with one entry for each argument, got {type(entries).__name__}")
+            raise UsageError(
+                f"{caller} takes tuples with one entry for each argument, such as (x,) for one, got "
+                f"{type(entries).__name__}"
+            )
     count = len(primals) if count is None else count
     if len(tangents) != count:
         raise UsageError(f"{caller} takes one tangent for each of {count} arguments, got {len(tangents)}")
