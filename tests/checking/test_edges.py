@@ -292,3 +292,11 @@ def test_a_small_result_beside_a_large_one_is_held_to_its_own_size() -> None:
     for part, outcome in ((1.0, "passed"), (1.01, "failed"), (0.0, "failed")):
         gradient = np.array([[math.cos(0.7), 0.0], part * small])
         assert tg.gradcheck(f, x, gradient=gradient, raise_exception=False).outcome == outcome
+
+
+@pytest.mark.parametrize(("part", "is_lost"), [(1e-6, False), (1e-13, True)])
+def test_entries_that_are_lost_beside_the_largest_are_counted_in_a_note(part: float, is_lost: bool) -> None:
+    weights = np.append(np.ones(299), part)
+    x = np.random.default_rng(0).normal(size=300)
+    report = tg.gradcheck(lambda x: float(np.sum(weights * np.sin(x))), x, gradient=lambda x: weights * np.cos(x))
+    assert any("an entry has less than 5e-11 of the largest effect" in remark for remark in report.remarks) == is_lost

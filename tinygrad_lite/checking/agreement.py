@@ -1,6 +1,6 @@
 """Further comparisons of a gradient: with forward mode, with other weights, and with itself in another precision."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -44,7 +44,7 @@ def _of_upstream(look: Examination) -> Iterator[Finding]:
     subject, supplied = look.subject, look.subject.supplied
     if supplied is not None and not supplied.takes_upstream:
         return
-    if len(look.weights) > 1 and all(_is_linear_in(look, rows) for rows in _alike(look, look.largest)):
+    if len(look.weights) > 1 and _are_linear(look, list(_alike(look, look.largest))):
         return
     weights = _OTHER * look.weights
 
@@ -60,12 +60,15 @@ def _of_upstream(look: Examination) -> Iterator[Finding]:
             yield _finding(look, k, indices, look.gradient[:, indices] + gap[:, indices] / _OTHER, _UPSTREAM)
 
 
-def _is_linear_in(look: Examination, rows: Vector) -> bool:
-    """Whether the gradient of a weighted sum of these rows is the same weighted sum of their gradients."""
-    times = _OTHER * np.abs(random_weights(look.rng, len(rows)))
-    pulled = look.subject.rows(look.subject.point, (times @ look.weights[rows])[None])[0]
-    allowed = np.abs(times) @ (_part(look) * look.largest[rows, None] + look.zero[rows])
-    return not np.any(np.abs(pulled - times @ look.gradient[rows]) > allowed)
+def _are_linear(look: Examination, groups: Sequence[Vector]) -> bool:
+    """Whether the gradient of a weighted sum of each group of rows is the same weighted sum of their gradients."""
+    times = [_OTHER * np.abs(random_weights(look.rng, len(rows))) for rows in groups]
+    sums = np.stack([some @ look.weights[rows] for some, rows in zip(times, groups)])
+    for pulled, some, rows in zip(look.subject.rows(look.subject.point, sums), times, groups):
+        allowed = np.abs(some) @ (_part(look) * look.largest[rows, None] + look.zero[rows])
+        if np.any(np.abs(pulled - some @ look.gradient[rows]) > allowed):
+            return False
+    return True
 
 
 def _alike(look: Examination, sizes: Vector) -> Iterator[Vector]:

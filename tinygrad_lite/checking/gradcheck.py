@@ -9,8 +9,8 @@ from typing import Any, Literal
 import numpy as np
 
 from tinygrad_lite.checking.agreement import disagreements
-from tinygrad_lite.checking.evidence.comparison import compared
-from tinygrad_lite.checking.evidence.examination import Examination
+from tinygrad_lite.checking.evidence.comparison import NEGLIGIBLE, compared
+from tinygrad_lite.checking.evidence.examination import Comparison, Examination
 from tinygrad_lite.checking.evidence.references import remainder_slope
 from tinygrad_lite.checking.evidence.singular import Kinks, at_kink
 from tinygrad_lite.checking.report import Report, Verdict
@@ -123,6 +123,10 @@ def gradcheck(
     if raise_exception and not report.ok:
         raise GradientError(report)
     return report
+
+
+def _counted(count: int) -> str:
+    return "an entry has" if count == 1 else f"each of {count:,} entries has"
 
 
 def _is_number(x: Any) -> bool:
@@ -242,6 +246,11 @@ class _Check:
                 f"{len(subject.point):,} entries were compared along directions, which show an error in one of them "
                 f"of {comparison.resolution:.0e} of a typical entry"
             )
+        if (unseen := self._unseen(comparison)) and self.method == "differences":
+            self.remarks.append(
+                f"{_counted(unseen)} less than {NEGLIGIBLE} of the largest effect on the value, and is lost beside it: "
+                "differences tell only that it is no larger, and it counts as right"
+            )
         if self.examination.refusal:
             self.remarks.append(f"{subject.name} refuses some points beside the given one: {self.examination.refusal}")
         if np.any(comparison.suspicious) or np.any(comparison.noise):
@@ -257,6 +266,14 @@ class _Check:
             self.remarks.append(f"what is too noisy to say agrees as far as it is known; {enough}")
         method = _CALLED[self.method]
         return Report(subject.name, method, self.order, checked, findings, self.remarks, self.examination)
+
+    def _unseen(self, comparison: Comparison) -> int:
+        """How many entries are right as far as differences tell, which is not more than that they are small."""
+        effects = np.abs(comparison.gradient) * self.examination.scales
+        largest = np.max(effects, axis=1, keepdims=True, initial=0, where=np.isfinite(effects))
+        left_open = comparison.suspicious | comparison.hidden | comparison.unchecked
+        lost = (effects != 0) & (effects < NEGLIGIBLE * largest) & (comparison.bound > np.abs(comparison.gradient))
+        return int(np.sum(lost & ~left_open))
 
     def _run_again(self) -> None:
         """Check whether a gradient that differs from its reference also differs from run to run."""

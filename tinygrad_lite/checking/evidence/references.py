@@ -194,7 +194,9 @@ class _Line:
         noise = np.max(np.nan_to_num(np.abs(np.concatenate(left_over)), posinf=0.0), axis=0)
         for row in np.flatnonzero(noise > 1000 * EPSILON * np.abs(self._at_0)):
             noise[row] = min(noise[row], self._noise_of_smooth(int(row)))
-        for row in np.flatnonzero(self._stand_still()):
+        none = np.zeros(len(noise))
+        leave = self._leave_the_line(none, none, none, np.full(len(noise), len(self._steps) - 1))
+        for row in np.flatnonzero(self._stand_still() & leave):
             noise[row] = max(noise[row], self._jump(int(row)))
         return np.asarray(noise)
 
@@ -226,6 +228,7 @@ class _Line:
             best = self._best(raised)[0]
             relative = np.fmin(raised / np.abs(self._at_0), SINGLE)
             rows &= np.isfinite(best.bound) & (self._steps[best.first] < within)
+            rows &= self._leave_the_line(best.slope, 4 * SAFETY * raised, 4 * SAFETY * relative, best.first)
             for row in np.flatnonzero(rows):
                 least = 4 * SAFETY * raised[row], 4 * SAFETY * relative[row]
                 jump = self._jump(int(row), best.slope[row], least, best.first[row])
@@ -235,6 +238,18 @@ class _Line:
                 break
             within = NEAR  # a slope from larger steps has another kind of jumps behind it
         return raised
+
+    def _leave_the_line(self, slope: Vector, least: Vector, relative: Vector, first: Vector) -> Vector:
+        """Whether each result leaves a straight line anywhere by as much as a jump has at least; see `_jump`."""
+        absolute = np.maximum(least, 4 * EPSILON * np.abs(self._at_0))
+        between = np.arange(1, len(self._steps))[:, None] <= first
+        leaves = np.zeros(len(slope), bool)
+        for side, values in ((1, self._above), (-1, self._below)):
+            sizes = np.abs(values)
+            smallest = np.maximum(absolute, relative * np.maximum(sizes[1:], sizes[:-1]))
+            change = np.abs(np.diff(values, axis=0) - slope * (side * np.diff(self._steps))[:, None])
+            leaves |= np.any(between & (smallest < change) & (change < np.inf), axis=0)
+        return leaves
 
     def _jump(
         self, row: int, slope: float = 0.0, least: tuple[float, float] = (0.0, 0.0), first: int | None = None
