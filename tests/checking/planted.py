@@ -199,7 +199,7 @@ PLANTED = [
         "factorisation",
         "e @ V",
         "(U @ V.T - RATINGS) @ V",
-        "in the gradient of the result of subtract, the result of subtract is used in place of e",
+        "the constant in multiply is left out of the values and of the gradient",
     ),
     Planted("factorisation", "0.2 * U", "0.1 * U", "factor of 2 is missing"),
     Planted("factorisation", "e.T @ U", "e.T @ U * 2", "factor of 2 too much"),

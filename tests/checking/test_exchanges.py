@@ -146,7 +146,7 @@ PLANTED = [
     ("adjoint", "by_y(middle, p).T", "by_y(middle, p)", "the transpose of the result of stack"),
     ("adjoint", "y = ys[k]\n", "y = ys[k + 1]\n", "of the turn before in place of"),
     ("risks", "total += risk", "total = risk", "the sum of risk so far in its place"),
-    ("risks", "weights[i] * moment", "weights[0] * moment", "[0, 1, 2, 3, …] in turn in place of [0] as its index"),
+    ("risks", "weights[i] * moment", "weights[0] * moment", "an index that is 1 larger each turn"),
     ("risks", "weights[i] * moment", "moment", "weights[[0, 1, 2, 3, …] in turn] as one more factor"),
     (
         "solved",

@@ -487,3 +487,21 @@ def test_operations_that_one_line_repeats_may_have_arrays_of_other_shapes(factor
         return np.mean((x @ (s * w) @ (s * w) @ (s * w)) ** 2)
 
     assert not tg.gradcheck(size, 1.25, gradient=lambda s: factor * size(s), raise_exception=False).ok
+
+
+def test_a_mask_that_is_left_out_of_the_values_and_of_the_gradient_is_named() -> None:
+    rng = np.random.default_rng(0)
+    mask, weight = np.tril(np.ones((4, 4))), rng.normal(size=(4, 4))
+
+    def attention(s: Any) -> Any:
+        e = np.exp(s) * mask
+        return np.sum(weight * e / np.sum(e, axis=1, keepdims=True))
+
+    def gradient(s: Any) -> Any:
+        a = np.exp(s) / np.sum(np.exp(s), axis=1, keepdims=True)
+        return a * (weight - np.sum(weight * a, axis=1, keepdims=True))
+
+    report = tg.gradcheck(attention, rng.normal(size=(4, 4)), gradient=gradient, raise_exception=False)
+    (finding,) = report.findings
+    assert finding.why == "the constant in multiply is left out of the values and of the gradient"
+    assert "np.exp(s) * mask" in finding.where

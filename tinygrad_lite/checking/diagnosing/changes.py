@@ -185,6 +185,11 @@ def _of_sums(trace: Trace, numbers: Sequence[int]) -> Iterator[tuple[str, Change
 def _with_other_indices(trace: Trace, numbers: Sequence[int]) -> Iterator[tuple[str, Change]]:
     """An index of something else, that is read or written in the same turn of a loop, in place of one of its own."""
     own = list(zip(*([str(part) for part in _parts(trace, k)] for k in numbers)))
+    for axis, mistaken in enumerate(own):
+        if len(numbers) > 2 and len({*mistaken}) == 1:  # which does not move with the loop
+            for by, word in ((1, "larger"), (-1, "smaller")):
+                words = f"an index that is 1 {word} each turn{f' along axis {axis}' * (len(own) > 1)}"
+                yield words, partial(_moved_each_turn, axis, by, tuple(numbers))
     for offset, indices in _indices_nearby(trace, numbers):
         for other, there in enumerate(indices):
             for axis, mistaken in enumerate(own):
@@ -192,6 +197,13 @@ def _with_other_indices(trace: Trace, numbers: Sequence[int]) -> Iterator[tuple[
                     of_which = f" along axis {axis}" if len(own) > 1 else ""
                     words = f"{_in_turn(there)} in place of {_in_turn(mistaken)} as its index{of_which}"
                     yield words, partial(_indexed_as, offset, other, axis)
+
+
+def _moved_each_turn(axis: int, by: int, numbers: tuple[int, ...], trace: Trace, k: int) -> Array:
+    """What an operation reads or writes with an index that moves with the turns of its loop."""
+    turns = numbers.index(k) if by > 0 else len(numbers) - 1 - numbers.index(k)
+    moved = partial(_moved, axis, turns)
+    return _written(moved, None, trace, k) if trace.steps[k].op.name == "index_set" else _read(moved, trace, k)
 
 
 def _indices_nearby(trace: Trace, numbers: Sequence[int]) -> Iterator[tuple[int, Sequence[tuple[str, ...]]]]:

@@ -370,11 +370,11 @@ class _Search:
         if 6 * len(self._trace.steps) ** 2 > _WORK:
             return
         for numbers in ([k] for k in range(len(self._trace.steps))):
-            for sentence, replaced in forwards(self._trace, numbers):
-                yield self._verified(sentence, 3.5, numbers[0], UNCHANGED, replaced)
+            for sentence, replaced, changes in forwards(self._trace, numbers):
+                yield self._verified(sentence, 3.5, numbers[0], changes, replaced)
         for numbers in self._trace.repeats:
-            for sentence, replaced in forwards(self._trace, numbers):
-                yield self._verified(_every_time(sentence, numbers), 3.5, numbers[0], UNCHANGED, replaced)
+            for sentence, replaced, changes in forwards(self._trace, numbers):
+                yield self._verified(_every_time(sentence, numbers), 3.5, numbers[0], changes, replaced)
 
 
 class _View:

@@ -4,18 +4,23 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from tinygrad_lite.checking.diagnosing.trace import Trace
+from tinygrad_lite.checking.diagnosing.mistakes import Contribution
+from tinygrad_lite.checking.diagnosing.trace import UNCHANGED, Changes, Pass, Trace
 from tinygrad_lite.engine.op import Array
 
 Replaced = dict[int, Callable[[Trace, int], Array]]
 
 WITHOUT = "{} is left out of the values that the gradient is computed from"
+ALSO_BACK = "{} is left out of the values and of the gradient"
 SIGN = "the sign of {} is wrong in the values that the gradient is computed from"
 POWER = "{} is not squared in the values that the gradient is computed from"
 
 
-def forwards(trace: Trace, numbers: Sequence[int]) -> Iterator[tuple[str, Replaced]]:
-    """What an operation, each time that a line is run, may have been taken for."""
+def forwards(trace: Trace, numbers: Sequence[int]) -> Iterator[tuple[str, Replaced, Changes]]:
+    """What an operation, each time that a line is run, may have been taken for, in the values, or also on the way back.
+
+    A factor such as a mask that is left out of the values is often left out of the gradient, too.
+    """
     k = numbers[len(numbers) // 2]
     name = trace.steps[k].op.name
     names = [trace.name((k, i)) for i in range(len(trace.arrays[k]))]
@@ -38,7 +43,17 @@ def forwards(trace: Trace, numbers: Sequence[int]) -> Iterator[tuple[str, Replac
     for sentence, of in kinds:
         shape = np.shape(trace.values[k])
         if np.shape(np.broadcast_arrays(*trace.arrays[k])[0]) == shape:
-            yield sentence, {j: _spread(of) for j in numbers}
+            replaced = {j: _spread(of) for j in numbers}
+            yield sentence, replaced, UNCHANGED
+            if name in ("multiply", "divide") and sentence == WITHOUT.format(names[1]):
+                yield ALSO_BACK.format(names[1]), replaced, Changes({(j, 0): _handed_on for j in numbers})
+            elif name == "multiply":
+                yield ALSO_BACK.format(names[0]), replaced, Changes({(j, 1): _handed_on for j in numbers})
+
+
+def _handed_on(done: Pass, c: Contribution) -> Array:
+    """The upstream gradient as it is, if the argument has its shape."""
+    return np.asarray(c.g) if np.shape(c.g) == np.shape(c.right) else c.right
 
 
 def _spread(of: Callable[[Sequence[Array]], Array]) -> Callable[[Trace, int], Array]:
