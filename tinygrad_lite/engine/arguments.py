@@ -39,6 +39,7 @@ class Arguments:
     vjps: Sequence[Any]
     derivatives: Sequence[Any] = ()
     shared: Callable[..., Any] | None = None
+    adjoint: Callable[..., Any] | None = None
 
     @cached_property
     def signature(self) -> inspect.Signature:
@@ -55,7 +56,7 @@ class Arguments:
             rules, before = [rules.rule], 4  # i, g, y, x
         rule = next(filter(callable, rules), lambda: None)
         named = [p for p in signature_of(rule).parameters.values() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
-        before += bool(self.shared)
+        before += bool(self.shared) + bool(self.adjoint)
         return frozenset(p.name for i, p in enumerate(named) if i >= before or p.kind is p.KEYWORD_ONLY) - {"out"}
 
     def sort(self, inputs: tuple[Any, ...], params: Mapping[str, Any]) -> tuple[tuple[Any, ...], Mapping[str, Any]]:

@@ -77,6 +77,8 @@ class Facts(TypedDict, total=False):
         examples: shapes and parameters to try it on, for code that loops over the registry.
         shared: an expression of the arguments that the value and the derivatives have in common, a softmax, say. It is
             computed once; the forward and the derivatives take it after the arrays.
+        adjoint: an expression of g, y, the arguments, and the shared expression that the rules have in common, such as
+            the solution of a transposed system. A pass computes it once; the rules take it last.
         linear: whether it is linear in each differentiable argument while the others are fixed, as a product is. Its
             Jacobian-vector product is then the operation itself; otherwise the engine derives it from the vjps.
         deferred: whether its rules take a deferred upstream gradient as it is, to see which entries of the result were
@@ -95,6 +97,7 @@ class Facts(TypedDict, total=False):
     on_complex: Rule | None
     examples: Sequence[Example] | None
     shared: Rule | None
+    adjoint: Rule | None
     linear: bool
     deferred: bool
     kind: Literal["moving", "multiplying", "rectifying", "saturating"] | None
@@ -137,23 +140,26 @@ class Op(Arguments):
         if unknown := facts.keys() - Facts.__annotations__.keys():
             raise UsageError(f"{self.name}: a declaration can state {', '.join(Facts.__annotations__)}; got {unknown}")
         moves = facts.get("kind") == "moving"  # attributes of its own are found sooner
-        vars(self).update({"shared": None, "deferred": False, "takes_complex": moves, **facts})
+        vars(self).update({"shared": None, "adjoint": None, "deferred": False, "takes_complex": moves, **facts})
         self.contracted: dict[tuple[int, Rule], Rule] = {}
         self.arity = arity
         self.forward = self.completed(forward, 0)
         self.compute = _OPERATORS.get(forward, forward)
-        self.vjps = [vjp and self.completed(vjp, 2) for vjp in vjps] if self.shared else vjps
+        is_common = isinstance(vjps, ForEach)
+        self.vjps = vjps if is_common else [vjp and self.completed(vjp, 2, self.adjoint) for vjp in vjps]
 
-    def completed(self, function: Callable[..., Array], before: int) -> Callable[..., Array]:
-        """A forward or rule that computes the shared expression itself unless that follows the arrays in a call."""
-        if not (shared := self.shared):
+    def completed(self, function: Rule, before: int, adjoint: Rule | None = None) -> Rule:
+        """A forward or rule that computes expressions in common itself, unless they follow the arrays in a call."""
+        shared, count = self.shared, before + (self.arity or 0)
+        if not (shared or adjoint):
             return function
-        count = before + (self.arity or 0)
 
         @wraps(function)
         def complete(*arguments: Array, **params: Any) -> Array:
-            if len(arguments) == count:
+            if shared and len(arguments) == count:
                 arguments += (shared(*arguments[before:], **params),)
+            if adjoint and len(arguments) == count + bool(shared):
+                arguments += (adjoint(*arguments, **params),)
             return function(*arguments, **params)
 
         return complete
@@ -179,11 +185,10 @@ class Op(Arguments):
     def __repr__(self) -> str:
         return self.name
 
-    def __copy__(self) -> Self:
+    def __deepcopy__(self, memo: Any = None) -> Self:
         return self
 
-    def __deepcopy__(self, memo: Any) -> Self:
-        return self
+    __copy__ = __deepcopy__
 
     def inputs_of(self, node: Any) -> Any:
         """The inputs of a result that had none when it was looked at, if the operation can find them."""

@@ -96,7 +96,14 @@ def register(op: Op) -> None:
     it states its own: these belong to the function, whatever its derivatives.
     """
     if former := ANSWERS.get(op.forward):
-        for fact in Facts.__annotations__.keys() - {"deferred", "examples", "linear", "shared", "takes_complex"}:
+        for fact in Facts.__annotations__.keys() - {
+            "adjoint",
+            "deferred",
+            "examples",
+            "linear",
+            "shared",
+            "takes_complex",
+        }:
             setattr(op, fact, getattr(op, fact) or getattr(former, fact, getattr(op, fact)))
     _OPERATIONS[op.name] = op
     _enter(op.name, op)

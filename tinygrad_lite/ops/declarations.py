@@ -18,7 +18,8 @@ def _look_at(op: Op) -> None:
     if isinstance(op.vjps, ForEach):
         _check_rule(op, op.vjps.rule, "i, g, y, x")
         return
-    arrays = ", ".join([*(f"x{i}" for i in range(op.arity or 0)), *["shared"] * bool(op.shared)])
+    more = [*["shared"] * bool(op.shared), *["adjoint"] * bool(op.adjoint)]
+    arrays = ", ".join([*(f"x{i}" for i in range(op.arity or 0)), *more])
     for rule in op.derivatives or op.vjps:
         _check_rule(op, rule, f"{'y' if op.derivatives else 'g, y'}, {arrays}")
     if op.derivatives:

@@ -47,14 +47,9 @@ def as_columns(b: Array, *vectors: Array) -> list[Array]:
     return [np.expand_dims(x, -1) if np.ndim(b) == 1 else x for x in vectors]
 
 
-def _solve_vjp_b(g: Array, y: Array, a: Array, b: Array) -> Array:
-    solution = np.linalg.solve(a.mT, *as_columns(b, g))
-    return solution[..., 0] if np.ndim(b) == 1 else solution
-
-
-def _solve_vjp_a(g: Array, y: Array, a: Array, b: Array) -> Array:
-    g, y = as_columns(b, g, y)
-    return -np.linalg.solve(a.mT, g) @ y.mT
+def as_of_columns(b: Array, columns: Array) -> Array:
+    """The same the other way: what belongs to the vector or the matrices of b, from columns."""
+    return columns[..., 0] if np.ndim(b) == 1 else columns
 
 
 _SYSTEMS: list[list[Shape]] = [
@@ -66,8 +61,9 @@ _SYSTEMS: list[list[Shape]] = [
 ]
 solve = primitive(
     np.linalg.solve,
-    _solve_vjp_a,
-    _solve_vjp_b,
+    lambda g, y, a, b, back: -back @ as_columns(b, y)[0].mT,
+    lambda g, y, a, b, back: as_of_columns(b, back),
+    adjoint=lambda g, y, a, b: np.linalg.solve(a.mT, *as_columns(b, g)),
     kink=singularity,
     takes_complex=True,
     examples=[(shapes, {}) for shapes in _SYSTEMS],

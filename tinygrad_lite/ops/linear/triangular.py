@@ -9,7 +9,7 @@ from tinygrad_lite.engine.op import Array, primitive
 from tinygrad_lite.errors import InputError, ShapeError
 from tinygrad_lite.foundation.foreign import as_array
 from tinygrad_lite.ops.kept import kept
-from tinygrad_lite.ops.linear.linalg import as_columns
+from tinygrad_lite.ops.linear.linalg import as_columns, as_of_columns
 from tinygrad_lite.ops.requirements import refuse_where
 
 Transposed = Literal[0, 1, 2, "N", "T", "C"]
@@ -39,7 +39,7 @@ def _solve(a: Array, b: Array, transposed: bool = False, lower: bool = False, un
         y = _substituted(triangle, columns)
     else:
         y = _substituted(triangle[..., ::-1, ::-1], columns[..., ::-1, :])[..., ::-1, :]
-    return y[..., 0] if np.ndim(b) == 1 else y
+    return as_of_columns(b, y)
 
 
 def _substituted(upper: Array, b: Array) -> Array:
@@ -55,20 +55,23 @@ def _substituted(upper: Array, b: Array) -> Array:
     return np.concatenate([above, below], axis=-2)
 
 
-def _solve_vjp_b(
+def _adjoint(
     g: Array, y: Array, a: Array, b: Array, transposed: bool = False, lower: bool = False, unit_diagonal: bool = False
 ) -> Array:
-    if np.ndim(b) > 1:
-        return triangular(a, g, transposed=not transposed, lower=lower, unit_diagonal=unit_diagonal)
-    solution = triangular(a, g[..., None], transposed=not transposed, lower=lower, unit_diagonal=unit_diagonal)
-    return solution[..., 0]
+    return triangular(a, *as_columns(b, g), transposed=not transposed, lower=lower, unit_diagonal=unit_diagonal)
 
 
 def _solve_vjp_a(
-    g: Array, y: Array, a: Array, b: Array, transposed: bool = False, lower: bool = False, unit_diagonal: bool = False
+    g: Array,
+    y: Array,
+    a: Array,
+    b: Array,
+    back: Array,
+    transposed: bool = False,
+    lower: bool = False,
+    unit_diagonal: bool = False,
 ) -> Array:
-    g, y = as_columns(b, g, y)
-    back = triangular(a, g, transposed=not transposed, lower=lower, unit_diagonal=unit_diagonal)
+    (y,) = as_columns(b, y)
     gradient = -y @ back.mT if transposed else -back @ y.mT
     read = _below(a.shape[-1], -1 if unit_diagonal else 0)
     return np.where(read if lower else read.T, gradient, 0)
@@ -81,7 +84,8 @@ def _singularity(a: Array, b: Array, transposed: bool = False, lower: bool = Fal
 triangular = primitive(
     _solve,
     _solve_vjp_a,
-    _solve_vjp_b,
+    lambda g, y, a, b, back, **_: as_of_columns(b, back),
+    adjoint=_adjoint,
     name="solve_triangular",
     kink=_singularity,
     examples=[
