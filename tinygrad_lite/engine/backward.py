@@ -96,7 +96,7 @@ def contribute(
     op, params, kind = node.op, node.params, type(node)
     y, arrays = (node, _linked(node)) if create_graph else (node._array, node.arrays + node.shared)
     g = g.whole() if isinstance(g, Deferred) and not op.deferred else g
-    arrays = (*arrays, op.adjoint(g, y, *arrays, **params)) if op.adjoint else arrays
+    arrays = op.in_common(arrays, params, g, y) if op.adjoint else arrays
     for i, x in enumerate(node.inputs):
         if type(x) is not kind or not (x._requires_grad if only is None else x in only) or (vjp := op.vjps[i]) is None:
             continue

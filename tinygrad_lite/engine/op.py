@@ -145,24 +145,24 @@ class Op(Arguments):
         self.arity = arity
         self.forward = self.completed(forward, 0)
         self.compute = _OPERATORS.get(forward, forward)
-        is_common = isinstance(vjps, ForEach)
-        self.vjps = vjps if is_common else [vjp and self.completed(vjp, 2, self.adjoint) for vjp in vjps]
+        self.vjps = [vjp and self.completed(vjp, 2) for vjp in vjps] if self.shared or self.adjoint else vjps
 
-    def completed(self, function: Rule, before: int, adjoint: Rule | None = None) -> Rule:
-        """A forward or rule that computes expressions in common itself, unless they follow the arrays in a call."""
-        shared, count = self.shared, before + (self.arity or 0)
-        if not (shared or adjoint):
-            return function
+    def completed(self, function: Rule, before: int) -> Rule:
+        """A forward or rule that computes what it has in common with others unless a call passes it, too."""
+        count = before + (self.arity or 0) + bool(self.shared) + bool(self.adjoint and before == 2)
 
-        @wraps(function)
         def complete(*arguments: Array, **params: Any) -> Array:
-            if shared and len(arguments) == count:
-                arguments += (shared(*arguments[before:], **params),)
-            if adjoint and len(arguments) == count + bool(shared):
-                arguments += (adjoint(*arguments, **params),)
+            if len(arguments) < count:
+                arguments = arguments[:before] + self.in_common(arguments[before:], params, *arguments[:before])
             return function(*arguments, **params)
 
-        return complete
+        return wraps(function)(complete) if self.shared or (self.adjoint and before == 2) else function
+
+    def in_common(self, arrays: tuple[Array, ...], params: Params, *before: Array) -> tuple[Array, ...]:
+        """The arrays, and behind them the shared expression; and the adjoint, if g and y are given."""
+        if self.shared and len(arrays) == self.arity:
+            arrays += (self.shared(*arrays, **params),)
+        return (*arrays, self.adjoint(*before, *arrays, **params)) if self.adjoint and len(before) == 2 else arrays
 
     @cached_property
     def reads_values(self) -> bool:
@@ -194,8 +194,7 @@ class Op(Arguments):
         """The inputs of a result that had none when it was looked at, if the operation can find them."""
         if node.inputs is None:
             raise GraphError(
-                f"the graph behind this result of {self} was freed by an earlier backward pass; pass retain_graph=True "
-                "to that pass, or compute the result again"
+                f"the graph of this result of {self} was freed by an earlier backward pass: pass retain_graph=True"
             )
         return node.inputs
 

@@ -7,7 +7,7 @@ from functools import wraps
 from importlib import import_module
 from typing import Any
 
-from tinygrad_lite.engine.op import Facts, Op, listeners
+from tinygrad_lite.engine.op import Op, listeners
 from tinygrad_lite.errors import RESTATED, NoDerivativeError, UsageError, complain
 from tinygrad_lite.foundation.signatures import bound_to, path_of, signature_of
 
@@ -96,14 +96,7 @@ def register(op: Op) -> None:
     it states its own: these belong to the function, whatever its derivatives.
     """
     if former := ANSWERS.get(op.forward):
-        for fact in Facts.__annotations__.keys() - {
-            "adjoint",
-            "deferred",
-            "examples",
-            "linear",
-            "shared",
-            "takes_complex",
-        }:
+        for fact in ("chooses", "domain", "kind", "kink", "on_complex"):
             setattr(op, fact, getattr(op, fact) or getattr(former, fact, getattr(op, fact)))
     _OPERATIONS[op.name] = op
     _enter(op.name, op)

@@ -197,8 +197,7 @@ class Tensor(Conversions):
         """The gradient of this tensor with respect to itself, if it has one element."""
         if self.size != 1:
             raise ShapeError(
-                f"backward() without a gradient needs a tensor of one element, got shape {self.shape}: reduce it (to "
-                "its mean, say), or pass a gradient of its shape"
+                f"backward() needs a gradient of the shape {self.shape}, or one number: call .mean() first"
             )
         return self.dtype.type(1) if isinstance(self._array, np.generic) else np.ones_like(self._array)
 

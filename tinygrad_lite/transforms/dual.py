@@ -195,7 +195,7 @@ def innermost(x: Array) -> Array:
 
 def pushed(op: Op, y: Array, primals: Sequence[Array], tangents: Sequence[Array], params: Mapping[str, Any]) -> Array:
     """The Jacobian-vector product Σᵢ ∂y/∂xᵢ · tᵢ; None if y depends on no tangent."""
-    total, dtype = None, y.dtype
+    total, rest, dtype = None, [], y.dtype
     for x in primals:
         if getattr(x, "dtype", dtype) is not dtype:
             primals = op.real(primals, dtype)
@@ -208,7 +208,11 @@ def pushed(op: Op, y: Array, primals: Sequence[Array], tangents: Sequence[Array]
         elif op.linear and "initial" not in params:  # the number that a sum starts from is not part of its change
             part = performed(op, (*primals[:i], t, *primals[i + 1 :]), params)
         else:
-            part = _transposed(op, i, t, y, primals, params)
+            rest.append(i)
+            continue
+        total = part if total is None else total + part
+    if rest:
+        part = _transposed(op, rest, tangents, y, primals, params)
         total = part if total is None else total + part
     if total is None:
         return None
@@ -220,16 +224,21 @@ def pushed(op: Op, y: Array, primals: Sequence[Array], tangents: Sequence[Array]
     return total if total.dtype == dtype else total.astype(dtype)
 
 
-def _transposed(op: Op, i: int, t: Array, y: Array, primals: Sequence[Array], params: Mapping[str, Any]) -> Array:
-    """∂y/∂xᵢ · t from the vector-Jacobian product, which is linear in g, so its own pullback is the transpose."""
-    x = primals[i]
+def _transposed(
+    op: Op, some: list[int], tangents: Sequence[Array], y: Array, primals: Sequence[Array], params: Mapping[str, Any]
+) -> Array:
+    """Σ ∂y/∂xᵢ · tᵢ from the vector-Jacobian products, which are linear in g, so their pullback is the transpose."""
     g = variable(np.zeros_like(innermost(y)))
+    backs = []
     try:
         with grad_mode.enable_grad(), np.errstate(all="ignore"):  # the value at g = 0 is not used
-            back = fitted(op.vjps[i](g, y, *primals, **params), x.shape, x.dtype, op, i)
+            arrays = op.in_common(tuple(primals), params, g, y) if op.adjoint else primals
+            for i in some:
+                back = op.vjps[i](g, y, *arrays, **params)
+                backs.append(whole(fitted(back, primals[i].shape, primals[i].dtype, op, i)))
     finally:
         settle([g])
-    return Pullback([whole(back)], [g])([t])[0]
+    return Pullback(backs, [g])([tangents[i] for i in some])[0]
 
 
 _variables: set[Tensor] = set()

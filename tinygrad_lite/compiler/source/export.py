@@ -157,9 +157,8 @@ class _Quoted:
 
     def _completed(self, name: str, forward: Callable[..., Any]) -> None:
         """Quote a forward that takes a shared expression, the expression, and the function that puts them together."""
-        declared, shared = inspect.unwrap(forward), inspect.getclosurevars(forward).nonlocals["shared"]
-        self.function(f"{name}_with_shared", declared)
-        self.function(f"{name}_shared", shared)
+        self.function(f"{name}_with_shared", inspect.unwrap(forward))
+        self.function(f"{name}_shared", inspect.getclosurevars(forward).nonlocals["self"].shared)
         call = f"{name}_with_shared(*x, {name}_shared(*x, **params), **params)"
         self.functions[name] = f"def {name}(*x, **params):\n    return {call}"
 

@@ -1,8 +1,7 @@
 """Normalisation: groups of entries with mean 0 and variance 1, then scaled and shifted."""
 
-from collections.abc import Callable
 from math import prod
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,44 +14,34 @@ Axes = tuple[int, ...]
 
 
 class Standard(NamedTuple):
-    """The mean and the variance of each group, 1 / √(variance + ε), and the entries (x - mean) / √(variance + ε).
-
-    `met` remembers, by name, what the rules have made of an upstream gradient, with that gradient.
-    """
+    """The mean and the variance of each group, 1 / √(variance + ε), and the entries (x - mean) / √(variance + ε)."""
 
     mean: Array
     variance: Array
     inverse: Array
     entries: Array
-    met: dict[Any, tuple[Array, Array]]
-
-    def of(self, name: Any, g: Array, make: Callable[[], Array]) -> Array:
-        """What is made of a gradient, computed once for all rules that meet it."""
-        known = self.met.get(name)
-        if known is None or known[0] is not g:
-            known = self.met[name] = g, make()
-        return known[1]
-
-    def laid(self, g: Array) -> Array:
-        """g in the memory layout of the entries: arrays with different layouts take several times as long together."""
-        entries = self.entries
-        if type(g) is not type(entries) or type(g) is not np.ndarray or g.strides == entries.strides:
-            return g
-        return self.of("laid", g, lambda: _copied_to(np.empty_like(entries, g.dtype), g))
-
-    def total(self, g: Array, axes: Axes) -> Array:
-        """Σ g over some axes."""
-        return self.of(("total", axes), g, lambda: total_along(g, axes)) if axes else g
-
-    def total_product(self, g: Array, axes: Axes) -> Array:
-        """Σ g · entries over some axes."""
-        entries = self.entries
-        return self.of(axes, g, lambda: total_of_products(g, entries, axes) if axes else g * entries)
 
 
-def _copied_to(place: Array, x: Array) -> Array:
-    place[...] = x
+class _Sums(NamedTuple):
+    """An upstream gradient g, Σ g and Σ g · entries over some axes, which stay with length 1."""
+
+    g: Array
+    total: Array
+    product: Array
+
+
+def _laid_as(entries: Array, g: Array) -> Array:
+    """g in the memory layout of the entries: arrays with different layouts take several times as long together."""
+    if type(g) is not type(entries) or type(g) is not np.ndarray or g.strides == entries.strides:
+        return g
+    place = np.empty_like(entries, g.dtype)
+    place[...] = g
     return place
+
+
+def _sums(g: Array, parts: Standard, axes: Axes) -> _Sums:
+    entries, g = parts.entries, _laid_as(parts.entries, g)
+    return _Sums(g, total_along(g, axes), total_of_products(g, entries, axes)) if axes else _Sums(g, g, g * entries)
 
 
 def standard(x: Array, axes: Axes, eps: float) -> Standard:
@@ -63,7 +52,7 @@ def standard(x: Array, axes: Axes, eps: float) -> Standard:
     variance = divided(total_of_products(entries, entries, axes), count)
     inverse = 1 / np.sqrt(variance + eps)
     entries *= inverse  # in place, here and below: a new array would take as long as the product
-    return Standard(mean, variance, inverse, entries, {})
+    return Standard(mean, variance, inverse, entries)
 
 
 def _constant_along(parameter: Array, x: Array, axes: Axes) -> Axes:
@@ -92,13 +81,17 @@ def _normalization(x: Array, weight: Array, bias: Array, parts: Standard, axes: 
     return y
 
 
-def _normalization_vjp(
+def _normalization_adjoint(
     g: Array, y: Array, x: Array, weight: Array, bias: Array, parts: Standard, axes: Axes, eps: float
+) -> _Sums:
+    return _sums(g, parts, axes if weight is None else _constant_along(weight, x, axes))
+
+
+def _normalization_vjp(
+    g: Array, y: Array, x: Array, weight: Array, bias: Array, parts: Standard, sums: _Sums, axes: Axes, eps: float
 ) -> Array:
-    inverse, count, g = parts.inverse, prod([x.shape[i] for i in axes]), parts.laid(g)
-    done = axes if weight is None else _constant_along(weight, x, axes)
-    total, product = parts.total(g, done), parts.total_product(g, done)
-    if done != axes:
+    inverse, count, (g, total, product) = parts.inverse, prod([x.shape[i] for i in axes]), sums
+    if weight is not None and _constant_along(weight, x, axes) != axes:
         total, product, g = _weighted(total, weight, axes), _weighted(product, weight, axes), g * weight
     elif weight is not None:
         inverse = inverse * weight
@@ -107,6 +100,12 @@ def _normalization_vjp(
     slope -= g
     slope *= -inverse
     return slope
+
+
+def _by_bias(
+    g: Array, y: Array, x: Array, weight: Array, bias: Array, parts: Standard, sums: _Sums, axes: Axes, eps: float
+) -> Array:
+    return sums.total if weight is not None and weight.shape == bias.shape else g
 
 
 _EXAMPLES: list[Example] = [
@@ -119,10 +118,9 @@ _EXAMPLES: list[Example] = [
 normalization = primitive(
     _normalization,
     _normalization_vjp,
-    lambda g, y, x, weight, bias, parts, axes, eps: parts.total_product(
-        parts.laid(g), _constant_along(weight, x, axes)
-    ),
-    lambda g, y, x, weight, bias, parts, axes, eps: parts.total(parts.laid(g), _constant_along(bias, x, axes)),
+    lambda g, y, x, weight, bias, parts, sums, axes, eps: sums.product,
+    _by_bias,
     shared=lambda x, weight, bias, axes, eps: standard(x, axes, eps),
+    adjoint=_normalization_adjoint,
     examples=_EXAMPLES,
 )
