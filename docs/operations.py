@@ -14,6 +14,7 @@ import textwrap
 from collections import defaultdict
 from collections.abc import Callable
 from functools import cache
+from itertools import groupby
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -118,14 +119,17 @@ def rule_cell(op: declarations.Op) -> str:
             cells.append(code(source_of(rule)))
         else:
             cells.append(code(str(rule)))
-    text = "; ".join(dict.fromkeys(cells) if len(cells) > 2 and len(set(cells)) == 1 else cells)
-    return f"{text}, where {shared_name(op)} is {code(source_of(op.shared))}" if op.shared else text
+    text = "; ".join([cell for cell, _ in groupby(cells)] if len(cells) > 2 else cells)
+    common = [f"{code(name)} is {code(source_of(expression))}" for name, expression in in_common(op).items()]
+    return f"{text}, where {' and '.join(common)}" if common else text
 
 
-def shared_name(op: declarations.Op) -> str:
-    """What the forward calls the shared expression, its parameter after the arrays."""
-    parameters = list(inspect.signature(inspect.unwrap(op.forward)).parameters)
-    return code(parameters[op.arity or 0])
+def in_common(op: declarations.Op) -> dict[str, Any]:
+    """The shared expression and the adjoint, each by the name of the parameter that takes it after the arrays."""
+    function, before = (op.vjps[0], 2) if op.adjoint else (op.forward, 0)
+    expressions = list(filter(None, (op.shared, op.adjoint)))
+    parameters = list(inspect.signature(inspect.unwrap(function)).parameters) if expressions else []
+    return dict(zip(parameters[before + (op.arity or 0) :], expressions))
 
 
 def composition_cell(function: Callable[..., Any]) -> str:
@@ -200,7 +204,8 @@ def section(module: ModuleType, answers: list[Any], functions: dict[Any, list[st
         keywords = ", ".join(keywords_of(answer))
         rows.append(f"| {', '.join(map(code, names))} | {keywords} | {cell} |")
         if is_operation:
-            rules = [rule for rule in rules_of(answer) if callable(rule) and rule.__name__ != "<lambda>"]
+            rules = [*rules_of(answer), answer.shared, answer.adjoint]
+            rules = [rule for rule in rules if callable(rule) and rule.__name__ != "<lambda>"]
             named.update({rule.__name__: textwrap.dedent(inspect.getsource(rule)).rstrip() for rule in rules})
     parts = [f"## {title}", "", f"[{file}](../tinygrad_lite/ops/{file})", ""]
     parts += ["| function | keywords | derivative |", "|---|---|---|", *rows, ""]

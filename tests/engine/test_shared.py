@@ -1,5 +1,6 @@
-"""The expression that an operation's value and derivatives share."""
+"""The expressions that an operation's value and derivatives share, and those that its rules share."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -74,3 +75,86 @@ def test_it_is_freed_with_the_graph(growth: Op) -> None:
     assert y.shared
     y.sum().backward()
     assert not y.shared
+
+
+WITH_ADJOINT = [op for op in operations() if op.adjoint]
+
+
+@pytest.mark.parametrize("op", WITH_ADJOINT, ids=repr)
+def test_a_rule_finds_the_adjoint_itself_if_nobody_passes_it(op: Op) -> None:
+    rng = np.random.default_rng(0)
+    for shapes, params in op.examples or []:
+        arrays = tuple(rng.normal(size=shape) for shape in shapes)
+        y = op(*arrays, **params)
+        g = rng.normal(size=y.shape)
+        given = op.in_common(arrays, params, g, y)
+        assert len(given) == len(arrays) + bool(op.shared) + 1
+        for rule in op.vjps:
+            np.testing.assert_array_equal(rule(g, y, *arrays, **params), rule(g, y, *given, **params))
+
+
+@pytest.fixture(name="ratio", scope="module")
+def declared_with_adjoint() -> tuple[Op, list[None]]:
+    """The ratio of the sums of two arrays, and a list that grows with each computation of the adjoint."""
+    calls: list[None] = []
+
+    def adjoint(g: Any, y: Any, a: Any, b: Any, sums: Any) -> Any:
+        calls.append(None)
+        return g * y
+
+    op = tg.primitive(
+        lambda a, b, sums: sums[0] / sums[1],
+        lambda g, y, a, b, sums, back: back / sums[0] * np.ones_like(a),
+        lambda g, y, a, b, sums, back: -back / sums[1] * np.ones_like(b),
+        shared=lambda a, b: (np.sum(a), np.sum(b)),
+        adjoint=adjoint,
+        name="ratio_of_sums",
+    )
+    return op, calls
+
+
+def test_a_pass_computes_the_adjoint_once(ratio: Any) -> None:
+    op, calls = ratio
+    a, b = tg.tensor([0.5, 1.0], requires_grad=True), tg.tensor([2.0, 1.0], requires_grad=True)
+    y = op(a, b)
+    for create_graph in (False, True):
+        calls.clear()
+        y.backward(create_graph=create_graph, retain_graph=True)
+        assert len(calls) == 1
+    np.testing.assert_allclose(a.grad.numpy(), 2 / np.array([3.0, 3.0]))
+    np.testing.assert_allclose(b.grad.numpy(), -2 * 1.5 / np.array([9.0, 9.0]))
+
+
+def test_derivatives_of_every_order_and_mode_go_through_the_adjoint(ratio: Any) -> None:
+    op, _ = ratio
+    a, b = np.array([0.3, 0.9]), np.array([1.5, 0.7])
+
+    def plain(a: Any, b: Any) -> Any:
+        return np.sum(a) / np.sum(b)
+
+    assert tg.gradcheck(op, a, b, order=2)
+    for argument in (0, 1):
+        third, right = (tg.hessian(lambda a, b, f=f: tg.grad(f, 1)(a, b)[0], argument)(a, b) for f in (op, plain))
+        np.testing.assert_allclose(third, right, rtol=1e-12)
+    np.testing.assert_allclose(tg.jvp(op, (a, b), (b, a))[1], tg.jvp(plain, (a, b), (b, a))[1], rtol=1e-12)
+    for backend in ("numpy", "native"):
+        compiled = tg.compile(lambda a, b: tg.grad(op, (0, 1))(a, b), backend)
+        for found, right in zip(compiled(a, b), tg.grad(plain, (0, 1))(a, b)):
+            np.testing.assert_allclose(found, right, rtol=1e-12)
+
+
+REFUSED: dict[str, Callable[[], Any]] = {
+    "entry by entry": lambda: tg.elementwise(np.exp, lambda y, x: y, name="grown", adjoint=lambda g, y, x: g),
+    "one rule, adjoint": lambda: tg.primitive(
+        lambda *x: sum(x), each=lambda i, g, y, x: g, name="added", adjoint=lambda g, y, *x: g
+    ),
+    "one rule, shared": lambda: tg.primitive(
+        lambda *x: sum(x), each=lambda i, g, y, x: g, name="added", shared=lambda *x: x[0]
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_has_nothing_in_common_is_refused(kind: str) -> None:
+    with pytest.raises(tg.errors.UsageError, match=r"an adjoint is for tg\.primitive with a rule for each argument"):
+        REFUSED[kind]()

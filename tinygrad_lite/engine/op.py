@@ -145,7 +145,7 @@ class Op(Arguments):
         self.arity = arity
         self.forward = self.completed(forward, 0)
         self.compute = _OPERATORS.get(forward, forward)
-        self.vjps = [vjp and self.completed(vjp, 2) for vjp in vjps] if self.shared or self.adjoint else vjps
+        self.vjps = [vjp and self.completed(vjp, 2) for vjp in vjps] if arity else vjps  # a ForEach never ends
 
     def completed(self, function: Rule, before: int) -> Rule:
         """A forward or rule that computes what it has in common with others unless a call passes it, too."""

@@ -1,4 +1,4 @@
-"""What is looked at when a user declares an operation: that its rules take what they are called with, and shapes."""
+"""What is looked at when a user declares an operation: its rules, what they are called with, and shapes."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,6 +15,12 @@ def _look_at(op: Op) -> None:
     """Raise if a rule of a user's operation lacks arguments, and look at the shapes of what works entry by entry."""
     if _is_ours(op):
         return
+    has_one_rule = isinstance(op.vjps, ForEach)
+    if (op.adjoint and (op.derivatives or has_one_rule)) or (op.shared and has_one_rule):
+        raise UsageError(
+            f"{op.name}: an adjoint is for tg.primitive with a rule for each argument, and shared= for these and for "
+            "tg.elementwise; each= has one rule, which can compute all that it needs"
+        )
     if isinstance(op.vjps, ForEach):
         _check_rule(op, op.vjps.rule, "i, g, y, x")
         return

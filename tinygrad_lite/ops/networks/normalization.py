@@ -39,11 +39,6 @@ def _laid_as(entries: Array, g: Array) -> Array:
     return place
 
 
-def _sums(g: Array, parts: Standard, axes: Axes) -> _Sums:
-    entries, g = parts.entries, _laid_as(parts.entries, g)
-    return _Sums(g, total_along(g, axes), total_of_products(g, entries, axes)) if axes else _Sums(g, g, g * entries)
-
-
 def standard(x: Array, axes: Axes, eps: float) -> Standard:
     """Standardise the groups of entries along some axes."""
     count = prod([x.shape[i] for i in axes])
@@ -84,7 +79,9 @@ def _normalization(x: Array, weight: Array, bias: Array, parts: Standard, axes: 
 def _normalization_adjoint(
     g: Array, y: Array, x: Array, weight: Array, bias: Array, parts: Standard, axes: Axes, eps: float
 ) -> _Sums:
-    return _sums(g, parts, axes if weight is None else _constant_along(weight, x, axes))
+    axes = axes if weight is None else _constant_along(weight, x, axes)
+    entries, g = parts.entries, _laid_as(parts.entries, g)
+    return _Sums(g, total_along(g, axes), total_of_products(g, entries, axes)) if axes else _Sums(g, g, g * entries)
 
 
 def _normalization_vjp(

@@ -24,7 +24,11 @@ def _stacked(steps: list[Array]) -> Array:
 
 def _found(k: int) -> Rule:
     """The rule of an argument whose gradient the pass back finds, in k-th place."""
-    return lambda g, y, *arguments, **_: arguments[-1][k]
+
+    def found(g: Array, y: Array, *arguments: Array, **_: Any) -> Array:
+        return arguments[-1][k]
+
+    return found
 
 
 def _by_weights(x: Array, hiddens: Array, *by_sums: Array) -> list[Array]:
