@@ -487,7 +487,11 @@ def freed(p: dict[str, Any]) -> Any:
 
 
 ERRORS: dict[str, tuple[Callable[[dict[str, Any]], Any], type[Exception], str]] = {
-    "freed": (lambda p: audit_gradients(p, freed(p)), GraphError, "compute the result again"),
+    "freed": (
+        lambda p: audit_gradients(p, freed(p)),
+        GraphError,
+        "freed by an earlier backward pass: give it retain_graph=True",
+    ),
     "no history": (lambda p: audit_gradients(p, tg.tensor(1.0)), GraphError, "no history.*\n  w: unused, or detached"),
     "detached": (lambda p: audit_gradients(p, lambda: np.sum(p["w"]).detach()), GraphError, "w: the result of sum was"),
     "frozen": (lambda p: audit_gradients([tg.tensor(1.0)], tg.tensor(1.0)), GraphError, "0: it does not require"),

@@ -194,7 +194,7 @@ class Op(Arguments):
         """The inputs of a result that had none when it was looked at, if the operation can find them."""
         if node.inputs is None:
             raise GraphError(
-                f"the graph of this result of {self} was freed by an earlier backward pass: pass retain_graph=True"
+                f"the graph of this result of {self} was freed by an earlier backward pass: give it retain_graph=True"
             )
         return node.inputs
 
