@@ -334,6 +334,4 @@ def tensor(data: Any, requires_grad: bool = False, *, dtype: Any = None, name: s
 
 def _check_differentiable(array: Array) -> None:
     if array.dtype.kind != "f":
-        raise UsageError(
-            f"requires_grad needs real floats, got {array.dtype}: pass dtype=float; make a complex z of two, a + 1j * b"
-        )
+        raise UsageError(f"requires_grad needs real floats, got {array.dtype}: pass dtype=float, or write a + 1j * b")
