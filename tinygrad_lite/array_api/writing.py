@@ -309,7 +309,7 @@ def _part_of_complex(read: Callable[..., Any]) -> property:
             raise UsageError(f"an array of {self.dtype} has no imaginary part to write: make it with dtype=complex")
         read(self)[...] = values
 
-    return property(read, write)
+    return property(read, write, doc="A part of complex numbers, to read and to write.")
 
 
 for _name in ("real", "imag"):
