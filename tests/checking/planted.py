@@ -317,7 +317,7 @@ PLANTED = [
     ),
     Planted("elastic_net", "(X @ w - T) / 8", "(X @ w - T) / 16", "factor of 2 is missing"),
     Planted("elastic_net", "0.3 * np.sign(w) + ", "", "nothing arrives"),
-    Planted("euler", "np.cos(ys[k] * theta)", "np.cos(ys[k + 1] * theta)", "step"),
+    Planted("euler", "np.cos(ys[k] * theta)", "np.cos(ys[k + 1] * theta)", "of the turn before in place of"),
     Planted(
         "euler",
         "range(5, -1, -1)",

@@ -88,7 +88,7 @@ PLANTED = [
     ("Gumbel", "(1 - np.exp(-z))", "(1 - -z)", "exp of the result of negative"),
     ("Distances", "q + q.T", "q", "its transpose added"),
     ("Distances", "np.exp(-squares) * (", "np.exp(-squares) / (", "a product in place of a quotient"),
-    ("Distances", "heights[:, None] * ", "", "[1, 2, 3, …][:, None] as one more factor"),
+    ("Distances", "heights[:, None] * ", "", "heights[:, None] as one more factor"),
     ("Rows", "np.exp(rows @ w)", "(rows @ w)", "exp of weights"),
     ("Distances", "-2 * (", "-0.37 * (", "what is there 5.40541 times (200/37)"),
 ]

@@ -292,9 +292,8 @@ def _written(
 
 
 def _added_up(numbers: Sequence[int], trace: Trace, k: int) -> Array:
-    """The sum of an operation's result and all earlier results of the same line."""
-    at = numbers.index(k)
-    return _made(trace, k) + trace.values[numbers[at - 1]] if at else _made(trace, k)
+    """An operation's result and all that the same line made before."""
+    return np.asarray(sum(_made(trace, number) for number in numbers if number <= k))
 
 
 def _summed(series: Sequence[int], i: int, trace: Trace, k: int) -> Array:
