@@ -158,7 +158,7 @@ def complain(error: Exception, name: str, args: Iterable[Any], params: Mapping[s
 def refuse_complex(name: str) -> NoReturn:
     """Raise the error for complex numbers in an operation whose derivative is that of real ones."""
     raise UsageError(
-        f"the derivative of {name} is known here for real numbers alone, and it met complex ones: take np.real, "
+        f"the derivative of {name} is known here only for real numbers, and it got complex ones: take np.real, "
         "np.imag or np.abs of them first"
     )
 

@@ -333,7 +333,7 @@ class TestModulesAmongTheArguments:
 @pytest.mark.parametrize("name", ["rtol", "atol", "nondet_tol"])
 @pytest.mark.parametrize("value", [-1.0, np.nan, None, "5"])
 def test_a_tolerance_that_is_none(name: str, value: Any) -> None:
-    with pytest.raises(InputError, match=f"{name} is a difference to tolerate, a number that is at least 0; got"):
+    with pytest.raises(InputError, match=f"{name} is a difference to tolerate, a number of at least 0; got"):
         tg.gradcheck(np.sum, X, **{name: value})
 
 

@@ -937,7 +937,7 @@ def test_a_value_of_which_a_part_is_replaced_as_well_is_refused() -> None:
         box.value["values"][0] = box.value["values"][0] + x
         box.value = {"pair": box.value["pair"] + 1, "values": box.value["values"]}
 
-    with pytest.raises(UsageError, match=r"in place of a part of it: do one of both|assigns Box\.value"):
+    with pytest.raises(UsageError, match=r"in place of a part of it: do only one of the two|assigns Box\.value"):
         tg.compile(f, "numpy")(np.ones(3))
     assert box.value is before
     np.testing.assert_array_equal(before["values"], [np.ones(3)])

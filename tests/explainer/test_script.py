@@ -153,7 +153,7 @@ def test_a_script_that_explains_something_itself(tmp_path: Path, lines: str, roo
 def test_a_script_that_explains_nothing(tmp_path: Path, capsys: Any) -> None:
     path = tmp_path / "nothing.py"
     path.write_text("print('done')\n")
-    with pytest.raises(InputError, match=r"called no backward\(\) and no tg\.explain"):
+    with pytest.raises(InputError, match=r"without calling backward\(\) or tg\.explain"):
         lesson_of_script(path)
     assert main(["explain", str(path)]) == 2
     assert "there is nothing to explain" in capsys.readouterr().err

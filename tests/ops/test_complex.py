@@ -103,7 +103,7 @@ def sum_of_parts(z: Any) -> Any:
 )
 def test_a_rule_that_does_not_say_so_meets_no_complex_numbers(op: Op) -> None:
     for derivative in (tg.grad, lambda f: lambda x: tg.jvp(f, (x,), (1.0,))):
-        with pytest.raises(UsageError, match=f"derivative of {op} is known here for real numbers alone"):
+        with pytest.raises(UsageError, match=f"derivative of {op} is known here only for real numbers"):
             derivative(lambda x: np.abs(op(x * (1 + 2j))))(2.0)
 
 

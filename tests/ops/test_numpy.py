@@ -300,7 +300,7 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], type[Exception], str]] = {
     "quantiles along two axes": (
         lambda x: np.nanquantile(x, [[0.1, 0.2], [0.3, 0.4]]),
         UsageError,
-        "q must have one axis at most",
+        "q must have at most one axis",
     ),
     "a quantile that is a tensor": (lambda x: np.quantile(x, x[0]), UsageError, "q= is a parameter"),
     "put": (lambda x: np.put(x, [0], 1.0), UsageError, r"np\.put would write"),

@@ -107,7 +107,7 @@ def gradcheck(
         raise InputError(f"time_budget is a positive number of seconds, np.inf for no end; got {time_budget!r}")
     for name, tolerance in (("rtol", rtol), ("atol", atol), ("nondet_tol", nondet_tol)):
         if not _is_number(tolerance) or not tolerance >= 0:
-            raise InputError(f"{name} is a difference to tolerate, a number that is at least 0; got {tolerance!r}")
+            raise InputError(f"{name} is a difference to tolerate, a number of at least 0; got {tolerance!r}")
     if order not in (1, 2):
         raise InputError(f"order must be 1 or 2, got {order!r}")
     if method not in ("auto", *_CALLED):

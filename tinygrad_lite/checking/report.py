@@ -301,7 +301,7 @@ class Report:
             raise InputError(f"kind must be one of entries, taylor, steps; got {kind!r}")
         title = str(self).partition("\n")[0]
         if kind != "entries" and self.examination is None:
-            raise UsageError(f"a report that was pickled has no function any more: plot({kind!r}) before")
+            raise UsageError(f"a pickled report no longer has its function: call plot({kind!r}) before you pickle it")
         with np.errstate(all="ignore"):
             if kind == "entries":
                 return plots.entries(title, self.checked, {"x": FAILING, "$?$": UNVERIFIED - FAILING})

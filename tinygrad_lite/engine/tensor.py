@@ -122,7 +122,7 @@ class Tensor(Conversions):
     def replace(self, array: Array) -> None:
         """Give a leaf a new array, as an optimiser does; nobody else may write to that array."""
         if self.op is not None:
-            raise GraphError(f"a result of {self.op.name} takes no new data: give it to the leaves that it is made of")
+            raise GraphError(f"a result of {self.op.name} takes no new data: give new data to its leaves")
         if isinstance(array, np.ndarray):
             array.setflags(False)  # type: ignore[call-arg]
         self._array = array if type(array) is ndarray else constant(array)

@@ -214,7 +214,7 @@ class Classifier(ClassifierMixin, Network):
         if y.ndim == 2 or self._is_multilabel:
             if not self._is_multilabel or y.shape[1:] != self.classes_.shape:
                 raise ShapeError(
-                    f"y must have the form of the first call's, with {len(self.classes_)} classes or labels"
+                    f"y must have the same form as in the first call, with {len(self.classes_)} classes or labels"
                 )
             return y
         if len(unknown := np.setdiff1d(y, self.classes_)):

@@ -149,7 +149,7 @@ def mark_class(
     there = {stem for own in files.values() for stem in own}
     names = [find(name).name for name in names] if names else [name for name in Catalogue() if name in there]
     if not names:
-        raise InputError(f"no file below {folder} is called like an exercise: square.py, for one")
+        raise InputError(f"no file below {folder} has the name of an exercise, such as square.py")
     return Classroom([*_results(files, names, seeded, time_limit)])
 
 

@@ -55,7 +55,7 @@ class Declaration:
         if x.dtype.kind != "f" or not x.size:
             raise InputError(f"{self.name}: {self.argument} must hold real numbers, got {x.dtype}{[*x.shape]}")
         if x.size > FULL:
-            raise InputError(f"{self.name}: of {self.argument} at most {FULL:,} entries are looked at one by one")
+            raise InputError(f"{self.name}: {self.argument} may have at most {FULL:,} entries, got {x.size:,}")
         if y.dtype.kind != "f" or not np.all(np.isfinite(y)):
             raise InputError(f"{self.name}: the function must give finite real numbers, it gave {y}")
         if y.shape != x.shape and (self.write == "derivative" or (self.write == "numbers" and y.shape)):

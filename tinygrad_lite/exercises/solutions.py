@@ -161,7 +161,7 @@ def vjp(g, y, w, x, t):
 
 
 def solution_of(declaration: Declaration) -> str:
-    """A solution, with the question; raises `InputError` if it is not of the course."""
+    """A solution, with the question; raises `InputError` if it is not in the course."""
     if declaration.name not in SOLUTIONS:
-        raise InputError(f"{declaration.name} is not of the course: its solution is with whoever declared it")
+        raise InputError(f"{declaration.name} is not an exercise of the course: whoever declared it has the solution")
     return f"{declaration.name}: {declaration.question}\n\n{SOLUTIONS[declaration.name]}".rstrip()

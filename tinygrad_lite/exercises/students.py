@@ -43,7 +43,7 @@ def for_student(declaration: Declaration, seed: int | str) -> Declaration:
     except InputError as error:
         raise InputError(
             f"{error}; these are the inputs for the seed {seed!r}: declare the exercise with a function of a generator "
-            "as its inputs, which draws others"
+            "as its inputs, which draws new ones for each seed"
         ) from None
 
 

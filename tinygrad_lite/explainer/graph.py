@@ -137,7 +137,7 @@ class Graph:
 
     def __init__(self, result: Tensor, seen: Seen, upstream: Array = None) -> None:
         if not isinstance(result, Tensor):
-            raise UsageError(f"what is explained is a tensor, such as a loss; got {_instead(result)}")
+            raise UsageError(f"explain needs a tensor, such as a loss; got {_instead(result)}")
         if result.op is None:
             raise GraphError(
                 "there is nothing to explain behind this tensor: no operation made it, or nothing with "
@@ -149,8 +149,7 @@ class Graph:
             )
         if upstream is None and result.dtype.kind == "c":
             raise UsageError(
-                f"what is explained is real, as what backward() starts from; this is {result.dtype}: take np.real or "
-                "np.abs of it"
+                f"explain needs a real tensor, as backward() does; this is {result.dtype}: take np.real or np.abs of it"
             )
         self._seen = seen
         self._made = seen.constants | (seen.made or {})

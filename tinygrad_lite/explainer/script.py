@@ -42,7 +42,7 @@ def lesson_of_script(path: Path, arguments: Sequence[str] = ()) -> Lesson:
         sys.argv, sys.path = before
     if not lessons:
         raise InputError(
-            f"{path} ran, and called no backward() and no tg.explain: there is nothing to explain; of a function that "
+            f"{path} ran without calling backward() or tg.explain, so there is nothing to explain; for a function that "
             "tg.grad differentiates, add tg.explain(function, *arguments)"
         )
     return lessons[0]()

@@ -29,7 +29,7 @@ class Protocols:
     def to_device(self, device: Any, /, *, stream: Any = None) -> Any:
         """Return this value, since an array stays on the device where it was made."""
         if type(device) is not type(self.device) or device != self.device or stream is not None:
-            raise InputError(f"this tensor is on {self.device!r}, and stays there: move the array that you make it of")
+            raise InputError(f"this tensor is on {self.device!r}, and stays there: move its array beforehand")
         return self
 
     def __complex__(self) -> complex:
@@ -41,7 +41,7 @@ class Protocols:
     ) -> Any:
         if copy is False:  # some libraries, PyTorch among them, write to memory that is marked as read-only
             raise ExportError(
-                "DLPack takes a tensor in a copy alone, since nobody may write to it: leave out copy=False"
+                "DLPack takes only a copy of a tensor, since nobody may write to the tensor: leave out copy=False"
             )
         asked = {"stream": stream, "max_version": max_version, "dl_device": dl_device}
         return _exported(self).copy().__dlpack__(**{name: x for name, x in asked.items() if x is not None})

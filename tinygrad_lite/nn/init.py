@@ -131,7 +131,7 @@ def dirac(shape: Sequence[int], groups: int = 1, *, dtype: Any = np.float64, rng
     """
     out, channels, *window = _checked("dirac", shape, [3, 4, 5])
     if out % groups:
-        raise ShapeError(f"dirac needs as many output channels as {groups} groups can share, got shape {shape}")
+        raise ShapeError(f"dirac needs output channels that divide into {groups} groups, got shape {shape}")
     kernel = np.zeros(shape, dtype)
     passed = np.arange(min(out // groups, channels))
     middle: Any = tuple(size // 2 for size in window)

@@ -66,8 +66,8 @@ def check_entries(op: Op, y: Array, arrays: Sequence[Array]) -> None:
     shapes = [np.shape(x) for x in arrays[: op.arity]]
     if np.shape(y) != np.broadcast_shapes(*shapes):
         raise ShapeError(
-            f"{op.name} is declared by tg.elementwise, entry by entry, and made the shape {np.shape(y)} of "
-            f"{', '.join(map(str, shapes))}: declare it by tg.primitive, with vector-Jacobian products"
+            f"{op.name} is declared by tg.elementwise, so it must work entry by entry, but it made the shape "
+            f"{np.shape(y)} of {', '.join(map(str, shapes))}: declare it by tg.primitive, with vector-Jacobian products"
         )
 
 

@@ -155,7 +155,7 @@ class Names:
                     if type(x) is Recorded or (isinstance(x, Tensor) and x in self.tensors):
                         raise UsageError(
                             f"the function puts another value in place of {name.label}, and in place of a part of it: "
-                            "do one of both, since others may hold the first value"
+                            "do only one of the two, since other code may hold the first value"
                         )
                     if id(x) in self.arrays:
                         self._has_shared = True

@@ -123,8 +123,8 @@ class Leavings(Surroundings):
             raise CarriedError(
                 [*places, *self.used],
                 UsageError(
-                    f"the function changes a number in each run, {counted[0]}, and its program can do no more with "
-                    "that than compute:"
+                    f"the function changes a number in each run, {counted[0]}, and its program can only compute with "
+                    "that number:"
                 )
                 if counted
                 else None,
@@ -203,9 +203,9 @@ class Leavings(Surroundings):
         for guard in {**self._reached.guards, **self.guards}.values():
             if isinstance(guard, Whole) and guard.has_lost(self.carried.stand_ins):
                 raise UsageError(
-                    f"the function takes entries out of {guard.container}, or moves them there, which its program does "
-                    "not do in the next runs: put others in their places, as x.append(x.pop(0)) does in a list x of up "
-                    "to a hundred entries, or change it outside the compiled function"
+                    f"the function takes entries out of {guard.container}, or moves them there, which its program "
+                    "would not do in the next runs: replace them, as x.append(x.pop(0)) does in a list x of up to a "
+                    "hundred entries, or change it outside the compiled function"
                 )
 
     @property
@@ -357,8 +357,8 @@ def _with_its_numbers(place: Guard, value: Any) -> Guard:
 
 def _has_another_name(place: Guard) -> UsageError:
     return UsageError(
-        f"the function puts another value in place of {place.label} in each call, which has another name already, or a "
-        "history, and its program would not do that in the next runs: do it outside, or put a copy there"
+        f"the function puts another value in place of {place.label} in each call, but that value already has another "
+        "name, or a history, so the program cannot do so in the next runs: do it outside, or put a copy there"
     )
 
 

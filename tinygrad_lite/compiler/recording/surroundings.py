@@ -309,8 +309,8 @@ class Surroundings(Transcript):
             return value  # and of a stand-in's fields when they are written to the module itself
         if id(owner) in self.carried.containers:
             raise UsageError(
-                f"the function assigns {type(owner).__name__}.{name} of an object in whose place it puts another one: "
-                "do one of both, since others may hold the first one"
+                f"the function assigns {type(owner).__name__}.{name} of an object, and replaces the object: "
+                "do only one of the two, since other code may hold the first object"
             )
         fields = _fields(owner)
         if not fields and id(owner) not in self._reached.objects:

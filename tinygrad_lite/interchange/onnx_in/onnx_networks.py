@@ -50,7 +50,7 @@ def convolution_settings(node: Node, weight: int) -> tuple[str, dict[str, Any]]:
     """The input of a convolution with its border, and the settings; input number `weight` has the filters."""
     axes = node.axes_of(weight) - 2
     if axes not in (1, 2, 3):
-        raise UnwritableError(f"a convolution over {axes} axes is none of one, two or three")
+        raise UnwritableError(f"a convolution runs over one, two or three axes, not {axes}")
     kernel = node.setting("kernel_shape") or Code(f"{node[weight]}.shape[2:]")
     x, padding = _padded(node, kernel if isinstance(kernel, Code) else tuple(kernel), axes)
     return x, _plain(

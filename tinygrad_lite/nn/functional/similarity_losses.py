@@ -132,7 +132,7 @@ def _triplet(
     anchor, positive, negative = vectors
     shapes = [shape_of(x) for x in vectors]
     if len({len(shape) for shape in shapes}) > 1:
-        raise ShapeError(f"{name} needs anchor, positive and negative of as many axes each, got shapes {shapes}")
+        raise ShapeError(f"{name} needs anchor, positive and negative with equally many axes, got shapes {shapes}")
     near, far = distance(anchor, positive), distance(anchor, negative)
     if swap:
         far = np.minimum(far, distance(positive, negative))

@@ -73,7 +73,7 @@ def _steps(
         raise InputError(f"interpolate: antialias is for bilinear and bicubic, not for {mode!r}")
     before = shape[2:]
     if 0 in before:
-        raise ShapeError(f"interpolate: an input of shape {shape} has no pixels to take others from")
+        raise ShapeError(f"interpolate: an input of shape {shape} has no pixels")
     wanted, scales = _sizes(before, size, factor, recompute)
     if mode == "area":
         return [partial(pooling.adaptive_avg_pool[axes - 1], output_size=wanted)]

@@ -227,7 +227,7 @@ def _of_one_axis(function: Callable[..., Array]) -> Callable[..., Array]:
     def checked(a: Array, q: Any, *args: Any, **params: Any) -> Array:
         if np.ndim(q) > 1:
             raise UsageError(
-                f"{function.__name__}: q must have one axis at most; pass np.ravel(q), and reshape the result"
+                f"{function.__name__}: q must have at most one axis; pass np.ravel(q), and reshape the result"
             )
         return function(a, q, *args, **params)
 

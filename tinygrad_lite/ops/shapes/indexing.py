@@ -382,7 +382,9 @@ def piecewise(x: Array, condlist: Any, funclist: Sequence[Any], *args: Any, **kw
     if len(funclist) == len(conditions) + 1:
         conditions = np.concatenate([conditions, ~np.any(conditions, axis=0, keepdims=True)])
     if len(funclist) != len(conditions):
-        raise InputError(f"piecewise: {len(conditions)} conditions need as many functions or one more: {len(funclist)}")
+        raise InputError(
+            f"piecewise: {len(conditions)} conditions take as many functions or one more, not {len(funclist)}"
+        )
     y = np.zeros_like(x)
     for condition, function in zip(conditions, funclist):
         if callable(function) and not np.any(condition):
