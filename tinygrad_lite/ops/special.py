@@ -62,7 +62,7 @@ def _in_last(
 
 
 def _constant(value: Array, name: str, position: int) -> Array:
-    """The numbers in an argument by which there is no derivative; a tensor to which no gradient flows is one, too."""
+    """The numbers in an argument without a derivative; it may be a tensor to which no gradient flows."""
     if isinstance(value, Traced):
         value = None if getattr(value, "requires_grad", True) else value.numpy()  # type: ignore[attr-defined]
         if not isinstance(value, (np.ndarray, np.generic)):

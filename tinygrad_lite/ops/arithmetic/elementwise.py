@@ -19,9 +19,9 @@ from tinygrad_lite.ops.kept import kept
 
 LOG_2 = float(np.log(2))
 LOG10_OF_E = float(np.log10(np.e))
-_LONG = 12_000  # entries, from which on clipping takes less time than the larger or smaller of an array and a number
-_SHORT = 32  # entries of a vector, up to which NumPy's loop over them takes longer than to repeat the vector
-_MANY = 1024  # entries, from which on several of NumPy's loops take less time than a slow one
+_LONG = 12_000  # from this many entries on, clipping is faster than the larger or smaller of an array and a number
+_SHORT = 32  # up to this many entries of a vector, repeating the vector is faster than NumPy's loop over them
+_MANY = 1024  # from this many entries on, several of NumPy's loops take less time than a slow one
 
 
 def _is_zero(x: Array) -> Array:
@@ -54,7 +54,7 @@ def _subtract(a: Array, b: Array) -> Array:
 
 
 def _repeated(x: Array, others: Array) -> Array | None:
-    """The vectors of x (rows, 1, length), each as often as there are others; None if that saves no time."""
+    """The vectors of x (rows, 1, length), each repeated once for each of the others; None if that saves no time."""
     if x.ndim != 3 or x.shape[1] != 1 or not 1 < x.shape[2] == others.shape[-1] <= _SHORT or others.ndim > 3:
         return None
     count, length = others.shape[-2:]
@@ -67,7 +67,7 @@ subtract.compute = _subtract
 multiply = analytic(np.multiply, lambda y, a, b: b, lambda y, a, b: a, linear=True)
 divide = analytic(
     np.divide,
-    lambda y, a, b: 1 / b if _is_known(b) else np.divide(1, b),  # which would make a float64 of a Python number
+    lambda y, a, b: 1 / b if _is_known(b) else np.divide(1, b),  # it would make a float64 of a Python number
     lambda y, a, b: -y / b,
     kink=lambda a, b: b,
 )
@@ -276,7 +276,7 @@ def decay(x: Array) -> Array:
 
 
 def _sigmoid(x: Array, decay: Array) -> Array:
-    is_long = type(x) is np.ndarray and x.size >= _MANY  # whose signs take longer
+    is_long = type(x) is np.ndarray and x.size >= _MANY  # their signs take longer
     sign = np.greater_equal(x, 0) if is_long else np.sign(x)
     return np.maximum(decay, sign) / (1 + decay)  # 1 / (1 + e^-x), or e^x / (1 + e^x) for negative x
 

@@ -1,4 +1,4 @@
-"""Which entries there are: the distinct ones, and histograms, whose edges move with the smallest and largest entry."""
+"""Distinct entries, and histograms, whose edges move with the smallest and the largest entry."""
 
 from collections.abc import Callable
 from typing import Any

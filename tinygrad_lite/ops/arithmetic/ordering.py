@@ -22,7 +22,7 @@ MANY = 64
 def _stable_order(x: Array, axis: int) -> Array:
     """np.argsort(x, axis, kind="stable"), of long lines in a fifth of the time.
 
-    If no two entries are equal, there is one order alone, and NumPy finds it sooner if it need not be stable.
+    If no two entries are equal, there is only one order, and NumPy finds it sooner if it need not be stable.
     """
     if x.shape[axis] < MANY or type(x) is not np.ndarray:
         return np.argsort(x, axis, kind="stable")
@@ -55,7 +55,7 @@ order_of_columns = primitive(_order_of_columns)
 
 @implements(np.lexsort)
 def lexsort(keys: Any, axis: int = -1) -> Array:
-    """The order by several keys, of which the last counts most: the rows of an array, or arrays in a container."""
+    """The order by several keys, the last of which counts most: the rows of an array, or arrays in a container."""
     if hasattr(keys, "ndim"):
         return order_of_columns(keys, axis=axis)
     first, *others = map(as_array, keys)
@@ -72,7 +72,7 @@ def _in_order(a: Array, order: Array, axis: int | None) -> Array:
     """The entries in an order, which has each of them once."""
     a, axis = (np.ravel(a), 0) if axis is None else (as_array(a), axis)
     index = index_along(a.shape, order := fixed(order), axis)
-    return picked(a, Distinct(index) if type(order) is np.ndarray else index)  # a recorded order is another each time
+    return picked(a, Distinct(index) if type(order) is np.ndarray else index)  # a recorded order differs each time
 
 
 def sort(a: Array, axis: int | None = -1, kind: Any = None, order: Any = None, **keywords: Any) -> Array:

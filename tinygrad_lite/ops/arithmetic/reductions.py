@@ -166,7 +166,7 @@ def _others(x: Array) -> Array:
 
 
 def _divides(y: Array) -> bool:
-    """Whether products of real numbers are such that one divided by a factor is that of all others."""
+    """Whether a product of real numbers divided by one factor is the product of all others."""
     sizes = np.absolute(y)
     is_real = sizes.dtype == y.dtype and y.dtype.kind == "f"
     return bool(is_real and sizes.size and sizes.min() >= np.finfo(y.dtype).tiny and sizes.max() < np.inf)
@@ -288,7 +288,7 @@ def _std_vjp(
     else:
         highest = np.max(x, axis=axis, keepdims=keepdims, initial=-np.inf, where=where)
         flat = np.equal(highest, np.min(x, axis=axis, keepdims=keepdims, initial=np.inf, where=where))
-    x = x.astype(np.float32) if x.dtype == np.float16 else x  # few of float16's squares are large enough
+    x = x.astype(np.float32) if x.dtype == np.float16 else x  # few squares are large enough for float16
     # twice, since the mean is rounded, and that error would dominate if the entries are equal up to rounding
     deviation = x - np.mean(x, axis=axis, keepdims=True, **_mask(where))
     deviation = deviation - np.mean(deviation, axis=axis, keepdims=True, **_mask(where))

@@ -147,12 +147,12 @@ AXES: list[Example] = [*(([(2, 3)], {"axis": axis}) for axis in (-1, 0, (0, 1), 
 
 
 def shifted_by_largest(x: Array, axis: int | tuple[int, ...] | None) -> Array:
-    """x less its largest entry along an axis, which may be empty."""
+    """x minus its largest entry along an axis, which may be empty."""
     return x if 0 in np.shape(x) else x - largest(x, axis=axis, keepdims=True)
 
 
 def are_moderate(x: Array) -> bool:
-    """Whether the exponentials of entries, but for those of -∞, keep all digits, so that a ratio needs no shift."""
+    """Whether the exponentials of all entries except -∞ keep all digits, so that a ratio needs no shift."""
     if type(x) is not np.ndarray or x.dtype.char not in "fd" or not x.size:
         return False
     bound = 40 if x.dtype.char == "f" else 300

@@ -33,7 +33,7 @@ LARGEST = 2**24
 """The same in a program, where every block is one more line to read."""
 
 MORE = 2
-"""Above this ratio of the results' channels to the images', it takes longer to read the results."""
+"""Above this ratio of the results' channels to the images', reading the results takes longer."""
 
 WIDE = 16
 """Rows of at least this many pixels are copied fast one by one."""
@@ -117,7 +117,7 @@ def _with_batch_last(x: Array, at: Geometry) -> Array:
 
 def _stay_as_they_are(x: Array, at: Geometry) -> bool:
     """Whether images in their own order are laid out as fast as with the batch last."""
-    flags = getattr(x, "flags", None)  # which only an array in memory has
+    flags = getattr(x, "flags", None)  # only an array in memory has them
     return flags is not None and flags.c_contiguous and x.shape[0] > 1 and at.out[-1] >= WIDE
 
 

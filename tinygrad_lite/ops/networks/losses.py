@@ -86,7 +86,7 @@ negative_log_likelihood = primitive(
 
 
 class _Odds(NamedTuple):
-    """Of each row, how far the label's logit is below the largest one, and exponentials of the logits less the largest.
+    """For each row, how far the label's logit is below the largest, and exponentials of the logits minus the largest.
 
     Those of the other classes and their sum are kept apart from the label's own, since p - 1 and log p of a probability
     close to 1 have no digits, and the sum has all.
@@ -142,7 +142,7 @@ def _cross_entropy_vjp(
         kept = np.not_equal(labels, ignore_index)
         labels = labels * kept
         weights = kept.astype(odds.sum.dtype)
-        count = np.maximum(total(weights), 1)  # of none the mean is NaN, and no row gets a gradient
+        count = np.maximum(total(weights), 1)  # the mean of no rows is NaN, and no row gets a gradient
         per_row = np.expand_dims(weights * (g / count if reduction == "mean" else g), 1)
     share = per_row / (odds.sum + odds.own)
     if type(labels) is type(odds.others) is type(share) is np.ndarray:

@@ -1,7 +1,7 @@
 """Pooling: the largest entry, or the sum, of each window of an image, in any number of dimensions.
 
-The windows lie along the last axes. What they show at one place is a slice of the image, so a loop over the few places
-of a window works on all windows at once.
+The windows lie along the last axes. The entries at one place in all windows are a slice of the image, so a loop over
+the few places works on all windows at once.
 """
 
 from functools import lru_cache

@@ -11,7 +11,7 @@ from tinygrad_lite.ops.shapes.indexing import performed
 
 
 class Spacing(NamedTuple):
-    """How m entries lie among n: `factor` apart, or m / n; each sees `reach` neighbours, or as many more as it covers.
+    """How m entries lie among n: `factor` apart, or m / n; each sees `reach` neighbours, or all that it covers if more.
 
     With `is_aligned`, the first and the last of both are at the same places, else the borders of both are. With
     `is_smooth`, an entry weighs all that it covers where there are fewer than before. With a reach of 0, it is the mean
@@ -34,7 +34,7 @@ class Spacing(NamedTuple):
 
 
 class Neighbours(NamedTuple):
-    """Of each entry, the positions of its neighbours and their weights, both of shape (neighbours, entries)."""
+    """For each entry, the positions and the weights of its neighbours, both of shape (neighbours, entries)."""
 
     positions: Array
     weights: Array
@@ -62,7 +62,7 @@ def windows(n: int, m: int) -> tuple[Array, Array]:
 
 
 def _touched(spacing: Spacing) -> Neighbours:
-    """All entries in the window of each new one, which weigh the same."""
+    """All entries in the window of each new one, with equal weights."""
     first, end = windows(spacing.n, spacing.m)
     count = end - first
     rank = np.arange(np.max(count))[:, None]
@@ -82,7 +82,7 @@ def _covered(spacing: Spacing) -> Neighbours:
 
 
 def _without_zeros(positions: Array, weights: Array) -> Neighbours:
-    """The same neighbours, of which the first with a weight stands for those without one, and shares its weight.
+    """The same neighbours; the first with a weight stands in for those without one, and shares its weight.
 
     A weight of 0 would make NaN of an infinite entry.
     """

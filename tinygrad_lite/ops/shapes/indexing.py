@@ -94,7 +94,7 @@ class Scattered(Deferred):
         return before
 
     def reaches(self, index: Index) -> bool:
-        """Whether one of the gradients, be it 0, is that of the entries at this basic index."""
+        """Whether one of the gradients, even if it is 0, is that of the entries at this basic index."""
         return any(_is_basic(own) and own == index for own in self.indices)
 
     def whole(self) -> Array:
@@ -197,7 +197,7 @@ def performed(op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> A
 
 
 def _performed_at(op: Op, inputs: tuple[Array, ...], *indices: Index, **params: Any) -> Array:
-    """The same at indices that may be traced although no array is, as class numbers of a recording are."""
+    """The same at indices that may be traced even if no array is, such as class numbers in a recording."""
     for index in indices:
         for part in index if isinstance(index, tuple) else (index,):
             if isinstance(part, Traced) and not any(isinstance(x, Traced) for x in inputs):
@@ -304,7 +304,7 @@ def take(a: Array, indices: Array, axis: int | None = None, out: Array = None, m
     refuse_out("take", out)
     a = as_array(a)
     if axis is None or not a.ndim:
-        a = a.ravel()  # of a number, the axis 0 too
+        a = a.ravel()  # a number takes the axis 0, too
     axis = normalize_axis_index(0 if axis is None else axis, a.ndim)
     index = along(axis, in_range("take", indices, a.shape[axis], mode))
     return picked(a, fixed(index))
@@ -345,7 +345,7 @@ def index_along(shape: tuple[int, ...], indices: Array, axis: int) -> Index:
 
 
 _FEW = 1000
-"""Ranges of so many entries are kept; to make longer ones takes little of the time in which they are used."""
+"""Ranges of up to this many entries are kept; longer ones take much longer to use than to make."""
 
 
 @lru_cache

@@ -77,7 +77,7 @@ def _slices(shape: tuple[int, ...], pairs: _Pairs, mode: Any) -> list[tuple[Any,
 
 
 def _positions(shape: tuple[int, ...], pairs: _Pairs, mode: Any) -> Array:
-    """Which entry of the array each entry of the padded one shows, by its position in the flattened array."""
+    """The position in the flattened array of the entry that each entry of the padded one shows."""
     return np.pad(places(shape), pairs, mode)
 
 
