@@ -130,6 +130,39 @@ def test_modes_nest_in_every_order(op: Op, data: st.DataObject) -> None:
             close(a, b, 1e-10)
 
 
+SEVERAL = [op for op in DIFFERENTIABLE if op.arity != 1]
+
+
+@pytest.mark.parametrize("op", [param(op, slow=op.name in LONG) for op in SEVERAL], ids=str)
+def test_an_argument_alone_has_the_derivatives_that_it_has_among_others(op: Op) -> None:
+    """To second order in both modes, with plain arrays as the other arguments."""
+    rng = np.random.default_rng(0)
+    shapes, params = (op.examples or [([(2, 3)] * (op.arity or 2), {})])[-1]
+    arrays = [x if isinstance(x, np.ndarray) else rng.uniform(0.3, 0.7, x) for x in shapes]
+    call = Call(op, arrays, dict(params))
+    moved = [rng.normal(size=np.shape(x)) for x in arrays]
+
+    def second(variables: list[int], i: int) -> list[Any]:
+        def value(*given: Any) -> Any:
+            inputs = list(arrays)
+            for k, x in zip(variables, given):
+                inputs[k] = x
+            return np.sum(np.sin(call.value(*inputs)))
+
+        place = variables.index(i)
+
+        def slope(*given: Any) -> Any:
+            return np.sum(moved[i] * tg.grad(value, tuple(range(len(given))))(*given)[place])
+
+        point = [arrays[k] for k in variables]
+        tangents = [moved[k] if k == i else np.zeros_like(arrays[k]) for k in variables]
+        return [tg.grad(slope, place)(*point), tg.jvp(tg.grad(value, place), point, tangents)[1]]
+
+    for i in call.differentiable:
+        for alone, among in zip(second([i], i), second(list(call.differentiable), i)):
+            close(alone, among, 1e-12)
+
+
 @pytest.mark.parametrize("op", [op for op in DIFFERENTIABLE if op.derivatives and (op.arity or 0) > 1], ids=str)
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_to_the_derivatives_true_is_one_with_all_digits(op: Op) -> None:

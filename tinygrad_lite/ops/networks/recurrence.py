@@ -1,8 +1,8 @@
 """Recurrent layers: all steps of a sequence in one operation.
 
-A loop over small arrays spends most of its time on calls, so a step is few operations, in place where nobody else holds
-the array, and what does not depend on the step before is computed for all steps at once. The batch is the last axis, so
-that the parts of a state lie together in memory.
+A loop over small arrays spends most of its time on calls, so a step is few operations, and what does not depend on the
+step before is computed for all steps at once. The batch is the last axis, so that the parts of a state lie together in
+memory.
 
 The arguments are the input (steps, inputs, batch), the first states (hidden, batch), W_ih, W_hh, b_ih, and b_hh. Their
 rules have one pass back through time in common: it finds the gradients of W_ih xₜ + b_ih, and those of all arguments
@@ -65,8 +65,7 @@ def _rnn(
     x = np.matmul(by_input, x) + (b_ih + b_hh)[:, None]
     hiddens = []
     for t in range(len(x)):
-        z = np.dot(by_state, h)
-        z += x[t]
+        z = np.dot(by_state, h) + x[t]
         h = np.tanh(z) if nonlinearity == "tanh" else np.maximum(z, 0)
         hiddens.append(h)
     return _stacked(hiddens)
@@ -88,8 +87,7 @@ def _rnn_back(
     for t in reversed(range(len(x))):
         by_sums.append(d * slopes[t])
         d = np.dot(back, by_sums[-1])
-        if t:
-            d += g[t - 1]
+        d = d + g[t - 1] if t else d
     by_sum = _stacked(by_sums[::-1])
     return [by_sum, d, *_by_weights(x, np.concatenate([h[None], y[:-1]]), by_sum)]
 
@@ -133,13 +131,10 @@ def _lstm_memory(x: Array, h: Array, c: Array, by_input: Array, by_state: Array,
     x, by_state = np.matmul(by_input * halves, x) + (b_ih + b_hh)[:, None] * halves, by_state * halves
     all_gates, candidates, cells, all_squashed, hiddens = [], [], [c], [], [h]
     for t in range(len(x)):
-        z = np.dot(by_state, h)
-        z += x[t]
-        squashed = np.tanh(z)
+        squashed = np.tanh(np.dot(by_state, h) + x[t])
         gates, g = squashed * half, squashed[2 * n : 3 * n]
         gates += half
-        c = gates[n : 2 * n] * c
-        c += gates[:n] * g
+        c = gates[n : 2 * n] * c + gates[:n] * g
         squashed = np.tanh(c)
         h = gates[3 * n :] * squashed
         all_gates.append(gates)
@@ -181,13 +176,10 @@ def _lstm_back(
     back, by_sums, d = by_state.T, [], by_h[-1]
     for t in reversed(range(len(x))):
         by_c = by_c + d * to_cell[t]
-        by_sum = np.concatenate([by_c, by_c, by_c, d])
-        by_sum *= slopes[t]
-        by_sums.append(by_sum)
-        by_c *= kept[t]
-        d = np.dot(back, by_sum)
-        if t:
-            d += by_h[t - 1]
+        by_sums.append(np.concatenate([by_c, by_c, by_c, d]) * slopes[t])
+        by_c = by_c * kept[t]
+        d = np.dot(back, by_sums[-1])
+        d = d + by_h[t - 1] if t else d
     all_sums = _stacked(by_sums[::-1])
     return [all_sums, d, by_c, *_by_weights(x, hiddens[:-1], all_sums)]
 
@@ -218,17 +210,12 @@ def _gru_course(x: Array, h: Array, by_input: Array, by_state: Array, b_ih: Arra
     x, by_state = np.matmul(by_input * halves, x) + bias, by_state * halves
     all_gates, candidates, products, hiddens = [], [], [], [h]
     for t in range(len(x)):
-        z, a = x[t], np.dot(by_state, h)
-        a += beside
+        z, a = x[t], np.dot(by_state, h) + beside
         gates = np.tanh(z[: 2 * n] + a[: 2 * n])
         gates *= half
         gates += half
-        candidate = gates[:n] * a[2 * n :]
-        candidate += z[2 * n :]
-        candidate = np.tanh(candidate)
-        h = h - candidate
-        h *= gates[n:]
-        h += candidate
+        candidate = np.tanh(gates[:n] * a[2 * n :] + z[2 * n :])
+        h = (h - candidate) * gates[n:] + candidate
         all_gates.append(gates)
         candidates.append(candidate)
         products.append(a[2 * n :])
@@ -268,10 +255,8 @@ def _gru_back(
     for t in reversed(range(len(x))):
         by_h.append(d)
         by_sums.append((factors[t] * d).reshape((3 * n, batch)))
-        d = kept[t] * d
-        d += np.dot(back, by_sums[-1])
-        if t:
-            d += g[t - 1]
+        d = kept[t] * d + np.dot(back, by_sums[-1])
+        d = d + g[t - 1] if t else d
     by_hh = _stacked(by_sums[::-1])
     by_ih = np.concatenate([by_hh[:, : 2 * n], by_candidate * _stacked(by_h[::-1])], axis=1)
     return [by_ih, d, *_by_weights(x, hiddens[:-1], by_ih, by_hh)]
