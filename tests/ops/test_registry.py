@@ -133,6 +133,7 @@ def test_modes_nest_in_every_order(op: Op, data: st.DataObject) -> None:
 SEVERAL = [op for op in DIFFERENTIABLE if op.arity != 1]
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("op", [param(op, slow=op.name in LONG) for op in SEVERAL], ids=str)
 def test_an_argument_alone_has_the_derivatives_that_it_has_among_others(op: Op) -> None:
     """To second order in both modes, with plain arrays as the other arguments."""
