@@ -96,6 +96,10 @@ class Scripted(Numbered):
         return NotPrintableError(phrase("it depends on numbers in Python"))
 
 
+_TELL_NOTHING = None, False, "same_kind"
+"""Values of parameters that a page's function may do without."""
+
+
 class _Script:
     """The lines of a function so far."""
 
@@ -186,7 +190,7 @@ class _Script:
             terms, output = axes_by_letters(params["subscripts"], [np.ndim(x) for x in map(numbers, inputs)])
             params["subscripts"] = f"{','.join(terms)}->{output}"
         unknown = [name for name in params if name not in FUNCTIONS[op.name]]
-        if unknown and not all(params[name] in (None, False, "same_kind") for name in unknown):
+        if any(isinstance(params[name], np.ndarray) or params[name] not in _TELL_NOTHING for name in unknown):
             raise NotPrintableError(phrase("{op} has no form in the page with {name}=", op=op, name=unknown[0]))
         told = {
             name: parameter
