@@ -459,7 +459,9 @@ def test_what_python_does_with_a_number_is_refused_by_the_line() -> None:
             return x * function(box.value)
 
         box.value = 0
-        with pytest.raises(UsageError, match=r"changes a number in each run, Box\.value,.*compute:\n.*"):
+        with pytest.raises(
+            UsageError, match=r"changes a number in each run, Box\.value,.*compute with that number:\n.*"
+        ):
             tg.compile(step, "numpy")(np.ones(2))
         assert box.value == 0
 

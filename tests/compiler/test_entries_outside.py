@@ -158,6 +158,11 @@ WRITES: dict[str, Callable[[Store, Any, Any], Any]] = {
     "put along an axis": lambda store, i, x: np.put_along_axis(store.rows, i + np.zeros((1, 3), int), x[None] * 2, 0),
     "put at places of all": lambda store, i, x: np.put_along_axis(store.rows, np.array([3, 4]), x[:2], None),
     "putmask": lambda store, i, x: np.putmask(store.rows, store.rows > 0.5, x),
+    "no values": lambda store, i, x: (
+        np.put(store.rows, [0, 1], x[:0]),
+        np.put(store.numbers, [0], []),
+        np.putmask(store.rows, store.rows > 0, x[:0]),
+    ),
     "fill": lambda store, i, x: store.numbers.fill(x[0]),
     "fill_diagonal": lambda store, i, x: np.fill_diagonal(store.rows, x),
     "fill_diagonal with a number": lambda store, i, x: np.fill_diagonal(store.rows, x[0]),
@@ -290,6 +295,20 @@ def test_an_argument_that_has_another_name(backend: str) -> None:
             with pytest.raises(UsageError, match="shares memory with"):
                 compiled(other)
         np.testing.assert_array_equal(store.rows, ROWS)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value"),
+    [("i8", np.nan), ("i8", [0, np.inf, 0]), ("i1", 300), ("u1", -1), ("u1", [1, 2, 300]), ("f4", 1j), ("f8", "a")],
+)
+def test_numbers_that_do_not_fit_are_refused_as_by_numpy(dtype: str, value: Any, backend: str) -> None:
+    def assigned(x: Any) -> Any:
+        x[:3] = value
+        return x
+
+    for f in (assigned, tg.compile(assigned, backend)):
+        with pytest.raises((ValueError, OverflowError, TypeError), match="convert|out of bounds|complex"):
+            f(np.zeros(4, dtype))
 
 
 REFUSED: dict[str, tuple[Callable[[Store, Any, Any], Any], str]] = {

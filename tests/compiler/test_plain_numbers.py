@@ -58,6 +58,19 @@ def of_kinds(state: State, x: Any) -> Any:
     return asked, named, arrays, float("2"), int("3"), int.from_bytes(b"a", "big"), float.fromhex("0x1p3")
 
 
+def of_its_own_kinds(state: State, x: Any) -> Any:
+    class Degrees(float):
+        def in_radians(self) -> float:
+            return math.radians(self)
+
+    class Turns(int):
+        pass
+
+    made = Degrees(90), Turns(3)
+    asked = type(made[0]) is Degrees, isinstance(made[1], Turns), isinstance(2.0, Degrees), isinstance(x[0], Degrees)
+    return x * made[0].in_radians() + made[1], asked, issubclass(Turns, int)
+
+
 FUNCTIONS: dict[str, Callable[[State, Any], Any]] = {
     "a warm-up": lambda s, x: x * min(1.0, s.turn / 4),
     "a cosine": lambda s, x: x * 0.5 * (1 + math.cos(math.pi * min(s.turn, 8) / 8)),
@@ -66,6 +79,7 @@ FUNCTIONS: dict[str, Callable[[State, Any], Any]] = {
     "the best": best_so_far,
     "running values": running,
     "kinds": of_kinds,
+    "kinds of its own": of_its_own_kinds,
     "functions of math": lambda s, x: (
         math.sqrt(x[0] ** 2) + math.exp(-(x[1] ** 2)) + math.atan2(x[0], x[1]) + math.hypot(x[0], x[1], x[2]),
         math.log(abs(x[0]) + 1, 2)
@@ -194,7 +208,7 @@ ARRAYS: dict[str, Callable[[State, Any], Any]] = {
     "numbers": lambda s, x: (np.asarray(s.turn) + np.zeros(2), np.array(x.sum().item())),
     "tensors": lambda s, x: (np.asarray(tg.tensor(x)), np.array([tg.tensor(x)[0], x[1]])),
     "the same number": lambda s, x: (np.full(3, s.turn), np.full((2, 3), x), np.full(2, x[0], dtype=int)),
-    "by rows": lambda s, x: np.ascontiguousarray(np.outer(x, x + 1).T),
+    "by rows": lambda s, x: (np.ascontiguousarray(np.outer(x, x + 1).T), np.ascontiguousarray(x[0])),
     "known numbers": lambda s, x: np.asarray([1.0, 2.0, 3.0]) * x + np.full(3, 2.0) + np.array(X),
 }
 

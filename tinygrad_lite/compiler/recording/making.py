@@ -51,6 +51,7 @@ def _array(object: Any, dtype: Any = None, copy: bool | None = True) -> Any:
 
 def _by_rows(a: Any, dtype: Any = None) -> Any:
     made = _as_array(a, dtype)
+    made = made if made.shape else np.reshape(made, (1,))
     return made if made.flags.c_contiguous else made.copy()
 
 

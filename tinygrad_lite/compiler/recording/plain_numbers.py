@@ -69,6 +69,13 @@ def _as_float(number: Any) -> Any:
 class _Knowing(type):
     """The class of what stands for `float` and `int`, which makes them what these are, but for a recorded number."""
 
+    def __new__(cls, name: str, bases: tuple[type, ...], fields: dict[str, Any], **options: Any) -> Any:
+        """A class; a user's, made of one of these, is made of what that stands for."""
+        if not any(type(base) is _Knowing for base in bases):
+            return super().__new__(cls, name, bases, fields, **options)
+        real = [base.__base__ if type(base) is _Knowing else base for base in bases]
+        return type(name, tuple(real), fields, **options)  # type: ignore[arg-type]
+
     def __call__(cls, *args: Any, **options: Any) -> Any:
         if len(args) != 1 or options or not is_recorded(args[0]):
             return cls.__base__(*args, **options)  # type: ignore[misc]

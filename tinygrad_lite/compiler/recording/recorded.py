@@ -202,10 +202,11 @@ class Recorded(OfVariable):
         """Write values into the entries at an index; refuse it for what a tensor holds."""
         if self.is_fixed or not isinstance(self.value, np.ndarray):
             super().__setitem__(index, values)
-        values = array(values) if isinstance(values, (list, tuple)) else values
+        if isinstance(values, (list, tuple)) and any(isinstance(x, Traced) for x in trees.leaves(values)):
+            values = array(values)
         values = values.numpy() if isinstance(values, Tensor) and not values.requires_grad else values
-        if type(values) is not Recorded:
-            values = np.asarray(values)
+        if type(values) is not Recorded:  # numbers must fit, by NumPy's rule for them
+            values = np.asarray(values, None if hasattr(values, "dtype") else self.dtype)
         if values.dtype != self.dtype and not (type(values) is Recorded and values.variable.is_number):
             values = values.astype(self.dtype)
         self.recorder.write(self, self.at[index].set(values), "an assignment")

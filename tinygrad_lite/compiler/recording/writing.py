@@ -46,6 +46,8 @@ def _fill_diagonal(a: Any, val: Any, wrap: bool = False) -> None:
 
 
 def _put(a: Any, ind: Any, v: Any, mode: str = "raise") -> None:
+    if not np.size(v):
+        return
     indices = np.ravel(ind if hasattr(ind, "dtype") else np.asarray(ind))
     if mode != "raise":
         indices = np.clip(indices, 0, a.size - 1) if mode == "clip" else indices % a.size
@@ -57,7 +59,8 @@ def _put(a: Any, ind: Any, v: Any, mode: str = "raise") -> None:
 
 
 def _put_mask(a: Any, mask: Any, values: Any) -> None:
-    a.assign(..., np.where(mask, np.resize(values, a.shape), a))
+    if np.size(values):
+        a.assign(..., np.where(mask, np.resize(values, a.shape), a))
 
 
 def _put_along_axis(arr: Any, indices: Any, values: Any, axis: int | None = -1) -> None:
