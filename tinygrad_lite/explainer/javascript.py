@@ -148,7 +148,7 @@ class _Script:
             return BY_PARTS[op.name](*operands)
         if op.name == "cast":
             return operands[0] if np.dtype(params["dtype"]).kind == "c" else Parts(operands[0].real)
-        if op.name in LINEAR:
+        if op.name in LINEAR and "initial" not in params:  # with the number that a sum starts from, it is not linear
             return linear(real, *operands)
         if op.name in PRODUCTS:
             return product(real, *operands)
