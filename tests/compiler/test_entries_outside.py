@@ -307,7 +307,7 @@ def test_numbers_that_do_not_fit_are_refused_as_by_numpy(dtype: str, value: Any,
         return x
 
     for f in (assigned, tg.compile(assigned, backend)):
-        with pytest.raises((ValueError, OverflowError, TypeError), match="convert|out of bounds|complex"):
+        with pytest.raises((ValueError, OverflowError, TypeError), match=r"convert|out of bounds|complex"):
             f(np.zeros(4, dtype))
 
 

@@ -52,6 +52,9 @@ def of_kinds(state: State, x: Any) -> Any:
         isinstance(x[0], float),
         isinstance(state.rate, (int, str)),
         issubclass(bool, int),
+        x.dtype in (int, float),
+        (x > 0).dtype in (int, float),
+        [float] == [x.dtype],
     )
     named = KINDS_OF[type(state.turn)], KINDS_OF[type(x)], {float: 5.0}[type(state.rate)], type(state.turn) is int
     arrays = x.astype(int), np.zeros_like(x, dtype=float) + np.arange(3, dtype=float), np.array([1, 2, 3], float) * x
@@ -87,7 +90,7 @@ FUNCTIONS: dict[str, Callable[[State, Any], Any]] = {
         + math.pow(2, s.turn / 9)
         + math.fabs(x[1])
         + math.degrees(s.rate),
-        math.tanh(tg.tensor(x)[0]),
+        math.tanh(tg.tensor(x)[0]) + math.hypot(x[1]),
     ),
     "the least of entries": lambda s, x: (min(x), max(x[0], x[1]), min([x[2], 0.25, x[0]]), max(s.turn, 3, 4)),
 }

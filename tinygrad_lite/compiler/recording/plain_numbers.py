@@ -88,7 +88,7 @@ class _Knowing(type):
         return issubclass(kind, cls.__base__)  # type: ignore[arg-type]
 
     def __eq__(cls, other: object) -> bool:
-        return other is cls or other is cls.__base__
+        return other is cls or other is cls.__base__ or NotImplemented  # a dtype of NumPy's may know that it is equal
 
     def __hash__(cls) -> int:
         return hash(cls.__base__)
@@ -124,7 +124,7 @@ _OF_MATH: dict[str, Callable[..., Any]] = {
     "atanh": np.arctanh,
     "atan2": np.arctan2,
     "pow": np.float_power,
-    "hypot": lambda *numbers: reduce(np.hypot, numbers),
+    "hypot": lambda *numbers: reduce(np.hypot, numbers, 0.0),
     "log": lambda x, base=None: np.log(x) if base is None else np.log(x) / np.log(base),
     "floor": _whole(np.floor),
     "ceil": _whole(np.ceil),
