@@ -7,7 +7,11 @@ from weakref import ref
 import numpy as np
 
 from tinygrad_lite.engine.op import Array, Op, Traced
+from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import UsageError
+
+_HELD = ("primal", "value", "exact")
+"""The attributes in which traced values other than tensors hold what they were made of."""
 
 
 class Memory:
@@ -45,31 +49,33 @@ class Memory:
 
 
 def is_view(result: Any, array: Any, op: Op, params: Mapping[str, Any], like: Any = None) -> bool:
-    """Whether NumPy's result of an operation on one array is a view of it.
+    """Whether NumPy's result of an operation that moves the entries of one array is a view of it.
 
     Another array tells, if this one is elsewhere, or lies in memory as it does not in NumPy.
     """
-    if op.arity != 1 or op.kind != "moving":
-        return False
     if like is not None:
         return np.may_share_memory(op.forward(like, **params), like)
     a, b = in_memory(result), in_memory(array)
-    if not isinstance(a, np.ndarray) or not isinstance(b, np.ndarray):
-        b = np.empty(array.shape, array.dtype)
+    if not isinstance(b, np.ndarray):
+        a, b = None, np.empty(array.shape, array.dtype)
+    if not isinstance(a, np.ndarray):  # a tensor holds a number where NumPy may have a view without axes
         a = op.forward(b, **params)
-    return np.may_share_memory(a, b)
+    return isinstance(a, np.ndarray) and np.may_share_memory(a, b)
 
 
 def in_memory(x: Any) -> Any:
     """NumPy's array or number inside a tensor, a dual or whatever else holds one; None if there is none."""
     while isinstance(x, Traced):
-        x = next((getattr(x, name) for name in ("_array", "primal", "value", "exact") if hasattr(x, name)), None)
+        x = x._array if isinstance(x, Tensor) else next((getattr(x, name) for name in _HELD if hasattr(x, name)), None)
     return x if isinstance(x, (np.ndarray, np.generic)) else None
 
 
 def laid_out(value: Any, like: Any) -> Any:
-    """A value whose array lies in memory as another one, on which it depends what is a view of it."""
-    if np.ndim(like) < 2 or in_memory(value) is None or in_memory(value).strides == like.strides:
+    """A value whose array lies in memory as that of another one, on which it depends what is a view of it."""
+    if len(value.shape) < 2:
+        return value
+    array, like = in_memory(value), in_memory(like)
+    if array is None or like is None or array.strides == like.strides:
         return value
     order = np.argsort([-abs(step) for step in like.strides], kind="stable")
     rows = np.reshape(np.ravel(np.transpose(value, order)), tuple(like.shape[i] for i in order))

@@ -104,7 +104,8 @@ class Writable(Operators, trees.Holder):
         result = op(*map(_value_of, inputs), **{name: _value_of(x) for name, x in params.items()})
         if not hasattr(result, "dtype"):
             return result
-        for x in inputs:
+        if op.arity == 1 and op.kind == "moving":
+            (x,) = inputs
             if isinstance(x, Writable) and not x._is_number and is_view(result, x.value, op, params, x._like):
                 like = None if x._like is None else op.forward(x._like, **params)
                 return Writable(result, x._memory, (op, x, params), like=like)
@@ -177,7 +178,7 @@ class Writable(Operators, trees.Holder):
         value = value if value.dtype == self.dtype else value.astype(self.dtype)
         if self._view is None:
             self._writes = self._memory.written()
-            self._value = laid_out(value, in_memory(self._value))
+            self._value = laid_out(value, self._value)
         elif self._view[0] is getitem:
             _, array, params = self._view
             array._write(array.value.at[params["index"]].set(value))
