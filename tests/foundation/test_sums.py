@@ -90,7 +90,7 @@ SHAPES = [
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, np.int32, bool])
 def test_totals_have_numpys_roundings(shape: tuple[int, ...], dtype: Any) -> None:
     x = (100 * np.random.default_rng(0).normal(size=shape)).astype(dtype)
-    for axis, keepdims in product((*range(len(shape)), -1, -2, None, (0, 1), (-1,)), (False, True)):
+    for axis, keepdims in product((*range(len(shape)), -1, -2, None, (0, 1), (-1,)), (False, True, 2)):
         for part in (x, x[::2], np.asfortranarray(x)):
             summed, right = total(part, axis, keepdims), np.add.reduce(part, axis=axis, keepdims=keepdims)
             assert summed.dtype == right.dtype

@@ -51,7 +51,7 @@ def reduced_by_rows(ufunc: np.ufunc, x: Any, axis: int, keepdims: bool) -> Any:
     axis %= x.ndim
     rows = x.transpose((axis, *range(axis), *range(axis + 1, x.ndim))).copy()
     y = ufunc.reduce(rows.reshape(len(rows), -1), axis=0)
-    return y.reshape((*x.shape[:axis], *[1] * keepdims, *x.shape[axis + 1 :]))
+    return y.reshape((*x.shape[:axis], *[1] * bool(keepdims), *x.shape[axis + 1 :]))
 
 
 def _added_by_column(x: Any, keepdims: bool) -> Any:
