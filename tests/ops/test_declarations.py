@@ -22,6 +22,14 @@ LACKING: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: tg.primitive(lambda x: x.sum(), lambda y, x: x, name="total"),
         r"a derivative of total is called with g, y, x0; this one takes \(y, x\)",
     ),
+    "the adjoint": (
+        lambda: tg.primitive(lambda x: 2 * x, lambda g, y, x: g, adjoint=lambda g, y, x: 2 * g, name="doubled"),
+        r"a derivative of doubled is called with g, y, x0, adjoint; this one takes \(g, y, x\)",
+    ),
+    "the argument, in an adjoint": (
+        lambda: tg.primitive(lambda x: 2 * x, lambda g, y, x, back: back, adjoint=lambda g, y: 2 * g, name="doubled"),
+        r"the adjoint of doubled is called with g, y, x0; this one takes \(g, y\)",
+    ),
     "the place": (
         lambda: tg.primitive(lambda *x: sum(x), each=lambda g, y, x: g, name="total"),
         "called with i, g, y, x",

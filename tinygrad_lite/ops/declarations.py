@@ -16,31 +16,35 @@ def _look_at(op: Op) -> None:
     if _is_ours(op):
         return
     has_one_rule = isinstance(op.vjps, ForEach)
-    if (op.adjoint and (op.derivatives or has_one_rule)) or (op.shared and has_one_rule):
+    if (op.adjoint and (op.derivatives or has_one_rule or not op.vjps)) or (op.shared and has_one_rule):
         raise UsageError(
             f"{op.name}: an adjoint is for tg.primitive with a rule for each argument, and shared= for these and for "
             "tg.elementwise; each= has one rule, which can compute all that it needs"
         )
     if isinstance(op.vjps, ForEach):
-        _check_rule(op, op.vjps.rule, "i, g, y, x")
+        _check_rule(f"a derivative of {op}", op.vjps.rule, ["i", "g", "y", "x"])
         return
-    more = [*["shared"] * bool(op.shared), *["adjoint"] * bool(op.adjoint)]
-    arrays = ", ".join([*(f"x{i}" for i in range(op.arity or 0)), *more])
+    names = [*(["y"] if op.derivatives else ["g", "y"]), *(f"x{i}" for i in range(op.arity or 0))]
+    names += ["shared"] * bool(op.shared)
+    if op.adjoint:
+        _check_rule(f"the adjoint of {op}", op.adjoint, names)
+        names.append("adjoint")
     for rule in op.derivatives or op.vjps:
-        _check_rule(op, rule, f"{'y' if op.derivatives else 'g, y'}, {arrays}")
+        _check_rule(f"a derivative of {op}", rule, names)
     if op.derivatives:
         op.compute = _entry_by_entry(op, op.compute)
 
 
-def _check_rule(op: Op, rule: Any, names: str) -> None:
+def _check_rule(title: str, rule: Any, names: Sequence[str]) -> None:
     if not callable(rule):
         return
     signature = signature_of(rule)
     try:
-        signature.bind_partial(*names.split(", "))
+        signature.bind_partial(*names)
     except TypeError:
+        listed = ", ".join(names)
         raise UsageError(
-            f"a derivative of {op.name} is called with {names}; this one takes {signature}: write lambda {names}: …"
+            f"{title} is called with {listed}; this one takes {signature}: write lambda {listed}: …"
         ) from None
 
 
