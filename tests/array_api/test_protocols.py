@@ -33,7 +33,7 @@ def test_dlpack_gives_a_copy_that_was_asked_for() -> None:
 @takes_copy
 def test_dlpack_refuses_to_share_and_to_lose_a_history() -> None:
     x = tg.tensor([1.0, 2.0], requires_grad=True)
-    with pytest.raises(BufferError, match=r"nobody may write to it: leave out copy=False"):
+    with pytest.raises(BufferError, match=r"nobody may write to the tensor: leave out copy=False"):
         np.from_dlpack(x.detach(), copy=False)
     for leave in (np.from_dlpack, lambda x: x.__dlpack__(), lambda x: x.__dlpack_device__()):
         with pytest.raises(errors.ExportError, match=r"write tensor\.detach\(\)"):
