@@ -144,7 +144,7 @@ ERRORS: dict[str, tuple[Callable[[tg.Tensor], Any], type[Exception], str]] = {
     "booleans": (lambda x: tg.tensor(True, requires_grad=True), UsageError, "bool"),
     "complex leaf": (lambda x: tg.tensor(1j, requires_grad=True), UsageError, "complex128"),
     "complex root": (lambda x: (x[0] * 1j).backward(), UsageError, "starts at real numbers, this is complex128"),
-    "complex argument": (lambda x: np.max(x * 1j), UsageError, "derivative of max .* real numbers alone"),
+    "complex argument": (lambda x: np.max(x * 1j), UsageError, "derivative of max .* only for real numbers"),
     "complex result": (lambda x: np.sinc(x * 1j), UsageError, "derivative of sinc .*np.real"),
     "strings": (lambda x: tg.tensor("abc"), UsageError, "str"),
     "ragged": (lambda x: tg.tensor([[1.0], [1.0, 2.0]]), ShapeError, "array"),
