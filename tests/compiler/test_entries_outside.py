@@ -134,7 +134,7 @@ def test_gradients_of_rows_from_outside(backend: str) -> None:
 
 def row(store: Store, i: Any, x: Any) -> None:
     store.rows[i] += x
-    store.rows[i, 0] = [x[1]]
+    store.rows[i, :1] = [x[1]]
 
 
 def entries_in_a_list(store: Store, i: Any, x: Any) -> None:
@@ -157,11 +157,11 @@ WRITES: dict[str, Callable[[Store, Any, Any], Any]] = {
     ),
     "put along an axis": lambda store, i, x: np.put_along_axis(store.rows, i + np.zeros((1, 3), int), x[None] * 2, 0),
     "put at places of all": lambda store, i, x: np.put_along_axis(store.rows, np.array([3, 4]), x[:2], None),
-    "putmask": lambda store, i, x: np.putmask(store.rows, store.rows > 0.5, x),
+    "putmask": lambda store, i, x: np.putmask(store.rows, store.rows > 0.5, x.astype(store.rows.dtype)),
     "no values": lambda store, i, x: (
         np.put(store.rows, [0, 1], x[:0]),
         np.put(store.numbers, [0], []),
-        np.putmask(store.rows, store.rows > 0, x[:0]),
+        np.putmask(store.rows, store.rows > 0, x[:0].astype(store.rows.dtype)),
     ),
     "fill": lambda store, i, x: store.numbers.fill(x[0]),
     "fill_diagonal": lambda store, i, x: np.fill_diagonal(store.rows, x),

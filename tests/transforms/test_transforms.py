@@ -533,7 +533,11 @@ class Changing:
         (lambda: tg.grad(3.0), UsageError, "a function to differentiate, got float"),
         (lambda: tg.jvp(3.0, (1.0,), (1.0,)), UsageError, "a function to differentiate, got float"),
         (lambda: tg.grad(lambda x: np.array(1j))(3.0), UsageError, "returned complex128"),
-        (lambda: tg.jvp(lambda x: np.max(np.multiply(x, 1j)), (2.0,), (1.0,)), UsageError, "max .* only for real numbers"),
+        (
+            lambda: tg.jvp(lambda x: np.max(np.multiply(x, 1j)), (2.0,), (1.0,)),
+            UsageError,
+            "max .* only for real numbers",
+        ),
         (lambda: tg.jvp(lambda x: x * 1j, (2.0,), (1.0,)), UsageError, "must return real numbers"),
         (lambda: tg.vjp(lambda x: x * 1j, 2.0), UsageError, "must return real numbers"),
         (lambda: tg.jvp(np.sin, (3,), (1.0,)), UsageError, "int64"),

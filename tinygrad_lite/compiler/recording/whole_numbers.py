@@ -27,6 +27,7 @@ _BITS: dict[str, Callable[..., int]] = {
     "multiply": lambda a, b: a + b,
     "square": lambda a: 2 * a,
     "remainder": lambda a, b: b,
+    "refuse_where": lambda condition, a: a,
 }
 """The bits of the result of an operation, by those of its arguments."""
 
