@@ -219,3 +219,12 @@ def test_parts_that_are_broadcast_are_scattered(runtime: Any) -> None:
     part = np.array(3.0)[()]
     program = function(lambda part: scatter(part, shape=(4,), indices=(slice(1, 3),)), {"part": part}, {})
     close(computed(runtime, program, {"part": part}), [0, 3, 3, 0])
+
+
+@pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
+def test_powers_of_complex_zeros(runtime: Any) -> None:
+    bases = np.array([0, 0, 0, 0, 2j])
+    for exponents in (np.array([0, 2, 1 + 2j, 3, 0], complex), np.array([0.0, 0.5, 3.0, 2.0, -1.0]), 0, 2.5, 3):
+        arrays = {"x0": bases, "x1": exponents}
+        program = function(np.power, arrays, {})
+        close(computed(runtime, program, arrays), bases**exponents)

@@ -143,12 +143,12 @@ def _array_of(path: str, x: Any) -> Any:
     if not getattr(array, "shape", ()):
         raise UsageError(f"a dataset needs arrays with rows; data{path} is {type(x).__name__}: {x!r:.80}")
     if array.dtype.kind not in "biufc":
-        how = "encode what is not, for example by pandas.get_dummies or scikit-learn's OneHotEncoder"
-        if array.ndim == 1 and array.dtype.kind in "OSTU":
-            how = (
-                "encode what is not; of labels, np.unique(labels, return_inverse=True) gives the names and the numbers"
-            )
-        raise UsageError(f"the columns of data{path} must be numbers, got {_kinds(x, array)}: {how}")
+        are_labels = array.ndim == 1 and array.dtype.kind in "OSTU"
+        labels = "names, numbers = np.unique(labels, return_inverse=True)"
+        how = labels if are_labels else "pandas.get_dummies or scikit-learn's OneHotEncoder"
+        raise UsageError(
+            f"the columns of data{path} must be numbers, got {_kinds(x, array)}: encode what is not, as by {how}"
+        )
     return array
 
 

@@ -128,7 +128,7 @@ def counts_rows(ratio: float | None, trial: Mapping[str, Array]) -> bool:
 
 
 def are_rounded(answer: Array, right: Array) -> bool:
-    """Whether numbers are the right ones to the decimals that they have, one at least, but to less than a tenth."""
+    """Whether each number is the right one, rounded to the decimals that it has, and off by a tenth at most."""
     decimals = [len(repr(x).partition(".")[2].partition("e")[0]) for x in answer.ravel().tolist()]
     units = np.reshape([0.5001 * 10.0**-n for n in decimals], answer.shape)
     off = np.abs(answer - right)

@@ -87,7 +87,9 @@ def _sqrt(z: Parts) -> Parts:
 def _power(a: Parts, b: Parts) -> Parts:
     if isinstance(b.real, (int, float)) and b.imag is None and b.real in (2, 3, 4):
         return reduce(_multiply, [a] * int(b.real))
-    return _exp(_multiply(b, _log(a)))
+    power, is_zero = _exp(_multiply(b, _log(a))), np.equal(_absolute(a).real, 0)
+    of_zero = np.where(np.equal(_absolute(b).real, 0), 1.0, np.where(np.greater(b.real, 0), 0.0, np.nan))
+    return Parts(np.where(is_zero, of_zero, power.real), np.where(is_zero, 0.0 * of_zero, power.imag))
 
 
 def _sinh(z: Parts) -> Parts:
