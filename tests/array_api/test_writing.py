@@ -195,6 +195,13 @@ READ: dict[str, Callable[[Any], Any]] = {
     "np.copy by columns": lambda x: np.copy(x, order="F"),
     "like, by columns": lambda x: np.ones_like(x, order="F"),
     "another name": lambda x: x.view(),
+    "copy of every other entry": lambda x: x[0, ::2].copy(),
+    "np.copy of a column": lambda x: np.copy(x[:, 0]),
+    "copy from the end": lambda x: x[0, ::-1].copy(),
+    "flattened column": lambda x: x[:, 0].flatten(),
+    "copy of parts": lambda x: (x[0] * 1j).imag.copy(),
+    "copy of one entry, stretched": lambda x: np.broadcast_to(x[0, :1], (3,)).copy(),
+    "every other entry": lambda x: x[0, ::2],
 }
 
 
@@ -217,8 +224,13 @@ def test_what_is_a_view_and_what_a_copy_is_as_in_numpy(name: str) -> None:
         np.reshape(y, -1)[...] = 2.0
         return y * 1.0
 
+    def write_in_a_row(x: Any) -> Any:
+        y = read(x)
+        y.ravel()[...] = 3.0
+        return y * 1.0
+
     x = np.arange(6.0).reshape(2, 3)
-    for f in (write_into_it, write_into_the_array, write_twice):
+    for f in (write_into_it, write_into_the_array, write_twice, write_in_a_row):
         np.testing.assert_array_equal(tg.functionalize(f)(tg.tensor(x)), f(x.copy()), err_msg=f.__name__)
 
 
@@ -476,6 +488,29 @@ def test_functions_that_write_into_an_array(shape: tuple[int, ...]) -> None:
     np.testing.assert_array_equal(tg.functionalize(f)(tg.tensor(x)), f(x))
     gradient = tg.grad(lambda x: np.sum(tg.functionalize(f)(x)))(x)
     assert np.sum(gradient) == 2 * np.sum(x * (f(x) == x * x)) + min(shape)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 12])
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda x, values: np.fill_diagonal(x, values),
+        lambda x, values: np.fill_diagonal(x, values.reshape(-1, 1)),
+        lambda x, values: np.put(x, [5, 1, 7], values),
+        lambda x, values: x.put([5, 1, 7], values),
+        lambda x, values: np.putmask(x, x > 0.3, values),
+        lambda x, values: operator.setitem(x.flat, slice(1, None, 3), values),
+    ],
+)
+def test_values_that_are_too_few_are_repeated_and_none_change_nothing(write: Any, count: int) -> None:
+    def f(x: Any) -> Any:
+        y = x * 1.0
+        write(y, x.ravel()[:count] + 1)
+        return y
+
+    x = np.random.default_rng(1).uniform(size=(4, 3))
+    np.testing.assert_array_equal(tg.functionalize(f)(tg.tensor(x)), f(x))
+    assert_slopes(f, x)
 
 
 @pytest.mark.parametrize(

@@ -72,8 +72,6 @@ def in_memory(x: Any) -> Any:
 
 def laid_out(value: Any, like: Any) -> Any:
     """A value whose array lies in memory as that of another one, on which it depends what is a view of it."""
-    if len(value.shape) < 2:
-        return value
     array, like = in_memory(value), in_memory(like)
     if array is None or like is None or array.strides == like.strides:
         return value

@@ -148,7 +148,8 @@ class Writable(Operators, trees.Holder):
 
     def flatten(self, order: str = "C") -> Any:
         """A copy with one axis."""
-        return Writable(np.reshape(self.value, -1, order=order))  # type: ignore[call-overload]
+        entries = np.reshape(self.value, -1, order=order)  # type: ignore[call-overload]
+        return Writable(laid_out(entries, np.empty(entries.shape, entries.dtype)))
 
     def view(self, dtype: Any = None) -> Any:
         """The array itself under another name, as a view."""
@@ -430,7 +431,7 @@ def _fill_diagonal(a: Writable, val: Any, wrap: bool = False) -> None:
         raise UsageError("np.fill_diagonal with wrap=True: write x[rows, columns] = value, with the places to fill")
     if a.ndim < 2 or (a.ndim > 2 and len({*a.shape}) > 1):
         raise ShapeError(f"np.fill_diagonal needs a matrix, or more axes of one length, got shape {a.shape}")
-    a[(np.arange(min(a.shape)),) * a.ndim] = val  # all indices are alike
+    _write_in_turn(a, np.ravel_multi_index((np.arange(min(a.shape)),) * a.ndim, a.shape), val)
 
 
 def _put_entries(a: Writable, ind: Any, v: Array, mode: Any = "raise") -> None:
@@ -442,8 +443,9 @@ def _place(arr: Writable, mask: Any, vals: Array) -> None:
 
 
 def _put_mask(a: Writable, mask: Any, values: Array) -> None:
-    positions = np.flatnonzero(fixed(_value_of(mask)))
-    _write_in_turn(a, positions, np.resize(as_array(_values_of(values)), a.size)[positions])
+    positions, values = np.flatnonzero(fixed(_value_of(mask))), as_array(_values_of(values))
+    if values.size:
+        _write_in_turn(a, positions, np.resize(values, a.size)[positions])
 
 
 def _put_along_axis(arr: Writable, indices: Any, values: Array, axis: int | None = -1) -> None:
