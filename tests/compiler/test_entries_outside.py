@@ -301,9 +301,15 @@ def test_an_argument_that_has_another_name(backend: str) -> None:
     ("dtype", "value"),
     [("i8", np.nan), ("i8", [0, np.inf, 0]), ("i1", 300), ("u1", -1), ("u1", [1, 2, 300]), ("f4", 1j), ("f8", "a")],
 )
-def test_numbers_that_do_not_fit_are_refused_as_by_numpy(dtype: str, value: Any, backend: str) -> None:
+@pytest.mark.parametrize("write", ["assign", "put", "putmask"])
+def test_numbers_that_do_not_fit_are_refused_as_by_numpy(dtype: str, value: Any, write: str, backend: str) -> None:
     def assigned(x: Any) -> Any:
-        x[:3] = value
+        if write == "assign":
+            x[:3] = value
+        elif write == "put":
+            np.put(x, [0, 1, 2], value)
+        else:
+            np.putmask(x, [True, True, True, False], value)
         return x
 
     for f in (assigned, tg.compile(assigned, backend)):
@@ -316,6 +322,7 @@ REFUSED: dict[str, tuple[Callable[[Store, Any, Any], Any], str]] = {
     "a copy inside": (lambda store, i, x: np.copyto(np.zeros(3), x), r"np\.copyto writes (.|\n)*zeros_like"),
     "entries that occur twice": (lambda store, i, x: np.maximum.at(store.numbers, i, x[0]), r"np\.maximum\.at would"),
     "another dtype": (lambda store, i, x: np.copyto(store.whole[:3], x), "cannot write entries of float64 into"),
+    "another dtype by a mask": (lambda store, i, x: np.putmask(store.whole[:3], x > 1, x), "by the rule 'safe'"),
     "a branch on what is read": (
         lambda store, i, x: store.rows[i] if store.rows[0, 0] > 0 else x,
         r"needs a value .* if store\.rows",

@@ -77,7 +77,7 @@ class _Knowing(type):
         return type(name, tuple(real), fields, **options)  # type: ignore[arg-type]
 
     def __call__(cls, *args: Any, **options: Any) -> Any:
-        if len(args) != 1 or options or not is_recorded(args[0]):
+        if len(args) != 1 or options or not is_recorded(args[0]) or args[0].dtype.kind == "c":
             return cls.__base__(*args, **options)  # type: ignore[misc]
         return (_as_int if cls.__base__ is int else _as_float)(args[0].item())
 

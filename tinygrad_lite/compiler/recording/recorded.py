@@ -16,7 +16,7 @@ import numpy as np
 from tinygrad_lite import errors, trees
 from tinygrad_lite.compiler.program import Variable
 from tinygrad_lite.compiler.recording.instead import instead
-from tinygrad_lite.compiler.recording.writing import WRITERS, put_into, scatter
+from tinygrad_lite.compiler.recording.writing import WRITERS, entries_of, put_into, scatter
 from tinygrad_lite.engine import tensor
 from tinygrad_lite.engine.op import Array, Op, Traced
 from tinygrad_lite.engine.operators import Operators
@@ -27,7 +27,6 @@ from tinygrad_lite.foundation.advice import refuse_out
 from tinygrad_lite.foundation.callers import array_written_at, arrays_at
 from tinygrad_lite.foundation.signatures import path_of
 from tinygrad_lite.ops.shapes.arranging import VIEWING
-from tinygrad_lite.ops.shapes.joining import array
 from tinygrad_lite.readers.recording import calling_line, is_users
 from tinygrad_lite.transforms.dual import Dual
 
@@ -202,11 +201,9 @@ class Recorded(OfVariable):
         """Write values into the entries at an index; refuse it for what a tensor holds."""
         if self.is_fixed or not isinstance(self.value, np.ndarray):
             super().__setitem__(index, values)
-        if isinstance(values, (list, tuple)) and any(isinstance(x, Traced) for x in trees.leaves(values)):
-            values = array(values)
+        values = entries_of(values, self.dtype)
         values = values.numpy() if isinstance(values, Tensor) and not values.requires_grad else values
-        if type(values) is not Recorded:  # numbers must fit, by NumPy's rule for them
-            values = np.asarray(values, None if hasattr(values, "dtype") else self.dtype)
+        values = values if type(values) is Recorded else np.asarray(values)
         if values.dtype != self.dtype and not (type(values) is Recorded and values.variable.is_number):
             values = values.astype(self.dtype)
         self.recorder.write(self, self.at[index].set(values), "an assignment")

@@ -5,9 +5,19 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.engine.op import Array
+from tinygrad_lite import trees
+from tinygrad_lite.engine.op import Array, Traced
 from tinygrad_lite.engine.registry import answer_to
 from tinygrad_lite.errors import InputError, UsageError
+from tinygrad_lite.ops.shapes.joining import array
+
+
+def entries_of(values: Any, dtype: Any) -> Any:
+    """Values to write into an array of this dtype, as an array; plain numbers must fit, by NumPy's rule for them."""
+    if hasattr(values, "dtype"):
+        return values
+    is_traced = any(isinstance(x, Traced) for x in trees.leaves(values))
+    return array(values) if is_traced else np.asarray(values, dtype)
 
 
 def put_into(out: Any, result: Any, casting: str, name: str) -> Any:
@@ -46,7 +56,8 @@ def _fill_diagonal(a: Any, val: Any, wrap: bool = False) -> None:
 
 
 def _put(a: Any, ind: Any, v: Any, mode: str = "raise") -> None:
-    if not np.size(v):
+    v = entries_of(v, a.dtype)
+    if not v.size:
         return
     indices = np.ravel(ind if hasattr(ind, "dtype") else np.asarray(ind))
     if mode != "raise":
@@ -55,11 +66,13 @@ def _put(a: Any, ind: Any, v: Any, mode: str = "raise") -> None:
     for length in a.shape[:0:-1]:  # the first axis has what is left, be it outside, which is NumPy's error
         places.append(indices % length)
         indices = indices // length
-    a.assign((indices, *places[::-1]), np.resize(v, indices.size) if np.ndim(v) else v)
+    a.assign((indices, *places[::-1]), np.resize(v, indices.size) if v.shape else v)
 
 
 def _put_mask(a: Any, mask: Any, values: Any) -> None:
-    if np.size(values):
+    values = entries_of(values, a.dtype)
+    _check_dtype(a, values.dtype, "safe", "np.putmask")
+    if values.size:
         a.assign(..., np.where(mask, np.resize(values, a.shape), a))
 
 
