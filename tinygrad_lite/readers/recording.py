@@ -10,7 +10,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -192,11 +192,18 @@ def calling_line() -> Source | None:
     frame = calling_frame()
     if frame is None:
         return None
-    frames = [frame]
-    while (outer := _user_frame(frames[-1].f_back)) and len(frames) <= _CALLERS:
-        frames.append(outer)
-    own, *callers = (Source(f.f_code.co_filename, f.f_lineno, f.f_code.co_name, f.f_lasti) for f in frames)
-    return replace(own, callers=tuple(callers))
+    callers, outer = list[Source](), _user_frame(frame.f_back)
+    while outer is not None and len(callers) < _CALLERS:
+        callers.append(_caller(*_line(outer)))
+        outer = _user_frame(outer.f_back)
+    return Source(*_line(frame), tuple(callers))
+
+
+_caller = functools.lru_cache(1000)(Source)  # most operations have the callers of the one before
+
+
+def _line(frame: FrameType) -> tuple[str, int, str, int]:
+    return frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name, frame.f_lasti
 
 
 def calling_frame() -> FrameType | None:
