@@ -215,8 +215,8 @@ def text_cnn(nn: Any, F: Any, xp: Any, rng: np.random.Generator) -> Case:
 
         def forward(self, x: Any) -> Any:
             words = self.embedding(x).swapaxes(1, 2)
-            found = [F.relu(layer(words)) for layer in self.convolutions]
-            return self.head(xp.concatenate([F.adaptive_max_pool1d(x, 1)[:, :, 0] for x in found], 1))
+            maps = [F.relu(layer(words)) for layer in self.convolutions]
+            return self.head(xp.concatenate([F.adaptive_max_pool1d(x, 1)[:, :, 0] for x in maps], 1))
 
     data = rng.integers(0, 100, (16, 20)), rng.integers(0, 2, 16)
     return TextCNN(), lambda model, x, y: F.cross_entropy(model(x), y), data

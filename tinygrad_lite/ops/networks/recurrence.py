@@ -22,13 +22,13 @@ def _stacked(steps: list[Array]) -> Array:
     return np.concatenate(steps).reshape((len(steps), *steps[0].shape))
 
 
-def _found(k: int) -> Rule:
-    """The rule of an argument whose gradient the pass back finds, in k-th place."""
+def _from_back(k: int) -> Rule:
+    """The rule of an argument whose gradient is entry k of what the pass back returns."""
 
-    def found(g: Array, y: Array, *arguments: Array, **_: Any) -> Array:
+    def entry_of_back(g: Array, y: Array, *arguments: Array, **_: Any) -> Array:
         return arguments[-1][k]
 
-    return found
+    return entry_of_back
 
 
 def _by_weights(x: Array, hiddens: Array, *by_sums: Array) -> list[Array]:
@@ -105,7 +105,7 @@ def _rnn_corners(
 rnn = primitive(
     _rnn,
     lambda g, y, x, h, by_input, by_state, b_ih, b_hh, back, nonlinearity="tanh": np.matmul(by_input.T, back[0]),
-    *map(_found, range(1, 6)),
+    *map(_from_back, range(1, 6)),
     adjoint=_rnn_back,
     kink=_rnn_corners,
     examples=_examples(1, 1, [{}, {"nonlinearity": "relu"}]),
@@ -187,7 +187,7 @@ def _lstm_back(
 lstm = primitive(
     _lstm,
     lambda g, y, x, h, c, by_input, by_state, b_ih, b_hh, memory, back: np.matmul(by_input.T, back[0]),
-    *map(_found, range(1, 7)),
+    *map(_from_back, range(1, 7)),
     shared=_lstm_memory,
     adjoint=_lstm_back,
     examples=_examples(4, 2),
@@ -265,7 +265,7 @@ def _gru_back(
 gru = primitive(
     _gru,
     lambda g, y, x, h, by_input, by_state, b_ih, b_hh, course, back: np.matmul(by_input.T, back[0]),
-    *map(_found, range(1, 6)),
+    *map(_from_back, range(1, 6)),
     shared=_gru_course,
     adjoint=_gru_back,
     examples=_examples(3, 1),
