@@ -200,6 +200,28 @@ def test_the_least_of_tensors_has_its_gradient(backend: str) -> None:
         np.testing.assert_allclose(compiled(x), slope(x))
 
 
+LEAVING: dict[str, Callable[[Any], Any]] = {
+    "float": lambda t: float(t),
+    "sin": lambda t: math.sin(t),
+    "floor": lambda t: math.floor(t),
+    "the second argument": lambda t: math.atan2(1.0, t),
+}
+
+
+@pytest.mark.parametrize("name", LEAVING)
+def test_a_number_leaves_no_function_that_is_differentiated(name: str, backend: str) -> None:
+    take = LEAVING[name]
+
+    def scaled(x: Any) -> Any:
+        return np.sum(x) * take(x[0])
+
+    compiled = tg.compile(scaled, backend)
+    np.testing.assert_allclose(compiled(X), scaled(X))
+    for slope in (tg.grad(scaled), tg.grad(compiled), tg.compile(tg.grad(scaled), backend)):
+        with pytest.raises(UsageError, match="would lose the tensor's history"):
+            slope(X)
+
+
 ARRAYS: dict[str, Callable[[State, Any], Any]] = {
     "the array itself": lambda s, x: (np.asarray(x), np.asarray(x, float) * 2, np.asanyarray(x, np.float32)),
     "numbers in a list": lambda s, x: np.array([x[0], 2 * x[1], 1]),

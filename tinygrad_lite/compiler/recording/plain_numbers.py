@@ -13,11 +13,17 @@ import numpy as np
 from tinygrad_lite.compiler.program import is_python_number
 from tinygrad_lite.compiler.recording.recorded import Recorded
 from tinygrad_lite.compiler.recording.watching import plain
+from tinygrad_lite.engine import grad_mode
 from tinygrad_lite.engine.tensor import Tensor
 
 
 def is_recorded(x: Any) -> bool:
     return type(x) is Recorded or (type(x) is Tensor and type(plain(x, "_array")) is Recorded)
+
+
+def _may_leave(x: Any) -> bool:
+    """Whether it is recorded, and Python may take it for a plain number: not if a transform would lose its history."""
+    return is_recorded(x) and not (type(x) is Tensor and x.requires_grad and grad_mode.transforming.get())
 
 
 def _number(x: Any) -> Any:
@@ -30,7 +36,7 @@ def _of_numbers(of_python: Callable[..., Any], of_numpy: Callable[..., Any]) -> 
 
     @wraps(of_python)
     def function(*args: Any) -> Any:
-        if not any(map(is_recorded, args)):
+        if not any(map(is_recorded, args)) or any(is_recorded(x) and not _may_leave(x) for x in args):
             return of_python(*args)
         return of_numpy(*map(_number, args)).item()
 
@@ -77,7 +83,7 @@ class _Knowing(type):
         return type(name, tuple(real), fields, **options)  # type: ignore[arg-type]
 
     def __call__(cls, *args: Any, **options: Any) -> Any:
-        if len(args) != 1 or options or not is_recorded(args[0]) or args[0].dtype.kind == "c":
+        if len(args) != 1 or options or not _may_leave(args[0]) or args[0].dtype.kind == "c":
             return cls.__base__(*args, **options)  # type: ignore[misc]
         return (_as_int if cls.__base__ is int else _as_float)(args[0].item())
 
