@@ -75,6 +75,8 @@ def laid_out(value: Any, like: Any) -> Any:
     array, like = in_memory(value), in_memory(like)
     if array is None or like is None or array.strides == like.strides:
         return value
+    if like.flags.c_contiguous:  # in half as many operations
+        return np.reshape(np.ravel(value), value.shape)
     order = np.argsort([-abs(step) for step in like.strides], kind="stable")
     rows = np.reshape(np.ravel(np.transpose(value, order)), tuple(like.shape[i] for i in order))
     return np.transpose(rows, np.argsort(order))
