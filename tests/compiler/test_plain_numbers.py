@@ -200,6 +200,39 @@ def test_the_least_of_tensors_has_its_gradient(backend: str) -> None:
         np.testing.assert_allclose(compiled(x), slope(x))
 
 
+WHOLE: dict[str, Callable[[State, Any], Any]] = {
+    "a count": lambda s, x: s.turn,
+    "an int": lambda s, x: int(x[0]),
+    "the largest": lambda s, x: np.argmax(x).item(),
+    "a truth": lambda s, x: (x[0] > 1).item(),
+    "a floor": lambda s, x: math.floor(x[1]),
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", WHOLE)
+def test_whole_numbers_meet_tensors_that_require_a_gradient(name: str, dtype: Any, backend: str) -> None:
+    def outcomes(compile: Callable[[Any], Any]) -> list[Any]:
+        weight, state = tg.tensor(X.astype(dtype), requires_grad=True), State()
+
+        def scaled(x: Any) -> Any:
+            state.turn += 1
+            number = WHOLE[name](state, x)
+            return np.sum(number * weight**2 + weight / (number + 2.5) - number)
+
+        scaled, made = compile(scaled), []
+        for turn in range(4):
+            loss = scaled(X[::-1] + turn)
+            loss.backward()
+            made += [loss.numpy(), weight.grad.numpy()]
+            weight.grad = None
+        return made
+
+    for x, y in zip(outcomes(lambda f: tg.compile(f, backend)), outcomes(lambda f: f), strict=True):
+        assert x.dtype == y.dtype == dtype
+        np.testing.assert_allclose(x, y, rtol=1e-5 if dtype == np.float32 else 1e-12)
+
+
 LEAVING: dict[str, Callable[[Any], Any]] = {
     "float": lambda t: float(t),
     "sin": lambda t: math.sin(t),

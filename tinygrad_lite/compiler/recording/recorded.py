@@ -298,6 +298,12 @@ class Recorded(OfVariable):
         """A view, as NumPy's."""
         return np.diagonal(self, offset, axis1, axis2)
 
+    def astype(self, dtype: Any, *args: Any, **options: Any) -> Any:
+        """Another dtype; the engine makes a float of a whole number that meets a tensor."""
+        if self.variable.is_number:
+            return self * 1.0 if self.dtype.kind in "biu" else self
+        return super().astype(dtype, *args, **options)
+
     def fill(self, value: Any) -> None:
         """Write a value into all entries."""
         self.assign(..., value)
