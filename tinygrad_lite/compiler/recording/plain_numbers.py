@@ -4,7 +4,7 @@ Python's `min`, `float`, `math.cos` and the like ask an object for a number, whi
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import reduce, wraps
 from typing import Any
 
@@ -21,9 +21,10 @@ def is_recorded(x: Any) -> bool:
     return type(x) is Recorded or (type(x) is Tensor and type(plain(x, "_array")) is Recorded)
 
 
-def _may_leave(x: Any) -> bool:
-    """Whether it is recorded, and Python may take it for a plain number: not if a transform would lose its history."""
-    return is_recorded(x) and not (type(x) is Tensor and x.requires_grad and grad_mode.transforming.get())
+def _are_taken(args: Sequence[Any]) -> bool:
+    """Whether values are among these that are recorded, and none of which a transform would lose the history."""
+    is_inside = grad_mode.transforming.get()
+    return any(map(is_recorded, args)) and not any(is_inside and type(x) is Tensor and x.requires_grad for x in args)
 
 
 def _number(x: Any) -> Any:
@@ -36,7 +37,7 @@ def _of_numbers(of_python: Callable[..., Any], of_numpy: Callable[..., Any]) -> 
 
     @wraps(of_python)
     def function(*args: Any) -> Any:
-        if not any(map(is_recorded, args)) or any(is_recorded(x) and not _may_leave(x) for x in args):
+        if not _are_taken(args):
             return of_python(*args)
         return of_numpy(*map(_number, args)).item()
 
@@ -83,7 +84,7 @@ class _Knowing(type):
         return type(name, tuple(real), fields, **options)  # type: ignore[arg-type]
 
     def __call__(cls, *args: Any, **options: Any) -> Any:
-        if len(args) != 1 or options or not _may_leave(args[0]) or args[0].dtype.kind == "c":
+        if len(args) != 1 or options or not _are_taken(args) or args[0].dtype.kind == "c":
             return cls.__base__(*args, **options)  # type: ignore[misc]
         return (_as_int if cls.__base__ is int else _as_float)(args[0].item())
 
