@@ -111,17 +111,21 @@ FAULTS = [
 
 
 class Broken:
-    """The rules of an operation of any number of arguments, with a fault in one."""
+    """The rules of an operation of any number of arguments, with a fault in one, which finds its adjoint itself."""
 
-    def __init__(self, rules: Any, i: int, fault: Fault) -> None:
-        self._rules, self._i, self._fault = rules, i, fault
+    def __init__(self, op: Op, i: int, fault: Fault) -> None:
+        self._rules, self._i, self._fault = op.vjps, i, fault
+        self._without_adjoint = (op.arity or 0) + bool(op.shared) if op.adjoint else None
 
     def rule(self, i: int, g: Any, y: Any, x: Any, **params: Any) -> Any:
         return self[i](g, y, *x, **params)
 
     def __getitem__(self, i: int) -> Rule:
         rule = self._rules[i]
-        return self._fault.break_rule(rule, i) if i == self._i else rule
+        if i != self._i:
+            return rule
+        count = self._without_adjoint
+        return self._fault.break_rule(lambda g, y, *x, **params: rule(g, y, *x[:count], **params), i)
 
     def __len__(self) -> int:
         return len(self._rules)
@@ -134,7 +138,7 @@ class Broken:
 def broken(op: Op, i: int, fault: Fault) -> Iterator[None]:
     """The operation with a fault in its i-th rule."""
     before, _ = op.vjps, op.keywords  # which are read off the rules once
-    op.vjps = Broken(before, i, fault)  # type: ignore[assignment]
+    op.vjps = Broken(op, i, fault)  # type: ignore[assignment]
     try:
         yield
     finally:

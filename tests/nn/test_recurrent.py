@@ -9,7 +9,9 @@ import pytest
 import tinygrad_lite as tg
 from tests.marks import param
 from tinygrad_lite import nn
+from tinygrad_lite.engine.op import Op
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
+from tinygrad_lite.ops.networks import recurrence
 
 STEPS, BATCH, INPUTS, HIDDEN = 3, 2, 2, 3
 LAYERS: dict[str, Callable[..., nn.Module]] = {
@@ -237,3 +239,17 @@ ERRORS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
 def test_errors(attempt: Callable[[], Any], kind: type[Exception], message: str) -> None:
     with pytest.raises(kind, match=message):
         attempt()
+
+
+@pytest.mark.parametrize("op", [recurrence.rnn, recurrence.lstm, recurrence.gru], ids=repr)
+def test_arrays_that_do_not_fit_one_another_are_refused(op: Op) -> None:
+    for shapes, params in op.examples or []:
+        arrays = [np.ones(shape) for shape in shapes]
+        for i, shape in enumerate(shapes):
+            for other in ((*shape, 1), shape[1:], (shape[0] + 1, *shape[1:])):
+                if i or len(other) != 3:  # of an input, the number of steps may be any
+                    wrong = [*arrays[:i], np.ones(other), *arrays[i + 1 :]]
+                    with pytest.raises(ShapeError, match="a recurrent layer needs an input"):
+                        op(*wrong, **params)
+        with pytest.raises(ShapeError, match="one step at least"):
+            op(arrays[0][:0], *arrays[1:], **params)

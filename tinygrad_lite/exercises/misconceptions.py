@@ -397,6 +397,7 @@ _TABLE = [
         "The right formula, on the values of another function",
         {
             forwards.WITHOUT: "the formula is right, but a part is left out of the values that go into it",
+            forwards.ALSO_BACK: "a part is left out, of the values and of the formula",
             forwards.SIGN: "the formula is right, but a sign is wrong in the values that go into it",
             forwards.POWER: "the formula is right, but a square is left out of the values that go into it",
             "{} is used where {} should be": "one value is used where another one should be",

@@ -15,6 +15,21 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_lite.engine.op import Array, Example, Rule, primitive
+from tinygrad_lite.errors import ShapeError
+
+
+def _check_shapes(gates: int, x: Array, states: Sequence[Array], *weights: Array) -> None:
+    """Raise unless the input, the first states and the weights of a layer fit one another."""
+    steps, inputs, batch = x.shape if x.ndim == 3 else (0, 0, 0)
+    rows, hidden = weights[1].shape if weights[1].ndim == 2 else (0, 0)
+    needed = [(hidden, batch)] * len(states) + [(rows, inputs), (rows, hidden), (rows,), (rows,)]
+    found = [part.shape for part in (*states, *weights)]
+    if not steps or rows != gates * hidden or found != needed:
+        raise ShapeError(
+            "a recurrent layer needs an input (steps, inputs, batch) with one step at least, states (hidden, batch), "
+            f"and of {gates} × hidden rows W_ih (rows, inputs), W_hh (rows, hidden), b_ih and b_hh (rows); got the "
+            f"input {x.shape}, states and weights {', '.join(map(str, found))}"
+        )
 
 
 def _stacked(steps: list[Array]) -> Array:
@@ -62,6 +77,7 @@ def _rnn(
     x: Array, h: Array, by_input: Array, by_state: Array, b_ih: Array, b_hh: Array, nonlinearity: str = "tanh"
 ) -> Array:
     """The states h₁ … h_T: hₜ = tanh(W_ih xₜ + b_ih + W_hh hₜ₋₁ + b_hh), or relu."""
+    _check_shapes(1, x, [h], by_input, by_state, b_ih, b_hh)
     x = np.matmul(by_input, x) + (b_ih + b_hh)[:, None]
     hiddens = []
     for t in range(len(x)):
@@ -126,6 +142,7 @@ class _Memory(NamedTuple):
 
 
 def _lstm_memory(x: Array, h: Array, c: Array, by_input: Array, by_state: Array, b_ih: Array, b_hh: Array) -> _Memory:
+    _check_shapes(4, x, [h, c], by_input, by_state, b_ih, b_hh)
     n = len(h)
     halves, half = _per_gate((0.5, 0.5, 1, 0.5), n, x), np.asarray(0.5, x.dtype)
     x, by_state = np.matmul(by_input * halves, x) + (b_ih + b_hh)[:, None] * halves, by_state * halves
@@ -204,6 +221,7 @@ class _Course(NamedTuple):
 
 
 def _gru_course(x: Array, h: Array, by_input: Array, by_state: Array, b_ih: Array, b_hh: Array) -> _Course:
+    _check_shapes(3, x, [h], by_input, by_state, b_ih, b_hh)
     n = len(h)
     halves, half = _per_gate((0.5, 0.5, 1), n, x), np.asarray(0.5, x.dtype)
     bias, beside = b_ih[:, None] * halves, b_hh[:, None] * halves
