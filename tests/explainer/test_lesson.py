@@ -348,7 +348,7 @@ def freed() -> tg.Tensor:
         (
             lambda: np.fft.fft(tg.tensor([1.0, 2.0], requires_grad=True)),
             UsageError,
-            "is real.*this is complex128: take np.real or np.abs",
+            "needs a real tensor.*this is complex128: take np.real or np.abs",
         ),
         (lambda: tg.tensor(2.0), GraphError, "nothing to explain"),
         (lambda: np.sum(tg.tensor([1.0, 2.0], requires_grad=True) > 1), GraphError, "comparisons, argmax and the like"),
