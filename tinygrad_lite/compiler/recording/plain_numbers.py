@@ -73,14 +73,14 @@ def _as_float(number: Any) -> Any:
     return number if number.dtype.kind == "f" else number * 1.0
 
 
-class _Knowing(type):
+class _KindOfNumber(type):
     """The class of what stands for `float` and `int`, which makes them what these are, but for a recorded number."""
 
     def __new__(cls, name: str, bases: tuple[type, ...], fields: dict[str, Any], **options: Any) -> Any:
         """A class; a user's, made of one of these, is made of what that stands for."""
-        if not any(type(base) is _Knowing for base in bases):
+        if not any(type(base) is _KindOfNumber for base in bases):
             return super().__new__(cls, name, bases, fields, **options)
-        real = [base.__base__ if type(base) is _Knowing else base for base in bases]
+        real = [base.__base__ if type(base) is _KindOfNumber else base for base in bases]
         return type(name, tuple(real), fields, **options)  # type: ignore[arg-type]
 
     def __call__(cls, *args: Any, **options: Any) -> Any:
@@ -102,7 +102,7 @@ class _Knowing(type):
 
 
 KINDS: dict[type, type] = {
-    kind: _Knowing(kind.__name__, (kind,), {"dtype": np.dtype(kind)})  # of which NumPy makes the same dtype
+    kind: _KindOfNumber(kind.__name__, (kind,), {"dtype": np.dtype(kind)})  # of which NumPy makes the same dtype
     for kind in (float, int)
 }
 PYTHONS: dict[str, Any] = {
