@@ -56,6 +56,11 @@ def _numbers(rng: np.random.Generator, *shape: int) -> Any:
     return rng.normal(size=shape).astype(np.float32)
 
 
+def _of_predictions(loss: Callable[..., Any]) -> Callable[..., Any]:
+    """The loss of what a model makes of x, beside y."""
+    return lambda model, x, y: loss(model(x), y)
+
+
 @model("U-Net on 4 images of 16 × 16 pixels, two levels")
 def unet(nn: Any, F: Any, xp: Any, rng: np.random.Generator) -> Case:
     class UNet(nn.Module):  # type: ignore[misc]
@@ -71,7 +76,7 @@ def unet(nn: Any, F: Any, xp: Any, rng: np.random.Generator) -> Case:
             return self.head(F.relu(self.across(xp.concatenate([fine, self.up(coarse)], 1))))
 
     data = _numbers(rng, 4, 1, 16, 16), rng.integers(0, 2, (4, 16, 16))
-    return UNet(), lambda model, x, y: F.cross_entropy(model(x), y), data
+    return UNet(), _of_predictions(F.cross_entropy), data
 
 
 @model("LeNet on 16 images of 28 × 28 pixels")
@@ -81,7 +86,7 @@ def lenet(nn: Any, F: Any, xp: Any, rng: np.random.Generator) -> Case:
         *(nn.Flatten(), nn.Linear(400, 120), nn.Tanh(), nn.Linear(120, 84), nn.Tanh(), nn.Linear(84, 10)),
     )
     data = _numbers(rng, 16, 1, 28, 28), rng.integers(0, 10, 16)
-    return network, lambda model, x, y: F.cross_entropy(model(x), y), data
+    return network, _of_predictions(F.cross_entropy), data
 
 
 @model("block of MobileNet: 8 images of 8 channels and 12 × 12 pixels, widened to 32 channels")
@@ -107,7 +112,7 @@ def group_block(nn: Any, F: Any, xp: Any, rng: np.random.Generator) -> Case:
             return F.silu(x + self.norm2(self.conv2(F.silu(self.norm1(self.conv1(x))))))
 
     data = _numbers(rng, 8, 16, 8, 8), _numbers(rng, 8, 16, 8, 8)
-    return Block(), lambda model, x, y: F.mse_loss(model(x), y), data
+    return Block(), _of_predictions(F.mse_loss), data
 
 
 @model("squeeze and excitation: 8 images of 8 channels and 10 × 10 pixels")
@@ -124,7 +129,7 @@ def squeeze(nn: Any, F: Any, xp: Any, rng: np.random.Generator) -> Case:
             return self.head((x * weight[:, :, None, None]).mean((2, 3)))
 
     data = _numbers(rng, 8, 8, 10, 10), rng.integers(0, 5, 8)
-    return Squeeze(), lambda model, x, y: F.cross_entropy(model(x), y), data
+    return Squeeze(), _of_predictions(F.cross_entropy), data
 
 
 @model("DenseNet's block: 8 images of 8 × 8 pixels, four convolutions that grow 8 channels to 24")
@@ -141,7 +146,7 @@ def dense_block(nn: Any, F: Any, xp: Any, rng: np.random.Generator) -> Case:
             return self.head(x.mean((2, 3)))
 
     data = _numbers(rng, 8, 8, 8, 8), rng.integers(0, 5, 8)
-    return Dense(), lambda model, x, y: F.cross_entropy(model(x), y), data
+    return Dense(), _of_predictions(F.cross_entropy), data
 
 
 @model("generator of a DCGAN: 8 images of 16 × 16 pixels")
@@ -152,7 +157,7 @@ def generator(nn: Any, F: Any, xp: Any, rng: np.random.Generator) -> Case:
         *(nn.ConvTranspose2d(8, 1, 4, 2, 1), nn.Tanh()),
     )
     data = _numbers(rng, 8, 16, 1, 1), _numbers(rng, 8, 1, 16, 16)
-    return network, lambda model, x, y: F.mse_loss(model(x), y), data
+    return network, _of_predictions(F.mse_loss), data
 
 
 @model("convolutional variational autoencoder: 16 images of 8 × 8 pixels")
@@ -183,7 +188,7 @@ def volumes(nn: Any, F: Any, xp: Any, rng: np.random.Generator) -> Case:
         *(nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Linear(8, 2)),
     )
     data = _numbers(rng, 4, 1, 8, 8, 8), rng.integers(0, 2, 4)
-    return network, lambda model, x, y: F.cross_entropy(model(x), y), data
+    return network, _of_predictions(F.cross_entropy), data
 
 
 @model("dilated convolutions over 16 series of 50 steps")
@@ -193,7 +198,7 @@ def dilated(nn: Any, F: Any, xp: Any, rng: np.random.Generator) -> Case:
         *(nn.Conv1d(16, 16, 3, dilation=4, padding=4), nn.ReLU(), nn.Conv1d(16, 1, 1)),
     )
     data = _numbers(rng, 16, 4, 50), _numbers(rng, 16, 1, 50)
-    return network, lambda model, x, y: F.l1_loss(model(x), y), data
+    return network, _of_predictions(F.l1_loss), data
 
 
 @model("autoencoder of 16 series of 64 steps, by strided convolutions")
@@ -219,7 +224,7 @@ def text_cnn(nn: Any, F: Any, xp: Any, rng: np.random.Generator) -> Case:
             return self.head(xp.concatenate([F.adaptive_max_pool1d(x, 1)[:, :, 0] for x in maps], 1))
 
     data = rng.integers(0, 100, (16, 20)), rng.integers(0, 2, 16)
-    return TextCNN(), lambda model, x, y: F.cross_entropy(model(x), y), data
+    return TextCNN(), _of_predictions(F.cross_entropy), data
 
 
 @model("bidirectional LSTM that tags 16 sentences of 15 words")
@@ -248,7 +253,7 @@ def two_layer_rnn(nn: Any, F: Any, xp: Any, rng: np.random.Generator) -> Case:
             return self.head(self.rnn(x)[0][:, -1])
 
     data = _numbers(rng, 16, 20, 4), _numbers(rng, 16, 1)
-    return Network(), lambda model, x, y: F.mse_loss(model(x), y), data
+    return Network(), _of_predictions(F.mse_loss), data
 
 
 @model("LSTMCell in a loop over 20 steps of 8 series")
@@ -265,14 +270,14 @@ def cell_in_a_loop(nn: Any, F: Any, xp: Any, rng: np.random.Generator) -> Case:
             return self.head(h)
 
     data = _numbers(rng, 20, 8, 8), _numbers(rng, 8, 1)
-    return Network(), lambda model, x, y: F.mse_loss(model(x), y), data
+    return Network(), _of_predictions(F.mse_loss), data
 
 
 @model("layer of a transformer's encoder: 8 sequences of 20, width 32, 4 heads")
 def encoder_layer(nn: Any, F: Any, xp: Any, rng: np.random.Generator) -> Case:
     layer = nn.TransformerEncoderLayer(32, 4, 64, dropout=0.0, batch_first=True)
     data = _numbers(rng, 8, 20, 32), _numbers(rng, 8, 20, 32)
-    return layer, lambda model, x, y: F.mse_loss(model(x), y), data
+    return layer, _of_predictions(F.mse_loss), data
 
 
 @model("MLP-Mixer of two blocks: 8 images of 16 patches, width 32")
@@ -289,7 +294,7 @@ def mixer(nn: Any, F: Any, xp: Any, rng: np.random.Generator) -> Case:
             return x + self.channels(self.norm2(x))
 
     data = _numbers(rng, 8, 16, 32), _numbers(rng, 8, 16, 32)
-    return nn.Sequential(Block(), Block()), lambda model, x, y: F.mse_loss(model(x), y), data
+    return nn.Sequential(Block(), Block()), _of_predictions(F.mse_loss), data
 
 
 @model("graph convolutions, two rounds: 60 nodes")
@@ -313,14 +318,14 @@ def normalised_mlp(nn: Any, F: Any, xp: Any, rng: np.random.Generator) -> Case:
         *(nn.Linear(30, 64), nn.BatchNorm1d(64), nn.ReLU(), nn.Linear(64, 64), nn.BatchNorm1d(64), nn.ReLU()),
         nn.Linear(64, 3),
     )
-    return network, lambda model, x, y: F.cross_entropy(model(x), y), (_numbers(rng, 64, 30), rng.integers(0, 3, 64))
+    return network, _of_predictions(F.cross_entropy), (_numbers(rng, 64, 30), rng.integers(0, 3, 64))
 
 
 @model("MLP with LeakyReLU and SiLU, 30-64-64-1, 64 rows")
 def mlp(nn: Any, F: Any, xp: Any, rng: np.random.Generator) -> Case:
     network = nn.Sequential(nn.Linear(30, 64), nn.LeakyReLU(), nn.Linear(64, 64), nn.SiLU(), nn.Linear(64, 1))
     data = _numbers(rng, 64, 30), rng.integers(0, 2, (64, 1)).astype(np.float32)
-    return network, lambda model, x, y: F.binary_cross_entropy_with_logits(model(x), y), data
+    return network, _of_predictions(F.binary_cross_entropy_with_logits), data
 
 
 @model("siamese network with the cosine loss: 32 pairs")
