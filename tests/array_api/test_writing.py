@@ -557,7 +557,7 @@ def test_what_is_added_at_places_has_the_dtype_of_the_array(dtype: Any, values: 
 
         x = np.arange(6).reshape(3, 2).astype(dtype)
         if np.result_type(dtype, np.asarray(values).dtype).kind != x.dtype.kind:  # which NumPy would cut off
-            with pytest.raises(errors.UsageError, match="an array of int64 cannot become one of float64"):
+            with pytest.raises(errors.UsageError, match="cannot write entries of float64 into an array of int64"):
                 tg.functionalize(f)(tg.tensor(x))
             continue
         found = tg.functionalize(f)(tg.tensor(x))
@@ -610,7 +610,7 @@ def test_what_an_array_can_do() -> None:
             errors.ShapeError,
             r"shape \(3,\) cannot become one of \(2, 3\) in place",
         ),
-        (lambda x: (x > 0).__imul__(0.5), errors.UsageError, "bool cannot become one of float64 in place"),
+        (lambda x: (x > 0).__imul__(0.5), errors.UsageError, r"\+= y cannot write entries of float64"),
         (lambda x: np.exp(x, out=np.zeros(3)), errors.UsageError, r"make the array with np.zeros_like\(x, shape"),
         (lambda x: operator.iadd(np.zeros(3), x), errors.UsageError, r"an assignment such as a \+= x writes a tensor"),
         (lambda x: setattr(x, "imag", 1.0), errors.UsageError, "float64 has no imaginary part"),

@@ -6,7 +6,7 @@ operation like any other. What the function computed before holds the tensor of 
 
 import operator
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from functools import cache, wraps
 from inspect import Parameter, signature
@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite import trees
+from tinygrad_lite.array_api.assigning import WRITERS, Assigning, change_at, check_dtype, put_into
 from tinygrad_lite.array_api.memory import Memory, in_memory, is_view, laid_out, lying_as
 from tinygrad_lite.engine.op import Array, Op, Traced
-from tinygrad_lite.engine.operators import Operators
 from tinygrad_lite.engine.tensor import tensor
 from tinygrad_lite.errors import ShapeError, UsageError
 from tinygrad_lite.foundation.callers import PACKAGE, hidden_behind, writes_an_entry
 from tinygrad_lite.foundation.foreign import as_array
-from tinygrad_lite.foundation.signatures import signature_of
+from tinygrad_lite.foundation.signatures import path_of, signature_of
 from tinygrad_lite.ops.casting import imag, real
 from tinygrad_lite.ops.shapes.arranging import VIEWING
 from tinygrad_lite.ops.shapes.indexing import fixed, getitem
@@ -77,7 +77,7 @@ _CANNOT_HOLD = (
 )
 
 
-class Writable(Operators, trees.Holder):
+class Writable(Assigning, trees.Holder):
     """An array that can be written into: a variable that holds a tensor, or another traced value.
 
     Args:
@@ -115,7 +115,7 @@ class Writable(Operators, trees.Holder):
         self, ufunc: Any, method: str, *inputs: Array, out: Any = (None,), where: Any = True, **params: Any
     ) -> Any:
         if method == "at" and isinstance(inputs[0], Writable):
-            return _change_at(ufunc, inputs[0], *inputs[1:])
+            return change_at(ufunc, inputs[0], *inputs[1:])
         if where is not True and method == "__call__" and isinstance(out[0], Writable) and len(out) == 1:
             return _put_where(ufunc, inputs, out[0], where, params)
         asked = params if where is True else {**params, "where": _value_of(where)}
@@ -123,16 +123,16 @@ class Writable(Operators, trees.Holder):
         if isinstance(result, Writable):  # NumPy's results of these are new, also where ours are made of views
             result = Writable(result.value, is_number=not result.shape)
         if len(out) == 1:
-            return _put(result, out[0], params)
-        return tuple(_put(x, into, params) for x, into in zip(result, out, strict=True))
+            return _put(result, out[0], ufunc, params)
+        return tuple(_put(x, into, ufunc, params) for x, into in zip(result, out, strict=True))
 
     def __array_function__(self, function: Any, types: Any, args: Any, params: Any) -> Any:
-        writer = _WRITERS.get(function)
+        writer = WRITERS.get(function)
         if writer is not None and isinstance(signature(writer).bind(*args, **params).args[0], Writable):
             return writer(*args, **params)
         args, params, out = _without_out(function, args, params)
         result = super().__array_function__(function, types, args, params)
-        return _put(result, out, params) if out is not None else _as_numpys(result, function, args, params)
+        return _put(result, out, function, params) if out is not None else _as_numpys(result, function, args, params)
 
     def holding(self, value: Any) -> Any:
         """An array or a number of the running function, as what a transform inside it returns."""
@@ -156,15 +156,6 @@ class Writable(Operators, trees.Holder):
         if dtype not in (None, self.dtype):
             raise UsageError("x.view(dtype) reads the bits of numbers as others, and has no derivative")
         return self[...]
-
-    @property
-    def flat(self) -> Any:
-        """The entries in a row, to read and to write."""
-        return _Flat(self)
-
-    @flat.setter
-    def flat(self, values: Array) -> None:
-        self.flat[:] = values
 
     @property
     def value(self) -> Any:
@@ -192,13 +183,12 @@ class Writable(Operators, trees.Holder):
             entries = op.forward(np.arange(array.size).reshape(array.shape), **params)
             array._write(array.value.at[np.unravel_index(entries, array.shape)].set(value))
 
-    def _update(self, value: Any) -> None:
-        _check_dtype(self, value.dtype)
-        self._write(value)
-
     def __setitem__(self, index: Any, values: Array) -> None:
-        if self._is_own(index, values):  # as in x[i] += v, which first writes into the view, and then the view
-            return
+        if not self._is_own(index, values):  # as in x[i] += v, which first writes into the view, and then the view
+            self.assign(index, values)
+
+    def assign(self, index: Any, values: Array) -> None:
+        """Write values into the entries at an index."""
         index, values = trees.map_leaves(_value_of, index), _values_of(values)
         self._write(self.value.at[index].set(values))
 
@@ -208,22 +198,6 @@ class Writable(Operators, trees.Holder):
             return False
         op, array, params = values._view
         return op is getitem and array is self and repr(fixed(index)) == repr(params["index"])
-
-    def fill(self, value: Array) -> None:
-        """Write a value into all entries."""
-        self[...] = value
-
-    def sort(self, axis: int = -1) -> None:
-        """Put the entries in order."""
-        self[...] = np.sort(self, axis)
-
-    def partition(self, kth: Any, axis: int = -1) -> None:
-        """Put the entries in order as far as the k-th is in its place."""
-        self[...] = np.partition(self, kth, axis)
-
-    def put(self, indices: Any, values: Array, mode: str = "raise") -> None:
-        """Write into the entries that have these indices in the flat array."""
-        _put_entries(self, indices, values, mode)
 
     shape = property(lambda self: self.value.shape)
     size = property(lambda self: self.value.size)
@@ -284,7 +258,8 @@ def _in_place(op: Callable[..., Any]) -> Callable[[Writable, Array], Writable]:
             return Writable(updated, is_number=not updated.shape)
         if updated.shape != self.shape:
             raise ShapeError(f"an array of shape {self.shape} cannot become one of {updated.shape} in place")
-        self._update(updated)
+        check_dtype(self, updated.dtype, "same_kind", "an assignment such as x += y")
+        self._write(updated)
         return self
 
     return update
@@ -318,32 +293,12 @@ for _name in ("real", "imag"):
     setattr(Writable, _name, _part_of_complex(getattr(np, _name)))
 
 
-class _Flat:
-    """An array's entries in a row, as NumPy's `x.flat`: reading copies, writing repeats values that are too few."""
-
-    def __init__(self, array: Writable) -> None:
-        self._array = array
-
-    def __len__(self) -> int:
-        return int(self._array.size)
-
-    def __iter__(self) -> Iterator[Any]:
-        return (self._array[index] for index in np.ndindex(self._array.shape))
-
-    def __getitem__(self, index: Any) -> Any:
-        return self._array.flatten()[index]
-
-    def __setitem__(self, index: Any, values: Array) -> None:
-        index = fixed(trees.map_leaves(_value_of, index))
-        _write_in_turn(self._array, np.arange(len(self))[index], values)
-
-
 def _lent(x: Any) -> Writable:
     """An argument as an array of the function's own; a tensor without axes may be a number, and counts as one."""
     return Writable(x, is_number=not isinstance(x, np.ndarray) and np.ndim(x) == 0)
 
 
-def _put(result: Any, out: Any, params: Mapping[str, Any]) -> Any:
+def _put(result: Any, out: Any, function: Any, params: Mapping[str, Any]) -> Any:
     """A function's result, written into the array that it is asked to put it into."""
     if out is None:
         return result
@@ -352,9 +307,7 @@ def _put(result: Any, out: Any, params: Mapping[str, Any]) -> Any:
             "an array that out= or an assignment such as a += x writes a tensor into must be able to hold it: make the "
             "array with np.zeros_like(x, shape=...), where x is an argument"
         )
-    _check_dtype(out, result.dtype, params.get("casting", "same_kind"))
-    out[...] = result
-    return out
+    return put_into(out, result, params.get("casting", "same_kind"), path_of(function))
 
 
 def _put_where(ufunc: Any, inputs: Any, out: Writable, where: Any, params: Mapping[str, Any]) -> Writable:
@@ -362,8 +315,8 @@ def _put_where(ufunc: Any, inputs: Any, out: Writable, where: Any, params: Mappi
     mask = np.broadcast_to(_value_of(where), out.shape)
     picked = [x if np.ndim(x) == 0 else np.broadcast_to(as_array(_values_of(x)), out.shape)[mask] for x in inputs]
     result = ufunc(*picked, **params)
-    _check_dtype(out, result.dtype, params.get("casting", "same_kind"))
-    out[mask] = result
+    check_dtype(out, result.dtype, params.get("casting", "same_kind"), path_of(ufunc))
+    out.assign(mask, result)
     return out
 
 
@@ -385,84 +338,6 @@ def _place_of_out(function: Any) -> int | None:
     return [*parameters].index("out") if by_position else None
 
 
-def _change_at(ufunc: Any, array: Writable, index: Any, *values: Array) -> None:
-    """Change entries in place, one after the other if an entry occurs several times."""
-    index = fixed(trees.map_leaves(_value_of, index))
-    others = [_values_of(x) for x in values]
-    if ufunc in (np.add, np.subtract):
-        change = ufunc(np.zeros((), array.dtype), others[0])  # in the dtype of both: one may have no sign
-        return array._update(array.value.at[index].add(change))
-    entries = np.arange(array.size).reshape(array.shape)[index]
-    others = [np.ravel(np.broadcast_to(as_array(x), entries.shape)) for x in others]
-    entries = np.ravel(entries)
-    order = np.argsort(entries, kind="stable")
-    turns = np.empty_like(entries)
-    turns[order] = np.arange(entries.size) - np.searchsorted(entries[order], entries[order])
-    for turn in range(max(turns, default=-1) + 1):
-        now = np.flatnonzero(turns == turn)
-        place = np.unravel_index(entries[now], array.shape)
-        array._update(array.value.at[place].set(ufunc(array.value[place], *(x[now] for x in others))))
-    return None
-
-
-def _write_in_turn(array: Writable, positions: Array, values: Array) -> None:
-    """Write values into the entries at these positions in the flat array, again from the first if they are too few."""
-    values = as_array(_values_of(values))
-    if values.size:
-        array[np.unravel_index(positions, array.shape)] = np.resize(values, np.shape(positions))
-
-
-def _check_dtype(x: Writable, dtype: Any, casting: Any = "same_kind") -> None:
-    """Raise `UsageError` unless values of a dtype may be written into an array, by NumPy's rule."""
-    if not np.can_cast(dtype, x.dtype, casting):
-        raise UsageError(f"an array of {x.dtype} cannot become one of {dtype} in place")
-
-
-def _copy_to(dst: Writable, src: Any, casting: str = "same_kind", where: Any = True) -> None:
-    is_number = isinstance(src, (int, float, complex))
-    _check_dtype(dst, np.result_type(dst.dtype, src if is_number else as_array(src).dtype), casting)
-    if where is not True:
-        src = np.where(where, np.array(src, dst.dtype) if is_number else src, dst)
-    dst[...] = src
-
-
-def _fill_diagonal(a: Writable, val: Any, wrap: bool = False) -> None:
-    if wrap:
-        raise UsageError("np.fill_diagonal with wrap=True: write x[rows, columns] = value, with the places to fill")
-    if a.ndim < 2 or (a.ndim > 2 and len({*a.shape}) > 1):
-        raise ShapeError(f"np.fill_diagonal needs a matrix, or more axes of one length, got shape {a.shape}")
-    _write_in_turn(a, np.ravel_multi_index((np.arange(min(a.shape)),) * a.ndim, a.shape), val)
-
-
-def _put_entries(a: Writable, ind: Any, v: Array, mode: Any = "raise") -> None:
-    _write_in_turn(a, np.take(np.arange(a.size), fixed(_value_of(ind)), mode=mode), v)
-
-
-def _place(arr: Writable, mask: Any, vals: Array) -> None:
-    _write_in_turn(arr, np.flatnonzero(fixed(_value_of(mask))), vals)
-
-
-def _put_mask(a: Writable, mask: Any, values: Array) -> None:
-    positions, values = np.flatnonzero(fixed(_value_of(mask))), as_array(_values_of(values))
-    if values.size:
-        _write_in_turn(a, positions, np.resize(values, a.size)[positions])
-
-
-def _put_along_axis(arr: Writable, indices: Any, values: Array, axis: int | None = -1) -> None:
-    positions = np.arange(arr.size).reshape(arr.shape if axis is not None else -1)
-    positions = np.take_along_axis(positions, fixed(_value_of(indices)), axis or 0)
-    arr[np.unravel_index(positions, arr.shape)] = values
-
-
-_WRITERS: dict[Any, Callable[..., None]] = {
-    np.copyto: _copy_to,
-    np.fill_diagonal: _fill_diagonal,
-    np.place: _place,
-    np.put: _put_entries,
-    np.put_along_axis: _put_along_axis,
-    np.putmask: _put_mask,
-}
-"""For NumPy's functions that write into their first argument, what they do here."""
 _VIEWING = VIEWING | {np.einsum, np.linalg.matrix_power}
 """NumPy's functions that may give views, and are made here of operations that copy."""
 _MAKING_ARRAYS = {np.cov, np.empty_like, np.full_like, np.ones_like, np.tensordot, np.zeros_like}

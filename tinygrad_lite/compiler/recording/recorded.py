@@ -14,9 +14,9 @@ from typing import Any, NoReturn, Protocol
 import numpy as np
 
 from tinygrad_lite import errors, trees
+from tinygrad_lite.array_api.assigning import WRITERS, Assigning, change_at, entries_of, put_into
 from tinygrad_lite.compiler.program import Variable
 from tinygrad_lite.compiler.recording.instead import instead
-from tinygrad_lite.compiler.recording.writing import WRITERS, entries_of, put_into, scatter
 from tinygrad_lite.engine import tensor
 from tinygrad_lite.engine.op import Array, Op, Traced
 from tinygrad_lite.engine.operators import Operators
@@ -157,7 +157,7 @@ def _in_place(name: str) -> Any:
     return method
 
 
-class Recorded(OfVariable):
+class Recorded(Assigning, OfVariable):
     """A value in a function that is being recorded.
 
     Attributes:
@@ -226,7 +226,7 @@ class Recorded(OfVariable):
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Array, **params: Any) -> Any:
         if not _is_in_a_rule():
             if method == "at":
-                return self._write_by(partial(scatter, ufunc), inputs, {}, inputs[0], path_of(ufunc.at))
+                return self._write_by(partial(change_at, ufunc), inputs, {}, inputs[0], path_of(ufunc.at))
             if len(params.get("out", ())) == 1:
                 function = ufunc if method == "__call__" else getattr(ufunc, method)
                 return self._put_by(function, inputs, {**params, "out": params["out"][0]})
@@ -303,18 +303,6 @@ class Recorded(OfVariable):
         if self.variable.is_number:
             return self * 1.0 if self.dtype.kind in "biu" else self
         return super().astype(dtype, *args, **options)
-
-    def fill(self, value: Any) -> None:
-        """Write a value into all entries."""
-        self.assign(..., value)
-
-    def sort(self, axis: int = -1) -> None:
-        """Put the entries in order."""
-        self.assign(..., np.sort(self, axis))
-
-    def put(self, indices: Any, values: Any, mode: str = "raise") -> None:
-        """Write values into the entries at flat indices."""
-        WRITERS[np.put](self, indices, values, mode)
 
     def beside(self, x: Array, op: Op) -> Array:
         """Record an array from outside, too, so that each run computes anew what a rule makes of it."""
