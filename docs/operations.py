@@ -31,6 +31,8 @@ PAGE = Path(__file__).with_name("operations.md")
 ORDER = [
     "elementwise",
     "reductions",
+    "variances",
+    "extrema",
     "running",
     "statistics",
     "ordering",
@@ -51,15 +53,20 @@ ORDER = [
     "triangular",
     "exponential",
     "decompositions",
+    "least_squares",
+    "equal_values",
     "norms",
     "fourier",
     "special",
+    "gamma_functions",
     "normal",
     "activations",
+    "attention",
     "convolution",
     "pooling",
     "resampling",
     "losses",
+    "ctc",
     "normalization",
     "recurrence",
     "requirements",
@@ -152,8 +159,9 @@ def path_of(function: Any) -> str | None:
 
 def tables() -> list[ModuleType]:
     """The modules that declare operations, in the order of the page."""
-    prefix = "tinygrad_lite.ops."
-    modules = {name.rpartition(".")[2]: module for name, module in sys.modules.items() if name.startswith(prefix)}
+    prefix, continuations = "tinygrad_lite.ops.", "tinygrad_lite.ops.continuations."
+    names = [name for name in sys.modules if name.startswith(prefix) and not name.startswith(continuations)]
+    modules = {name.rpartition(".")[2]: sys.modules[name] for name in names}
     return [modules[name] for name in ORDER]
 
 
@@ -185,6 +193,10 @@ def page() -> str:
     by_home: dict[ModuleType, list[Any]] = defaultdict(list)
     for answer in functions:
         by_home[home_of(answer)].append(answer)
+    if missing := [
+        home.__name__ for home in by_home.keys() - {*tables()} if home.__name__.startswith("tinygrad_lite.ops.")
+    ]:
+        raise SystemExit(f"{', '.join(missing)} declares operations, and has no place in ORDER")
     introduction = INTRODUCTION.format(numpy=".".join(np.__version__.split(".")[:2]))
     return "\n".join([introduction, *(section(home, by_home[home], functions) for home in tables() if home in by_home)])
 

@@ -281,6 +281,13 @@ def test_arrays_without_entries(op: Op) -> None:
                     assert found.shape == arrays[i].shape, (shapes, length)
 
 
+def test_rules_know_no_parameter_that_the_forward_lacks() -> None:
+    for op in operations():
+        parameters = op.signature.parameters.values()
+        takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
+        assert takes_any or op.keywords <= {p.name for p in parameters}, op.name
+
+
 def test_no_operation_takes_the_name_of_another() -> None:
     tables = [module for name, module in sys.modules.items() if name.startswith("tinygrad_lite.ops.")]
     declared = {op for module in tables for op in vars(module).values() if isinstance(op, Op)}

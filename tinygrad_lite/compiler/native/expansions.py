@@ -17,8 +17,17 @@ from tinygrad_lite.compiler.program import Instruction, Program, Variable, mappe
 from tinygrad_lite.compiler.recording.recorded import OfVariable
 from tinygrad_lite.compiler.repeats import INDICES
 from tinygrad_lite.engine.op import Array, Op
-from tinygrad_lite.ops.arithmetic import curves, elementwise, ordering, reductions, running, selection
-from tinygrad_lite.ops.linear import contraction, decompositions, linalg, norms, products
+from tinygrad_lite.ops.arithmetic import (
+    curves,
+    elementwise,
+    extrema,
+    ordering,
+    reductions,
+    running,
+    selection,
+    variances,
+)
+from tinygrad_lite.ops.linear import contraction, least_squares, linalg, norms, products
 from tinygrad_lite.ops.networks import normal
 from tinygrad_lite.ops.shapes import arranging, indexing, joining, shaping
 
@@ -550,17 +559,17 @@ _EXPANSIONS: dict[Op, Expansion] = {
     curves.convolve: _convolve,
     linalg.multi_dot: _multi_dot,
     linalg.matrix_power: _matrix_power,
-    decompositions.pinv: _pinv,
+    least_squares.pinv: _pinv,
     arranging.trace: _trace,
     running.cumsum: _running(running.cumsum),
     running.cumprod: _running(running.cumprod),
     shaping.expand_dims: _expand_dims,
     reductions.sum: _of_some(np.sum, np.add, 0),
-    reductions.max: _of_some(np.max, np.maximum, -np.inf),
-    reductions.min: _of_some(np.min, np.minimum, np.inf),
+    extrema.max: _of_some(np.max, np.maximum, -np.inf),
+    extrema.min: _of_some(np.min, np.minimum, np.inf),
     reductions.mean: _mean_of_some,
-    reductions.var: _var,
-    reductions.std: _std,
+    variances.var: _var,
+    variances.std: _std,
     norms.norm: _norm,
     elementwise.clip: _clip,
     elementwise.round: _round,
@@ -579,7 +588,7 @@ _OF_ALL_TYPES = frozenset(
         selection.any,
         selection.all,
         selection.count_nonzero,
-        *(reductions.sum, reductions.mean, reductions.max, reductions.min),
-        *(reductions.prod, reductions.var, reductions.std),
+        *(reductions.sum, reductions.mean, extrema.max, extrema.min),
+        *(reductions.prod, variances.var, variances.std),
     }
 )

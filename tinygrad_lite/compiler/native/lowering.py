@@ -29,7 +29,7 @@ from tinygrad_lite.compiler.program import Instruction, Variable, axes_in_memory
 from tinygrad_lite.engine.op import NO_PARAMS, Array
 from tinygrad_lite.engine.tensor import positive
 from tinygrad_lite.foundation.sums import axes_of
-from tinygrad_lite.ops.arithmetic import reductions, running
+from tinygrad_lite.ops.arithmetic import extrema, reductions, running
 from tinygrad_lite.ops.linear import linalg
 from tinygrad_lite.ops.linear import products as linear
 from tinygrad_lite.ops.requirements import refuse_where
@@ -576,15 +576,15 @@ def _joins(call: Instruction) -> bool:
     return known and not set(call.params) - {"axis"} and isinstance(call.params.get("axis", 0), int)
 
 
-_REDUCTIONS = frozenset({reductions.sum, reductions.mean, reductions.max, reductions.min})
+_REDUCTIONS = frozenset({reductions.sum, reductions.mean, extrema.max, extrema.min})
 
 Way = tuple[Callable[[Instruction], bool], Callable[[Lowering, Instruction], None]]
 Ways = Mapping[Any, Way]
 _WAYS: Ways = {
     reductions.sum: (_adds, partial(Lowering._reduce, write=_added, start=0)),
     reductions.mean: (_means, Lowering._mean),
-    reductions.max: (_compares, partial(Lowering._reduce, write=_larger, start=-np.inf)),
-    reductions.min: (_compares, partial(Lowering._reduce, write=_smaller, start=np.inf)),
+    extrema.max: (_compares, partial(Lowering._reduce, write=_larger, start=-np.inf)),
+    extrema.min: (_compares, partial(Lowering._reduce, write=_smaller, start=np.inf)),
     running.cumsum: (_runs_on, Lowering._run_on),
     running.cumprod: (_runs_on, Lowering._run_on),
     linear.matmul: (_multiplies, Lowering._matmul),

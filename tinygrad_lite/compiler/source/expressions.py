@@ -18,7 +18,7 @@ from tinygrad_lite.engine.registry import TABLES, functions_of
 from tinygrad_lite.foundation.signatures import path_of
 from tinygrad_lite.foundation.sums import axes_of
 from tinygrad_lite.ops import casting
-from tinygrad_lite.ops.arithmetic import curves, elementwise, ordering, reductions
+from tinygrad_lite.ops.arithmetic import curves, elementwise, extrema, ordering, reductions, variances
 from tinygrad_lite.ops.linear import contraction, linalg, norms, products
 from tinygrad_lite.ops.networks import normal
 from tinygrad_lite.ops.requirements import refuse_where
@@ -336,8 +336,8 @@ _FORMS: dict[Any, Form] = {
     linalg.multi_dot: Expressions._multi_dot,
     reductions.sum: Expressions._reduction,
     reductions.mean: Expressions._reduction,
-    reductions.max: Expressions._reduction,
-    reductions.min: Expressions._reduction,
+    extrema.max: Expressions._reduction,
+    extrema.min: Expressions._reduction,
 }
 
 
@@ -367,7 +367,7 @@ _PURE_FORMS: dict[Any, Form] = {
             filling.linspace,
             padding.pad,
             products.cross,
-            reductions.var,
+            variances.var,
         ],
         Expressions._numpys,
     ),

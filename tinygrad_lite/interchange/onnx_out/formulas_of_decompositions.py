@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.engine.op import Array
-from tinygrad_lite.ops.linear.decompositions import as_read, pack
+from tinygrad_lite.ops.linear.decompositions import as_read
+from tinygrad_lite.ops.linear.packing import pack
 
 FURTHER_SWEEPS = 5  # beyond the logarithm of the size
 

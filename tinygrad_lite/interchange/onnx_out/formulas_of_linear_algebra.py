@@ -12,7 +12,7 @@ from tinygrad_lite.engine.registry import operation
 from tinygrad_lite.foundation.sums import axes_of
 from tinygrad_lite.ops.arithmetic.reductions import Axis
 from tinygrad_lite.ops.linear import contraction
-from tinygrad_lite.ops.linear.decompositions import pack
+from tinygrad_lite.ops.linear.packing import pack
 
 
 def _einsum(*arrays: Array, subscripts: str, optimize: Any = False) -> Array:

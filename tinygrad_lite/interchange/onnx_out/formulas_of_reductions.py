@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.engine.op import Array
-from tinygrad_lite.ops.arithmetic.reductions import Axis, logsumexp
+from tinygrad_lite.ops.arithmetic.extrema import logsumexp
+from tinygrad_lite.ops.arithmetic.reductions import Axis
 
 
 def _counted(x: Array, axis: Axis, keepdims: bool, where: Array) -> Any:

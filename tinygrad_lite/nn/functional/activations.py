@@ -8,7 +8,7 @@ from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import InputError, ShapeError
 from tinygrad_lite.nn.functional.checks import in_real_numbers, shape_of
 from tinygrad_lite.nn.init import Rng
-from tinygrad_lite.ops.arithmetic import reductions
+from tinygrad_lite.ops.arithmetic import extrema
 from tinygrad_lite.ops.networks import activations
 from tinygrad_lite.transforms.custom import stop_gradient
 
@@ -404,4 +404,4 @@ def logsumexp(input: Array, axis: int | tuple[int, ...] | None = None, keepdims:
         >>> float(logsumexp(np.array([-1000.0, 1000.0])))
         1000.0
     """
-    return reductions.logsumexp(in_real_numbers(input), axis=axis, keepdims=keepdims)
+    return extrema.logsumexp(in_real_numbers(input), axis=axis, keepdims=keepdims)

@@ -8,7 +8,7 @@ import numpy as np
 from tinygrad_lite.engine.op import Array, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.foundation.signatures import signature_of
-from tinygrad_lite.ops.arithmetic.reductions import closest
+from tinygrad_lite.ops.arithmetic.extrema import closest
 
 
 def _distinct(x: Array, function: Callable[..., Any], settings: dict[str, Any]) -> tuple[Any, Array]:

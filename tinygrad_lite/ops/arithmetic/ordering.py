@@ -12,7 +12,8 @@ from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import ShapeError, UsageError
 from tinygrad_lite.foundation.foreign import as_array
 from tinygrad_lite.foundation.signatures import signature_of
-from tinygrad_lite.ops.arithmetic.reductions import Axis, closest, unless_nan
+from tinygrad_lite.ops.arithmetic.extrema import closest, unless_nan
+from tinygrad_lite.ops.arithmetic.reductions import Axis
 from tinygrad_lite.ops.shapes.indexing import Distinct, along, fixed, index_along, picked
 
 MANY = 64

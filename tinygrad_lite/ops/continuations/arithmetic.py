@@ -7,7 +7,16 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Array, Rule
 from tinygrad_lite.ops import casting
-from tinygrad_lite.ops.arithmetic import curves, elementwise, ordering, reductions, running, selection
+from tinygrad_lite.ops.arithmetic import (
+    curves,
+    elementwise,
+    extrema,
+    ordering,
+    reductions,
+    running,
+    selection,
+    variances,
+)
 from tinygrad_lite.ops.arithmetic.elementwise import LOG_2, above, i0_derivative, sinc_derivative
 from tinygrad_lite.ops.arithmetic.ordering import lines_along, quantile_weights
 from tinygrad_lite.ops.arithmetic.reductions import Axis
@@ -225,20 +234,20 @@ def extreme(extremum: Callable[..., Array]) -> Rule:
 for op in (reductions.sum, reductions.mean, reductions.prod, running.cumsum, running.cumprod):
     continuation(op, of_dtype(op.forward))
 for op, of_all in (
-    (reductions.var, _var),
-    (reductions.std, _std),
-    (reductions.var_around, _var),
+    (variances.var, _var),
+    (variances.std, _std),
+    (variances.var_around, _var),
     (reductions.nansum, _of_numbers(np.sum)),
     (reductions.nanprod, _of_numbers(np.prod)),
     (reductions.nanmean, _of_numbers(np.mean)),
-    (reductions.nanvar, _of_numbers(_var)),
-    (reductions.nanstd, _of_numbers(_std)),
+    (variances.nanvar, _of_numbers(_var)),
+    (variances.nanstd, _of_numbers(_std)),
 ):
     continuation(op, of_dtype(op.forward, of_all))
-for op in (reductions.max, reductions.min, reductions.nanmax, reductions.nanmin):
+for op in (extrema.max, extrema.min, extrema.nanmax, extrema.nanmin):
     continuation(op, extreme(op.forward))
-continuation(reductions.root, exact(np.sqrt, root_of))
-continuation(reductions.logaddexp_reduce, exact(reductions.logaddexp_reduce.forward, reductions.logsumexp.forward))
+continuation(variances.root, exact(np.sqrt, root_of))
+continuation(extrema.logaddexp_reduce, exact(extrema.logaddexp_reduce.forward, extrema.logsumexp.forward))
 
 # Order
 

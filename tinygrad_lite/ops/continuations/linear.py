@@ -18,9 +18,11 @@ from tinygrad_lite.ops.continuations.forms import (
     square_of,
     with_value,
 )
-from tinygrad_lite.ops.linear import contraction, decompositions, fourier, linalg, norms, products
-from tinygrad_lite.ops.linear.decompositions import as_read, equal_pairs, pack, vanishing
+from tinygrad_lite.ops.linear import contraction, decompositions, fourier, least_squares, linalg, norms, products
+from tinygrad_lite.ops.linear.decompositions import as_read
+from tinygrad_lite.ops.linear.equal_values import equal_pairs, vanishing
 from tinygrad_lite.ops.linear.norms import FROBENIUS, all_or
+from tinygrad_lite.ops.linear.packing import pack
 
 # Products, inverses and determinants
 
@@ -145,7 +147,7 @@ def _pinv(x: Array, hermitian: bool = False, **cutoff: Any) -> Array:
     return with_value(y, z if tall is x else z.mT)
 
 
-continuation(decompositions.pinv, _pinv)
+continuation(least_squares.pinv, _pinv)
 
 
 def _lstsq(a: Array, b: Array, rcond: float | None = None) -> Array:
@@ -157,7 +159,7 @@ def _lstsq(a: Array, b: Array, rcond: float | None = None) -> Array:
     return pack([as_complex(part) for part in (solution, residuals, rank, _svdvals(a))], 0)
 
 
-continuation(decompositions.packed_lstsq, _lstsq)
+continuation(least_squares.packed_lstsq, _lstsq)
 
 
 # Norms, and condition numbers

@@ -11,7 +11,8 @@ from tinygrad_lite.errors import refuse_complex
 from tinygrad_lite.ops.arithmetic.elementwise import absolute
 from tinygrad_lite.ops.arithmetic.reductions import Axis
 from tinygrad_lite.ops.arithmetic.reductions import sum as sum_along
-from tinygrad_lite.ops.linear.decompositions import equal_pairs, svdvals, through_values
+from tinygrad_lite.ops.linear.decompositions import svdvals, through_values
+from tinygrad_lite.ops.linear.equal_values import equal_pairs
 from tinygrad_lite.ops.linear.linalg import finite, singularity
 from tinygrad_lite.ops.requirements import refuse_where
 

@@ -8,7 +8,7 @@ from tinygrad_lite.engine.op import Array, Example, Rule, Traced, elementwise, p
 from tinygrad_lite.foundation.sums import total_along
 from tinygrad_lite.ops.arithmetic.elementwise import decay, larger, sigmoid_by, smaller
 from tinygrad_lite.ops.arithmetic.elementwise import sigmoid as sigmoid
-from tinygrad_lite.ops.arithmetic.reductions import max as largest
+from tinygrad_lite.ops.arithmetic.extrema import max as largest
 from tinygrad_lite.ops.networks.normal import Normal, normal_at
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Array, Example, primitive
 from tinygrad_lite.foundation.sums import total_along
-from tinygrad_lite.ops.arithmetic.reductions import max as largest
+from tinygrad_lite.ops.arithmetic.extrema import max as largest
 from tinygrad_lite.ops.networks.activations import are_moderate, softmax_vjp
 
 

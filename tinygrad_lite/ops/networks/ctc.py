@@ -6,7 +6,7 @@ Source: Graves et al. (2006), Connectionist temporal classification, eq. 6 to 16
 import numpy as np
 
 from tinygrad_lite.engine.op import Array, primitive
-from tinygrad_lite.ops.arithmetic.reductions import logsumexp
+from tinygrad_lite.ops.arithmetic.extrema import logsumexp
 
 
 def _log(condition: Array, x: Array) -> Array:

@@ -8,8 +8,8 @@ from tinygrad_lite.engine.op import REAL, Array, Example, elementwise, primitive
 from tinygrad_lite.errors import ShapeError
 from tinygrad_lite.foundation.sums import total, total_along
 from tinygrad_lite.ops.arithmetic.elementwise import decay, larger, sigmoid_less
+from tinygrad_lite.ops.arithmetic.extrema import max as largest
 from tinygrad_lite.ops.arithmetic.reductions import divided
-from tinygrad_lite.ops.arithmetic.reductions import max as largest
 from tinygrad_lite.ops.shapes.indexing import performed
 
 REDUCTIONS = ("mean", "sum", "none")

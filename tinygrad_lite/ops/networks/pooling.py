@@ -11,7 +11,7 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Array, primitive
 from tinygrad_lite.errors import ShapeError
-from tinygrad_lite.ops.arithmetic.reductions import closest
+from tinygrad_lite.ops.arithmetic.extrema import closest
 from tinygrad_lite.ops.shapes.indexing import along, index_set, performed, scatter
 from tinygrad_lite.ops.shapes.windows import shown_at, window_counts
 
