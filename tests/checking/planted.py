@@ -97,7 +97,7 @@ PLANTED = [
         "rnn",
         'dh_next = p["Wh"] @ da',
         'dh_next += p["Wh"] @ da',
-        "it is added up from one time to the next, and not set to 0 again",
+        "it is added up from one run to the next, and not set to 0 in between",
     ),
     Planted(
         "rnn",

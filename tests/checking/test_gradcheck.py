@@ -103,7 +103,7 @@ class TestVerdicts:
         assert right["x"].verdicts.ravel().tolist() == [Verdict.KINK, Verdict.RIGHT, Verdict.RIGHT]
         assert right.ok
         assert right.findings[0].why == (
-            "the slope is -1 from the left and 1 from the right, and the gradient between them"
+            "the slope is -1 from the left and 1 from the right, and the gradient is between them"
         )
         report = check(f, np.array([0.0, 1.0]), gradient=lambda x: np.array([3.0, 1.0]))
         assert report["x"].verdicts.ravel().tolist() == [Verdict.WRONG, Verdict.RIGHT]
@@ -128,7 +128,7 @@ class TestVerdicts:
         report = check(lambda x: np.sum(np.abs(x)), np.array([0.0, 1.0]), gradient=np.array([-2.0, 1.0]))
         assert report["x"].verdicts.ravel().tolist() == [Verdict.WRONG, Verdict.RIGHT]
         assert "absolute, at entry [0]" in report.findings[0].where
-        assert "the gradient not between them" in report.findings[0].why
+        assert "the gradient is not between them" in report.findings[0].why
 
     def test_what_is_smooth_in_spite_of_a_kink_is_right(self) -> None:
         report = check(lambda x: np.sum(F.relu(x) ** 2), np.array([0.0, 1.0, -1.0]))

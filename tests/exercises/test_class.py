@@ -59,7 +59,7 @@ HANDED_IN: dict[str, tuple[str, str, str]] = {
         "import os\nwhile True:\n    for fd in range(3, 9):\n        try:\n            os.write(fd, b'[1]\\n' * 9999)\n"
         "        except OSError:\n            pass\n",
         "error",
-        "sent something else than an array",
+        "sent something other than an array",
     ),
     "nat": ("raise ValueError('\x1b[2J' + 'x' * 10**6)", "error", "ValueError: \N{REPLACEMENT CHARACTER}[2Jxxx"),
     "ned": ("import os, signal\nsignal.raise_signal(signal.SIGSEGV)", "error", "crashed (SIGSEGV)"),
@@ -142,11 +142,11 @@ def test_files_that_are_called_like_no_exercise_are_named_and_errors_told(tmp_pa
     assert main(["class", str(tmp_path), "--html", str(tmp_path / "report.html")]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert "cleo, square: square.py, line 1: expected ':'" in lines
-    assert "bob: no exercise is called like sqare<.py" in lines
+    assert "bob: no exercise is named sqare<.py" in lines
     assert not [line for line in lines if line.startswith(("ada:", "cleo:"))]
     assert lines[-1].startswith("python -m tinygrad_lite exercise --about constant_factor")
     page = (tmp_path / "report.html").read_text()
-    assert "Not handed in: square. No exercise is called like sqare&lt;.py." in page
+    assert "Not handed in: square. No exercise is named sqare&lt;.py." in page
 
 
 def test_the_report_has_attempts_hints_and_mistakes(classroom: Classroom) -> None:

@@ -18,7 +18,7 @@ from tinygrad_lite.exercises.exercise import Exercise
 BY_NAME = {declaration.name: declaration for declaration in COURSE}
 
 IN_A_MARK = {
-    "factor 2": ("a constant factor too much",),
+    "factor 2": ("a constant factor should not be there",),
     "half": ("a constant factor is missing",),
     "sum for mean": ("a sum in place of a mean",),
     "mean for sum": ("a mean in place of a sum",),

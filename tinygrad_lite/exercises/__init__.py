@@ -30,8 +30,8 @@ def start(name: str, *, seed: int | str | None = None, log: "str | os.PathLike[s
     """Start an exercise, which shows its question, gives hints, marks submissions and counts the attempts.
 
     Args:
-        seed: a student's name or number: the inputs are this student's own, and the same each time.
-        log: a file to which each attempt and each hint is added as a line of JSON; earlier ones in it count.
+        seed: a student's name or number: the student gets inputs of their own, the same each time.
+        log: a file that gets each attempt and each hint as a line of JSON; those already in it count.
 
     Raises:
         InputError: if there is no exercise of this name, or if the inputs for this seed cannot be marked.
@@ -58,7 +58,7 @@ def start(name: str, *, seed: int | str | None = None, log: "str | os.PathLike[s
 
 
 def about(name: str) -> "Misconception":
-    """The mistake of this name, which a mark names: what one thinks, what is so, and in a notebook its picture.
+    """The mistake of this name: what people think, what is true, and in a notebook its picture.
 
     Raises:
         InputError: if there is no mistake of this name.
@@ -95,7 +95,7 @@ def declare(
         inputs: for each trial the arguments by name, in the function's order. The question shows the first trial; the
             mark covers all. Trials of several shapes detect a number that should be a size. A function of a generator
             that returns such a list draws the inputs of a student's own.
-        by: the argument to differentiate by; by default the first.
+        by: the argument to differentiate with respect to; by default the first.
         hints: shown one by one when the learner asks.
 
     Raises:

@@ -23,14 +23,14 @@ OUTCOMES = {"right": "right", "wrong": "not yet", "error": "could not be marked"
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one exercise of one student.
+    """The outcome of one student's exercise.
 
     Attributes:
         outcome: "right", "wrong", "error" or "missing".
         text: the mark, or why there is none.
         misconception: the name of the mistake, if the mark names one.
-        other_files: the files of the student that are called like no exercise, if this one was not handed in.
-        events: the attempts and hints in the student's own log, who could have changed it.
+        other_files: the student's files that match no exercise, if this one was not handed in.
+        events: the attempts and hints in the student's own log, which the student could have changed.
     """
 
     student: str
@@ -81,7 +81,7 @@ class Classroom(Shown):
         return [result for result in self.results if result.student == student]
 
     def mistakes(self) -> Mapping[str, Sequence[Result]]:
-        """For each mistake that was named the results with it, the most frequent first."""
+        """The results with each mistake that was named, the most frequent first."""
         named: dict[str, list[Result]] = {}
         for result in self.results:
             names = [result.misconception, *(event.misconception for event in result.events)]
@@ -97,7 +97,7 @@ class Classroom(Shown):
         lines += [f"{r.student}, {r.text.splitlines()[0]}" for r in self.results if r.outcome == "error"]
         for student in self.students:
             if others := self.other_files(student):
-                lines.append(f"{student}: no exercise is called like {', '.join(others)}")
+                lines.append(f"{student}: no exercise is named {', '.join(others)}")
         mistakes = self.mistakes()
         for name, results in mistakes.items():
             who = ", ".join(dict.fromkeys(result.student for result in results))
@@ -107,7 +107,7 @@ class Classroom(Shown):
         return "\n".join(lines)
 
     def other_files(self, student: str) -> list[str]:
-        """The files that are called like no exercise, of a student of whom one is missing."""
+        """The files that match no exercise, if the student has not handed in every exercise."""
         return [*dict.fromkeys(name for result in self.of(student) for name in result.other_files)]
 
     def markdown(self) -> str:
@@ -158,7 +158,7 @@ def _results(files: dict[Path, dict[str, Path]], names: Sequence[str], seeded: b
         log = next(iter(sorted(folder.rglob(LOG))), None)
         try:
             events = Log(log).events() if log else []
-        except InputError:  # a student's own file, in which may be anything
+        except InputError:  # a student's own file may hold anything
             events = []
         for name in names:
             yield _result(folder, name, own, [event for event in events if event.exercise == name], seeded, limit)
@@ -181,7 +181,7 @@ def _result(
         marked = of_mark(exercise.check_file(own[name], time_limit=limit), student)
         fields = {"outcome": marked.outcome, "text": marked.text, "misconception": marked.misconception}
         fields["printed"] = marked.printed
-    except Exception as error:  # whatever it is, the others of the class are marked
+    except Exception as error:  # whatever it is, the rest of the class is still marked
         said = str(error) if isinstance(error, TinygradError) else said_of(error)
         fields = {"outcome": "error", "text": f"{name}: {said}"}
     return Result(student, name, seconds=perf_counter() - started, events=events, **fields)

@@ -28,7 +28,7 @@ class Event:
 
 
 class Log:
-    """The events in a file, which is made with the first of them."""
+    """The events in a file, which the first event creates."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = Path(path)

@@ -21,7 +21,7 @@ _WORDS = (tokenize.NAME, tokenize.NUMBER)
 
 
 def regrouped(function: Callable[..., Any]) -> list[tuple[str, Callable[..., Any]]]:
-    """The function with a pair of brackets more or less, each with what is wrong without; none without its code."""
+    """The function with one pair of brackets more or less, each with its mistake in words; none without its code."""
     try:
         source = textwrap.dedent(inspect.getsource(function)).rstrip() + "\n"
         tokens = [each for each in tokenize.generate_tokens(io.StringIO(source).readline) if each.string.strip(" \t")]
@@ -33,12 +33,12 @@ def regrouped(function: Callable[..., Any]) -> list[tuple[str, Callable[..., Any
 
 
 def _places(tokens: list[TokenInfo]) -> Iterator[tuple[TokenInfo, TokenInfo]]:
-    """The first and the last token of what brackets could hold together."""
+    """The first and the last token of each group that brackets could hold together."""
     for i in range(1, len(tokens)):
         if tokens[i - 1].string not in _BEFORE or not (tokens[i].type in _WORDS or tokens[i].string in ("(", "-")):
             continue
         depth = operators = 0
-        is_held_together = False  # whether brackets around the first terms say that the next is apart from them
+        is_held_together = False  # whether brackets around the first terms would separate them from the next one
         for j in range(i, len(tokens) - 1):
             text = tokens[j].string
             depth += (text in ("(", "[")) - (text in (")", "]"))
@@ -64,7 +64,7 @@ def _pairs(tokens: list[TokenInfo]) -> Iterator[tuple[TokenInfo, TokenInfo]]:
 
 
 def _with(source: str, left: str, right: str, first: TokenInfo, last: TokenInfo) -> str:
-    """A text with brackets before the first and after the last token; with blanks in place of these tokens."""
+    """A text with brackets before the first and after the last token, or with blanks in place of these tokens."""
     lines = source.splitlines(keepends=True)
     width = int(left == " ")
     for (row, column), sign in (((last.end[0], last.end[1] - width), right), (first.start, left)):

@@ -1,6 +1,6 @@
 """The process in which a learner's file runs: it answers each call with an array, and does nothing else.
 
-Run as `python -m tinygrad_lite.exercises.child` in a folder that is thrown away. It reads and writes lines of JSON;
+Run as `python -m tinygrad_lite.exercises.child` in a temporary folder. It reads and writes lines of JSON;
 whatever the file prints goes to the standard error.
 """
 
@@ -73,7 +73,7 @@ def main() -> None:
     _limit(told["seconds"])
     sys.path.append(str(path.parent))
     sys.addaudithook(_Guard(Path.cwd()).hear)
-    submissions: list[Callable[..., Array]] = []  # the submission, and the same without a mistake that it may have
+    submissions: list[Callable[..., Array]] = []  # the submission, and its variants without a mistake that it may have
 
     def load() -> dict[str, Any]:
         submissions.append(Submission(task, answer_in(path, task.write)))
@@ -114,13 +114,13 @@ class RefusedError(PermissionError):
 
 
 class _Guard:
-    """Refuses what a submission has no business doing; in its own folder it may do anything."""
+    """Refuses what a submission must not do; in its own folder it may do anything."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.resolve()
 
     def hear(self, event: str, arguments: tuple[Any, ...]) -> None:
-        """Raise an error at an event of Python's that is refused."""
+        """Raise an error if Python reports an event that is refused."""
         if event in _REFUSED:
             raise RefusedError(f"a submission may not {_REFUSED[event]}")
         if event == "import" and arguments[0] == _HIDDEN:

@@ -1,4 +1,4 @@
-"""The report of a class as one HTML page: who has solved what, and which mistakes are to be talked about."""
+"""The report of a class as one HTML page: who has solved what, and which mistakes to talk about."""
 
 from base64 import b64encode
 from collections.abc import Sequence
@@ -99,7 +99,7 @@ def _student(student: str, classroom: Classroom) -> str:
     handed_in = [result for result in results if result.outcome != "missing"]
     marks = "".join(f"<pre>{escape(result.text)}</pre>{_printed(result)}" for result in handed_in)
     missing = ", ".join(escape(result.exercise) for result in results if result.outcome == "missing")
-    there = f" No exercise is called like {', '.join(map(escape, others))}." if others else ""
+    there = f" No exercise is named {', '.join(map(escape, others))}." if others else ""
     rest = f"<p>Not handed in: {missing}.{there}</p>" if missing else ""
     return f"<details><summary>{escape(student)}</summary>{marks}{rest}</details>"
 

@@ -65,7 +65,7 @@ COURSE = [
         ({"x": np.array([1.0, -0.5, 3.0])}, {"x": _OTHERS}),
         hints=(
             "Nudge x by a small h. By how much does x² grow?",
-            "Write (x + h)² out. Which term has one h?",
+            "Multiply (x + h)² out. Which term has one h?",
             "x occurs twice in x · x; each occurrence contributes the other one.",
         ),
     ),
@@ -90,7 +90,7 @@ COURSE = [
         hints=(
             "Nudge u alone first: how fast does u² change? Then ask how fast u changes with x.",
             "The two rates are multiplied.",
-            "Of the two rates, the first is taken at u, not at x. Write u with x.",
+            "The first of the two rates is taken at u, not at x. Write u in terms of x.",
         ),
     ),
     Declaration(
@@ -100,14 +100,14 @@ COURSE = [
         "derivative",
         ({"x": np.array([-2.0, 0.25, 3.0])}, {"x": _OTHERS}),
         hints=(
-            "Which steps does x go through, one after another? Inside the logarithm, 1 stands still.",
+            "Which steps does x go through, one after another? Inside the logarithm, the 1 is a constant.",
             "A logarithm, and what is inside it: multiply the two rates.",
             "The rate of a logarithm is 1 over what is inside it. The whole is a function that you know by name.",
         ),
     ),
     Declaration(
         "numerator",
-        "A quotient, by its numerator.",
+        "A quotient, differentiated with respect to its numerator.",
         lambda a, b: a / b,
         "derivative",
         (
@@ -123,7 +123,7 @@ COURSE = [
     ),
     Declaration(
         "denominator",
-        "A quotient, by its denominator.",
+        "A quotient, differentiated with respect to its denominator.",
         lambda a, b: a / b,
         "derivative",
         (
@@ -134,7 +134,7 @@ COURSE = [
         hints=(
             "With a positive quotient and a growing denominator, does the result grow?",
             "Write 1/b as a power of b. What is the rule for powers?",
-            "The rule for powers, with the exponent -1; y may help to write it shortly.",
+            "The rule for powers, with the exponent -1; y may make it shorter.",
         ),
     ),
     Declaration(
@@ -157,7 +157,7 @@ COURSE = [
         ({"x": _NUMBERS}, {"x": _OTHERS}),
         hints=(
             "x is used in two places. Call the two uses u and v.",
-            "Derive by each use while the other stands still; then both are x again.",
+            "Differentiate with respect to each use while the other stands still; then both are x again.",
             "One use contributes the other factor; the other one goes through the sine. They add up.",
         ),
     ),
@@ -260,7 +260,7 @@ COURSE = [
     ),
     Declaration(
         "matmul_left",
-        "A matrix product, by its first factor.",
+        "A matrix product, differentiated with respect to its first factor.",
         lambda a, b: a @ b,
         "vjp",
         ({"a": _MATRIX, "b": _ROWS}, {"a": _ROWS, "b": np.array([[1.0], [0.5], [-2.0], [0.25]])}),
@@ -273,7 +273,7 @@ COURSE = [
     ),
     Declaration(
         "matmul_right",
-        "A matrix product, by its second factor.",
+        "A matrix product, differentiated with respect to its second factor.",
         lambda a, b: a @ b,
         "vjp",
         ({"a": _MATRIX, "b": _ROWS}, {"a": _ROWS, "b": np.array([[1.0], [0.5], [-2.0], [0.25]])}),
@@ -286,19 +286,19 @@ COURSE = [
     ),
     Declaration(
         "dot",
-        "The dot product of two vectors, by the first.",
+        "The dot product of two vectors, differentiated with respect to the first.",
         lambda a, b: a @ b,
         "numbers",
         ({"a": np.array([1.0, 2.0]), "b": np.array([3.0, 4.0])},),
         hints=(
             "Write the product as a sum of two terms.",
             "Nudge one entry of a: which term moves, and how far?",
-            "Each entry of a is multiplied by one number, which stands still.",
+            "Each entry of a is multiplied by one constant number.",
         ),
     ),
     Declaration(
         "sigmoid",
-        "The logistic function, which makes a probability of any number.",
+        "The logistic function, which turns any number into a probability.",
         lambda x: 1 / (1 + np.exp(-x)),
         "derivative",
         ({"x": np.array([-3.0, 0.0, 2.0])}, {"x": _OTHERS}),
@@ -310,14 +310,14 @@ COURSE = [
     ),
     Declaration(
         "cross_entropy",
-        "The mean cross-entropy of the probability sigmoid(z) of a label t, which is 0 or 1; by z.",
+        "The mean cross-entropy of the probability sigmoid(z) of a label t, 0 or 1; differentiate with respect to z.",
         lambda z, t: np.mean(np.log(1 + np.exp(z)) - t * z),
         "vjp",
         ({"z": _NUMBERS, "t": np.array([0, 1, 1])}, {"z": _OTHERS, "t": np.array([1, 0])}),
         by="z",
         hints=(
             "Each of the two terms by itself, and the mean at the end.",
-            "You know the first term from `softplus`; the second is a product with a number that stands still.",
+            "You know the first term from `softplus`; the second is a product with a constant.",
             "What is left is the distance of the probability from the label, shared among the entries by the mean.",
         ),
     ),
@@ -347,7 +347,7 @@ COURSE = [
     ),
     Declaration(
         "mean_squared_error",
-        "The mean squared error of a prediction p, by the prediction.",
+        "The mean squared error of a prediction p, differentiated with respect to p.",
         lambda p, t: np.mean((p - t) ** 2),
         "vjp",
         ({"p": _NUMBERS, "t": np.array([-1.0, 1.0, 1.0])}, {"p": _MATRIX, "t": np.zeros((2, 3))}),
@@ -367,7 +367,7 @@ COURSE = [
         hints=(
             "Differentiate the two terms one by one.",
             "The logarithm of the sum gives each z its probability.",
-            "What have the numbers in common with p - t, where t is 1 for the first class and 0 for the others?",
+            "What do the numbers have in common with p - t, where t is 1 for the first class and 0 for the others?",
         ),
     ),
     Declaration(
@@ -397,7 +397,7 @@ COURSE = [
     ),
     Declaration(
         "relu",
-        "The rectifier, max(x, 0). At its corner take the slope from the left, as docs/conventions.md has it.",
+        "The rectifier, max(x, 0). At its corner take the slope from the left, as docs/conventions.md says.",
         relu,
         "derivative",
         ({"x": np.array([-1.5, 0.0, 2.0, 0.5])}, {"x": np.array([0.0, 3.0, -4.0])}),
@@ -440,7 +440,7 @@ COURSE = [
         hints=(
             "s is a number: take it out of each product, and out of the square. What is y as a function of s alone?",
             "y is a power of s times something that does not depend on s. With 30 layers, which power would it be?",
-            "The rule for powers; y is known, and y / s is the power with one s less.",
+            "The rule for powers; y is known, and y / s is the power with one s fewer.",
         ),
     ),
     Declaration(
@@ -472,8 +472,8 @@ COURSE = [
         hints=(
             "Compute the weights p again. Then go back: y = p @ v, p = softmax of the scores, scores = q @ k.T / √d.",
             "Three steps that you know: `matmul_left`, `softmax`, and `matmul_left` once more. Write down each shape.",
-            "What goes on to p has the shape of p, and so has that to the scores. The last product has no transpose, "
-            "since the keys were transposed on the way forward; and do not forget the root.",
+            "What goes on to p has the shape of p, and so does what goes on to the scores. The last product has no "
+            "transpose, since the keys were transposed on the way forward; and do not forget the root.",
         ),
     ),
     Declaration(
@@ -512,7 +512,7 @@ COURSE = [
         "derivative",
         ({"s": 0.25, "x": _NUMBERS, "v": np.array([1.0, -0.5, 2.0])}, {"s": -0.5, "x": _OTHERS, "v": _OTHERS[::-1]}),
         hints=(
-            "Take a rate along with each value. x + s v has the value x + s v: which rate has it?",
+            "Take a rate along with each value. The value of x + s v is x + s v: what is its rate?",
             "Each step turns the rate that it is given into the next: local times incoming. Nothing runs backward.",
             "The rate of tanh is known from `tanh`, taken at x + s v; the sum adds the rates up to one number.",
         ),
@@ -537,7 +537,7 @@ Write it without them.""",
         ),
         by="w",
         hints=(
-            "Mend one mistake at a time: once only one is left, the mark names it.",
+            "Fix one mistake at a time: once only one is left, the mark names it.",
             "In how many places does w occur in the function, and in how many ways does a gradient come back to it?",
             "Over how many numbers is the mean? And what goes on to w from a @ w.T, where it is transposed?",
         ),

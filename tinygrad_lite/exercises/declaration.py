@@ -57,7 +57,7 @@ class Declaration:
         if x.size > FULL:
             raise InputError(f"{self.name}: {self.argument} may have at most {FULL:,} entries, got {x.size:,}")
         if y.dtype.kind != "f" or not np.all(np.isfinite(y)):
-            raise InputError(f"{self.name}: the function must give finite real numbers, it gave {y}")
+            raise InputError(f"{self.name}: the function must return finite real numbers, it returned {y}")
         if y.shape != x.shape and (self.write == "derivative" or (self.write == "numbers" and y.shape)):
             raise ShapeError(
                 f"{self.name}: y has shape {y.shape} and {self.argument} has {x.shape}; entry by entry they must be "
@@ -86,7 +86,7 @@ class Declaration:
 
     @property
     def task(self) -> Task:
-        """What the answer is called with."""
+        """The arguments of the answer."""
         return Task(self.write, tuple(self.names), self.argument)
 
     @property
@@ -104,7 +104,7 @@ class Declaration:
                 f"With pen and paper: compute ∂y/∂{self.argument}, and submit the {many} to three digits or more, for:"
             )
         if self.write == "derivative":
-            return f"Write ∂y/∂{self.argument}, entry by entry, in NumPy; y is handed over too, as it is known by then:"
+            return f"Write ∂y/∂{self.argument}, entry by entry, in NumPy; y is passed too, since it is known by then:"
         return (
             f"Given g, the upstream gradient, of y's shape, write what goes on to {self.argument}, of the "
             f"shape of {self.argument}, in NumPy:"

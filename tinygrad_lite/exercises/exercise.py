@@ -82,8 +82,8 @@ class Exercise(Shown):
     def check_file(self, path: str | os.PathLike[str], *, time_limit: float = 10.0) -> Mark:
         """Mark a file in a process of its own, as `check` marks the function in it; `mark.printed` is what it printed.
 
-        The process ends after `time_limit` seconds. It may not write outside a folder that is thrown away, start
-        programs or use the network: that stops accidents and pranks, and is no fence against an attacker.
+        The process ends after `time_limit` seconds. It may not write outside a temporary folder, start
+        programs or use the network: that stops accidents and pranks, but not an attacker.
 
         Raises:
             InputError: if the file cannot be run, or has no such function.
@@ -169,7 +169,7 @@ class Exercise(Shown):
         if declaration.write == "numbers":
             parts += [block(inputs)]
         else:
-            parts += [block(_stub(declaration)), "It is tried on these, and on more:", block(inputs)]
+            parts += [block(_stub(declaration)), "It is tried on these inputs, and on others:", block(inputs)]
         if declaration.hints:
             parts.append(f"Hints: {len(declaration.hints)} (`hint()`, or `--hint 1` in a shell)")
         return "\n\n".join(parts)

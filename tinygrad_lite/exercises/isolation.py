@@ -30,7 +30,7 @@ _PRINTED = 2000  # how many characters of what it prints, or of an error, are ke
 
 
 class Isolated:
-    """The answer in a file, for calls as of a `Submission`; a context, at whose end the process is gone."""
+    """The answer in a file, to be called like a `Submission`; a context that ends the process."""
 
     def __init__(self, task: Task, path: Path, time_limit: float) -> None:
         require_file(path)
@@ -79,7 +79,7 @@ class Isolated:
         return self
 
     def variants(self) -> list[tuple[str, Callable[..., Array]]]:
-        """Sentences on a mistake, each with the same submission without it, as far as the code is known."""
+        """Sentences about a mistake, each with the submission without that mistake, if its code is known."""
         self._send({"vary": True})
         sentences = self._answer().get("sentences")
         if not isinstance(sentences, list):
@@ -87,7 +87,7 @@ class Isolated:
         return [(str(sentence), partial(self, which=k + 1)) for k, sentence in enumerate(sentences)]
 
     def in_silence(self, g: Array, y: Array, trial: Mapping[str, Array]) -> Array:
-        """The answer for these arguments, without what it prints."""
+        """The answer for these arguments; it prints nothing."""
         return self(g, y, trial, prints=False)
 
     def __call__(self, g: Array, y: Array, trial: Mapping[str, Array], which: int = 0, prints: bool = True) -> Array:
@@ -103,10 +103,10 @@ class Isolated:
         try:
             return decoded(answer)
         except (KeyError, TypeError, ValueError, OverflowError):
-            raise UsageError(f"{self._path.name} sent something else than an array") from None
+            raise UsageError(f"{self._path.name} sent something other than an array") from None
 
     def printed(self) -> str:
-        """What it has printed, up to 2,000 characters; it ends."""
+        """What it has printed, up to 2,000 characters; this ends the process."""
         self.__exit__()
         return _readable("".join(self._printed), "\n… and more\n")
 
@@ -118,7 +118,7 @@ class Isolated:
         self._process.wait()
         end = monotonic() + 5
         while any(thread.is_alive() for thread in self._threads) and monotonic() < end:
-            with suppress(queue.Empty):  # its last words are read, so that nobody waits for room to write them down
+            with suppress(queue.Empty):  # so that no reading thread waits for room in the queue
                 self._answers.get(timeout=0.01)
         for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
             if stream is not None:
@@ -135,12 +135,12 @@ class Isolated:
             pass
 
     def _answer(self) -> dict[str, Any]:
-        """What it says, if that is in time and no error."""
+        """Its answer, if it comes in time and is no error."""
         try:
             line = self._answers.get(timeout=max(self._end - monotonic(), 0.001))
         except queue.Empty:
             raise UsageError(
-                f"{self._path.name} took longer than {self._seconds:g} seconds, and was ended: does a loop never end?"
+                f"{self._path.name} took longer than {self._seconds:g} seconds, and was stopped: does a loop never end?"
             ) from None
         if not line:
             raise UsageError(f"{self._path.name} {self._ended()} before it was marked")
@@ -148,7 +148,7 @@ class Isolated:
             message = json.loads(line)
             misfit, error = message.get("misfit"), message.get("error")
         except (ValueError, AttributeError, RecursionError):
-            raise UsageError(f"{self._path.name} sent something else than an array") from None
+            raise UsageError(f"{self._path.name} sent something other than an array") from None
         if misfit:
             raise Misfit(*(_readable(str(words)) for words in misfit[:2]))
         if error:
@@ -185,7 +185,7 @@ def _readable(text: str, more: str = "…") -> str:
 
 
 def _environment(folder: str) -> dict[str, str]:
-    """The environment of the process: nothing of ours but the way to Python and its packages."""
+    """The environment of the process: only what it needs to find Python and its packages."""
     paths = [str(Path(__file__).parents[2]), *(path for path in sys.path if path)]
     own = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT") if name in os.environ}
     threads = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")

@@ -25,7 +25,7 @@ def said_of(error: BaseException) -> str:
 
 
 def require_file(path: Path) -> None:
-    """Refuse what is no file."""
+    """Refuse anything that is not a file."""
     if path.is_dir():
         raise InputError(f"{path} is a directory, not a file")
     if not path.is_file():
@@ -39,7 +39,7 @@ def loaded(path: Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise InputError(f"{path} is not a Python file: its name must end with .py")
     module = importlib.util.module_from_spec(spec)
-    writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # leave no further files in a learner's directory
+    writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # write no bytecode into a learner's directory
     try:
         spec.loader.exec_module(module)
     except SyntaxError as error:

@@ -1,4 +1,4 @@
-"""What a wrong answer looks like beside the right one, where an exercise knows more than the gradient checker."""
+"""What a wrong answer looks like beside the right one, if an exercise knows more than the gradient checker."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import combinations
@@ -14,12 +14,12 @@ from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.readers.recording import recording
 
-MULTIPLIED = "what comes back from several uses is multiplied, where it adds up"
-ADDED = "the rates of steps that follow one another are added, where they are multiplied"
+MULTIPLIED = "what comes back from several uses is multiplied, where it should be added up"
+ADDED = "the rates of steps that follow one another are added, where they should be multiplied"
 ANTIDERIVATIVE = "it is the antiderivative: the function is its derivative"
 ROUNDED = "rounded too far: three digits or more are needed"
-SUMMED = "it is one number, the sum of what belongs to the entries of {}: each entry has a derivative of its own"
-ROWS = "the number of rows is taken for that of entries: len(x) is the length of the first axis, and x.size counts all"
+SUMMED = "it is one number, the sum of the derivatives of all entries of {}: each entry has its own derivative"
+ROWS = "the number of rows is used for the number of entries: len(x) is the length of the first axis, x.size counts all"
 _USES = 6  # the largest number of uses of an argument whose sums are tried
 _EXACT = 1e-6
 
@@ -52,7 +52,7 @@ def of_uses(answer: Array, handed: Sequence[Array], tolerance: float) -> str:
 
 
 def added_rates(function: Callable[..., Array], trial: Mapping[str, Array], argument: str) -> Array | None:
-    """The sum of the rates of the steps that an argument goes through, but those of 1; None if it takes other ways."""
+    """The sum of the rates, other than 1, of the steps that an argument goes through; None if it takes other ways."""
     variables = {name: tensor(x) for name, x in trial.items()}
     rates: list[Array] = []
     with no_grad(), recording() as steps:
@@ -84,7 +84,7 @@ def is_antiderivative(answer: Callable[[Array], Array], x: Array, y: Array) -> b
 
 
 def of_factors(answer: Array, right: Array, x: Array, trial: Mapping[str, Array]) -> str:
-    """Whether an argument, or the derivative of a sigmoid, is a factor too much or too few; empty if none is."""
+    """Which argument, or derivative of a sigmoid, is an extra factor or a missing one; empty if none is."""
     for sentence, factor, too_much in _factors(x, trial):
         try:
             with np.errstate(all="ignore"):
@@ -97,7 +97,7 @@ def of_factors(answer: Array, right: Array, x: Array, trial: Mapping[str, Array]
 
 
 def _factors(x: Array, trial: Mapping[str, Array]) -> Iterator[tuple[str, Array, bool]]:
-    """Sentences, the factors that they are about, and whether it is too much."""
+    """Sentences, the factors that they are about, and whether each is an extra factor."""
     with np.errstate(all="ignore"):
         p = 1 / (1 + np.exp(-x))
         yield "the derivative of sigmoid is multiplied in twice", p * (1 - p), True
@@ -108,7 +108,7 @@ def _factors(x: Array, trial: Mapping[str, Array]) -> Iterator[tuple[str, Array,
 
 
 def reduced(function: Callable[..., Array], trial: Mapping[str, Array]) -> set[int]:
-    """The numbers of entries that the sums and means in a function are over."""
+    """The numbers of entries that the sums and means in a function cover."""
     with recording() as steps:
         try:
             function(*(tensor(x) for x in trial.values()))
@@ -128,7 +128,7 @@ def counts_rows(ratio: float | None, trial: Mapping[str, Array]) -> bool:
 
 
 def are_rounded(answer: Array, right: Array) -> bool:
-    """Whether each number is the right one, rounded to the decimals that it has, and off by a tenth at most."""
+    """Whether each number is the right one rounded to its own decimals, and off by a tenth at most."""
     decimals = [len(repr(x).partition(".")[2].partition("e")[0]) for x in answer.ravel().tolist()]
     units = np.reshape([0.5001 * 10.0**-n for n in decimals], answer.shape)
     off = np.abs(answer - right)

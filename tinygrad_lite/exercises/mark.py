@@ -1,7 +1,7 @@
 """A mark: whether a submission is right, and if not, where and what the mistake looks like; never the answer.
 
-The distance from the right value would give that value away, so a mark tells it in a few coarse steps. For a common
-mistake it tells the kind, but not the number or the sum that would correct it.
+The exact distance from the right value would give that value away, so a mark says it only roughly. For a common mistake
+it names the kind, but not the number or the sum that would correct it.
 """
 
 from dataclasses import dataclass

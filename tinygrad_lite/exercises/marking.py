@@ -67,9 +67,9 @@ _BY_CHANCE = ("constant_factor", "sum_or_mean", "value_for_derivative")
 _CONSTANT = "a constant factor"
 _RATIOS = ("constant_factor", "sum_or_mean")
 _FACTORS = (*_RATIOS, "extra_factor")
-"""What is said of an answer for its ratio to the right one alone."""
+"""Sentences that rest only on the ratio of an answer to the right one."""
 _EXACT = (AXIS, LENGTH, LOST_AXIS, POWER, ROOT, SAMPLE, UPSIDE_DOWN)
-"""What is said of a submission for one word in it, which says more than a ratio or a factor."""
+"""Sentences about one word of a submission, which say more than a ratio or a factor."""
 _OF_ANOTHER = "is taken for that of"
 """In the checker's sentences on the rule of another function."""
 _EXACTLY = 1e-6
@@ -121,7 +121,7 @@ def remarks_on(declaration: Declaration, submission: Called) -> Remarks:
 
 
 def _confirmed(remarks: Remarks, marking: "_Marking", others: "Sequence[_Marking]") -> Remarks:
-    """The remarks, without a likeness that the numbers of one trial have by chance, and those of another have not."""
+    """The remarks, without a likeness that one trial has by chance and another does not have."""
     if not remarks.misconception and marking.ratio is not None and others:
         return _with_constant(remarks, marking.ratio, others[0])
     for other in others if remarks.misconception in _BY_CHANCE else ():
@@ -143,13 +143,13 @@ def _with_constant(remarks: Remarks, ratio: float, other: "_Marking") -> Remarks
     with suppress(Exception):  # the first trial has been marked without
         other.remarks()
         if other.ratio is not None and ratio > 0 and abs(other.ratio - ratio) <= _EXACTLY * ratio:
-            how = "is missing" if ratio < 1 else "too much"
+            how = "is missing" if ratio < 1 else "should not be there"
             return replace(remarks, likeness=f"{_CONSTANT} {how}", misconception="constant_factor")
     return remarks
 
 
 def _holds(remarks: Remarks, marking: "_Marking", again: Remarks, other: "_Marking") -> bool:
-    """Whether what is said of one trial may be true of another, of which something else may be said."""
+    """Whether the remarks on one trial may be true of another, even if its own remarks differ."""
     a, b = marking.ratio, other.ratio
     if remarks.misconception == "sum_or_mean":  # a sum of two entries is twice their mean
         return again.misconception in (*_BY_CHANCE, "")
@@ -195,7 +195,7 @@ class _Marking:
         self.report: Report
         self.ratio: float | None = None  # of the answer to what is right, if it is the same for all entries
         self.has_rows_alone = False  # whether the answer has an entry for each row of the argument
-        self.factor = ""  # a sentence on an argument that is a factor too much or too few
+        self.factor = ""  # a sentence on an argument that is an extra factor or a missing one
 
     def remarks(self) -> Remarks:
         """The remarks on what is wrong, and on which common mistake it looks like."""
@@ -204,8 +204,8 @@ class _Marking:
         except Misfit as misfit:
             return _recognised((misfit.told,), misfit.likeness or self._mended(None))
         if remarks.misconception == "sum_or_mean" and np.ndim(self._x) == 0 and not self._is_of_a_sum():
-            how = "missing" if "a mean" in remarks.likeness else "too much"
-            return replace(remarks, likeness=f"a constant factor is {how}", misconception="constant_factor")
+            how = "is missing" if "a mean" in remarks.likeness else "should not be there"
+            return replace(remarks, likeness=f"{_CONSTANT} {how}", misconception="constant_factor")
         return remarks
 
     def _to_all_digits(self, submission: Called) -> Called:
@@ -487,7 +487,7 @@ class _Marking:
             return ""
         return (
             f"at the kink {self._entry(tuple(map(int, off[0])))}, any number between the slopes to either side would "
-            "do, but the convention is another one"
+            "do, but the convention is a different one"
         )
 
 

@@ -54,8 +54,7 @@ _TABLE = [
         {mistakes.SIGN: "", patterns.SIZE: "the size is right, and the sign is left out"},
         "The size is right, so the derivative is right.",
         "The sign says which way the result goes when the input grows. A step against a gradient of the wrong sign "
-        "makes "
-        "the loss larger, not smaller.",
+        "makes the loss larger, not smaller.",
         "If the input grows a little, does the result grow or fall?",
         Example(lambda x: np.cos(x), "np.sin(x)", (_X,)),
     ),
@@ -63,7 +62,7 @@ _TABLE = [
         "inner_sign",
         "A sign inside the formula is wrong",
         {"the sign is wrong in {}": "a sign inside the formula is wrong"},
-        "The formula has the right letters, and the sign between them will be a plus.",
+        "The formula has the right letters, and the sign between them is surely a plus.",
         "The derivatives of the sigmoid and of tanh vanish where the curve is flat. A sum of positive numbers never "
         "does.",
         "Far to the left and to the right the curve is flat. What does my formula give there?",
@@ -74,7 +73,7 @@ _TABLE = [
         "constant_factor",
         "A constant factor is lost, or counted twice",
         {
-            mistakes.TWICE: "a constant factor too much",
+            mistakes.TWICE: "a constant factor should not be there",
             mistakes.HALF: "a constant factor is missing",
             mistakes.CONSTANT: "the upstream gradient is handed on as it is: a constant factor is left out",
         },
@@ -93,7 +92,7 @@ _TABLE = [
             "the sum is a mean in {}": "a mean in place of a sum",
         },
         "The sum and the mean differ only by a number, which the learning rate makes up for.",
-        "Of a mean over n entries each entry moves the result by an n-th of its own nudge. If that is left out, the "
+        "In a mean over n entries, each entry moves the result by an n-th of its own nudge. If that is left out, the "
         "gradient grows with the batch, and a learning rate that was right for one batch is wrong for another.",
         "If I nudge one entry by h, how far does the result move? How many entries share it?",
         Example(lambda x: np.mean(np.sin(x)), "g * np.cos(x)", (_X, {"x": [0.5, 1.0]}), "vjp"),
@@ -101,15 +100,15 @@ _TABLE = [
     ),
     Misconception(
         "extra_factor",
-        "A factor too much, or one too few",
+        "One factor too many, or one too few",
         {
-            "a factor of {} is too much": "a factor is too much",
+            "a factor of {} is too much": "a factor should not be there",
             "a factor of {} is missing": "a factor is missing",
             patterns.LENGTH: "it is stretched or shrunk to a length of its own",
-            structures.OWN_FACTORS: "each slice has a factor of its own too much, or too few",
+            structures.OWN_FACTORS: "each slice has a factor of its own that is missing, or should not be there",
         },
         "The rule for powers will do, whatever the function is.",
-        "Each function has its own rule. Of two steps the rates are multiplied, once each, and nothing else is.",
+        "Each function has its own rule. Multiply the rates of two steps, each once, and nothing else.",
         "Which factor comes from which step? Is there one without a step, or a step without one?",
         Example(lambda x: np.log(x), "1 / x**2", (_POSITIVE, {"x": [0.25, 3.0]})),
         placed=False,
@@ -146,8 +145,8 @@ _TABLE = [
         "A square root is missing",
         {variants.ROOT: ""},
         "A variance, a standard deviation: both say how far the numbers spread.",
-        "The standard deviation is the root of the variance. Stretch the numbers by ten, and the one grows tenfold, "
-        "the other a hundredfold: put in place of each other, they are right where they are 1.",
+        "The standard deviation is the root of the variance. Stretch the numbers by ten: the deviation grows tenfold, "
+        "the variance a hundredfold. They agree only where both are 1.",
         "If all numbers were ten times as large, by how much would this part of my answer change?",
         Example(
             lambda x: np.sin(x) / np.sqrt(x.size),
@@ -161,9 +160,9 @@ _TABLE = [
         "n - 1 in place of n",
         {variants.SAMPLE: ""},
         "A standard deviation is divided by n - 1, as in the statistics course.",
-        "That is an estimate from a sample, of which one number went into the mean. NumPy divides by n, as the layers "
+        "That is an estimate from a sample, whose mean uses up one of its numbers. NumPy divides by n, as the layers "
         "of a network do, unless ddof=1 says otherwise. A gradient belongs to the function as it was computed.",
-        "By which number does the function divide? Put in two numbers, and compute its spread by hand.",
+        "By which number does the function divide? Put in two numbers, and compute their spread by hand.",
         Example(
             lambda x: np.sum(x) / 3 + np.std(x),
             "g * (1 / 3 + (x - np.mean(x)) / x.size / np.std(x, ddof=1))",
@@ -177,10 +176,9 @@ _TABLE = [
         "upstream_left_out",
         "The upstream gradient is left out",
         {mistakes.UPSTREAM: "the upstream gradient is left out"},
-        "I am asked for the derivative of this step, and that is all.",
+        "I am asked for the derivative of this step, and nothing else.",
         "What goes on is upstream times local: how much the final result changes with this step's result, times how "
-        "much "
-        "that changes with the argument. Without g it is right only where g is 1, at the end of the chain.",
+        "much that changes with the argument. Without g it is right only where g is 1, at the end of the chain.",
         "If g were ten times as large, would my answer be ten times as large?",
         Example(lambda x: np.sum(x**2), "2 * x", (_X,), "vjp"),
     ),
@@ -224,7 +222,7 @@ _TABLE = [
         "applied_twice",
         "A local derivative is multiplied in twice",
         {"the derivative of {} is multiplied in twice": "a local derivative is multiplied in twice"},
-        "The gradient that arrives still has to be taken back through the step that it arrives at.",
+        "The gradient that arrives at a step still has to go back through it.",
         "Each step on the way is passed once, and contributes one factor.",
         "How many steps are there between the argument and the result, and how many factors has my answer?",
         Example(lambda x: np.tanh(2 * x), "2 * (1 - y**2) ** 2", (_X,)),
@@ -249,8 +247,8 @@ _TABLE = [
         "The rates of the steps are added",
         {likenesses.ADDED: ""},
         "Each step contributes something, and contributions add up.",
-        "Several ways from the argument to the result add up. Steps along one way are multiplied: a step that triples "
-        "a nudge, and a step that doubles what it gets, make six of it and not five.",
+        "Several ways from the argument to the result add up. The rates of steps along one way are multiplied: a step "
+        "that triples a nudge, and a step that doubles what it gets, make six of it and not five.",
         "If I nudge x by h, how large is the nudge after the first step, and what does the second step make of it?",
         Example(lambda x: np.sin(5 * x), "np.cos(5 * x) + 5", (_X,)),
         placed=False,
@@ -264,8 +262,7 @@ _TABLE = [
         },
         "The derivative of a sum is the sum of the derivatives, so the same will hold for a product.",
         "Both factors move at once. The first contributes its own rate times the other factor, the second likewise, "
-        "and "
-        "the two contributions add up.",
+        "and the two contributions add up.",
         "Try it on x · x: the product of the derivatives is 1, whatever x is. Is that the slope?",
         Example(lambda x: x**2 * np.log(x), "2 * x * (1 / x)", (_POSITIVE, {"x": [0.25, 3.0]})),
         placed=False,
@@ -282,8 +279,7 @@ _TABLE = [
         },
         "A value has one gradient: that of the step that used it.",
         "A nudge of the value acts through all its uses at once, and the changes add up. So the gradients that come "
-        "back "
-        "are added up: += where = would keep the last one alone.",
+        "back are added up: += where = would keep the last one alone.",
         "In how many places does the argument occur? Has each of them contributed?",
         Example(lambda x: np.exp(x) + x**2, "2 * x", (_X, {"x": [1.0, -0.5]})),
     ),
@@ -301,7 +297,7 @@ _TABLE = [
     Misconception(
         "repeated_index",
         "An index that occurs twice is written once",
-        {mistakes.REPEATED: "of repeated indices only one counts: the others are overwritten, and should be added up"},
+        {mistakes.REPEATED: "only one of several equal indices counts: the others are overwritten instead of added"},
         "Reading x[index] goes back as writing to x[index].",
         "If an index occurs twice, the same entry was read twice, and each reading contributes. Writing keeps only the "
         "last contribution; np.add.at adds up.",
@@ -316,14 +312,14 @@ _TABLE = [
     ),
     Misconception(
         "not_reset",
-        "A gradient is added up from one time to the next",
+        "A gradient is added up from one run to the next",
         {
             mistakes.RUNNING: "",
             patterns.RUNNING: "each entry has what belongs to those before or after it as well",
         },
         "Gradients add up, so I never start from 0 again.",
-        "They add up over the uses within one pass. What an earlier pass or an earlier turn of a loop left is another "
-        "gradient, and belongs to another result.",
+        "They add up over the uses within one pass. What an earlier pass or an earlier turn of a loop left behind is "
+        "another gradient, and belongs to another result.",
         "What is in the array before the first contribution of this turn arrives?",
         Example(
             written(_WAVES, "waves"),
@@ -339,8 +335,7 @@ _TABLE = [
         {mistakes.OUTPUT: ""},
         "y is at hand, so the formula can be written with it.",
         "A formula in terms of x needs x, and a formula in terms of y needs y. The derivative of the exponential is "
-        "its "
-        "output; that of a power is not.",
+        "its output; that of a power is not.",
         "Is the letter in my formula what went into the step, or what came out of it?",
         Example(lambda x: x**3, "3 * y**2", (_X,)),
     ),
@@ -350,14 +345,13 @@ _TABLE = [
         {mistakes.INPUT: ""},
         "A derivative is a function of x, so x goes into the formula.",
         "Some rules are shortest in terms of the result, as those of the exponential, the sigmoid and tanh. Such a "
-        "formula "
-        "is right for y alone; with x in its place it is another function.",
+        "formula is right for y alone; with x in its place it is another function.",
         "Is the letter in my formula what went into the step, or what came out of it?",
         Example(lambda x: np.tanh(2 * x), "2 * (1 - (2 * x) ** 2)", (_X,)),
     ),
     Misconception(
         "other_argument",
-        "It is the derivative by the other argument",
+        "It is the derivative with respect to the other argument",
         {mistakes.SWAPPED: ""},
         "The function has a derivative, and this is it.",
         "A function of two arguments has two. For each, nudge that argument alone and hold the other one still.",
@@ -374,9 +368,8 @@ _TABLE = [
             "the output of relu is used in place of its mask": "",
         },
         "The exponential is its own derivative, so why not this function?",
-        "The value says how large the result is, the derivative how fast it changes. The exponential is the only "
-        "kind of "
-        "function for which the two are the same.",
+        "The value says how large the result is, the derivative how fast it changes. The exponential is the only kind "
+        "of function for which the two are the same.",
         "Where the curve is flat, the derivative is 0. Is my answer 0 there?",
         Example(lambda x: np.sin(x), "y", (_X,)),
         placed=False,
@@ -441,9 +434,8 @@ _TABLE = [
             "of {}, the derivative of {}, only {}": "a part of the formula is missing",
         },
         "I remember the formula.",
-        "The derivative of the sigmoid is a product that vanishes at both ends, where the curve is flat, and so "
-        "does that "
-        "of tanh. With a part of it gone, one end stays.",
+        "The derivative of the sigmoid is a product that vanishes at both ends, where the curve is flat, and so does "
+        "that of tanh. With a part of it gone, one end stays.",
         "Put in a large negative and a large positive number. Is my answer nearly 0 both times?",
         Example(lambda x: np.tanh(2 * x), "2 * (1 - y)", (_X,)),
         placed=False,
@@ -453,9 +445,8 @@ _TABLE = [
         "The rule of another function",
         {"{}, is taken for that of {}": "the rule of another function is used"},
         "Sigmoid and tanh look alike, so their derivatives do, too.",
-        "They are the same curve, moved and stretched: tanh goes from -1 to 1, and the sigmoid from 0 to 1. The "
-        "rule in "
-        "terms of the output changes with that.",
+        "They are the same curve, moved and stretched: tanh goes from -1 to 1, and the sigmoid from 0 to 1. The rule "
+        "in terms of the output changes with that.",
         "At x = 0 the curve is the steepest. What is the slope there, and what does my formula give?",
         Example(lambda x: np.tanh(2 * x), "2 * y * (1 - y)", (_X,)),
         placed=False,
@@ -485,7 +476,7 @@ _TABLE = [
         "The gradient of the cross-entropy is the answer minus the target, and the answer is what the network puts "
         "out.",
         "It is the probability minus the target. What the network puts out is the logit, which may be any number; the "
-        "sigmoid or the softmax makes a probability of it.",
+        "sigmoid or the softmax turns it into a probability.",
         "The target is between 0 and 1. Is what I compare it with between 0 and 1, too?",
         Example(
             lambda z, t: np.log(np.sum(np.exp(z))) - np.sum(t * z),
@@ -529,9 +520,8 @@ _TABLE = [
             "in these entries alone, {}": "it is right in the other entries",
         },
         "Where the function is 0 there is nothing to differentiate, or: one formula is enough.",
-        "A function that is defined by cases has a derivative by the same cases: each entry takes the branch that "
-        "it took "
-        "on the way forward.",
+        "A function that is defined by cases has a derivative with the same cases: each entry takes the branch that "
+        "it took on the way forward.",
         "Sort the entries by the case that they fall into. Is each of them right?",
         Example(lambda x: 3 * np.maximum(x, 0), "3 * (x < 0)", ({"x": [-1.5, 0.5, 2.0, -0.25]},)),
         placed=False,
@@ -542,8 +532,7 @@ _TABLE = [
         {"at the kink {}": ""},
         "At a corner the derivative is whatever I like.",
         "Any number between the slopes to either side is a subgradient, and training works with each. So that "
-        "everybody "
-        "computes the same, a library takes one: this one's are in docs/conventions.md.",
+        "everybody computes the same, a library takes one: this one's are in docs/conventions.md.",
         "Which entries lie exactly on the corner, and what does the convention say there?",
         Example(lambda x: np.abs(x), "np.where(x >= 0, 1, -1)", ({"x": [-1.5, 0.0, 2.0]},)),
         placed=False,
@@ -564,10 +553,9 @@ _TABLE = [
         "shapes_do_not_fit",
         "A matrix product whose shapes do not fit",
         {"a factor of the matrix product is not transposed": "", "the factors of the matrix product are in {}": ""},
-        "The derivative of a product by one factor is the other factor, so multiply by that.",
-        "It is, entry by entry; but the sum runs over another index than on the way forward. One factor must be "
-        "turned for "
-        "that, and the order is that of the forward product.",
+        "The derivative of a product with respect to one factor is the other factor, so multiply by that.",
+        "That is so, entry by entry; but the sum runs over a different index than on the way forward. One factor must "
+        "be turned for that, and the order is that of the forward product.",
         "Write the shape below each factor: (n, m) times (m, p). Which arrangement has the shape of the argument?",
         Example(
             lambda x, w: np.tanh(x @ w),
@@ -583,9 +571,8 @@ _TABLE = [
         "Entry by entry where a matrix product belongs",
         {"entries are multiplied one by one where {}": ""},
         "Upstream times local is g * b.",
-        "In a matrix product one entry reaches a whole row or column of the result. What comes back along these "
-        "ways is "
-        "multiplied and added up: that is a matrix product again.",
+        "In a matrix product one entry reaches a whole row or column of the result. What comes back along these ways "
+        "is multiplied and added up: that is a matrix product again.",
         "How many entries of the result does one entry of the argument reach?",
         Example(
             lambda x, w: x @ w,
@@ -608,9 +595,8 @@ _TABLE = [
             "one of two terms is not transposed": "",
         },
         "The numbers are all there, and a square matrix fits either way.",
-        "Entry (i, j) of the gradient belongs to entry (i, j) of the argument. What was turned on the way forward "
-        "is turned "
-        "back on the way back.",
+        "Entry (i, j) of the gradient belongs to entry (i, j) of the argument. What was turned on the way forward is "
+        "turned back on the way back.",
         "Take one entry off the diagonal, and follow it forward and back. Where does it end?",
         Example(lambda x, c: x.T * c, "g * c", ({**_SQUARE, "c": _TURNED},), "vjp"),
         placed=False,
@@ -628,9 +614,8 @@ _TABLE = [
             "the diagonal is left out": "",
         },
         "This matrix is symmetric, so entries (i, j) and (j, i) move together.",
-        "The gradient is asked for entry by entry: one entry moves, and all the others stand still, also that on "
-        "the other "
-        "side of the diagonal.",
+        "Each entry of the gradient asks about one entry alone: it moves, and all the others stand still, even the "
+        "one on the other side of the diagonal.",
         "Which entries move when I nudge entry (0, 1) alone?",
         Example(lambda x, c: np.sum(x * c), "g * (c + c.T - np.diag(np.diag(c)))", ({**_SQUARE, "c": _TURNED},), "vjp"),
         placed=False,
@@ -640,9 +625,8 @@ _TABLE = [
         "It is in the reverse order",
         {mistakes.FLIPPED: "it is in the reverse order along an axis"},
         "What goes back, goes back in the order in which it arrives.",
-        "Each contribution belongs to the entry that it came from. What was reversed on the way forward, as a "
-        "kernel is in "
-        "a convolution, is reversed again on the way back.",
+        "Each contribution belongs to the entry that it came from. What was reversed on the way forward, as a kernel "
+        "is in a convolution, is reversed again on the way back.",
         "To which entry of the argument does the first entry of g belong?",
         Example(lambda x, c: x[::-1] * c, "g * c", ({"x": [1.0, 2.0, 3.0, 4.0], "c": [0.5, -1.0, 2.0, 1.5]},), "vjp"),
         placed=False,
@@ -659,8 +643,7 @@ _TABLE = [
         },
         "g spreads over the array by broadcasting, and NumPy knows how.",
         "NumPy lines shapes up at the last axis, whichever axis was meant. A sum along an axis goes back along that "
-        "axis; "
-        "keepdims=True, or g[:, None], says which.",
+        "axis; keepdims=True, or g[:, None], says which.",
         "Choose an array whose axes differ in length. Does it still run?",
         Example(lambda x: np.cumsum(x, axis=1), "np.cumsum(g[::-1], 0)[::-1]", (_SQUARE,), "vjp"),
         placed=False,
@@ -727,8 +710,7 @@ _TABLE = [
         {"it is right for the inputs that were shown, {}": "", likenesses.ROWS: ""},
         "It is right for the example, so it is right.",
         "A size or a value of the example, written as a number, is right for that example. x.size and x.shape are "
-        "right "
-        "for all.",
+        "right for all.",
         "Which numbers in my code come from the example?",
         Example(lambda x: np.mean(x**2), "g * 2 / 3 * x", (_X, {"x": [0.5, 1.0]}), "vjp"),
         placed=False,
@@ -739,8 +721,7 @@ _TABLE = [
         {"nearly right, but off {}": "", likenesses.ROUNDED: "", repairs.RIGHT_WITH: "one operation of it is another"},
         "It agrees to several digits; the rest is rounding.",
         "A derivative by formula agrees to about fifteen digits. With fewer it is another formula: a difference "
-        "quotient, "
-        "a rounded constant, or a small term that is left out.",
+        "quotient, a rounded constant, or a small term that is left out.",
         "Where in my code is a number with few digits, or a small step?",
         Example(lambda x: np.sin(x), "(np.sin(x + 1e-6) - y) / 1e-6", (_X,)),
         placed=False,

@@ -1,4 +1,4 @@
-"""An exercise with numbers of a student's own, so that neighbours cannot copy each other's."""
+"""An exercise with different numbers for each student, so that neighbours cannot copy from each other."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -20,7 +20,7 @@ def generator(name: str, seed: int | str) -> np.random.Generator:
 
 
 def trials_of(inputs: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Array], ...]:
-    """Copies of the inputs, which are ours."""
+    """Our own copies of the inputs."""
     if isinstance(inputs, Mapping) or not all(isinstance(trial, Mapping) for trial in inputs):
         raise InputError(
             "inputs is a list of trials, each a dict of arguments by name, such as [{'x': np.array([1.0, 2.0])}]; "

@@ -21,7 +21,7 @@ Form = Literal["derivative", "vjp", "numbers"]
 
 @dataclass(frozen=True)
 class Task:
-    """What an answer is called with.
+    """The arguments of an answer.
 
     Attributes:
         write: the form of the answer.
@@ -58,7 +58,7 @@ _ADVICE = {
     "name 'np' is not defined": "NumPy is called np once it is imported: begin with `import numpy as np`",
     "name 'numpy' is not defined": "NumPy is called np here, once it is imported: begin with `import numpy as np`",
 }
-"""What to do about errors of code that was written as on paper, or for a single number."""
+"""What to do about errors in code that was written as on paper, or for a single number."""
 
 
 def advice_on(error: BaseException) -> str:
@@ -88,7 +88,7 @@ class Submission:
             pass
 
     def variants(self) -> list[tuple[str, Callable[..., Array]]]:
-        """Sentences on a mistake, each with the same submission without it, as far as the code is known.
+        """Sentences about a mistake, each with the submission without that mistake, if its code is known.
 
         These print nothing and do not warn, since the learner did not write them.
         """

@@ -1,6 +1,6 @@
 """A learner's function with one word changed: the change that makes it right says what the mistake is.
 
-Such a change is no diagnosis of numbers, so it also finds mistakes for which the gradient checker has no rule.
+It needs no diagnosis of numbers, so it also finds mistakes for which the gradient checker has no rule.
 """
 
 import ast
@@ -17,7 +17,7 @@ AXIS = "a sum or a mean is along another axis than on the way forward"
 LENGTH = "the length of another axis is used"
 LOST_AXIS = "an axis is gone after a sum or a mean, and the rest does not line up"
 SAMPLE = "the spread is divided by n - 1, where the function divides by n"
-ROOT = "a square root is missing, or there is one too much"
+ROOT = "a square root is missing, or there is one too many"
 UPSIDE_DOWN = "something is multiplied where it should be divided, or divided where it should be multiplied"
 POWER = "a product stands where a power should be, or a power where a product should be"
 SIGN_WITHIN = "the sign is wrong in a term"
@@ -42,7 +42,7 @@ _EXCHANGED = {
 
 
 def variants(function: Callable[..., Any]) -> list[tuple[str, Callable[..., Any]]]:
-    """Sentences on a mistake, each with the function without it; none without the function's code."""
+    """Sentences about a mistake, each with the function without that mistake; none if its code is unknown."""
     changed = regrouped(function)
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
@@ -107,7 +107,7 @@ def _function(node: Any) -> str:
 
 
 def _of_reductions(reductions: Sequence[tuple[_Place, Any]]) -> Iterator[_Edit]:
-    """Changes of what sums, means and spreads are over: of one of them, or of all."""
+    """Changes of the axes of sums, means and spreads: of one of them, or of all."""
     for group in dict.fromkeys([*((each,) for each in reductions), tuple(reductions)]):
         for axis in (0, 1):
             yield AXIS, [(place, _called(call, axis=axis)) for place, call in group]

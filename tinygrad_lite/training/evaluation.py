@@ -36,7 +36,7 @@ def evaluated(
     """The loss of all rows at once, and each metric.
 
     Raises:
-        UsageError: if a metric returns something else than a real number.
+        UsageError: if a metric returns something other than a real number.
     """
     outputs, targets = predicted(model, loader)
     with no_grad():

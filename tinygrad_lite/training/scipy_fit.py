@@ -85,7 +85,7 @@ def fit_scipy(f: Callable[..., Any], start: Any, *args: Any, method: str | None 
     Raises:
         InputError: if f is not finite at the start, returns fewer residuals than there are parameters, or the search
             comes to where their derivatives are not finite.
-        UsageError: if f returns something else than real numbers, or the start holds something else.
+        UsageError: if f returns something other than real numbers, or the start holds something else.
         MissingExtraError: if SciPy is not installed.
 
     Example:

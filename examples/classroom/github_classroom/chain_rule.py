@@ -2,12 +2,12 @@
 
     y = (3 · x + 1)²
 
-Write ∂y/∂x, entry by entry, in NumPy; y is handed over too, as it is known by then:
+Write ∂y/∂x, entry by entry, in NumPy; y is passed too, since it is known by then:
 
     def derivative(y, x):
         return ...
 
-It is tried on these, and on more:
+It is tried on these inputs, and on others:
 
     x = 2
 

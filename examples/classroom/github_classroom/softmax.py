@@ -7,7 +7,7 @@ Given g, the upstream gradient, of y's shape, write what goes on to x, of the sh
     def vjp(g, y, x):
         return ...
 
-It is tried on these, and on more:
+It is tried on these inputs, and on others:
 
     x = [[ 1.  , -0.5 ,  2.  ], [ 0.25,  1.5 , -1.  ]]
 

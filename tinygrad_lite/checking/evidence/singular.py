@@ -318,7 +318,7 @@ class Kinks:
         if not between and not self.jumps[row, column]:
             return "kinks of several operations meet, and the conventions at each do not add up to a slope of the whole"
         sides = f"the slope is {left:.6g} from the left and {right:.6g} from the right"
-        return f"{sides}, and the gradient {'' if between else 'not '}between them"
+        return f"{sides}, and the gradient is {'' if between else 'not '}between them"
 
 
 def _between(gradient: Any, a: Any, b: Any, slack: Any) -> Any:

@@ -142,7 +142,7 @@ const quizView = (() => {
               [shapeText(each.full), say("the sum over what was broadcast is missing")],
             ],
             hint: () => say("How many numbers are there in {target} to change?", made),
-            because: () => say("a gradient has one entry for each entry of what it is taken by: that of {target} has its shape", made),
+            because: () => say("a gradient has one entry for each entry of its value: the gradient of {target} has the shape of {target}", made),
             turn,
           };
         }
