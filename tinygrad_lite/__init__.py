@@ -14,9 +14,9 @@ from tinygrad_lite.engine.op import elementwise, primitive
 from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.explainer import backward_steps, explain
 from tinygrad_lite.foundation.elsewhere import UnknownModules as _UnknownModules
-from tinygrad_lite.foundation.elsewhere import of_numpy as _of_numpy
 from tinygrad_lite.foundation.elsewhere import unknown_names as _unknown_names
 from tinygrad_lite.foundation.entrances import entrance as _entrance
+from tinygrad_lite.foundation.pytorch_names import of_numpy as _of_numpy
 from tinygrad_lite.ops.linear import of_scipy as linalg
 from tinygrad_lite.ops.shapes.joining import array
 from tinygrad_lite.transforms.custom import checkpoint, custom_gradient, stop_gradient

@@ -16,10 +16,10 @@ import pytest
 import tinygrad_lite as tg
 from tinygrad_lite import nn
 from tinygrad_lite.errors import UsageError
-from tinygrad_lite.foundation import elsewhere
+from tinygrad_lite.foundation import pytorch_names
 
 NAMES = {
-    **elsewhere._METHODS,
+    **pytorch_names.METHODS,
     "roll": "np.roll(x, shift, axis)",
     "isnan": "np.isnan(x)",
     "acos": "np.arccos(x)",
@@ -41,7 +41,7 @@ def test_a_method_of_pytorchs_names_what_to_write(name: str) -> None:
 
 CALLS = {
     (name, call)
-    for name, instead in elsewhere._METHODS.items()
+    for name, instead in pytorch_names.METHODS.items()
     for call in re.findall(r"np\.[\w.]+\([\w, =]*\)", instead)
 }
 
@@ -58,10 +58,10 @@ def test_a_call_of_numpys_to_write_has_all_its_arguments(name: str, call: str) -
             signature(found).bind(*positional)
 
 
-@pytest.mark.parametrize("name", elsewhere._ENTRIES_METHODS)
+@pytest.mark.parametrize("name", pytorch_names.ENTRIES_METHODS)
 def test_a_method_of_entries_that_jax_has_names_what_to_write(name: str) -> None:
     x = tg.tensor([4.0, 9.0], requires_grad=True)
-    instead = elsewhere._ENTRIES_METHODS[name]
+    instead = pytorch_names.ENTRIES_METHODS[name]
     with pytest.raises(AttributeError, match=rf"^an Entries has no attribute {name!r}: write {re.escape(instead)}$"):
         getattr(x.at[0], name)
     made = eval(instead, {"x": x, "index": 0, "values": 2.0, "np": np, "f": np.sqrt})
@@ -78,10 +78,10 @@ def test_other_names_and_protocols() -> None:
     np.testing.assert_array_equal(copy.deepcopy(x), x)
 
 
-@pytest.mark.parametrize("name", elsewhere._MODULE_METHODS)
+@pytest.mark.parametrize("name", pytorch_names.MODULE_METHODS)
 def test_a_method_of_pytorchs_modules_names_what_to_write(name: str) -> None:
     layer = nn.Linear(2, 1, rng=0)
-    advice = re.escape(elsewhere._MODULE_METHODS[name])
+    advice = re.escape(pytorch_names.MODULE_METHODS[name])
     with pytest.raises(AttributeError, match=f"^a Linear has no attribute {name!r}: write {advice}$"):
         getattr(layer, name)
     assert not hasattr(layer, name)
@@ -175,7 +175,7 @@ def test_a_name_that_pytorch_has_says_what_to_write(module: ModuleType, name: st
         getattr(module, name)
 
 
-@pytest.mark.parametrize("module", elsewhere._NAMES)
+@pytest.mark.parametrize("module", pytorch_names.NAMES)
 def test_an_import_of_such_a_name_says_what_to_write(module: str) -> None:
     name = {
         "tinygrad_lite": "einsum",
@@ -195,7 +195,7 @@ def test_an_import_of_such_a_name_says_what_to_write(module: str) -> None:
         exec(f"from {module} import nonsense")
 
 
-@pytest.mark.parametrize("name", elsewhere._MODULE_METHODS)
+@pytest.mark.parametrize("name", pytorch_names.MODULE_METHODS)
 @pytest.mark.parametrize(
     "make", [nn.Sequential, nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict], ids=lambda x: x.__name__
 )
@@ -387,7 +387,7 @@ def test_a_call_as_of_pytorchs_tensors_says_what_to_write(call: Callable[[Any], 
         call(tg.tensor(np.ones((2, 3, 4))))
 
 
-@pytest.mark.parametrize("name", [*elsewhere._SETTINGS])
+@pytest.mark.parametrize("name", [*pytorch_names.SETTINGS])
 @pytest.mark.parametrize("kind", [nn.Module, tg.optim.Optimizer, tg.optim.lr_scheduler.LRScheduler, tg.data.DataLoader])
 def test_a_class_of_the_users_own_has_no_counterpart_in_pytorch(kind: type, name: str) -> None:
     class Own(kind):  # type: ignore[misc]
@@ -405,7 +405,7 @@ def test_advice_on_an_argument_takes_any_value(name: str, value: Any) -> None:
         tg.tensor([1.0]).std(**{name: value})
 
 
-@pytest.mark.parametrize("name", [*elsewhere._MODULE_METHODS])
+@pytest.mark.parametrize("name", [*pytorch_names.MODULE_METHODS])
 def test_a_module_of_the_users_own_may_have_a_method_that_ours_lacks(name: str) -> None:
     own = type("Own", (nn.Module,), {name: lambda self: "its own"})()
     field = nn.Module()
@@ -500,7 +500,7 @@ def test_what_is_advised_is_what_pytorch_does(name: str) -> None:
     if name == "tril":
         names["k"] = 0
     scipy = type("scipy", (), {"special": special})
-    found = eval(code_in(elsewhere._METHODS[name]), {"np": np, "scipy": scipy, **names, **settings})
+    found = eval(code_in(pytorch_names.METHODS[name]), {"np": np, "scipy": scipy, **names, **settings})
     np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-9)
 
 
@@ -588,7 +588,7 @@ def test_what_scripts_call_of_a_tensor_is_here_or_says_what_to_write(name: str) 
             getattr(x, name)
 
 
-@pytest.mark.parametrize("module", elsewhere._NAMES)
+@pytest.mark.parametrize("module", pytorch_names.NAMES)
 def test_other_names_of_our_modules_are_left_to_python(module: str) -> None:
     with pytest.raises(AttributeError, match=f"^module {module!r} has no attribute 'nonsense'$") as caught:
         importlib.import_module(module).nonsense
@@ -623,10 +623,10 @@ def test_the_import_of_any_other_module_is_left_to_python(module: str) -> None:
 
 
 def test_no_name_that_is_here_is_said_to_be_elsewhere() -> None:
-    for module, patterns in elsewhere._NAMES.items():
+    for module, patterns in pytorch_names.NAMES.items():
         there = [name for name in vars(importlib.import_module(module)) if not name.startswith("_")]
         assert not [name for name in there for pattern in patterns if re.fullmatch(pattern, name)]
-    assert not elsewhere._MODULE_METHODS.keys() & {name for owner in nn.Module.__mro__[:2] for name in vars(owner)}
+    assert not pytorch_names.MODULE_METHODS.keys() & {name for owner in nn.Module.__mro__[:2] for name in vars(owner)}
 
 
 def test_the_gradient_of_what_a_forward_hook_sees() -> None:
@@ -642,7 +642,7 @@ def test_the_gradient_of_what_a_forward_hook_sees() -> None:
     np.testing.assert_allclose(seen[0].grad, 1 - np.tanh(seen[0].numpy()) ** 2)
 
 
-@pytest.mark.parametrize(("name", "ours"), elsewhere._ARGUMENTS.items())
+@pytest.mark.parametrize(("name", "ours"), pytorch_names.ARGUMENTS.items())
 def test_an_argument_of_pytorchs_names_numpys(name: str, ours: str) -> None:
     with pytest.raises(UsageError, match=rf"sum: {name}=1 is written {ours}=1, as in NumPy; it takes axis="):
         tg.tensor(np.ones((2, 3))).sum(**{name: 1})

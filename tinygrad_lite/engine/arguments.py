@@ -10,8 +10,8 @@ import numpy as np
 
 from tinygrad_lite.errors import UsageError
 from tinygrad_lite.foundation.advice import refuse_out
-from tinygrad_lite.foundation.elsewhere import unknown_argument
 from tinygrad_lite.foundation.foreign import lost_from, numbers_of
+from tinygrad_lite.foundation.pytorch_names import unknown_argument
 from tinygrad_lite.foundation.signatures import bound_to, signature_of
 
 _FIXED = frozenset({int, float, bool, str, tuple, type(None)})

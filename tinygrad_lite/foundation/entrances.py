@@ -15,8 +15,9 @@ import numpy as np
 
 from tinygrad_lite.errors import RESTATED, TinygradError, UsageError, complain
 from tinygrad_lite.foundation.callers import LIBRARIES, expression_at
-from tinygrad_lite.foundation.elsewhere import instead_of_method, instead_of_name, instead_of_setting, refuse_settings
+from tinygrad_lite.foundation.elsewhere import refuse_settings
 from tinygrad_lite.foundation.foreign import as_numpy, numbers_of
+from tinygrad_lite.foundation.pytorch_names import instead_of_method, instead_of_name, instead_of_setting
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.errors import UsageError
-from tinygrad_lite.foundation.elsewhere import instead_of_argument
+from tinygrad_lite.foundation.pytorch_names import instead_of_argument
 
 _HOMES = ("numpy", "scipy.special")
 """The libraries that functions with a derivative come from."""

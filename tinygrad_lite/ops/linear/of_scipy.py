@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from tinygrad_lite.foundation.elsewhere import of_linalg, unknown_names
+from tinygrad_lite.foundation.elsewhere import unknown_names
+from tinygrad_lite.foundation.pytorch_names import of_linalg
 from tinygrad_lite.ops.linear.exponential import expm
 from tinygrad_lite.ops.linear.triangular import cho_factor, cho_solve, solve_triangular
 
