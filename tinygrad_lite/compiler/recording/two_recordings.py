@@ -108,73 +108,141 @@ def _recorded_twice(
     met: dict[Key, Guard],
 ) -> tuple[Recorder, list[Guard]]:
     """Two recordings; to `met` is added what they have reached, which they restore after an error."""
-    name = name_of(f)
-    leaves = trees.leaves((args, dict(kwargs)))
-    roots = [(f, name), *((x, path) for x, path in zip(leaves, parameters) if not isinstance(x, (Tensor, np.ndarray)))]
-    for container in containers((args, dict(kwargs))):
-        kind, others = type(container), attributes_of(container)
-        roots += [(kind, kind.__name__), *((x, f"{kind.__name__}.{name}") for name, key, x in others if key is None)]
-    reached = Reached(roots, with_held=True)
-    reached.guards = {**met, **reached.guards}
-    outside = [Entries(array, label) for array, label in {**reached.held, **reached.arrays}.values()]
     once = partial(_recorded_once, f, args, kwargs, parameters, may_run_again, carried)
-    record, restore = partial(_undisturbed, once, reached, roots), partial(_restore, reached, outside)
+    recordings = _TwoRecordings(name_of(f), once, _roots(f, args, kwargs, parameters), met)
     try:
         say("recording")
-        without_writes = _without_writes(outside, record, restore)
-        recorder, before = without_writes or record()
-        inputs = {id(memory_of(x)) for x in _leaves_of(carried)}
-        filled_by_numpy = [x.owner for x in outside if id(memory_of(x.owner)) in inputs and not x.holds()]
-        if other_names := [name for array in filled_by_numpy for name in recorder.names_of(array)]:
-            raise CarriedError(other_names)
-        if (may_pass and is_passing(recorder, leaves)) or recorder.adds_entries:
-            recorder.is_passing = True
-            restore()  # the function itself runs now, and goes on from what was there before
-            return recorder, list(before.values())
-        roots += [(x, name) for x in recorder.called]
-        entries = [Entries(array, label) for array, label in recorder.arrays.values() if may_change(array)]
+        first, read = recordings.make_first()
+        _refuse_inputs_filled_by_numpy(first, recordings.outside, carried)
+        if (may_pass and is_passing(first, trees.leaves((args, dict(kwargs))))) or first.adds_entries:
+            first.is_passing = True
+            recordings.restore()  # the function itself runs now, and goes on from what was there before
+            return first, [*read.values()]
         say("recording again, to compare")
-        try:
-            again = partial(once, expected=recorder.program)
-            once_more = Reached(roots, with_held=True)
-            entries_met = {key: guard.renewed() for key, guard in reached.guards.items() if type(guard) is Item}
-            once_more.guards = {**entries_met, **once_more.guards}  # also of what the first recording came across
-            second, after = _undisturbed(again, once_more, roots)
-            differs = difference(recorder.program, second.program) or _other_setting(recorder, second)
-        except DifferenceError as error:
-            differs = str(error)
-        written = {id(memory_of(array)) for array in recorder.written} if differs else ()
-        for array in [x for x in entries if not x.holds() or id(memory_of(x.owner)) in written]:
+        recordings.make_second()
+        return first, recordings.requirements()
+    except BaseException:
+        recordings.restore()
+        raise
+    finally:
+        met.update(recordings.reached.guards)
+
+
+class _TwoRecordings:
+    """The two recordings of a call, made one after the other.
+
+    Attributes:
+        reached: what the function reaches before the first recording.
+        outside: the arrays among that, with the entries that they have by then.
+
+    Args:
+        once: makes a recording, given what the function reaches.
+        roots: the functions and objects to look through for names, each with a label.
+        met: what earlier recordings of the call have reached.
+    """
+
+    def __init__(
+        self, name: str, once: Callable[..., Recording], roots: list[tuple[Any, str]], met: Mapping[Key, Guard]
+    ) -> None:
+        self._name, self._once, self._roots = name, once, roots
+        self.reached = Reached(roots, with_held=True)
+        self.reached.guards = {**met, **self.reached.guards}
+        self.outside = [Entries(array, label) for array, label in {**self.reached.held, **self.reached.arrays}.values()]
+
+    def restore(self) -> None:
+        """Put everything back as it was before the first recording."""
+        _restore(self.reached, self.outside)
+
+    def make_first(self) -> Recording:
+        """Make the first recording, while nobody can write into arrays from outside, unless the function does."""
+        record = partial(_undisturbed, self._once, self.reached, self._roots)
+        without_writes = _without_writes(self.outside, record, self.restore)
+        self._writes = without_writes is None
+        self._first, self._before = without_writes or record()
+        self._roots += [(x, self._name) for x in self._first.called]
+        self._entries = [Entries(array, label) for array, label in self._first.arrays.values() if may_change(array)]
+        return self._first, self._before
+
+    def make_second(self) -> None:
+        """Make the second recording.
+
+        Raises:
+            CarriedError: if the function changes arrays that it might carry from call to call.
+            UsageError: if it changes other arrays that it reads, or the recordings differ.
+        """
+        differs = self._difference()
+        written = {id(memory_of(array)) for array in self._first.written} if differs else ()
+        for array in [x for x in self._entries if not x.holds() or id(memory_of(x.owner)) in written]:
             try:
-                _refuse_changes(name, [array])
+                _refuse_changes(self._name, [array])
             except UsageError as error:
-                if names := recorder.names_of(array.owner):
+                if names := self._first.names_of(array.owner):
                     raise CarriedError(names, error) from None
                 raise
         if differs:
-            _refuse_difference(name, differs, recorder)
-        met.update(reached.guards)
-        program = with_live_arrays(recorder.program, second.program)
-        live = [x for x in outside if is_live(program, x.owner)]
-        filled = [x for x in live if not x.holds()]
-        if without_writes is None:  # it writes into arrays from outside, if only the entries that they already have
-            now = Reached(roots, with_held=True)
-            record = partial(_undisturbed, once, now, roots)
-            restore_now = partial(_restore, now, [Entries(x.owner, x.label) for x in outside])
-            filled += [x for x in live if x.holds() and _without_writes([x], record, restore_now) is None]
-        if filled:
-            program = with_live_arrays(recorder.program, second.program, [x.owner for x in filled])
+            _refuse_difference(self._name, differs, self._first)
+
+    def _difference(self) -> str | None:
+        """Make the second recording, and say how it differs from the first; None if it does not."""
+        once_more = Reached(self._roots, with_held=True)
+        # also of what the first recording came across
+        entries_met = {key: guard.renewed() for key, guard in self.reached.guards.items() if type(guard) is Item}
+        once_more.guards = {**entries_met, **once_more.guards}
+        again = partial(self._once, expected=self._first.program)
+        try:
+            self._second, self._after = _undisturbed(again, once_more, self._roots)
+        except DifferenceError as error:
+            return str(error)
+        return difference(self._first.program, self._second.program) or _other_setting(self._first, self._second)
+
+    def requirements(self) -> list[Guard]:
+        """What the program relies on, once it reads anew in each run the arrays that may have other entries then."""
+        programs = self._first.program, self._second.program
+        program, entries = with_live_arrays(*programs), self._entries
+        if filled := self._filled(program):
+            program = with_live_arrays(*programs, [x.owner for x in filled])
             guarded = {id(x.owner) for x in entries}
             entries += [Entries(x.owner, x.label) for x in filled if id(x.owner) not in guarded]
-        if without_writes is not None:  # else, NumPy alone may write what depends on an array that the program follows
+        if not self._writes:  # else, NumPy alone may write what depends on an array that the program follows
             entries = not_followed(program, entries)
-        _refuse_changes(name, changed(before, after.values()))
-    except BaseException:
-        restore()
-        met.update(reached.guards)
-        raise
-    recorder.program = program
-    return recorder, [*agreeing(before, after).values(), *entries]
+        _refuse_changes(self._name, changed(self._before, self._after.values()))
+        self._first.program = program
+        return [*agreeing(self._before, self._after).values(), *entries]
+
+    def _filled(self, program: Program) -> list[Entries]:
+        """The arrays from outside that the function fills by itself, if only with the entries that they have already.
+
+        Whether it does the latter is found out by one more recording for each, while nobody can write into that array.
+        """
+        live = [x for x in self.outside if is_live(program, x.owner)]
+        filled = [x for x in live if not x.holds()]
+        if self._writes:
+            now = Reached(self._roots, with_held=True)
+            record = partial(_undisturbed, self._once, now, self._roots)
+            restore = partial(_restore, now, [Entries(x.owner, x.label) for x in self.outside])
+            filled += [x for x in live if x.holds() and _without_writes([x], record, restore) is None]
+        return filled
+
+
+def _roots(
+    f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], parameters: list[str]
+) -> list[tuple[Any, str]]:
+    """The function, the objects among its arguments, and what the classes of its containers have, each with a label."""
+    leaves = trees.leaves((args, dict(kwargs)))
+    objects = [(x, path) for x, path in zip(leaves, parameters) if not isinstance(x, (Tensor, np.ndarray))]
+    roots = [(f, name_of(f)), *objects]
+    for container in containers((args, dict(kwargs))):
+        kind, others = type(container), attributes_of(container)
+        roots += [(kind, kind.__name__), *((x, f"{kind.__name__}.{name}") for name, key, x in others if key is None)]
+    return roots
+
+
+def _refuse_inputs_filled_by_numpy(recorder: Recorder, outside: Sequence[Entries], carried: dict[Key, Guard]) -> None:
+    """Raise `CarriedError` if NumPy alone has filled an array that a carried value has, and other names have, too."""
+    inputs = {id(memory_of(x)) for x in _leaves_of(carried)}
+    filled = [x.owner for x in outside if id(memory_of(x.owner)) in inputs and not x.holds()]
+    if other_names := [name for array in filled for name in recorder.names_of(array)]:
+        raise CarriedError(other_names)
 
 
 def _without_writes(
