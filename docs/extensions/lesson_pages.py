@@ -24,6 +24,8 @@ from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
 from sphinx.util.docutils import SphinxDirective
 
+from tinygrad_lite.readers.recording import hearing_exits
+
 FOLDER = "pages"
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 STEP = re.compile(r"#(step=\d+)$")
@@ -43,8 +45,11 @@ class Explain(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         expression = self.arguments[0]
-        names = names_above(self)
-        run(f"import tinygrad_lite\n_lesson = tinygrad_lite.explain({expression})", names)
+        looks: list[Any] = []
+        with hearing_exits(looks.append):
+            names = names_above(self)
+            run(f"import tinygrad_lite\n_lesson = tinygrad_lite.explain({expression})", names)
+        names["_lesson"].graph.is_watched = not looks  # where no number left the graph, no code chose by one
         count = self.env.temp_data["pages"] = self.env.temp_data.get("pages", 0) + 1
         file = f"{FOLDER}/{self.env.docname.replace('/', '-')}-{count}.html"
         path = Path(self.env.app.outdir, file)

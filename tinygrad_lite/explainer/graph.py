@@ -94,10 +94,10 @@ class Seen:
         made: values such as masks that were computed from the graph without a history; None if nobody watched.
         models: the name of the outermost module in which each tensor was made.
         decisions: operations whose answers went to Python code, which may have acted on them.
-        exit: the first line that took numbers out of the graph, such as an `if`; None if none did.
+        exits: the tensors whose numbers Python code looked at, such as an `if`, by the line of the first look.
         owners: the name of the model that each parameter is in.
         constants: values that were computed from others that need no gradient, such as those of a frozen model.
-        kept: the arrays of tensors that nothing computed, by their ids.
+        kept: the arrays of tensors that nothing in the graph computed, by their ids.
     """
 
     names: dict[int, str]
@@ -106,7 +106,7 @@ class Seen:
     made: dict[Tensor, Step] | None
     models: dict[Tensor, str] = field(default_factory=dict)
     decisions: list[Op] = field(default_factory=list)
-    exit: Source | None = None
+    exits: dict[Source | None, Tensor] = field(default_factory=dict)
     owners: dict[Tensor, str] = field(default_factory=dict)
     constants: dict[Tensor, Step] = field(default_factory=dict)
     kept: dict[int, Array] = field(default_factory=dict)
@@ -125,6 +125,8 @@ class Graph:
             have computed from them. None if nothing is.
         exit: the first line of the user's code that took numbers out of the graph, and may have acted on them; None if
             none did, or nobody watched.
+        is_watched: whether somebody watched the user's code, so that all it chose by its numbers is known.
+        unknown: the leaves that were made without a history, and nobody knows of what.
 
     Args:
         upstream: by default 1 for each entry of the result, so that the gradients are those of the sum of its entries.
@@ -173,8 +175,10 @@ class Graph:
         self.root = self._nodes[result]
         self.upstream = np.ones_like(self.root.value)[()] if upstream is None else upstream
         self.letter = "upstream" if any(node.name == "g" for node in self.nodes) else "g"
+        self.is_watched = seen.made is not None
+        self.unknown = [leaf for leaf in self.leaves if self._is_unknown(leaf)]
         self.frozen = self._frozen()
-        self.exit = self._seen.exit
+        self.exit = next((line for line, tensor in seen.exits.items() if self._is_behind(tensor)), None)
 
     @property
     def nodes(self) -> list[Node]:
@@ -210,7 +214,7 @@ class Graph:
 
     def _indices(self, params: Mapping[str, Any]) -> list[Tensor]:
         """The tensors whose arrays are in the parameters of an operation."""
-        arrays = [x for value in params.values() for x in _arrays_in(value)] if self._numbering else ()
+        arrays = [x for value in params.values() for x in arrays_in(value)] if self._numbering else ()
         return [self._numbering[id(array)] for array in arrays if id(array) in self._numbering]
 
     def _operation(self, tensor: Tensor) -> None:
@@ -295,7 +299,7 @@ class Graph:
         if self._seen.decisions:
             return phrase("the code asked {op} of its values and acted on the answer", op=self._seen.decisions[0])
         for node in self.operations:
-            if any(self._may_be_computed(node, x) for value in node.params.values() for x in _arrays_in(value)):
+            if any(self._may_be_computed(node, x) for value in node.params.values() for x in arrays_in(value)):
                 if self._seen.made is None:
                     return phrase(
                         "{node} takes entries by an index, which may have been computed from values; what it was made "
@@ -305,20 +309,38 @@ class Graph:
                 return phrase(
                     "{node} takes entries by an index, which may have been computed from values", node=node.name
                 )
-        for leaf in self.leaves:
-            if _has_no_history(leaf.tensor):
-                if self._seen.made is None:
-                    return phrase(
-                        "{leaf} was made without a history, and may have been computed from other values; what a "
-                        "mask was made of is known if the function is explained, as tg.explain(function, *arguments)",
-                        leaf=leaf.name,
-                    )
+        for leaf in self.unknown:
+            if self._seen.made is not None:
                 return phrase(
-                    "{leaf} was made without a history outside of the function, and may have been computed from values "
-                    "of the graph",
+                    "{leaf} was made without a history, and may have been computed from values of the graph",
+                    leaf=leaf.name,
+                )
+            if leaf.value.dtype.kind not in "fc":
+                return phrase(
+                    "{leaf} was made without a history, and may have been computed from other values; what a "
+                    "mask was made of is known if the function is explained, as tg.explain(function, *arguments)",
                     leaf=leaf.name,
                 )
         return None
+
+    def _is_unknown(self, leaf: Node) -> bool:
+        tensor = leaf.tensor
+        return tensor is not None and _has_no_history(tensor) and id(tensor.data) not in self._seen.kept
+
+    def _is_behind(self, tensor: Tensor) -> bool:
+        """Whether a tensor was computed from values of the graph, as far as its history is there."""
+        ahead: list[Any] = [tensor]
+        looked: set[Tensor] = set()
+        while ahead:
+            x = ahead.pop()
+            if not isinstance(x, Tensor) or x in looked:
+                continue
+            if x in self._nodes:
+                return True
+            looked.add(x)
+            step = self._made.get(x)
+            ahead += (*step.inputs, *self._indices(step.params)) if step else x.inputs if x.op and x.inputs else ()
+        return False
 
     def _may_be_computed(self, node: Node, array: Array) -> bool:
         """Whether an index may have been computed from values, and the graph does not know how.
@@ -345,10 +367,10 @@ def _instead(result: Any) -> str:
     return name
 
 
-def _arrays_in(x: Any) -> list[Array]:
+def arrays_in(x: Any) -> list[Array]:
     """The arrays in a parameter."""
     if isinstance(x, tuple):
-        return [array for part in x for array in _arrays_in(part)]
+        return [array for part in x for array in arrays_in(part)]
     return [x] if isinstance(x, (np.ndarray, np.generic)) else []
 
 

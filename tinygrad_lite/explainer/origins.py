@@ -12,11 +12,11 @@ import numpy as np
 
 from tinygrad_lite.engine.op import NO_PARAMS
 from tinygrad_lite.engine.tensor import Tensor
-from tinygrad_lite.explainer.graph import Seen
+from tinygrad_lite.explainer.graph import Seen, arrays_in
 from tinygrad_lite.foundation.signatures import outside_of
 from tinygrad_lite.nn.module import Module
 from tinygrad_lite.nn.substitution import original
-from tinygrad_lite.ops.arithmetic.selection import stop_gradient
+from tinygrad_lite.ops.arithmetic.selection import argwhere, flatnonzero, stop_gradient
 from tinygrad_lite.readers.recording import Step, calling_line, hearing_exits, is_users, observing
 from tinygrad_lite.trees import children
 
@@ -24,6 +24,8 @@ LATEST = 1000  # values whose origin a continuing watch keeps; a long run would 
 MOST = 1000  # containers and entries of one that are looked through for names
 DEEPEST = 4  # of these, one in another
 ENTRIES = 10_000  # under one name: a table in lists may have millions, none of them an array
+EXITS = 100  # lines that looked at numbers
+_COUNTING = flatnonzero, argwhere  # whose results are as long as their arguments have entries that are not 0
 _PLAIN = frozenset({bool, int, float, complex, str, bytes, type(None)})
 
 
@@ -66,6 +68,15 @@ def _reached(f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, 
     with contextlib.suppress(ValueError, TypeError):  # it has none, or that of a function to which it adds arguments
         reached |= inspect.signature(f).bind(*args, **kwargs).arguments
     return reached | outside_of(f)[1] | {"self": getattr(f, "__self__", f)}
+
+
+def _tensors_in(reached: Mapping[str, Any]) -> Iterator[Tensor]:
+    """The tensors in these values, and the buffers of the models among them, such as running means."""
+    for x in [*reached.values(), *(x for _, x in _inside("", reached))]:
+        if isinstance(x, Tensor):
+            yield x
+        elif isinstance(x, Module):
+            yield from (buffer for _, buffer in x.named_buffers() if isinstance(buffer, Tensor))
 
 
 def _inside(name: str, value: Any) -> Iterator[tuple[str, Any]]:
@@ -134,10 +145,10 @@ class Watch:
 
     def run(self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Run the function, and return its result."""
-        for _, x in _inside("", _reached(f, args, kwargs)):
-            if isinstance(x, Tensor):
-                self._note_holder(x)  # before `x.detach()` is the first to be read
-        with observing(self.note), hearing_exits(self._note_exit):
+        for x in _tensors_in(_reached(f, args, kwargs)):
+            self._note_holder(x)  # before `x.detach()` is the first to be read
+            self.seen.kept[id(x.data)] = x.data
+        with observing(self.note), hearing_exits(self.note_exit):
             result = f(*args, **kwargs)
         for reached, value in _reached(f, args, kwargs).items():
             for path, x in _inside(reached, value):
@@ -166,7 +177,8 @@ class Watch:
         for x in step.inputs:
             if isinstance(x, Tensor):
                 self._note_holder(x)
-        follows = any(isinstance(x, Tensor) and (x.requires_grad or x in made) for x in step.inputs)
+        chosen = [x for parameter in step.params.values() for x in arrays_in(parameter) if id(x) in self._holders]
+        follows = any(isinstance(x, Tensor) and (x.requires_grad or x in made) for x in step.inputs) or bool(chosen)
         if not isinstance(result, Tensor):
             if follows:
                 self.seen.decisions.append(step.op)
@@ -174,6 +186,8 @@ class Watch:
         self._kept.append(step)
         if follows:
             self._holders[id(result.data)] = result
+            if step.op in _COUNTING or any(x.dtype.kind == "b" for x in chosen):
+                self.seen.exits.setdefault(step.source, result)  # its length, which any code may ask for
         if result.op is None:
             (made if follows else self.seen.constants)[result] = step
         if step.source is not None:
@@ -200,11 +214,11 @@ class Watch:
         elif x not in made and not hasattr(x, "index") and holder is not None:
             made[x] = Step(stop_gradient, (holder,), NO_PARAMS, x, None)
 
-    def _note_exit(self, tensor: Tensor) -> None:
-        """Note the first line that took numbers out of the graph, which may have acted on them."""
+    def note_exit(self, tensor: Tensor) -> None:
+        """Note the line that took numbers out of the graph, which may have acted on them."""
         self._note_holder(tensor)
-        if self.seen.exit is None and (tensor.requires_grad or tensor in (self.seen.made or ())):
-            self.seen.exit = calling_line()
+        if len(self.seen.exits) < EXITS and (tensor.requires_grad or tensor in (self.seen.made or ())):
+            self.seen.exits.setdefault(calling_line(), tensor)
 
     def _place(self, calls: Sequence[FrameType]) -> tuple[str, str]:
         """The name of the outermost of the modules that are running, and the path of the innermost in it.

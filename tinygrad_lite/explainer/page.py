@@ -139,6 +139,8 @@ class _Content:
             "templates": list(self._numbers_of_templates),
             "recordedOnly": reason and parts(reason),
             "exit": graph.exit and str(graph.exit),
+            "isWatched": graph.is_watched,
+            "unknown": [self._numbers[leaf] for leaf in graph.unknown],
             "warnings": [[_sentence(each), self._numbers[each.node]] for each in warned],
             "notLookedInto": unlooked and parts(unlooked),
             "loops": [[loop.start, loop.length, loop.turns] for loop in loops(graph)],

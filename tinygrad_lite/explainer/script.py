@@ -16,7 +16,7 @@ from tinygrad_lite.errors import InputError
 from tinygrad_lite.explainer.graph import Graph
 from tinygrad_lite.explainer.lesson import Lesson
 from tinygrad_lite.explainer.origins import Watch, note_names_around
-from tinygrad_lite.readers.recording import observing
+from tinygrad_lite.readers.recording import hearing_exits, observing
 
 
 def lesson_of_script(path: Path, arguments: Sequence[str] = ()) -> Lesson:
@@ -84,7 +84,7 @@ def _last_explained() -> Iterator[list[Callable[[], Lesson]]]:
     setattr(Tensor, "backward", backward)  # noqa: B010, since a type checker takes methods to be fixed
     setattr(Lesson, "__init__", init)  # noqa: B010
     try:
-        with observing(lambda step: watch.note(step)):
+        with observing(lambda step: watch.note(step)), hearing_exits(lambda tensor: watch.note_exit(tensor)):
             yield lessons
     finally:
         setattr(Tensor, "backward", plain)  # noqa: B010

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.engine.op import Array, Op, Traced
-from tinygrad_lite.engine.tensor import Tensor
+from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.foundation.foreign import as_array
 from tinygrad_lite.transforms.dual import innermost
 
@@ -140,12 +140,13 @@ def observing(observe: Callable[[Step], None]) -> Iterator[None]:
 
 
 def _heard(method: Callable[..., Any]) -> Callable[..., Any]:
-    """A method that tells this thread's listeners if the user's code calls it."""
+    """A method that tells this thread's listeners if the user's code calls it, or NumPy or Python on its behalf."""
 
     @functools.wraps(method)
     def leave(self: Tensor, *args: Any, **options: Any) -> Any:
-        is_for_numpy = method is _array  # whoever asks for it, such as np.piecewise, reads the numbers
-        if _observers.of_exits and (is_for_numpy or is_users(sys._getframe(1).f_code.co_filename)):
+        caller = sys._getframe(1).f_code
+        is_copied = caller is tensor.__code__
+        if _observers.of_exits and (method in _ON_BEHALF or is_copied or is_users(caller.co_filename)):
             for observe in _observers.of_exits:
                 observe(self)
         return method(self, *args, **options)
@@ -153,10 +154,12 @@ def _heard(method: Callable[..., Any]) -> Callable[..., Any]:
     return leave
 
 
-_array, _data = Tensor.__array__, vars(Tensor)["data"]
+_ON_BEHALF = frozenset({Tensor.__array__, Tensor.__index__, Tensor.__contains__, Tensor.__complex__, Tensor.__dlpack__})
+"""Methods whose caller reads the numbers, whoever it is: np.piecewise, or this package for x[:count]."""
+_data = vars(Tensor)["data"]
 _EXITS: dict[str, tuple[Any, Any]] = {
     name: (getattr(Tensor, name), _heard(getattr(Tensor, name)))
-    for name in ("__array__", "__bool__", "__float__", "__int__", "__index__", "item", "numpy", "tolist")
+    for name in ("__bool__", "__float__", "__int__", "item", "numpy", "tolist", *(f.__name__ for f in _ON_BEHALF))
 } | {"data": (_data, property(_heard(_data.fget), _data.fset))}
 """The methods through which a tensor's numbers leave the graph for Python code to act on, and those that report it."""
 

@@ -34,9 +34,16 @@ const stepView = (() => {
 
   const isPlain = (i) => lesson.nodes[i].value.shape.length === 0 && !lesson.nodes[i].value.complex;
 
-  // What the code made of numbers in Python, by an "if" or a "float", stays as it was recorded: where it did so first.
-  const exitNote = (kind) =>
-    lesson.live && lesson.data.exit ? element("p", { class: kind }, sayWith("The code looked at its numbers in Python, first in {line}. What it decided or computed by them stays as it was recorded, also when numbers here become others.", { line: element("code", {}, lesson.data.exit) })) : null;
+  // What the code made of numbers in Python, by an "if" or a "float", stays as it was recorded: where it did so first,
+  // or, if nobody watched the code, that it may have.
+  function exitNote(kind) {
+    const { exit, isWatched, unknown } = lesson.data;
+    if (!lesson.live) return null;
+    if (exit) return element("p", { class: kind }, sayWith("The code looked at its numbers in Python, first in {line}. What it decided or computed by them stays as it was recorded, also when numbers here become others.", { line: element("code", {}, exit) }));
+    const all = { call: element("code", {}, "tg.explain(function, *arguments)"), names: unknown.flatMap((i, k) => [k ? ", " : "", link(i)]) };
+    if (unknown.length) return element("p", { class: kind }, sayWith("{names}: made without a history, so the page cannot know from what. It stays as it was recorded, and so does whatever the code chose by its numbers, as with an index or an if. {call} follows them, or names the line.", all));
+    return isWatched || kind === "hint" ? null : element("p", { class: "hint" }, sayWith("Only the operations behind the result were recorded. If the code chose by its numbers, as with an index or an if, the choice stays as it was. {call} follows it, or names the line.", all));
+  }
 
   function liveNote() {
     if (lesson.live) return null;

@@ -333,7 +333,10 @@ def take_along_axis(arr: Array, indices: Array, axis: int | None = -1) -> Array:
         return getitem(np.ravel(arr), index=fixed(indices))
     if arr.ndim != indices.ndim:
         raise ShapeError(f"take_along_axis: indices of shape {indices.shape} need the {arr.ndim} axes of {arr.shape}")
-    return picked(arr, index_along(arr.shape, _fixed_part(indices), axis))
+    index = index_along(arr.shape, _fixed_part(indices), axis)
+    if isinstance(indices, Traced) and not isinstance(arr, Traced):
+        return indices.__trace__(getitem, (arr,), {"index": index})  # whoever follows the indices follows the entries
+    return picked(arr, index)
 
 
 def index_along(shape: tuple[int, ...], indices: Array, axis: int) -> Index:
