@@ -125,7 +125,7 @@ const tables = {
     "a constant: no gradient flows to it": "eine Konstante: Kein Gradient fließt zu ihr",
     "a factor of 2 is missing": "ein Faktor 2 fehlt",
     "a factor of 2 too much": "ein Faktor 2 zu viel",
-    "a gradient has one entry for each entry of its value: the gradient of {target} has the shape of {target}": "ein Gradient hat einen Eintrag für jeden Eintrag dessen, nach dem abgeleitet wird: Der von {target} hat dessen Form",
+    "a gradient has one entry for each entry of its value: the gradient of {target} has the shape of {target}": "ein Gradient hat einen Eintrag für jeden Eintrag dessen, nach dem abgeleitet wird: Der Gradient nach {target} hat die Form von {target}",
     "a leaf with a gradient": "ein Blatt mit Gradient",
     "a leaf: no operation made it, and it needs a gradient": "ein Blatt: Keine Operation hat es gemacht, und es braucht einen Gradienten",
     "a number": "eine Zahl",
