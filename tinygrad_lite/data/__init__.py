@@ -7,5 +7,5 @@ from tinygrad_lite.foundation.elsewhere import unknown_names as _unknown_names
 
 __all__ = ["DataLoader"]
 
-if not TYPE_CHECKING:  # a type checker would take it for a promise that any name is there
+if not TYPE_CHECKING:  # a type checker would read it as a promise that any name exists
     __getattr__ = _unknown_names(__name__)

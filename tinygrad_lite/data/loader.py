@@ -19,9 +19,9 @@ class DataLoader(SettingsElsewhere):
     Args:
         dataset: arrays, tensors, frames or sparse matrices with one length, alone or in tuples and dicts, of which a
             batch has the same form; or anything with `__len__` and `__getitem__`, such as a list of samples, which are
-            stacked to batches.
+            stacked into batches.
         batch_size: the number of rows in a batch. The last one has fewer if it must.
-        shuffle: whether the order is another one in each epoch.
+        shuffle: whether each epoch has a new order.
         drop_last: whether a last batch with fewer rows is left out.
         rng: a seed or a generator, for the order.
 
@@ -73,7 +73,7 @@ class DataLoader(SettingsElsewhere):
         return f"DataLoader(rows={len(self.dataset)}, {settings}, batches={len(self)})"
 
     def __iter__(self) -> Iterator[Any]:
-        """The batches of an epoch: those that are left of it, if the loader was loaded in the middle of one."""
+        """The batches of an epoch, or the rest of it if the loader was loaded in the middle of one."""
         if self._is_resumed:
             self._is_resumed = False
             order = self._order(_generator(self._at_start))
@@ -102,7 +102,7 @@ class DataLoader(SettingsElsewhere):
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state that `state_dict` returned: the next loop has what was left of the epoch.
+        """Go on from a state that `state_dict` returned: the next loop has the rest of the epoch.
 
         Raises:
             InputError: if it is not such a state, or one of other data; nothing changes then.

@@ -1,4 +1,4 @@
-"""What a loader takes rows of: arrays of one length in containers, or a dataset of samples."""
+"""What a loader takes rows from: arrays of one length in containers, or a dataset of samples."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
@@ -172,7 +172,7 @@ class _Samples:
             kind = f"{type(dataset).__module__}.{type(dataset).__name__}".removeprefix("builtins.")
             raise UsageError(
                 f"a dataset is an array, a tuple or a dict of arrays, or has __len__ and __getitem__; got {kind}"
-                + ("; join the batches of it to arrays" if callable(dataset) or hasattr(dataset, "__next__") else "")
+                + ("; join its batches into arrays" if callable(dataset) or hasattr(dataset, "__next__") else "")
             )
         self._dataset: Sequence[Any] = dataset
 
@@ -197,7 +197,7 @@ def _stacked(*samples: Any) -> Any:
     if len(shapes := {x.shape for x in arrays}) > 1:
         raise ShapeError(
             f"the samples of a batch must have the same shape, got {', '.join(map(str, sorted(shapes)))}: pad them, or "
-            "pass arrays as a tuple, (inputs, targets), since a list is one of samples"
+            "pass arrays as a tuple, (inputs, targets), since a list is a list of samples"
         )
     stacked = np.stack(arrays)
     if stacked.dtype.kind not in "biufc":

@@ -13,5 +13,5 @@ from tinygrad_lite.distributions.gammas import *
 from tinygrad_lite.distributions.multivariate import *
 from tinygrad_lite.foundation.elsewhere import unknown_names as _unknown_names
 
-if not TYPE_CHECKING:  # a type checker would take it for a promise that any name is there
+if not TYPE_CHECKING:  # a type checker would read it as a promise that any name exists
     __getattr__ = _unknown_names(__name__)

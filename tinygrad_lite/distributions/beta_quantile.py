@@ -1,7 +1,7 @@
 """The quantiles of the beta distribution as a smooth function of its concentrations, to draw from it with a gradient.
 
 On the logistic scale, y = log x / (1 - x), the distribution of the concentrations a and b has the density p(y) =
-σ(y)ᵃ σ(-y)ᵇ / B(a, b), where σ(y) = x. Its derivative of orders m by a and n by b is p times a Bell polynomial in
+σ(y)ᵃ σ(-y)ᵇ / B(a, b), where σ(y) = x. Its derivative of orders m in a and n in b is p times a Bell polynomial in
 log σ(y), log σ(-y) and the derivatives of log B.
 
 Source: Figurnov, Mohamed and Mnih (2018), Implicit reparameterization gradients.
@@ -27,7 +27,7 @@ _WEIGHTS = 1.5 * _GAUSS_WEIGHTS * ((_GAUSS + 1) / 2) ** 2
 
 
 def _arguments(a: Array, b: Array, log_x: Array, log_rest: Array, order: int) -> dict[tuple[int, int], Array]:
-    """What the Bell polynomials of up to this total order are made of, where log x = log σ(y) and so on."""
+    """The arguments of the Bell polynomials of up to this total order, where log x = log σ(y) and so on."""
     total = [polygamma(a + b, order=k) for k in range(order)]
     arguments = {(k + 1 - j, j): total[k] for k in range(order) for j in range(k + 2)}
     for k in range(order):
@@ -127,7 +127,7 @@ def _by_y(v: Array, a: Array, b: Array, y: Array, orders: tuple[int, int]) -> Ar
     return ((a + b) * sigmoid(y) - a) * v - _bell(_arguments(a, b, -softplus(-y), -softplus(y), sum(orders)), *orders)
 
 
-# ∓∂F / p, where F is the distribution function and ∂ are derivatives of these orders by a and b; for one of order 1 it
+# ∓∂F / p, where F is the distribution function and ∂ are derivatives of these orders in a and b; for one of order 1 it
 # is the derivative of the quantile
 beta_flow: Op = elementwise(
     _beta_flow,

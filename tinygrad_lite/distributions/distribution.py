@@ -27,7 +27,7 @@ class Distribution:
         arg_constraints: what each parameter must be, by name.
         support: where the values lie.
         has_rsample: whether there is `rsample`, a sample through which gradients flow to the parameters.
-        batch_shape: the shape of the parameters of which each value needs one.
+        batch_shape: the shape of the parameters, one set of them for each value.
         event_shape: the shape of one value.
         validate_args: whether parameters and values are checked.
     """
@@ -116,7 +116,7 @@ class Distribution:
         return (*sample_shape, *self.batch_shape, *self.event_shape)
 
     def sample(self, sample_shape: Any = (), rng: Rng = None) -> Array:
-        """Random values, constants for all derivatives."""
+        """Random values, through which no gradient flows."""
         with no_grad():
             return stop_gradient(self.rsample(sample_shape, rng))
 

@@ -1,7 +1,7 @@
 """The quantiles of the gamma distribution as a smooth function of its concentration, to draw from it with a gradient.
 
 On the logarithmic scale, y = log x, the distribution of concentration a has the density p(y) = exp(a y - eʸ) / Γ(a).
-Its derivative of order n by a is p times the Bell polynomial Bₙ in y - ψ(a), -ψ'(a), -ψ''(a) and so on. The derivative
+Its derivative of order n in a is p times the Bell polynomial Bₙ in y - ψ(a), -ψ'(a), -ψ''(a) and so on. The derivative
 of a quantile by a is then the integral of B₁ · p above y, divided by p(y).
 
 Source: Figurnov, Mohamed and Mnih (2018), Implicit reparameterization gradients.
@@ -86,7 +86,7 @@ def _gamma_flow(a: Array, y: Array, order: int) -> Array:
     return in_pieces(lambda a, y: tail(a, y, order), a, y)
 
 
-# ∓∂ⁿF/∂aⁿ / p, with F the distribution function; for n = 1 the derivative by a of the quantile
+# ∓∂ⁿF/∂aⁿ / p, with F the distribution function; for n = 1 the derivative of the quantile in a
 gamma_flow: Op = elementwise(
     _gamma_flow,
     lambda v, a, y, order: gamma_flow(a, y, order=order + 1) - (y - polygamma(a, order=0)) * v,

@@ -1,8 +1,8 @@
 """The random numbers that samples are made of.
 
-Some depend on parameters in a way that no formula follows, such as a number of events. Such a draw is an operation on
-the parameters and on seeds, which come from the user's generator: a compiled function, which draws these anew in each
-run, then draws anew with the parameters of that run.
+Some, such as a number of events, depend on parameters in a way that no formula describes. Such a draw is an operation
+on the parameters and on seeds, which come from the user's generator: a compiled function, which draws these anew in
+each run, then draws anew with the parameters of that run.
 """
 
 from collections.abc import Callable

@@ -15,7 +15,7 @@ from tinygrad_lite.nn import Module, functional
 
 
 class Transformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network):
-    """A transformer of scikit-learn that replaces each row by its code: what the encoder of an autoencoder makes of it.
+    """A transformer of scikit-learn that replaces each row by its code, the output of an autoencoder's encoder.
 
     The parameters and the attributes are those of `Classifier`, without what concerns classes. The module learns to
     return its input. It has an `encoder` and a `decoder`, which are modules or methods; it is an `Autoencoder` by
@@ -28,7 +28,7 @@ class Transformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network):
     Raises:
         InputError: if a parameter has a wrong value.
         ShapeError: if the outputs of the module do not have the shape of its inputs.
-        UsageError: if a parameter is of a wrong kind, or the module has no encoder and decoder.
+        UsageError: if a parameter has the wrong type, or the module has no encoder and decoder.
 
     Example:
         >>> from sklearn.datasets import load_digits
@@ -82,12 +82,12 @@ class Transformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Network):
         self.n_components = n_components
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Train a new module, or with `warm_start` the one that there is; y is not used."""
+        """Train a new module, or with `warm_start` the existing one; y is not used."""
         X, weights = self._checked(X, sample_weight, is_new=self._is_new())
         return self._fit(X, X, weights, self.n_components)
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
-        """Train for one epoch on these rows, from the weights and the state of the optimiser that there are."""
+        """Train for one epoch on these rows, from the current weights and state of the optimiser."""
         X, weights = self._checked(X, sample_weight, is_new=not hasattr(self, "module_"))
         return self._partial_fit(X, X, weights, self.n_components)
 

@@ -69,7 +69,7 @@ def dtype_of(module: Module) -> Any:
 
 
 def optimizer_class(optimizer: Any) -> Any:
-    """The class of this name in `tg.optim`, or what was given instead of a name."""
+    """The class of this name in `tg.optim`, or the argument itself if it is not a name."""
     return getattr(optim, optimizer, optimizer) if isinstance(optimizer, str) else optimizer
 
 
@@ -77,7 +77,7 @@ def optimizer_of(module: Module, optimizer: Any, lr: float, settings: Mapping[st
     """The optimiser of a module's parameters.
 
     Raises:
-        InputError: if there is none of this name, or it does not take the settings.
+        InputError: if none has this name, or it does not take the settings.
         UsageError: if it is not a class of optimisers.
     """
     function = optimizer_class(optimizer)

@@ -27,7 +27,7 @@ _KNOWN = {
     functional.binary_cross_entropy: ("probabilities", False),
     nn.BCELoss: ("probabilities", False),
 }
-"""For each loss, what it takes the outputs for, and whether its targets are class numbers instead of 0 and 1."""
+"""For each loss, the kind of outputs that it expects, and whether its targets are class numbers instead of 0 and 1."""
 
 
 class Classifier(ClassifierMixin, Network):
@@ -37,20 +37,20 @@ class Classifier(ClassifierMixin, Network):
         module: a module, of which a copy is trained from the weights that it has; or a class or a function that builds
             one from (n_features_in, n_outputs), and from parameters that are set as `module__hidden=8`. It gets `rng`
             and `dtype`, too, if it takes arguments of these names. A `Perceptron` by default. There is one output for
-            each class or label; of two classes, one output is enough, and asked for unless the loss needs two.
+            each class or label; two classes need only one, unless the loss needs two.
         loss: a function of (outputs, targets), or a loss module. By default the cross-entropy.
         outputs: what the outputs of the module are: "logits", "probabilities" or "log_probabilities". By default what
-            the loss takes them for, which is logits without a loss.
+            the loss expects, or logits without a loss.
         optimizer: a class of `tg.optim` or its name; further parameters of it are set as `optimizer__weight_decay=0.1`.
         lr: its learning rate.
-        epochs: how often all rows are gone through.
+        epochs: the number of passes over all rows.
         batch_size: the number of rows in a step.
         early_stopping: whether `fit` sets a part of the rows aside, and stops when their loss has not become smaller
-            for `patience` epochs; the weights of the best epoch come back.
+            for `patience` epochs; the weights of the best epoch are restored.
         validation_fraction: the share of the rows that is set aside.
         class_weight: a dict from classes to weights, or "balanced" for n / (number of classes · number in the class).
-        warm_start: whether `fit` goes on with the weights that there are.
-        random_state: a seed or a `numpy.random.RandomState`. All that is drawn depends on it: weights that layers of
+        warm_start: whether `fit` goes on with the existing weights.
+        random_state: a seed or a `numpy.random.RandomState`. Every draw depends on it: weights that layers of
             this package draw without a generator, batches, dropout and what is set aside.
         compile: whether the steps are compiled, or the name of the backend.
         verify: whether `verify_training` looks at the module before the first epoch.
@@ -65,7 +65,7 @@ class Classifier(ClassifierMixin, Network):
     Raises:
         InputError: if a parameter has a wrong value, or the targets have one class alone.
         ShapeError: if the outputs of the module do not fit the classes.
-        UsageError: if a parameter is of a wrong kind.
+        UsageError: if a parameter has the wrong type.
 
     Example:
         >>> import tinygrad_lite as tg
@@ -129,7 +129,7 @@ class Classifier(ClassifierMixin, Network):
         return tags
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Train a new module, or with `warm_start` the one that there is.
+        """Train a new module, or with `warm_start` the existing one.
 
         Args:
             X: rows of numbers: an array, a frame, or a sparse matrix.
@@ -147,7 +147,7 @@ class Classifier(ClassifierMixin, Network):
         return self._fit(X, self._numbered(y), weights, self._n_outputs())
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
-        """Train for one epoch on these rows, from the weights and the state of the optimiser that there are.
+        """Train for one epoch on these rows, from the current weights and state of the optimiser.
 
         Args:
             classes: all classes, which the first call must have.

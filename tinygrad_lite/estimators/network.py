@@ -91,7 +91,7 @@ class Network(Settings):
         raise NotImplementedError
 
     def _check_outputs(self, outputs: Any) -> None:
-        """Refuse outputs of a few rows that are not what the loss takes them for."""
+        """Refuse outputs of a few rows that are not what the loss expects."""
 
     def _strata(self, y: Any) -> Any:
         """The kinds of rows that validation and training have in the same shares, or None."""
@@ -243,11 +243,11 @@ def check_weights(name: str, weights: Any) -> Any:
 
 
 def _check_times(name: str, data: Any) -> None:
-    """Refuse dates and durations, of which NumPy makes numbers of microseconds, in which no network learns."""
+    """Refuse dates and durations, which NumPy turns into numbers of microseconds: no network learns from those."""
     for column, dtype in times_in(data):
         where = f", in the column {column!r}" if column != "" else ""
         raise InputError(
-            f"{name} has times{where}, of dtype {dtype}: make numbers of them, such as days or the hour of the day"
+            f"{name} has times{where}, of dtype {dtype}: turn them into numbers, such as days or the hour of the day"
         )
 
 

@@ -21,7 +21,7 @@ class Regressor(RegressorMixin, Network):
     Raises:
         InputError: if a parameter has a wrong value.
         ShapeError: if the outputs of the module do not fit the targets.
-        UsageError: if a parameter is of a wrong kind.
+        UsageError: if a parameter has the wrong type.
 
     Example:
         >>> import numpy as np
@@ -41,7 +41,7 @@ class Regressor(RegressorMixin, Network):
         return tags
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Train a new module, or with `warm_start` the one that there is.
+        """Train a new module, or with `warm_start` the existing one.
 
         Args:
             X: rows of numbers: an array, a frame, or a sparse matrix.
@@ -52,7 +52,7 @@ class Regressor(RegressorMixin, Network):
         return self._fit(X, y, weights, _columns(y))
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Train for one epoch on these rows, from the weights and the state of the optimiser that there are."""
+        """Train for one epoch on these rows, from the current weights and state of the optimiser."""
         X, y, weights = self._checked(X, y, sample_weight, is_new=not hasattr(self, "module_"))
         return self._partial_fit(X, y, weights, _columns(y))
 

@@ -16,7 +16,7 @@ PARTS = "module", "optimizer"
 class Settings(BaseEstimator):
     """An estimator with attributes `module__…` and `optimizer__…`.
 
-    It keeps them in a dict, since scikit-learn lets an estimator have no attributes but those of its signature.
+    It keeps them in a dict, since scikit-learn allows an estimator only the attributes of its signature.
     """
 
     _nested: Mapping[str, Any] = {}
@@ -32,7 +32,7 @@ class Settings(BaseEstimator):
         super().__setattr__(name, value)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """The parameters and their values, with those that were set of the module and the optimiser."""
+        """The parameters and their values, with the module's and the optimiser's that were set."""
         return {**super().get_params(deep), **self._nested}
 
     def set_params(self, **params: Any) -> Self:
@@ -58,7 +58,7 @@ class Settings(BaseEstimator):
             setattr(self, name, value)
 
     def _function(self, part: str, value: Any) -> Any:
-        """What a parameter of this value stands for."""
+        """The function or class that a parameter of this value stands for."""
         return value
 
     def _settings_of(self, part: str) -> dict[str, Any]:

@@ -43,14 +43,14 @@ def check_batch(batch: Any) -> None:
 
 
 def check_parts(model: Module, optimizer: Any, scheduler: Any, callbacks: Any) -> None:
-    """Raise `UsageError` if a part of a training is of another kind, or belongs to another training."""
+    """Raise `UsageError` if a part of a training has the wrong type, or belongs to another training."""
     own = getattr(optimizer, "optimizer", optimizer)  # which several processes may share
     if not (optimizer is None or isinstance(own, Optimizer)):
         raise UsageError(
             f"optimizer must be an optimiser, such as tg.optim.Adam(model.parameters()); got {_in_words(optimizer)}"
         )
     if optimizer is not None and not {*map(id, model.parameters())} & {*map(id, optimizer.parameters)}:
-        raise UsageError("the optimiser has no parameter of this model: make it of model.parameters()")
+        raise UsageError("the optimiser has no parameter of this model: make it from model.parameters()")
     if scheduler is not None and (isclass(scheduler) or not callable(getattr(scheduler, "step", None))):
         raise UsageError(f"scheduler must be a schedule of tg.optim.lr_scheduler, got {_in_words(scheduler)}")
     if getattr(scheduler, "optimizer", own) is not own:

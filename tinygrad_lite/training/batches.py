@@ -25,7 +25,7 @@ def loader_of(
     """
     if isinstance(data, DataLoader):
         if rng is not None or batch_size is not None:
-            raise UsageError("a DataLoader has a batch_size and a generator already: give them to the loader alone")
+            raise UsageError("a DataLoader has a batch_size and a generator already: pass them to the loader only")
         loader = data
     else:
         loader = DataLoader(data, 32 if batch_size is None else batch_size, shuffle, rng=rng)

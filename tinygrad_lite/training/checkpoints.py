@@ -35,10 +35,10 @@ def save(path: str | os.PathLike[str], /, *unnamed: Any, **contents: Any) -> Non
     safetensors, and other libraries read its arrays: those of `model` have the names of its state dict, those of any
     other name begin with that name and a slash.
 
-    The file is written whole or not at all: if the process is killed, or the disk is full, the last one stays.
+    The file is written whole or not at all: if the process is killed, or the disk is full, the previous file stays.
 
     Raises:
-        UsageError: if a value is of another kind; nothing is written then.
+        UsageError: if a value is of any other kind; nothing is written then.
         FileError: if the file cannot be written; what was there before is unchanged.
         MissingExtraError: if safetensors is not installed.
 
@@ -66,7 +66,7 @@ def save(path: str | os.PathLike[str], /, *unnamed: Any, **contents: Any) -> Non
     about = {"format": _FORMAT, "contents": encoded}
     text = json.dumps({**about, "checksum": weight_files.checksum(arrays, about)}, allow_nan=False)
     if len(text) > weight_files.LARGEST_HEADER // 2:
-        raise UsageError(f"there are {len(text):,} bytes besides the arrays: make arrays of long lists of numbers")
+        raise UsageError(f"there are {len(text):,} bytes besides the arrays: turn long lists of numbers into arrays")
     replace(path, weight_files.written(arrays, {_KEY: text}))
 
 
@@ -108,7 +108,7 @@ def load(path: str | os.PathLike[str], /, *unnamed: Any, **objects: Any) -> dict
             raise InputError(f"{place} has no {name!r}; it has {', '.join(contents)}")
         before[name] = own = state_of(thing)
         if not isinstance(own, (Saved, np.random.Generator, type(None))):
-            raise UsageError(f"{name} has no state to restore: leave it out, and take load(path)[{name!r}]")
+            raise UsageError(f"{name} has no state to restore: leave it out, and use load(path)[{name!r}]")
         if problem := _misfit(name, thing, own, contents[name]):
             raise InputError(f"{place} does not fit: {problem}")
     changed = []
@@ -155,7 +155,7 @@ def _gradient_misfit(name: str, module: Module, saved: Saved) -> str | None:
     parameters = dict(module.named_parameters())
     for path, gradient in (saved.gradients or {}).items():
         if path not in parameters:
-            return f"{name} has no parameter {path!r}, of which a gradient was saved"
+            return f"{name} has no parameter {path!r}, but a gradient of it was saved"
         if parameters[path].shape != gradient.shape or gradient.dtype.kind != "f":
             return (
                 f"the parameter {path!r} of {name} has shape {parameters[path].shape}, and a gradient of it was saved "
@@ -171,12 +171,12 @@ def _in_words(state: Any) -> str:
 
 
 def _difference(path: str, own: Any, saved: Any) -> str | None:
-    """Where a saved state has a value of another kind than the object's own state, if it does somewhere."""
+    """Where a saved state has a value of another kind than the object's own state, if anywhere."""
     if own is None or (saved is None and not isinstance(own, _NUMBERS)):
         return None
     for kinds in (_NUMBERS, str, dict, (list, tuple)):
         if isinstance(own, kinds) != isinstance(saved, kinds):
-            return f"{path} was saved as {saved!r:.40}, in place of such a value as {own!r:.40}"
+            return f"{path} was saved as {saved!r:.40}, where the object has a value such as {own!r:.40}"
     inside, others = trees.children(own) or {}, trees.children(saved) or {}
     differences = (_difference(f"{path}.{key}", x, others[key]) for key, x in inside.items() if key in others)
     return next(filter(None, differences), None)

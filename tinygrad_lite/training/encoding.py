@@ -22,10 +22,10 @@ def write(value: Any, name: str, arrays: dict[str, Array], depth: int = 0) -> An
 
     What JSON lacks is an object with one key: {"array": name}, {"dict": [[key, value], …]}, {"tuple": […]},
     {"float": "inf"}, {"generator": state}. An array in another memory layout has "axes" as well, see `memory_order`.
-    One of complex128 is {"complex": {"array": name}}, and stored with an axis more, for real and imaginary parts.
+    One of complex128 is {"complex": {"array": name}}, and stored with one more axis, for real and imaginary parts.
 
     Raises:
-        UsageError: if there is a value of another kind.
+        UsageError: if there is a value of any other kind.
     """
     if depth > trees.DEEPEST:
         raise UsageError(f"{name} is nested more than {trees.DEEPEST} deep, or contains itself")

@@ -29,7 +29,7 @@ def targets_fit(trial: Trial) -> Finding:
             "output against each target: pass targets[:, None], or outputs[:, 0] from the model",
         )
     if ignores_targets(trial.copies()[1], trial.outputs, trial.targets):
-        return Finding(check, None, "the loss is the same whatever the targets are: is it meant to leave them out?")
+        return Finding(check, None, "the loss is the same whatever the targets are: is it meant to ignore them?")
     return Finding(check, True, f"{_shape(trial.outputs)} and {_shape(trial.targets)}")
 
 
@@ -117,12 +117,12 @@ def dtypes_stay(trial: Trial) -> Finding | None:
         False,
         f"the parameters are {kind}, and the outputs or the loss {max(results)}; the data are "
         f"{', '.join(dtypes) or kind}: convert them, as x.astype(np.{kind}) does, or find the line that "
-        "widens by audit_gradients",
+        "widens them with audit_gradients",
     )
 
 
 def parameters_are_known(trial: Trial) -> Finding | None:
-    """Parameters that contribute to the outputs, but are not among those that are trained."""
+    """Parameters that contribute to the outputs, but are not trained."""
     model = trial.originals[0]
     own, copied = {*map(id, model.parameters())}, {*map(id, trial.model.parameters())}
     known = copied | {*trial.trained.values()} | {*map(id, trees.leaves(trial.inputs))}
@@ -148,7 +148,7 @@ def parameters_are_known(trial: Trial) -> Finding | None:
 
 
 def _stale(trial: Trial) -> Finding | None:
-    """Parameters of the optimiser that belonged to the model once, before they were replaced."""
+    """Parameters of the optimiser that belonged to the model before they were replaced."""
     model = trial.originals[0]
     own = {id(w): path for path, w in model.named_parameters() if w.requires_grad}
     used = {id(x) for node in history([trial.value]) for x in node.inputs}

@@ -58,14 +58,14 @@ def fit(
 ) -> History:
     """Train a module: for each epoch and each step, descend the mean of loss(model(inputs), targets) over its batches.
 
-    Ctrl-C ends the training after the step that is being made, as its last epoch does: the history is returned, and the
-    best weights come back. A second one ends it at once.
+    Ctrl-C ends the training after the current step, as its last epoch does: the history is returned, and the best
+    weights are restored. A second one ends it at once.
 
     Args:
         data: a pair (inputs, targets) of arrays or containers of arrays, which are shuffled; a dataset of such pairs;
             or a `DataLoader`. Inputs that are a tuple are several arguments of the model, those in a dict by name.
         epochs: how many epochs are trained in all.
-        batch_size: of the loader that is made of the data, 32 by default.
+        batch_size: the number of rows in a batch, 32 by default.
         optimizer: Adam of all parameters by default.
         scheduler: a schedule of the learning rate. It counts epochs, but `OneCycleLR` and `CyclicLR` count steps.
         validation: data to measure the loss and the metrics on, after each epoch and in evaluation mode; arrays, a
@@ -73,7 +73,7 @@ def fit(
         metrics: names among accuracy, balanced_accuracy, f1, auc, mse, mae and r2, computed by scikit-learn; or a dict
             of functions of (targets, outputs).
         patience: the number of epochs without a smaller validation loss (or loss, without validation) after which the
-            training stops, and the weights of the best epoch come back.
+            training stops, and the weights of the best epoch are restored.
         clip_norm: the largest norm of the gradient, as one vector.
         accumulate: the number of batches whose mean gradient makes one step.
         compile: whether the step is compiled, or the name of the backend.
@@ -85,11 +85,11 @@ def fit(
 
     Raises:
         AnomalyError: if the loss or a parameter is not finite; the message names the operation and its line. The model
-            and all else is then as it was before that epoch, or before an earlier one if epochs are short.
+            and everything else is then as it was before that epoch, or before an earlier one if epochs are short.
         EmptyError: if there are no data.
         FileError: if the checkpoint cannot be read or written.
         InputError: if a number is out of its range.
-        UsageError: if the data are not pairs, an argument is of another kind, the scheduler is of another optimiser, or
+        UsageError: if the data are not pairs, an argument has the wrong type, the scheduler is of another optimiser, or
             there are metrics without validation.
         VerificationError: if the verification finds a fault; nothing has changed then.
 

@@ -8,10 +8,10 @@ from typing import Any, Self
 
 
 class BetweenSteps:
-    """Holds Ctrl-C back until the next step; a second one counts at once, for a step that takes too long.
+    """Holds Ctrl-C back until the next step; a second one takes effect at once, for a step that takes too long.
 
-    Only where Ctrl-C means `KeyboardInterrupt`, in the main thread and under Python's own handler. Elsewhere nothing is
-    held back.
+    It does so only where Ctrl-C means `KeyboardInterrupt`: in the main thread and under Python's own handler. Elsewhere
+    it does nothing.
     """
 
     def __init__(self) -> None:

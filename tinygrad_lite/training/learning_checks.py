@@ -114,7 +114,7 @@ def _steps(trial: Trial, rate: float, course: _Course) -> tuple[Module, list[flo
 def _stepping(
     model: Module, loss: Loss, batch: Batch, optimizer: Optimizer, count: int, clip_norm: float | None = None
 ) -> Iterator[tuple[Any, float]]:
-    """Make so many steps; the outputs and the loss of each, before the optimiser uses its gradients."""
+    """Make this many steps; the outputs and the loss of each, before the optimiser uses its gradients."""
     inputs, targets = batch
     for _ in range(count):
         optimizer.zero_grad()
@@ -146,7 +146,7 @@ def _has_fallen(losses: list[float]) -> bool:
 
 
 def _if_it_runs(look: Callable[..., str], *args: Any) -> str:
-    """What a look at a model with other weights says; nothing if the model or its loss refuses such weights."""
+    """The result of a check with other weights; nothing if the model or its loss refuses such weights."""
     try:
         return look(*args)
     except Exception:
@@ -154,9 +154,9 @@ def _if_it_runs(look: Callable[..., str], *args: Any) -> str:
 
 
 def _descent(trial: Trial, scale: int) -> str:
-    """How far gradient descent lowers the loss from weights moved by this times their size, with steps that grow.
+    """How far gradient descent with growing steps lowers the loss, from weights moved by this times their size.
 
-    It does from the bottom of a valley, and where numbers are large; not where outputs cannot change.
+    It lowers the loss even from the bottom of a valley, and where numbers are large, but not where outputs are fixed.
     """
     (inputs, targets), (model, loss) = trial.few, trial.copies()
     weights = _move(model, scale, np.random.default_rng(0))

@@ -16,7 +16,7 @@ _Loss = Callable[[Any, Any], Any]
 def broadcast_targets(loss: _Loss, outputs: Any, targets: Any) -> tuple[Any, ...] | None:
     """The shapes of outputs, of targets and of both, if a loss compares each output with each target.
 
-    It does where shapes broadcast, the targets matter, and it makes no difference whose target is whose.
+    It does if the shapes broadcast, the targets matter, and it makes no difference which row has which target.
     """
     for i, y in enumerate(trees.leaves(outputs)):
         for k, t in enumerate(trees.leaves(targets)):
@@ -31,9 +31,9 @@ def broadcast_targets(loss: _Loss, outputs: Any, targets: Any) -> tuple[Any, ...
 
 
 def _is_symmetric(loss: _Loss, outputs: Any, i: int, targets: Any, k: int) -> bool:
-    """Whether the loss stays when targets change places along an axis, though it depends on them, output by output.
+    """Whether the loss stays the same if targets are permuted along an axis, though it depends on each output's.
 
-    A loss that compares two samples as a whole is symmetric, too; but there, each output's slope hangs on the others.
+    A loss that compares two samples as a whole is symmetric, too; but there, each output's slope depends on the others.
     """
     y, t = trees.leaves(outputs)[i], np.asarray(plain(trees.leaves(targets)[k]))
     if (t == t[:1]).all():
@@ -48,7 +48,7 @@ def _is_symmetric(loss: _Loss, outputs: Any, i: int, targets: Any, k: int) -> bo
             before, turned, others, apart = (
                 value_and_slopes(loss, _with_leaf(outputs, i, a), _with_leaf(targets, k, b)) for a, b in numbers
             )
-        except Exception:  # of these numbers, the user's loss takes none
+        except Exception:  # the user's loss refuses these numbers
             return True
         if _are_equal(before, turned) and not _are_equal(before, others):
             left, right = (np.concatenate([np.ravel(x[1:]) for x in slopes]) for _, *slopes in (before, apart))
@@ -57,7 +57,7 @@ def _is_symmetric(loss: _Loss, outputs: Any, i: int, targets: Any, k: int) -> bo
 
 
 def ignores_targets(loss: _Loss, outputs: Any, targets: Any) -> bool:
-    """Whether a loss and its slopes stay as they are when rows get the targets of other rows, which differ."""
+    """Whether a loss and its slopes stay the same when rows get the different targets of other rows."""
     numbers = [np.asarray(t) for t in trees.leaves(plain(targets)) if _is_number(t)]
     if not any((t != t[:1]).any() for t in numbers):
         return False
@@ -113,7 +113,7 @@ def _pairs(before: Any, after: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def _adds_up(x: Any) -> bool:
-    """Whether each row, along the axis of classes or the last one, is of probabilities."""
+    """Whether each row, along the axis of classes or the last one, holds probabilities."""
     return (
         x.ndim > 1
         and x.min(initial=0) >= 0
@@ -143,7 +143,7 @@ def _value(loss: _Loss, outputs: Any, targets: Any) -> float:
 
 
 def value_and_slopes(loss: _Loss, outputs: Any, targets: Any) -> list[Any]:
-    """The loss, and its gradients by the outputs."""
+    """The loss, and its gradients with respect to the outputs."""
     outputs = trees.map_leaves(lambda x: tensor(x, requires_grad=True) if _is_array(x, "f") else x, plain(outputs))
     value = loss(outputs, targets)
     value.backward()

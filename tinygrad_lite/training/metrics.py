@@ -17,7 +17,7 @@ _BETWEEN = {
     functional.binary_cross_entropy_with_logits: 0.0,
     functional.soft_margin_loss: 0.0,
 }
-"""The output between the two classes that a loss knows, where there is one output."""
+"""For each loss of two classes, the single output that lies between them."""
 
 
 def metrics_of(metrics: Iterable[str] | Mapping[str, Metric], loss: Any) -> dict[str, Metric]:
@@ -26,7 +26,7 @@ def metrics_of(metrics: Iterable[str] | Mapping[str, Metric], loss: Any) -> dict
     Raises:
         InputError: if there is no metric of a name.
         MissingExtraError: if scikit-learn is not installed.
-        UsageError: if something else was given.
+        UsageError: if it is anything else.
     """
     if isinstance(metrics, Mapping) and all(map(callable, metrics.values())):
         return dict(metrics)
@@ -58,7 +58,7 @@ def _named(name: str, loss: Any) -> Metric:
 
 
 def between(loss: Any) -> float | None:
-    """The output that lies between two classes, if there is one output and the loss is one that tells."""
+    """The output that lies between two classes, if there is one output and the loss tells which it is."""
     return _BETWEEN.get(function_of(loss))
 
 
@@ -88,7 +88,7 @@ def _averaged_labels(targets: Any, outputs: Any, middle: float | None) -> Compar
 
 
 def _scores(targets: Any, outputs: Any, middle: float | None) -> Compared:
-    """Probabilities of each class, or numbers that grow with that of class 1, of which the order alone counts."""
+    """Probabilities of each class, or numbers that grow with that of class 1; only their order counts."""
     classes = _classes(outputs)
     if classes == 1:
         return targets.ravel(), outputs.ravel(), {}

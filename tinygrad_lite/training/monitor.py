@@ -13,16 +13,16 @@ from tinygrad_lite.training.training_run import Training
 
 
 class Monitor:
-    """A callback that looks at the gradients of the latest batch, with copies, so that the training stays the same.
+    """A callback that looks at the gradients of the latest batch, with copies, so that it does not affect the training.
 
     Attributes:
         records: for each epoch and parameter a dict: "epoch", "parameter", the norms "gradient_norm" and "weight_norm",
             "update_ratio" (|Δw| / |w| of the next step; about 1/1000 is usual), the "status" that `audit_gradients`
             gives, and the share of "dead_units", whose gradient is 0.
-        messages: what is wrong, and why, each told at the first epoch in which it was seen.
+        messages: what is wrong, and why, each reported at the first epoch that has it.
 
     Args:
-        every: look at each epoch, each second one, and so on.
+        every: 1 looks at each epoch, 2 at each second one, and so on.
 
     Example:
         >>> import tinygrad_lite as tg

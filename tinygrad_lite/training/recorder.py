@@ -17,7 +17,7 @@ from tinygrad_lite.training.batches import Batch, count_of, outputs_of, plain
 from tinygrad_lite.training.training_run import Loss, Training
 
 ROWS = UNITS = 32
-"""Rows of the batch, and numbers of each, of which activations are kept."""
+"""The numbers of rows, and of entries in each, that are kept of activations."""
 
 SIDE = 48
 """Points along each axis of the plane of two inputs."""
@@ -47,9 +47,8 @@ class Frame:
 class Recorder:
     """Records weights, gradients, activations and the loss of one batch, each time that it is called.
 
-    It is a callback of `tg.fit`; in a loop of your own, make it before the first epoch, which it records then, and call
-    `record()` after each epoch.
-    `tg.explain(model, history=recorder)` plays the training back.
+    It is a callback of `tg.fit`; in a loop of your own, make it before the first epoch, so that it records the start,
+    and call `record()` after each epoch. `tg.explain(model, history=recorder)` plays the training back.
 
     Attributes:
         frames: the moments so far.
@@ -84,7 +83,7 @@ class Recorder:
         self.record()
 
     def record(self) -> None:
-        """Append a frame; nothing of the model changes."""
+        """Append a frame; the model does not change."""
         model, loss = deepcopy((self.model, self.loss))
         in_mode(model, False)
         plane = self._plane(model)
@@ -163,7 +162,7 @@ def recorders_of(history: Any) -> dict[str, Recorder]:
 
     Raises:
         InputError: if a recorder has no frame but the first, or if its model changed its form from one to the next.
-        UsageError: if it is something else.
+        UsageError: if it is anything else.
     """
     if isinstance(history, Recorder):
         named = {"": history}

@@ -1,4 +1,4 @@
-"""Checks of rows: they differ, the loss depends on each, and outputs on the inputs of their own row and of no other."""
+"""Checks of rows: they differ, the loss depends on each, and an output depends only on the inputs of its own row."""
 
 import itertools
 import operator
@@ -37,7 +37,7 @@ def _influences(trial: Trial, model: Module) -> Iterator[tuple[int, Any]]:
 
 
 def rows_differ(trial: Trial) -> Finding | None:
-    """Batches of one class, as of data that are sorted, and inputs that say nothing."""
+    """Batches of one class, as from sorted data, and inputs that say nothing."""
     for name, tree in (("targets", trial.targets), ("inputs", trial.inputs)):
         arrays = [np.asarray(x) for x in trees.leaves(plain(tree)) if np.ndim(x)]
         if trial.rows > 1 and arrays and all((x == x[:1]).all() for x in arrays):
@@ -96,7 +96,7 @@ def rows_are_independent(trial: Trial) -> Finding | None:
 
 
 def _is_of_pairs(trial: Trial) -> bool:
-    """Whether the outputs say something of each pair of rows, such as how similar they are."""
+    """Whether the outputs describe each pair of rows, for example how similar they are."""
     model = in_mode(trial.copies()[0], False)
     inputs = trees.map_leaves(lambda x: tensor(x, requires_grad=True) if is_real(x) else x, plain(trial.inputs))
     sources = [x for x in trees.leaves(inputs) if isinstance(x, Tensor)]

@@ -28,7 +28,7 @@ _EPSILON = float(np.finfo(float).eps)
 
 @dataclass(frozen=True)
 class ScipyFit:
-    """What `fit_scipy` found.
+    """The result of `fit_scipy`.
 
     Attributes:
         parameters: the parameters, in the containers of the start; for a module, the dict of its parameters.
@@ -77,15 +77,15 @@ def fit_scipy(f: Callable[..., Any], start: Any, *args: Any, method: str | None 
 
     Args:
         start: real numbers, arrays, tensors, modules, and nested containers of these, which f gets with other numbers;
-            they themselves do not change. Minimisation counts in units of the numbers in the start.
+            they themselves do not change. Minimisation measures each parameter in units of its size in the start.
         method: by default "trf" for residuals, and "trust-ncg" for a number.
-        settings: others of SciPy's function, for the flat array `tg.ravel(start)[0]`, such as `bounds`. A fit that ends
-            at a bound does not converge in the sense of `ScipyFit`.
+        settings: further arguments of SciPy's function, for the flat array `tg.ravel(start)[0]`, such as `bounds`. A
+            fit that ends at a bound does not converge in the sense of `ScipyFit`.
 
     Raises:
         InputError: if f is not finite at the start, returns fewer residuals than there are parameters, or the search
             comes to where their derivatives are not finite.
-        UsageError: if f returns something other than real numbers, or the start holds something else.
+        UsageError: if f returns something other than real numbers, or the start holds anything else.
         MissingExtraError: if SciPy is not installed.
 
     Example:
@@ -113,7 +113,7 @@ def fit_scipy(f: Callable[..., Any], start: Any, *args: Any, method: str | None 
         with ExitStack() as stand_ins:
             return f(standing_in(start, trees.leaves(unravel(flat)), modules, stand_ins), *args)
 
-    with np.errstate(all="ignore"):  # a step that goes too far is taken back
+    with np.errstate(all="ignore"):  # a step that goes too far is undone
         first = _checked(of_flat(x), x.size, name)
         problem = _Residuals(of_flat, x, first.size, name) if first.ndim else _Loss(of_flat, x)
         result, x = problem.solved(optimize, method, settings)
@@ -274,7 +274,7 @@ def _polished(problem: _Residuals | _Loss, x: Array, step: Array, covariance: Ar
 
 
 def _moved(problem: _Residuals | _Loss, x: Array, step: Array, covariance: Array) -> float:
-    """The longest move of a parameter, in thousandths of its standard error, or of its rounding where that is more.
+    """The longest move of a parameter, in thousandths of its standard error, or of its rounding if that is larger.
 
     Source: Bates and Watts (1981), A relative offset orthogonality convergence criterion for nonlinear least squares.
     """
@@ -291,7 +291,7 @@ def _array(y: Any) -> Array:
 
 
 def _checked(result: Any, parameters: int, name: str) -> Array:
-    """The first result of f, if it is what can be fitted."""
+    """The first result of f, if it can be fitted."""
     y = _array(result)
     if y.dtype.kind != "f":
         raise UsageError(f"{name} must return residuals or a loss, which are real numbers; it returned {y.dtype}")

@@ -19,7 +19,7 @@ class Saved:
     """The state of an object: what its `state_dict` returns, and what else a module has.
 
     Attributes:
-        kind: the class whose state it is, which of an optimiser inside another object is the optimiser's.
+        kind: the name of the class whose state it is; for an optimiser inside another object, the optimiser's class.
         generators: copies of those that its layers draw from.
         gradients: by the paths of the parameters that have one; None if they were not saved.
         frozen: the paths of the layers in evaluation mode inside a module in training; None if it was not saved.

@@ -67,7 +67,7 @@ class Training:
             return value
 
         own = self._own_optimizer
-        if not signature(own.step).parameters:  # a user's, which takes the gradients that there are
+        if not signature(own.step).parameters:  # a user's own, which takes the gradients as they are
             value = closure()
             own.step()
             return value
@@ -85,7 +85,7 @@ class Training:
         return total
 
     def update(self) -> None:
-        """Make one step by the gradient that there is."""
+        """Make one step by the present gradient."""
         self._clip()
         self._own_optimizer.step()
 
@@ -107,7 +107,7 @@ class Training:
         modules = self.model.modules() if self.model.training else ()
         resting = [module for module in modules if not module.training]
         in_mode(self.model, True)
-        for module in resting:  # in a module in training, layers that are not stay so
+        for module in resting:  # in a module in training, layers in evaluation mode stay in it
             module.training = False
         counts_steps = isinstance(self.scheduler, (CyclicLR, OneCycleLR))
         for batches in grouped(self.loader, self.accumulate):
@@ -117,7 +117,7 @@ class Training:
                 self.scheduler.step()
 
     def count_epoch(self, record: Mapping[str, float]) -> None:
-        """Tell a schedule that counts epochs of one with these figures."""
+        """Tell a schedule that counts epochs about one with these figures."""
         if isinstance(self.scheduler, ReduceLROnPlateau):
             self.scheduler.step(record.get("validation_loss", record["loss"]))
         elif self.scheduler is not None and not isinstance(self.scheduler, (CyclicLR, OneCycleLR)):

@@ -17,7 +17,7 @@ FEW = 8  # rows that a model must be able to learn by heart
 
 
 class Trial:
-    """Copies of a model and a loss, and what they make of a batch.
+    """Copies of a model and a loss, and their outputs for a batch.
 
     Attributes:
         originals: the model and the loss themselves.

@@ -45,7 +45,7 @@ _CHECKS = (
     rows_are_independent,
     inputs_influence_outputs,
 )
-"""The cheap ones first; the last two look at the model that has learned a few rows as well."""
+"""The cheap ones first; the last two also look at the model that has learned a few rows."""
 
 _OF_COPIES = (few_rows_can_be_learned, first_steps_do_not_diverge, gradients_arrive)
 """Those that prove nothing if the loss uses the model itself, whose copy they train."""
@@ -90,13 +90,13 @@ def verify_training(
 
     Args:
         batch: a pair, the inputs and the targets of a few rows.
-        optimizer: what will train the model; its parameters may be others than the model's.
+        optimizer: what will train the model; its parameters may differ from the model's.
         clip_norm: the largest norm of the gradient, as in `fit`.
         raise_exception: whether a failed check is an error.
 
     Raises:
         VerificationError: if a check failed.
-        UsageError: if the model, the loss or the batch is of another kind.
+        UsageError: if the model, the loss or the batch has the wrong type.
 
     Example:
         >>> import tinygrad_lite as tg
@@ -109,7 +109,7 @@ def verify_training(
     check_model(model, loss)
     check_batch(batch)
     with enable_grad(), np.errstate(all="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what they would say is found and said here
+        warnings.simplefilter("ignore")  # the checks below report these errors themselves
         try:
             deepcopy((model, loss))
         except Exception as error:  # whatever the user's objects raise
