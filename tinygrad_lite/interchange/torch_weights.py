@@ -19,13 +19,13 @@ _PICKLES = (b"PK", b"\x80")  # the first bytes of what torch.save writes, now an
 def from_torch(source: Any) -> dict[str, Any]:
     """The arrays of a PyTorch module, of a state dict, or of a file, for `load_state_dict`.
 
-    A file of safetensors needs no PyTorch. What `torch.save` wrote is a pickle, which could run any code; PyTorch reads
-    weights only of it, if it is installed. Arrays are copies; a dtype that NumPy lacks, such as bfloat16, becomes
+    A file of safetensors needs no PyTorch. What `torch.save` wrote is a pickle, which could run any code; PyTorch, if
+    it is installed, reads only weights from it. Arrays are copies; a dtype that NumPy lacks, such as bfloat16, becomes
     float32. The state of an optimiser is converted in the same way.
 
     Raises:
         FileNotFoundError, FileError, InputError: if the file is not there, damaged, or a pickle that cannot be read.
-        UsageError: if it is something else.
+        UsageError: if it is anything else.
         MissingExtraError: if it is a file, and safetensors is not installed.
 
     Example:
@@ -51,7 +51,7 @@ def to_torch(source: Any) -> dict[str, Any]:
     To write a file that PyTorch reads, `tg.save(path, model=model)` needs no PyTorch.
 
     Raises:
-        UsageError: if it is something else, or PyTorch lacks the dtype of an array.
+        UsageError: if it is anything else, or PyTorch lacks the dtype of an array.
         MissingExtraError: if PyTorch is not installed.
 
     Example:

@@ -58,7 +58,7 @@ def _said(functions: Sequence["_Function"]) -> str:
         "one call at a time.",
     ]
     if any(function.may_refuse for function in functions):
-        lines += ["", "A function that is a bool is false where NumPy raises an error; the state is then as it was."]
+        lines += ["", "A bool function returns false where NumPy raises an error, and leaves the state as it was."]
     for function in rest:
         lines += ["", f"The last results of `{first.name}` are the first arguments of `{function.name}`,"]
         lines += ["which takes gradients of the others."]

@@ -1,4 +1,4 @@
-"""Names and comments in C: whatever something is called, the text has an identifier for it, and stays a comment."""
+"""Names and comments in C: an identifier for whatever name there is, and text that stays within its comment."""
 
 import re
 import unicodedata

@@ -4,8 +4,8 @@ A singular matrix gives infinity or NaN, and so does one that is not positive de
 """
 
 _ELIMINATE = """\
-/* Makes an upper triangle of an n x n matrix u by exchanges of rows, which it also does to m columns of x, as it
-   subtracts rows from others. The result is the sign of the exchanges. */
+/* Turns an n x n matrix u into an upper triangle: exchanges rows and subtracts rows from others, there and in m
+   columns of x. The result is the sign of the exchanges. */
 static double eliminate(
     ptrdiff_t n, double *restrict u, ptrdiff_t m, double *restrict x, ptrdiff_t row, ptrdiff_t column)
 {
@@ -42,7 +42,7 @@ static double eliminate(
 }"""
 
 _SOLVE = """\
-/* Solves u x = b for m columns; x begins as b, and u, of which nothing is left, as an n x n matrix. */
+/* Solves u x = b for m columns; x begins as b, and the n x n matrix u is overwritten. */
 static void solve(ptrdiff_t n, double *restrict u, ptrdiff_t m, double *restrict x, ptrdiff_t row, ptrdiff_t column)
 {
     eliminate(n, u, m, x, row, column);
@@ -56,7 +56,7 @@ static void solve(ptrdiff_t n, double *restrict u, ptrdiff_t m, double *restrict
 }"""
 
 _DETERMINANT = """\
-/* The determinant of an n x n matrix u, of which nothing is left: itself, its sign, or the logarithm of its size. */
+/* The determinant of an n x n matrix u, which is overwritten: itself, its sign, or the logarithm of its size. */
 static void determinant(ptrdiff_t n, double *restrict u, int kind, double *restrict result)
 {
     double none = 0, sign = eliminate(n, u, 0, &none, 0, 0), product = sign, sum = 0;

@@ -1,4 +1,4 @@
-"""Order by counting: what sorts, searches and picks, written as sums over comparisons that native code fuses.
+"""Order by counting: sorting, searching and picking, written as sums over comparisons that native code fuses.
 
 The rank of an entry is the number of entries that come before it. For a few dozen entries, comparing all with all takes
 less time than a call of NumPy's; NumPy sorts more.
@@ -17,7 +17,7 @@ FEW = 2**13  # comparisons; more of them take longer than a call that sorts
 
 def _ranks(lines: Any) -> Any:
     """The place of each entry in the sorted last axis; of equal entries, the first comes first, and NaN come last."""
-    if lines.shape[-1] == 1:  # which C's compilers do not let anybody compare with itself
+    if lines.shape[-1] == 1:  # which C compilers refuse to compare with itself
         return lines.constant(np.zeros(lines.shape, np.int64))
     if lines.size * lines.shape[-1] > lines.few:
         return np.argsort(np.argsort(lines, axis=-1, kind="stable"), axis=-1)
@@ -84,7 +84,7 @@ def _count_nonzero(x: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
 
 
 def _lines(x: Any, axis: Any) -> Any:
-    """The entries that a quantile is of, along the last axis; None if there are none."""
+    """The entries whose quantile is taken, along the last axis; None if there are none."""
     return ordering.lines_along(x, axis)[0] if x.size else None
 
 

@@ -31,7 +31,7 @@ STORED = (
 
 
 def alignment(dtype: np.dtype[Any]) -> int:
-    """What the address of an entry is a multiple of, in bytes."""
+    """The number of bytes that the address of an entry is a multiple of."""
     return min(dtype.itemsize, 8)
 
 
@@ -162,7 +162,7 @@ class Emitter:
 
 @contextmanager
 def loops(emitter: Any, extents: Iterable[int]) -> Iterator[list[str]]:
-    """Loops of so many turns, one within another, in an emitter of any kind of code; gives their indices."""
+    """Nested loops with these numbers of turns, in an emitter of any kind of code; gives their indices."""
     with ExitStack() as stack:
         yield [stack.enter_context(emitter.loop(extent)) for extent in extents]
 

@@ -226,7 +226,7 @@ class NativeExecutor:
     # A run
 
     def _load(self, leaves: Leaves) -> None:
-        """Load the values in the places into memory of which nobody else holds an array."""
+        """Load the values in the places into memory that no array of anybody else uses."""
         if self._bound and not self._is_alone(leaves):
             for place in self._bound:
                 self._move(place)
@@ -284,7 +284,7 @@ class NativeExecutor:
             return self._read(x, arrays) if isinstance(x, Variable) else x
 
         _called(call, list(map(value, call.inputs)), mapped(value, call.params))
-        raise AssertionError(f"native code refuses numbers that {call.op} takes")
+        raise AssertionError(f"native code refuses numbers that {call.op} accepts")
 
     def _read(self, x: Variable, arrays: Sequence[Array]) -> Array:
         """The array of a variable, wherever it lies."""
@@ -463,7 +463,7 @@ class NativeExecutor:
         leaves: Leaves,
         are_there: bool,
     ) -> None:
-        """Move the values whose arrays others hold, and let an entry know the new arrays by their names.
+        """Move the values whose arrays others hold, and tell an entry the new arrays by name.
 
         Args:
             names: of each place the names of its array and of what it refers to, the array or a gradient's tensor.

@@ -121,7 +121,7 @@ class StandIn(OfVariable):
 
     @property
     def is_numpys_otherwise(self) -> bool:
-        """Whether NumPy does what has no expansion, so that an expansion must do the same as NumPy."""
+        """Whether NumPy runs what has no expansion, so that an expansion must do the same as NumPy."""
         return isfinite(self._record.few)
 
     def constant(self, array: Array) -> "StandIn":

@@ -132,7 +132,7 @@ _SIN = (1.58969099521155010221e-10, -2.50507602534068634195e-08, 2.7557313707070
 _COS = (-1.13596475577881948265e-11, 2.08757232129817482790e-09, -2.75573143513906633035e-07,
         2.48015872894767294178e-05, -1.38888888888741095749e-03, 4.16666666666666019037e-02)  # fmt: skip
 FAR = 51_000.0
-"""The largest angle of which n quarters of a turn, n < 2¹⁵, are taken away."""
+"""The largest angle that can be reduced by n quarters of a turn, n < 2¹⁵."""
 
 
 def _turned(x: Entry, quarters: int) -> Entry:

@@ -1,6 +1,6 @@
 """Entries at indices that the program computes or is given, such as labels and the rows of an embedding.
 
-What an index may have: integers, slices, and arrays of integers. If an index lies outside its axis, native code ends
+An index may hold integers, slices, and arrays of integers. If an index lies outside its axis, native code ends
 where it can, and NumPy's function raises the error; in C nothing checks that.
 """
 
@@ -44,14 +44,14 @@ def _with_new_axes(values: Sequence[int], parts: Sequence[Any], new: int) -> lis
 
 
 def _axes_before(parts: Sequence[Any]) -> int:
-    """How many axes of what is at an index come before those of its arrays; numbers count as arrays."""
+    """How many axes of the entries at an index come before those of its arrays; numbers count as arrays."""
     arrays = [i for i, part in enumerate(parts) if _is_array(part)]
     are_together = arrays and arrays[-1] - arrays[0] == len(arrays) - 1
     return arrays[0] if are_together else 0
 
 
 def _extents(parts: Sequence[Any], shape: Sequence[int]) -> tuple[list[int], list[int], list[int]]:
-    """The sizes of the axes of what is at an index: of those before its arrays, of these, and of those after them."""
+    """The sizes of the axes of the entries at an index: before those of its arrays, of its arrays, and after them."""
     around = np.broadcast_shapes(*[getattr(part, "shape", ()) for part in parts if not isinstance(part, slice)])
     sizes = [len(range(*part.indices(size))) for part, size in zip(parts, shape) if isinstance(part, slice)]
     before = _axes_before(parts)
@@ -96,7 +96,7 @@ class _Place:
     """Where the entries at an index lie in an array.
 
     Attributes:
-        shape: the shape of what is at the index.
+        shape: the shape of the entries at the index.
     """
 
     def __init__(self, work: Work, index: Any, shape: Sequence[int]) -> None:
@@ -108,7 +108,7 @@ class _Place:
         self.shape = (*before, *around, *after)
         self._first, self._count = len(before), len(around)
         computed = [(part, size) for part, size in zip(parts, shape) if isinstance(part, Variable)]
-        self._computed = [] if 0 in around else computed  # as NumPy, which looks at no index if there are no entries
+        self._computed = [] if 0 in around else computed  # like NumPy, which checks no index if there are no entries
         self._parts = []
         for part, size in zip(parts, shape):
             if isinstance(part, np.ndarray):
@@ -128,7 +128,7 @@ class _Place:
     def position(
         self, emitter: Any, writer: Any, at: Layout, layouts: Mapping[Variable, Layout], turns: Sequence[str]
     ) -> str:
-        """The position of an entry at the turns of the loops over what is at the index."""
+        """The position of an entry at the turns of the loops over the entries at the index."""
         offset, terms = at.offset, []
         others = iter([*turns[: self._first], *turns[self._first + self._count :]])
         strides = _with_new_axes(at.strides, self._said, 0)
@@ -221,7 +221,7 @@ def put(work: Work, call: Instruction, start: Any, parts: Sequence[Any], indices
 
 
 def has_rows(index: Any, shape: Sequence[int]) -> bool:
-    """Whether an index without computed parts has arrays of integers, each of which is that of several entries."""
+    """Whether an index without computed parts has arrays of integers, each with several entries."""
     if not any(isinstance(part, np.ndarray) for part in (index if isinstance(index, tuple) else (index,))):
         return False
     said = by_axis(index, len(shape))
@@ -234,6 +234,6 @@ def has_rows(index: Any, shape: Sequence[int]) -> bool:
 
 
 def are_known(call: Instruction, shape: Sequence[int]) -> bool:
-    """Whether all indices of an operation are such that entries of an array of this shape can be reached."""
+    """Whether native code knows all parts of an operation's indices, for an array of this shape."""
     indices = call.params["indices"] if "indices" in call.params else [call.params["index"]]
     return all(by_axis(index, len(shape)) is not None for index in indices)

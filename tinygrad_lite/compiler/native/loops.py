@@ -102,7 +102,7 @@ def statements(item: Any) -> Iterable[Any]:
 
 
 def is_one_loop(loop: Loop) -> bool:
-    """Whether a loop and the one directly inside could be one: every access goes on from row to row as within a row."""
+    """Whether a loop and the one directly inside could be one: each access continues from row to row."""
     if len(loop.body) != 1 or not isinstance(loop.body[0], Loop):
         return False
     outer, inner = loop.dimension, loop.body[0].dimension

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
-HEAD = object.__basicsize__  # bytes before an array's address of its data, in an object of CPython's
+HEAD = object.__basicsize__  # bytes before the address of an array's data, in CPython's object
 
 STATE = {
     "table": "ptr", "length": "i64", "arguments": "ptr", "none": "ptr", "other": "ptr", "hold": "ptr",
@@ -260,7 +260,7 @@ def _compiled(text: str) -> bytes:
     module.data_layout = str(target.target_data)
     tuning = llvm.create_pipeline_tuning_options(speed_level=3)
     tuning.loop_vectorization = tuning.slp_vectorization = True
-    tuning.loop_unrolling = False  # it takes several times as long to compile, for nothing that was measured
+    tuning.loop_unrolling = False  # it takes several times as long to compile, without a measured gain
     builder = llvm.create_pass_builder(target, tuning)
     builder.getModulePassManager().run(module, builder)
     return bytes(target.emit_object(module))
@@ -305,7 +305,7 @@ def _write(file: Path, code: bytes) -> None:
 
 @cache  # looking through the folder takes some time: once in a process
 def _make_room(folder: Path) -> None:
-    """Remove the files that were used longest ago if there is more code in the folder than it is to hold."""
+    """Remove the files that were used longest ago if there is more code in the folder than it may hold."""
     ours = folder.glob("[0-9a-f]" * DIGITS + ".o")  # a folder that the user chose may have other files
     files = sorted(((x.stat().st_mtime, x.stat().st_size, x) for x in ours), reverse=True)
     for (_, _, file), size in zip(files, accumulate(size for _, size, _ in files)):

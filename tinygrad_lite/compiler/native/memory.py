@@ -61,7 +61,7 @@ def part(index: Any, shape: tuple[int, ...], layout: Layout) -> Layout | None:
 
 def _viewed(op: Op, params: Mapping[str, Any], shape: tuple[int, ...], layout: Layout) -> Layout | None:
     if op is indexing.getitem and _has_flag(params["index"]):
-        return None  # a copy; what is remembered does not tell True from 1
+        return None  # a copy; the cache does not tell True from 1
     known = tuple(params.items())
     try:
         made = _view(op, known, shape, layout.strides)

@@ -33,8 +33,8 @@ def with_pairs(program: Program, largest_transform: int = 0) -> Program:
     """The program with two real arrays in place of each complex one, wherever a rule says how to compute with these.
 
     Args:
-        largest_transform: up to how many entries of its matrix a Fourier transform is a product with it. NumPy's own
-            takes less time, but no file has it.
+        largest_transform: a Fourier transform whose matrix has up to this many entries is a product with it. NumPy's
+            own takes less time, but no file has it.
     """
     if not any(map(_is_of_complex, program.calls)):
         return program
@@ -80,10 +80,10 @@ class _Rewriting:
                 self._in_memory.add(call.result)
         self._put_together(self._former.ends)
         made = replace(self._former.with_calls(self._calls, self._same), constants=self._record.constants)
-        return replace(without_dead_code(made), inputs=made.inputs)  # of some results, one part is read alone
+        return replace(without_dead_code(made), inputs=made.inputs)  # of some results, only one part is read
 
     def _of_complex(self, call: Instruction) -> Instruction:
-        """A transform of a real array as one of complex numbers, as which NumPy computes it."""
+        """A transform of a real array as a complex one, which is how NumPy computes it."""
         if call.op not in (fourier.fft, fourier.ifft) or call.inputs[0].dtype != np.float64:
             return call
         re, im = self._parts_of(call.inputs[0])
@@ -92,7 +92,7 @@ class _Rewriting:
         return replace(call, inputs=(x,))
 
     def _put_together(self, values: Sequence[Variable]) -> None:
-        """Make the complex arrays of which there are only the parts."""
+        """Make the complex arrays that exist only as parts."""
         for x in values:
             if x in self._parts and x not in self._in_memory:
                 parts = tuple(part.variable for part in self._parts[x])
@@ -150,7 +150,7 @@ class _Rewriting:
         return re, im
 
     def _taken_apart(self, x: Variable) -> Pair:
-        """The parts of an array in memory, where other calls than the one that is being written may read them, too."""
+        """The parts of an array in memory, where other calls may read them, too."""
         dtype = _part(x.dtype)
         parts = []
         for op in (casting.real, casting.imag):
@@ -184,7 +184,7 @@ def _widened(z: Pair, dtype: Any) -> Pair:
 
 
 def _is_array(x: Part) -> bool:
-    """Whether a part is an array, and no number that is the same in each run."""
+    """Whether a part is an array, and not a number that is the same in each run."""
     return isinstance(x, StandIn)
 
 
@@ -211,7 +211,7 @@ def _multiply(a: Pair, b: Pair) -> Pair:
 
 
 def _divide(a: Pair, b: Pair) -> Pair | None:
-    """Smith's way, which overflows only where the result does."""
+    """Smith's method, which overflows only where the result does."""
     (p, q), (c, d) = a, b
     if _is_number(b, 0):
         return None  # NumPy knows what that is
@@ -325,7 +325,7 @@ def _cast(z: Pair, dtype: Any) -> Pair | None:
 
 
 def _part_by_part(op: Op, *known: str) -> Callable[..., Pair | None]:
-    """An operation that moves entries, or adds them up; of its parameters, only those that are named leave it so."""
+    """An operation that moves entries, or adds them up; only these parameters leave it such an operation."""
 
     def write(*arrays: Pair, **params: Any) -> Pair | None:
         if known and not params.keys() <= {*known}:

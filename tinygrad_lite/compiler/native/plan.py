@@ -28,7 +28,7 @@ from tinygrad_lite.engine.tensor import positive
 from tinygrad_lite.ops.shapes import indexing, shaping
 
 LONGEST = 96  # inputs of the operations in a segment
-SHORT = 1024  # entries that a segment of some turns computes at least
+SHORT = 1024  # the fewest entries that a segment of some turns computes
 ALIGNED = 64  # bytes
 PADDING = 64  # bytes behind an array of a multiple of a page, so that neighbours do not collide in the cache
 PAGE = 4096
@@ -340,7 +340,7 @@ class _FreeBlocks:
         self._starts[end - start][start] = None
 
     def taken(self, room: int) -> int | None:
-        """The start of a block that is free no more, cut from the shortest that is long enough; None if none is."""
+        """The start of a block that is no longer free, cut from the shortest that is long enough; None if none is."""
         position = bisect_left(self._lengths, room)
         if position == len(self._lengths):
             return None
@@ -352,7 +352,7 @@ class _FreeBlocks:
         return start
 
     def taken_before(self, end: int) -> int:
-        """The start of the block that ends there, which is free no more; the end itself if there is none."""
+        """The start of the block that ends there, which is no longer free; the end itself if there is none."""
         start = self._begins.get(end, end)
         if start < end:
             self._remove(start)
@@ -423,7 +423,7 @@ def _room(x: Variable) -> int:
 
 
 def _turned(program: Program) -> set[Variable]:
-    """The variables of which only the transpose is used, and that in C order: most inputs of its shape lie in it."""
+    """The variables of which only the transpose is used, in C order, in which most inputs of its shape lie."""
     only_turned: dict[Variable, bool] = {}
     in_order = Counter[tuple[int, ...]]()
     for x in program.inputs:
@@ -456,7 +456,7 @@ def _cuts(calls: Sequence[Instruction], form: repeats.Form, least: int = 0) -> s
         weight, work = sum(map(_weight, turn)), sum(max(call.result.size, 1) for call in turn)
         if weight * stretch.count <= least:
             continue
-        # short turns make a segment together, but only so many that to call it is no work: LLVM compiles each of them
+        # short turns share a segment, but only so many that calling it costs little: LLVM compiles each of them
         turns = max(1, min(LONGEST // weight, -(-SHORT // work)))
         inner = _cuts(turn, form, LONGEST) if weight > LONGEST else ()  # a turn may have loops itself
         starts = range(stretch.start, stretch.end + 1, stretch.period * turns)
@@ -465,7 +465,7 @@ def _cuts(calls: Sequence[Instruction], form: repeats.Form, least: int = 0) -> s
 
 
 def _segments(calls: Sequence[Instruction], native: Container[Instruction], form: repeats.Form) -> list[Any]:
-    """Lists of operations for a segment each, and single ones that are NumPy calls."""
+    """Lists of operations, one for each segment, and single operations that are NumPy calls."""
     cuts = _cuts(calls, form)
     parts: list[Any] = []
     room = 0

@@ -1,6 +1,6 @@
 """Scalars: what an operation does to one entry, with the dtypes in which NumPy computes it.
 
-What is written here is as NumPy computes it to the last digits; for everything else, NumPy's own loops run (ufuncs.py).
+What is written here agrees with NumPy to the last digits; for everything else, NumPy's own loops run (ufuncs.py).
 """
 
 from collections.abc import Callable, Sequence
@@ -144,7 +144,7 @@ def _root(x: Entry) -> Entry:
 
 
 def weak(x: Any) -> Any:
-    """The dtype of an input; of a Python number, its type, which takes on the dtype of what it meets."""
+    """The dtype of an input; for a Python number, its type, which adopts the dtype of what it meets."""
     if not isinstance(x, Variable):
         return type(x) if is_python_number(x) else np.asarray(x).dtype
     return {"c": complex, "f": float, "i": int, "b": bool}[x.dtype.kind] if x.is_number else x.dtype

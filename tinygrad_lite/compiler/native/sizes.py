@@ -2,8 +2,8 @@
 
 Their segments differ in a few numbers: the turns of a loop, and distances in memory. The first programs have these
 numbers in their code, which is the fastest. After them, code reads from memory the numbers that differed, so that
-another size costs no more than a recording. So does from the start the code of a program with a loop of which each turn
-works on larger arrays.
+another size costs no more than a recording. If a program has a loop whose turns work on ever larger arrays, its code
+does so from the start.
 """
 
 import re
@@ -24,10 +24,10 @@ from tinygrad_lite.compiler.program import Program, Variable
 from tinygrad_lite.engine.op import Array
 
 FEW = 2
-"""The sizes of which each has code of its own: most functions meet one, or another in the last batch of an epoch."""
+"""The number of sizes that get code of their own: most functions meet one, and another in an epoch's last batch."""
 
 MANY = 8
-"""The different segments of a program of which each has code of its own, if they differ in sizes alone."""
+"""The number of segments of a program that get code of their own although they differ only in sizes."""
 
 _LINES = re.compile(
     r"^  (?:%\w+ = (?:add|sub|mul|udiv|icmp \w+)(?: nuw| nsw)* i64 |%\w+ = getelementptr |%\w+ = alloca \w+, i64 "
@@ -39,7 +39,7 @@ _NUMBERS = re.compile(r"(?:(?<=i64 )|(?<=, ))-?\d+\b(?! x)|0x[0-9A-F]{16}")
 _CALLED = re.compile(r"@shared_\w+")
 
 Number = tuple[str, int]
-"""A type of LLVM's, and the number, of a float the bits as of a double."""
+"""A type of LLVM's, and the number; a float as the bits of a double."""
 
 
 class _Text(NamedTuple):

@@ -1,7 +1,7 @@
 """Systems and decompositions: NumPy's linear algebra by the functions within NumPy that call LAPACK.
 
-They compute in double precision, as NumPy has them do, and tell by a floating-point flag if a matrix is singular, say.
-Then native code ends, and the executor repeats the operation as a NumPy call, which raises the error.
+They compute in double precision, as they do for NumPy, and report by a floating-point flag that a matrix is singular,
+say. Then native code ends, and the executor repeats the operation as a NumPy call, which raises the error.
 """
 
 import ctypes
@@ -21,7 +21,7 @@ from tinygrad_lite.engine.op import Op
 from tinygrad_lite.ops.linear import decompositions, linalg
 from tinygrad_lite.ops.requirements import refuse_where
 
-_INVALID = 1  # the flag's number in fenv.h, on all systems of POSIX for the processors of today
+_INVALID = 1  # the flag's number in fenv.h, on POSIX systems for today's processors
 
 # The work of one call: no arithmetic of others may come between the two calls for the flag.
 _GUARDED = f"""
@@ -102,7 +102,7 @@ def refuses_known(call: Instruction) -> bool:
 
 
 def signature(call: Instruction) -> list[tuple[str, ...]]:
-    """The letters of the last axes of each array of the function's, inputs first."""
+    """The letters of the last axes of each of the function's arrays, inputs first."""
     name, _ = _FUNCTIONS[call.op](call)
     text = getattr(_umath_linalg, name).signature
     return [

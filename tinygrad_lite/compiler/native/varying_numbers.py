@@ -1,7 +1,7 @@
 """Numbers that vary: where an operation meets many numbers, as in the turns of a loop, they become data.
 
-Code that contains a number serves that number alone, so each turn would need code of its own, and to compile that takes
-a thousand times as long as to run it. Code that reads the number from memory serves all turns.
+Code that contains a number serves that number alone, so each turn would need code of its own, and compiling that takes
+a thousand times as long as running it. Code that reads the number from memory serves all turns.
 """
 
 from collections.abc import Hashable, Iterable, Iterator
@@ -108,7 +108,7 @@ def _with_indices_as_data(calls: list[Instruction], constants: _Constants) -> li
 
 
 def _put(call: Instruction) -> Hashable:
-    """What calls have in common that may differ in where they put something alone."""
+    """What calls that may differ only in where they put something have in common."""
 
     def without_place(part: Any) -> Any:
         if isinstance(part, slice) and type(part.start) is type(part.stop) is int:

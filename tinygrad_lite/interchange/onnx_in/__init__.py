@@ -28,7 +28,7 @@ def from_onnx(model: Any) -> OnnxModule:
         model: a path, the bytes of a file, or an `onnx.ModelProto`.
 
     Raises:
-        FileError: if the path is that of a folder, or of another thing that is no file.
+        FileError: if the path is a folder, or anything else that is not a file.
         InputError: if it is not a valid ONNX model.
         UsageError: if an operator, or one of its settings, is not known; the message names the node.
         MissingExtraError: if onnx is not installed.

@@ -1,4 +1,4 @@
-"""Attention as ONNX means it: with a memory of earlier keys, windows, a soft cap, and its scores as a result."""
+"""Attention as ONNX defines it: with a memory of earlier keys, windows, a soft cap, and its scores as a result."""
 
 from math import sqrt
 from typing import Any
@@ -63,7 +63,7 @@ def _heads(x: Array, heads: Any) -> Array:
 def _bias(
     query: Array, key: Array, mask: Array, past: int, lengths: Array, is_causal: bool, window: tuple[int, int]
 ) -> Array:
-    """What is added to the scores: the mask, and -∞ for the keys that a query must not see; None if that is nothing."""
+    """What is added to the scores: the mask, and -∞ for keys that a query must not see; None if nothing is added."""
     rows, columns = query.shape[2], key.shape[2]
     if mask is not None and mask.shape[-1] < columns:
         hidden: Any = False if mask.dtype.kind == "b" else -np.inf

@@ -50,7 +50,7 @@ def _loop(writing: Translation, node: Node, scope: Scope, types: Types) -> None:
         inputs += [Value(keep, np.dtype(bool), 0), *(Value(name, *kind) for name, kind in zip(carried, kinds))]
         results = writing.inner(body, scope, inputs)
         targets = [keep, *carried]
-        for name, value in zip(collected, results[len(targets) :]):  # first, since they may be what is carried
+        for name, value in zip(collected, results[len(targets) :]):  # first, since the loop may carry them
             writing.emit(f"{name}.append({value.text})")
         writing.emit(f"{', '.join(targets)} = {', '.join(value.text for value in results[: len(targets)])}")
     for name, variable in zip(node.outputs, [*carried, *(f"ox.stacked({name})" for name in collected)]):

@@ -51,7 +51,7 @@ def deformable_convolution(
     group: int = 1,
     offset_group: int = 1,
 ) -> Array:
-    """A convolution that reads x beside the usual places, as far as an offset says, between the pixels.
+    """A convolution that reads x at places moved by an offset, also between pixels.
 
     Source: Dai et al. (2017), Deformable convolutional networks; with the mask Zhu et al. (2019).
     """

@@ -19,7 +19,7 @@ _WITHOUT_WRITER = {"Constant", "Identity"}
 
 
 _LARGE = 1000
-"""An array of so many entries is not a setting of an operator."""
+"""An array with this many entries is not a setting of an operator."""
 
 
 def read(model: Any) -> tuple[Any, dict[str, Any]]:
@@ -44,12 +44,12 @@ def read(model: Any) -> tuple[Any, dict[str, Any]]:
         raise InputError(f"{where} has values of up to {axes:,} axes, and NumPy has at most 64")
     try:
         return onnx.shape_inference.infer_shapes(proto, data_prop=entries <= MOST_NUMBERS), weights
-    except Exception:  # without the inferred types, the stated ones have to do
+    except Exception:  # without the inferred types, the stated ones must do
         return proto, weights
 
 
 def _taken_out(onnx: Any, proto: Any) -> dict[str, Any]:
-    """The large arrays of a model, which become inputs: onnx copies a model several times, and not beyond 2 GB."""
+    """The large arrays of a model, which become inputs: onnx copies models several times, but none beyond 2 GB."""
     weights: dict[str, Any] = {}
     inputs = {x.name for x in proto.graph.input}
     for k in reversed(range(len(proto.graph.initializer))):
@@ -88,10 +88,10 @@ def _loaded(onnx: Any, model: Any) -> tuple[Any, str]:
         _check(onnx, proto)
     except (OSError, UsageError):
         raise
-    except Exception as error:  # of protobuf and of onnx's checker, which share no kind
+    except Exception as error:  # of protobuf and of onnx's checker, which share no base class
         why = str(error).strip().rstrip(".") or type(error).__name__
         raise InputError(
-            f"{where} is not a valid ONNX model: {why}. Export it anew, and ask onnx.checker.check_model about it"
+            f"{where} is not a valid ONNX model: {why}. Export it again, and run onnx.checker.check_model on it"
         ) from error
     return proto, where
 
@@ -113,7 +113,7 @@ def _check(onnx: Any, proto: Any) -> None:
 
 
 def _put_in_order(graph: Any) -> bool:
-    """Put nodes behind those whose results they read, as ONNX wants it; return whether any had to move.
+    """Put nodes behind those whose results they read, as ONNX requires; return whether any had to move.
 
     onnxruntime's conversion to half precision writes the casts of inputs last, and onnxruntime runs such files.
     """
@@ -149,7 +149,7 @@ def _check_functions(proto: Any) -> None:
 
 
 def _written_out(onnx: Any, proto: Any, where: str) -> Any:
-    """A model in which functions that are not known here, those of the file and of ONNX, are the operators inside."""
+    """A model in which functions that are unknown here, the file's and ONNX's, are replaced by the operators inside."""
     keep = {*OPERATORS, *STRUCTURES, *_WITHOUT_WRITER}
     is_known = all(node.op_type in keep and node.domain in ("", "ai.onnx") for node in nodes_of(proto.graph))
     if is_known and not proto.functions:
@@ -168,7 +168,7 @@ def _written_out(onnx: Any, proto: Any, where: str) -> Any:
 def _prepare_functions(onnx: Any, proto: Any, keep: set[str]) -> None:
     """Help onnx's inliner with operators that become functions.
 
-    It leaves attributes out that are not written, although they have a default, and it stops at a missing input of an
+    It drops attributes that are not written, although they have a default, and it stops at a missing input of an
     operator whose function depends on the types of its inputs: that function is put into the model. Nor does it know
     the types of the model's own arrays.
     """

@@ -79,7 +79,7 @@ def dropout(x: Array, ratio: Any, training: Any, mask: bool, rng: Any) -> Any:
 
 
 def reshape(x: Array, shape: Any, keeps_zeros: bool = False) -> Array:
-    """x in a shape in which 0 stands for the size that there is."""
+    """x in a shape in which 0 stands for the present size."""
     sizes = wholes(shape)
     if not keeps_zeros:
         sizes = tuple(x.shape[k] if n == 0 else n for k, n in enumerate(sizes))
@@ -124,12 +124,12 @@ def gather_elements(x: Array, indices: Array, axis: int) -> Array:
 
 
 def take(x: Array, indices: Array, axis: int = 0) -> Array:
-    """np.take of a constant, which NumPy does not hand on if the indices are known to a recording alone."""
+    """np.take of a constant, which NumPy does not pass on if only a recording knows the indices."""
     return np.take(_held(x, (values_of(indices),)), indices, axis=axis)
 
 
 def _held(x: Array, index: tuple[Any, ...]) -> Array:
-    """An array that can be read at an index which is known to a recording alone, as it can if it is a tensor."""
+    """The array; as a tensor if only a recording knows the index, since NumPy could not read an array there."""
     return tensor(x) if isinstance(x, np.ndarray) and any(hasattr(i, "__trace__") for i in index) else x
 
 
@@ -283,7 +283,7 @@ def top_k(x: Array, k: Any, axis: int = -1, largest: bool = True) -> tuple[Array
 
 
 def unique(x: Array, axis: int | None, is_sorted: bool) -> tuple[Array, ...]:
-    """The different entries, where each is first, which of them each entry is, and how many of each there are."""
+    """The distinct entries, the first place of each, which of them each entry is, and how often each occurs."""
     y, first, inverse, counts = np.unique(
         values_of(x), axis=axis, return_index=True, return_inverse=True, return_counts=True
     )

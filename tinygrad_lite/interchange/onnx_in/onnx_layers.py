@@ -67,7 +67,7 @@ def conv_transpose(
 def _pool_border(
     x: Array, kernel: Wholes, strides: Any, pads: Any, dilations: Any, auto_pad: str, ceil_mode: bool
 ) -> list[tuple[int, int]]:
-    """The border of images, and behind it what a last window needs that reaches beyond."""
+    """The border of images, and further room for a last window that reaches beyond it."""
     axes, sizes = len(kernel), x.shape[2:]
     if auto_pad.startswith("SAME"):
         return _same_widths(sizes, kernel, strides, dilations, auto_pad == "SAME_LOWER")

@@ -1,7 +1,7 @@
 """Operators of ONNX's domain for machine learning, `ai.onnx.ml`, as operators of its default domain.
 
-Linear models, scalers and the like, as scikit-learn's pipelines have them. What they learned are attributes of their
-nodes there; here they become arrays of the graph under names such as `scaler.scale`, and so parameters.
+Linear models, scalers and the like, as in scikit-learn's pipelines. There, what they learned is in attributes of their
+nodes; here it becomes arrays of the graph, under names such as `scaler.scale`, and so parameters.
 """
 
 from collections.abc import Callable, Mapping
@@ -173,7 +173,7 @@ def _forms(onnx: Any, proto: Any) -> dict[str, tuple[int, int]]:
     """ONNX's number of the dtype and the number of axes of each value, 0 where the file does not tell it."""
     try:
         graph = onnx.shape_inference.infer_shapes(proto).graph
-    except Exception:  # without the inferred types, the stated ones have to do
+    except Exception:  # without the inferred types, the stated ones must do
         graph = proto.graph
     types = {x.name: x.type.tensor_type for x in (*graph.input, *graph.value_info)}
     forms = {name: (of.elem_type, len(of.shape.dim)) for name, of in types.items()}

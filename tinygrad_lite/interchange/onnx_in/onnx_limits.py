@@ -1,4 +1,4 @@
-"""Limits on the work that a small file can make for the onnx package, checked before it begins."""
+"""Limits on the work that a small file can cause in the onnx package, checked before it begins."""
 
 from collections.abc import Iterator
 from math import prod
@@ -15,7 +15,7 @@ MOST_NUMBERS = 100_000
 
 
 def excess_of_functions(proto: Any) -> str:
-    """What is wrong with the functions of a model, such as one that calls twice one that calls another twice."""
+    """What is wrong with the functions of a model, such as a chain in which each calls the next one twice."""
     functions = {(f.domain, f.name): f for f in proto.functions}
     sizes: dict[Any, int | None] = {}  # None while a function is being counted
     ahead: list[tuple[Any, bool]] = [(key, False) for key in functions]

@@ -1,4 +1,4 @@
-"""Lists of arrays and turns of loops, as ONNX's sequences, Loop and Scan mean them."""
+"""Lists of arrays and turns of loops, as ONNX's sequences, Loop and Scan define them."""
 
 from collections.abc import Iterator
 from itertools import count

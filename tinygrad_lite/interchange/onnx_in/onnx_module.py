@@ -84,7 +84,7 @@ class OnnxModule(Module):
 
 
 def _letting_go(source: str) -> ast.Module:
-    """A function whose variables end with their last use, so that their arrays serve again while they are in the cache.
+    """A function that drops each variable after its last use, so that its memory is reused while it is in the cache.
 
     On networks with convolutions this saves a third of the time and half of the memory.
     """

@@ -28,7 +28,7 @@ def _borders(node: Node, axes: int) -> tuple[list[int], list[int]]:
 
 
 def _padded(node: Node, kernel: Any, axes: int) -> tuple[str, Any]:
-    """The input with what borders a convolution cannot add itself, and those that it can."""
+    """The input with the borders that a convolution cannot add itself, and the borders that it can."""
     mode = node.setting("auto_pad", default="NOTSET")
     if mode in ("SAME_UPPER", "SAME_LOWER"):
         settings = {name: tuple(node.setting(name, default=[1] * axes)) for name in ("strides", "dilations")}

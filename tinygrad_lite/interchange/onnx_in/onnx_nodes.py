@@ -60,7 +60,7 @@ class Node:
         return "None" if value is None else value.text
 
     def needs(self, i: int) -> Value:
-        """An input that is there."""
+        """An input that must be there."""
         value = self.input(i)
         if value is None:
             raise UnwritableError(f"its input {i} is missing")
@@ -82,7 +82,7 @@ class Node:
         return texts
 
     def setting(self, name: str, i: int | None = None, default: Any = None) -> Any:
-        """An attribute or input i: as Python's numbers where it is known, else the code that has it."""
+        """An attribute or input i: as Python's numbers where it is known, else the code that computes it."""
         if name in self.attributes:
             return self.attributes[name]
         value = None if i is None else self.input(i)
@@ -98,7 +98,7 @@ class Node:
         return Code(value.text)
 
     def whole(self, name: str, i: int | None = None, default: Any = None) -> Any:
-        """A setting that is one whole number, or the code that has it."""
+        """A setting that is one whole number, or the code that computes it."""
         n = self.setting(name, i, default)
         if isinstance(n, list) and len(n) == 1:
             n = n[0]
@@ -106,7 +106,7 @@ class Node:
         return Code(f"ox.whole({n})") if isinstance(n, Code) and value is not None and value.items is None else n
 
     def wholes(self, name: str, i: int | None = None, default: Any = None) -> Any:
-        """A setting that is a tuple of whole numbers, or the code that has it."""
+        """A setting that is a tuple of whole numbers, or the code that computes it."""
         n = self.setting(name, i, default)
         if isinstance(n, Code) and not (i is not None and (value := self.input(i)) is not None and value.items):
             return Code(f"ox.wholes({n})")

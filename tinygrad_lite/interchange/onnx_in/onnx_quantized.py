@@ -1,4 +1,4 @@
-"""Quantised numbers, as ONNX means them: whole numbers that stand for multiples of a scale, from a zero point on."""
+"""Quantised numbers, as ONNX defines them: whole numbers that stand for multiples of a scale, from a zero point on."""
 
 from typing import Any
 

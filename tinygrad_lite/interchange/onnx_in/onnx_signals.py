@@ -1,4 +1,4 @@
-"""Fourier transforms and recurrent layers, as ONNX means them."""
+"""Fourier transforms and recurrent layers, as ONNX defines them."""
 
 from typing import Any
 

@@ -15,7 +15,7 @@ from tinygrad_lite.interchange.onnx_in.onnx_values import Item, Value, calculate
 
 _SNAKE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _FEW = 16
-"""A constant array of at most so many whole numbers is written where it is used."""
+"""A constant array of at most this many whole numbers is written where it is used."""
 
 
 class Translation:
@@ -242,7 +242,7 @@ def _origins(graph: Any) -> dict[str, bool]:
     """Whether each initializer was a parameter, as far as the file says so: PyTorch's newer exporter does.
 
     It notes which arrays were parameters, and which were buffers or constants; and of an array that it computed, the
-    names of what it was computed of. Those in a module have dots, but for those of the outermost module.
+    names of what it was computed from. Those in a module have dots, but for those of the outermost module.
     """
     told: dict[str, bool] = {}
     computed = {info.name for info in graph.input} | {name for node in graph.node for name in node.output}
@@ -261,7 +261,7 @@ _TEMPORARY = re.compile(
     r"(val|tmp|int64|float32|lifted_tensor|getitem|zeros|ones|full|arange|eye|linspace|scalar_tensor|threshold|view|"
     r"expand|unsqueeze)(_\w+)?"
 )
-"""The names of values between the parameters and the arrays that PyTorch's exporter computed of them."""
+"""The names of values between the parameters and the arrays that PyTorch's exporter computed from them."""
 
 _CONSTANTS = re.compile(
     r"_?(val|int64|float32)_.*|_?const(ant)?(_.*)?|.*::.*|zero_reduce__\d+|(.*/)?(x|y|Const(_\d+)?):\d+"
@@ -285,7 +285,7 @@ _CONSTANTS_OF = {"skl2onnx": _is_round}
 
 
 def _may_be_learned(name: str, array: Any) -> bool:
-    """Whether an initializer may be a weight: no mask, and no statistic."""
+    """Whether an initializer may be a weight, and is neither a mask nor a statistic."""
     is_statistic = re.fullmatch(r".*\b(running_mean|running_var)", name) is not None
     return array.dtype.kind == "f" and not is_statistic and bool(np.isfinite(array).all())
 

@@ -26,9 +26,9 @@ def export_onnx(
 
     What the function changes (in a training step the parameters, the state of the optimiser and the gradients) is a
     result called `name.new`. Where the function reads it, it is an input called `name`, and so are numbers that may
-    change between steps, such as `lr`. The present values of these inputs are returned, to begin with.
+    change between steps, such as `lr`. The current values of these inputs are returned, to begin with.
 
-    Where a value is refused here with an error, the file computes NaN, since ONNX raises no errors.
+    Where the function raises an error for a value, the file computes NaN, since ONNX raises no errors.
 
     Args:
         examples: arguments of the function, whose shapes and dtypes the inputs get.

@@ -23,8 +23,8 @@ from tinygrad_lite.transforms.runs import name_of
 
 Axis = int | None
 _SIZES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31)
-_COUNT = 4  # what is made of a size has three unknowns at most, and the fourth size tells whether it is
-_FAR = 32  # a size far from the others, where curves part that are alike near them
+_COUNT = 4  # a formula in the size has three unknowns at most, and the fourth size tells whether it holds
+_FAR = 32  # a size far from the others, where curves that agree near them part
 INT = np.dtype(np.int64)
 
 
@@ -124,7 +124,7 @@ def _names_there(a: Written, b: Written) -> dict[str, str]:
             or len(node.inputs) != len(other.inputs)
             or any(there.setdefault(x, y) != y for x, y in zip(node.inputs, other.inputs))
         ):
-            _refuse(a.name, source, "does other operations for another size of the batch")
+            _refuse(a.name, source, "does different operations for a different size of the batch")
         there.update(zip(node.results, other.results))
     return there
 
@@ -188,7 +188,11 @@ class _Batch:
             made = self._sizes_of(arrays, dtype) or self._number(arrays, dtype)
         if made is None:
             source = next(node.source for node in self._graph.nodes if name in node.inputs)
-            _refuse(owner, source, "computes with numbers that depend on the size of the batch in a way of their own")
+            _refuse(
+                owner,
+                source,
+                "computes with numbers that depend on the size of the batch in a way that was not recognised",
+            )
         self.nodes.append(Node("Identity", (str(made),), (name,), {}))
 
     def _sizes_of(self, arrays: Sequence[Any], dtype: Any) -> str | None:

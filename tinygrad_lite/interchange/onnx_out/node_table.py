@@ -199,7 +199,7 @@ def reduced(call: Call, operator: str, x: str, axis: Any, count: int, keepdims: 
 
 
 def _truths(is_any: bool) -> Writer:
-    """all, as the least of numbers that are 0 or 1, which runtimes take for 1 where there are none; and any by it."""
+    """all, as the least of numbers that are 0 or 1, which is 1 in runtimes where there are none; and any, by all."""
 
     def write(call: Call) -> str | None:
         if call.params.keys() - {"axis", "keepdims"}:
@@ -292,7 +292,7 @@ def _softmax(operator: str) -> Writer:
         if not isinstance(axis, int) or not call.shape:
             return None
         if operator == "LogSoftmax" and call.dtype == np.float64:
-            return None  # onnxruntime 1.32 makes numbers of NaN
+            return None  # onnxruntime 1.32 turns NaN into numbers
         return call.add(operator, call.input(0), axis=axis)
 
     return write

@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 
-_SIGNS = "it is exported, but its vectors may have other signs than LAPACK's"
-_CHOSEN = "it makes groups of equal singular values or eigenvalues, of which only a run knows how many there are"
-_ORDER = "NumPy does not say in which order it leaves the entries before and behind"
-_STEPS = "it takes steps until they are small, which would be thousands of operators in a file"
-_SQUARED = "it squares as often as the values ask for"
+_SIGNS = "it is exported, but its vectors may differ in sign from LAPACK's"
+_CHOSEN = "it groups equal singular values or eigenvalues, and only a run knows how many groups there are"
+_ORDER = "NumPy does not define the order of the entries on either side"
+_STEPS = "it iterates until its steps are small, which would be thousands of operators in a file"
+_SQUARED = "how often it squares depends on the values"
 _DRAWN = "it draws random numbers"
 _SHAPE = "the shape of its result depends on values"
 COMPLEX = "ONNX's operators take no complex numbers"
@@ -43,6 +43,6 @@ REASONS: dict[Any, str] = {
     "partition_places": _ORDER,
     **dict.fromkeys(("gammaincinv", "gammainccinv", "betaincinv", "betainccinv"), _STEPS),
     **dict.fromkeys(("log_gamma_quantile", "logit_beta_quantile", "beta_flow"), _STEPS),
-    "mean_log_factorial": "it adds as many terms as its rate is large",
+    "mean_log_factorial": "the number of its terms grows with its rate",
     **dict.fromkeys(("drawn_poisson", "drawn_binomial", "drawn_log_gamma"), _DRAWN),
 }

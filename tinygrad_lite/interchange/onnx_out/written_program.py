@@ -33,7 +33,7 @@ from tinygrad_lite.nn import Module
 from tinygrad_lite.transforms.runs import name_of
 
 NEW = ".new"
-"""What follows the name of a state in that of the result that takes its place."""
+"""The suffix of the result that replaces a state."""
 
 
 LARGEST_TRANSFORM = 2**20
@@ -85,7 +85,7 @@ def written(f: Callable[..., Any], args: Sequence[Any], names: Names = NO_NAMES,
     made = Written(name_of(f), Graph(by_forward(own, WRITERS), formulas, by_forward(own, REASONS)))
     for place, value in program.updates.items():
         if isinstance(place, Entry) and place.read(()) is None and value is not None:
-            raise UsageError(f"the first run of {made.name} makes {place.name}: run it once before you export it")
+            raise UsageError(f"the first run of {made.name} creates {place.name}: run it once before you export it")
     label = _Labels(f)
     values = _write_inputs(made, program, names, label)
     known = {place: values[x].name for x, place in program.inputs.items()}
@@ -98,7 +98,7 @@ def written(f: Callable[..., Any], args: Sequence[Any], names: Names = NO_NAMES,
         values[x] = made.graph.value(made.graph.constant(array), x)
     for call in program.calls:
         if call.op is of_parts:
-            continue  # what the complex numbers are for is refused
+            continue  # the operation that uses the complex number is refused
         made.graph.source = call.source
         values[call.result] = _performed(made.graph, call, values)
     _write_results(made, results, values)

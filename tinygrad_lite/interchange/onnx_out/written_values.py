@@ -113,7 +113,7 @@ class Graph:
         return self.value(self.constant(array), Variable(array.shape, array.dtype, is_python_number(x)))
 
     def call(self, op: Op, inputs: Sequence[Any], params: Mapping[str, Any], result: Variable | None = None) -> Any:
-        """Write an operation; without `result`, its form is found out."""
+        """Write an operation; without `result`, its form is determined."""
         forward = op.forward
         if params.get("keepdims", np._NoValue) is not np._NoValue:
             params = {**params, "keepdims": bool(params["keepdims"])}  # NumPy takes 1 and its own truths as well
@@ -173,7 +173,7 @@ def number_of(dtype: Any) -> int:
 
 
 class UnknownError(UsageError):
-    """Numbers were asked for that are known only when the graph runs."""
+    """Code asked for numbers that are known only when the graph runs."""
 
 
 class Value(OfVariable):
