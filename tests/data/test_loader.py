@@ -298,5 +298,5 @@ def test_frames_with_rows_in_another_order_are_refused() -> None:
 
 def test_a_generator_of_batches_is_told_what_to_do() -> None:
     for batches in ((np.ones(2) for _ in range(3)), lambda: iter([np.ones(2)])):
-        with pytest.raises(UsageError, match="join the batches of it to arrays"):
+        with pytest.raises(UsageError, match="join its batches into arrays"):
             DataLoader(batches)

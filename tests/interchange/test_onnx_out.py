@@ -159,7 +159,7 @@ def test_a_training_step_goes_on_as_the_function_does(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     x, labels = rng.normal(size=(6, 8, 3)), rng.integers(0, 2, (6, 8))
     path = tmp_path / "step.onnx"
-    with pytest.raises(UsageError, match=r"first run of step makes 0\.weight\.exp_avg: run it once"):
+    with pytest.raises(UsageError, match=r"first run of step creates 0\.weight\.exp_avg: run it once"):
         tg.export_onnx(step, x[0], labels[0], path=path)
     step(x[0], labels[0])
     state = tg.export_onnx(step, x[0], labels[0], path=path, batch_axis=0)
@@ -492,7 +492,7 @@ def test_singular_values_and_eigenvalues_of_any_matrix(name: str) -> None:
 @pytest.mark.parametrize(
     ("f", "message"),
     [
-        (lambda x: sum(np.sum(x[i]) * i for i in range(len(x))), "does other operations for another size"),
+        (lambda x: sum(np.sum(x[i]) * i for i in range(len(x))), "does different operations for a different size"),
         (lambda x: x.T @ np.cos(np.arange(len(x))), "in a way of their own"),
         (lambda x: np.sum(x) * len(x) ** 3.5, "in a way of their own"),
         (lambda x: np.sum(x) * max(len(x), 3), "in a way of their own"),

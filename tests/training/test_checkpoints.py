@@ -688,7 +688,7 @@ def test_any_value_comes_back(value: Any) -> None:
         ({"param_groups": 5}, "param_groups was saved as 5"),
         (
             {"param_groups": [{"params": [0], "lr": "fast"}]},
-            r"lr was saved as 'fast', in place of such a value as 0\.1",
+            r"lr was saved as 'fast', where the object has a value such as 0\.1",
         ),
         ({"state": {0: {"step": 1, "exp_avg": "abc"}}}, "exp_avg must be an array or a number, got 'abc'"),
         ({"state": {0: {"step": 1, "exp_avg": np.zeros((3, 3))}}}, "must have its parameter's shape"),

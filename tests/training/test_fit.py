@@ -541,7 +541,7 @@ BAD: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "a checkpoint in no folder": ({"checkpoint": "/no/folder/here"}, FileError, "folder /no/folder does not exist"),
     "a checkpoint that is a folder": ({"checkpoint": "/"}, FileError, "/ is not a regular file"),
     "targets of another shape": ({"data": (X, REAL[:, 0])}, VerificationError, "broadcast"),
-    "a loader and a batch size": ({"data": DataLoader((X, REAL)), "batch_size": 3}, UsageError, "to the loader alone"),
+    "a loader and a batch size": ({"data": DataLoader((X, REAL)), "batch_size": 3}, UsageError, "to the loader only"),
 }
 
 
