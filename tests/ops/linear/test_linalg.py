@@ -523,8 +523,37 @@ def test_conventions(f: Callable[[Any], Any], x: Any, gradient: Any) -> None:
         np.testing.assert_allclose(tg.grad(f)(x), gradient, rtol=1e-14, atol=1e-14)
 
 
-def test_norms_of_zeros_have_second_derivatives_that_are_numbers() -> None:
-    assert np.all(np.isfinite(tg.hessian(np.linalg.norm)(np.zeros(3))))
+DISTANCES: dict[str, Callable[[Any], Any]] = {
+    **{f"norm {order}": lambda x, order=order: np.linalg.norm(x, order) for order in (None, 0.5, 1, 1.5, 2, 3, 4, -1)},
+    **{
+        f"norm {order} of a matrix": lambda x, order=order: np.linalg.norm(x.reshape(2, 2), order)
+        for order in (None, "fro", 1, np.inf)
+    },
+    "vector_norm": np.linalg.vector_norm,
+    "matrix_norm": lambda x: np.linalg.matrix_norm(x.reshape(2, 2)),
+    "norms of rows": lambda x: np.sum(np.linalg.norm(x.reshape(2, 2), axis=1)),
+    "norm of complex numbers": lambda x: np.linalg.norm(x[:2] + 1j * x[2:]),
+    "absolute of complex numbers": lambda x: np.sum(np.abs(x[:2] + 1j * x[2:])),
+    "hypot": lambda x: np.sum(np.hypot(x[:2], x[2:])),
+    "std": np.std,
+    "pairwise_distance": lambda x: tg.nn.functional.pairwise_distance(x[:2], x[2:], eps=0.0),
+}
+
+
+@pytest.mark.parametrize("f", DISTANCES.values(), ids=list(DISTANCES))
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_distance_of_zero_has_derivatives_of_zero_to_every_order(f: Callable[[Any], Any], dtype: Any) -> None:
+    x, direction = np.zeros(4, dtype), np.array([1.0, 2.0, 0.0, -3.0], dtype)
+    with np.errstate(divide="ignore"):  # NumPy's own value of a negative order divides by a zero entry
+        gradient, slope = tg.jvp(tg.grad(f), (x,), (direction,))
+        hessian = tg.hessian(f)(x)
+        third = tg.hvp(lambda x: np.sum(tg.grad(f)(x) * direction), (x,), (direction,))
+    for derivative in (gradient, slope, hessian, third):
+        assert derivative.dtype == dtype
+        np.testing.assert_array_equal(derivative, np.zeros_like(derivative))
+
+
+def test_norms_beside_a_zero_entry_have_second_derivatives_that_are_numbers() -> None:
     assert np.all(np.isfinite(tg.hessian(lambda x: np.linalg.norm(x, 3))(np.array([0.0, 1.0]))))
 
 

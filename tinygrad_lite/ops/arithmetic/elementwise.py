@@ -181,8 +181,8 @@ hypot = elementwise(
 
 
 def _away_from_zero(y: Array, x: Array) -> Array:
-    """The direction in which |x| grows, as a conjugate; 0 at 0."""
-    return np.conjugate(x) / np.where(_is_zero(y), 1, y) if x.dtype.kind == "c" else np.sign(x)
+    """The direction in which |x| grows, as a conjugate; 0 at 0, as are the derivatives of this."""
+    return np.conjugate(x) / np.where(_is_zero(y), np.inf, y) if x.dtype.kind == "c" else np.sign(x)
 
 
 absolute = elementwise(np.absolute, _away_from_zero, kink=lambda x: x, takes_complex=True)

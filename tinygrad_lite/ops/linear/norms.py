@@ -73,8 +73,8 @@ def _vector_norm_vjp(
         return g * np.sign(x) * _extreme_share(np.absolute(x), axes, ord)
     if ord in (0, 1):
         return g * np.sign(x) * ord
-    # sign(x) |x / y|^(ord - 1); 0 where the norm is 0
-    ratio = x / np.where(np.equal(y, 0), 1, y)
+    # sign(x) |x / y|^(ord - 1); where the norm is 0, it and its derivatives are 0, as x / ∞
+    ratio = x / np.where(np.equal(y, 0), np.inf, y)
     if ord == 2:
         return g * ratio
     if ord > 0 and ord % 2 == 0:
