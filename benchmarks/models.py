@@ -19,6 +19,7 @@ import numpy as np
 
 import tinygrad_lite as tg
 from benchmarks.programs.__main__ import PEERS_AS_NUMPY, start_again_where_times_compare
+from benchmarks.programs.contest import tensors, training_step
 from benchmarks.programs.peers import torch
 from benchmarks.timing import Step, compare
 
@@ -335,33 +336,20 @@ def siamese(nn: Any, F: Any, xp: Any, rng: np.random.Generator) -> Case:
     return network, lambda model, a, b, y: F.cosine_embedding_loss(model(a), model(b), y), data
 
 
-def _training_step(case: Case, optimizer: Any) -> Step:
-    network, loss, data = case
-
-    def step() -> Any:
-        optimizer.zero_grad()
-        value = loss(network, *data)
-        value.backward()
-        optimizer.step()
-        return value.detach()
-
-    return step
-
-
 def ours(name: str) -> Step:
     """A training step here, on parameters that are the same each time."""
     network, loss, data = MODELS[name][1](tg.nn, tg.nn.functional, np, np.random.default_rng(0))
     network = network.to(np.float32)
     network.load_state_dict(_parameters(network), strict=False)
-    return _training_step((network, loss, data), tg.optim.Adam(network.parameters()))
+    return training_step(network, loss, data, tg.optim.Adam(network.parameters()))
 
 
 def pytorchs(name: str) -> Step:
     """The same step in PyTorch."""
     torch.set_num_threads(1)
     network, loss, data = MODELS[name][1](torch.nn, torch.nn.functional, torch, np.random.default_rng(0))
-    network.load_state_dict({key: torch.tensor(x) for key, x in _parameters(network).items()}, strict=False)
-    return _training_step((network, loss, tuple(map(torch.tensor, data))), torch.optim.Adam(network.parameters()))
+    network.load_state_dict(tensors(_parameters(network)), strict=False)
+    return training_step(network, loss, tensors(data), torch.optim.Adam(network.parameters()))
 
 
 def _parameters(network: Any) -> dict[str, Any]:
@@ -372,7 +360,7 @@ def _parameters(network: Any) -> dict[str, Any]:
 
 def losses(step: Any) -> list[float]:
     """The losses of the first steps."""
-    return [float(step()) for _ in range(STEPS)]
+    return [float(step()[0]) for _ in range(STEPS)]
 
 
 def measured(name: str) -> tuple[float, float, float, float]:

@@ -1,6 +1,6 @@
 """A program written for three libraries, and the steps that compute its results from the same numbers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any
@@ -164,34 +164,14 @@ class Modules(Contest):
         model.load_state_dict(self.parameters, strict=False)
         variables = self.variables(model)
         optimizer = tg.optim.SGD(variables, self.lr) if self.lr else None
-
-        def step() -> Any:
-            model.zero_grad()
-            loss = self.in_numpy(model, *self.data)
-            loss.backward()
-            gradients = [x.grad for x in variables]
-            if optimizer:
-                optimizer.step()
-            return loss.detach(), gradients
-
-        return step
+        return training_step(model, self.in_numpy, self.data, optimizer, variables)
 
     def pytorch(self) -> Step:
         model = self.torch_model().to(getattr(torch, np.dtype(self.dtype).name))
         model.load_state_dict(tensors(self.parameters), strict=False)
-        variables, data = self.variables(model), tensors(self.data)
+        variables = self.variables(model)
         optimizer = torch.optim.SGD(variables, self.lr) if self.lr else None
-
-        def step() -> Any:
-            model.zero_grad()
-            loss = self.in_pytorch(model, *data)
-            loss.backward()
-            gradients = [x.grad for x in variables]
-            if optimizer:
-                optimizer.step()
-            return loss.detach(), gradients
-
-        return step
+        return training_step(model, self.in_pytorch, tensors(self.data), optimizer, variables)
 
     def jax(self) -> Step:
         if not self.lr:
@@ -215,6 +195,23 @@ class Modules(Contest):
         """The parameters of a model, in the order of the state dict."""
         by_name = dict(model.named_parameters())
         return [by_name[name] for name in self.parameters]
+
+
+def training_step(
+    model: Any, loss: Loss, data: tuple[Any, ...], optimizer: Any = None, variables: Sequence[Any] = ()
+) -> Step:
+    """A step of ours or of PyTorch's, which returns the loss and the gradients of some parameters."""
+
+    def step() -> Any:
+        model.zero_grad()
+        value = loss(model, *data)
+        value.backward()
+        gradients = [x.grad for x in variables]
+        if optimizer:
+            optimizer.step()
+        return value.detach(), gradients
+
+    return step
 
 
 def training(define: Callable[[Any], Any], loss: Loss, in_jax: Loss, *data: Any, dtype: Any = np.float32) -> Modules:
