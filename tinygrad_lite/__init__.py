@@ -111,7 +111,7 @@ _ROOMS = frozenset(
         "training",
     )
 )
-_ELSEWHERE = {
+_HOMES = {
     **dict.fromkeys(("audit_gradients", "detect_anomaly", "gradcheck"), "checking"),
     **dict.fromkeys(("fit", "fit_scipy", "load", "save"), "training"),
     **dict.fromkeys(("from_dlpack", "functionalize"), "array_api"),
@@ -128,8 +128,8 @@ if not TYPE_CHECKING:  # a type checker would take it for a promise that any nam
             return import_module("importlib.metadata").version("tinygrad-lite")
         if name in _ROOMS:
             return import_module(f"tinygrad_lite.{name}")
-        if name in _ELSEWHERE:
-            return getattr(import_module(f"tinygrad_lite.{_ELSEWHERE[name]}"), name)
+        if name in _HOMES:
+            return getattr(import_module(f"tinygrad_lite.{_HOMES[name]}"), name)
         return _unknown(name)
 
     def _function(name: str) -> str:

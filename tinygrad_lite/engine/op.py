@@ -166,7 +166,7 @@ class Op(Arguments):
 
     @cached_property
     def reads_values(self) -> bool:
-        """Whether a derivative reads the values of the arguments, so that nobody may change them, or only real ones."""
+        """Whether the rules need the arguments as they were: to read their values, or to know whether they are real."""
         return not (self.derivatives and self.takes_complex) or any(map(callable, self.derivatives))
 
     @cached_property
@@ -203,8 +203,8 @@ class Op(Arguments):
         if not self.takes_complex:
             refuse_complex(self.name)
 
-    def real(self, arrays: Sequence[Array], dtype: Any) -> tuple[Array, ...]:
-        """The arrays in the result's dtype, for the rules: integers would wrap around, few digits stay few."""
+    def for_rules(self, arrays: Sequence[Array], dtype: Any) -> tuple[Array, ...]:
+        """The arrays in the result's dtype, for the rules: integers would wrap around there, few digits stay few."""
         others = [i for i, x in enumerate(arrays) if getattr(x, "dtype", dtype) is not dtype]
         if dtype.kind == "f" and "c" in [arrays[i].dtype.kind for i in others]:
             self.check_complex()

@@ -76,7 +76,7 @@ class Tensor(Conversions):
                 linked = linked or x._requires_grad
                 x = x._array
                 if type(x) is not ndarray and isinstance(x, Traced):
-                    return _over(x, op, inputs, params)
+                    return _by_held_value(x, op, inputs, params)
             elif type(x) not in NUMBERS:
                 if isinstance(x, Traced):
                     return x.__trace__(op, inputs, params)  # any other traced value takes precedence
@@ -147,7 +147,7 @@ class Tensor(Conversions):
 
     @grad.setter
     def grad(self, value: Array) -> None:
-        self._grad = None if value is None else self._weight(value)
+        self._grad = None if value is None else self._fitting(value)
 
     @property
     def is_leaf(self) -> bool:
@@ -180,7 +180,7 @@ class Tensor(Conversions):
             raise GraphError("backward() on a tensor with no history: no gradient flows to a requires_grad=True leaf")
         if self.dtype.kind == "c":
             raise UsageError(f"backward() starts at real numbers, this is {self.dtype}: take np.real or np.abs of it")
-        g = self._ones() if gradient is None else self._weight(gradient)
+        g = self._ones() if gradient is None else self._fitting(gradient)
         path = history([self])  # with the variable of a running transform, which must not be lost from the gradients
         create_graph = create_graph or (grad_mode.transforming.get() and any(node.op is positive for node in path))
         if isinstance(g, Tensor) and not create_graph:
@@ -201,12 +201,12 @@ class Tensor(Conversions):
             )
         return self.dtype.type(1) if isinstance(self._array, np.generic) else np.ones_like(self._array)
 
-    def _weight(self, gradient: Array) -> "Tensor":
-        """The upstream gradient that the caller passed, checked against this tensor."""
-        weight = gradient if isinstance(gradient, Tensor) else tensor(gradient)
-        if weight.shape != self.shape:
-            raise ShapeError(f"the gradient must have the tensor's shape {self.shape}, got {weight.shape}")
-        return weight if weight.dtype == self.dtype else weight.astype(self.dtype)
+    def _fitting(self, gradient: Array) -> "Tensor":
+        """A gradient from the user as a tensor of this one's dtype; raises unless it has the shape, too."""
+        g = gradient if isinstance(gradient, Tensor) else tensor(gradient)
+        if g.shape != self.shape:
+            raise ShapeError(f"the gradient must have the tensor's shape {self.shape}, got {g.shape}")
+        return g if g.dtype == self.dtype else g.astype(self.dtype)
 
     def accumulate(self, gradient: Array) -> None:
         """Add to `.grad`."""
@@ -264,8 +264,9 @@ def recorded(
         op.check_complex()
     for x in arrays if op.reads_values else ():
         if type(x) is not float and getattr(x, "dtype", dtype) is not dtype:
-            originals, arrays = arrays, op.real(arrays, dtype)
-            shared = shared if all(map(operator.is_, originals, arrays)) else ()
+            converted = op.for_rules(arrays, dtype)
+            shared = shared if all(map(operator.is_, arrays, converted)) else ()  # it was that of the former arrays
+            arrays = converted
             break
     result = _new(Tensor)  # as in wrap, since one call more takes time
     if isinstance(value, ndarray):
@@ -282,8 +283,8 @@ def _answer(value: Any, op: Op) -> Any:
     return wrap(number(value, op)) if op.vjps else value
 
 
-def _over(held: Traced, op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Any:
-    """The result of an operation on tensors that hold another traced value, which decides what happens."""
+def _by_held_value(held: Traced, op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Any:
+    """The result of an operation on tensors one of which holds another traced value: that one decides what happens."""
     for x in inputs:
         if isinstance(x, Traced) and type(x) is not Tensor:
             return x.__trace__(op, inputs, params)

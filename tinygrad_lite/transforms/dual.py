@@ -198,7 +198,7 @@ def pushed(op: Op, y: Array, primals: Sequence[Array], tangents: Sequence[Array]
     total, rest, dtype = None, [], y.dtype
     for x in primals:
         if getattr(x, "dtype", dtype) is not dtype:
-            primals = op.real(primals, dtype)
+            primals = op.for_rules(primals, dtype)
             break
     for i, t in enumerate(tangents):
         if t is None or op.vjps[i] is None:
