@@ -101,8 +101,8 @@ def contribute(
         if type(x) is not kind or not (x._requires_grad if only is None else x in only) or (vjp := op.vjps[i]) is None:
             continue
         array = x._array
-        if op.contracted and type(g) is np.ndarray and array.shape != g.shape and g.size >= LARGE:
-            vjp = op.contracted.get((i, vjp), vjp)
+        if op.for_large and type(g) is np.ndarray and g.size >= LARGE:
+            vjp = op.for_large.get((i, vjp), vjp)
         if params or not op.arity:  # `vjps[i]` would copy all arrays of a ForEach for each of them
             contribution = vjp(g, y, *arrays, **params) if op.arity else op.vjps.rule(i, g, y, arrays, **params)
         else:  # a call without stars takes half the time

@@ -18,7 +18,7 @@ from tinygrad_lite.engine.arguments import Arguments, ForEach
 from tinygrad_lite.errors import GraphError, UsageError, refuse_complex
 from tinygrad_lite.foundation.foreign import is_coarser
 from tinygrad_lite.foundation.signatures import signature_of
-from tinygrad_lite.foundation.sums import contracted
+from tinygrad_lite.foundation.sums import times_in_total
 
 Array = Any
 """A NumPy array or scalar, a traced value, or any other array that speaks NumPy's protocols."""
@@ -114,8 +114,8 @@ class Op(Arguments):
             operator that is a faster way to call it.
         vjps: one `vjp(g, y, *x, **params)` per argument; None for an argument without a derivative. Empty for an
             operation that answers a question (a comparison, an argmax) and so carries no gradient.
-        contracted: for the i-th vjp of an elementwise operation, the rule for an argument that was broadcast, if g is a
-            NumPy array: it returns the sum, without an array of all terms where it can.
+        for_large: for the i-th vjp of an elementwise operation, the rule for a large NumPy array g. If the argument was
+            broadcast, it returns the sum, without an array of all terms where it can.
         arity: the number of arrays it takes; None for any number, in which case `vjps[i]` exists for every i.
         derivatives: the declared derivatives of an elementwise operation; empty for any other.
         keywords: the parameters that the rules know. Any other is refused, never ignored.
@@ -141,7 +141,7 @@ class Op(Arguments):
             raise UsageError(f"{self.name}: a declaration can state {', '.join(Facts.__annotations__)}; got {unknown}")
         moves = facts.get("kind") == "moving"  # attributes of its own are found sooner
         vars(self).update({"shared": None, "adjoint": None, "deferred": False, "takes_complex": moves, **facts})
-        self.contracted: dict[tuple[int, Rule], Rule] = {}
+        self.for_large: dict[tuple[int, Rule], Rule] = {}
         self.arity = arity
         self.forward = self.completed(forward, 0)
         self.compute = _OPERATORS.get(forward, forward)
@@ -239,7 +239,7 @@ def elementwise(
     arity = len(derivatives) or getattr(forward, "nin", None) or len(signature_of(forward).parameters)
     op = Op(forward, [_times(d, arity + ("shared" in facts)) for d in derivatives], name=name, arity=arity, **facts)
     op.derivatives = [op.completed(d, 1) if callable(d) else d for d in derivatives]
-    op.contracted = {(i, op.vjps[i]): contracted(i, d) for i, d in enumerate(op.derivatives) if d not in (0, 1)}
+    op.for_large = {(i, op.vjps[i]): times_in_total(i, d) for i, d in enumerate(op.derivatives) if d not in (0, 1)}
     return _declared(op)
 
 

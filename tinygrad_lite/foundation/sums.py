@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tinygrad_lite.foundation.broadcasting import multiply
+
 MANY = 4096
 """From this many entries on, BLAS takes less time than NumPy's loop, preparations included."""
 
@@ -122,14 +124,16 @@ def total_of_products(x: Any, y: Any, axes: tuple[int, ...]) -> Any:
 
 def total_of_products_down_to(shape: tuple[int, ...], x: Any, y: Any) -> Any:
     """Σ x · y over the axes that broadcasting added to this shape, or stretched; x has all of them."""
+    if x.shape == shape:
+        return multiply(x, y)
     axes, _, _ = _stretched(shape, x.shape)
     if x.ndim - 1 in axes and np.shape(y) == x.shape:
         return total_of_products(x, y, axes)[(0,) * (x.ndim - len(shape))]
-    return total_down_to(shape, x * y)
+    return total_down_to(shape, multiply(x, y))
 
 
-def contracted(i: int, derivative: Any) -> Any:
-    """The rule of an elementwise operation for an argument that was broadcast: it sums while it multiplies."""
+def times_in_total(i: int, derivative: Any) -> Any:
+    """The rule of an elementwise operation for large arrays: it adds up what broadcasting repeated as it multiplies."""
     if callable(derivative):
         return lambda g, y, *x, **params: total_of_products_down_to(x[i].shape, g, derivative(y, *x, **params))
     return lambda g, y, *x, **params: total_down_to(x[i].shape, g) * derivative

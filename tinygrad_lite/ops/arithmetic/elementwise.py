@@ -8,11 +8,11 @@ from functools import cache, partial, reduce
 from typing import Any
 
 import numpy as np
-from numpy import ndarray
 
 from tinygrad_lite.engine.op import POSITIVE, REAL, Array, Op, Rule, Traced, elementwise, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import UsageError
+from tinygrad_lite.foundation import broadcasting
 from tinygrad_lite.foundation.advice import refuse_out
 from tinygrad_lite.foundation.sums import total_of_products_down_to
 from tinygrad_lite.ops.kept import kept
@@ -20,7 +20,6 @@ from tinygrad_lite.ops.kept import kept
 LOG_2 = float(np.log(2))
 LOG10_OF_E = float(np.log10(np.e))
 _LONG = 12_000  # from this many entries on, clipping is faster than the larger or smaller of an array and a number
-_SHORT = 32  # up to this many entries of a vector, repeating the vector is faster than NumPy's loop over them
 _MANY = 1024  # from this many entries on, several of NumPy's loops take less time than a slow one
 
 
@@ -41,29 +40,7 @@ analytic = partial(elementwise, takes_complex=True)
 
 add = analytic(np.add, 1, 1)
 subtract = analytic(np.subtract, 1, -1)
-
-
-def _subtract(a: Array, b: Array) -> Array:
-    """a - b; all differences of two lists of short vectors, as x[:, None] - z, in less than NumPy's time."""
-    if type(b) is ndarray and b.ndim > 1 and type(a) is ndarray and a.ndim > 1 and a.dtype == b.dtype:
-        if (y := _repeated(a, b)) is not None:
-            return np.subtract(y, b, out=y)
-        if (y := _repeated(b, a)) is not None:
-            return np.subtract(a, y, out=y)
-    return a - b
-
-
-def _repeated(x: Array, others: Array) -> Array | None:
-    """The vectors of x (rows, 1, length), each repeated once for each of the others; None if that saves no time."""
-    if x.ndim != 3 or x.shape[1] != 1 or not 1 < x.shape[2] == others.shape[-1] <= _SHORT or others.ndim > 3:
-        return None
-    count, length = others.shape[-2:]
-    if others.size != count * length or count < 2 or x.size * count < _MANY or not x.dtype.isnative:
-        return None
-    return np.repeat(x, count, axis=1)
-
-
-subtract.compute = _subtract
+subtract.compute = broadcasting.subtract  # people write differences of all pairs of vectors
 multiply = analytic(np.multiply, lambda y, a, b: b, lambda y, a, b: a, linear=True)
 divide = analytic(
     np.divide,
@@ -75,6 +52,8 @@ divide = analytic(
 
 def _of_shared_divisor(g: Array, y: Array, a: Array, b: Array) -> Array:
     """-Σ(g y) / b, with the sum first, so that no array of all entries is made."""
+    if b.shape == g.shape:
+        return divide.vjps[1](g, y, a, b)
     summed = total_of_products_down_to(b.shape, g, y)
     sizes = np.absolute(summed)
     # if a product is too large, or too small for all digits, the quotient need not be
@@ -83,7 +62,7 @@ def _of_shared_divisor(g: Array, y: Array, a: Array, b: Array) -> Array:
     return divide.vjps[1](g, y, a, b)
 
 
-divide.contracted[1, divide.vjps[1]] = _of_shared_divisor
+divide.for_large[1, divide.vjps[1]] = _of_shared_divisor
 negative = analytic(np.negative, -1)
 reciprocal = analytic(np.reciprocal, lambda y, x: -y * y, kink=lambda x: x)
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Array, Example, Op, Rule, primitive
 from tinygrad_lite.engine.registry import implements
+from tinygrad_lite.foundation.broadcasting import along_short_rows
 from tinygrad_lite.foundation.sums import total
 from tinygrad_lite.ops.shapes.shaping import stretched
 
@@ -84,7 +85,8 @@ def spread(g: Array, x: Array, axis: Axis, keepdims: bool, where: Array = True) 
     if isinstance(g, np.generic):  # np.broadcast_to takes six times as long
         g = np.ndarray(shape, g.dtype, g, strides=(0,) * len(shape))
     else:
-        g = stretched(_laid_as(restored(g, x, axis, keepdims), x), shape)
+        g = restored(g, x, axis, keepdims)
+        g = stretched(_laid_as(along_short_rows(g, shape), x), shape)
     return g if where is True else np.where(where, g, 0)
 
 

@@ -14,7 +14,7 @@ from tinygrad_lite.engine.registry import operation, operations
 from tinygrad_lite.foundation.sums import LARGE
 
 OURS = ("tinygrad_lite.ops.arithmetic", "tinygrad_lite.ops.networks")  # others have values that take long
-BROADCAST = [op for op in operations() if op.contracted and op.arity != 1 and op.module.startswith(OURS)]
+BROADCAST = [op for op in operations() if op.for_large and op.arity != 1 and op.module.startswith(OURS)]
 SHAPES = [
     ((260, 64), [(260, 1), (64,), (), (1, 1)]),
     ((2100, 8), [(2100, 1)]),
