@@ -333,8 +333,9 @@ def take_along_axis(arr: Array, indices: Array, axis: int | None = -1) -> Array:
         return getitem(np.ravel(arr), index=fixed(indices))
     if arr.ndim != indices.ndim:
         raise ShapeError(f"take_along_axis: indices of shape {indices.shape} need the {arr.ndim} axes of {arr.shape}")
-    index = index_along(arr.shape, _fixed_part(indices), axis)
-    if isinstance(indices, Traced) and not isinstance(arr, Traced):
+    places = _fixed_part(indices)
+    index = index_along(arr.shape, places, axis)
+    if isinstance(indices, Traced) and not (isinstance(arr, Traced) or isinstance(places, Traced)):
         return indices.__trace__(getitem, (arr,), {"index": index})  # whoever follows the indices follows the entries
     return picked(arr, index)
 
