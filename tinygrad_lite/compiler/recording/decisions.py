@@ -15,12 +15,13 @@ MOST = 50
 
 
 class Decision(Guard):
-    """Whether a number that is computed from carried numbers alone is not zero.
+    """Whether a number that is computed from carried numbers alone is not zero, or the whole number itself.
 
     Args:
         calls: the operations that compute it, in order.
         places: where the numbers are from which they begin.
         before: what these numbers were when the recording began.
+        answer: bool, or int.
     """
 
     def __init__(
@@ -29,18 +30,20 @@ class Decision(Guard):
         places: Mapping[Variable, Carried],
         before: Mapping[Variable, Any],
         variable: Variable,
+        answer: type,
     ) -> None:
+        self._kind = answer
         self._calls = calls
         self._places = places
         self._variable = variable
-        super().__init__(variable, None, self._answer(before), "a decision by numbers that it changes")
+        super().__init__(variable, answer, self._answer(before), "a decision by numbers that it changes")
 
-    def _answer(self, numbers: Mapping[Variable, Any]) -> bool:
+    def _answer(self, numbers: Mapping[Variable, Any]) -> Any:
         values = dict(numbers)
         for call in self._calls:
             inputs = [values[x] if isinstance(x, Variable) else x for x in call.inputs]
             values[call.result] = call.op.forward(*inputs)
-        return bool(values[self._variable])
+        return self._kind(values[self._variable])
 
     def now(self) -> Any:
         return self._answer({x: place.read(()) for x, place in self._places.items()})
@@ -49,11 +52,14 @@ class Decision(Guard):
         return f"{writer.name(self.now)}()"
 
 
-def decision_by(variable: Variable, program: Program, before: Mapping[Variable, Any]) -> Decision | None:
+def decision_by(
+    variable: Variable, program: Program, before: Mapping[Variable, Any], answer: type = bool
+) -> Decision | None:
     """The decision by a value, if it comes of carried numbers alone; None if it does not.
 
     Args:
         before: what the function carries, as it was when the recording began.
+        answer: bool for whether the value is not zero, int for a whole number itself.
     """
     needed, calls = {variable}, list[Instruction]()
     for call in reversed(program.calls):
@@ -67,4 +73,4 @@ def decision_by(variable: Variable, program: Program, before: Mapping[Variable, 
     if not begins or not all(x in before and is_python_number(before[x]) for x in begins):
         return None
     places = {x: program.inputs[x] for x in begins}
-    return Decision(calls[::-1], places, {x: before[x] for x in begins}, variable)
+    return Decision(calls[::-1], places, {x: before[x] for x in begins}, variable, answer)

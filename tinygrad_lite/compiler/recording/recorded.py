@@ -16,6 +16,7 @@ import numpy as np
 from tinygrad_lite import errors, trees
 from tinygrad_lite.array_api.assigning import WRITERS, Assigning, change_at, entries_of, put_into
 from tinygrad_lite.compiler.program import Variable
+from tinygrad_lite.compiler.recording.computed_slices import is_computed
 from tinygrad_lite.compiler.recording.instead import instead
 from tinygrad_lite.engine import tensor
 from tinygrad_lite.engine.op import Array, Op, Traced
@@ -96,6 +97,9 @@ class Writer(Protocol):
 
     def let_view(self, x: "Recorded", value: Array) -> None:
         """Let an object have a value that is a view of another one's memory."""
+
+    def note_cut(self, x: "Recorded") -> None:
+        """Note a slice with recorded bounds, which is a view in NumPy."""
 
     def number(self, x: "Recorded") -> Any:
         """The only entry of an array as a Python number."""
@@ -184,12 +188,12 @@ class Recorded(Assigning, OfVariable):
 
     def __getitem__(self, index: Any) -> Any:
         part = _getitem(self, index)
-        if (
-            type(part) is Recorded
-            and isinstance(part.value, np.ndarray)
-            and np.may_share_memory(part.value, self.value)
-        ):
-            part.part_of = self, index
+        if type(part) is Recorded and isinstance(part.value, np.ndarray):
+            is_cut = is_computed(index) and not self.is_fixed
+            if is_cut or np.may_share_memory(part.value, self.value):
+                part.part_of = self, index
+            if is_cut:
+                self.recorder.note_cut(part)
         return part
 
     def __setitem__(self, index: Any, values: Any) -> None:
@@ -336,6 +340,9 @@ class Recorded(Assigning, OfVariable):
     def __float__(self) -> float:
         return float(self.value) if self._is_noted() else self._needed()
 
+    def __int__(self) -> int:
+        return int(self.value) if self._is_noted() else self._needed()
+
     def __index__(self) -> int:
         return operator.index(self.value) if self._is_noted() else self._needed()
 
@@ -356,7 +363,7 @@ class Recorded(Assigning, OfVariable):
     def __reduce_ex__(self, protocol: Any) -> Any:
         self._needed()
 
-    __hash__ = __int__ = __complex__ = tolist = _needed
+    __hash__ = __complex__ = tolist = _needed
 
     def numpy(self) -> "Recorded":
         """The array outside the graph, which is recorded, too."""

@@ -360,11 +360,19 @@ class Surroundings(Transcript):
     def truth(self, variable: Variable) -> bool | None:
         """Whether a setting of an optimiser's is not zero, or what comes of carried numbers, which is guarded."""
         truth = self.optimizers.truth(self.program.inputs.get(variable))
+        return self._decided(variable, bool) if truth is None else truth
+
+    def settled(self, variable: Variable) -> int | None:
+        """A whole number that comes of carried numbers alone, which is guarded; None for any other."""
+        return self._decided(variable, int)  # type: ignore[no-any-return]
+
+    def _decided(self, variable: Variable, answer: type) -> Any:
         numbers = {x.variable: x.value for place, x in self._places.items() if isinstance(place, Carried)}
-        if truth is not None or (decision := decision_by(variable, self.program, numbers)) is None:
-            return truth
+        decision = decision_by(variable, self.program, numbers, answer)
+        if decision is None:
+            return None
         self.guard(decision)
-        return bool(self.guards[decision.key].value)
+        return self.guards[decision.key].value
 
     def _generator(self, generator: np.random.Generator, argument: int | None = None) -> RecordedGenerator:
         """A stand-in whose draws become calls of the program."""

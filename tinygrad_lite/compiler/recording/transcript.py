@@ -25,6 +25,7 @@ from tinygrad_lite.compiler.program import (
     item,
     mapped,
 )
+from tinygrad_lite.compiler.recording.computed_slices import by_entries, is_computed, length_between
 from tinygrad_lite.compiler.recording.guards import Snapshot
 from tinygrad_lite.compiler.recording.naming import Namer
 from tinygrad_lite.compiler.recording.recorded import Recorded, at_line
@@ -32,11 +33,12 @@ from tinygrad_lite.compiler.recording.same import DifferenceError, another, may_
 from tinygrad_lite.engine import backward
 from tinygrad_lite.engine.op import Array, Op
 from tinygrad_lite.engine.tensor import Tensor, positive
-from tinygrad_lite.errors import GraphError, UsageError
+from tinygrad_lite.errors import GraphError, InputError, UsageError
 from tinygrad_lite.foundation.foreign import numbers_of
 from tinygrad_lite.ops.declarations import check_entries
 from tinygrad_lite.ops.requirements import refuse_where
 from tinygrad_lite.readers.recording import Source, is_users
+from tinygrad_lite.transforms.dual import innermost
 
 _FORMULAS = frozenset({optim.adaptive.__file__, optim.descent.__file__})
 _SCHEDULES = map(str, Path(optim.lr_scheduler.__file__).parent.glob("*.py"))
@@ -81,6 +83,7 @@ class Transcript:
         self._constants: dict[int, tuple[Recorded, Snapshot | None]] = {}
         self._values: list[weakref.ref[Recorded]] = []
         self._viewed: set[int] = set()  # the memory of which there are views, by id
+        self._cuts: list[weakref.ref[Recorded]] = []
         self._ops: dict[Op, Op] = {}
         self._opened: list[Op] = [*kept_whole.get()]
         self._errors = np.geterr()
@@ -150,6 +153,10 @@ class Transcript:
         x.value = value
         self._viewed.add(id(memory_of(value)))
 
+    def note_cut(self, x: Recorded) -> None:
+        """Note a slice with recorded bounds, which is a view in NumPy and has memory of its own here."""
+        self._cuts.append(weakref.ref(x))
+
     def number(self, x: Recorded) -> Recorded:
         """The only entry of an array as a Python number."""
         entry: Any = np.reshape(x, ()) if x.shape else x
@@ -165,10 +172,10 @@ class Transcript:
                 x.value = np.asarray(x.value)[()]
         return result
 
-    def write(self, into: Recorded, x: Recorded, operator: str) -> None:
+    def write(self, into: Recorded, x: Recorded, operator: str, part: Recorded | None = None) -> None:
         """Let an object that stands for an array have the entries of another one, as after `into += y`.
 
-        Other views of its memory cannot be read any more.
+        Other views of its memory cannot be read any more, except for the part of it that has been written into.
 
         Raises:
             ValueError, TypeError: if NumPy would refuse to write these entries.
@@ -182,14 +189,16 @@ class Transcript:
         if into.part_of is not None and wholes:
             index = into.part_of[1]
             changed = wholes[0].at[index].set(x)
-        if id(memory_of(into.value)) in self._viewed:
-            known = {id(whole) for whole in (into, *wholes)}
+        cuts = [cut for cut in (reference() for reference in self._cuts) if cut is not None]
+        if id(memory_of(into.value)) in self._viewed or cuts:
+            known = {id(whole) for whole in (into, part, *wholes)}
             for other in (reference() for reference in self._values):
-                if other is not None and id(other) not in known and _shares_memory(other.value, into.value):
+                if other is not None and id(other) not in known and _may_see(other, into, cuts):
                     other.overwritten = "" if other.is_fixed else f"{operator}{at_line()}"
         into.variable, into.value = x.variable, np.asarray(x.value)
         if changed is not None:
-            self.write(wholes[0], changed, operator)
+            self.write(wholes[0], changed, operator, into)
+        if changed is not None and not any(into is cut for cut in cuts):
             into.value = wholes[0].value[mapped(_value, {"index": index})["index"]]
             self._viewed.add(id(memory_of(into.value)))
 
@@ -220,6 +229,10 @@ class Transcript:
         """Whether a variable is not zero, in each run; None if that is not known."""
         return None
 
+    def settled(self, variable: Variable) -> int | None:
+        """A whole number that is the same whenever this program runs; None if that is not known."""
+        return None
+
     def notes_use(self, arrays: Sequence[Array]) -> bool:
         """Note that those of these arrays which come from outside must be recorded, too; whether there are any."""
         return False
@@ -235,6 +248,8 @@ class Transcript:
                 f"this value comes from the recording of a compiled function, which is over{at_line()}: return a value "
                 "from the function to use it outside"
             )
+        if is_computed(params.get("index")) or any(map(is_computed, params.get("indices", ()))):
+            params = self._without_computed_slices(params, params.get("shape") or inputs[0].shape)
         if op not in self._opened and op.is_composite and not self._was_whole(op.name):
             done, matched, refused = len(self.program.calls), self._matched, self.refused
             self._opened.append(op)
@@ -252,6 +267,43 @@ class Transcript:
             del self.program.calls[done:]
             self._matched = matched
         return self._called(op, inputs, params)
+
+    def _without_computed_slices(self, params: Mapping[str, Any], shape: Sequence[int]) -> dict[str, Any]:
+        """The parameters of an operation, with entries in place of slices with recorded bounds."""
+
+        def entries_at(index: Any) -> Any:
+            return by_entries(index, shape, self._entries_of) if is_computed(index) else index
+
+        changed = {"index": entries_at(params["index"])} if "index" in params else {}
+        if "indices" in params:
+            changed["indices"] = tuple(map(entries_at, params["indices"]))
+        return {**params, **changed}
+
+    def _entries_of(self, cut: slice, length: int) -> Any:
+        """The numbers of the entries in a slice of an axis; or a slice, if a program runs for these bounds alone."""
+        start, stop = (innermost(x) for x in (0 if cut.start is None else cut.start, cut.stop))
+        bounds = self.variable_of(start, start), self.variable_of(stop, stop)
+        count = None if stop is None else length_between(*bounds, self.program)
+        if count is None or (cut.step is not None and cut.step != 1):
+            raise UsageError(
+                f"the length of a slice depends on what a compiled function computes{at_line()}\nand may be another in "
+                "the next run: write x[start : start + length] with a length that stays the same, or choose entries "
+                "with np.where"
+            )
+        count = max(count, 0)
+        if type(start) is not Recorded:  # the bounds are the same number in each run
+            return slice(start, start + count)
+        start = start if start.variable.is_number else start.astype(np.int64)
+        is_inside = np.logical_and(start >= 0, start <= length - count)
+        if (truth := self.truth(is_inside.variable)) is None:  # the function itself runs if this is refused
+            message = f"a slice of {count} entries of {length} begins at {{}}"
+            try:
+                start = refuse_where(np.logical_not(is_inside), start, message=message)
+            except InputError as error:
+                raise UsageError(f"{error}{at_line()}\nso call the compiled function first with one inside") from None
+        elif not truth:
+            return slice(*[self.settled(x) if isinstance(x, Variable) else x for x in bounds])
+        return start + np.arange(count)
 
     def _called(self, op: Op, inputs: Sequence[Array], params: Mapping[str, Any]) -> Recorded:
         operands = [self.operand(x, op) for x in inputs]
@@ -405,6 +457,22 @@ def _kind(file: str) -> str:
 
 def _shares_memory(x: Any, value: Any) -> bool:
     return isinstance(x, np.ndarray) and isinstance(value, np.ndarray) and np.may_share_memory(x, value)
+
+
+def _may_see(x: Recorded, written: Recorded, cuts: Sequence[Recorded]) -> bool:
+    """Whether a value may have other entries after another one has been written into, since their memory is the same.
+
+    Args:
+        cuts: the slices with recorded bounds, which share the memory of their wholes in NumPy alone.
+    """
+    memory = [written.value]
+    for cut in cuts:
+        whole = cut.part_of[0]  # type: ignore[index]
+        if _shares_memory(cut.value, written.value) and not cut.is_fixed:
+            memory.append(whole.value)
+        elif _shares_memory(whole.value, written.value):
+            memory.append(cut.value)
+    return any(_shares_memory(x.value, value) for value in memory)
 
 
 def _wholes(x: Recorded) -> Iterator[Recorded]:
