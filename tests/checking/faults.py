@@ -84,7 +84,7 @@ def _input_for_output(g: Any, y: Any, x: Any, i: int) -> Any:
 
 FAULTS = [
     Fault("sign", ("sign",), afterwards(lambda gradient, y, x: -gradient)),
-    Fault("factor 2", ("factor of 2 too much",), afterwards(lambda gradient, y, x: 2 * gradient)),
+    Fault("factor 2", ("factor of 2 should not be there",), afterwards(lambda gradient, y, x: 2 * gradient)),
     Fault("half", ("factor of 2 is missing",), afterwards(lambda gradient, y, x: gradient / 2)),
     Fault("sum for mean", ("times too large",), afterwards(lambda gradient, y, x: gradient * _count(y, x))),
     Fault("mean for sum", ("times too small",), afterwards(lambda gradient, y, x: gradient / _count(y, x))),

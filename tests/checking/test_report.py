@@ -37,7 +37,7 @@ def test_text(report: Report) -> None:
         "  ✗ x.w[0, 1]: wrong, 4 of 4 entries",
         "      gradient 24, should be 12",
         '      where: power, called at test_report.py:18: return np.sum(x["w"] ** 3) + np.sum(x["b"][labels])',
-        "      why: a factor of 2 too much",
+        "      why: a factor of 2 should not be there",
     ]
     assert lines[7] == "  note: labels holds integers, which have no gradient: held fixed"
 
@@ -72,7 +72,7 @@ def test_plain_data(report: Report) -> None:
     assert (data["outcome"], data["entries"], data["verified"]) == ("failed", 6, 2)
     assert data["counts"] == {"right": 2, "wrong": 4}
     assert data["arrays"][0] == {"path": "x.w", "shape": [2, 2], "largest_error": 12.0, "largest_gradient": 24.0}
-    assert data["findings"][0]["why"] == "a factor of 2 too much"
+    assert data["findings"][0]["why"] == "a factor of 2 should not be there"
     infinite = tg.gradcheck(lambda x: np.sum(np.sqrt(x)), np.array([0.0, 1.0]), raise_exception=False).to_dict()
     assert infinite["findings"][0]["gradient"] is None
 

@@ -321,7 +321,7 @@ def test_the_quiz_names_the_mistake(show: Show) -> None:
         assert "4" not in opened.page.locator(".outcome-text").inner_text(), "and not the answer"
     opened.page.fill("#answer", "77")
     opened.page.press("#answer", "Enter")
-    assert "Multiply what arrives by the local derivative." in opened.panel()
+    assert "Multiply the upstream gradient by the local derivative." in opened.panel()
 
 
 ASKED = """() => {

@@ -151,7 +151,7 @@ class _Check:
         self.remarks = list(subject.remarks)
         if len(subject.point) > FULL and (kinked := at_kink(subject.steps(subject.point))):
             subject.step_aside(rng)
-            self.remarks.append(f"checked a millionth beside the given point, which is at a kink of {kinked}")
+            self.remarks.append(f"checked a millionth away from the given point, which is at a kink of {kinked}")
         self.values = subject.values(subject.point)
         if not self.values.size:
             raise EmptyError(f"{subject.name} returned empty arrays: there is nothing to check")
@@ -217,7 +217,7 @@ class _Check:
             self.remarks.append(f"the complex step does not apply: {reason}")
             return "differences"
         if self.subject.plain and not self._agrees(direction, change, magnitude):
-            self.remarks.append(f"the complex step does not apply: {self.subject.name} is not analytic in NumPy's eyes")
+            self.remarks.append(f"the complex step does not apply: {self.subject.name} is not analytic for NumPy")
             return "differences"
         return "complex"
 
@@ -263,7 +263,7 @@ class _Check:
             findings += disagreements(self.examination, np.where(comparison.hidden, comparison.bound, 0))
         if 0 < judgement.tolerance < _AGREES:
             enough = f"rtol={2 * judgement.tolerance:.0e} accepts that"
-            self.remarks.append(f"what is too noisy to say agrees as far as it is known; {enough}")
+            self.remarks.append(f"what is too noisy to judge agrees as far as it is known; {enough}")
         method = _CALLED[self.method]
         return Report(subject.name, method, self.order, checked, findings, self.remarks, self.examination)
 

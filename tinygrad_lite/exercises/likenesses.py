@@ -103,7 +103,7 @@ def _factors(x: Array, trial: Mapping[str, Array]) -> Iterator[tuple[str, Array,
         yield "the derivative of sigmoid is multiplied in twice", p * (1 - p), True
         yield "the derivative of sigmoid is left out", p * (1 - p), False
         for name, factor in trial.items():
-            yield f"a factor of {name} is too much", np.asarray(factor), True
+            yield f"a factor of {name} should not be there", np.asarray(factor), True
             yield f"a factor of {name} is missing", np.asarray(factor), False
 
 

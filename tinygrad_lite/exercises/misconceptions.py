@@ -102,7 +102,7 @@ _TABLE = [
         "extra_factor",
         "One factor too many, or one too few",
         {
-            "a factor of {} is too much": "a factor should not be there",
+            "a factor of {} should not be there": "a factor should not be there",
             "a factor of {} is missing": "a factor is missing",
             patterns.LENGTH: "it is stretched or shrunk to a length of its own",
             structures.OWN_FACTORS: "each slice has a factor of its own that is missing, or should not be there",
@@ -542,7 +542,7 @@ _TABLE = [
         "shape",
         "The gradient has the wrong shape",
         {"it has shape {}": "", likenesses.SUMMED: ""},
-        "The gradient has the shape of what arrives.",
+        "The gradient has the shape of the upstream gradient.",
         "There is one number for each entry of the argument: how much the final result changes with that entry. So a "
         "gradient always has its argument's shape.",
         "How many entries has the argument, and which of them does each entry of my answer belong to?",

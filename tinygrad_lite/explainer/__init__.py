@@ -28,8 +28,9 @@ def explain(result: Any, *args: Any, history: Any = None, **kwargs: Any) -> Any:
     gradient of their sum. A function is called with the arguments, and the lesson explains its result; then each
     operation comes with the line of code that called it and the module that it belongs to.
 
-    With a history, a training of the model is played back instead: of a `tg.training.Recorder`, or of two to compare,
-    `history={"lr 0.1": a, "lr 1": b}`.
+    With a history, the lesson plays back a training of the model instead, from one `tg.training.Recorder` or from two
+    to
+    compare: `history={"lr 0.1": a, "lr 1": b}`.
 
     Raises:
         UsageError: if the target is neither a tensor nor a function that returns one.

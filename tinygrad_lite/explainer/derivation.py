@@ -1,6 +1,7 @@
 r"""The derivation in LaTeX, line by line, as in a handout.
 
-The gradient of the result by a value v is written v̄. A rule is printed with the upstream gradient in place of g.
+The gradient of the result with respect to a value v is written v̄. A rule is printed with the upstream gradient in
+place of g.
 """
 
 import numpy as np

@@ -41,7 +41,7 @@ def page(
 def frame(content: str, title: str, height: int) -> str:
     """A page as the output of a notebook's cell.
 
-    A notebook that is not trusted leaves out the frame, and shows the sentence inside it, which is else not seen.
+    A notebook that is not trusted leaves out the frame, and shows the sentence inside it, which is otherwise hidden.
     """
     title = escape(title)
     style = f"width:100%;height:{height}px;border:1px solid #8888"

@@ -31,7 +31,7 @@ class Node:
         number: the operation's place in forward order, from 1; 0 if no operation made it.
         op, inputs, params: how it was made; inputs are nodes and plain numbers.
         arrays: the operation's inputs as arrays.
-        indices: of the arrays in the parameters, such as an index, those that the graph knows how to compute.
+        indices: the arrays in the parameters, such as an index, that the graph knows how to compute.
         tensor: the tensor itself; None for an array or a stand-in.
         requires_grad: whether a gradient flows to it.
         source: the user's line that called the operation, if it is known.
@@ -302,8 +302,8 @@ class Graph:
             if any(self._may_be_computed(node, x) for value in node.params.values() for x in arrays_in(value)):
                 if self._seen.made is None:
                     return phrase(
-                        "{node} takes entries by an index, which may have been computed from values; what it was made "
-                        "of is known if the function is explained, as tg.explain(function, *arguments)",
+                        "{node} takes entries by an index, which may have been computed from values; "
+                        "tg.explain(function, *arguments) finds out what it was made of",
                         node=node.name,
                     )
                 return phrase(
@@ -317,8 +317,8 @@ class Graph:
                 )
             if leaf.value.dtype.kind not in "fc":
                 return phrase(
-                    "{leaf} was made without a history, and may have been computed from other values; what a "
-                    "mask was made of is known if the function is explained, as tg.explain(function, *arguments)",
+                    "{leaf} was made without a history, and may have been computed from other values; "
+                    "tg.explain(function, *arguments) finds out what a mask was made of",
                     leaf=leaf.name,
                 )
         return None
@@ -384,7 +384,7 @@ _NEAREST = 9  # modules behind an operation that are looked at
 def _surround(operations: Sequence[Node]) -> None:
     """Put operations without parameters, whose calls nobody saw, inside the module that holds what is around them.
 
-    That is what an operation is computed from, and the nearest of what is computed from it.
+    That is what an operation is computed from, and the nearest result that is computed from it.
     """
     before: dict[Node, str] = {}
     behind: dict[Node, set[str]] = {}

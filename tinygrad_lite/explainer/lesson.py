@@ -64,10 +64,10 @@ class Lesson:
         write(Path(path), page.html(self.graph, self.backward, update, None if seed is None else str(seed)))
 
     def widget(self) -> "LessonWidget":
-        """Return the lesson as a widget of a notebook, to which the numbers that are dragged in the page come back.
+        """Return the lesson as a notebook widget, which brings numbers that are dragged in the page back to Python.
 
         `widget.values["w"]` is the array of the leaf w as it is in the page now, and `widget.observe(f, "values")`
-        calls f when the numbers have become others.
+        calls f when the numbers change.
 
         Raises:
             MissingExtraError: if anywidget is not installed.
@@ -103,7 +103,7 @@ class Lesson:
         return _written(path, pictures.mermaid(self.graph))
 
     def to_latex(self, path: str | os.PathLike[str] | None = None) -> str:
-        """Return the derivation line by line, as in a handout, where v̄ is the gradient by v; it needs amsmath.
+        """Return the derivation in LaTeX, line by line; v̄ is the gradient with respect to v. It needs amsmath.
 
         Raises:
             InputError: as `to_html`.

@@ -1,4 +1,4 @@
-"""What is the matter in a graph, and which node causes it, as `tg.audit_gradients` finds it."""
+"""What is wrong in a graph, and which node causes it, as `tg.audit_gradients` finds it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

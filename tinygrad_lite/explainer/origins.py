@@ -208,7 +208,7 @@ class Watch:
         made, holder = self.seen.made, self._holders.get(id(x.data))
         assert made is not None
         if holder is not None and holder.data is not x.data:
-            holder = None  # it has been given another array since
+            holder = None  # it has got another array since
         if x.requires_grad:
             self._holders[id(x.data)] = x if holder is None else holder
         elif x not in made and not hasattr(x, "index") and holder is not None:

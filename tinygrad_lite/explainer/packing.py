@@ -38,8 +38,8 @@ _text_of: Callable[[Any], str] = cache(str)  # NumPy makes the name of a dtype a
 def packed(array: Array, budget: Budget) -> dict[str, Any]:
     """An array for a page.
 
-    A sample has `rows` and `columns`: those that it keeps of the array as a matrix along its last axis. Of a complex
-    array, the entries are real and imaginary parts by turns, which stand side by side in that matrix.
+    A sample has `rows` and `columns`: those that it keeps of the array as a matrix along its last axis. In a complex
+    array, real and imaginary parts alternate, side by side in that matrix.
     """
     array = np.asarray(array)
     if array.dtype.kind == "c":

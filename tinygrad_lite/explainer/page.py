@@ -287,7 +287,7 @@ class _Content:
         if len(arguments) > MOST:
             return phrase("{op} of {n} inputs is too large for the page", op=op, n=len(node.inputs))
         if not node.is_declared:
-            return phrase("{op}: it is a function of its own, which has run", op=op)
+            return phrase("{op}: it stands for a function that has already run", op=op)
         computed = {f"x{i}": x.value for i, x in enumerate(node.inputs) if isinstance(x, Node) and x.op is not None}
         computed |= {f"i{k}": x.value for k, x in enumerate(node.indices)}
         key = (op, part, _exact(node.params), (*computed,), tuple(map(_signature, arguments.values())))
@@ -391,5 +391,5 @@ def _exact(x: Any) -> Any:
 
 def _signature(x: Any) -> Any:
     if javascript.is_argument(x):
-        return x.shape, x.dtype  # whose text takes longer than all else here
+        return x.shape, x.dtype  # whose text takes longer than everything else here
     return (np.shape(x), np.asarray(x).tobytes()) if np.ndim(x) else repr(x)

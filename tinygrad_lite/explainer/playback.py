@@ -1,6 +1,7 @@
 """A recorded training as a page: its epochs to scrub through, with weights, gradients, activations and the loss.
 
-One file without a network. Arrays are 16-bit integers times a scale, the same over all epochs, so that colours compare.
+One file that needs no network. Arrays are 16-bit integers times a scale, the same over all epochs, so that colours
+compare.
 """
 
 import os
@@ -20,7 +21,7 @@ from tinygrad_lite.training.recorder import SIDE, Frame, Recorder
 SCRIPTS = ("german", "messages", "arrays", "plots", "playback")
 STYLES = ("page", "playback")
 FRAMES = 200
-"""The largest number of epochs in a page; of more, evenly spread ones."""
+"""The largest number of epochs in a page; if there are more, it shows evenly spread ones."""
 
 BYTES = 2_000_000
 """The size that arrays may have, over all epochs."""
@@ -35,7 +36,7 @@ COARSEST = 9
 """The fewest points along an axis that make a landscape."""
 
 SUDDEN = 1e6
-"""How many times larger than at first numbers are where a training diverges: then colours show how it began."""
+"""How many times larger than at first numbers must become to count as diverging: then colours show how it began."""
 
 NOT_FINITE = -32768
 """The integer that stands for NaN and infinities."""
@@ -155,7 +156,7 @@ def _activation(path: str, frames: Sequence[Frame]) -> dict[str, Any]:
 
 
 def _plane(recorder: Recorder, frames: Sequence[Frame]) -> dict[str, Any]:
-    """What the model makes of all pairs of inputs, and the rows of the batch."""
+    """The outputs of the model for all pairs of inputs, and the rows of the batch."""
     outputs = np.stack([frame.plane for frame in frames if frame.plane is not None])
     targets = np.asarray(recorder.targets)[:POINTS].reshape(min(recorder.rows, POINTS), -1)
     several = outputs.shape[2] > 1

@@ -23,7 +23,7 @@ POINTS = 200
 
 
 def html() -> str:
-    """The page: one file without a network.
+    """The page: one file that needs no network.
 
     Example:
         >>> page = html()
@@ -117,11 +117,11 @@ OPTIMIZERS: dict[str, tuple[type[optim.Optimizer], dict[str, Any], tuple[str, ..
     "RMSprop": (optim.RMSprop, {}, ("square_avg",)),
     "Adam": (optim.Adam, {}, ("exp_avg", "exp_avg_sq")),
 }
-"""The class of each optimiser, its settings, and what it keeps of each parameter, from 0."""
+"""The class of each optimiser, its settings, and the arrays that it keeps for each parameter, which begin at 0."""
 
 
 def _optimizer(given: tuple[type[optim.Optimizer], dict[str, Any], tuple[str, ...]], programs: dict[str, int]) -> Any:
-    """The programs of an optimiser's formula: of the new parameter, and of what it keeps."""
+    """The programs of an optimiser's formula: for the new parameter, and for what it keeps."""
     kind, settings, kept = given
     optimizer = kind([tensor(1.0, requires_grad=True)], lr=0.1, **settings)
     group = optimizer.param_groups[0]

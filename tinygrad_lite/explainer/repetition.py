@@ -10,10 +10,10 @@ from tinygrad_lite.engine.op import Array
 from tinygrad_lite.explainer.graph import Graph, Node
 
 TURNS = {1: 4, 6: 3, 20: 2}
-"""The least number of turns that are a loop, by the least number of operations in a turn."""
+"""The fewest turns that are a loop, by the fewest operations in a turn."""
 
 OPERATIONS = 12
-"""The least number of operations in all turns together: fewer are seen at a glance."""
+"""The fewest operations in all turns together: fewer can be seen at a glance."""
 
 
 @dataclass(frozen=True)

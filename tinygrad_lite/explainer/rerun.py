@@ -15,7 +15,7 @@ from tinygrad_lite.optim.optimizer import Optimizer
 
 
 def is_possible(graph: Graph) -> bool:
-    """Whether every operation can run again; some stand for a function's run that is over."""
+    """Whether every operation can run again; some stand for a function that has already run."""
     return all(node.is_declared for node in graph.operations)
 
 

@@ -49,7 +49,7 @@ class Contribution:
 
     @property
     def takes_real_part(self) -> bool:
-        """Whether the rule's result is complex, of which a real input takes the real part."""
+        """Whether the rule's result is complex and its input real, which takes the real part."""
         return np.iscomplexobj(self.full) and not np.iscomplexobj(self.value)
 
     def __repr__(self) -> str:
@@ -208,7 +208,7 @@ def brief(array: Array) -> str:
     """An array in one line: all of its entries if there are few, else its shape, mean and range."""
     array = np.asarray(array)
     if array.dtype.kind in "fb":
-        array = array + 0.0  # which makes 0 of -0, and numbers of truths
+        array = array + 0.0  # which turns -0 into 0, and booleans into numbers
     if not array.shape:
         return (
             f"({array:.6g})" if array.dtype.kind == "c" else f"{array:.6g}" if array.dtype.kind == "f" else str(array)

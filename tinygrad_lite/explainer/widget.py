@@ -19,7 +19,7 @@ class LessonWidget(anywidget.AnyWidget):
 
     Attributes:
         values: the array of each leaf by its name, with the numbers that the page has now. `observe(f, "values")` calls
-            f when they have become others.
+            f when they change.
     """
 
     _esm = asset("widget.js")

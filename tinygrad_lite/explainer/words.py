@@ -14,7 +14,7 @@ from tinygrad_lite.readers import notation
 from tinygrad_lite.readers.symbol import Symbol
 
 CLOSE = 1e-9
-"""An entry of a gradient that is smaller, relative to the upstream gradients, may be what rounding leaves."""
+"""An entry of a gradient that is smaller than this, relative to the upstream gradients, may be left by rounding."""
 
 FIRST = LAST = 20
 """The number of operations that are printed at both ends of a long graph."""

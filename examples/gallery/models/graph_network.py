@@ -56,7 +56,7 @@ WITH_PRESIDENT = np.isin(np.arange(34), [9, 14, 15, 18, 20, *range(22, 34)])
 
 # %%
 # Messages go along every edge both ways, and from each member to itself. A gather, `h[sender]`, reads what is sent, and
-# `at[receiver].add` adds up what arrives.
+# `at[receiver].add` adds up the messages that arrive.
 
 ITSELF = np.arange(34)
 SENDER = np.concatenate([EDGES[0], EDGES[1], ITSELF])

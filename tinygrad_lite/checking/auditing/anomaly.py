@@ -1,7 +1,7 @@
 """Anomaly detection: finds the first operation, forward or backward, that makes a NaN or an infinity.
 
 In the forward pass, each result is checked at once. For the backward pass, each result gets a copy of its operation
-whose rules check what they return; outside a `detect_anomaly` block, these rules do nothing else than the originals.
+whose rules check what they return; outside a `detect_anomaly` block, these rules do the same as the originals.
 """
 
 import threading

@@ -182,7 +182,7 @@ def audit_gradients(model: Any, loss: Tensor | Callable[[], Tensor]) -> Gradient
         GraphError: if the loss has no history, or its graph was freed.
         ShapeError: if the loss has more than one element.
         InputError: if the model has no parameters.
-        UsageError: if the model or the loss is something else.
+        UsageError: if the model or the loss is anything else.
 
     Example:
         >>> import numpy as np, tinygrad_lite as tg

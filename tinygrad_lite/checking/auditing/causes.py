@@ -217,7 +217,7 @@ class Reasons:
         op, i = result.op, _position(edge)
         handed = self._flow.handed.get(edge)
         if handed is None:
-            return self._cause(result, phrase("{op} has no derivative by its input {i}", op=op.name, i=i))
+            return self._cause(result, phrase("{op} has no derivative with respect to its input {i}", op=op.name, i=i))
         if not _is_zero(handed, units):
             return self._cause(result, phrase("the gradients of its uses cancel"))
         if _is_relu(result):
@@ -236,7 +236,7 @@ class Reasons:
         if self._only_moves(edge):
             return self._cause(result, phrase("the contribution of {op} is 0 there", op=op.name))
         if op.linear:  # its derivative is its other arguments, which are not 0
-            return self._cause(result, phrase("what arrives at {op} is 0 wherever this goes in", op=op.name))
+            return self._cause(result, phrase("the upstream gradient of {op} is 0 wherever this goes in", op=op.name))
         return self._cause(result, phrase("the derivative of {op} is 0 at these numbers", op=op.name))
 
     def _sums_products(self, edge: Edge) -> bool:
@@ -244,7 +244,7 @@ class Reasons:
         return bool(self._factors(edge)) and not edge[0].op.derivatives
 
     def _only_moves(self, edge: Edge) -> bool:
-        """Whether the operation passes on sums of what arrives, and so has no derivative that could be 0."""
+        """Whether the operation passes on sums of the upstream gradient, and so has no derivative that could be 0."""
         return edge[0].op.linear and not self._factors(edge)
 
     def _zero_factor(self, result: Tensor, label: str, argument: Any, units: Units | None) -> Cause:
@@ -294,7 +294,7 @@ def _joined(causes: Sequence[Cause], units: Units | None = None) -> Cause:
     if units:
         text = phrase("{text}, for {units}", text=text, units=str(units))
     if others:
-        text = phrase("{text}, and {n} more on other ways", text=text, n=len(others))
+        text = phrase("{text}, and {n} more on other paths", text=text, n=len(others))
     return replace(first, text=text)
 
 

@@ -1,6 +1,6 @@
 """Finds the mistakes that explain a gradient that was derived elsewhere.
 
-Along a direction of a variable, a change of what arrives at a value changes the gradient by its product with the
+Along a direction of a variable, a change of a value's gradient changes the variable's gradient by its product with the
 value's tangent. So one product tells whether a mistake can be the one that was made; only then is it put into a reverse
 pass, at this point and at others. If a line runs again and again, the same mistake is put into each of its runs; and
 what one mistake leaves unexplained is explained by another.
@@ -97,7 +97,7 @@ def explanations(points: Sequence[Point], wrong: Sequence[int]) -> dict[int, tup
 
 
 def _cancelling(point: Point) -> Changes:
-    """No contributions of values whose gradient cancels, and is left out by hand: the largest in a softmax, for one."""
+    """Leaves out what goes back from values whose gradient cancels, as people do for the largest entry in a softmax."""
     trace = point.trace
     done = trace.back(point.weights, keep=True)
     edges: dict[Edge, Any] = {}

@@ -136,7 +136,7 @@ def _why_it_ends(movement: Movement) -> str:
     if step.op.chooses:
         return f"not chosen: {step.op.chooses}"
     if step.op.kind == "moving" and step.value.dtype.kind in "iub":
-        return "it is made an integer, which has no gradient"
+        return "it becomes an integer, which has no gradient"
     if any(not moves and not np.all(np.asarray(x)) for moves, x in zip(movement.arguments, step.arrays)):
         return "multiplied by zero: a mask, or a weight that is zero"
     if step.op.derivatives and all(derivative == 0 for derivative in step.op.derivatives):

@@ -18,7 +18,7 @@ _FEW = 10_000  # how many it may run in any case
 
 
 class _TooManyError(BaseException):
-    """No error that other code would handle."""
+    """An error that other code does not handle."""
 
 
 @dataclass

@@ -22,17 +22,19 @@ from tinygrad_lite.engine.op import Array
 
 TOLERANCE = 1e-6
 SMALL = 1e-4  # a difference, relative to the largest entry, that may be the error of a method instead of a mistake
-PENALTY = "{:.6g} times the array itself is added: a penalty on its square, of which the function has less, or none"
+PENALTY = (
+    "{:.6g} times the array itself is added: a penalty on its square that the function does not have, or has less of"
+)
 _TERMS = (
     (
         np.array,
         PENALTY,
-        "{:.6g} times the array itself is missing: a penalty on its square is left out, or the array is, of the values "
-        "that the gradient is computed from",
+        "{:.6g} times the array itself is missing: a penalty on its square is left out, or the array is left out "
+        "of the values that the gradient is computed from",
     ),
     (
         np.sign,
-        "{:.6g} times the array's sign is added: a penalty on its size, of which the function has less, or none",
+        "{:.6g} times the array's sign is added: a penalty on its size that the function does not have, or has less of",
         "{:.6g} times the array's sign is missing: a penalty on its size is left out",
     ),
     (np.ones_like, "{:.6g} is added to every entry", "{:.6g} is missing from every entry"),
@@ -40,7 +42,7 @@ _TERMS = (
 RATIO = "times what it should be"
 SIZE = "it is the size of the derivative, without its sign"
 SIGN_ALONE = "it is the sign of the derivative, without its size"
-RUNNING = "it is the running sum of the derivative along axis {}: is a sum not set back to 0 in a loop?"
+RUNNING = "it is the running sum of the derivative along axis {}: is a sum not reset to 0 in a loop?"
 LENGTH = "its length is {:.6g}: is it normalised, or clipped to that length?"
 _ROUND = 3  # how many digits a length has if somebody chose it
 _NOTHING = 1e-9  # the largest part of a gradient that counts as none
@@ -191,7 +193,7 @@ def _candidates(reference: Array, x: Array) -> Iterator[tuple[str, Array]]:
         if not _are_slices(reference < 0):
             yield SIZE, np.abs(reference)
         with np.errstate(all="ignore"):
-            yield "a factor of the variable is too much", reference * x
+            yield "a factor of the variable should not be there", reference * x
             yield "a factor of the variable is missing", reference / x
 
 

@@ -9,17 +9,17 @@ from tinygrad_lite.checking.diagnosing.local import same
 from tinygrad_lite.engine.op import Array
 
 TOLERANCE = 1e-6
-EXTRA = "a factor of {} is too much"
+EXTRA = "a factor of {} should not be there"
 MISSING = "a factor of {} is missing"
 OWN_FACTORS = (
     "each slice along axis {} is multiplied by a number of its own, from {:.3g} to {:.3g}: is a factor of each left "
     "out, or too much?"
 )
-SHIFTED = "all entries along axis {} are off by the same number: is their mean or sum not taken away, or not added?"
+SHIFTED = "all entries along axis {} are off by the same number: is their mean or sum not subtracted, or not added?"
 MIXED = "it is {:.6g} times the derivative and {:.6g} times the variable"
-REORDERED = "its entries are those of the derivative in another order: is what was sorted or moved not put back?"
+REORDERED = "its entries are those of the derivative in another order: were they sorted or moved, and not put back?"
 SYMMETRY = "it is not symmetric, as the derivative is: is a part of it transposed, or on one side only?"
-OUTER = "it is off by the product of a column and a row: is such a term, as of a sum or a mean, left out or added?"
+OUTER = "it is off by the product of a column and a row: is such a term, as from a sum or a mean, left out or added?"
 _FACTORS = (
     ("the variable's square", np.square),
     ("the variable's cube", lambda x: x**3),
@@ -84,7 +84,7 @@ def _of_matrices(difference: Array, reference: Array) -> Iterator[str]:
 
 
 def _factors(gradient: Array, reference: Array, x: Array) -> Iterator[str]:
-    """Functions of the variable that are a factor too much, or that are missing."""
+    """Functions of the variable that are an extra factor, or a missing one."""
     if np.size(x) < 2:
         return
     for name, function in _FACTORS:

@@ -220,9 +220,9 @@ def others_at_node(done: Pass, n: int) -> Iterator[Suspect]:
 
 
 def _factors(source: Edge, at: Hashable, name: str, rank: float, place: AtEdge | AtNode) -> Iterator[Suspect]:
-    """A factor too much or too few."""
+    """An extra factor, or a missing one."""
     for power, exponent in _POWERS.items():
-        for said, signed in (("too much", exponent), ("missing", -exponent)):
+        for said, signed in (("should not be there", exponent), ("is missing", -exponent)):
             sentence = f"a factor of {name}{power} is {said}"
             apply = partial(_multiplied, source, signed)
             yield Suspect(("factor", at, signed), sentence, rank + (exponent != 1), place, apply, True)

@@ -142,7 +142,7 @@ class _Leaf:
         return value.copy() if isinstance(value, np.ndarray) else value
 
     def tangent(self, by_number: Mapping[int, Array]) -> Any:
-        """Its part of a tangent; what is not an array stands for itself."""
+        """Its part of a tangent; anything but an array stays as it is."""
         if isinstance(self.place, Parts):
             real, imag = (by_number.get(number, np.zeros(np.shape(self.value))) for number in self.place.values())
             return real + 1j * imag

@@ -99,7 +99,7 @@ def _require_form(name: str, function: Any, arguments: Sequence[str]) -> None:
         f"a tuple of one for each of {', '.join(arguments)}" if len(arguments) > 1 else f"one like {arguments[0]}"
     )
     last = {
-        "vjp": ("g", "g is the gradient by what the function returns"),
+        "vjp": ("g", "g is the gradient with respect to what the function returns"),
         "jvp": ("t", f"t is a tangent: {per_argument}"),
         "hvp": ("v", f"v is a vector: {per_argument}"),
     }.get(name)

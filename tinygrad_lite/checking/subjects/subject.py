@@ -393,7 +393,7 @@ def _array(x: Any) -> Array:
 
 
 def _called_last(*arguments: Any) -> Any:
-    """The result of a module for arguments that come before it."""
+    """The result of a module, the last argument, for the arguments before it."""
     *inputs, module = arguments
     return module(*inputs)
 
@@ -403,7 +403,7 @@ def _subscript(index: tuple[int, ...]) -> str:
 
 
 def other_shape(there: int, here: int) -> str:
-    """Why there are no slopes between points if a function returns so many numbers."""
+    """Why there are no slopes between points if a function returns different numbers of results."""
     return (
         f"it returns {there} numbers there and {here} at the given point; where the shape of a result depends on "
         "values, there is a gradient only as long as it stays the same"

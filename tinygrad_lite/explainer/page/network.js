@@ -86,7 +86,7 @@ function networkView(training, { width, columns, numbersOf, changed }) {
     if (!base) return "";
     const now = training.losses.at(-1);
     const signed = (x) => `${x > 0 ? "+" : ""}${told(x, 3)}`;
-    return say("Loss: {before} → {now}, a change of {change}; gradient × change says {told}.", { before: told(base.loss), now: told(now), change: signed(now - base.loss), told: signed(base.slope * (numberIn(training.parameters, chosen) - base.x)) });
+    return say("Loss: {before} → {now}, a change of {change}; gradient × change predicts {told}.", { before: told(base.loss), now: told(now), change: signed(now - base.loss), told: signed(base.slope * (numberIn(training.parameters, chosen) - base.x)) });
   }
 
   function tell() {

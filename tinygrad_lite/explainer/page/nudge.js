@@ -70,7 +70,7 @@ const nudgeView = (() => {
       element("div", { class: "scrolling" }, element(
         "table",
         { class: "outcome" },
-        element("caption", {}, say("The change at each node on the way to {root}; of an array, where it is largest", { root: lesson.nodes[lesson.root].name })),
+        element("caption", {}, say("The change at each node on the way to {root}; for an array, where it is largest", { root: lesson.nodes[lesson.root].name })),
         element("thead", {}, element("tr", {}, [say("node"), say("predicted"), say("real")].map((text) => element("th", { scope: "col" }, text)), element("th", { scope: "col" }, say("predicted above real")))),
         element("tbody", {}, shown.map((each) => row(each, largest))),
       )),

@@ -75,7 +75,7 @@ const optimizerView = (() => {
         ),
       ),
       element("p", { class: "hint" }, verdict(predicted, real)),
-      stale ? element("p", { class: "note" }, say("This step was computed in Python of the numbers as they were recorded.")) : "",
+      stale ? element("p", { class: "note" }, say("Python computed this step from the recorded numbers.")) : "",
       lesson.live && !stale
         ? element("p", {}, element("button", { type: "button", id: "take", onclick: () => take(after) }, say("Take the step")), " ", element("button", { type: "button", onclick: () => changes.reset(), disabled: !lesson.changed() }, say("As recorded")))
         : "",
@@ -102,7 +102,7 @@ const optimizerView = (() => {
     if (!Number.isFinite(share)) return say("The result is not finite.");
     if (share < 0) return say("The result moved the other way than predicted: the step is too long for the slope to hold.");
     if (Math.abs(share - 1) < 0.1) return say("The prediction is good: over so short a step the function is nearly a straight line.");
-    return say("The slope changes along the step, so that the prediction is a rough one.");
+    return say("The slope changes along the step, so the prediction is rough.");
   }
 
   function beforeAndAfter(i, after) {

@@ -36,7 +36,7 @@ const overview = (() => {
     if (all.length > 8) box.append(element("p", {}, say("… and {n} more, marked in the graph.", { n: all.length - 8 })));
     if (!all.length && !notLookedInto) box.append(element("p", { class: "fine" }, `✓ ${say("No gradient of a parameter is zero, or far smaller or larger than the others, and every number is finite.")}`));
     if (notLookedInto) box.append(element("p", { class: "hint" }, say("Nobody looked for dead units or vanishing gradients: {reason}.", { reason: tell(notLookedInto) })));
-    if (lesson.changed() && all.length) box.append(element("p", { class: "hint" }, say("The warnings are of the numbers as they were recorded.")));
+    if (lesson.changed() && all.length) box.append(element("p", { class: "hint" }, say("The warnings are about the recorded numbers.")));
     return box;
   }
 

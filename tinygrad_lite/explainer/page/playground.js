@@ -101,7 +101,7 @@ const playground = (() => {
       changed: () => (stop(), show()),
     });
     const sizes = element("p", { class: "hint" });
-    network.figure.append(sizes, element("p", { class: "hint" }, isPlane ? say("In each box: what the unit says for all pairs of inputs.") : say("In each box: what the unit says on average, on the left of those without the disease, on the right of those with it."), " ", say("Drag a line to change a weight, or a box to change a bias.")));
+    network.figure.append(sizes, element("p", { class: "hint" }, isPlane ? say("In each box: the output of the unit for all pairs of inputs.") : say("In each box: the mean output of the unit, on the left for those without the disease, on the right for those with it."), " ", say("Drag a line to change a weight, or a box to change a bias.")));
     all.replaceChildren(network.figure, beside);
     return (values) => {
       network.show(values);

@@ -90,7 +90,7 @@ const quizView = (() => {
             },
             answer: factors.value,
             mistakes: () => mistakesOf(step, each, factors),
-            hint: () => say("Multiply what arrives by the local derivative."),
+            hint: () => say("Multiply the upstream gradient by the local derivative."),
             because: () => say("upstream × local, where {slope} = {local}", { ...made, slope }),
             turn,
           };
@@ -286,7 +286,7 @@ const quizView = (() => {
   function draw() {
     const tally = element("p", { class: "score", role: "status" }, tallied());
     if (!questions().length) {
-      panel.replaceChildren(stepView.heading(say("Quiz")), element("p", {}, say("This graph is too plain for a question.")));
+      panel.replaceChildren(stepView.heading(say("Quiz")), element("p", {}, say("This graph is too simple for a question.")));
       return;
     }
     if (at >= questions().length) {

@@ -39,7 +39,7 @@ const stepView = (() => {
   function exitNote(kind) {
     const { exit, isWatched, unknown } = lesson.data;
     if (!lesson.live) return null;
-    if (exit) return element("p", { class: kind }, sayWith("The code looked at its numbers in Python, first in {line}. What it decided or computed by them stays as it was recorded, also when numbers here become others.", { line: element("code", {}, exit) }));
+    if (exit) return element("p", { class: kind }, sayWith("The code looked at its numbers in Python, first in {line}. What it decided or computed by them stays as it was recorded, even when you change numbers here.", { line: element("code", {}, exit) }));
     const all = { call: element("code", {}, "tg.explain(function, *arguments)"), names: unknown.flatMap((i, k) => [k ? ", " : "", link(i)]) };
     if (unknown.length) return element("p", { class: kind }, sayWith("{names}: made without a history, so the page cannot know from what. It stays as it was recorded, and so does whatever the code chose by its numbers, as with an index or an if. {call} follows them, or names the line.", all));
     return isWatched || kind === "hint" ? null : element("p", { class: "hint" }, sayWith("Only the operations behind the result were recorded. If the code chose by its numbers, as with an index or an if, the choice stays as it was. {call} follows it, or names the line.", all));
@@ -51,7 +51,7 @@ const stepView = (() => {
   }
 
   function whyRecorded() {
-    return say("Recorded only: {why}. So this page shows the numbers that Python computed, and cannot compute them again with others.", { why: tell(lesson.data.recordedOnly) });
+    return say("Recorded only: {why}. So this page shows the numbers that Python computed, and cannot compute them again with other numbers.", { why: tell(lesson.data.recordedOnly) });
   }
 
   function about(i) {
@@ -195,7 +195,7 @@ const stepView = (() => {
       formula(formulas.ofNode(step.node)),
       about(step.node),
       ...overview.warningsOf(step.node),
-      element("p", { class: "formula upstream" }, `${say("What arrives (upstream):")} `, formulas.upstream(step.node), origin(step.node)),
+      element("p", { class: "formula upstream" }, `${say("The upstream gradient:")} `, formulas.upstream(step.node), origin(step.node)),
       tensorView.accumulation(step.node),
       inputs.every((x) => lesson.value(x).data.length === 1) && inputs.length ? singles(inputs) : null,
     ];
@@ -206,7 +206,7 @@ const stepView = (() => {
 
   function origin(i) {
     const terms = lesson.received[i].length;
-    if (!terms && !lesson.startsFromOnes) return say(", which backward() was started with");
+    if (!terms && !lesson.startsFromOnes) return say(", with which backward() was started");
     if (!terms) return lesson.value(i).data.length > 1 ? say(", which is 1 for each entry: what is differentiated is their sum") : say(": the result changes as much as itself");
     return terms > 1 ? say(", the sum of {n} contributions, complete by now", { n: terms }) : "";
   }
@@ -223,7 +223,7 @@ const stepView = (() => {
       box.append(formula(`${say("upstream × local, where")} `, formulas.local(step, each), use));
     }
     if (each.summed.length) box.append(axesTable(each.full, [[nameAt(each.node), lesson.nodes[each.node].value.shape]], say("The axes that were broadcast are summed"), "Σ"));
-    if (each.realPart) box.append(element("p", { class: "hint" }, say("{name} is real, so that it takes the real part of this.", { name: nameAt(each.node) })));
+    if (each.realPart) box.append(element("p", { class: "hint" }, say("{name} is real, so it takes the real part of this.", { name: nameAt(each.node) })));
     const isAll = isOnly(products, value);
     products.forEach((product, p) => {
       const factors = each.factors?.[p];

@@ -16,7 +16,7 @@ const tensorView = (() => {
       lesson.isOperation(node) && node.definition ? stepView.formula(formulas.definition(i)) : null,
       stepView.about(i),
       ...(node.marks ?? []).map((mark) => element("p", { class: "warning" }, tell(mark), ".")),
-      lesson.changed() && (node.marks ?? []).length ? element("p", { class: "hint" }, say("The warnings are of the numbers as they were recorded.")) : null,
+      lesson.changed() && (node.marks ?? []).length ? element("p", { class: "hint" }, say("The warnings are about the recorded numbers.")) : null,
     ];
     if (value.data.length) parts.push(entry(i, value, gradient));
     else parts.push(element("p", {}, say("It is empty.")));
@@ -79,7 +79,7 @@ const tensorView = (() => {
   function measurement(i, place, derived) {
     const { estimate, error, left, right, kink } = lesson.measured(i, place);
     if (kink) return say("Measured by differences: from the left the slope is {left}, from the right {right}: a kink.", { left: told(left), right: told(right) });
-    if (!Number.isFinite(error)) return say("The result is not finite close by, so that no slope can be measured.");
+    if (!Number.isFinite(error)) return say("The result is not finite nearby, so no slope can be measured.");
     const numbers = { estimate: told(estimate, 8), error: told(error, 2), off: told(Math.abs(estimate - lesson.slopeAt(i, place)), 2) };
     if (lesson.slopeAt(i, place) !== derived) return say("Measured by differences: {estimate}, give or take {error}; along the imaginary axis the slope is minus the imaginary part of the gradient, and they differ by {off}.", numbers);
     return say("Measured by differences: {estimate}, give or take {error}; it and the gradient differ by {off}.", numbers);

@@ -65,7 +65,7 @@ class Program:
             return
         own = trees.leaves(self._values(self.inputs, None))
         seeds = [[np.ones(np.shape(y)) for y in own]]
-        reason = "its results are others there, as those of random numbers are"
+        reason = "its results differ there, as those of random numbers do"
         for dtype in self._dtypes():
             try:
                 wide = trees.leaves(self._values(self.inputs, dtype))

@@ -214,7 +214,7 @@ def _tensor(x: Any, kind: torch.dtype) -> Any:
 
 
 def _called_last(*arguments: Any) -> Any:
-    """The result of a module for arguments that come before it."""
+    """The result of a module, the last argument, for the arguments before it."""
     *inputs, module = arguments
     return module(*inputs)
 
