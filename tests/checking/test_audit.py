@@ -145,7 +145,7 @@ PLANTED: dict[str, tuple[Callable[[dict[str, Any]], Any], str, str]] = {
     "the border of an image": (
         lambda p: np.sum(functional.conv2d(p["w"][None, None], np.ones((1, 1, 3, 3))) * (np.arange(6) != 0)),
         "partly zero",
-        "what arrives at convolution is 0 wherever this goes in, for 1 of 8 units along axis 1: 0",
+        "the upstream gradient of convolution is 0 wherever this goes in, for 1 of 8 units along axis 1: 0",
     ),
     "contributions of a unit that cancel": (
         lambda p: np.sum((p["w"] + T.reshape(8, 8, 8)[:, :5]) * UNEVEN),

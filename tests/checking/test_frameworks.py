@@ -470,7 +470,7 @@ class TestFunctionsOfJax:
 
         report = check(f, jnp.ones(3), jax.random.key(0))
         assert not wrong(report), str(report)
-        assert "results are others there" in str(report)
+        assert "results differ there" in str(report)
 
     def test_gradients_by_hand(self) -> None:
         x = jnp.asarray(self.x)

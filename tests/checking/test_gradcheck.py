@@ -228,7 +228,7 @@ class TestVerdicts:
             (lambda x: np.sum(np.tanh(1e4 * x)), "saturated"),
             (lambda x: np.sum(F.relu(x)), "not chosen: its input is at most 0"),
             (lambda x: np.sum(np.floor(1.1 * x) + x * np.array([0.0, 1, 1, 1])), "zero"),
-            (lambda x: np.sum(x.astype(int) * 2.0), "made an integer"),
+            (lambda x: np.sum(x.astype(int) * 2.0), "becomes an integer"),
         ],
         ids=["index", "mask", "tanh", "relu", "floor", "integer"],
     )
@@ -401,7 +401,7 @@ class TestInputs:
     def test_many_entries_at_kinks(self) -> None:
         report = check(lambda x: np.sum(F.relu(x) * np.arange(1500.0)), np.zeros(1500))
         assert report.ok
-        assert "a millionth beside" in str(report)
+        assert "a millionth away from" in str(report)
 
     def test_nothing_of_the_users_changes(self) -> None:
         model = nn.Sequential(nn.Linear(4, 3, rng=0), nn.Dropout(0.5, rng=1), nn.Linear(3, 1, rng=2)).train()

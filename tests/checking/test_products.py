@@ -221,7 +221,11 @@ def test_what_is_not_deterministic_may_be_tolerated() -> None:
     ("name", "function", "said"),
     [
         ("jvp", lambda x, y, s, t: None, r"jvp\(x, y, t\), where t is a tangent: a tuple of one for each of x, y"),
-        ("vjp", lambda x, y: None, r"vjp\(x, y, g\), where g is the gradient by what the function returns"),
+        (
+            "vjp",
+            lambda x, y: None,
+            r"vjp\(x, y, g\), where g is the gradient with respect to what the function returns",
+        ),
         ("hvp", lambda x, y, s, t: None, r"hvp\(x, y, v\), where v is a vector: a tuple of one for each of x, y"),
         ("gradient", lambda x: None, r"gradient\(x, y\), with the inputs of the function; .*takes \(x\)"),
     ],

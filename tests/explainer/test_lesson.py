@@ -426,7 +426,7 @@ def test_functions_that_have_run_are_not_run_again(tmp_path: Path) -> None:
         lesson = tg.explain(result)
         assert "itself computes it" in str(lesson)
         lesson.to_html(tmp_path / "lesson.html", optimizer=tg.optim.SGD([w], lr=0.1))
-        assert "it is a function of its own, which has run" in (tmp_path / "lesson.html").read_text()
+        assert "it stands for a function that has already run" in (tmp_path / "lesson.html").read_text()
     assert given <= {np.ndarray, np.float64}, "no symbol is handed to it"
 
 
