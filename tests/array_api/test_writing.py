@@ -277,6 +277,71 @@ def test_nothing_writes_into_a_number_and_what_is_an_array_without_axes_is_one_a
     assert_slopes(f, x)
 
 
+WITHOUT_AXES: dict[str, Callable[[Any], Any]] = {
+    "in place": lambda y: operator.iadd(y, 0.5),
+    "all": lambda y: y.__setitem__(..., y**2),
+    "by an empty index": lambda y: y.__setitem__((), y**2),
+    "by a mask": lambda y: y.__setitem__(y > 0, y**2),
+    "flat": lambda y: y.flat.__setitem__(0, y**2),
+    "flat, all": lambda y: y.flat.__setitem__(slice(None), y**2),
+    "flat, twice": lambda y: y.flat.__setitem__([0, -1], np.stack([y * 3, y * 2])),
+    "put": lambda y: np.put(y, 0, y**2),
+    "put, wrapped": lambda y: np.put(y, [5, 3], np.stack([y * 3, y * 2]), mode="wrap"),
+    "put_along_axis": lambda y: np.put_along_axis(y, np.array([0]), y**2, None),
+    "place": lambda y: np.place(y, y > 0, [y**2]),
+    "putmask": lambda y: np.putmask(y, y > 0, y**2),
+    "copyto": lambda y: np.copyto(y, y**2),
+    "fill": lambda y: y.fill(2.0),
+    "out": lambda y: np.sin(y, out=y),
+    "out, where": lambda y: np.sin(y, out=y, where=y > 0),
+    "out of a sum": lambda y: np.sum(np.stack([y, y**2]), out=y),
+    "multiply.at": lambda y: np.multiply.at(y, (), 3.0),
+    "view": lambda y: y[...].__setitem__((), y**2),
+    "transpose": lambda y: y.T.__setitem__((), y**2),
+    "row": lambda y: y[None].__setitem__(0, y**2),
+    "reshape": lambda y: y.reshape(1, 1).__setitem__((0, 0), y**2),
+    "ravel": lambda y: y.ravel().__setitem__(0, y**2),
+    "atleast_1d": lambda y: np.atleast_1d(y).__setitem__(0, y**2),
+    "at of a row": lambda y: np.multiply.at(y.reshape(1), [0, 0], y * 1.0),
+}
+
+
+@pytest.mark.parametrize("is_argument", [True, False])
+@pytest.mark.parametrize("name", WITHOUT_AXES)
+def test_an_array_without_axes_is_written_into_as_any_other(name: str, is_argument: bool) -> None:
+    def f(x: Any) -> Any:
+        y = x if is_argument else np.zeros_like(x)
+        y[...] = x
+        former = y
+        WITHOUT_AXES[name](y)
+        return former * np.sin(y)
+
+    at = np.array(1.3)
+    slope = (f(np.array(at + 1e-6)) - f(np.array(at - 1e-6))) / 2e-6
+    functional = tg.functionalize(f)
+    for pair in (tg.value_and_grad(functional)(at), tg.jvp(functional, (at,), (np.array(1.0),))):
+        np.testing.assert_allclose(pair, (f(at.copy()), slope), rtol=1e-8)
+    np.testing.assert_allclose(tg.hessian(functional)(at), tg.grad(tg.grad(functional))(at))
+    assert at == 1.3
+
+
+def test_an_index_outside_an_array_without_axes_is_numpys_error() -> None:
+    for write in (lambda y: np.put(y, 1, y), lambda y: y.flat.__setitem__(1, y)):
+        with pytest.raises(IndexError):
+            tg.grad(tg.functionalize(lambda x, write=write: (write(x), x)[1]))(np.array(1.3))
+
+
+def test_what_a_caller_passes_as_a_number_stays_one() -> None:
+    def f(x: Any) -> Any:
+        former = x
+        x += 1
+        return former * x
+
+    assert tg.grad(tg.functionalize(f))(2.0) == tg.grad(tg.functionalize(f))(np.float64(2.0)) == 5
+    assert tg.grad(tg.functionalize(f))(np.array(2.0)) == 6
+    assert tg.grad(lambda x: tg.functionalize(f)(x[0]))(np.array([2.0])) == 5
+
+
 def assert_slopes(f: Callable[[Any], Any], x: Any) -> None:
     """Hold the gradients of a functionalized function, in both modes, to differences."""
 

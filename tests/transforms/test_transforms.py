@@ -686,3 +686,16 @@ def test_writing_into_an_upstream_gradient_changes_no_gradient() -> None:
         np.testing.assert_array_equal(pulled, np.ones(3))
         pulled[...] = 9.0
         np.testing.assert_array_equal(g, np.full(y.shape, 7.0))
+
+
+@pytest.mark.parametrize("mode", ["forward", "reverse"])
+def test_a_jacobian_of_no_entries_has_the_dtype_of_others(mode: Any) -> None:
+    def f(x: Any, w: Any) -> Any:
+        return np.concatenate([x * 2, w[:0]]), x * 3
+
+    for wide, narrow in ((np.float64, np.float32), (np.float32, np.float64)):
+        of_some, of_none = (
+            tg.jacobian(f, (0, 1), mode=mode)(np.ones(count, narrow), np.ones(2, wide)) for count in (1, 0)
+        )
+        for some, none in zip(of_some, of_none, strict=True):
+            assert [block.dtype for block in none] == [block.dtype for block in some]

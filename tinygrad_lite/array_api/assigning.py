@@ -12,6 +12,8 @@ from tinygrad_lite.errors import ShapeError, UsageError
 from tinygrad_lite.ops.shapes.joining import array
 
 _NUMBERS = int, float, complex
+_ONLY_ENTRY = (..., None)
+"""The index with which an array without axes has an axis, along which its only entry is read and written."""
 
 
 class Assigning(Operators):
@@ -108,7 +110,7 @@ def change_at(ufunc: np.ufunc, array: Any, index: Any, *values: Any) -> None:
     turns[order] = np.arange(entries.size) - np.searchsorted(entries[order], entries[order])
     for turn in range(max(turns, default=-1) + 1):
         now = np.flatnonzero(turns == turn)
-        places = np.unravel_index(entries[now], array.shape)
+        places = np.unravel_index(entries[now], array.shape) if array.shape else _ONLY_ENTRY
         changed = ufunc(array[places], *(x[now] for x in others))
         check_dtype(array, changed.dtype, "same_kind", name)
         array.assign(places, changed)
@@ -140,6 +142,11 @@ def _put(a: Any, ind: Any, v: Any, mode: str = "raise") -> None:
     indices = np.ravel(entries_of(ind, int))
     if mode != "raise":
         indices = np.clip(indices, 0, a.size - 1) if mode == "clip" else indices % a.size
+    if not a.shape:
+        written = np.resize(v, indices.size)[np.zeros(1, int)[indices] == 0]  # an index outside is NumPy's error
+        if written.size:
+            a.assign(_ONLY_ENTRY, written[-1:])
+        return
     places = []
     for length in a.shape[:0:-1]:  # the first axis has what is left, be it outside, which is NumPy's error
         places.append(indices % length)

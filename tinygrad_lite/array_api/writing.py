@@ -181,7 +181,10 @@ class Writable(Assigning, trees.Holder):
         else:
             op, array, params = self._view
             entries = op.forward(np.arange(array.size).reshape(array.shape), **params)
-            array._write(array.value.at[np.unravel_index(entries, array.shape)].set(value))
+            is_same = not array.shape  # the array has one entry, which is the view's
+            array._write(
+                np.reshape(value, ()) if is_same else array.value.at[np.unravel_index(entries, array.shape)].set(value)
+            )
 
     def __setitem__(self, index: Any, values: Array) -> None:
         if not self._is_own(index, values):  # as in x[i] += v, which first writes into the view, and then the view
@@ -294,8 +297,8 @@ for _name in ("real", "imag"):
 
 
 def _lent(x: Any) -> Writable:
-    """An argument as an array of the function's own; a tensor without axes may be a number, and counts as one."""
-    return Writable(x, is_number=not isinstance(x, np.ndarray) and np.ndim(x) == 0)
+    """An argument as an array of the function's own, or as a number if the caller passed a number."""
+    return Writable(x, is_number=np.ndim(x) == 0 and not isinstance(in_memory(x), np.ndarray))
 
 
 def _put(result: Any, out: Any, function: Any, params: Mapping[str, Any]) -> Any:

@@ -109,4 +109,6 @@ def _changes(run: Run, primals: list[Array], j: int, direction: Array) -> list[A
 def _block(parts: list[Array], y: Array, x: Array, axis: int) -> Any:
     """The derivatives of y by x, put together from their rows (along axis 0) or columns (along axis -1)."""
     shape = (*np.shape(y), *np.shape(x))
-    return as_traced(np.reshape(np.stack(parts, axis), shape) if parts else np.zeros(shape, np.result_type(y, x)))
+    return as_traced(
+        np.reshape(np.stack(parts, axis), shape) if parts else np.zeros(shape, np.result_type(y if axis else x))
+    )

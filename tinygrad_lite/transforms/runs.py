@@ -258,6 +258,8 @@ def real(x: Any) -> Array:
     if type(x) is float:
         return np.float64(x)
     value = x if isinstance(x, Traced) else copied(numbers_of(x, "differentiation"))
+    if isinstance(x, np.ndarray) and not x.shape:  # which a function may write into, while a number is none's to write
+        value = np.asarray(value)
     if value.dtype.kind != "f":
         raise UsageError(
             f"a gradient with respect to {value.dtype} is not defined: pass real floating-point numbers; for a "
