@@ -19,9 +19,8 @@ from tinygrad_lite.testing import cotangents, inputs_of
 
 RECORDED_ONLY = frozenset(
     """
-    cond eigh eigvalsh expm fraction geomspace i0 irfft ldexp linspace linspace_step lstsq mantissa
-    matrix_norm nanmax nanmedian nanmin nanpercentile nanprod nanquantile nanstd nanvar norm pinv qr quotient
-    real_if_close svd svdvals unwrap vander var_around
+    aligned fraction geomspace i0 irfft ldexp linspace linspace_step mantissa nanmax nanmedian nanmin nanpercentile
+    nanprod nanquantile nanstd nanvar pinv real_if_close svd svdvals unwrap vander var_around
     """.split()  # noqa: SIM905
 )
 """Operations whose value a page shows as it was recorded, in some call at least: they have no form in its NumPy.
@@ -45,7 +44,9 @@ def runtime(browser: Any) -> Iterator[Any]:
     """A page that has the page's own NumPy and nothing else."""
     page = browser.new_page()
     page.set_content("<!DOCTYPE html><title>NumPy</title>")
-    page.add_script_tag(content=(files("tinygrad_lite.explainer") / "page" / "numpy.js").read_text(encoding="utf-8"))
+    for name in ("numpy", "decompositions"):
+        script = files("tinygrad_lite.explainer") / "page" / f"{name}.js"
+        page.add_script_tag(content=script.read_text(encoding="utf-8"))
     yield page
     page.close()
 

@@ -17,13 +17,14 @@ from numpy.lib.stride_tricks import sliding_window_view
 from tinygrad_lite.engine.backward import whole
 from tinygrad_lite.engine.op import Array, Op, Traced
 from tinygrad_lite.errors import UsageError
+from tinygrad_lite.explainer.forms import FORMS
 from tinygrad_lite.explainer.packing import WHOLE
 from tinygrad_lite.explainer.parts import BY_PARTS, LINEAR, PRODUCTS, TRANSFORMS, Parts, linear, product, transformed
+from tinygrad_lite.explainer.signs import WITH_VECTORS
 from tinygrad_lite.foundation.phrases import phrase
 from tinygrad_lite.ops.arithmetic.curves import segments
 from tinygrad_lite.ops.arithmetic.ordering import lines_along, quantile_places
 from tinygrad_lite.ops.linear.contraction import axes_by_letters, einsum, subscripts_of
-from tinygrad_lite.ops.linear.norms import all_or
 from tinygrad_lite.ops.shapes.indexing import picked
 from tinygrad_lite.readers.expression import Numbered, numbers
 from tinygrad_lite.transforms.dual import Dual, new_level
@@ -43,6 +44,11 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys([*UNARY, *BINARY, "where", "matmul", "dot", "inner", "inv", "solve"], ()),
     **dict.fromkeys(["det", "sign_of_det", "log_abs_det"], ()),
     "cholesky": ("upper",),
+    "eigvalsh": ("UPLO",),
+    "svdvals": ("hermitian",),
+    "eigh": ("UPLO", "values_used", "alike"),
+    "svd": ("full_matrices", "hermitian", "values_used", "alike"),
+    "qr": ("mode",),
     **dict.fromkeys(REDUCTIONS, ("axis", "keepdims", "initial")),
     **dict.fromkeys(("var", "std"), ("axis", "keepdims", "ddof", "correction")),
     "norm": ("axes", "keepdims", "ord"),
@@ -121,8 +127,10 @@ class _Script:
                 return op.forward(*inputs, **params)
             finally:
                 self._within.pop()
-        if op.name in _BY_OTHERS:
-            return _BY_OTHERS[op.name](*inputs, **params)
+        if op.name in _BY_OTHERS and (result := _BY_OTHERS[op.name](*inputs, **params)) is not NotImplemented:
+            return result
+        if is_complex and op.name in FUNCTIONS:
+            raise NotPrintableError(phrase("{op} of complex numbers has no form in the page", op=op))
         if op.name not in _MOVES and any(isinstance(parameter, Scripted) for parameter in params.values()):
             raise NotPrintableError(phrase("{op} takes a parameter that depends on numbers", op=op))
         with np.errstate(all="ignore"):
@@ -184,7 +192,7 @@ class _Script:
         if op.name == "tensordot":
             subscripts = subscripts_of(np.ndim(numbers(inputs[0])), np.ndim(numbers(inputs[1])), params["axes"])
             return self._call(einsum, inputs, {"subscripts": subscripts}, value)
-        if op.name not in FUNCTIONS or (op.name == "norm" and _is_of_a_matrix(inputs[0], **params)):
+        if op.name not in FUNCTIONS or (op.name in _LACKING and _LACKING[op.name](inputs[0], **params)):
             raise NotPrintableError(phrase("{op} has no form in the page", op=op))
         if op.name == "einsum":
             terms, output = axes_by_letters(params["subscripts"], [np.ndim(x) for x in map(numbers, inputs)])
@@ -197,6 +205,8 @@ class _Script:
             for name, parameter in params.items()
             if name in FUNCTIONS[op.name] and (parameter is not None or name == "axis")
         }
+        if op.name in WITH_VECTORS and not params.get("alike"):  # the signs that were recorded
+            told["like"] = value.ravel().tolist()
         parts = [self.written(x) for x in inputs] + ([json.dumps(told, default=_plain)] if told else [])
         return f"np.{op.name}({', '.join(parts)})"
 
@@ -358,13 +368,17 @@ def _mean_of_numbers(x: Array, axis: Any = None, **params: Any) -> Array:
     return total / np.sum(np.where(np.isnan(x), 0.0, 1.0), axis=axis, **params)
 
 
+_LACKING: dict[str, Callable[..., bool]] = {
+    "svdvals": lambda x, hermitian=False: hermitian,
+    "svd": lambda x, full_matrices=True, hermitian=False, **_: (
+        hermitian or (full_matrices and x.shape[-1] != x.shape[-2])
+    ),
+}
+"""Whether the page's function does not do what these parameters ask."""
+
+
 def _sinc(x: Array) -> Array:
     return np.where(np.equal(x, 0), 1.0, np.sin(np.pi * x) / (np.pi * x))
-
-
-def _is_of_a_matrix(x: Array, ord: Any = None, axes: Any = None, keepdims: bool = False) -> bool:
-    """Whether a norm is that of a linear map, and not that of a vector of all entries."""
-    return ord not in (None, "fro", "f") and len(all_or(axes, x)) == 2
 
 
 def _nan_to_num(x: Array, nan: float = 0.0, posinf: Any = None, neginf: Any = None) -> Array:
@@ -419,7 +433,7 @@ def _interp(x: Array, xp: Array, fp: Array, left: Any = None, right: Any = None)
     return np.where(np.equal(x, xp[-1]), fp[-1], behind)
 
 
-_BY_OTHERS: dict[str, Callable[..., Any]] = {
+_BY_OTHERS: dict[str, Callable[..., Any]] = FORMS | {
     "interp": _interp,
     "nan_to_num": _nan_to_num,
     "median": _quantile(percent=False),

@@ -17,7 +17,8 @@ from tinygrad_lite.explainer.graph import Graph, Node
 from tinygrad_lite.explainer.marks import Warned, warnings
 from tinygrad_lite.explainer.packing import Budget, packed
 from tinygrad_lite.explainer.repetition import loops
-from tinygrad_lite.explainer.rerun import EVALUATIONS, Update, change, is_possible, measured
+from tinygrad_lite.explainer.rerun import EVALUATIONS, Update, change, is_possible, is_same_for_other_signs, measured
+from tinygrad_lite.explainer.signs import WITH_VECTORS
 from tinygrad_lite.explainer.steps import LONG, Contribution, Pass, formula_of
 from tinygrad_lite.foundation.phrases import parts, phrase
 from tinygrad_lite.readers import notation
@@ -28,6 +29,7 @@ SCRIPTS = (
     "german",
     "messages",
     "numpy",
+    "decompositions",
     "lesson",
     "arrays",
     "formulas",
@@ -290,7 +292,8 @@ class _Content:
             return phrase("{op}: it stands for a function that has already run", op=op)
         computed = {f"x{i}": x.value for i, x in enumerate(node.inputs) if isinstance(x, Node) and x.op is not None}
         computed |= {f"i{k}": x.value for k, x in enumerate(node.indices)}
-        key = (op, part, _exact(node.params), (*computed,), tuple(map(_signature, arguments.values())))
+        signs = np.asarray(node.value).tobytes() if str(op) in WITH_VECTORS else b""
+        key = (op, part, _exact(node.params), (*computed,), tuple(map(_signature, arguments.values())), signs)
         if key not in self._known:
             try:
                 text = javascript.function(rule, arguments, node.params, computed)
@@ -317,6 +320,13 @@ class _Content:
             for contribution in step["to"]:
                 if isinstance(contribution["vjp"], str):
                     return phrase("the rule of {why}", why=contribution["vjp"])
+        for decomposition in (node for node in graph.operations if str(node.op) in WITH_VECTORS):
+            if not is_same_for_other_signs(graph, decomposition):
+                return phrase(
+                    "{root} depends on the signs of the vectors in {node}, which the matrix does not determine",
+                    root=graph.root.name,
+                    node=decomposition.name,
+                )
         return graph.frozen
 
     def _optimizer(self, update: Update) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from tinygrad_lite.checking.evidence.references import difference
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import InputError, UsageError
 from tinygrad_lite.explainer.graph import Graph, Node
+from tinygrad_lite.explainer.signs import with_other_signs
 from tinygrad_lite.explainer.steps import Pass
 from tinygrad_lite.optim.optimizer import Optimizer
 
@@ -32,6 +33,16 @@ def result(graph: Graph, changed: Mapping[Node, Array]) -> Array:
             assert node.op is not None
             values[node] = node.op(*arrays, **node.params)
     return values.get(graph.root, graph.root.value)
+
+
+def is_same_for_other_signs(graph: Graph, node: Node) -> bool:
+    """Whether the result is the same if the vectors of a decomposition, whose signs nobody determines, have others."""
+    scale = abs(graph.total(graph.root.value))
+    flips = (change(graph, {node: other}) for other in with_other_signs(str(node.op), node.arrays[0], node.value))
+    return all(abs(flip) <= ROUNDING * scale for flip in flips)
+
+
+ROUNDING = 1e-9
 
 
 def change(graph: Graph, changed: Mapping[Node, Array]) -> float:

@@ -402,6 +402,7 @@ const tables = {
     "{node} takes entries by an index, which may have been computed from values": "{node} greift mit einem Index auf Einträge zu, der aus Werten berechnet sein kann",
     "{node} takes entries by an index, which may have been computed from values; tg.explain(function, *arguments) finds out what it was made of": "{node} greift mit einem Index auf Einträge zu, der aus Werten berechnet sein kann; woraus er entstand, ist bekannt, wenn die Funktion erklärt wird, mit tg.explain(function, *arguments)",
     "{leaf} was made without a history, and may have been computed from other values; tg.explain(function, *arguments) finds out what a mask was made of": "{leaf} ist ohne Vorgeschichte entstanden und kann aus anderen Werten berechnet sein; woraus eine Maske entstand, ist bekannt, wenn die Funktion erklärt wird, mit tg.explain(function, *arguments)",
+    "{root} depends on the signs of the vectors in {node}, which the matrix does not determine": "{root} hängt von den Vorzeichen der Vektoren in {node} ab, die die Matrix nicht bestimmt",
     "{leaf} was made without a history, and may have been computed from values of the graph": "{leaf} ist ohne Vorgeschichte entstanden und kann aus Werten des Graphen berechnet sein",
     "it depends on numbers in Python": "es hängt in Python von Zahlen ab",
     "it depends on numbers in Python ({error})": "es hängt in Python von Zahlen ab ({error})",

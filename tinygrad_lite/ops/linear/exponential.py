@@ -21,11 +21,16 @@ def _exponential(x: Array) -> Array:
     norm = np.max(np.sum(np.abs(x), axis=-2), axis=-1, initial=0)
     squarings = np.ceil(np.log2(np.where(np.isfinite(norm), np.maximum(norm / LARGEST, 1), 1))).astype(int)
     x = x / (2.0 ** squarings[..., None, None]).astype(x.real.dtype)
-    even, odd = _polynomials(x)
-    y = np.linalg.solve(even - odd, even + odd)
+    y = quotient_of_polynomials(x)
     for turn in range(np.max(squarings, initial=0)):
         y = np.where((turn < squarings)[..., None, None], y @ y, y)
     return y
+
+
+def quotient_of_polynomials(x: Array) -> Array:
+    """The exponential of a matrix whose norm is not large."""
+    even, odd = _polynomials(x)
+    return np.linalg.solve(even - odd, even + odd)
 
 
 def _polynomials(x: Array) -> tuple[Array, Array]:

@@ -1,0 +1,132 @@
+"""Operations of real numbers that the page's NumPy lacks, in terms of those that it has.
+
+A form that returns NotImplemented leaves the operation to a function of the page's NumPy, with these parameters.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.engine.op import Array
+from tinygrad_lite.ops.gamma_functions import BERNOULLI, polygamma
+from tinygrad_lite.ops.linear.decompositions import packed_svd
+from tinygrad_lite.ops.linear.exponential import LARGEST, quotient_of_polynomials
+from tinygrad_lite.ops.linear.norms import FROBENIUS, all_or
+from tinygrad_lite.ops.linear.packing import pack, unpack
+from tinygrad_lite.readers.expression import numbers
+
+
+def _matrix_norm(x: Array, keepdims: bool = False, ord: Any = "fro") -> Array:
+    if ord in FROBENIUS:
+        return np.linalg.vector_norm(x, axis=(-2, -1), keepdims=keepdims)
+    if ord == "nuc":
+        norm = np.sum(np.linalg.svdvals(x), axis=-1)
+    else:
+        sizes = np.linalg.svdvals(x) if abs(ord) == 2 else np.sum(np.absolute(x), axis=-2 if abs(ord) == 1 else -1)
+        norm = (np.max if ord > 0 else np.min)(sizes, axis=-1)
+    return norm[..., None, None] if keepdims else norm
+
+
+def _norm(x: Array, ord: Any = None, axes: Any = None, keepdims: bool = False) -> Array:
+    axes = all_or(axes, x)
+    if ord in FROBENIUS or len(axes) != 2:
+        return NotImplemented
+    norm = _matrix_norm(np.moveaxis(x, axes, (-2, -1)), ord=ord)
+    return np.expand_dims(norm, axes) if keepdims else norm
+
+
+def _cond(x: Array, p: Any = None) -> Array:
+    if p in (None, 2, -2):
+        s = np.linalg.svdvals(x)
+        return s[..., -1] / s[..., 0] if p == -2 else s[..., 0] / s[..., -1]
+    return _matrix_norm(x, ord=p) * _matrix_norm(np.linalg.inv(x), ord=p)
+
+
+def _pinv(a: Array, rcond: Any = None, hermitian: bool = False, rtol: Any = np._NoValue) -> Array:
+    if hermitian:
+        return NotImplemented
+    if rcond is None:
+        rcond = 1e-15 if rtol is np._NoValue else max(a.shape[-2:]) * np.finfo(a.dtype).eps if rtol is None else rtol
+    u, s, vt = _singular(a)
+    is_kept = s > rcond * np.max(s, axis=-1, keepdims=True)
+    return vt.mT @ (np.where(is_kept, 1 / np.where(is_kept, s, 1), 0)[..., None] * u.mT)
+
+
+def _singular(a: Array) -> list[Array]:
+    """The singular values of a matrix and their vectors, for a result to which the signs of these do not matter."""
+    m, n = a.shape[-2:]
+    few = min(m, n)
+    return unpack(packed_svd(a, full_matrices=False, alike=True), [(m, few), (few,), (few, n)])
+
+
+def _lstsq(a: Array, b: Array, rcond: float | None = None) -> Array:
+    (m, n), epsilon = a.shape, np.finfo(a.dtype).eps
+    cutoff = max(m, n) * epsilon if rcond is None else epsilon if rcond < 0 else rcond
+    solution, s = np.linalg.pinv(a, cutoff) @ b, np.linalg.svdvals(a)
+    rank = np.sum(s > cutoff * s[0]).astype(s.dtype)
+    residuals = np.reshape(np.sum((b - a @ solution) ** 2, axis=0), (-1,))
+    has_residuals = m > n == np.linalg.matrix_rank(numbers(a))
+    return pack((solution, residuals if has_residuals else residuals[:0], rank, s), 0)
+
+
+FURTHER = 12
+"""How often a matrix may double its size, under changes, and its exponential keep its digits."""
+
+
+def _exponential(x: Array) -> Array:
+    norm = np.max(np.sum(np.absolute(x), axis=-2), axis=-1, initial=0)
+    squarings = np.ceil(np.log2(np.maximum(norm / LARGEST, 1)))
+    y = quotient_of_polynomials(x / 2.0 ** squarings[..., None, None])
+    for turn in range(int(np.max(numbers(squarings), initial=0)) + FURTHER):
+        y = np.where((turn < squarings)[..., None, None], y @ y, y)
+    return y
+
+
+def _quotient(part: Array, gap: Array, reference: Array, vectors: str = "", or_nan: bool = False) -> Array:
+    """part / gap as the rules of decompositions take it, and NaN where they refuse."""
+    none = np.equal(gap, 0)
+    largest = np.max(np.absolute(reference), axis=(-2, -1), keepdims=True, initial=0)
+    small = 0.0 if or_nan else np.finfo(part.dtype).eps ** 0.75 * largest
+    is_lost = none & ((largest if or_nan else np.absolute(part)) > small)
+    return np.where(is_lost, np.nan, np.where(none, 0.0, part) / np.where(none, 1.0, gap))
+
+
+SHIFT = 10
+"""From here on, Stirling's series has all digits."""
+
+
+def _log_gamma(x: Array) -> Array:
+    # Stirling's series (DLMF 5.11.1) at x + 10, and Γ(x + 10) = Γ(x) x (x + 1) … (x + 9)
+    z = x + SHIFT
+    series = sum(number / (2 * k * (2 * k - 1)) * z ** (1.0 - 2 * k) for k, number in enumerate(BERNOULLI, 1))
+    below = np.sum(np.log(np.expand_dims(x, -1) + np.arange(float(SHIFT))), axis=-1)
+    return (z - 0.5) * np.log(z) - z + 0.5 * math.log(2 * math.pi) + series - below
+
+
+def _log_abs_gamma(x: Array) -> Array:
+    # Γ(x) Γ(1 - x) sin πx = π
+    is_below = np.less(x, 0)
+    y = _log_gamma(np.where(is_below, 1 - x, x))
+    return np.where(is_below, math.log(math.pi) - np.log(np.absolute(np.sin(math.pi * x))) - y, y)
+
+
+def _digamma(x: Array) -> Array:
+    is_below = np.less(x, 0)
+    y = polygamma(np.where(is_below, 1 - x, x), order=0)
+    return np.where(is_below, y - math.pi / np.tan(math.pi * x), y)
+
+
+FORMS: dict[str, Callable[..., Any]] = {
+    "matrix_norm": _matrix_norm,
+    "norm": _norm,
+    "cond": _cond,
+    "pinv": _pinv,
+    "lstsq": _lstsq,
+    "expm": _exponential,
+    "quotient": _quotient,
+    "lgamma": _log_gamma,
+    "gammaln": _log_abs_gamma,
+    "psi": _digamma,
+}
