@@ -50,9 +50,15 @@ def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text())
 
 
+@cache
+def imports_in(path: Path) -> list[ast.Import | ast.ImportFrom]:
+    """The imports anywhere in a file: at its top, in functions, or for types alone."""
+    return [node for node in ast.walk(tree_of(path)) if isinstance(node, ast.Import | ast.ImportFrom)]
+
+
 def imported_rooms(path: Path) -> set[str]:
     rooms = set()
-    for node in ast.walk(tree_of(path)):
+    for node in imports_in(path):
         if isinstance(node, ast.ImportFrom) and node.module == "tinygrad_lite":
             rooms |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("tinygrad_lite."):
@@ -79,9 +85,9 @@ def test_imports_go_down(room: str) -> None:
 
 
 def imported_modules(path: Path) -> set[str]:
-    """The files of ours that a file imports anywhere in it: at its top, in functions, or for types alone."""
+    """The files of ours that a file imports."""
     names = set()
-    for node in ast.walk(tree_of(path)):
+    for node in imports_in(path):
         if isinstance(node, ast.ImportFrom) and node.module:
             names |= {
                 full if (full := f"{node.module}.{alias.name}") in MODULES else node.module for alias in node.names

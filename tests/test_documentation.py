@@ -38,6 +38,7 @@ def imported(name: str) -> ModuleType | None:
 
 NAMES = [found.name for found in pkgutil.walk_packages(tinygrad_lite.__path__, "tinygrad_lite.")]
 MODULES = [module for name in NAMES if (module := imported(name))]
+WITH_EXAMPLES = [module for module in MODULES if ">>>" in Path(str(module.__file__)).read_text()]
 
 
 @pytest.fixture(autouse=True)
@@ -77,10 +78,11 @@ def run_blocks(page: Path, blocks: list[str]) -> None:
 
 
 @pytest.mark.whole
-@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", WITH_EXAMPLES, ids=lambda module: module.__name__)
 def test_docstrings(module: ModuleType) -> None:
     for test in doctest.DocTestFinder().find(module, extraglobs={"np": np}):
-        run(test)
+        if test.examples:  # a run without any asks the system about each file that is loaded
+            run(test)
 
 
 @pytest.mark.whole

@@ -156,14 +156,14 @@ def distances(x: Any) -> Any:
 
 
 @pytest.mark.parametrize("f", [growing, distances])
-def test_turns_of_any_sizes_share_their_code(f: Any) -> None:
-    for n in (40, 64):
-        compiled, x = tg.compile(lambda x: tg.value_and_grad(f)(x), "native"), RNG.normal(size=(n, 3))
-        with mock.patch.object(machine, "Machine", wraps=machine.Machine) as made:
-            found = compiled(x)
-        assert sum(len(call.args[0]) for call in made.call_args_list) < 25
-        for part, right in zip(found, tg.value_and_grad(f)(x), strict=True):
-            np.testing.assert_allclose(part, right, rtol=1e-10, atol=1e-12)
+@pytest.mark.parametrize("turns", [20, param(64, slow=True)])
+def test_turns_of_any_sizes_share_their_code(f: Any, turns: int) -> None:
+    compiled, x = tg.compile(lambda x: tg.value_and_grad(f)(x), "native"), RNG.normal(size=(turns, 3))
+    with mock.patch.object(machine, "Machine", wraps=machine.Machine) as made:
+        found = compiled(x)
+    assert sum(len(call.args[0]) for call in made.call_args_list) < 25
+    for part, right in zip(found, tg.value_and_grad(f)(x), strict=True):
+        np.testing.assert_allclose(part, right, rtol=1e-10, atol=1e-12)
 
 
 def test_a_training_step_goes_on_with_batches_of_many_sizes() -> None:
