@@ -40,7 +40,7 @@ the seconds of its first three calls, in which it is recorded and compiled.
 
 STEPS = 3
 TOLERANCE = 1e-4
-"""So many losses must agree so well before anything is timed."""
+"""The number of losses that must agree before anything is timed, and how closely."""
 
 
 def model(title: str) -> Callable[[Any], Any]:
@@ -58,7 +58,7 @@ def _numbers(rng: np.random.Generator, *shape: int) -> Any:
 
 
 def _of_predictions(loss: Callable[..., Any]) -> Callable[..., Any]:
-    """The loss of what a model makes of x, beside y."""
+    """The loss of a model's predictions for x, against y."""
     return lambda model, x, y: loss(model(x), y)
 
 

@@ -2,7 +2,7 @@
 
     python -m benchmarks.onnx_coverage [--write docs/onnx_operations.md]
 
-Each example of each operation is exported, run in onnxruntime and held against NumPy, in float64 and in float32.
+Each example of each operation is exported, run in onnxruntime and compared with NumPy, in float64 and in float32.
 """
 
 import argparse

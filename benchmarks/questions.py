@@ -1,4 +1,4 @@
-"""The questions to each gradient checker: the smallest error it finds, its faults, and whether right gradients pass."""
+"""Questions for each gradient checker: the smallest error it finds, the faults, and whether right gradients pass."""
 
 import sys
 from collections.abc import Callable

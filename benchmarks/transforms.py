@@ -1,4 +1,4 @@
-"""Jacobians, products with a Hessian, and reads of rows, as multiples of the passes of which they consist."""
+"""Jacobians, products with a Hessian, and reads of rows, as multiples of the passes that they consist of."""
 
 import numpy as np
 

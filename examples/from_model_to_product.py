@@ -95,7 +95,7 @@ def resumed(data: Any, settings: dict[str, Any], epochs: int, output: Path) -> n
 
 
 def exported(model: nn.Module, scaler: StandardScaler, X: Any, path: Path) -> onnxruntime.InferenceSession:
-    """A runtime's session with the model: probabilities of raw rows, and their slopes by each feature."""
+    """A runtime's session with the model: probabilities of raw rows, and their slopes with respect to each feature."""
 
     def logits(x: Any) -> Any:
         return model((x - scaler.mean_) / scaler.scale_)
@@ -145,7 +145,7 @@ def main() -> None:
     print(f"8. run in onnxruntime: {100 * np.mean((probabilities > 0.5) == rest_y):.0f} % of {len(rest)} new patients")
     patient = int(np.argmax(probabilities))
     shares = contributions(session, scaler.mean_, rest[patient])
-    print(f"9. explained: patient {patient} has a probability of {probabilities[patient]:.2f}; in its logit, there are")
+    print(f"9. explained: patient {patient} has a probability of {probabilities[patient]:.2f}; most of its logit is")
     for k in np.argsort(-abs(shares))[:4]:
         print(f"   {shares[k]:+.2f} from {heart.feature_names[k]} = {rest[patient, k]:g} (mean {scaler.mean_[k]:.3g})")
 

@@ -123,6 +123,6 @@ def test_it_is_decorated_as_any_test_of_hypothesis() -> None:
     assert examples[0] == examples[1] != examples[2]
 
 
-def test_what_it_needs() -> None:
+def test_a_missing_strategy_is_an_error() -> None:
     with pytest.raises(UsageError, match="a strategy for each"):
         gradchecked(np.sin)

@@ -29,8 +29,8 @@ run in turn in one process, each on one thread. First, they must agree on values
 entry in float64, and to 2e-4 in float32. A ratio below 1 says that tinygrad_lite takes less time.
 
 "NumPy alone" is the NumPy source that `tg.compile` writes for the program: the same work in straight lines, without
-tensors and a graph. What is left to the column before it is what these cost. Where it takes longer, as in max-pooling,
-an operation does better than the function of NumPy's that the source names. The last columns are those of the program's
+tensors and a graph. The difference from the column before is their cost. Where it takes longer, as in max-pooling,
+an operation does better than the NumPy function that the source calls. The last columns are those of the program's
 native code: its time, beside JAX's, and the seconds of its first call, recording included (nothing is kept from an
 earlier run). Both read all arrays anew in each run, as JAX does.
 """

@@ -1,4 +1,4 @@
-"""Random programs out of every function that has an answer on tensors, on odd inputs, held to NumPy and to differences.
+"""Random programs of all functions that take tensors, on odd inputs, compared with NumPy and with differences.
 
     python -m benchmarks.random_programs --count 100000 --seed 0
 
@@ -27,7 +27,7 @@ HANGS = "FAULT hangs, or the process ends"
 def tally(seeds: range) -> tuple[Counter[str], dict[str, str]]:
     """How many programs had which outcome, and for each kind of fault the first program that showed it, as code.
 
-    The programs run in another process, since only from outside a loop in C that never ends can be ended.
+    The programs run in another process, since an endless loop in C can only be ended from outside.
     """
     counts: Counter[str] = Counter()
     faults: dict[str, str] = {}
@@ -55,7 +55,7 @@ def examined_elsewhere(seeds: range) -> Iterator[tuple[int, list[str], Any]]:
             except EOFError:
                 report = None
                 worker.join()
-                if worker.exitcode == 1:  # an error of this benchmark's, which Python has printed
+                if worker.exitcode == 1:  # an error in this benchmark, which Python has printed
                     raise RuntimeError(f"seed {number} cannot be examined") from None
             yield (number, *(report or ([HANGS], None)))
             if not report:
@@ -72,7 +72,7 @@ def _examine_all(seeds: range, connection: Any) -> None:
 
 
 def examined(number: int, printed: Callable[[], str]) -> tuple[list[str], tuple[str, str] | None]:
-    """What is counted of the program of a number, and its fault, if it has any: the kind, and code that shows it."""
+    """The outcomes of the program with a number, and its fault, if any: the kind, and code that shows it."""
     try:
         with time_limit():
             program = draw_program(Random(number))

@@ -1,4 +1,4 @@
-"""What a random program is held to: its value, its gradient in both modes, and what must not happen on the way."""
+"""The checks of a random program: its value, its gradient in both modes, and what must not happen on the way."""
 
 import re
 import signal
@@ -54,7 +54,7 @@ class TimeUpError(BaseException):
 
 @dataclass
 class Examination:
-    """What came of a program.
+    """The result of examining a program.
 
     Attributes:
         outcome: what was verified, or why it was not.
@@ -241,7 +241,7 @@ class _Check:
                 continue
             if message.endswith(("in dot", "in matmul", "in cast")) or self._unusual():
                 self.examination.remarks.append(
-                    "warns where NumPy does not: the processor's flags hang on the layout in memory"
+                    "warns where NumPy does not: the processor's flags depend on the layout in memory"
                 )
             else:
                 self.examination.fault("warns where NumPy does not", f"{caught.category.__name__}: {message}")
@@ -546,7 +546,7 @@ class _Check:
         except Exception:  # whatever a function does to which a complex number is handed
             return None
         if any(np.shape(x) != np.shape(w) for x, w in zip(change, self.weights)):
-            return None  # how many entries are unique hangs on their digits
+            return None  # how many entries are unique depends on their digits
         reference, size = weighted(change, self.weights)
         return (reference, size) if np.isfinite(reference) else None
 
@@ -597,7 +597,7 @@ class _Check:
         return re.split(r"[ ,]", text)[0]
 
     def _of_nan(self, gradients: list[Any]) -> None:
-        """Where a value is NaN because an input is, a finite gradient must not hang on the number that is missing."""
+        """Where a value is NaN because an input is, a finite gradient must not depend on the missing number."""
         if (
             any(step.path in SELECTIONS for step in self.program.steps)
             or not all(map(is_real, self.program.values))
@@ -616,7 +616,7 @@ class _Check:
                 ]
                 y, pull = tg.vjp(self._function(), *filled)
                 if any(np.shape(a) != np.shape(b) or np.any(np.isnan(a) & np.isnan(b)) for a, b in zip(y, self.y)):
-                    return  # an index hangs on the numbers, or NaN comes of something else
+                    return  # an index depends on the numbers, or NaN comes from something else
                 others.append(pull(weights))
         except Exception:  # beyond what the program takes
             self.examination.remarks.append("NaN: no number in its place is known")
@@ -627,7 +627,7 @@ class _Check:
                 if np.any(np.isfinite(g) & np.isfinite(other) & (np.abs(g - other) > tolerance * (1 + np.abs(other)))):
                     self.examination.fault("finite where a NaN decides", f"{g!r}, with a number for NaN {other!r}")
                     return
-        self.examination.remarks.append("NaN: no finite gradient hangs on the number that is missing")
+        self.examination.remarks.append("NaN: no finite gradient depends on the missing number")
 
 
 def weighted(arrays: list[Any], weights: list[Any]) -> tuple[float, float]:

@@ -122,7 +122,7 @@ def functions() -> dict[str, Callable[..., Any]]:
             by_path[path] = function
     by_path |= {f"operator.{name}": getattr(operator, name) for name in OPERATORS}
     for op in operations():
-        # of other rooms than the tables, it hangs on imports made before which operations are known
+        # of other rooms than the tables, earlier imports decide which operations are known
         if (
             op.vjps
             and op.name not in INTERNAL
@@ -130,7 +130,7 @@ def functions() -> dict[str, Callable[..., Any]]:
             and op.module.startswith("tinygrad_lite.ops.")
         ):
             by_path[f'operation("{op.name}")'] = op
-    return dict(sorted(by_path.items()))  # the registry's order hangs on what was imported first
+    return dict(sorted(by_path.items()))  # the registry's order depends on what was imported first
 
 
 @cache

@@ -2,7 +2,7 @@
 Where a gradient is wrong
 =========================
 
-This gradient was derived by hand. For ``w1``, it has the derivative of tanh wrong in two of the eight units. The heat
+This gradient was derived by hand. For ``w1``, the derivative of tanh is wrong in two of the eight units. The heat
 maps show the error of every entry relative to the largest gradient of its array, in powers of ten. Dark entries agree
 with the reference to the last digits; the two bright columns, with a cross on each entry, are the mistake.
 """
@@ -40,13 +40,14 @@ report.plot().savefig("gradient_check.png", dpi=120)
 print(report)
 
 # %%
-# Taylor's formula shows the mistake as well. Along a random direction, what f(x + h·d) − f(x) is beyond h·g·d falls as
-# h² if g is the gradient. It falls as h for ``w1``, and as h² for ``w2``, until only rounding is left:
+# Taylor's formula shows the mistake as well. Along a random direction, the distance of f(x + h·d) − f(x) from h·g·d
+# falls as h² if g is the gradient. It falls as h for ``w1``, and as h² for ``w2``, until only rounding is left:
 
 report.plot("taylor").savefig("taylor.png", dpi=120)
 
 # %%
-# No difference comes closer to the gradient of ``w1`` than it is wrong. For ``w2``, forward differences find 8 digits
-# if the step is right, central ones 11, extrapolation 13, and the complex step all of them, as long as it is small:
+# No difference comes closer to the gradient of ``w1`` than that gradient's own error. For ``w2``, forward differences
+# find 8 digits if the step is right, central ones 11, extrapolation 13, and the complex step all of them, as long as it
+# is small:
 
 report.plot("steps").savefig("steps.png", dpi=120)

@@ -91,7 +91,7 @@ def smooth(x: Any) -> Any:
     return y
 
 
-def test_it_nests_with_transforms_and_compiles() -> None:
+def test_a_functionalized_function_nests_with_transforms_and_compiles() -> None:
     x = np.array([0.3, 1.0, 0.5])
     f = tg.functionalize(lambda x: np.sum(smooth(x) ** 3))
     tg.gradcheck(f, x)
@@ -684,7 +684,7 @@ def test_what_an_array_can_do() -> None:
         (lambda x: np.fill_diagonal(np.zeros_like(x, shape=(5, 2)), 1, wrap=True), errors.UsageError, "places to fill"),
     ],
 )
-def test_what_it_refuses(write: Callable[[Any], Any], kind: type[Exception], message: str) -> None:
+def test_what_functionalize_refuses(write: Callable[[Any], Any], kind: type[Exception], message: str) -> None:
     with pytest.raises(kind, match=message):
         tg.grad(tg.functionalize(write))(np.ones(3))
     with pytest.raises(errors.UsageError, match="never change"):  # outside, as before

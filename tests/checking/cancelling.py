@@ -1,4 +1,4 @@
-"""Functions that cancel to a constant, or nearly: their gradient is nothing but rounding, and right for all that."""
+"""Functions that cancel to a constant, or nearly: their gradient is nothing but rounding, and still right."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Forward mode that differs from a right reverse mode is a finding; what rounding alone makes differ is none."""
+"""Forward mode that differs from a right reverse mode is a finding; a difference that rounding explains is not."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""detect_anomaly: what made the NaN or the infinity, where, of what, and what helps; and no alarm where all is well."""
+"""detect_anomaly: what made the NaN or the infinity, where, from what, and what helps; no alarm where all is well."""
 
 import gc
 import threading

@@ -115,7 +115,7 @@ def test_the_only_argument_with_a_gradient_may_be_a_pair_itself() -> None:
     assert check(f, (X, Y), 3, gradient=lambda p, labels: (by_a(*p), by_b(*p))).ok
 
 
-def test_the_gradient_by_a_list_of_numbers_may_be_an_array() -> None:
+def test_the_gradient_with_respect_to_a_list_of_numbers_may_be_an_array() -> None:
     assert check(lambda x: x[0] * x[1] ** 2, [0.5, 2.0], gradient=lambda x: np.array([x[1] ** 2, 2 * x[0] * x[1]])).ok
     jacobian = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
     assert check(lambda x: jacobian @ np.stack(x), [0.5, 2.0], gradient=jacobian).ok
@@ -332,7 +332,7 @@ class TestModulesAmongTheArguments:
 
 @pytest.mark.parametrize("name", ["rtol", "atol", "nondet_tol"])
 @pytest.mark.parametrize("value", [-1.0, np.nan, None, "5"])
-def test_a_tolerance_that_is_none(name: str, value: Any) -> None:
+def test_bad_tolerances_are_refused(name: str, value: Any) -> None:
     with pytest.raises(InputError, match=f"{name} is a difference to tolerate, a number of at least 0; got"):
         tg.gradcheck(np.sum, X, **{name: value})
 

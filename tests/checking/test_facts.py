@@ -1,4 +1,4 @@
-"""What a declaration says of an operation is what diagnoses are made of: a user's own are diagnosed as ours."""
+"""Diagnoses use what a declaration says: a user's own operations are diagnosed like ours."""
 
 from collections.abc import Callable
 from typing import Any

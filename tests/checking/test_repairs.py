@@ -1,4 +1,4 @@
-"""Mistakes in the code of a gradient, of a function of which nothing is known but its values."""
+"""Mistakes in the code of a gradient, if nothing is known of the function but its values."""
 
 import linecache
 import math

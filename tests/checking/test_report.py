@@ -42,7 +42,7 @@ def test_text(report: Report) -> None:
     assert lines[7] == "  note: labels holds integers, which have no gradient: held fixed"
 
 
-def test_access(report: Report) -> None:
+def test_entries_of_a_report_by_index(report: Report) -> None:
     assert [one.path for one in report] == ["x.w", "x.b"]
     np.testing.assert_allclose(report["x.w"].reference[0], 3 * np.array([[1.0, 4.0], [1.0, 0.25]]))
     np.testing.assert_allclose(report["x.w"].error[0], report["x.w"].reference[0])

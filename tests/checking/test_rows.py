@@ -102,6 +102,6 @@ def test_bounds_hold_for_every_row() -> None:
 @pytest.mark.parametrize(
     "options", [{"order": 2}, {"hvp": np.multiply}, {"jvp": np.multiply}], ids=["order", "hvp", "jvp"]
 )
-def test_what_there_is_not(options: Any) -> None:
+def test_second_derivatives_and_forward_mode_are_refused(options: Any) -> None:
     with pytest.raises(UsageError, match="batched=True checks first derivatives"):
         check(energy, X, **options)

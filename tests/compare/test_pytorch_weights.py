@@ -1,4 +1,4 @@
-"""Weights that PyTorch and JAX wrote are read here, and those written here there."""
+"""Weights that PyTorch and JAX wrote are read here, and the other way round."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""The second recording: it computes nothing, and finds whatever a function does not do again."""
+"""The second recording: it computes nothing, and finds whatever a function does differently the second time."""
 
 from collections.abc import Callable
 from itertools import combinations, count

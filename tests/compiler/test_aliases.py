@@ -1,4 +1,4 @@
-"""Which tensors are the same belongs to what a program relies on: every pattern of identity, after every other."""
+"""A program relies on which tensors are the same object: every pattern of identity, after every other."""
 
 import copy
 from collections.abc import Callable

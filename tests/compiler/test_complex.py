@@ -20,7 +20,7 @@ from tinygrad_lite.errors import UsageError
 @pytest.mark.parametrize("op", TAKING, ids=str)
 @settings(max_examples=2, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
-def test_every_operation_that_takes_them(backend: str, op: Op, data: st.DataObject) -> None:
+def test_every_operation_that_takes_complex_numbers(backend: str, op: Op, data: st.DataObject) -> None:
     f, variables = data.draw(functions(op))
     derivative = tg.value_and_grad(f, tuple(range(len(variables))))
     compiled = tg.compile(derivative, backend)
@@ -254,7 +254,7 @@ def test_a_file_of_onnx_has_two_real_numbers_for_each(dtype: Any, tmp_path: Path
         (lambda x: np.absolute(np.fft.fft(np.tile(x, 1000))), "fft"),
     ],
 )
-def test_what_needs_them_as_a_whole_is_named(f: Any, operation: str, tmp_path: Path) -> None:
+def test_an_operation_that_needs_whole_complex_arrays_is_named(f: Any, operation: str, tmp_path: Path) -> None:
     compiled = tg.compile(f, "numpy")
     compiled(np.ones(3))
     with pytest.raises(UsageError, match=rf"for C: {operation} \(complex128\) has no form there \(at test_complex"):

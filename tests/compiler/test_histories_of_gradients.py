@@ -1,4 +1,4 @@
-"""Gradients that a compiled function returns have the history of its own, which it makes by running again."""
+"""Gradients that a compiled function returns have the function's own history, which is made by running it again."""
 
 from collections.abc import Callable
 from typing import Any
@@ -80,7 +80,7 @@ def test_backward_goes_through_what_a_compiled_function_returns(backend: str, st
             np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-12)
 
 
-def test_a_second_derivative_of_what_it_returns(backend: str) -> None:
+def test_a_second_derivative_of_a_compiled_result(backend: str) -> None:
     compiled, model = tg.compile(both, backend), network()
 
     def norm(step: Callable[..., Any]) -> Any:

@@ -1,4 +1,4 @@
-"""Loops in the source of programs that repeat: they compute what the instructions compute, and read as a person's."""
+"""Loops in the source of programs that repeat: they compute what the instructions do, and read like a person's code."""
 
 import ast
 import itertools

@@ -137,7 +137,7 @@ def homes(array: Any) -> dict[str, Callable[[], Any]]:
 
 
 @pytest.mark.parametrize("home", homes(A))
-def test_wherever_the_array_is(home: str, backend: str) -> None:
+def test_an_array_from_outside_is_followed_wherever_it_is(home: str, backend: str) -> None:
     array = np.array([1.0, 2.0])
     f = homes(array)[home]
     compiled = tg.compile(f, backend)
@@ -146,7 +146,7 @@ def test_wherever_the_array_is(home: str, backend: str) -> None:
         array += 1
 
 
-def test_of_a_large_array_some_entries_of_each_part_are_compared(backend: str) -> None:
+def test_a_change_in_any_part_of_a_large_array_is_seen(backend: str) -> None:
     array = np.zeros((2000, 500))
     f = tg.compile(lambda: array.sum() * t, backend)
     for part in (np.s_[:], np.s_[:20], np.s_[1990:], np.s_[:, 100:103], np.s_[:, -1]):

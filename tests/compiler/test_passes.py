@@ -39,7 +39,7 @@ def names(program: Recorded) -> list[str]:
 @pytest.mark.parametrize("simplify", [*PASSES, simplified], ids=lambda each: each.__name__)
 @settings(max_examples=20)
 @given(program=programs(max_steps=8))
-def test_keeps_the_meaning(simplify: Callable[[Recorded], Recorded], program: Program) -> None:
+def test_a_pass_keeps_the_meaning(simplify: Callable[[Recorded], Recorded], program: Program) -> None:
     assume(program.steps)
     before = recorded(program.run, *program.leaves)
     found, expected = run(simplify(before), *program.leaves), [program.run(*program.leaves)]
@@ -114,7 +114,7 @@ SIMPLER: dict[str, tuple[Callable[[Any], Any], list[str]]] = {
 
 
 @pytest.mark.parametrize(("f", "left"), SIMPLER.values(), ids=SIMPLER)
-def test_simpler(f: Callable[[Any], Any], left: list[str]) -> None:
+def test_a_simplified_program_has_these_operations(f: Callable[[Any], Any], left: list[str]) -> None:
     program = simplified(recorded(f, X))
     assert names(program) == left
     np.testing.assert_array_equal(run(program, X)[0], f(X))
@@ -125,7 +125,7 @@ def test_equal_constants_are_one() -> None:
     assert len(program.constants) == 1
 
 
-def test_a_positive_part_stands_for_what_it_came_of() -> None:
+def test_the_sign_of_a_number_is_read_from_its_positive_part() -> None:
     program = simplified(recorded(lambda x: np.maximum(x, 0) * (x > 0), X))
     assert program.calls[1].inputs[0] is program.calls[0].result
 

@@ -1,4 +1,4 @@
-"""Operations that refuse values: a compiled function does what the function itself does about the error."""
+"""Operations that refuse values: a compiled function handles the error as the function itself does."""
 
 import contextlib
 from collections.abc import Callable
@@ -42,7 +42,7 @@ def test_an_error_that_a_function_catches(name: str, backend: str) -> None:
                 np.testing.assert_allclose(found, expected)
 
 
-def test_an_error_that_it_does_not_catch(backend: str) -> None:
+def test_an_error_that_a_function_does_not_catch(backend: str) -> None:
     compiled = tg.compile(np.linalg.inv, backend)
     np.testing.assert_allclose(compiled(GOOD), np.linalg.inv(GOOD))
     for _ in range(2):
@@ -76,7 +76,7 @@ def test_with_random_numbers_the_error_is_raised(backend: str) -> None:
         (unless_refused(REFUSING["solve"]), BAD, "solve"),
     ],
 )
-def test_a_first_call_that_raises_it(f: Any, x: Any, operation: str) -> None:
+def test_a_first_call_that_raises_the_error(f: Any, x: Any, operation: str) -> None:
     with pytest.raises(UsageError, match=f"catches an error of {operation} at"):
         tg.compile(f)(x)
 

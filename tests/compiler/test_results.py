@@ -1,4 +1,4 @@
-"""What a compiled function returns: the same objects as eager's, memory of their own wherever eager's have, quickly."""
+"""Results of a compiled function: the same objects as in eager mode, and memory of their own wherever those have it."""
 
 from collections import OrderedDict, namedtuple
 from collections.abc import Callable
@@ -54,7 +54,7 @@ def arrays_of(result: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize("i", range(len(UNCHANGED)))
-def test_nobody_shares_memory_who_does_not_eagerly(backend: str, i: int) -> None:
+def test_compiled_results_share_memory_only_where_eager_ones_do(backend: str, i: int) -> None:
     f = UNCHANGED[i]
     compiled = tg.compile(f, backend)
     x = np.arange(6.0).reshape(2, 3)

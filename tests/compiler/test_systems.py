@@ -172,7 +172,7 @@ ALONE: dict[str, Callable[[Any, Any], Any]] = {
 
 @pytest.mark.parametrize("compiler", COMPILERS)
 @pytest.mark.parametrize("dtype", ["f8", "f4"])
-def test_c_computes_them_alone(dtype: str, compiler: str, tmp_path: Path) -> None:
+def test_c_solves_systems_without_numpy(dtype: str, compiler: str, tmp_path: Path) -> None:
     x, b = matrices((2, 3, 4, 4), dtype), matrices((3, 4, 2), dtype, 1)
     compiled = tg.compile(lambda x, b: [f(x, b) for f in ALONE.values()], "numpy")
     expected = trees.leaves(compiled(x, b))

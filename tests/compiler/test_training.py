@@ -581,7 +581,7 @@ def test_arrays_from_outside_are_read_as_they_are(backend: str) -> None:
     assert f(x).item() == 15
 
 
-def test_and_so_they_are_in_gradients(backend: str) -> None:
+def test_arrays_from_outside_are_read_as_they_are_in_gradients(backend: str) -> None:
     base, matrix = np.full(3, 2.0), np.eye(3)
     w = tg.tensor([1.0, 2.0, 3.0], requires_grad=True)
 

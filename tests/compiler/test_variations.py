@@ -1,4 +1,4 @@
-"""A function that is recorded again and again says so once, and a first call that takes long is seen to go on."""
+"""A function that is recorded again and again says so once, and a long first call shows its progress."""
 
 import gc
 import io
@@ -93,7 +93,7 @@ def slow(x: Any) -> Any:
     return x * 2
 
 
-def test_who_waits_sees_that_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_first_call_shows_its_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "FIRST", 0.05)
     monkeypatch.setattr(waiting, "EACH", 0.01)
     shown: dict[bool, str] = {}

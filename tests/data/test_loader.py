@@ -233,7 +233,7 @@ def test_what_is_no_dataset_is_refused(dataset: Any, kind: type[Exception], mess
 
 
 @pytest.mark.parametrize("size", [0, -1, 2.5, "3", True])
-def test_batch_sizes_that_are_none(size: Any) -> None:
+def test_bad_batch_sizes_are_refused(size: Any) -> None:
     with pytest.raises(InputError, match="batch_size must be a whole number"):
         DataLoader(X, size)
     with pytest.raises(InputError, match="leaves no batch of 5 rows"):

@@ -13,7 +13,7 @@ LOADERS = [getattr(datasets, name) for name in datasets.__all__ if name.startswi
 
 
 @pytest.mark.parametrize("load", LOADERS, ids=lambda load: load.__name__)
-def test_one_interface(load: Callable[..., Any]) -> None:
+def test_all_loaders_have_one_interface(load: Callable[..., Any]) -> None:
     bunch, (data, target) = load(), load(return_X_y=True)
     assert type(bunch) is datasets.Bunch
     np.testing.assert_array_equal(bunch.data, data)

@@ -39,7 +39,7 @@ def test_beta_quantiles_have_their_ranks(a: float, b: float) -> None:
 
 
 @pytest.mark.parametrize("a", CONCENTRATIONS[1:-1])
-def test_derivatives_by_concentrations_have_twelve_digits(a: float) -> None:
+def test_derivatives_with_respect_to_concentrations_have_twelve_digits(a: float) -> None:
     with mpmath.workdps(40):
         for y in log_gamma_quantile(a, Z[6:-6:4]):
             x = mpmath.exp(mpmath.mpf(float(y)))

@@ -1,4 +1,4 @@
-"""Where a mode holds: in its block or function, in one thread, task or generator alone."""
+"""Where a mode holds: only in its block or function, and in one thread, task or generator."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""What comes from outside: right or refused, in both modes; and what would leave the graph without a word."""
+"""Values from outside: right or refused, in both modes; and values that would silently leave the graph."""
 
 import math
 from collections.abc import Callable
@@ -201,7 +201,7 @@ TAKEN_BY_LIBRARIES: dict[str, Callable[[Any], Any]] = {
 
 
 @pytest.mark.parametrize("take", TAKEN_BY_LIBRARIES)
-def test_a_library_takes_no_number_without_a_word(take: str) -> None:
+def test_a_library_that_takes_a_number_is_an_error(take: str) -> None:
     t = tg.tensor(2.0, requires_grad=True)
     with pytest.raises((TinygradError, ValueError)) as caught:  # NumPy's words, and ours behind them
         TAKEN_BY_LIBRARIES[take](t)

@@ -14,14 +14,14 @@ SHARING = [op for op in operations() if op.shared]
 
 
 @pytest.mark.parametrize("op", SHARING, ids=repr)
-def test_the_pass_receives_it(op: Op) -> None:
+def test_the_reverse_pass_receives_the_shared_value(op: Op) -> None:
     shapes, params = op.examples[0] if op.examples else ([(3,)] * (op.arity or 1), {})
     arrays = [np.full(x, 0.5) if isinstance(x, tuple) else x for x in shapes]
     result = op(*[tg.tensor(x, requires_grad=x.dtype.kind == "f") for x in arrays], **params)
     assert len(result.shared) == 1
 
 
-def test_a_step_computes_it_once() -> None:
+def test_a_step_computes_the_shared_value_once() -> None:
     calls = []
 
     def exp(a: Any) -> Any:
@@ -48,7 +48,7 @@ def declared() -> Op:
     )
 
 
-def test_nobody_passes_it(growth: Op) -> None:
+def test_the_shared_value_is_no_argument(growth: Op) -> None:
     assert growth.arity == 2
     assert not growth.keywords
     assert list(growth.signature.parameters) == ["a", "b"]
@@ -56,20 +56,20 @@ def test_nobody_passes_it(growth: Op) -> None:
         growth(1.0, 2.0, 3.0)
 
 
-def test_derivatives_of_every_order_go_through_it(growth: Op) -> None:
+def test_derivatives_of_every_order_go_through_the_shared_value(growth: Op) -> None:
     a, b = np.array([0.3, -0.2]), np.array([1.5, 0.7])
     assert tg.gradcheck(lambda a, b: np.sum(growth(a, b)), a, b, order=2)
     np.testing.assert_allclose(tg.grad(tg.grad(tg.grad(growth)))(0.3, 1.5), 1.5**3 * np.exp(0.45))
     np.testing.assert_allclose(tg.jvp(growth, (a, b), (a, b))[1], 2 * a * b * np.exp(a * b))
 
 
-def test_it_belongs_to_the_arrays_in_the_result_s_dtype(growth: Op) -> None:
+def test_the_shared_value_has_the_dtype_of_the_result(growth: Op) -> None:
     x = tg.tensor([0.5, 1.0], requires_grad=True)
     np.sum(growth(np.array([1, 2]), x)).backward()  # in the rules, the integers are floating-point numbers
     np.testing.assert_allclose(x.grad.numpy(), np.array([1, 2]) * np.exp([0.5, 2.0]))
 
 
-def test_it_is_freed_with_the_graph(growth: Op) -> None:
+def test_the_shared_value_is_freed_with_the_graph(growth: Op) -> None:
     x = tg.tensor([0.5, 1.0], requires_grad=True)
     y = growth(x, 2.0)
     assert y.shared
@@ -81,7 +81,7 @@ WITH_ADJOINT = [op for op in operations() if op.adjoint]
 
 
 @pytest.mark.parametrize("op", WITH_ADJOINT, ids=repr)
-def test_a_rule_finds_the_adjoint_itself_if_nobody_passes_it(op: Op) -> None:
+def test_a_rule_computes_the_adjoint_if_nobody_passes_it(op: Op) -> None:
     rng = np.random.default_rng(0)
     for shapes, params in op.examples or []:
         arrays = tuple(rng.normal(size=shape) for shape in shapes)

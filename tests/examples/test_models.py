@@ -50,12 +50,12 @@ def test_every_script_is_here() -> None:
 
 
 @pytest.mark.parametrize("name", spread(MODELS, 0))
-def test_it_runs_without_making_a_nan(name: str) -> None:
+def test_a_gallery_model_runs_without_making_a_nan(name: str) -> None:
     with tg.detect_anomaly():  # under which compiled functions run eagerly: nothing waits for a compiler
         run(name, **MODELS[name][0])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
-def test_it_reaches_what_its_page_says(name: str) -> None:
+def test_a_gallery_model_reaches_what_its_page_says(name: str) -> None:
     assert MODELS[name][1](run(name))

@@ -1,4 +1,4 @@
-"""A class: numbers of a student's own, logs, submissions in processes of their own, and the reports for the teacher."""
+"""A class: numbers for each student, logs, submissions in processes of their own, and the teacher's reports."""
 
 import json
 import os
@@ -113,7 +113,7 @@ def test_what_a_file_says_is_short_and_steers_no_terminal(classroom: Classroom) 
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no such files")
-def test_what_is_called_like_a_file_and_is_none(tmp_path: Path) -> None:
+def test_links_pipes_and_other_endings_are_not_marked(tmp_path: Path) -> None:
     for student in ("ada", "bob", "cleo", "dan"):
         (tmp_path / student).mkdir()
     (tmp_path / "ada" / "tanh.py").write_text(RIGHT)
@@ -133,7 +133,7 @@ def test_what_is_not_handed_in_is_missing(classroom: Classroom) -> None:
     assert (result.outcome, result.text) == ("missing", "tanh: there is no tanh.py")
 
 
-def test_files_that_are_called_like_no_exercise_are_named_and_errors_told(tmp_path: Path, capsys: Any) -> None:
+def test_files_that_match_no_exercise_are_listed_and_errors_reported(tmp_path: Path, capsys: Any) -> None:
     files = {"ada": "square", "bob": "sqare<", "cleo": "square"}
     for student, name in files.items():
         (tmp_path / student).mkdir()
@@ -272,7 +272,7 @@ def test_a_file_is_marked_as_its_function_is(tmp_path: Path) -> None:
     assert not [name for name in os.listdir(tmp_path) if not name.endswith(".py")]
 
 
-def test_a_solution_is_printed_for_a_teacher_and_told_to_nobody_else(capsys: Any) -> None:
+def test_a_solution_is_printed_for_a_teacher_and_nobody_else(capsys: Any) -> None:
     assert main(["class", "--solution", "softmax"]) == 0
     assert "return y * (g - np.sum(g * y, axis=1, keepdims=True))" in capsys.readouterr().out
     assert [*SOLUTIONS] == [declaration.name for declaration in COURSE]

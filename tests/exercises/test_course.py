@@ -221,7 +221,7 @@ def _by_others() -> Iterator[tuple[Declaration, str]]:
 
 
 @pytest.mark.parametrize(("declaration", "name"), [*_by_others()], ids=lambda each: getattr(each, "name", each))
-def test_the_derivative_by_another_argument_is_told_as_that(declaration: Declaration, name: str) -> None:
+def test_the_derivative_with_respect_to_another_argument_is_named(declaration: Declaration, name: str) -> None:
     def by_other(g: Any, y: Any, *arrays: Any) -> Any:
         trial = dict(zip(declaration.names, arrays))
         return tg.grad(lambda x: np.sum(g * declaration.function(*{**trial, name: x}.values())))(trial[name])

@@ -198,7 +198,7 @@ def test_what_an_answer_prints_is_printed_once_for_each_trial(capsys: pytest.Cap
     assert capsys.readouterr().out == "[ 1.  -0.5  3. ]\n[ 0.75 -1.25]\n"
 
 
-def test_results_that_change_are_told() -> None:
+def test_results_that_change_are_reported() -> None:
     rng = np.random.default_rng(0)
     mark = tg.exercises.start("square").check(lambda y, x: 2 * x + rng.normal(size=x.shape))
     assert not mark.ok
@@ -255,7 +255,7 @@ def test_a_function_that_leaves_numpy_is_marked_by_differences() -> None:
     assert not exercise.check(lambda y, x: 3 * x**2 * (1 + 1e-5)).ok
 
 
-def test_a_function_that_rounds_too_coarsely_is_told_to_its_author() -> None:
+def test_a_function_that_rounds_too_coarsely_is_refused_where_it_is_declared() -> None:
     exercise = declared(lambda x: np.array([round(float(np.sin(each)), 1) for each in x]))
     with pytest.raises(InputError, match="trial cannot be marked: its function rounds so coarsely"):
         exercise.check(lambda y, x: 1)

@@ -1,4 +1,4 @@
-"""Opens pages in the browser of the tests, and looks that nothing goes wrong in them and that they ask for nothing."""
+"""Opens pages in the browser of the tests, and checks that nothing goes wrong in them and that they load nothing."""
 
 import json
 from collections.abc import Callable, Iterator

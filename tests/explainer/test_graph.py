@@ -67,7 +67,7 @@ def test_no_number_is_cut(show: Callable[..., Opened], viewport: dict[str, int],
 
 @six
 @pytest.mark.parametrize("viewport", [param(LAPTOP, slow=False), param(PHONE, slow=True)], ids=["laptop", "phone"])
-def test_all_of_it_is_on_the_screen_and_can_be_read(show: Show, name: str, viewport: Any) -> None:
+def test_the_whole_graph_is_on_the_screen_and_legible(show: Show, name: str, viewport: Any) -> None:
     """Fitted in both directions and filled; no text under 11 pixels; no edge across a title."""
     opened = show(SIX[name](), step=0, viewport=viewport)
     if viewport is PHONE:

@@ -410,7 +410,7 @@ def filtered() -> Any:
 
 
 @pytest.mark.parametrize("make", [filtered, LESSONS["attention"]])
-def test_who_hears_the_products_can_tell_them_apart(show: Show, make: Callable[[], Any]) -> None:
+def test_products_have_different_names_for_a_screen_reader(show: Show, make: Callable[[], Any]) -> None:
     opened = show(make())
     heard = "[...document.querySelectorAll('.product:is(section)')].map((e) => e.getAttribute('aria-label'))"
     together = 0
@@ -814,14 +814,14 @@ def test_differences_have_a_step_that_fits(show: Show, f: Any, x: float, slope: 
     assert off <= error + 1e-6 * abs(slope)
 
 
-def test_a_kink_is_told(show: Show) -> None:
+def test_a_kink_is_named(show: Show) -> None:
     x = tg.tensor(0.0, requires_grad=True, name="x")
     opened = show(tg.explain(nn.functional.relu(x)))
     opened.node("x").click()
     assert "from the left the slope is 0, from the right 1: a kink." in opened.panel()
 
 
-def test_what_is_the_matter_is_marked_on_its_cause(show: Show) -> None:
+def test_a_problem_is_marked_on_its_cause(show: Show) -> None:
     """Ability 8: dead units, saturation, vanishing gradients, and NaN."""
     rng = np.random.default_rng(0)
     w = tg.tensor(rng.normal(size=(3, 4)), requires_grad=True, name="w")

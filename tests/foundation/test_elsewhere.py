@@ -199,7 +199,7 @@ def test_an_import_of_such_a_name_says_what_to_write(module: str) -> None:
 @pytest.mark.parametrize(
     "make", [nn.Sequential, nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict], ids=lambda x: x.__name__
 )
-def test_containers_say_it_too(make: Callable[[], nn.Module], name: str) -> None:
+def test_a_missing_method_of_a_container_names_what_to_write(make: Callable[[], nn.Module], name: str) -> None:
     with pytest.raises(AttributeError, match=f"^a {make.__name__} has no attribute {name!r}: write "):
         getattr(make(), name)
     with pytest.raises(AttributeError, match=f"^'{make.__name__}' object has no attribute 'nonsense'$"):
@@ -295,7 +295,7 @@ def _loss(outputs: Any, classes: Any) -> Any:
         lambda *data: tg.compile(lambda x, classes: _loss(x[:, :2], classes))(*data),
     ],
 )
-def test_so_has_one_in_a_loss_or_a_compiled_function(run: Callable[..., Any]) -> None:
+def test_a_foreign_error_in_a_loss_or_a_compiled_function_has_a_note(run: Callable[..., Any]) -> None:
     with pytest.raises(AttributeError, match="float") as caught:
         run(np.ones((8, 3)), np.arange(8) % 2)
     assert caught.value.__notes__ == ["Coming from PyTorch? Here, write x.astype(np.float32), say."]
@@ -317,7 +317,7 @@ def test_a_function_that_writes_into_the_data_of_weights_is_told_how() -> None:
 @pytest.mark.parametrize(
     "call", [lambda x: x + {}, lambda x: x.ndim(), lambda x: len(x.shape)("a"), lambda x: np.nonsense(x)]
 )
-def test_other_errors_in_a_forward_have_none(call: Callable[[Any], Any]) -> None:
+def test_other_errors_in_a_forward_have_no_note(call: Callable[[Any], Any]) -> None:
     class Own(nn.Module):
         def forward(self, x: Any) -> Any:
             return call(x)
@@ -331,14 +331,14 @@ class TestFirstValuesOfALayersSubclass:
     """PyTorch's layers call `reset_parameters` when they are made, so a class that has its own one may rely on it."""
 
     @pytest.mark.parametrize("layer", [nn.Linear, nn.Conv2d, nn.Embedding, nn.BatchNorm1d, nn.LSTM])
-    def test_nothing_would_call_them(self, layer: type[nn.Module]) -> None:
+    def test_a_method_that_nothing_would_call_warns(self, layer: type[nn.Module]) -> None:
         with pytest.warns(tg.errors.TinygradWarning, match=f"a {layer.__name__}: call self.reset_parameters"):
 
             class Own(layer):  # type: ignore[misc, valid-type]
                 def reset_parameters(self) -> None:
                     nn.init.zeros_(self.weight)
 
-    def test_something_does(self) -> None:
+    def test_a_method_that_something_calls_does_not_warn(self) -> None:
         class Own(nn.Linear):
             def __init__(self) -> None:
                 super().__init__(2, 3)
@@ -354,7 +354,7 @@ class TestFirstValuesOfALayersSubclass:
         assert np.all(Derived().weight.numpy() == 1)
 
     @pytest.mark.parametrize("base", [nn.Module, nn.Sequential])
-    def test_pytorch_does_not_call_them_either(self, base: type[nn.Module]) -> None:
+    def test_a_method_that_pytorch_does_not_call_either_does_not_warn(self, base: type[nn.Module]) -> None:
         class Own(base):  # type: ignore[misc, valid-type]
             def reset_parameters(self) -> None: ...
 
@@ -416,7 +416,7 @@ def test_a_module_of_the_users_own_may_have_a_method_that_ours_lacks(name: str) 
     assert name not in dir(nn.Module())
 
 
-def test_an_exchange_of_the_axes_of_a_matrix_that_is_none_warns() -> None:
+def test_a_transpose_with_pytorchs_arguments_that_changes_nothing_warns() -> None:
     x = tg.tensor(np.arange(6.0).reshape(2, 3))
     with pytest.warns(tg.errors.TinygradWarning, match=r"x.transpose\(0, 1\) of a matrix is the matrix"):
         np.testing.assert_array_equal(x.transpose(0, 1), x)

@@ -221,7 +221,7 @@ EMPTY: dict[str, Callable[..., Any]] = {
 
 
 @pytest.mark.parametrize("name", EMPTY)
-def test_nothing_is_nothing_there_as_here(name: str) -> None:
+def test_empty_arrays_are_as_in_numpy(name: str) -> None:
     x = np.arange(6.0).reshape(2, 3)
     (found,) = run(EMPTY[name], [x])
     np.testing.assert_array_equal(found, EMPTY[name](x))
@@ -245,7 +245,7 @@ def test_nan_in_any_argument_is_nan_in_the_result_as_here(op: Op) -> None:
         np.testing.assert_array_equal(np.isnan(y), np.isnan(op.forward(*arrays, **params)))
 
 
-def test_no_axes_are_no_axes() -> None:
+def test_squeezing_no_axes_changes_no_shape() -> None:
     x = np.ones((1, 2))
     (found,) = run(lambda x: np.squeeze(x, ()) + x, [x])
     assert found.shape == (1, 2)

@@ -294,7 +294,7 @@ def test_the_meaning_is_that_of_onnx_itself(tmp_path: Path) -> None:
     np.testing.assert_allclose(found, gradient(x[:3]).numpy(), rtol=1e-10)
 
 
-def test_the_way_back(tmp_path: Path) -> None:
+def test_an_exported_model_is_imported_again(tmp_path: Path) -> None:
     model = nn.Sequential(nn.Linear(3, 4, rng=0), nn.GELU(), nn.LayerNorm(4), nn.Linear(4, 1, rng=1))
     x = np.random.default_rng(0).normal(size=(4, 3))
     tg.export_onnx(model, x, path=tmp_path / "model.onnx", batch_axis=0)

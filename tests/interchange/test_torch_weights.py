@@ -76,7 +76,7 @@ def test_what_is_no_state_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch
     assert path.read_bytes() == b"text"
 
 
-def test_a_file_of_numpy_is_told(tmp_path: Path) -> None:
+def test_a_file_of_numpy_is_recognised(tmp_path: Path) -> None:
     layer, other = nn.Linear(3, 2, rng=0), nn.Linear(3, 2, rng=1)
     np.savez(tmp_path / "weights.npz", **layer.state_dict())
     with pytest.raises(InputError, match=r"model\.load_state_dict\(np\.load\(path\)\)"):

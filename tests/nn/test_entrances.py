@@ -1,4 +1,4 @@
-"""Arguments that are no arrays: layers and functions take lists, and refuse what holds no numbers."""
+"""Arguments that are not arrays: layers and functions take lists, and refuse what holds no numbers."""
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""Modules run on other parameters than their own, and modules that are differentiated by their own."""
+"""Modules run with other parameters than their own, and derivatives with respect to a module's own parameters."""
 
 import copy
 import pickle
@@ -156,7 +156,7 @@ def test_learning_to_learn() -> None:
     np.testing.assert_allclose(float(np.dot(_flat(found).detach(), _flat(tangent))), expected, rtol=1e-6)
 
 
-def test_a_gradient_by_a_module_has_a_history_unless_that_is_not_wanted() -> None:
+def test_a_gradient_with_respect_to_a_module_has_a_history_unless_under_no_grad() -> None:
     model = nn.Linear(3, 1, rng=0)
     gradient = tg.grad(loss)(model)
     sum(np.sum(g**2) for g in gradient.values()).backward()

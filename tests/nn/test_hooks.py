@@ -157,7 +157,7 @@ def test_a_handle_does_not_keep_its_module() -> None:
     handle.remove()
 
 
-def test_a_hook_that_is_none() -> None:
+def test_bad_hooks_are_refused() -> None:
     for register in (Scaled().register_forward_hook, Scaled().register_forward_pre_hook):
         with pytest.raises(UsageError, match="a hook is a function, got 3"):
             register(3)

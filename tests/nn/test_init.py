@@ -57,7 +57,7 @@ def test_orthogonal_rows_or_columns(shape: tuple[int, ...]) -> None:
     np.testing.assert_allclose(product, 4 * np.eye(len(product)), atol=1e-13)
 
 
-def test_those_that_are_not_drawn() -> None:
+def test_initialisers_that_do_not_draw() -> None:
     np.testing.assert_array_equal(init.zeros((2, 3), rng=0), np.zeros((2, 3)))
     np.testing.assert_array_equal(init.ones((2, 3), rng=0), np.ones((2, 3)))
     np.testing.assert_array_equal(init.constant((2, 3), 7, rng=0), np.full((2, 3), 7.0))

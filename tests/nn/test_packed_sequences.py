@@ -1,4 +1,4 @@
-"""Sequences of several lengths: a recurrent layer makes of them, packed, what it makes of each by itself."""
+"""Sequences of several lengths: a recurrent layer gives for them, packed, what it gives for each alone."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Models in float32: what makes float64 of them is NumPy's rules, and is said."""
+"""Models in float32: NumPy's rules may widen them to float64, and a warning or a report says where."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Settings of layers and losses: numbers may be NumPy's, and nothing of another kind is taken in silence."""
+"""Settings of layers and losses: numbers may be NumPy's, and anything of the wrong type is refused."""
 
 from collections.abc import Iterator
 from inspect import signature

@@ -1,4 +1,4 @@
-"""What a module or a tensor holds while a function is differentiated: given a value of it, refused; else as ever."""
+"""What modules and tensors hold while a function is differentiated: its values are refused, others taken as ever."""
 
 from collections.abc import Callable
 from typing import Any

@@ -101,7 +101,7 @@ def sum_of_parts(z: Any) -> Any:
     ],
     ids=str,
 )
-def test_a_rule_that_does_not_say_so_meets_no_complex_numbers(op: Op) -> None:
+def test_a_rule_gets_complex_numbers_only_if_it_says_so(op: Op) -> None:
     for derivative in (tg.grad, lambda f: lambda x: tg.jvp(f, (x,), (1.0,))):
         with pytest.raises(UsageError, match=f"derivative of {op} is known here only for real numbers"):
             derivative(lambda x: np.abs(op(x * (1 + 2j))))(2.0)
@@ -109,7 +109,7 @@ def test_a_rule_that_does_not_say_so_meets_no_complex_numbers(op: Op) -> None:
 
 @pytest.mark.parametrize("op", REFUSING, ids=str)
 @given(data=st.data())
-def test_what_does_not_take_them_refuses_them(op: Op, data: st.DataObject) -> None:
+def test_what_takes_no_complex_numbers_refuses_them(op: Op, data: st.DataObject) -> None:
     """Or NumPy refuses them, or the operation is composed of others that take them."""
     f, variables = data.draw(functions(op))
     places = tuple(range(len(variables)))

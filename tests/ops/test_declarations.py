@@ -1,4 +1,4 @@
-"""What a user declares wrongly is refused: rules that lack arguments, and entries that are none."""
+"""Wrong declarations are refused: rules that lack arguments, and elementwise operations that are not elementwise."""
 
 from collections.abc import Callable
 from typing import Any

@@ -445,7 +445,7 @@ def test_a_clip_without_an_inside_passes_nothing_on() -> None:
             assert sum(tg.grad(np.clip, (0, 1, 2))(x, low, high)) == 1
 
 
-def test_the_gradient_by_evenly_spaced_places() -> None:
+def test_the_gradient_with_respect_to_evenly_spaced_points() -> None:
     f = np.array([1.0, 3.0, 2.0, 5.0, 4.0])
     for edge_order in (1, 2):
         check_gradient = tg.gradcheck(

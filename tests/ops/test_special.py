@@ -24,7 +24,7 @@ OPERATIONS = [
 ]
 
 
-def test_what_holds_of_every_operation_is_tested_of_these_too() -> None:
+def test_every_special_function_passes_the_tests_of_the_registry() -> None:
     assert OPERATIONS
     assert set(OPERATIONS) <= {*registry.DIFFERENTIABLE, *registry.QUESTIONS}
 

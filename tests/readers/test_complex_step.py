@@ -154,7 +154,7 @@ def test_what_is_not_continued_says_so(op: Op, data: st.DataObject) -> None:
             followed(f, arrays, directions, as_tensors)
 
 
-def test_which_are_not_continued() -> None:
+def test_the_operations_without_a_continuation_are_these() -> None:
     assert {op.name for op in DIFFERENTIABLE} - {op.name for op in FOLLOWED} == NOT_CONTINUED
 
 

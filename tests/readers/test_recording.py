@@ -1,4 +1,4 @@
-"""The recording of operations: what it sees, of whom it speaks, and that it leaves nothing behind."""
+"""The recording of operations: what it sees, whose lines it names, and that it leaves nothing behind."""
 
 import threading
 from typing import Any

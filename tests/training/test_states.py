@@ -127,7 +127,7 @@ def test_an_entry_of_another_kind_changes_nothing(owner: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["model", "state_dict"])
-def test_a_checkpoint_around_a_state_is_told(name: str) -> None:
+def test_a_checkpoint_around_a_state_is_recognised(name: str) -> None:
     layer = nn.Linear(2, 1)
     with pytest.raises(InputError, match=rf"the state itself is state\['{name}'\]"):
         layer.load_state_dict({"epoch": 3, name: layer.state_dict()})
@@ -145,7 +145,7 @@ RENAMED: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("name", RENAMED)
-def test_a_state_under_other_names_is_told(name: str) -> None:
+def test_a_state_under_other_names_is_recognised(name: str) -> None:
     model = Layers()
     state = RENAMED[name](model.state_dict())
     with pytest.raises(InputError) as refused:
@@ -184,7 +184,7 @@ def test_a_state_of_a_larger_model_is_none_under_a_longer_name() -> None:
 
 
 @pytest.mark.parametrize(("result", "message"), [(None, "return loss"), ("a", "must be a number"), ([1], "number")])
-def test_a_closure_that_returns_no_loss_is_told(result: Any, message: str) -> None:
+def test_a_closure_that_returns_no_loss_is_an_error(result: Any, message: str) -> None:
     layer = nn.Linear(2, 1)
     with pytest.raises(TinygradError, match=message):
         optim.LBFGS(layer.parameters()).step(lambda: result)

@@ -1,4 +1,4 @@
-"""Gradients by tensors, whose history is made when somebody asks for it: the same as a history made at once."""
+"""Gradients with respect to tensors, whose history is made on request: the same as a history made at once."""
 
 import gc
 import weakref

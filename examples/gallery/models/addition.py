@@ -3,7 +3,7 @@ A small GPT learns to add
 =========================
 
 A sum of two numbers with three digits is a text of ten characters, such as ``3 8 5 2 7 6 1 6 6 0`` for 385 + 276 = 661.
-(The sum comes with its last digit first, as one adds on paper.) A GPT reads a text from the left, and says what comes
+(The sum comes with its last digit first, as you add on paper.) A GPT reads a text from the left, and says what comes
 next. Nobody tells it what the digits mean, or what to carry. There are a million such sums. It sees 10,000 of them, and
 then adds numbers that it has never seen.
 
@@ -126,7 +126,7 @@ def main(rounds=50, held_out=2_000):
 
 
 # %%
-# How much each position attends to others is what attention makes of the rows of the identity.
+# Attention applied to the rows of the identity shows how much each position attends to the others.
 
 
 @tg.no_grad()
@@ -167,8 +167,8 @@ def draw(right, model, text):
 
 
 # %%
-# Left: the ones need no carry and come first; the tens and the hundreds come with the carry. Right: whoever computes a
-# digit of the sum reads the two digits above it, and those from which a carry may come.
+# Left: the ones need no carry and come first; the tens and the hundreds come with the carry. Right: to compute a digit
+# of the sum, the model reads the two digits above it, and those from which a carry may come.
 
 if __name__ == "__main__":
     main()

@@ -24,7 +24,7 @@ VISCOSITY = 0.01
 
 
 class Solution(nn.Module):
-    """u(t, x) = -sin πx + t (1 - x²) N(t, x): it has the right start and the right walls, whatever the network N is."""
+    """u(t, x) = -sin πx + t (1 - x²) N(t, x): it meets the initial and boundary conditions for any network N."""
 
     def __init__(self, width, rng):
         tanh = nn.Tanh()
@@ -52,7 +52,7 @@ def residual(u, t, x):
 
 
 # %%
-# The exact solution is a quotient of two integrals, which 100 nodes of Gauss and Hermite compute to all digits.
+# The exact solution is a quotient of two integrals, which 100 nodes of Gauss-Hermite quadrature give to all digits.
 
 
 def exact(t, x):

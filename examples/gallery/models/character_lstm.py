@@ -3,7 +3,7 @@ An LSTM learns the Zen of Python by heart
 =========================================
 
 The network reads a text character by character, and predicts the next one from what it remembers. What it remembers is
-a state of 128 numbers and 128 more, which the gates of the LSTM keep, overwrite and show. Given the title, it shall
+a state of 128 numbers and 128 more, which the gates of the LSTM keep, overwrite and show. Given the title, it should
 write the whole text. For that it must remember over many lines: "If the implementation is" occurs twice, and goes on in
 two ways.
 
@@ -43,7 +43,7 @@ class Writer(nn.Module):
 
 
 # %%
-# Eight readers begin at different places of the text, and go on where they stopped. So the state that a step returns is
+# Eight readers begin at different places in the text, and go on where they stopped. So the state that a step returns is
 # an argument of the next one. The gradient goes back 64 characters; memory may last longer.
 
 
@@ -126,8 +126,8 @@ def draw(losses, surprise):
 
 
 # %%
-# Right: after 60 steps, most ends of words are no surprise any more, nor is "is better than". Dark letters begin words,
-# above all where the text could go on in several ways, as behind "If the implementation is".
+# Right: after 60 steps, most ends of words are no longer a surprise, nor is "is better than". Dark letters begin words,
+# above all where the text could go on in several ways, as after "If the implementation is".
 
 if __name__ == "__main__":
     main()

@@ -42,8 +42,8 @@ class Reader(nn.Module):
 
 
 # %%
-# The compiled step draws what dropout leaves out, and writes the running statistics of batch normalisation, as the step
-# does that is not compiled.
+# The compiled step draws what dropout leaves out, and writes the running statistics of batch normalisation, as the
+# uncompiled step does.
 
 
 def main(epochs=20):

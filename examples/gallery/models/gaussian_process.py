@@ -125,8 +125,8 @@ def draw(modes, weights, scales, density):
 
 # %%
 # The data have two explanations: swings within a few years, or a slow change with more noise. A point estimate would
-# have shown one of them. The two Hessians weigh them almost as the grid does, cut at nine years. What no normal density
-# has is the shoulder between them: a length scale of six or ten years is more probable than Laplace says.
+# have shown one of them. The two Hessians weigh them almost as the grid does, cut at nine years. No normal density has
+# the shoulder between them: a length scale of six or ten years is more probable than Laplace says.
 
 if __name__ == "__main__":
     main()

@@ -81,7 +81,7 @@ class Club(nn.Module):
         self.side = nn.Linear(2, 1, rng=rng)
 
     def forward(self):
-        h = np.eye(34)  # all that one knows of a member is who it is
+        h = np.eye(34)  # the only thing known about a member is who it is
         for layer in self.layers:
             h = layer(h)
         return self.side(h)[:, 0]
@@ -161,9 +161,9 @@ def draw(probabilities, wrong):
 
 
 # %%
-# The news of the quarrel spreads from the two along the edges. The one member who is put on the wrong side is the one
-# on whom Zachary's own model failed as well: with friends on both sides, and three weeks before an examination for the
-# black belt, he went with his teacher.
+# The news of the quarrel spreads from the two along the edges. The only member on the wrong side is the one that
+# Zachary's own model got wrong as well: with friends on both sides, and three weeks before an examination for the black
+# belt, he went with his teacher.
 
 if __name__ == "__main__":
     main()

@@ -2,9 +2,8 @@ r"""
 A normalising flow for two moons
 ================================
 
-A flow turns normal noise z into data x by an invertible map, so it has a density that one can compute and samples that
-one can draw. A coupling layer leaves one coordinate as it is, and scales and shifts the other by what a network makes
-of the first:
+A flow turns normal noise z into data x by an invertible map, so you can compute its density and draw samples. A
+coupling layer leaves one coordinate as it is, and scales and shifts the other by the outputs of a network on the first:
 
 .. math:: x_a = z_a, \qquad x_b = z_b\, e^{s(z_a)} + t(z_a),
    \qquad \log \left| \det \frac{\partial x}{\partial z} \right| = s(z_a)
@@ -139,7 +138,7 @@ def draw(stages, x, y, density):
 
 
 # %%
-# A sample keeps the colour that it had as noise, so one sees where the layers put what. A map without jumps cannot cut
+# A sample keeps the colour that it had as noise, which shows where the layers move it. A map without jumps cannot cut
 # a cloud into two, so a thin thread remains between the moons.
 
 if __name__ == "__main__":

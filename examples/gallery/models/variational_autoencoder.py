@@ -2,14 +2,15 @@ r"""
 A variational autoencoder arranges digits on a plane
 ====================================================
 
-An encoder makes of each image x a normal density q(z | x) on a plane, and a decoder makes of each point z of the plane
-a density p(x | z) of images. Both learn to make a lower bound of the probability of the images large:
+An encoder turns each image x into a normal density q(z | x) on a plane, and a decoder turns each point z of the plane
+into a density p(x | z) of images. Both learn to raise a lower bound of the probability of the images:
 
 .. math:: \log p(x) \ge \mathbb{E}_{q(z \mid x)} \log p(x \mid z)
    - \mathrm{KL} \bigl( q(z \mid x) \,\|\, N(0, I) \bigr)
 
 One point z = μ + σ ε stands for the expectation, and the gradient goes through it to μ and σ. In scikit-learn's digits,
-a pixel counts how many of 4 × 4 finer ones are black, so its density is a binomial one. Nobody says which digit it is.
+a pixel counts how many of 4 × 4 finer ones are black, so its density is a binomial one. The model never learns which
+digit it is.
 
 D. P. Kingma, M. Welling (2014), Auto-encoding variational Bayes.
 """

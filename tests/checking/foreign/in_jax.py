@@ -1,4 +1,4 @@
-"""JAX's functions, with gradients by its grad and jacobian; and what people do to them: rules, stops, dictionaries."""
+"""JAX's functions, with gradients from its grad and jacobian; and what people do to them: rules, stops, dicts."""
 
 from collections.abc import Callable
 from dataclasses import replace

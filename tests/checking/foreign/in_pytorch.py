@@ -1,4 +1,4 @@
-"""PyTorch's functions and modules, with gradients by its autograd, as functions of NumPy arrays."""
+"""PyTorch's functions and modules, with gradients from its autograd, as functions of NumPy arrays."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace

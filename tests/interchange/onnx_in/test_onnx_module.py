@@ -1,4 +1,4 @@
-"""What one can do with a module from an ONNX file: read, explain, check, compile, train, save and copy it."""
+"""What you can do with a module from an ONNX file: read, explain, check, compile, train, save and copy it."""
 
 import copy
 import pickle
@@ -102,7 +102,7 @@ def test_an_exporter_says_what_was_a_parameter() -> None:
     np.testing.assert_array_equal(network(np.float32([0.0, 0.0])).numpy(), 3 + len(NOTES) * np.array([1.0, 2.0]))
 
 
-def test_it_keeps_its_precision_and_takes_another() -> None:
+def test_a_module_from_onnx_keeps_its_precision_and_takes_another() -> None:
     network = module()
     assert network(X).dtype == np.float32
     assert network.double()(X.astype(float)).dtype == np.float64
@@ -116,7 +116,7 @@ def test_gradients_are_right_and_are_explained_line_by_line() -> None:
 
 
 @pytest.mark.parametrize("backend", ["numpy", "native"])
-def test_it_compiles(backend: str) -> None:
+def test_a_module_from_onnx_compiles(backend: str) -> None:
     network = module()
     compiled = tg.compile(network, backend=backend)
     for x in (X, X[:1]):
@@ -153,7 +153,7 @@ def test_what_reads_at_indices_compiles_with_other_indices(read: Callable[[Any, 
             np.testing.assert_allclose(np.asarray(result), np.asarray(expected), rtol=1e-12)
 
 
-def test_it_trains_is_saved_and_copied() -> None:
+def test_a_module_from_onnx_trains_and_is_saved_and_copied() -> None:
     network, other = module(), module()
     optimizer = tg.optim.Adam(network.parameters(), lr=0.01)
     losses = []

@@ -248,7 +248,7 @@ READERS: dict[str, Callable[[Any, Any], Any]] = {
 
 @pytest.mark.parametrize("reader", READERS.values(), ids=list(READERS))
 @pytest.mark.parametrize("vectors", [eigenvectors, left, right])
-def test_who_runs_the_rule_knows_of_a_use_whose_gradient_is_0(vectors: Any, reader: Any) -> None:
+def test_a_rule_knows_of_a_use_whose_gradient_is_0(vectors: Any, reader: Any) -> None:
     for f in (lambda v: v[0, 1] ** 2, lambda v: np.sum(v * 0.0)):
         with pytest.raises(InputError, match="the matrix does not determine the"):
             reader(vectors(f), np.eye(3))
@@ -256,7 +256,7 @@ def test_who_runs_the_rule_knows_of_a_use_whose_gradient_is_0(vectors: Any, read
 
 @pytest.mark.parametrize("shape", [(3, 2), (2, 3), (4, 3)])
 @pytest.mark.parametrize("vectors", [left, right])
-def test_nor_is_it_for_matrices_that_are_not_square(vectors: Any, shape: Any) -> None:
+def test_a_vanishing_derivative_is_no_gradient_for_matrices_that_are_not_square(vectors: Any, shape: Any) -> None:
     for f in (STATIONARY["an entry"], STATIONARY["an entry's square"], np.sum):
         with pytest.raises(InputError, match="the matrix does not determine the"):
             tg.grad(vectors(f))(np.eye(*shape))

@@ -450,7 +450,7 @@ def test_the_tangent_of_a_vector_is_nan_where_it_is_not_determined(f: Any, x: An
     close([np.sum(weight * tangent[:, some])], [expected], 1e-8)
 
 
-def test_a_tangent_that_hangs_on_such_vectors_is_nan() -> None:
+def test_a_tangent_that_depends_on_undetermined_vectors_is_nan() -> None:
     assert np.isnan(tg.jvp(function_of(np.sqrt), (EQUAL,), (G,))[1])
     with pytest.raises(InputError, match="the matrix does not determine"):
         tg.jvp(tg.grad(lambda x: np.sum(np.linalg.eigvalsh(x) ** 2)), (EYE,), (SQUARE,))
