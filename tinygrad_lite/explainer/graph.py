@@ -18,6 +18,7 @@ from tinygrad_lite.foundation.phrases import phrase
 from tinygrad_lite.ops.shapes.indexing import index_set, is_open_range
 from tinygrad_lite.readers.recording import Source, Step
 from tinygrad_lite.readers.symbol import Symbol
+from tinygrad_lite.transforms.custom import RuleByHand
 from tinygrad_lite.trees import leaves
 
 
@@ -60,6 +61,11 @@ class Node:
     def is_declared(self) -> bool:
         """Whether the operation is in the registry, and so a function of its inputs; not one that stands for a run."""
         return self.op is not None and is_registered(self.op)
+
+    @property
+    def is_by_hand(self) -> bool:
+        """Whether a user wrote the operation together with its rule, which may read anything, as `custom_gradient`."""
+        return self.op is not None and isinstance(getattr(self.op.vjps, "rule", None), RuleByHand)
 
     @property
     def symbol(self) -> Symbol:

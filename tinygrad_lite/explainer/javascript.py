@@ -231,6 +231,7 @@ def function(
     arguments: Mapping[str, Array],
     params: Mapping[str, Any],
     computed: Mapping[str, Array] = MappingProxyType({}),
+    expected: Array = None,
 ) -> str:
     """A forward or a rule as a JavaScript function of the page's NumPy and of the named arrays.
 
@@ -238,7 +239,7 @@ def function(
     has further arguments: arrays of the parameters, such as an index.
 
     Raises:
-        NotPrintableError: if it cannot be written as JavaScript.
+        NotPrintableError: if it cannot be written as JavaScript, or does not compute what is expected.
 
     Example:
         >>> import numpy as np
@@ -262,6 +263,8 @@ def function(
         raise
     except Exception as error:  # a rule may do anything with numbers that it does not see
         raise NotPrintableError(phrase("it depends on numbers in Python ({error})", error=error)) from error
+    if expected is not None and not np.array_equal(numbers(gradient), expected, equal_nan=True):
+        raise NotPrintableError(phrase("it returned another value when it ran again"))
     body = "".join(f"  {line}\n" for line in script.lines)
     return f"({', '.join(['np', *arguments, *further])}) => {{\n{body}  return {result};\n}}"
 

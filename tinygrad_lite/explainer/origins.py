@@ -18,6 +18,7 @@ from tinygrad_lite.nn.module import Module
 from tinygrad_lite.nn.substitution import original
 from tinygrad_lite.ops.arithmetic.selection import argwhere, flatnonzero, stop_gradient
 from tinygrad_lite.readers.recording import Step, calling_line, hearing_exits, is_users, observing
+from tinygrad_lite.transforms.custom import recomputes
 from tinygrad_lite.trees import children
 
 LATEST = 1000  # values whose origin a continuing watch keeps; a long run would otherwise keep all
@@ -148,8 +149,12 @@ class Watch:
         for x in _tensors_in(_reached(f, args, kwargs)):
             self._note_holder(x)  # before `x.detach()` is the first to be read
             self.seen.kept[id(x.data)] = x.data
-        with observing(self.note), hearing_exits(self.note_exit):
-            result = f(*args, **kwargs)
+        before = recomputes.set(False)  # the operations inside a checkpointed function, which is none itself
+        try:
+            with observing(self.note), hearing_exits(self.note_exit):
+                result = f(*args, **kwargs)
+        finally:
+            recomputes.reset(before)
         for reached, value in _reached(f, args, kwargs).items():
             for path, x in _inside(reached, value):
                 self.seen.names.setdefault(id(x), path)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.checking.diagnosing import mistakes
+from tinygrad_lite.engine.op import Array
 from tinygrad_lite.explainer import javascript
 from tinygrad_lite.explainer.files import page
 from tinygrad_lite.explainer.graph import Graph, Node
@@ -183,7 +184,7 @@ class _Content:
             elif node.op.linear and "initial" not in node.params:
                 told["pushes"] = "linear"
             arguments = {f"x{i}": x for i, x in enumerate(node.arrays)}
-            told["forward"] = self._program(node, "forward", node.op, arguments)
+            told["forward"] = self._program(node, "forward", node.op, arguments, node.value)
         return told
 
     def _contribution(self, contribution: Contribution) -> dict[str, Any]:
@@ -192,7 +193,11 @@ class _Content:
         arguments = {"y": node.value, **{f"x{i}": x for i, x in enumerate(node.arrays)}}
         vjp: Any = node.op.vjps[contribution.position]
         program = self._program(
-            node, f"vjp {contribution.position}", vjp, {"g": np.asarray(contribution.upstream), **arguments}
+            node,
+            f"vjp {contribution.position}",
+            vjp,
+            {"g": np.asarray(contribution.upstream), **arguments},
+            contribution.full,
         )
         told: dict[str, Any] = {
             "input": contribution.position,
@@ -283,12 +288,17 @@ class _Content:
         values = [self._nodes[self._numbers[x]]["value"] for x in node.inputs if isinstance(x, Node)]
         return not any("rows" in array for array in (own["value"], own["gradient"], *values))
 
-    def _program(self, node: Node, part: str, rule: Callable[..., Any], arguments: Mapping[str, Any]) -> int | str:
-        """The position of the program of a node's forward or rule, or why there is none."""
+    def _program(
+        self, node: Node, part: str, rule: Callable[..., Any], arguments: Mapping[str, Any], recorded: Array = None
+    ) -> int | str:
+        """The position of the program of a node's forward or rule, or why there is none.
+
+        A program of a user's own function must compute what was recorded.
+        """
         op = node.op
         if len(arguments) > MOST:
             return phrase("{op} of {n} inputs is too large for the page", op=op, n=len(node.inputs))
-        if not node.is_declared:
+        if not (node.is_declared or node.is_by_hand):
             return phrase("{op}: it stands for a function that has already run", op=op)
         computed = {f"x{i}": x.value for i, x in enumerate(node.inputs) if isinstance(x, Node) and x.op is not None}
         computed |= {f"i{k}": x.value for k, x in enumerate(node.indices)}
@@ -296,7 +306,8 @@ class _Content:
         key = (op, part, _exact(node.params), (*computed,), tuple(map(_signature, arguments.values())), signs)
         if key not in self._known:
             try:
-                text = javascript.function(rule, arguments, node.params, computed)
+                expected = recorded if node.is_by_hand else None
+                text = javascript.function(rule, arguments, node.params, computed, expected)
             except javascript.NotPrintableError as error:
                 self._known[key] = phrase("{op}: {why}", op=op, why=error.args[0])
             else:

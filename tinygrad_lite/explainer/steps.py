@@ -159,7 +159,7 @@ def _contribution(operation: Node, x: Node, i: int, full: Array, upstream: Symbo
         for operand in getattr(local, "inputs", ()):
             without_numbers(operand)  # its own numbers are shown, but not the intermediate ones
     rule = f"as {op} itself computes it"
-    if operation.is_declared:
+    if operation.is_declared or operation.is_by_hand:
         rule = without_numbers(_read(op.vjps[i], upstream, upstream, y, *symbols, **params))
     return Contribution(operation, x, i, g, local, rule, full, summed, value)
 

@@ -404,6 +404,7 @@ const tables = {
     "{leaf} was made without a history, and may have been computed from other values; tg.explain(function, *arguments) finds out what a mask was made of": "{leaf} ist ohne Vorgeschichte entstanden und kann aus anderen Werten berechnet sein; woraus eine Maske entstand, ist bekannt, wenn die Funktion erklärt wird, mit tg.explain(function, *arguments)",
     "{root} depends on the signs of the vectors in {node}, which the matrix does not determine": "{root} hängt von den Vorzeichen der Vektoren in {node} ab, die die Matrix nicht bestimmt",
     "{leaf} was made without a history, and may have been computed from values of the graph": "{leaf} ist ohne Vorgeschichte entstanden und kann aus Werten des Graphen berechnet sein",
+    "it returned another value when it ran again": "sie hat einen anderen Wert zurückgegeben, als sie noch einmal lief",
     "it depends on numbers in Python": "es hängt in Python von Zahlen ab",
     "it depends on numbers in Python ({error})": "es hängt in Python von Zahlen ab ({error})",
     "{op} takes a parameter that depends on numbers": "{op} hat einen Parameter, der von Zahlen abhängt",
