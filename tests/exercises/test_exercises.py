@@ -294,7 +294,7 @@ def test_marking_enters_no_operation() -> None:
         ({"write": "gradient"}, InputError, "write is 'derivative', 'vjp' or 'numbers'"),
         ({"inputs": []}, InputError, "got none"),
         ({"inputs": [{}]}, InputError, "got none"),
-        ({"by": "w"}, InputError, "to differentiate by w"),
+        ({"by": "w"}, InputError, "to differentiate with respect to w"),
         ({"inputs": [{"x": X}, {"z": X}]}, InputError, "the same arguments, x"),
         ({"inputs": [{"x": np.array([1, 2])}]}, InputError, "x must hold real numbers, got int64"),
         ({"inputs": [{"x": np.array([])}]}, InputError, "x must hold real numbers"),

@@ -1,4 +1,4 @@
-"""The declaration of an exercise: a function, the argument to differentiate by, and inputs to try it on."""
+"""The declaration of an exercise: a function, the argument to differentiate with respect to, and inputs to try."""
 
 import inspect
 import re
@@ -49,7 +49,8 @@ class Declaration:
         if [*trial] != self.names or self.argument not in trial:
             raise InputError(
                 f"{self.name}: each trial has the same arguments, {', '.join(self.names)}, and one of them to "
-                f"differentiate by; got {', '.join(trial)}, to differentiate by {self.argument}"
+                f"differentiate with respect to; got {', '.join(trial)}, to differentiate with respect to "
+                f"{self.argument}"
             )
         x, y = np.asarray(trial[self.argument]), self.value(trial)
         if x.dtype.kind != "f" or not x.size:
@@ -71,7 +72,7 @@ class Declaration:
 
     @property
     def argument(self) -> str:
-        """The argument to differentiate by."""
+        """The argument to differentiate with respect to."""
         return self.by or self.names[0]
 
     @property

@@ -26,7 +26,7 @@ class Task:
     Attributes:
         write: the form of the answer.
         names: the arguments of the exercise's function.
-        argument: the one to differentiate by.
+        argument: the one to differentiate with respect to.
     """
 
     write: Form

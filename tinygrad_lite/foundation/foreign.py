@@ -10,8 +10,8 @@ from tinygrad_lite.errors import ShapeError, TinygradError, UsageError
 
 DATA_WITHOUT_HISTORY = (
     "a value that is being differentiated cannot become the data of a tensor: its history would be lost. To run a "
-    "module on other parameters, write tg.nn.functional_call(module, state, *inputs); to differentiate by a module's "
-    "own parameters, tg.grad(f)(module); to drop the history on purpose, value.detach()"
+    "module on other parameters, write tg.nn.functional_call(module, state, *inputs); to differentiate with respect to "
+    "a module's own parameters, tg.grad(f)(module); to drop the history on purpose, value.detach()"
 )
 _LABELS = {"iloc": "labels", "dims": "names of axes", "units": "units", "unit": "units", "mask": "mask"}
 """What containers hold besides numbers, by the attribute that shows it."""

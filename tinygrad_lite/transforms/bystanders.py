@@ -32,7 +32,7 @@ def warn_of_bystanders(
     as another argument may be read.
 
     Args:
-        chosen: the arguments that the function is differentiated by.
+        chosen: the arguments that the function is differentiated with respect to.
         values: the leaves of its result.
         variables: the variables that stand for the chosen arguments; empty if they are known to have no influence.
         passed: the identities of its other arguments.
@@ -63,9 +63,10 @@ def warn_of_owners(name: str, chosen: Any, values: Sequence[Array]) -> None:
 def _warn_of_missed(name: str, missed: Sequence[str]) -> None:
     if missed:
         warn(
-            f"{name} is differentiated by {', '.join(missed)}, but reads these directly and not through its arguments: "
-            "the gradient misses what they contribute there. Compute with the arguments; to run a module on them, "
-            "write tg.grad(f)(module) for an f(module), or tg.nn.functional_call(module, state, *inputs)"
+            f"{name} is differentiated with respect to {', '.join(missed)}, but reads these directly and not through "
+            "its arguments: the gradient misses what they contribute there. Compute with the arguments; to run a "
+            "module on them, write tg.grad(f)(module) for an f(module), or tg.nn.functional_call(module, state, "
+            "*inputs)"
         )
 
 

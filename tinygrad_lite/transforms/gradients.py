@@ -40,7 +40,7 @@ def value_and_grad(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = 
     function returns that pair in place of the value. Keyword arguments are passed through.
 
     Raises:
-        UsageError: if an argument to differentiate by holds no floating-point numbers, or f returns no number.
+        UsageError: if a chosen argument holds no floating-point numbers, or f returns no number.
         ShapeError: if f returns more than one number.
         InputError: if there is no argument at this position, or a position occurs twice.
 

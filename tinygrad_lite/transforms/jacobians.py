@@ -33,7 +33,7 @@ def jacobian(
             By default, the mode is the cheaper of the two.
 
     Raises:
-        UsageError: if an argument to differentiate by does not hold floating-point numbers, or f returns no arrays.
+        UsageError: if a chosen argument does not hold floating-point numbers, or f returns no arrays.
         InputError: if there is no argument at this position, or no such mode.
 
     Example:

@@ -26,11 +26,11 @@ _PLAIN = {Tensor, Dual, np.ndarray, np.float64, float}
 
 
 class FunctionCall:
-    """A call of a user's function, and the choice of arguments to differentiate by.
+    """A call of a user's function, and the choice of arguments to differentiate with respect to.
 
     Attributes:
         name: the function's name, for messages.
-        chosen: the arguments to differentiate by, as the user passed them; a module becomes the dict of its parameters.
+        chosen: the arguments to differentiate with respect to, as passed; a module becomes the dict of its parameters.
         leaves: the arrays among them.
         takes_tensors: whether there is a tensor among them, so that the results are tensors as well.
         holder: one that holds a value, among the arguments or the results, so that the user's results are such as well.
@@ -254,7 +254,7 @@ def check_one_entry_each(primals: Any, tangents: Any, count: int | None, caller:
 
 
 def real(x: Any) -> Array:
-    """The value to differentiate by: a traced value itself, or a copy of an array, which nobody else can change."""
+    """The variable: a traced value itself, or a copy of an array, which nobody else can change."""
     if type(x) is float:
         return np.float64(x)
     value = x if isinstance(x, Traced) else copied(numbers_of(x, "differentiation"))

@@ -58,7 +58,7 @@ def derivative(f: Callable[..., Any], inputs: tuple[Any, ...], step: float | Non
 
 
 def varies(x: Any) -> bool:
-    """Whether a leaf of the arguments is real, so that a function is differentiated by it."""
+    """Whether a leaf of the arguments is real, so that a gradient has an entry for it."""
     return np.asarray(x).dtype.kind in "fO"
 
 

@@ -1,6 +1,6 @@
 // Arrays on the screen: as a heat map whose cells can be chosen, with the numbers where there is room for them.
 
-// Whether the page is dark: as what is around it, such as a notebook, whose text is light then; by itself, as the system.
+// Whether the page is dark: like the page around it, such as a notebook, whose text is light then, or like the system.
 const dark = (() => {
   const system = window.matchMedia("(prefers-color-scheme: dark)");
   const around = window.frameElement?.parentElement; // nothing, if this page may not look there
@@ -62,7 +62,7 @@ function plainNumber(text) {
   return /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i.test(plain) && Number.isFinite(Number(plain)) ? Number(plain) : null;
 }
 
-// The same, or what is no finite number: inf, ∞, nan.
+// The same, or a number that is not finite: inf, ∞, nan.
 function parsedAny(text) {
   const plain = text.trim().toLowerCase().replace("−", "-").replace("+", "");
   if (plain === "nan") return NaN;
@@ -247,8 +247,8 @@ function widthOfNumbers(array, { least = NUMBERED.width, digits = 3, letters = L
 // The width that there is in the panel, beside what frames a picture.
 const roomBeside = (frame) => Math.max((document.getElementById("panel").clientWidth || 640) - frame, 200);
 
-// An array as a picture with a caption: a table of its numbers, or, if it is large, a heat map. `choose(place)` is told
-// which entry somebody clicks, `hover(place)` which one they point at, `edit(place, x)` to what they drag one;
+// An array as a picture with a caption: a table of its numbers, or, if it is large, a heat map. `choose(place)` gets
+// the entry that somebody clicks, `hover(place)` the one they point at, `edit(place, x)` the number they drag one to;
 // `show({place, row, column})` marks an entry, a row or a column. `largest` is that of the scale of colours; a picture
 // that has a scale of its own tells it. `cell` is the size of an entry.
 function heatMap(array, { label, choose, hover, edit, largest, cell, caption = true }) {

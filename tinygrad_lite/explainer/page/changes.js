@@ -1,4 +1,4 @@
-// Numbers of the lesson that become others: everything is computed again, and what changed flashes.
+// Numbers of the lesson that change: everything is computed again, and what changed flashes.
 
 const changes = (() => {
   // Numbers in the boxes of the graph, before it is moved.
@@ -17,7 +17,7 @@ const changes = (() => {
 
   document.querySelector("main").addEventListener("dragged", () => tensorView.measure());
 
-  // What is drawn anew by f; numbers that have become others flash.
+  // Draw anew by f; numbers that have changed flash.
   function flashing(f) {
     const look = () => [...document.querySelectorAll("#panel td, #panel .number, #panel .numbers, #panel figcaption small, #loss .number, #graph [data-node]")].map((each) => [each, each.dataset.node === undefined ? each.textContent : each.getAttribute("aria-label")]);
     const before = look().map(([, text]) => text);

@@ -84,7 +84,7 @@ Object.assign(np, (() => {
     return { values: sorted.map((k) => values[k]), vectors: sorted.map((k) => vectors[k]) };
   }
 
-  // The sign of each vector is nobody's choice; here it is that of the recorded ones, if it matters.
+  // The sign of each vector is arbitrary; here it is that of the recorded ones, if it matters.
   const signs = (vectors, recorded) => vectors.map((vector, k) => (recorded && dot(vector, recorded[k]) < 0 ? -1 : 1));
   const times = (factors, rows) => rows.map((row, k) => row.map((x) => factors[k] * x));
 

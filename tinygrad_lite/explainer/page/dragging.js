@@ -3,7 +3,7 @@
 const dragging = (() => {
   const NEAR = 4; // pixels that a pointer moves in a click
 
-  // What a pixel changes of a number, from how large the numbers around it are.
+  // How much a pixel changes a number, from the size of the numbers around it.
   function unitOf(array) {
     const size = largestOf(array.data);
     return 10 ** Math.floor(Math.log10(size > 0 ? size : 1)) / 50;
@@ -50,7 +50,7 @@ const dragging = (() => {
   // By how much a key changes a number, in units; null if it does not.
   const steps = { ArrowUp: 5, ArrowRight: 5, "+": 5, ArrowDown: -5, ArrowLeft: -5, "-": -5, PageUp: 50, PageDown: -50 };
 
-  // A number on its own: `write(x)` is told of another one.
+  // A number on its own: `write(x)` gets a new one.
   function number({ id, x, unit, label, write, digits = 8 }) {
     const found = element("span", {
       id,

@@ -27,7 +27,7 @@ const drawing = (() => {
     return widths.get(key) * sizeOf(size) + 1;
   }
 
-  // A text in so much width, cut if it does not fit, and left out if nothing of it does.
+  // A text within a width, cut if it does not fit, and left out if nothing of it does.
   function text(x, y, content, width, { size = 12, kind = "", anchor, fromEnd = false } = {}) {
     const bold = kind.includes("name");
     const cut = (letters) => (letters >= content.length ? content : fromEnd ? `…${content.slice(content.length - letters)}` : `${content.slice(0, letters)}…`);
@@ -37,7 +37,7 @@ const drawing = (() => {
     return shape("text", { x, y, class: kind, "text-anchor": anchor, style: `--size:${size}px` }, cut(letters));
   }
 
-  // A number in so much width, with fewer digits and without its letter rather than cut: half a number is another number.
+  // A number within a width, with fewer digits and without its letter rather than cut: half a number is another number.
   function number(x, y, value, width, { digits, letter = "", size, kind }) {
     const counts = Array.from({ length: digits }, (_, k) => digits - k);
     const forms = [...counts.map((n) => told(value, n)), value.toExponential(0).replaceAll("-", "−").replace("e+", "e")];

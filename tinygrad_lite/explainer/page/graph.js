@@ -292,7 +292,7 @@ const graphView = (() => {
     lookAt(loop);
   }
 
-  // `choose(node)` is told, and `state()` is asked what to show.
+  // `choose(node)` gets the chosen node, and `state()` says what to show.
   function connect({ choose, state }) {
     [focused, ask] = [lesson.root, state];
     const act = (target) => {

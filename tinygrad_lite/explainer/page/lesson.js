@@ -88,7 +88,7 @@ const lesson = (() => {
     return np.asArray(programs[each.slope](np, value(step.node), ...node.inputs.map((x) => argument(x))));
   }
 
-  // The values of all that depends on some nodes, which have others than they had.
+  // The values of all nodes that depend on some whose values have changed.
   function affected(changed, of = value) {
     const found = new Map(changed);
     const get = (i) => found.get(i) ?? of(i);
@@ -107,7 +107,7 @@ const lesson = (() => {
   // The result's sum when a node has other numbers; in full precision.
   const resultWith = (changed) => np.unrounded(() => total(affected(changed).get(root) ?? value(root)));
 
-  const listeners = []; // who is told that numbers have become others
+  const listeners = []; // functions to call when numbers have changed
 
   // Everything, with other numbers in some leaves.
   function change(changed) {
@@ -124,8 +124,8 @@ const lesson = (() => {
   const signOf = (array, place) => (array.complex && place % 2 ? -1 : 1);
   const slopeAt = (i, place) => signOf(value(i), place) * gradient(i).data[place];
 
-  // The change of an operation's result if its inputs change, by its local derivatives: forward mode. Where an operation
-  // is none that can be pushed through, from its rule, which is linear in g: one row of the Jacobian for each entry.
+  // The change of an operation's result if its inputs change, by its local derivatives: forward mode. If an operation
+  // cannot be pushed through, from its rule, which is linear in g: one row of the Jacobian for each entry.
   function pushed(step, tangents) {
     const node = nodes[step.node];
     const y = value(step.node);
@@ -186,7 +186,7 @@ const lesson = (() => {
     listeners.forEach((told) => told());
   }
 
-  // The derivative by one entry of a node, from values alone: central differences with ever smaller steps, extrapolated
+  // The derivative with respect to an entry of a node, from values alone: central differences with ever smaller steps, extrapolated
   // (C. Ridders, 1982), and of these the one with the smallest error; and the slopes to either side.
   function measured(i, place) {
     const array = value(i);

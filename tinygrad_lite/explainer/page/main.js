@@ -125,7 +125,7 @@ const main = (() => {
     graphView.show(i, state());
   }
 
-  // Everything again, with what has the focus keeping it.
+  // Draw everything again, and keep the focus.
   function redraw() {
     const focused = document.activeElement?.id;
     graphView.draw(state());

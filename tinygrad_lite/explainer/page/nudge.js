@@ -31,7 +31,7 @@ const nudgeView = (() => {
     );
   }
 
-  // What is said of how well the chain rule does.
+  // A sentence on how well the chain rule predicts.
   function verdict(last, h) {
     if (!last || !last.predicted) return "";
     const [expected, moved] = [lesson.weighted(last.predicted), lesson.weighted(last.real)];

@@ -4,7 +4,7 @@ const overview = (() => {
   const root = lesson.nodes[lesson.root];
   const learnt = lesson.leaves.filter((i) => lesson.nodes[i].needsGradient);
 
-  // The result, and of what it is made.
+  // The result, and what it is made of.
   function facts() {
     const value = lesson.value(lesson.root);
     const entries = learnt.reduce((sum, i) => sum + np.sizeOf(lesson.nodes[i].value.shape), 0);
