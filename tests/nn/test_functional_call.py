@@ -339,9 +339,9 @@ MISSED: dict[str, Callable[[nn.Module], Any]] = {
 
 
 @pytest.mark.parametrize("attempt", MISSED.values(), ids=MISSED)
-def test_a_function_that_reads_what_it_is_differentiated_by_itself(attempt: Callable[[nn.Module], Any]) -> None:
+def test_a_function_that_reads_its_variable_directly_warns(attempt: Callable[[nn.Module], Any]) -> None:
     with pytest.warns(
-        TinygradWarning, match=r"by (weight, bias|bias|argument 0.*),.* tg\.grad\(f\)\(module\)"
+        TinygradWarning, match=r"respect to (weight, bias|bias|argument 0.*),.* tg\.grad\(f\)\(module\)"
     ) as warned:
         attempt(nn.Linear(3, 1, rng=0))
     assert len(warned) == 1
