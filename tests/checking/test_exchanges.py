@@ -144,9 +144,9 @@ PROBLEMS = {
 PLANTED = [
     ("adjoint", "by_p(middle).T", "by_p(y).T", "middle in place of the result of add"),
     ("adjoint", "by_y(middle, p).T", "by_y(middle, p)", "the transpose of the result of stack"),
-    ("adjoint", "y = ys[k]\n", "y = ys[k + 1]\n", "of the turn before in place of"),
-    ("risks", "total += risk", "total = risk", "the sum of risk so far in its place"),
-    ("risks", "weights[i] * moment", "weights[0] * moment", "an index that is 1 larger each turn"),
+    ("adjoint", "y = ys[k]\n", "y = ys[k + 1]\n", "[k] in place of [k + 1]"),
+    ("risks", "total += risk", "total = risk", "+= in place of ="),
+    ("risks", "weights[i] * moment", "weights[0] * moment", "[i] in place of [0]"),
     ("risks", "weights[i] * moment", "moment", "weights[[0, 1, 2, 3, …] in turn] as one more factor"),
     (
         "solved",
@@ -157,7 +157,7 @@ PLANTED = [
     ("solved", "loads @ (loads.T @ u)", "loads.T @ u", "loads @ in front"),
     ("received", "antennas.conj().T", "antennas.T", "the conjugate of antennas"),
     ("received", "residual * z", "residual * z.conj()", "conjugate|z alone"),
-    ("smoothed", "g[:-1, 1:] +=", "g[1:, :-1] +=", "its indices the other way round"),
+    ("smoothed", "g[:-1, 1:] +=", "g[1:, :-1] +=", "[:-1, 1:] in place of [1:, :-1]"),
     ("smoothed", "0.1**2", "0.1", "0.01 in place of 0.1"),
     ("alike", " * (1 - np.eye(6))", "", "0 on its diagonal"),
     ("alike", "near.sum()", "near.sum(axis=1, keepdims=True)", "axis=None"),

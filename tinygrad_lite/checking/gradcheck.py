@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from tinygrad_lite.checking.agreement import disagreements
-from tinygrad_lite.checking.evidence.comparison import NEGLIGIBLE, compared
+from tinygrad_lite.checking.evidence.comparison import ROUNDINGS, compared
 from tinygrad_lite.checking.evidence.examination import Comparison, Examination
 from tinygrad_lite.checking.evidence.references import remainder_slope
 from tinygrad_lite.checking.evidence.singular import Kinks, at_kink
@@ -248,8 +248,8 @@ class _Check:
             )
         if (unseen := self._unseen(comparison)) and self.method == "differences":
             self.remarks.append(
-                f"{_counted(unseen)} less than {NEGLIGIBLE} of the largest effect on the value, and is lost beside it: "
-                "differences tell only that it is no larger, and it counts as right"
+                f"{_counted(unseen)} less than {ROUNDINGS} roundings of the largest effect on the value: it is nothing "
+                "but rounding beside that, and counts as right"
             )
         if self.examination.refusal:
             self.remarks.append(f"{subject.name} refuses some points beside the given one: {self.examination.refusal}")
@@ -268,11 +268,12 @@ class _Check:
         return Report(subject.name, method, self.order, checked, findings, self.remarks, self.examination)
 
     def _unseen(self, comparison: Comparison) -> int:
-        """How many entries are right as far as differences tell, which is not more than that they are small."""
+        """How many entries are right as far as differences tell, which is not more than that they are rounding."""
         effects = np.abs(comparison.gradient) * self.examination.scales
         largest = np.max(effects, axis=1, keepdims=True, initial=0, where=np.isfinite(effects))
         left_open = comparison.suspicious | comparison.hidden | comparison.unchecked
-        lost = (effects != 0) & (effects < NEGLIGIBLE * largest) & (comparison.bound > np.abs(comparison.gradient))
+        rounding = ROUNDINGS * self.examination.epsilon * np.max(largest)
+        lost = (effects != 0) & (effects < rounding) & (comparison.bound > np.abs(comparison.gradient))
         return int(np.sum(lost & ~left_open))
 
     def _run_again(self) -> None:

@@ -367,6 +367,7 @@ def _of_functions(trace: Trace, numbers: Sequence[int]) -> Iterator[tuple[str, C
             name = name_at(trace, (k, i), numbers)
             for function in _OF_ONE:
                 yield f"{function.__name__} of {name} in place of {name}", partial(_of_argument, i, function)
+            yield f"1 - {name} in place of {name}", partial(_of_argument, i, lambda x: 1 - x)
     if not _is_of_numbers(trace.values[k]) or step.op.name == "index_set":
         return
     if len(trace.arrays[k]) == 1:

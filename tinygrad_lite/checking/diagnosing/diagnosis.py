@@ -96,7 +96,7 @@ class Diagnosis:
     @cached_property
     def _repair(self) -> tuple[str, str] | None:
         """A change in the gradient's own code that makes it right."""
-        return self._repairs.by_operations()
+        return self._repairs.by_text() or self._repairs.by_operations()
 
     @cached_property
     def _repairs(self) -> Repair:

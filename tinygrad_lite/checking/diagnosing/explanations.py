@@ -40,6 +40,7 @@ from tinygrad_lite.checking.subjects.subject import Matrix, Vector, random_weigh
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.readers.recording import Step
 
+LINE = "nothing arrives from this line: it is left out"
 TOLERANCE = 1e-7
 _SHARE = 1e-3  # the largest part of a difference that an explanation may leave open
 _ROUNDS = 3  # the largest number of mistakes, one beside another
@@ -132,7 +133,7 @@ class _Search:
         """The mistake that explains the most variables, and among equals the most specific one."""
         best = _best([match for match in self._single(self._mistakes()) if match])
         if self._is_whole(best) and best.rank < OTHER:
-            if best.rank < RATIO or self._factor is None:
+            if best.rank < RATIO or (self._factor is None and best.step not in self._again):
                 return best
             return _best([match for match in (best, *self._repeated(RATIO)) if match])
         if self._factor is not None:  # what is a multiple of the right gradient has no other values in it
@@ -141,7 +142,7 @@ class _Search:
         if self._is_whole(best) and best.rank < WEAK:
             return best
         if not self._is_whole(best):
-            best = _best([match for match in (best, *self._repeated()) if match])
+            best = _best([match for match in (best, *self._repeated(), *self._of_lines()) if match])
             if self._is_whole(best):
                 return best
         return _best([match for match in (*self._of_other_values(), best) if match])
@@ -215,6 +216,11 @@ class _Search:
         return (n for n, k in made if n in self._trace.uses and k not in self._in_the_middle)
 
     @cached_property
+    def _again(self) -> set[int]:
+        """Operations in lines that run again and again."""
+        return {k for numbers in self._trace.repeats for k in numbers}
+
+    @cached_property
     def _in_the_middle(self) -> set[int]:
         """Operations between the first and the last times that a line runs: a mistake in one of them alone is rare."""
         return {k for numbers in self._trace.repeats if len(numbers) > 4 * _ENDS for k in numbers[_ENDS:-_ENDS]}
@@ -243,6 +249,8 @@ class _Search:
         view = self._views[0]
         if not suspect.scaled or view.is_certain(k):
             return factor == 1 or not suspect.sentence or not view.is_multiple(suspect)
+        if not suspect.sentence and suspect.place.step(self._trace) in self._again:  # any of its runs may be some times
+            return False
         known = factor == 1 if suspect.sentence else name_of_ratio(factor, self._sizes)
         return bool(len(self._views) > 1 and known)
 
@@ -364,6 +372,18 @@ class _Search:
                 for suspect in across.get(k, ()):
                     by_key.setdefault(suspect.key, []).append(suspect)
             yield from (suspects for suspects in by_key.values() if len(suspects) > 1)
+
+    def _of_lines(self) -> Iterator[Match | None]:
+        """A line that is left out, with all its operations."""
+        lines: dict[Any, list[int]] = {}
+        for k, step in enumerate(self._trace.steps):
+            if step.source:
+                lines.setdefault(step.source, []).append(k)
+        for numbers in lines.values() if len(lines) > 1 else ():
+            edges = [(k, i) for k in numbers for i in range(len(self._trace.inputs[k]))]
+            held = {edge: _nothing for edge in edges if edge in self._done.contributions}
+            if len(held) > 1:
+                yield self._verified(LINE, 3.0, numbers[0], Changes(held))
 
     def _of_other_values(self) -> Iterator[Match | None]:
         """A gradient whose formula is right, but not the values that it is computed from."""

@@ -20,10 +20,11 @@ from tinygrad_lite.checking.diagnosing.influence import call_site
 from tinygrad_lite.checking.diagnosing.lines import Lines, counting_lines
 from tinygrad_lite.checking.diagnosing.local import same
 from tinygrad_lite.checking.diagnosing.patterns import name_of_ratio
+from tinygrad_lite.checking.diagnosing.rewrites import rewrites
 from tinygrad_lite.checking.diagnosing.trace import Trace
 from tinygrad_lite.checking.diagnosing.turns import Ranges, other_turns
 from tinygrad_lite.checking.evidence.examination import Comparison, Examination, silence
-from tinygrad_lite.checking.subjects.following import followed, names_of_arrays, renamed
+from tinygrad_lite.checking.subjects.following import followed, keeping_arrays, names_of_arrays, renamed
 from tinygrad_lite.checking.subjects.subject import Matrix, Vector, random_weights
 from tinygrad_lite.checking.subjects.supplied import Gradient
 from tinygrad_lite.engine.op import Array
@@ -37,6 +38,8 @@ _LEFT = 1e-2  # the largest part of an error that a change may leave
 _LONG = 3000  # the largest number of operations in a gradient that are changed
 _LARGE = 3_000_000  # the largest number of entries of their results
 _WORK = 1_500_000  # how many operations on small arrays are performed, at most, in search of a change
+_LINES = 200_000  # how many lines of rewritten code are run, at most
+_SHORTEST = 100  # what a run of few lines counts as
 _LIKE = 1e-3  # how well the effect of a change, where it is proportional to it, is known beforehand
 _STEPS = 12  # how often a number that makes a gradient right is corrected
 _WIDTH = 1e-4  # of the differences that tell how, relative to the number
@@ -66,9 +69,14 @@ class Repair:
         """The loop of the gradient that should take other turns, and which turns; None if none is found."""
         return self._found(self._other_turns)
 
+    def by_text(self) -> tuple[str, str] | None:
+        """The line of the gradient that should be written otherwise, and how; None if none is found."""
+        return self._found(partial(self._other_text, are_operations=False))
+
     def by_operations(self) -> tuple[str, str] | None:
         """The line of the gradient that is wrong, and the change that would make it right; None if none is found."""
-        return self._found(self._other_operations)
+        search = partial(self._other_text, are_operations=True)
+        return self._found(self._other_operations) or self._found(search)
 
     def _found(self, search: Callable[[], tuple[str, str] | None]) -> tuple[str, str] | None:
         subject = self._look.subject
@@ -85,35 +93,62 @@ class Repair:
         return None
 
     def _other_turns(self) -> tuple[str, str] | None:
-        subject = self._look.subject
         before: Lines | None = None
 
         def run(x: Vector, ranges: Ranges) -> Matrix | None:
             nonlocal before
-            call = subject.calling(x)
             with suppress(Exception), counting_lines(before) as lines:  # one more turn may be none that there is
-                rows = subject.supplied.rows(  # type: ignore[union-attr]
-                    lambda f: call(renamed(f, {"range": ranges})),
-                    subject.arguments,
-                    subject.results,
-                    self._look.weights,
-                )
+                rows = self._rows(x, lambda f: renamed(f, {"range": ranges}))
                 before = before or lines
                 return rows
             return None
 
-        for changed, where, words in other_turns(partial(run, subject.point)):
-            rows = run(subject.point, changed())
-            if (
-                rows is not None
-                and self._is_repaired(rows)
-                and all(
-                    (rows := run(x, changed())) is not None and same(rows @ direction, slope, 10 * _TOLERANCE)
-                    for x, direction, slope in self._asides
-                )
-            ):
+        for changed, where, words in other_turns(partial(run, self._look.subject.point)):
+            if self._is_right_everywhere(lambda x, changed=changed: run(x, changed())):  # type: ignore[misc]
                 return where, RIGHT_WITH.format(words)
         return None
+
+    def _other_text(self, are_operations: bool) -> tuple[str, str] | None:
+        subject = self._look.subject
+        assert isinstance(subject.supplied, Gradient)
+        gradient = subject.supplied.gradient
+        with keeping_arrays(gradient), counting_lines() as before:
+            self._rows(subject.point, lambda f: f)
+        left = _LINES
+
+        def run(changed: Callable[..., Any], x: Vector) -> Matrix | None:
+            nonlocal left
+            with suppress(Exception), keeping_arrays(gradient), counting_lines(before) as lines:
+                try:
+                    return self._rows(x, lambda _: changed)
+                finally:
+                    left -= max(lines.count, _SHORTEST)
+            return None
+
+        for changed, where, words in rewrites(gradient, subject.f, are_operations):
+            if self._is_right_everywhere(partial(run, changed)):
+                return where, RIGHT_WITH.format(words)
+            if left < 0:
+                break
+        return None
+
+    def _rows(self, x: Vector, changed: Callable[[Any], Any]) -> Matrix:
+        """The gradient by changed code."""
+        subject = self._look.subject
+        call = subject.calling(x)
+        return subject.supplied.rows(  # type: ignore[union-attr]
+            lambda f: call(changed(f)), subject.arguments, subject.results, self._look.weights
+        )
+
+    def _is_right_everywhere(self, run: Callable[[Vector], Matrix | None]) -> bool:
+        """Whether changed code gives the right gradient, here and at other points."""
+        rows = run(self._look.subject.point)
+        if rows is None or not self._is_repaired(rows):
+            return False
+        return all(
+            (rows := run(x)) is not None and same(rows @ direction, slope, 10 * _TOLERANCE)
+            for x, direction, slope in self._asides
+        )
 
     def _other_operations(self) -> tuple[str, str] | None:
         code = self._run(self._look.subject.point)

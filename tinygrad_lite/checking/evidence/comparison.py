@@ -564,25 +564,22 @@ class _Comparing:
     def _is_hidden(self, bound: Matrix, terms: Matrix, rate: Matrix, steps: Vector) -> Matrix:
         """Whether a bound leaves room for another gradient, beside this one and how fast the values change.
 
-        All are changes by these steps. A value that stands still, but for noise, shows that a gradient is 0, or as
-        small as rounding makes it.
+        All are changes by these steps. A value that stands still shows that a gradient is 0, or as small as rounding
+        makes it. Beside larger effects, a gradient of 0 need not be known better than NEGLIGIBLE, and no other one
+        better than PART.
         """
         look = self._look  # a given gradient may be finer than the operations inside the function
         is_fine = (look.subject.epsilon if look.subject.plain else look.epsilon) <= EPSILON
         digits, size = max(DIGITS if is_fine else FEW_DIGITS, self._rtol), np.abs(terms)
         steps = np.abs(steps)
         with np.errstate(invalid="ignore"):
-            negligible = np.where(
-                np.isinf(rate) & ~(size <= ROUNDINGS * look.epsilon * self._largest),
-                0,
-                digits * 1e-3 * np.nan_to_num(rate, posinf=np.inf),
-            )
-            allowed = np.where(size <= negligible, negligible, digits * size)
-            allowed = np.maximum(allowed, NEGLIGIBLE * self._largest)
             # of a result that stands still, like a correlation with itself, a gradient is rounding next to the others'
             overall = np.max(self._largest, initial=0)
-            rounding = np.isinf(rate) & (size <= ROUNDINGS * look.epsilon * overall)
-            allowed = np.where(rounding, np.maximum(allowed, NEGLIGIBLE * overall), allowed)
+            rounding = ~np.isfinite(rate) & (size <= ROUNDINGS * look.epsilon * overall)
+            negligible = np.where(np.isinf(rate) & ~rounding, 0, digits * 1e-3 * np.nan_to_num(rate, posinf=np.inf))
+            allowed = np.where(size <= negligible, negligible, digits * size)
+            beside_others = np.minimum(NEGLIGIBLE * self._largest, np.where(size > 0, PART * size, np.inf))
+            allowed = np.maximum(allowed, np.where(rounding, NEGLIGIBLE * overall, beside_others))
             # what hardly changes a value may still have one of the largest gradients, as a probability of 1e-14 has
             matters = ~rounding & (size > MATTERS * look.largest[:, None] * steps)
             if len(steps) == 1:  # else how fast the values change is due to others

@@ -59,7 +59,8 @@ class Difference:
         fitted, fitted_bound: the slope by polynomials, where these were asked for, and the bound of its error.
         noise: how far rounding moves each result.
         bend: how much the slope changes on a step of 1, roughly; NaN where only one side has values.
-        rate: the change to either side on a large step; infinite if the values only change by noise on the way.
+        rate: the change to either side on a large step; infinite if the values do not change on the way, NaN if they
+            change by noise only.
         extent: the largest change to either side on any step that is not too large.
         jumps: whether the values of each result jump at 0.
         stairs: whether they stand still around 0, and jump further away, by more than float32 would explain.
@@ -373,7 +374,8 @@ class _Line:
         near = (np.arange(len(self._steps))[:, None] >= best.first)[None]
         within = np.where(near, (self._above, self._below), self._at_0)
         moved = np.fmax.reduce(np.abs(within - self._at_0), axis=(0, 1))
-        rate[moved <= SAFETY * noise] = np.inf
+        rate[moved <= SAFETY * noise] = np.nan
+        rate[moved == 0] = np.inf
         usual = np.stack([self._above, self._below])[:, self._larger :]
         largest = np.fmax.reduce(np.abs(usual[0]))
         return Difference(

@@ -6,10 +6,11 @@ calls, and the objects whose methods they are. So it may write into all of them.
 
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from copy import copy
 from functools import cache, partial, wraps
-from types import FunctionType, MappingProxyType, MethodType, ModuleType
+from types import CellType, FunctionType, MappingProxyType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,28 @@ def names_of_arrays(f: Callable[..., Any]) -> dict[Any, str]:
         read |= inspect.getclosurevars(function).nonlocals
     read |= {f"self.{name}": x for name, x in getattr(owner, "__dict__", {}).items()}
     return {content(x): name for name, x in read.items() if isinstance(x, np.ndarray) and x.size <= _NAMED}
+
+
+@contextmanager
+def keeping_arrays(f: Callable[..., Any]) -> Iterator[None]:
+    """A block in which no array that a function finds around it can be written to, so that none changes."""
+    function, owner = inspect.unwrap(getattr(f, "__func__", f)), getattr(f, "__self__", None)
+    cells = [cell.cell_contents for cell in getattr(function, "__closure__", None) or () if cell != CellType()]
+    around = [*getattr(function, "__globals__", {}).values(), *cells, owner]
+    own = [vars(x) for x in around if hasattr(x, "__dict__") and _package(x) not in AS_THEY_ARE]
+    leaves = {id(x): x for x in trees.leaves([around, own]) if isinstance(x, np.ndarray) and x.flags.writeable}
+    try:
+        for x in leaves.values():
+            x.flags.writeable = False
+        yield
+    finally:
+        for x in sorted(leaves.values(), key=_depth):  # a view can be written to only if what it is of can be
+            x.flags.writeable = True
+
+
+def _depth(x: Any) -> int:
+    """Of how many arrays, one a view of the next, an array is a view."""
+    return 1 + _depth(x.base) if isinstance(x, np.ndarray) else 0
 
 
 def content(x: Any) -> Any:

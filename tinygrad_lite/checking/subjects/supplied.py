@@ -39,21 +39,21 @@ class Supplied(Protocol):
 
 
 class Gradient:
-    """A gradient or Jacobian, or a function that returns it."""
+    """A `gradient` or Jacobian, or a function that returns it."""
 
     source = "gradient="
     has_forward_mode = takes_upstream = False
     is_by_hand = True
 
     def __init__(self, gradient: Any) -> None:
-        self._gradient = gradient
+        self.gradient = gradient
         self.is_known_at_one_point = not callable(gradient)
 
     def look(self, call: Call, arguments: Arguments, results: Results) -> dict[int, Any]:
         """The gradient of each variable by its number."""
         if results.are_complex:
             raise UsageError("gradient= needs real results, these are complex: give vjp= instead, which weights them")
-        return arguments.matched(self._gradient if self.is_known_at_one_point else call(self._gradient))
+        return arguments.matched(self.gradient if self.is_known_at_one_point else call(self.gradient))
 
     def rows(self, call: Call, arguments: Arguments, results: Results, weights: Matrix) -> Matrix:
         """Weighted sums of the rows of the Jacobian."""

@@ -1,0 +1,273 @@
+"""Mistakes in what no operation shows: conditions, the order of lines and turns, what is read, and parts exchanged."""
+
+import inspect
+import linecache
+from collections.abc import Callable
+from math import floor
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_lite as tg
+
+_rng = np.random.default_rng(11)
+times, EVENTS, RISKS = np.array([5.0, 3, 8, 1, 9, 4]), np.array([1, 1, 0, 1, 1, 0]), _rng.normal(size=(6, 3))
+ANSWERS = (_rng.random((5, 4)) < 0.5).astype(float)
+COUNTS, RATES = np.array([0, 0, 3, 1, 0, 2.0]), _rng.normal(size=(6, 2))
+IMAGE, FIXED = _rng.normal(size=(6, 6)), _rng.normal(size=(3, 3))
+SIGNAL = _rng.normal(size=12)
+
+
+def survival(b: Any) -> Any:
+    score, total = RISKS @ b, 0.0
+    for i in range(6):
+        if EVENTS[i]:
+            at_risk = times >= times[i]
+            total -= score[i] - np.log(np.sum(np.exp(score[at_risk])))
+    return total
+
+
+def survival_gradient(b: Any) -> Any:
+    w = np.exp(RISKS @ b)
+    g = np.zeros(3)
+    for i in range(6):
+        if EVENTS[i]:
+            at_risk = times >= times[i]
+            g -= RISKS[i] - (w[at_risk] @ RISKS[at_risk]) / np.sum(w[at_risk])
+    return g
+
+
+def answers(ability: Any, slope: Any, place: Any) -> Any:
+    z = slope * (ability[:, None] - place)
+    return np.sum(np.log1p(np.exp(z)) - ANSWERS * z)
+
+
+def answers_gradient(ability: Any, slope: Any, place: Any) -> Any:
+    z = slope * (ability[:, None] - place)
+    r = 1 / (1 + np.exp(-z)) - ANSWERS
+    return np.sum(r * slope, axis=1), np.sum(r * (ability[:, None] - place), axis=0), -np.sum(r * slope, axis=0)
+
+
+def zeros(b: Any, c: Any) -> Any:
+    rate, total = np.exp(RATES @ b), 0.0
+    for i in range(6):
+        if COUNTS[i] == 0:
+            total -= np.log(c + (1 - c) * np.exp(-rate[i]))
+        else:
+            total -= np.log(1 - c) - rate[i] + COUNTS[i] * np.log(rate[i])
+    return total
+
+
+def zeros_gradient(b: Any, c: Any) -> Any:
+    rate = np.exp(RATES @ b)
+    db, dc = np.zeros(2), 0.0
+    for i in range(6):
+        if COUNTS[i] == 0:
+            none = np.exp(-rate[i])
+            m = c + (1 - c) * none
+            db += (1 - c) * none * rate[i] / m * RATES[i]
+            dc -= (1 - none) / m
+        else:
+            db -= (COUNTS[i] - rate[i]) * RATES[i]
+            dc += 1 / (1 - c)
+    return db, dc
+
+
+def reaction(k: Any) -> Any:
+    y = np.array([1.0, 0.0])
+    for _ in range(5):
+        y = y + 0.1 * np.stack([-k[0] * y[0], k[0] * y[0] - k[1] * y[1] ** 2])
+    return np.sum(y**2)
+
+
+def reaction_gradient(k: Any) -> Any:
+    ys = [np.array([1.0, 0.0])]
+    for _ in range(5):
+        y = ys[-1]
+        ys.append(y + 0.1 * np.stack([-k[0] * y[0], k[0] * y[0] - k[1] * y[1] ** 2]))
+    g, upstream = np.zeros(2), 2 * ys[-1]
+    for n in reversed(range(5)):
+        y = ys[n]
+        g += 0.1 * np.array([y[0] * (upstream[1] - upstream[0]), -(y[1] ** 2) * upstream[1]])
+        local = np.array([[-k[0], 0], [k[0], -2 * k[1] * y[1]]])
+        upstream = upstream + 0.1 * local.T @ upstream
+    return g
+
+
+def shifted(t: Any) -> Any:
+    total = 0.0
+    for i in range(3):
+        for j in range(3):
+            row, column = floor(i + 1.0 + float(t[0])), floor(j + 1.0 + float(t[1]))
+            a, b = i + 1.0 + t[0] - row, j + 1.0 + t[1] - column
+            above = (1 - b) * IMAGE[row, column] + b * IMAGE[row, column + 1]
+            below = (1 - b) * IMAGE[row + 1, column] + b * IMAGE[row + 1, column + 1]
+            total += 0.5 * ((1 - a) * above + a * below - FIXED[i, j]) ** 2
+    return total
+
+
+def shifted_gradient(t: Any) -> Any:
+    g = np.zeros(2)
+    for i in range(3):
+        for j in range(3):
+            row, column = floor(i + 1.0 + t[0]), floor(j + 1.0 + t[1])
+            a, b = i + 1.0 + t[0] - row, j + 1.0 + t[1] - column
+            p, q, r, s = IMAGE[row, column], IMAGE[row, column + 1], IMAGE[row + 1, column], IMAGE[row + 1, column + 1]
+            e = (1 - a) * ((1 - b) * p + b * q) + a * ((1 - b) * r + b * s) - FIXED[i, j]
+            g[0] += e * ((1 - b) * (r - p) + b * (s - q))
+            g[1] += e * ((1 - a) * (q - p) + a * (s - r))
+    return g
+
+
+def strided(k: Any) -> Any:
+    return sum(np.sum(SIGNAL[2 * i : 2 * i + 4] * k) ** 2 for i in range(5)) / 5
+
+
+def strided_gradient(k: Any) -> Any:
+    g = np.zeros_like(k)
+    for i in range(5):
+        y = np.sum(SIGNAL[2 * i : 2 * i + 4] * k)
+        g += 2 * y * SIGNAL[2 * i : 2 * i + 4] / 5
+    return g
+
+
+def turned(p: Any) -> Any:
+    total = 0.0
+    for i in range(3):
+        c, s = np.cos(p[i, 2]), np.sin(p[i, 2])
+        total = total + (c * p[i, 0] + s * p[i, 1] - i) ** 2 + (c * p[i, 1] - s * p[i, 0] - 1) ** 3
+        total = total + p[i, 2] ** 2
+    return total
+
+
+def turned_gradient(p: Any) -> Any:
+    g = np.zeros_like(p)
+    for i in range(3):
+        c, s = np.cos(p[i, 2]), np.sin(p[i, 2])
+        x, y = c * p[i, 0] + s * p[i, 1], c * p[i, 1] - s * p[i, 0]
+        dx, dy = 2 * (x - i), 3 * (y - 1) ** 2
+        g[i] += np.array([c * dx - s * dy, s * dx + c * dy, 2 * p[i, 2]])
+        g[i, 2] += dx * y - dy * x
+    return g
+
+
+INPUTS: dict[Callable[..., Any], tuple[Any, ...]] = {
+    survival: (np.array([0.3, -0.5, 0.2]),),
+    answers: (_rng.normal(size=5), np.array([0.8, 1.2, 1.5, 0.6]), _rng.normal(size=4)),
+    zeros: (np.array([0.3, -0.2]), 0.3),
+    reaction: (np.array([1.3, 2.1]),),
+    shifted: (np.array([0.3, 0.6]),),
+    strided: (np.array([0.5, -1.0, 0.3, 0.8]),),
+    turned: (_rng.normal(size=(3, 3)),),
+}
+MISTAKES = [
+    (survival, "if EVENTS[i]:", "if True:", "EVENTS[i] in place of True"),
+    (survival, ">=", "<=", "times >= times[i] in place of times <= times[i]"),
+    (survival, "times >= times[i]", "times > 2.0", "times >= times[i] in place of times > 2.0"),
+    (answers, "(ability[:, None] - place), axis", "ability[:, None], axis", "ability[:, None] - place in place of"),
+    (zeros, "== 0", "< 2", "COUNTS[i] == 0 in place of COUNTS[i] < 2"),
+    (zeros, "else:", "if COUNTS[i] != 1:", "COUNTS[i] != 0 in place of COUNTS[i] != 1"),
+    (zeros, "(1 - none) / m", "none / m", "1 - none in place of none"),
+    (zeros, "            dc += 1 / (1 - c)\n", "", "nothing arrives from here"),
+    (reaction, "reversed(range(5))", "range(5)", "reversed(range(5)) in place of range(5)"),
+    (reaction, "        y = ys[n]\n", "        y = ys[n - 1]\n", "[n] in place of [n - 1]"),
+    (shifted, "(1 - b) * (r - p) + b * (s", "b * (r - p) + (1 - b) * (s", "1 - b and b exchanged"),
+    (
+        shifted,
+        "IMAGE[row, column + 1], IMAGE[row + 1, column],",
+        "IMAGE[row + 1, column], IMAGE[row, column + 1],",
+        "IMAGE[row + 1, column] and IMAGE[row, column + 1] exchanged",
+    ),
+    (strided, "y * SIGNAL[2 * i : 2 * i + 4]", "y * SIGNAL[i : i + 4]", "[2 * i:2 * i + 4] in place of [i:i + 4]"),
+    (turned, "        g[i, 2] += dx * y - dy * x\n", "", "nothing arrives from this line"),
+]
+
+
+def gradient_of(f: Callable[..., Any], right: str = "", wrong: str = "") -> Callable[..., Any]:
+    """The gradient with another text in place of some; one that is known to those who ask for it."""
+    text = inspect.getsource(globals()[f"{f.__name__}_gradient"])
+    assert right in text
+    file = f"<{f.__name__}, {right} → {wrong}>"
+    changed = text.replace(right, wrong, 1) if right else text
+    linecache.cache[file] = len(changed), None, changed.splitlines(keepends=True), file
+    names = dict(globals())
+    exec(compile(changed, file, "exec"), names)
+    return names[f"{f.__name__}_gradient"]  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("f", INPUTS)
+def test_the_right_gradients_are_right(f: Callable[..., Any]) -> None:
+    assert tg.gradcheck(f, *INPUTS[f], gradient=gradient_of(f)).ok
+
+
+@pytest.mark.parametrize(("f", "right", "wrong", "words"), MISTAKES, ids=[words for *_, words in MISTAKES])
+def test_a_mistake_in_the_text_of_a_gradient_is_found(f: Any, right: str, wrong: str, words: str) -> None:
+    report = tg.gradcheck(f, *INPUTS[f], gradient=gradient_of(f, right, wrong), raise_exception=False)
+    assert report.outcome == "failed"
+    assert any(words in finding.why for finding in report.findings), report
+    assert all(finding.why for finding in report.findings if finding.fails), report
+
+
+def test_a_gradient_that_reads_from_around_it_and_a_method_are_rewritten() -> None:
+    def function(x: Any) -> Any:
+        return sum(float(x[i]) ** 3 for i in range(4) if i % 2 == 0)
+
+    def of(first: int) -> Callable[..., Any]:
+        def gradient(x: Any, *, power: int = 2) -> Any:
+            g = np.zeros(4)
+            for i in range(first, 4):
+                if i % 2 != first:
+                    g[i] = 3 * x[i] ** power
+            return g
+
+        return gradient
+
+    class Model:
+        scale = 3.0
+
+        def gradient(self, x: Any) -> Any:
+            g = np.zeros(4)
+            for i in range(4):
+                if i % 2 == 1:
+                    g[i] = self.scale * x[i] ** 2
+            return g
+
+    x = np.array([0.5, 1.2, -0.7, 2.0])
+    for gradient, words in ((of(0), "in place of i % 2 != first"), (Model().gradient, "in place of i % 2 == 1")):
+        report = tg.gradcheck(function, x, gradient=gradient, raise_exception=False)
+        assert words in str(report)
+
+
+def test_what_only_runs_forever_with_a_change_ends() -> None:
+    def gradient(x: Any) -> Any:
+        g, k = np.zeros(3), 0
+        while k < 3:
+            g[k] = x[k] ** 2 + np.sin(x[k]) * (k == 1)
+            k += 1
+        return g
+
+    report = tg.gradcheck(
+        lambda x: sum(float(x[k]) ** 2 for k in range(3)), np.ones(3), gradient=gradient, raise_exception=False
+    )
+    assert report.outcome == "failed"
+
+
+def test_no_change_writes_into_an_array_of_the_caller() -> None:
+    scales = np.array([1.0, 2.0, 3.0])
+    kept = {"scales": scales.copy(), "rows": [scales + 1]}
+
+    def gradient(x: Any) -> Any:
+        g = scales.copy()
+        g *= 2 * x
+        factor = kept["rows"][0]
+        factor = factor - 1
+        factor += 0.0
+        return g * np.cos(3 * x) + factor
+
+    x = np.array([0.5, 1.2, -0.7])
+    report = tg.gradcheck(lambda x: float(np.sum(np.sin(x))), x, gradient=gradient, raise_exception=False)
+    assert report.outcome == "failed"
+    assert scales.tolist() == [1.0, 2.0, 3.0]
+    assert kept["rows"][0].tolist() == [2.0, 3.0, 4.0]
+    assert scales.flags.writeable

@@ -1,0 +1,354 @@
+"""Changes in the text of a gradient's code that a person could have meant: in conditions, loops, order and indices.
+
+What decides which operations run, or in which order, is no operation, so no change of an operation mends it.
+"""
+
+import ast
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from copy import deepcopy
+from functools import partial
+from itertools import combinations
+from textwrap import dedent
+from types import CodeType, FunctionType, MethodType
+from typing import Any
+
+from tinygrad_lite.readers.recording import Source
+
+_OTHER_COMPARISONS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
+    ast.Lt: (ast.LtE, ast.Gt, ast.GtE),
+    ast.LtE: (ast.Lt, ast.GtE, ast.Gt),
+    ast.Gt: (ast.GtE, ast.Lt, ast.LtE),
+    ast.GtE: (ast.Gt, ast.LtE, ast.Lt),
+    ast.Eq: (ast.NotEq,),
+    ast.NotEq: (ast.Eq,),
+}
+_OPPOSITE: dict[type[ast.cmpop], type[ast.cmpop]] = {
+    ast.Lt: ast.GtE,
+    ast.LtE: ast.Gt,
+    ast.Gt: ast.LtE,
+    ast.GtE: ast.Lt,
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+}
+_OTHERS: dict[type[ast.operator], type[ast.operator]] = {
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Div,
+    ast.Div: ast.Mult,
+}
+_PARTS = 24  # in lines of more parts, only those beside each other are exchanged
+Rewrite = tuple[Callable[..., Any], str, str]
+"""A changed function, the line that changed, and in which words."""
+
+
+def rewrites(
+    gradient: Callable[..., Any], function: Callable[..., Any], are_operations: bool = False
+) -> Iterator[Rewrite]:
+    """The gradient with one change each, the likeliest first; what `function` does tells what may have been meant.
+
+    Args:
+        are_operations: whether the changes are those that a change of an operation may make as well, in other words.
+    """
+    owner = getattr(gradient, "__self__", None)
+    text = _Text.of(getattr(gradient, "__func__", gradient))
+    if text is None:
+        return
+    original = _Text.of(getattr(function, "__func__", function))
+    changes = text.changes_of_values if are_operations else text.changes_of_order
+    for line, words in changes([text.tree, *([original.tree] if original else [])]):
+        with suppress(SyntaxError, ValueError):
+            changed = text.compiled()
+            yield (changed if owner is None else MethodType(changed, owner)), text.at(line), words
+
+
+class _Text:
+    """The text of a function, as a tree that is changed in one place at a time."""
+
+    def __init__(self, f: FunctionType, tree: ast.FunctionDef) -> None:
+        self._f, self.tree = f, tree
+
+    @classmethod
+    def of(cls, f: Any) -> "_Text | None":
+        """The text of a function; None where there is none, as for one that is not Python's."""
+        if not isinstance(f, FunctionType):
+            return None
+        with suppress(OSError, TypeError, SyntaxError, IndexError):
+            lines, first = inspect.getsourcelines(f)
+            (tree,) = ast.parse(dedent("".join(lines))).body
+            if isinstance(tree, ast.FunctionDef):
+                tree.decorator_list = []
+                ast.increment_lineno(tree, first - 1)
+                return cls(f, tree)
+        return None
+
+    def at(self, line: int) -> str:
+        """A line of the text as reports show it."""
+        return str(Source(self._f.__code__.co_filename, line, self._f.__name__))
+
+    def compiled(self) -> FunctionType:
+        """The function that the text is of at present."""
+        code, free = self._f.__code__, self._f.__code__.co_freevars
+        outer = ast.parse(f"def outer({', '.join(free)}): pass")
+        outer.body[0].body = [self.tree]  # type: ignore[attr-defined]
+        own = compile(ast.fix_missing_locations(outer), code.co_filename, "exec")
+        for name in ("outer", self.tree.name):
+            own = next(part for part in own.co_consts if isinstance(part, CodeType) and part.co_name == name)
+        cells = dict(zip(free, self._f.__closure__ or ()))
+        closure = tuple(cells[name] for name in own.co_freevars)
+        new = FunctionType(own, self._f.__globals__, self._f.__name__, self._f.__defaults__, closure)
+        new.__kwdefaults__ = self._f.__kwdefaults__
+        return new
+
+    def changes_of_order(self, trees: Sequence[ast.AST]) -> Iterator[tuple[int, str]]:
+        """Make each change, yield its line and words while it is made, and take it back: which lines run, and when.
+
+        Args:
+            trees: where to look for what may have been meant.
+        """
+        conditions, indices = (_distinct(map(kind, trees)) for kind in (_conditions, _indices))
+        yield from self._replaced(_conditions(self.tree), partial(_other_conditions, conditions))
+        yield from self._written()
+        yield from self._replaced(_loops(self.tree), _other_ways)
+        yield from self._moved()
+        yield from self._replaced(_indices(self.tree), partial(_other_indices, indices))
+        yield from self._replaced(_sums(self.tree), _other_sums)
+
+    def changes_of_values(self, trees: Sequence[ast.AST]) -> Iterator[tuple[int, str]]:
+        """The same for what a line computes."""
+        yield from self._replaced(_values(self.tree), partial(_larger, _distinct(map(_sums, trees))))
+        yield from self._exchanged(are_beside=True)
+        yield from self._exchanged(are_beside=False)
+
+    def _replaced(
+        self, places: Iterator["_Place"], others: Callable[[Any], Iterator[ast.AST]]
+    ) -> Iterator[tuple[int, str]]:
+        """Others in place of an expression."""
+        for place in list(places):
+            for other in others(place.node):
+                words = place.written(other), place.written(place.node)
+                if words[0] != words[1]:
+                    place.put(other)
+                    yield place.line, " in place of ".join(words)
+                    place.put(place.node)
+
+    def _moved(self) -> Iterator[tuple[int, str]]:
+        """Two lines, one after the other, the other way round."""
+        for block in _blocks(self.tree):
+            for k in range(len(block) - 1):
+                first, second = block[k : k + 2]
+                block[k : k + 2] = second, first
+                yield first.lineno, f"line {second.lineno}, {ast.unparse(second).splitlines()[0]}, before it"
+                block[k : k + 2] = first, second
+
+    def _written(self) -> Iterator[tuple[int, str]]:
+        """Adding and subtracting in place of writing, or the reverse; or nothing."""
+        for block in _blocks(self.tree):
+            for k, statement in enumerate(block):
+                for other, words in _otherwise(statement):
+                    block[k] = other
+                    yield statement.lineno, words
+                    block[k] = statement
+
+    def _exchanged(self, are_beside: bool) -> Iterator[tuple[int, str]]:
+        """Two parts of a line exchanged, which are or are not beside each other in the same expression."""
+        for statement in _simple(self.tree):
+            parts = [place for place in _places(statement) if _is_read(place.node)]
+            for a, b in combinations(parts if are_beside or len(parts) <= _PARTS else (), 2):
+                names = ast.unparse(a.node), ast.unparse(b.node)
+                is_inside = _is_inside(a.node, b.node) or _is_inside(b.node, a.node)
+                if names[0] != names[1] and not is_inside and (a.parent is b.parent) == are_beside:
+                    a.put(b.node)
+                    b.put(a.node)
+                    yield statement.lineno, f"{names[0]} and {names[1]} exchanged"
+                    a.put(a.node)
+                    b.put(b.node)
+
+
+class _Place:
+    """Where a node is in a tree."""
+
+    def __init__(self, node: Any, parent: ast.AST, name: str, number: int | None) -> None:
+        self.node, self.parent, self.name, self._number = node, parent, name, number
+
+    @property
+    def line(self) -> int:
+        return int(self.node.lineno)
+
+    def written(self, node: ast.AST) -> str:
+        """A node as it is written here."""
+        text = ast.unparse(node)
+        if self.name != "slice":
+            return text
+        return f"[{text[1:-1] if isinstance(node, ast.Tuple) and node.elts else text}]"
+
+    def put(self, node: ast.AST) -> None:
+        """Put a node here, in place of what is here."""
+        if self._number is None:
+            setattr(self.parent, self.name, node)
+        else:
+            getattr(self.parent, self.name)[self._number] = node
+
+
+def _places(tree: ast.AST) -> Iterator[_Place]:
+    """All nodes inside of a tree, and where they are."""
+    ahead = [tree]
+    while ahead:
+        parent = ahead.pop()
+        for name, value in ast.iter_fields(parent):
+            for number, node in enumerate(value) if isinstance(value, list) else ((None, value),):
+                if isinstance(node, ast.AST):
+                    yield _Place(node, parent, name, number)
+                    ahead.append(node)
+
+
+def _conditions(tree: ast.AST) -> Iterator[_Place]:
+    """What decides which lines run, or which entries count."""
+    for place in _places(tree):
+        if isinstance(place.node, ast.Compare) or place.name in ("test", "ifs"):
+            yield place
+
+
+def _loops(tree: ast.AST) -> Iterator[_Place]:
+    """What loops run over."""
+    return (place for place in _places(tree) if place.name == "iter")
+
+
+def _indices(tree: ast.AST) -> Iterator[_Place]:
+    """What is read or written of arrays."""
+    return (place for place in _places(tree) if place.name == "slice")
+
+
+def _sums(tree: ast.AST) -> Iterator[_Place]:
+    """Sums, differences, products and quotients."""
+    return (place for place in _places(tree) if isinstance(place.node, ast.BinOp) and type(place.node.op) in _OTHERS)
+
+
+def _values(tree: ast.AST) -> Iterator[_Place]:
+    """What is read by its name, or as an entry of it."""
+    return (p for p in _places(tree) if _is_read(p.node) and isinstance(p.node, ast.Name | ast.Subscript))
+
+
+def _blocks(tree: ast.AST) -> Iterator[list[ast.stmt]]:
+    for node in ast.walk(tree):
+        for name in ("body", "orelse"):
+            if isinstance(block := getattr(node, name, None), list):
+                yield block
+
+
+def _simple(tree: ast.AST) -> Iterator[ast.stmt]:
+    """The statements that contain no others."""
+    return (node for node in ast.walk(tree) if isinstance(node, ast.stmt) and not hasattr(node, "body"))
+
+
+def _distinct(places: Iterator[Iterator[_Place]]) -> list[ast.AST]:
+    """Each expression once."""
+    return list({ast.unparse(place.node): place.node for several in places for place in several}.values())
+
+
+def _otherwise(statement: ast.stmt) -> Iterator[tuple[ast.stmt, str]]:
+    """Other statements that write the same, and what is said of them."""
+    if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
+        target = statement.targets[0]
+        if isinstance(target, ast.Name | ast.Attribute | ast.Subscript):
+            yield ast.AugAssign(target, ast.Add(), statement.value), "+= in place of ="
+            yield ast.AugAssign(target, ast.Sub(), statement.value), "-= in place of ="
+    elif isinstance(statement, ast.AugAssign) and isinstance(statement.op, ast.Add | ast.Sub):
+        is_sum = isinstance(statement.op, ast.Add)
+        other = ast.Sub() if is_sum else ast.Add()
+        yield (
+            ast.AugAssign(statement.target, other, statement.value),
+            "-= in place of +=" if is_sum else "+= in place of -=",
+        )
+        yield ast.Assign([statement.target], statement.value), "= in place of " + ("+=" if is_sum else "-=")
+    if isinstance(statement, ast.Assign | ast.AugAssign | ast.Expr):
+        yield ast.Pass(), "nothing in its place"
+
+
+def _is_read(node: ast.AST) -> bool:
+    return isinstance(node, ast.expr) and isinstance(getattr(node, "ctx", None) or ast.Load(), ast.Load)
+
+
+def _is_inside(node: ast.AST, other: ast.AST) -> bool:
+    return any(part is node for part in ast.walk(other))
+
+
+def _other_conditions(known: Sequence[ast.AST], test: ast.expr) -> Iterator[ast.AST]:
+    """The opposite, another comparison, one that is made elsewhere, or none."""
+    if isinstance(test, ast.Compare) and len(test.ops) == 1:
+        for kind in _OTHER_COMPARISONS.get(type(test.ops[0]), ()):
+            yield ast.Compare(test.left, [kind()], test.comparators)
+    for condition in (test, *known):
+        yield deepcopy(condition)
+        yield _opposite(condition)
+    yield ast.Constant(True)
+
+
+def _opposite(condition: Any) -> ast.expr:
+    if isinstance(condition, ast.UnaryOp) and isinstance(condition.op, ast.Not):
+        return condition.operand
+    if isinstance(condition, ast.Compare) and len(condition.ops) == 1 and type(condition.ops[0]) in _OPPOSITE:
+        return ast.Compare(condition.left, [_OPPOSITE[type(condition.ops[0])]()], condition.comparators)
+    return ast.UnaryOp(ast.Not(), condition)
+
+
+def _larger(sums: Sequence[Any], part: ast.expr) -> Iterator[ast.AST]:
+    """What is made elsewhere of a value and another."""
+    name = ast.unparse(part)
+    for made in sums:
+        if name in (ast.unparse(made.left), ast.unparse(made.right)) and not _is_inside(part, made):
+            yield deepcopy(made)
+
+
+def _other_sums(sum_: ast.BinOp) -> Iterator[ast.AST]:
+    """The opposite of an operator."""
+    yield ast.BinOp(sum_.left, _OTHERS[type(sum_.op)](), sum_.right)
+
+
+def _other_ways(turns: ast.expr) -> Iterator[ast.AST]:
+    """The same turns the other way round."""
+    if isinstance(turns, ast.Call) and isinstance(turns.func, ast.Name) and turns.func.id == "reversed":
+        yield turns.args[0]
+        return
+    if isinstance(turns, ast.Subscript) and ast.unparse(turns.slice) == "::-1":
+        yield turns.value
+        return
+    listed = ast.Call(ast.Name("list", ast.Load()), [turns], [])
+    is_range = isinstance(turns, ast.Call) and isinstance(turns.func, ast.Name) and turns.func.id == "range"
+    yield ast.Call(ast.Name("reversed", ast.Load()), [turns if is_range else listed], [])
+
+
+def _other_indices(known: Sequence[ast.AST], index: ast.expr) -> Iterator[ast.AST]:
+    """Ends that are one off, and what is read or written elsewhere."""
+    parts = index.elts if isinstance(index, ast.Tuple) else [index]
+    for by in (1, -1):
+        if len(parts) > 1:
+            moved = [_moved_by(part, by) for part in parts]
+            yield ast.Tuple(moved, ast.Load())
+        for k, part in enumerate(parts):
+            new = _moved_by(part, by)
+            yield ast.Tuple([*parts[:k], new, *parts[k + 1 :]], ast.Load()) if len(parts) > 1 else new
+    yield from map(deepcopy, known)
+
+
+def _moved_by(part: ast.expr, by: int) -> ast.expr:
+    if isinstance(part, ast.Slice):
+        lower = _plus(part.lower, by) if part.lower else ast.Constant(by) if by > 0 else None
+        upper = _plus(part.upper, by) if part.upper else ast.Constant(by) if by < 0 else None
+        return ast.Slice(lower, upper, part.step)
+    return _plus(part, by)
+
+
+def _plus(number: ast.expr, by: int) -> ast.expr:
+    """A number that is larger by this, as a person writes it."""
+    if isinstance(number, ast.Constant) and isinstance(number.value, int):
+        return ast.Constant(number.value + by)
+    if isinstance(number, ast.BinOp) and isinstance(number.op, ast.Add | ast.Sub):
+        right, sign = number.right, 1 if isinstance(number.op, ast.Add) else -1
+        if isinstance(right, ast.Constant) and isinstance(right.value, int):
+            offset = sign * right.value + by
+            if offset == 0:
+                return number.left
+            return ast.BinOp(number.left, ast.Add() if offset > 0 else ast.Sub(), ast.Constant(abs(offset)))
+    return ast.BinOp(number, ast.Add() if by > 0 else ast.Sub(), ast.Constant(1))
