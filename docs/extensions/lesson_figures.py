@@ -419,7 +419,7 @@ def optimisers() -> Drawn:
             optimizer.step()
             path.append(w.numpy().tolist())
         paths.append(np.array(path))
-    fixed += "".join(canvas.text(-0.2 + 0.6 * k, 1.2 - 0.26 * k, name, f"k{k}") for k, name in enumerate(makers))
+    fixed += "".join(canvas.text(-2.4 + 1.2 * k, 1.15, name, f"k{k}") for k, name in enumerate(makers))
     frames = []
     for step in range(41):
         lines = [
