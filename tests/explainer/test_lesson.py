@@ -6,6 +6,7 @@ import functools
 import io
 import pickle
 import re
+import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -257,6 +258,15 @@ def test_what_is_in_a_container_is_named_by_its_path(make: Callable[[], tuple[An
     assert [leaf.name for leaf in lesson.graph.leaves if leaf.requires_grad] == names
     assert all(name in str(lesson) for name in names)
     assert lesson.to_latex()
+
+
+@pytest.mark.parametrize(("asks", "is_named"), [("_explained()", False), ("tg.explain(np.sum(held[0] * 2))", True)])
+def test_a_library_is_looked_through_for_names_only_if_it_asks(asks: str, is_named: bool) -> None:
+    """One that runs the user's program, such as pytest, holds thousands of objects."""
+    _x = tg.tensor([1.0, 2.0], requires_grad=True)
+    _scope = {"np": np, "tg": tg, "held": [_x], "_explained": lambda: tg.explain(np.sum(_x * 2))}
+    exec(compile(f"_lesson = {asks}", f"{sysconfig.get_path('purelib')}/runner.py", "exec"), _scope)
+    assert ("held[0]" in str(_scope["_lesson"])) == is_named
 
 
 def _inner(w: Any, x: Any) -> Any:

@@ -17,7 +17,7 @@ from tinygrad_lite.foundation.signatures import outside_of
 from tinygrad_lite.nn.module import Module
 from tinygrad_lite.nn.substitution import original
 from tinygrad_lite.ops.arithmetic.selection import argwhere, flatnonzero, stop_gradient
-from tinygrad_lite.readers.recording import Step, calling_line, hearing_exits, is_users, observing
+from tinygrad_lite.readers.recording import Step, calling_line, hearing_exits, is_followed, is_users, observing
 from tinygrad_lite.transforms.custom import recomputes
 from tinygrad_lite.trees import children
 
@@ -34,11 +34,16 @@ def note_names_around(seen: Seen, frame: FrameType | None) -> None:
     """Note the names of tensors, arrays and models in the functions that are running, the innermost first.
 
     What is in a container or in an object of the user's own class is named by its path there, unless it has a name.
+    Of libraries, only a function that asks for this is looked at: those that run the user's program, such as pytest or
+    IPython, hold thousands of objects.
     """
     names: dict[int, str] = {}
     inside: dict[int, str] = {}
+    is_innermost = True
     while frame is not None:
-        if is_users(frame.f_code.co_filename):
+        file = frame.f_code.co_filename
+        if is_users(file) and (is_innermost or is_followed(file)):
+            is_innermost = False
             for scope in (frame.f_locals, frame.f_globals):
                 _note(names, scope)
                 for name, value in list(scope.items()):

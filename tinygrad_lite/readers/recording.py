@@ -7,6 +7,7 @@ import contextlib
 import functools
 import linecache
 import sys
+import sysconfig
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -224,3 +225,10 @@ def _user_frame(frame: FrameType | None) -> FrameType | None:
 @functools.cache
 def is_users(file: str) -> bool:
     return not file.startswith(_NOT_THE_USERS)
+
+
+@functools.cache
+def is_followed(file: str) -> bool:
+    """Whether code of this file is the user's own: not Python's either, nor that of an installed library."""
+    libraries = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    return is_users(file) and not file.startswith(("<frozen ", *libraries))

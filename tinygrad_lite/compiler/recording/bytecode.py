@@ -1,15 +1,11 @@
 """The names that a function's code reads from outside: global names and those that it closes over."""
 
 import dis
-import sysconfig
-from functools import cache, lru_cache
+from functools import lru_cache
 from itertools import takewhile
 from types import CodeType
 from typing import Any, NamedTuple
 
-from tinygrad_lite.readers.recording import is_users
-
-_LIBRARIES = ("<frozen ", *{sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 _ATTRIBUTES = ("LOAD_ATTR", "LOAD_METHOD")
 _SILENT = ("PUSH_NULL", "CACHE", "EXTENDED_ARG", "NOP")
 
@@ -28,12 +24,6 @@ class Read(NamedTuple):
     is_free: bool
     path: tuple[tuple[bool, Any], ...]
     is_counted: bool = False
-
-
-@cache
-def is_followed(file: str) -> bool:
-    """Whether code of this file is the user's, not a library's."""
-    return is_users(file) and not file.startswith(_LIBRARIES)
 
 
 @lru_cache(10_000)

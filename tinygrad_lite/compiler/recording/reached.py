@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.compiler.recording.bytecode import Read, imports_of, is_followed, names_in, reads_of
+from tinygrad_lite.compiler.recording.bytecode import Read, imports_of, names_in, reads_of
 from tinygrad_lite.compiler.recording.guards import (
     Bytes,
     Field,
@@ -37,6 +37,7 @@ from tinygrad_lite.compiler.recording.guards import (
 from tinygrad_lite.compiler.recording.watching import WATCHED, is_watchable
 from tinygrad_lite.compiler.signature import SCALARS, fields_and_slots, is_namespace
 from tinygrad_lite.engine.op import Op, Traced
+from tinygrad_lite.readers.recording import is_followed
 
 _IMMUTABLE = 1 << 8  # the flag of a type whose attributes cannot be set
 _CONTAINERS = (list, tuple, dict, set, deque)
