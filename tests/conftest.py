@@ -53,7 +53,7 @@ MANY = 50
 
 
 def every(stride: int, items: list[pytest.Item], *, least: int, number: int = 0) -> set[pytest.Item]:
-    """One in so many of the cases of each test that has at least so many, of the usual ones as of the slow ones.
+    """One in this many cases of each test that has at least this many, of the usual ones and of the slow ones.
 
     Which cases these are depends on the test's name, too, so that tests of the same operations keep different ones.
     """
@@ -87,7 +87,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish() -> None:
-    """Spare the garbage collector what stays until the end, of which it would find nothing, many times over.
+    """Spare the garbage collector from searching, again and again, what stays until the end.
 
     Else a search costs as much as all modules and all tests that were collected are large, whatever a test makes.
     """

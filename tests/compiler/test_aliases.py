@@ -17,7 +17,7 @@ def values(i: int) -> Any:
 
 
 class World:
-    """Two tensors, of which one is also known from outside, and a function of two arguments that may be either."""
+    """Two tensors, one of which is also known from outside, and a function of two arguments that may be either."""
 
     def __init__(self, compiled: bool, kind: str, backend: str) -> None:
         self.inside, self.outside = values(0), values(1)

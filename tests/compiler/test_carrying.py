@@ -409,7 +409,7 @@ def kind_of(x: Any) -> Any:
 
 
 def test_a_number_of_numpys_keeps_its_dtype_and_one_of_pythons_does_not(backend: str) -> None:
-    """What NumPy's function makes of a count is a float64, beside which float32 becomes float64."""
+    """NumPy's function turns a count into a float64, beside which float32 becomes float64."""
     box = Box()
     functions: list[Callable[[Any, Any], Any]] = [
         lambda t, _: 0.5 * t,

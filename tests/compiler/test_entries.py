@@ -209,7 +209,7 @@ def test_other_forms_have_entries_too(backend: str, name: str) -> None:
 
 
 class Branches(nn.Module):
-    """A model of which a part may get no gradient."""
+    """A model, part of which may get no gradient."""
 
     def __init__(self, kind: str) -> None:
         super().__init__()

@@ -129,7 +129,7 @@ class PolarsDtype:
 
 
 class PolarsFrame:
-    """A frame as polars has it, of which NumPy makes an array by its own."""
+    """A frame as polars has it, which NumPy turns into an array by the frame's own method."""
 
     columns = ("size", "kind")
 

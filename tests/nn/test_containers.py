@@ -272,7 +272,7 @@ IN_PLACE = [
 
 @pytest.mark.parametrize("layer", IN_PLACE, ids=lambda layer: layer.__name__)
 def test_a_sequential_that_would_write_into_its_input_warns(layer: Any) -> None:
-    """Of published models, the skip connections of pix2pix and the residual blocks of VQ-VAE hang on it."""
+    """The skip connections of pix2pix and the residual blocks of VQ-VAE depend on it."""
     position = list(inspect.signature(layer).parameters).index("inplace")
     needed = [x for x in inspect.signature(layer).parameters.values() if x.default is x.empty]
     settings = dict.fromkeys((x.name for x in needed if x.kind is x.POSITIONAL_OR_KEYWORD), 0.5)

@@ -826,7 +826,7 @@ def test_a_loss_that_uses_the_model_itself_is_no_fault() -> None:
     before = model.state_dict()
     found = verify_training(model, residual, (points, points))
     assert found.ok
-    assert "but the loss uses the model itself, of which this is a copy" in str(found)
+    assert "but the loss uses the model itself, and this checks a copy" in str(found)
     assert all(np.array_equal(before[name], x) for name, x in model.state_dict().items())
     history = fit(
         model, residual, (points, points), epochs=30, batch_size=32, optimizer=Adam(model.parameters(), lr=0.01)

@@ -98,7 +98,7 @@ def change_at(ufunc: np.ufunc, array: Any, index: Any, *values: Any) -> None:
         return
     try:
         entries = np.arange(array.size).reshape(array.shape)[index]
-    except UsageError:  # a recorded index, of which nobody knows which entries occur several times
+    except UsageError:  # a recorded index: nobody knows which of its entries occur several times
         raise UsageError(
             f"{name} at an index that a compiled function computes: write x = x.at[index].set(...) for different "
             "entries, or call np.add.at"

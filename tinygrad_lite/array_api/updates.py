@@ -1,4 +1,4 @@
-"""Updates through array-api-extra's `at(x)[index].set(value)`, of which SciPy and scikit-learn hold a copy each.
+"""Updates through array-api-extra's `at(x)[index].set(value)`, which SciPy and scikit-learn each hold a copy of.
 
 `at` writes into arrays of every library but JAX's, for which it calls `x.at[index]`, since they never change. Tensors
 never change either, but there is no way to tell it so: where a tensor is updated, this takes its place.

@@ -17,8 +17,8 @@ class DataLoader(SettingsElsewhere):
     With `shuffle`, an epoch's order is `rng.permutation(number of rows)`, as in the `epochs` of a compiled function.
 
     Args:
-        dataset: arrays, tensors, frames or sparse matrices with one length, alone or in tuples and dicts, of which a
-            batch has the same form; or anything with `__len__` and `__getitem__`, such as a list of samples, which are
+        dataset: arrays, tensors, frames or sparse matrices with one length, alone or in tuples and dicts; a
+            batch has the same form. Or anything with `__len__` and `__getitem__`, such as a list of samples, which are
             stacked into batches.
         batch_size: the number of rows in a batch. The last one has fewer if it must.
         shuffle: whether each epoch has a new order.

@@ -34,7 +34,7 @@ class Classifier(ClassifierMixin, Network):
     """A classifier of scikit-learn whose model is a module: of two classes, of several, or of several labels each.
 
     Args:
-        module: a module, of which a copy is trained from the weights that it has; or a class or a function that builds
+        module: a module, whose copy is trained starting from its weights; or a class or a function that builds
             one from (n_features_in, n_outputs), and from parameters that are set as `module__hidden=8`. It gets `rng`
             and `dtype`, too, if it takes arguments of these names. A `Perceptron` by default. There is one output for
             each class or label; two classes need only one, unless the loss needs two.

@@ -49,7 +49,7 @@ class Lesson:
 
         Args:
             optimizer: the page shows its next step beside plain gradient descent, without taking it.
-            seed: decides which questions the quiz asks, and of which entries, such as the name of a student.
+            seed: decides which questions the quiz asks, and about which entries, such as the name of a student.
 
         Raises:
             FileError: if the path cannot be written; an existing file stays as it was.

@@ -12,7 +12,7 @@ _is_shown: ContextVar[bool] = ContextVar("_is_shown", default=True)
 
 @contextmanager
 def progress(total: int, done: int = 0, unit: str = "it") -> Iterator[Callable[..., None]]:
-    """A function `show(count=1, figures=None)` to call after some of `total` turns, of which some are done already."""
+    """A function `show(count=1, figures=None)` to call after some of `total` turns; some may be done already."""
     if not (_is_shown.get() and (sys.stderr.isatty() or "ipykernel" in sys.modules) and find_spec("tqdm")):
         yield lambda count=1, figures=None: None
         return

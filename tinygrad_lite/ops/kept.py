@@ -10,7 +10,7 @@ from tinygrad_lite.engine.op import Array
 def kept(array: Array) -> Array:
     """The array, read-only for good, so that a compiled function need not check whether somebody has changed it.
 
-    So is the array of which it is a view.
+    So is the array that it is a view of.
     """
     part: Any = array
     while isinstance(part, np.ndarray):

@@ -56,7 +56,7 @@ def loss_at_start(trial: Trial) -> Finding:
     if classes is None:
         return Finding(check, True, f"{value:.3g}")
     expected = np.log(classes)
-    said = f"{value:.3g}, where {classes} classes that are equally probable say log {classes} = {expected:.3g}"
+    said = f"{value:.3g}, where {classes} equally probable classes give log {classes} = {expected:.3g}"
     if value <= 2 * expected + 1:
         return Finding(check, True, said)
     sizes = [np.abs(x).max(initial=0) for x in trees.leaves(plain(trial.inputs)) if x.dtype.kind in "fiu"]

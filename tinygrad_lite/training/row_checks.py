@@ -81,7 +81,7 @@ def rows_are_independent(trial: Trial) -> Finding | None:
                 used = gradient.reshape(trial.rows, -1) != 0
                 if not trial.takes_few and (used[used.any(axis=1)] == used[row]).all():
                     return Finding(
-                        check, None, f"outputs depend on other rows, of which the model takes all {trial.rows}"
+                        check, None, f"outputs depend on other rows, but the model takes only all {trial.rows}"
                     )
                 other = int(others.argmax())
                 return Finding(

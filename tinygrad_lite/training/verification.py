@@ -138,7 +138,7 @@ def _findings(trial: Trial) -> Iterator[Finding]:
     for check in _CHECKS:
         if finding := check(trial):
             if finding.ok is False and check in _OF_COPIES and trial.loss_uses_model:
-                text = f"{finding.text}; but the loss uses the model itself, of which this is a copy"
+                text = f"{finding.text}; but the loss uses the model itself, and this checks a copy"
                 finding = replace(finding, ok=None, text=text)
             yield finding
         if check is parameters_are_known and finding and finding.ok is None:

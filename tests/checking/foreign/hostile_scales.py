@@ -520,7 +520,7 @@ def in_single_precision() -> list[Problem]:
 
 
 def in_part() -> list[Problem]:
-    """Functions of which one part is rounded, and stands still between jumps, and the other is smooth meanwhile."""
+    """Functions with a part that is rounded, and constant between jumps, and another part that is smooth."""
 
     def single(x: Any) -> Any:
         return x.astype(np.float32).astype(float) if x.dtype == float else x

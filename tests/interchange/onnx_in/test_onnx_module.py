@@ -301,7 +301,7 @@ SEVERAL_RESULTS: list[tuple[str, list[Any], int, dict[str, Any]]] = [
 @pytest.mark.parametrize(("operator", "arrays", "count", "settings"), SEVERAL_RESULTS)
 def test_any_of_the_results_may_be_unused(operator: str, arrays: list[Any], count: int, settings: Any) -> None:
     def graph(used: list[int]) -> Any:
-        """A model with all results of the operator, of which it returns some."""
+        """A model with all results of the operator, which returns some of them."""
         names = [f"i{k}" for k in range(len(arrays))]
         nodes = [helper.make_node(operator, names, [f"o{k}" for k in range(count)], **settings)]
         nodes += [helper.make_node("Identity", [f"o{k}"], [f"r{k}"]) for k in used]

@@ -43,13 +43,13 @@ Apply = Callable[[Pass, Any], Array]
 """Computes the wrong contribution or gradient at a place, from the pass and what it holds there."""
 
 RATIO = 2.0
-"""The rank of mistakes of which no more is known than how many times too large a gradient is."""
+"""The rank of mistakes that are known only by how many times too large a gradient is."""
 OTHER = 4.5
 """From this rank on, mistakes involve other values of the run."""
 WEAK = 4.8
 """From this rank on, a mistake is believed only if it explains everything."""
 _NEAR = 24  # how many values may be taken for another: those that were computed close to it
-_NEAR_NUMBERS = 8  # the same for single numbers, of which any is like any other
+_NEAR_NUMBERS = 8  # the same for single numbers, which all look alike
 _LISTED = 6  # how many numbers, one for each time that a line is run, are named
 _NUMBER = r"(-?(?<![\w.])\d+(?:\.\d+)?(?:e[+-]?\d+)?)"
 _POWERS = {"": 1.0, "²": 2.0, "^½": 0.5}
@@ -375,7 +375,7 @@ def _said(sentence: str, c: Contribution, is_only_value: bool = False) -> tuple[
         and is_only_value
         and c.op is not None
         and c.op.derivatives
-        and not (len(c.arrays) == 1 and callable(c.op.derivatives[0]))  # of which one number is no constant
+        and not (len(c.arrays) == 1 and callable(c.op.derivatives[0]))  # one number is not a constant
         and np.shape(c.right) == np.shape(c.g)
     ):
         slopes = np.broadcast_to(c.again(np.ones_like(c.g), c.y, c.arrays, c.params), np.shape(c.right))

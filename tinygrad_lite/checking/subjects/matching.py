@@ -90,7 +90,7 @@ def _pairs(gradient: Any, expected: Any, path: str, source: str) -> Iterator[tup
 
 
 def _advice(gradient: Any) -> str:
-    """What to do about a pair of which the first is a number: a function that returns its value beside the gradient."""
+    """What to do about a pair whose first part is a number: a function that returns its value beside the gradient."""
     is_pair = isinstance(gradient, (tuple, list)) and len(gradient) == 2
     has_value = is_pair and isinstance(gradient[0], (int, float, np.number)) and np.iterable(gradient[1])
     return ": leave out the value, and return the gradient alone" if has_value else ""

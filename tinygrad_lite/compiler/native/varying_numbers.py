@@ -20,7 +20,7 @@ from tinygrad_lite.engine.op import Array
 from tinygrad_lite.ops.shapes import indexing
 
 FEW = 8  # numbers that stay in the code
-SHORT = 64  # entries in slices of which each may have its own position
+SHORT = 64  # entries in slices that may each have a position of their own
 _WHOLE = np.iinfo(np.int64)
 _PUTS = frozenset({indexing.index_set, indexing.index_add, indexing.scatter, onto})
 

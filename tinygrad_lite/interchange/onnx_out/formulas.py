@@ -205,7 +205,7 @@ def _sinc(x: Array) -> Array:
 
 
 def _i0(x: Array) -> Array:
-    # the mean of e^(x cos t) over the circle, of which a hundred points give all digits
+    # the mean of e^(x cos t) over the circle; a hundred points give all digits
     cosine = np.cos(np.pi / 128 * (np.arange(64) + 0.5))
     return np.mean(np.cosh(np.expand_dims(x, -1) * cosine), axis=-1).astype(x.dtype)
 

@@ -165,7 +165,7 @@ def _k(v: Array, x: Array) -> Array:
 
 
 def _with_order(formula: Callable[[Array, Array], Array], is_whole: bool = False) -> Callable[..., Any]:
-    """For the operation on x alone, of which the order is a parameter; it refuses orders that are too large."""
+    """For the operation on x alone, whose order is a parameter; it refuses orders that are too large."""
 
     def of_order(x: Array, order: tuple[Any, ...]) -> Array:
         v = np.asarray(order[0], float)

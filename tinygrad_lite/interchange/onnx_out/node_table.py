@@ -184,7 +184,7 @@ def _extremum(operator: str) -> Writer:
 
 
 def _missing(call: Call, x: str) -> str:
-    """1 for NaN and 0 for numbers, in a dtype of which runtimes take the largest."""
+    """1 for NaN and 0 for numbers, in a dtype whose largest entry runtimes can find."""
     return call.graph.add("Cast", call.graph.add("IsNaN", x), to=number_of(np.int32))
 
 

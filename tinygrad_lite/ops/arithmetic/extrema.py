@@ -111,7 +111,7 @@ def _are_short(shape: tuple[int, ...], axis: Axis) -> bool:
 
 
 def _has_narrow_rows(x: Array, axis: Axis) -> bool:
-    """Whether NumPy would reduce many rows along memory, each of so few entries that its start takes the time."""
+    """Whether NumPy would reduce many rows along memory, whose start takes longer than their few entries."""
     if axis not in (-1, x.ndim - 1) or x.ndim < 2 or x.dtype.char not in "fd":
         return False
     return bool(2 <= x.shape[-1] <= 32 and x.size >= 1024 and x.flags.c_contiguous)

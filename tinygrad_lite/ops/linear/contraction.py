@@ -83,7 +83,7 @@ def _product(factors: Sequence[tuple[str, tuple[int, ...]]], made: str) -> Calla
     (a, _), (b, _) = factors
     sizes = _sizes(factors)
     if any(len({*term}) < len(term) or tuple(sizes.get(c) for c in term) != shape for term, shape in factors):
-        return None  # a diagonal, an axis of length 1 that is stretched, or too many letters, of which NumPy complains
+        return None  # a diagonal, an axis of length 1 that is stretched, or too many letters, which NumPy refuses
     stack, rows, columns, summed = roles(a, b, made)
     n, m, k = (prod(sizes[c] for c in letters) for letters in (rows, columns, summed))
     if {*a, *b} != {*made, *summed} or min(n, m) < 2 or not summed or prod(sizes.values()) < MANY:

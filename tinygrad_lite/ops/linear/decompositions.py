@@ -246,7 +246,7 @@ def _svd_vjp(
 
 
 def _svd_vjp_of_distinct(gu: Array, gs: Array, gvt: Array, u: Array, s: Array, vt: Array) -> Array:
-    """The same for singular values of which no two are equal and none is 0, and for which nothing is to be refused."""
+    """The same for singular values that all differ and are not 0, where nothing is to be refused."""
     gv, v = gvt.mT, vt.mT
     left, right = u.mT @ gu, vt @ gv
     differing = left - right

@@ -206,7 +206,7 @@ def differences(values: Array) -> Array:
 
 
 def by_rotation_of_distinct(gradient: Array, values: Array) -> Array:
-    """What `by_rotation` gives for values of which no two are equal, where nothing is to be refused."""
+    """The result of `by_rotation` for values that all differ, where nothing is to be refused."""
     gaps = values[..., None, :] - values[..., :, None]
     np.einsum("...ii->...i", gaps)[...] = 1
     return (gradient - gradient.mT) / (2 * gaps)

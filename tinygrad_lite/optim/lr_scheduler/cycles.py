@@ -187,7 +187,7 @@ class OneCycleLR(_MomentumCycle):
     def get_lr(self) -> list[Any]:
         message = (
             f"this cycle has total_steps={self.total_steps} steps, and this is step {{}}: it counts steps of the "
-            "optimiser, and not epochs, each of which has as many as there are batches"
+            "optimiser, one for each batch, and not epochs"
         )
         t = refuse_where(self.last_epoch > self.total_steps, self.last_epoch, message=message)
         groups = self.optimizer.param_groups
