@@ -40,8 +40,8 @@ analytic = partial(elementwise, takes_complex=True)
 
 add = analytic(np.add, 1, 1)
 subtract = analytic(np.subtract, 1, -1)
-subtract.compute = broadcasting.subtract  # people write differences of all pairs of vectors
 multiply = analytic(np.multiply, lambda y, a, b: b, lambda y, a, b: a, linear=True)
+subtract.compute = broadcasting.subtract  # people write differences of all pairs of vectors
 divide = analytic(
     np.divide,
     lambda y, a, b: 1 / b if _is_known(b) else np.divide(1, b),  # it would make a float64 of a Python number
