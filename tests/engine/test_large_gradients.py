@@ -1,4 +1,4 @@
-"""Gradients of arguments that were broadcast, which are summed while they are multiplied: the same up to rounding."""
+"""Gradients of large arrays, which are summed while they are multiplied: the same up to rounding."""
 
 import tracemalloc
 from typing import Any
@@ -70,6 +70,27 @@ def test_sums_of_products_are_those_of_the_declared_rule(op: Op) -> None:
                     error = np.abs(leaf.grad.numpy().astype(float) - right)
                     assert leaf.grad.dtype == dtype
                     assert np.all(error <= 64 * np.finfo(dtype).eps * size), (narrow, dtype, turned)
+
+
+@pytest.mark.parametrize("op", [op for op in operations() if op.for_large and op.module.startswith(OURS)], ids=str)
+def test_a_large_gradient_is_that_of_its_parts(op: Op) -> None:
+    params = op.examples[0][1] if op.examples else {}
+    g = np.random.default_rng(9).normal(size=LARGE)
+    arrays = [drawn(op, i, (LARGE,), float) for i in range(op.arity or 0)]
+
+    def gradients(part: slice) -> list[Any]:
+        leaves = [tg.tensor(x[part], requires_grad=True) for x in arrays]
+        y = op(*leaves, **params)
+        if y.requires_grad:
+            y.backward(g[part])
+        return [None if leaf.grad is None else leaf.grad.numpy() for leaf in leaves]
+
+    with np.errstate(all="ignore"):
+        whole, *parts = [gradients(slice(start, stop)) for start, stop in [(0, LARGE), (0, 5000), (5000, LARGE)]]
+    for i, gradient in enumerate(whole):
+        if gradient is not None:
+            joined = np.concatenate([part[i] for part in parts])
+            np.testing.assert_allclose(gradient, joined, rtol=1e-14, atol=1e-300)
 
 
 @pytest.mark.parametrize("narrow", [(260, 1), (64,), ()], ids=str)
