@@ -263,7 +263,7 @@ class _Check:
             findings += disagreements(self.examination, np.where(comparison.hidden, comparison.bound, 0))
         if 0 < judgement.tolerance < _AGREES:
             enough = f"rtol={2 * judgement.tolerance:.0e} accepts that"
-            self.remarks.append(f"what is too noisy to judge agrees as far as it is known; {enough}")
+            self.remarks.append(f"what is too noisy to say agrees as far as it is known; {enough}")
         method = _CALLED[self.method]
         return Report(subject.name, method, self.order, checked, findings, self.remarks, self.examination)
 
