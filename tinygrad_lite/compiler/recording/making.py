@@ -1,8 +1,14 @@
-"""NumPy's functions that make an array of values, for recorded ones, which NumPy does not hand over to anybody."""
+"""NumPy's functions that make an array, for recorded values, which NumPy does not hand over to anybody.
+
+An array that is made of nothing, as by `np.zeros(3)`, is NumPy's own, since Python may need its entries. If the
+recording is refused then, another one stands for each of these arrays, so that the function can write into it.
+"""
 
 import sys
 from collections.abc import Callable
+from contextvars import ContextVar
 from functools import wraps
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -10,24 +16,82 @@ import numpy as np
 from tinygrad_lite import trees
 from tinygrad_lite.compiler.recording.plain_numbers import is_recorded
 from tinygrad_lite.compiler.recording.recorded import Recorded
+from tinygrad_lite.engine.op import Traced
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.ops.shapes.joining import array
 from tinygrad_lite.readers.recording import is_users
 
 
-def _of_recorded(of_numpy: Callable[..., Any], make: Callable[..., Any], position: int = 0) -> Callable[..., Any]:
+class Makings:
+    """The arrays that a user's code makes of nothing, as by `np.zeros(3)`, in the recordings of a block.
+
+    Attributes:
+        are_recorded: whether something stands for each of them.
+        are_met: whether there are any.
+        constant: makes what stands for one.
+    """
+
+    def __init__(self, are_recorded: bool) -> None:
+        self.are_recorded = are_recorded
+        self.are_met = False
+        self.constant: Callable[[Any], Any] = lambda x: x
+
+    def __enter__(self) -> "Makings":
+        self._before = makings.set(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        makings.reset(self._before)
+
+    def stand_in(self, array: Any) -> Any:
+        """What the user's code has in place of such an array."""
+        self.are_met = True
+        return self.constant(array) if self.are_recorded else array
+
+
+_ARRAYS = (np.ndarray, Traced)
+makings: ContextVar[Makings | None] = ContextVar("makings", default=None)
+
+
+def _made(array: Any, args: Any, params: Any, caller: FrameType) -> Any:
+    """An array that NumPy has made of these arguments, or what stands for it."""
+    known = makings.get()
+    is_plain = type(array) is np.ndarray and not any(isinstance(x, _ARRAYS) for x in trees.leaves((args, params)))
+    if known is None or not is_plain or array.dtype.kind not in "biufc" or not is_users(caller.f_code.co_filename):
+        return array
+    return known.stand_in(array)
+
+
+def _of_nothing(of_numpy: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of NumPy's that makes an array of numbers."""
+
+    @wraps(of_numpy)
+    def function(*args: Any, **params: Any) -> Any:
+        return _made(of_numpy(*args, **params), args, params, sys._getframe(1))
+
+    return function
+
+
+def _of_recorded(
+    of_numpy: Callable[..., Any],
+    make: Callable[..., Any],
+    position: int = 0,
+    takes: tuple[str, ...] = ("dtype", "copy"),
+) -> Callable[..., Any]:
     """A function of NumPy's that leaves recorded values to another one if a user's code calls it.
 
     Args:
         position: which argument the values are.
+        takes: the keywords that the other one takes.
     """
 
     @wraps(of_numpy)
     def function(*args: Any, **params: Any) -> Any:
         values = trees.leaves(args[position]) if len(args) > position else []
+        caller = sys._getframe(1)
         if not any(map(is_recorded, values)) or any(isinstance(x, Tensor) and x.requires_grad for x in values):
-            return of_numpy(*args, **params)
-        if not params.keys() <= {"dtype", "copy"} or not is_users(sys._getframe(1).f_code.co_filename):
+            return _made(of_numpy(*args, **params), args, params, caller)
+        if not params.keys() <= {*takes} or not is_users(caller.f_code.co_filename):
             return of_numpy(*args, **params)
         return make(*args, **params)
 
@@ -59,7 +123,20 @@ def _full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
     return np.broadcast_to(_as_array(fill_value, dtype), shape).copy()
 
 
+def _of_a_list(of_numpy: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda a, *args, **params: of_numpy(_as_array(a), *args, **params)
+
+
+def _zeros(shape: Any, dtype: Any = float, *args: Any, **params: Any) -> Any:
+    return np.zeros(shape, dtype, *args, **params)
+
+
+_REDUCING = (np.mean, np.sum, np.prod, np.max, np.min, np.std, np.var, np.median, np.argmax, np.argmin, np.cumsum)
+_OF_NOTHING = (np.zeros, np.ones, np.eye, np.identity, np.arange, np.linspace)
 NUMPYS: dict[Any, Callable[..., Any]] = {
+    **{function: _of_nothing(function) for function in _OF_NOTHING},
+    np.empty: wraps(np.empty)(_of_nothing(_zeros)),  # since two recordings must agree
+    **{function: _of_recorded(function, _of_a_list(function), takes=("axis", "keepdims")) for function in _REDUCING},
     **{function: _of_recorded(function, _as_array) for function in (np.asarray, np.asanyarray)},
     np.ascontiguousarray: _of_recorded(np.ascontiguousarray, _by_rows),
     np.array: _of_recorded(np.array, _array),

@@ -153,6 +153,8 @@ def _in_place(name: str) -> Any:
 
     def method(self: "Recorded", other: Any) -> Any:
         result = function(self, other)
+        if type(result) is Tensor and not self.is_fixed and isinstance(self.value, np.ndarray):
+            refuse_out(name, self)
         if self.is_fixed or type(result) is not Recorded or not isinstance(self.value, np.ndarray):
             return result
         self.recorder.write(self, result, name)

@@ -16,6 +16,7 @@ from tinygrad_lite.compiler.program import Program, Variable
 from tinygrad_lite.compiler.recording.carrying import CarriedError
 from tinygrad_lite.compiler.recording.guards import Guard, Key
 from tinygrad_lite.compiler.recording.leavings import Leavings
+from tinygrad_lite.compiler.recording.making import makings
 from tinygrad_lite.compiler.recording.pythons_names import knowing_recorded_values
 from tinygrad_lite.compiler.recording.randomness import replaced
 from tinygrad_lite.compiler.recording.reached import Reached
@@ -76,6 +77,8 @@ class Recorder(Leavings):
         """Record what the function does, and restore everything afterwards."""
         before = recomputes.set(False)  # the program decides what it keeps for the reverse pass
         history_before = at_once.set(not self._may_run_again)
+        if (known := makings.get()) is not None:
+            known.constant = self.constant
         with (
             watching(self, self._reached.classes),
             replaced(self._reached.generators, self._generator),

@@ -3,10 +3,10 @@
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import partial, wraps
 from threading import active_count
 from types import MappingProxyType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from tinygrad_lite.compiler.places import Argument, Entry, Gradient, Leaves
 from tinygrad_lite.compiler.program import Program
 from tinygrad_lite.compiler.recording.carrying import CarriedError
 from tinygrad_lite.compiler.recording.guards import Entries, Field, Guard, Held, Item, Key, agreeing, changed
+from tinygrad_lite.compiler.recording.making import Makings
 from tinygrad_lite.compiler.recording.randomness import DrawError, undrawn
 from tinygrad_lite.compiler.recording.reached import Reached
 from tinygrad_lite.compiler.recording.recording_run import Recorder
@@ -37,6 +38,8 @@ from tinygrad_lite.foundation.entrances import advise
 from tinygrad_lite.foundation.signatures import outside_of
 from tinygrad_lite.transforms.runs import name_of
 
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 NO_NAMES: Mapping[Key, Guard] = MappingProxyType({})
 Recording = tuple[Recorder, dict[Key, Guard]]
 _READ_ONLY = ValueError, TypeError, BufferError
@@ -46,6 +49,28 @@ ATTEMPTS = 20
 """How often a recording is made if somebody draws from a global generator meanwhile, which may be another thread."""
 
 
+def _or_with_made_arrays(record: Callable[_P, _T]) -> Callable[_P, _T]:
+    """Record again after a refusal, with something in place of the arrays that the function makes of nothing."""
+
+    @wraps(record)
+    def again(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        try:
+            with Makings(are_recorded=False) as made:
+                return record(*args, **kwargs)
+        except UsageError as error:
+            if not made.are_met:
+                raise
+            refusal = error
+        try:
+            with Makings(are_recorded=True):
+                return record(*args, **kwargs)
+        except Exception:  # noqa: BLE001, RUF100  # of what stands there, of which the user knows nothing
+            raise refusal from None
+
+    return again
+
+
+@_or_with_made_arrays
 def recorded_twice(
     f: Callable[..., Any],
     args: tuple[Any, ...],
