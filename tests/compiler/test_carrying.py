@@ -1063,3 +1063,28 @@ def test_the_arrays_of_tensors_are_followed(backend: str) -> None:
         for x, y in zip(plain(compiled(tg.tensor(np.ones(3) * i))), expected, strict=True):
             np.testing.assert_allclose(x, y, rtol=1e-12)
         np.testing.assert_allclose(weight.grad.numpy(), before, rtol=1e-12)
+
+
+def test_a_branch_that_leaves_an_array_alone_follows_what_another_branch_puts_there(backend: str) -> None:
+    """Its program is not recorded anew for each array that is there."""
+
+    def outcomes(compile: Callable[[Any], Any]) -> Any:
+        state: dict[str, Any] = {"slow": np.zeros(3), "fast": np.ones(3), "turn": 0, "pair": (np.ones(2), np.zeros(2))}
+
+        def step(x: Any) -> Any:
+            state["fast"] = state["fast"] + x
+            state["turn"] += 1
+            if state["turn"] % 3 == 0:
+                state["slow"] = state["slow"] + 0.5 * (state["fast"] - state["slow"])
+                state["pair"] = (state["pair"][0] * 2, state["pair"][1] + x[0])
+            return state["fast"].sum()
+
+        compiled = compile(step)
+        results = [(compiled(np.ones(3) * i), *map(np.copy, trees.leaves(state))) for i in range(12)]
+        return results, compiled
+
+    (found, compiled), (expected, _) = outcomes(lambda f: tg.compile(f, backend)), outcomes(lambda f: f)
+    for those, others in zip(found, expected, strict=True):
+        for x, y in zip(those, others, strict=True):
+            np.testing.assert_allclose(x, y, rtol=1e-12)
+    assert sum(map(len, compiled._runs.values())) <= 4

@@ -41,11 +41,11 @@ class Run:
         guards: what the program relies on outside tensors, optimisers and arguments.
         reason: why the requested backend does not run it; empty if it does.
         returned: the containers that the function returned, with True for a tensor and False for anything else.
-        carried: the names of the numbers that it carries from call to call.
+        carried: the names of the values that it carries from call to call.
 
     Args:
         in_common: for each program of a run, what native code of the same function has in common.
-        known: the names of numbers that other programs of the function carry from call to call.
+        known: the names of values that other programs of the function carry from call to call.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class Run:
         self._settings = [*recorder.settings.values()]
         self._tree = recorder.returned
         names = recorder.carried.names.items()  # entries of a list may have changed places by the next recording
-        self.carried = {key: name for key, name in names if name.varying and not isinstance(name.owner, (list, deque))}
+        self.carried = {key: name for key, name in names if not isinstance(name.owner, (list, deque))}
         self._writes_arguments = any(isinstance(place, Argument) for place in self._written_into)
         self._leaves_something = bool(self._left or self._written_into or self._settings)
         self.returned = recorder.returned[0] if self._left or self._written_into else recorder.returned

@@ -86,7 +86,7 @@ def recorded_twice(
     With `may_pass`, there is only one recording if the run changes what the program starts from; it `is_passing` then.
 
     Both are made again once it is known which values the function carries from call to call, and once more if it might
-    also carry the `known` numbers, which other programs of the function change.
+    also carry what other programs of the function carry, the `known` values.
 
     Raises:
         UsageError: if the recordings differ, or the function changes what it reads.
