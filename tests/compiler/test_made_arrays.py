@@ -86,6 +86,20 @@ def test_as_eager(use: str, backend: str) -> None:
     assert_as_eager(lambda store, i, x: USES[use](store, i, x), backend)
 
 
+def test_reductions_take_what_they_took(backend: str) -> None:
+    def f(x: Any, t: Any) -> Any:
+        made = x * 2
+        np.sum(np.outer(x, x), axis=1, out=made)
+        return made, np.mean(t), np.sum([t[0], t[1]]), np.max(x, 0), np.cumsum((x[0], 1.0))
+
+    compiled = tg.compile(f, backend)
+    for turn in range(3):
+        arguments = np.arange(3.0) + turn, tg.tensor([1.0, 2.0 * turn])
+        for found, expected in zip(compiled(*arguments), f(*arguments), strict=True):
+            assert type(found) is type(expected)
+            np.testing.assert_allclose(found, expected)
+
+
 WEIGHT = tg.tensor(np.ones(3), requires_grad=True)
 
 

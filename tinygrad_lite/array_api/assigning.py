@@ -156,6 +156,7 @@ def _put(a: Any, ind: Any, v: Any, mode: str = "raise") -> None:
 
 def _place(arr: Any, mask: Any, vals: Any) -> None:
     mask, vals = np.reshape(entries_of(mask, bool), arr.shape), np.ravel(entries_of(vals, arr.dtype))
+    check_dtype(arr, vals.dtype, "safe", "np.place")
     if vals.size:
         turns = np.reshape(np.cumsum(mask), arr.shape) - 1
         arr.assign(..., np.where(mask, vals[turns % vals.size], arr))

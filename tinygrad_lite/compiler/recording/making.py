@@ -124,7 +124,10 @@ def _full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
 
 
 def _of_a_list(of_numpy: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda a, *args, **params: of_numpy(_as_array(a), *args, **params)
+    def reduced(a: Any, *args: Any, **params: Any) -> Any:
+        return of_numpy(_as_array(a) if isinstance(a, (list, tuple)) else a, *args, **params)
+
+    return reduced
 
 
 def _zeros(shape: Any, dtype: Any = float, *args: Any, **params: Any) -> Any:

@@ -33,7 +33,8 @@ from tinygrad_lite.transforms.dual import Dual
 
 _getitem = Operators.__getitem__
 _KNOWING = tuple(str(Path(file).parent) for file in (errors.__file__, np.__file__))
-_CONVERTING = (str(Path(tensor.__file__).parent), _KNOWING[1], str(Path(__file__).with_name("making.py")))
+_MAKING = str(Path(__file__).with_name("making.py"))
+_CONVERTING = (str(Path(tensor.__file__).parent), _KNOWING[1], _MAKING)
 
 
 def _as_numpys(result: Any, function: Any, args: Any, params: Any) -> Any:
@@ -57,7 +58,10 @@ def _as_numpys(result: Any, function: Any, args: Any, params: Any) -> Any:
 
 def _is_in_a_rule() -> bool:
     """Whether the code that calls a method of a recorded value is not the user's."""
-    return sys._getframe(2).f_code.co_filename.startswith(_KNOWING)
+    frame = sys._getframe(2)
+    while frame.f_code.co_filename == _MAKING and frame.f_back is not None:  # which stands for NumPy's function
+        frame = frame.f_back
+    return frame.f_code.co_filename.startswith(_KNOWING)
 
 
 def _is_an_array(x: Any) -> bool:
