@@ -1,5 +1,6 @@
 """Arrays that a compiled function makes of nothing, such as `np.zeros(3)`: what it writes into them and reads there."""
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -52,6 +53,14 @@ def left_outside(store: Store, i: Any, x: Any) -> Any:
     return store.rows.sum()
 
 
+def beside_numpys_own_code(store: Store, i: Any, x: Any) -> Any:
+    """What NumPy makes in C, as in a permutation and in the copy of a generator, stays its own."""
+    made = np.zeros(4)
+    made[i] = x[0]
+    rng = copy.deepcopy(np.random.default_rng(1))
+    return made[rng.permutation(4)] * rng.normal(size=4)
+
+
 def a_weight_of_its_own(store: Store, i: Any, x: Any) -> Any:
     mask = np.zeros(3)
     mask[i] = 1.0
@@ -72,6 +81,7 @@ USES: dict[str, Callable[[Store, Any, Any], Any]] = {
     "bins": lambda store, i, x: (made := np.zeros(4), np.add.at(made, [0, 1, 0], x))[0],
     "out": lambda store, i, x: np.add(x, 1, out=np.ones(3)),
     "left outside": left_outside,
+    "beside NumPy's own code": beside_numpys_own_code,
     "a weight of its own": a_weight_of_its_own,
     "a list's mean": lambda store, i, x: np.mean([np.sum(x * k) for k in range(3)]),
     "reductions of lists": lambda store, i, x: [

@@ -16,8 +16,10 @@ import numpy as np
 from tinygrad_lite import trees
 from tinygrad_lite.compiler.recording.plain_numbers import is_recorded
 from tinygrad_lite.compiler.recording.recorded import Recorded
+from tinygrad_lite.compiler.syntax_trees import ONE_AT_A_TIME
 from tinygrad_lite.engine.op import Traced
 from tinygrad_lite.engine.tensor import Tensor
+from tinygrad_lite.foundation.callers import call_at, value_of
 from tinygrad_lite.ops.shapes.joining import array
 from tinygrad_lite.readers.recording import is_users
 
@@ -43,23 +45,26 @@ class Makings:
     def __exit__(self, *_: object) -> None:
         makings.reset(self._before)
 
-    def stand_in(self, array: Any) -> Any:
-        """What the user's code has in place of such an array."""
-        self.are_met = True
-        return self.constant(array) if self.are_recorded else array
-
 
 _ARRAYS = (np.ndarray, Traced)
 makings: ContextVar[Makings | None] = ContextVar("makings", default=None)
 
 
-def _made(array: Any, args: Any, params: Any, caller: FrameType) -> Any:
+def _made(array: Any, args: Any, params: Any, function: Any, caller: FrameType) -> Any:
     """An array that NumPy has made of these arguments, or what stands for it."""
     known = makings.get()
     is_plain = type(array) is np.ndarray and not any(isinstance(x, _ARRAYS) for x in trees.leaves((args, params)))
     if known is None or not is_plain or array.dtype.kind not in "biufc" or not is_users(caller.f_code.co_filename):
         return array
-    return known.stand_in(array)
+    known.are_met = True
+    return known.constant(array) if known.are_recorded and _is_called_by(caller, function) else array
+
+
+def _is_called_by(caller: FrameType, function: Any) -> bool:
+    """Whether a frame's own code calls a function, and not one in C below it, which could not do with a stand-in."""
+    with ONE_AT_A_TIME:
+        call = call_at(caller)
+    return call is not None and value_of(call.func, caller) is function
 
 
 def _of_nothing(of_numpy: Callable[..., Any]) -> Callable[..., Any]:
@@ -67,7 +72,7 @@ def _of_nothing(of_numpy: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(of_numpy)
     def function(*args: Any, **params: Any) -> Any:
-        return _made(of_numpy(*args, **params), args, params, sys._getframe(1))
+        return _made(of_numpy(*args, **params), args, params, function, sys._getframe(1))
 
     return function
 
@@ -90,7 +95,7 @@ def _of_recorded(
         values = trees.leaves(args[position]) if len(args) > position else []
         caller = sys._getframe(1)
         if not any(map(is_recorded, values)) or any(isinstance(x, Tensor) and x.requires_grad for x in values):
-            return _made(of_numpy(*args, **params), args, params, caller)
+            return _made(of_numpy(*args, **params), args, params, function, caller)
         if not params.keys() <= {*takes} or not is_users(caller.f_code.co_filename):
             return of_numpy(*args, **params)
         return make(*args, **params)
@@ -138,7 +143,7 @@ _REDUCING = (np.mean, np.sum, np.prod, np.max, np.min, np.std, np.var, np.median
 _OF_NOTHING = (np.zeros, np.ones, np.eye, np.identity, np.arange, np.linspace)
 NUMPYS: dict[Any, Callable[..., Any]] = {
     **{function: _of_nothing(function) for function in _OF_NOTHING},
-    np.empty: wraps(np.empty)(_of_nothing(_zeros)),  # since two recordings must agree
+    np.empty: _of_nothing(wraps(np.empty)(_zeros)),  # since two recordings must agree
     **{function: _of_recorded(function, _of_a_list(function), takes=("axis", "keepdims")) for function in _REDUCING},
     **{function: _of_recorded(function, _as_array) for function in (np.asarray, np.asanyarray)},
     np.ascontiguousarray: _of_recorded(np.ascontiguousarray, _by_rows),
