@@ -37,7 +37,8 @@ place (ulps), over points in the whole domain: down to 1e-300, out to ±700, and
 true derivatives by differences of the operation itself, in numbers of up to 700 digits. "Second" is the derivative of
 the derivative. "All" means that at some point no digit is right. An empty cell means that the library does not have the
 function or its derivative. Functions that take mpmath minutes with so many digits (gamma, beta, Bessel, elliptic and
-hypergeometric functions) are tried from 0.001 to 19; the sigmoid from 0.1 on, since its second derivative is 0 at 0.
+hypergeometric functions, and integrals) are tried from 0.001 to 19; the sigmoid from 0.1 on, since its second
+derivative is 0 at 0.
 
 [test_accuracy.py](../tests/ops/test_accuracy.py) holds every operation to 16 ulps, or says why it does not.
 """
@@ -81,6 +82,11 @@ def _inverse_box_cox(x: Any, power: Any) -> Any:
 
 def _entropy(a: Any, b: Any) -> Any:
     return a * mp.log(a / b)
+
+
+def _student(v: Any, t: Any) -> Any:
+    scale = mp.gamma((v + 1) / 2) / mp.gamma(v / 2) / mp.sqrt(v * mp.pi)
+    return mpf(1) / 2 + t * scale * mp.hyp2f1(0.5, (v + 1) / 2, 1.5, -t * t / v)
 
 
 def _inverse(function: Callable[..., Any], start: str) -> Callable[..., Any]:
@@ -226,6 +232,20 @@ REFERENCES: dict[str, Callable[..., Any]] = {
     "hyp0f1": mp.hyp0f1,
     "hyp1f1": mp.hyp1f1,
     "hyp2f1": mp.hyp2f1,
+    "rgamma": mp.rgamma,
+    "poch": mp.rf,
+    "stdtr": _student,
+    "expn": mp.expint,
+    "sine_integral": mp.si,
+    "cosine_integral": mp.ci,
+    "fresnel_sine": mp.fresnels,
+    "fresnel_cosine": mp.fresnelc,
+    "eval_legendre": mp.legendre,
+    "eval_gegenbauer": mp.gegenbauer,
+    "eval_chebyt": mp.chebyt,
+    "eval_chebyu": mp.chebyu,
+    "eval_hermite": lambda n, x: mp.hermite(int(n), x),
+    "eval_hermitenorm": lambda n, x: mp.hermite(int(n), x / mp.sqrt(2)) / mp.sqrt(2) ** int(n),
 }
 
 SLOW = {  # with many digits, so these get fewer digits and moderate points
@@ -246,10 +266,16 @@ SLOW = {  # with many digits, so these get fewer digits and moderate points
     *("gammainccinv", "betainc", "betaincc", "betaincinv", "betainccinv", "j0", "j1", "y0", "y1", "special.i0", "i1"),
     *("k0", "k1", "i0e", "i1e", "k0e", "k1e", "jv", "yv", "yn", "iv", "kv", "kn", "ive", "kve", "exp1", "expi"),
     *("spence", "ellipk", "ellipe", "hyp0f1", "hyp1f1", "hyp2f1", "dawsn", "chdtr", "chdtrc", "fdtr", "fdtrc"),
+    *("rgamma", "poch", "stdtr", "expn"),
+    *("sine_integral", "cosine_integral"),
+    *("fresnel_sine", "fresnel_cosine"),
 }
 FEW_DIGITS = {*SLOW, "i0", "erfinv", "erfcinv", "ndtri", "ndtri_exp"}  # they change as much as their size
-# domains for operations that follow a convention elsewhere, or for which SciPy's value is wrong
+# domains for operations that follow a convention elsewhere, for which SciPy's value is wrong, or whose derivatives are
+# 0 at points of the usual ones
 INSIDE = {
+    "fresnel_sine": ((-9.5, 9.5),),
+    "fresnel_cosine": ((-9.5, 9.5),),
     "binary_cross_entropy": ((1e-6, 1 - 1e-6), REAL),
     "inv_boxcox1p": (POSITIVE, (1e-9, np.inf)),
 }

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -78,6 +79,36 @@ def derivative(f: Callable[..., Any], order: int) -> Callable[..., Any]:
 )
 def test_far_out_and_where_a_formula_would_cancel(name: str, x: float, order: int, expected: float) -> None:
     np.testing.assert_allclose(derivative(getattr(special, name), order)(x), expected, rtol=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("f", "x", "order", "expected"),
+    [  # by mpmath, with 60 digits
+        (special.rgamma, -2.3, 2, 2.5715294138060694),
+        (lambda a: special.poch(a, 1e-6), 7.0, 1, 1.5354545375136528e-07),
+        (lambda x: special.expn(0, x), 2.5, 3, -0.11636369404923894),
+        (lambda x: special.expn(3, x), 0.05, 4, 399.5163582902998),
+        (lambda x: special.sici(x)[0], 1e-8, 2, -3.3333333333333334e-09),
+        (lambda x: special.fresnel(x)[1], 2.5, 3, 58.19176983570478),
+        (lambda t: special.stdtr(2.5, t), -30.0, 2, 1.4079379643740404e-06),
+        (lambda x: special.eval_legendre(20, x), -0.9, 2, 425.3285557226852),
+        (lambda x: special.eval_gegenbauer(5, 0.75, x), 2.0, 2, 2526.5625),
+        (lambda x: special.eval_chebyu(5, x), -1.0, 2, -448.0),
+        (lambda x: special.eval_hermite(5, x), -0.9, 2, 397.44),
+    ],
+)
+def test_integrals_and_polynomials(f: Callable[..., Any], x: float, order: int, expected: float) -> None:
+    np.testing.assert_allclose(derivative(f, order)(x), expected, rtol=1e-11)
+
+
+@pytest.mark.parametrize("x", [-3.0, -1.0, 0.0, 0.3, 1.0])
+@pytest.mark.parametrize("degree", [0, 1, 2])
+@pytest.mark.parametrize("name", ["legendre", "gegenbauer", "chebyt", "chebyu", "hermite", "hermitenorm"])
+def test_polynomials_have_as_many_derivatives_as_their_degree(name: str, degree: int, x: float) -> None:
+    function = getattr(special, f"eval_{name}")
+    f = partial(function, degree, 0.75) if name == "gegenbauer" else partial(function, degree)
+    assert derivative(f, degree + 1)(x) == 0
+    assert derivative(f, degree)(x) == derivative(f, degree)(x + 0.5) != 0
 
 
 @pytest.mark.parametrize("order", [1, 2, 3, 4])
@@ -170,6 +201,10 @@ def test_cross_entropy_of_nothing() -> None:
         (lambda x: special.hyp2f1(0.5, 1, 1.5, x), [np.array([0.5, -2.0])]),
         (lambda x: special.zeta(2.0, x), [np.array([0.5, 2.0])]),
         (lambda x: special.jvp(1, x, 2), [np.array([0.5, 2.0])]),
+        (lambda x: special.expn([[0], [2]], x), [np.array([0.5, 2.0])]),
+        (lambda x: special.sici(x)[1], [np.array([0.5, 2.0])]),
+        (lambda x: special.eval_legendre([[0], [2], [5]], x), [np.array([-1.0, 0.5, 2.0])]),
+        (lambda x: special.eval_hermite([[0], [2], [5]], x), [np.array([-1.0, 0.5, 2.0])]),
         (np.sinc, [np.array([0.0, 0.3, -1.0])]),
         (np.sinc, [np.arange(3)]),
         (np.i0, [np.array(0.5)]),
@@ -197,7 +232,7 @@ def test_an_order_that_changes_later_changes_no_gradient() -> None:
         (lambda t: special.erf(t, out=np.ones(1)), "erf: out= would write into an array"),
         (lambda t: special.jv(1, t, out=np.ones(1)), "jv: out= would write into an array"),
         (lambda t: special.jv(1, t, where=np.array([True])), "jv: where=.* has no derivative here"),
-        (lambda t: special.sici(t), "scipy.special.sici has no derivative here"),
+        (lambda t: special.ellipj(t, 0.5), "scipy.special.ellipj has no derivative here"),
         (lambda t: special.logsumexp(t), "use tg.nn.functional.logsumexp"),
         (lambda t: special.polygamma(1, t), "its history would be lost"),
     ],

@@ -27,9 +27,13 @@ FOLLOWED = [op for op in DIFFERENTIABLE if op.on_complex is not not_continued]
 NOT_CONTINUED = {
     # SciPy has no complex numbers for them
     *("gammainc", "gammaincc", "gammaincinv", "gammainccinv", "betainc", "betaincc", "betaincinv", "betainccinv"),
-    *("chdtr", "chdtrc", "fdtr", "fdtrc"),
+    *("chdtr", "chdtrc", "fdtr", "fdtrc", "stdtr", "poch"),
+    *("expn", "exponential_integral", "eval_hermite", "eval_hermitenorm"),
     # it computes with complex numbers of ordinary size on the way, and their rounding drowns the step
-    *("jv", "y0", "y1", "yv", "yn", "iv", "ive", "hyp0f1", "hyp1f1", "hyp2f1", "expi"),
+    *("jv", "y0", "y1", "yv", "yn", "iv", "ive", "hyp0f1", "hyp1f1", "hyp2f1", "expi", "rgamma"),
+    *("sine_integral", "cosine_integral"),
+    *("fresnel_sine", "fresnel_cosine", "eval_legendre", "eval_gegenbauer"),
+    *("eval_chebyt", "eval_chebyu"),
     # it ends the series when the real part stands still, with digits of the step missing
     *("exp1", "spence"),
     # an iteration, a quadrature or a sum whose ends are chosen by comparing, and Python's own quantile

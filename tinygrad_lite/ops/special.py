@@ -49,8 +49,7 @@ def _in_last(
         by_x,
         name=name,
         domain=(domain,),
-        # narrow numbers, since some SciPy ufuncs convert float32 to float64 beside a Python number
-        examples=[([(2, 3)], {"order": tuple(map(np.float32, example))}) for example in examples],
+        examples=[([(2, 3)], {"order": tuple(map(_narrow, example))}) for example in examples],
     )
 
     @implements(ufunc)
@@ -59,6 +58,11 @@ def _in_last(
         return op(x, order=tuple(_constant(value, name, i) for i, value in enumerate(order)), **params)
 
     return op
+
+
+def _narrow(value: Array) -> Array:
+    """A float32 of a Python number, beside which some SciPy ufuncs convert float32 to float64; others as they are."""
+    return np.float32(value) if isinstance(value, (int, float)) else value
 
 
 def _constant(value: Array, name: str, position: int) -> Array:
@@ -320,6 +324,7 @@ elementwise(special.psi, lambda y, x: zeta(x, order=(2,)), domain=(POSITIVE,))
 elementwise(special.gamma, lambda y, x: y * special.psi(x), domain=(POSITIVE,))
 elementwise(special.gammaln, lambda y, x: special.psi(x), domain=(POSITIVE,))
 elementwise(special.loggamma, lambda y, x: special.psi(x), domain=(POSITIVE,))
+elementwise(special.rgamma, lambda y, x: -y * special.psi(x), domain=(POSITIVE,))
 
 
 def _digamma_less(a: Array, b: Array) -> Array:
@@ -348,6 +353,12 @@ elementwise(
     lambda y, n, k: y * _digamma_less(n + 1, -k),
     lambda y, n, k: y * (special.psi(n - k + 1) - special.psi(k + 1)),
     domain=((3.0, np.inf), (0.0, 3.0)),
+)
+elementwise(
+    special.poch,
+    lambda y, a, m: -y * _digamma_less(a, m),
+    lambda y, a, m: y * special.psi(a + m),
+    domain=(POSITIVE, POSITIVE),
 )
 
 
@@ -385,7 +396,7 @@ _in_last(
     domain=UNIT,
 )
 
-# The distributions of χ² and of F
+# The distributions of χ², F and t
 
 
 def _f_density(m: Array, n: Array, x: Array) -> Array:
@@ -397,6 +408,13 @@ _in_last(special.chdtr, lambda y, v, x: _gamma_density(v / 2, x / 2) / 2, (2.5,)
 _in_last(special.chdtrc, lambda y, v, x: -_gamma_density(v / 2, x / 2) / 2, (2.5,), (3.0,), domain=POSITIVE)
 _in_last(special.fdtr, lambda y, m, n, x: _f_density(m, n, x), (2.5, 1.5), (3, 2), domain=POSITIVE)
 _in_last(special.fdtrc, lambda y, m, n, x: -_f_density(m, n, x), (2.5, 1.5), (3, 2), domain=POSITIVE)
+
+
+def _t_density(v: Array, t: Array) -> Array:
+    return np.exp(-(v + 1) / 2 * np.log1p(t * t / v) - special.betaln(v / (2 * v), v / 2)) / np.sqrt(v)
+
+
+_in_last(special.stdtr, lambda y, v, t: _t_density(v, t), (2.5,), (3.0,))
 
 # Bessel functions: DLMF 10.6.1 and 10.29.1
 
@@ -465,6 +483,55 @@ def _spence_slope(y: Array, x: Array) -> Array:
 
 elementwise(special.exp1, lambda y, x: -np.exp(-x) / x, domain=(POSITIVE,))
 elementwise(special.expi, lambda y, x: np.exp(x) / x, kink=lambda x: x)
+
+
+def _exponential_integral(x: Array, order: Array) -> Array:
+    # below order 0, which SciPy lacks, by DLMF 8.19.12, whose terms are positive there
+    y = special.expn(np.maximum(order, 0).astype(int), x)
+    for k in range(1, 1 - int(np.min(order, initial=0))):
+        y = np.where(np.less_equal(order, -k), (np.exp(-x) + k * y) / x, y)
+    return y.astype(x.dtype)
+
+
+exponential_integral: Op = elementwise(
+    _exponential_integral,
+    lambda y, x, order: -exponential_integral(x, order=order - 1),
+    domain=(POSITIVE,),
+    examples=[([(2, 3)], {"order": np.array(2)}), ([(2, 3)], {"order": np.array(-3)})],
+)
+_in_last(
+    special.expn,
+    _of_whole_order(lambda y, n, x: -exponential_integral(x, order=n - 1)),
+    (0.0,),
+    (3.0,),
+    domain=POSITIVE,
+)
+
+
+# The functions of SciPy that return several integrals at once
+
+sine_integral = elementwise(lambda x: special.sici(x)[0], lambda y, x: np.sinc(x / pi), name="sine_integral")
+cosine_integral = elementwise(
+    lambda x: special.sici(x)[1], lambda y, x: np.cos(x) / x, name="cosine_integral", domain=(POSITIVE,)
+)
+fresnel_sine = elementwise(
+    lambda x: special.fresnel(x)[0], lambda y, x: np.sin(pi / 2 * np.square(x)), name="fresnel_sine"
+)
+fresnel_cosine = elementwise(
+    lambda x: special.fresnel(x)[1], lambda y, x: np.cos(pi / 2 * np.square(x)), name="fresnel_cosine"
+)
+
+
+@implements(special.sici)
+def sici(x: Array) -> tuple[Array, Array]:
+    return sine_integral(x), cosine_integral(x)
+
+
+@implements(special.fresnel)
+def fresnel(x: Array) -> tuple[Array, Array]:
+    return fresnel_sine(x), fresnel_cosine(x)
+
+
 elementwise(special.spence, _spence_slope, domain=(POSITIVE,))
 elementwise(special.ellipk, lambda y, m: pi / 8 * special.hyp2f1(1.5, 1.5, 2, m), domain=((-np.inf, 1.0),))
 elementwise(special.ellipe, lambda y, m: -pi / 8 * special.hyp2f1(0.5, 1.5, 2, m), domain=((-np.inf, 1.0),))
@@ -479,4 +546,35 @@ _in_last(
     lambda y, a, b, c, x: a * b / c * special.hyp2f1(a + 1, b + 1, c + 1, x),
     (0.5, 1.5, 2.0),
     domain=(-np.inf, 1.0),
+)
+
+# Orthogonal polynomials: DLMF 18.9
+
+
+def _of_degree(derivative: Rule) -> Rule:
+    """The derivative of a polynomial: 0 for degree 0, otherwise by the degree below, an integer if it is whole."""
+
+    def by_x(y: Array, n: Array, *others: Array) -> Array:
+        is_constant = np.equal(n, 0)
+        below = np.where(is_constant, 0, n - 1)
+        is_whole = np.all(np.equal(n, np.rint(n)))
+        slope = derivative(n, below.astype(int) if is_whole else below, *others)
+        return np.where(is_constant, 0, slope).astype(y.dtype)
+
+    return by_x
+
+
+_in_last(special.eval_legendre, _of_degree(lambda n, below, x: special.eval_gegenbauer(below, 1.5, x)), (3,), (0,))
+_in_last(
+    special.eval_gegenbauer,
+    _of_degree(lambda n, below, a, x: 2 * a * special.eval_gegenbauer(below, a + 1, x)),
+    (3, 0.5),
+)
+_in_last(special.eval_chebyt, _of_degree(lambda n, below, x: n * special.eval_chebyu(below, x)), (3,), (0,))
+_in_last(special.eval_chebyu, _of_degree(lambda n, below, x: 2 * special.eval_gegenbauer(below, 2.0, x)), (3,), (0,))
+_in_last(  # of integers alone
+    special.eval_hermite, _of_degree(lambda n, below, x: 2 * n * special.eval_hermite(below, x)), (np.int64(3),)
+)
+_in_last(
+    special.eval_hermitenorm, _of_degree(lambda n, below, x: n * special.eval_hermitenorm(below, x)), (np.int64(3),)
 )

@@ -12,6 +12,7 @@ from tinygrad_lite.interchange.onnx_out.formulas_of_bessel import BESSEL, BESSEL
 from tinygrad_lite.interchange.onnx_out.formulas_of_gamma import GAMMA, GAMMA_OF_ORDER, OF_DISTRIBUTIONS
 from tinygrad_lite.interchange.onnx_out.formulas_of_integrals import HYPERGEOMETRIC, INTEGRALS
 from tinygrad_lite.interchange.onnx_out.formulas_of_normal import NORMAL
+from tinygrad_lite.interchange.onnx_out.formulas_of_polynomials import POLYNOMIALS
 from tinygrad_lite.ops.arithmetic.elementwise import sigmoid
 from tinygrad_lite.ops.gamma_functions import lgamma, polygamma
 from tinygrad_lite.ops.networks.activations import softplus
@@ -127,6 +128,7 @@ _FORMULAS: dict[str, Any] = {
     "gammaln": _reflected(lgamma, lambda y, turn: log(pi) - np.log(np.absolute(np.sin(turn))) - y, np.inf),
     "loggamma": lgamma,
     "gamma": _reflected(lambda x: np.exp(lgamma(x)), lambda y, turn: pi / (np.sin(turn) * y), np.nan),
+    "rgamma": _reflected(lambda x: np.exp(-lgamma(x)), lambda y, turn: np.sin(turn) / (pi * y), 0.0),
     "psi": _reflected(lambda x: polygamma(x, order=0), lambda y, turn: y - pi / np.tan(turn), np.nan),
 }
 
@@ -143,7 +145,7 @@ def _in_double(formula: Callable[..., Any]) -> Callable[..., Any]:
 
 def of_scipy() -> dict[Any, Any]:
     """The formulas by SciPy's functions, and by names; those of SciPy's only after somebody has imported it."""
-    named = {**GAMMA_OF_ORDER, **BESSEL_OF_ORDER, **HYPERGEOMETRIC, **OF_DISTRIBUTIONS}
+    named = {**GAMMA_OF_ORDER, **BESSEL_OF_ORDER, **HYPERGEOMETRIC, **POLYNOMIALS, **OF_DISTRIBUTIONS}
     formulas: dict[Any, Any] = {name: _in_double(formula) for name, formula in named.items()}
     if ufuncs := sys.modules.get("scipy.special._ufuncs"):
         doubles = {**NORMAL, **GAMMA, **BESSEL, **INTEGRALS}

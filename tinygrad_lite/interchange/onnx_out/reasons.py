@@ -12,6 +12,7 @@ _SQUARED = "how often it squares depends on the values"
 _DRAWN = "it draws random numbers"
 _SHAPE = "the shape of its result depends on values"
 COMPLEX = "ONNX's operators take no complex numbers"
+_SERIES = "SciPy's series and fractions for it are not written as a formula of NumPy"
 _PYTHON = "its answer is an object of Python's, not an array"
 
 REASONS: dict[Any, str] = {
@@ -42,6 +43,8 @@ REASONS: dict[Any, str] = {
     np.argpartition: _ORDER,
     "partition_places": _ORDER,
     **dict.fromkeys(("gammaincinv", "gammainccinv", "betaincinv", "betainccinv"), _STEPS),
+    **dict.fromkeys(("sine_integral", "cosine_integral", "fresnel_sine", "fresnel_cosine"), _SERIES),
+    **dict.fromkeys(("expn", "exponential_integral", "poch", "stdtr"), _SERIES),
     **dict.fromkeys(("log_gamma_quantile", "logit_beta_quantile", "beta_flow"), _STEPS),
     "mean_log_factorial": "the number of its terms grows with its rate",
     **dict.fromkeys(("drawn_poisson", "drawn_binomial", "drawn_log_gamma"), _DRAWN),

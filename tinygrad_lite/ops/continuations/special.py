@@ -51,7 +51,11 @@ for name in (
     *("gammainc", "gammaincc", "gammaincinv", "gammainccinv", "betainc", "betaincc", "betaincinv", "betainccinv"),
     *("chdtr", "chdtrc", "fdtr", "fdtrc"),
     *("jv", "y0", "y1", "yv", "yn", "iv", "ive", "hyp0f1", "hyp1f1", "hyp2f1", "expi"),
-    *("exp1", "spence"),
+    *("exp1", "spence", "exponential_integral", "expn", "rgamma", "poch"),
+    *("sine_integral", "cosine_integral"),
+    *("fresnel_sine", "fresnel_cosine", "stdtr"),
+    *("eval_legendre", "eval_gegenbauer", "eval_chebyt", "eval_chebyu"),
+    *("eval_hermite", "eval_hermitenorm"),
 ):
     continuation(operation(name), not_continued)
 
