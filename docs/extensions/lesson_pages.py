@@ -49,7 +49,8 @@ class Explain(SphinxDirective):
         with hearing_exits(looks.append):
             names = names_above(self)
             run(f"import tinygrad_lite\n_lesson = tinygrad_lite.explain({expression})", names)
-        names["_lesson"].graph.is_watched = not looks  # where no number left the graph, no code chose by one
+        graph = names["_lesson"].graph
+        graph.is_watched = not any(map(graph.is_behind, looks))  # if no number of it was read, no code chose by one
         count = self.env.temp_data["pages"] = self.env.temp_data.get("pages", 0) + 1
         file = f"{FOLDER}/{self.env.docname.replace('/', '-')}-{count}.html"
         path = Path(self.env.app.outdir, file)

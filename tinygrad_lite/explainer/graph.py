@@ -184,7 +184,7 @@ class Graph:
         self.is_watched = seen.made is not None
         self.unknown = [leaf for leaf in self.leaves if self._is_unknown(leaf)]
         self.frozen = self._frozen()
-        self.exit = next((line for line, tensor in seen.exits.items() if self._is_behind(tensor)), None)
+        self.exit = next((line for line, tensor in seen.exits.items() if self.is_behind(tensor)), None)
 
     @property
     def nodes(self) -> list[Node]:
@@ -333,7 +333,7 @@ class Graph:
         tensor = leaf.tensor
         return tensor is not None and _has_no_history(tensor) and id(tensor.data) not in self._seen.kept
 
-    def _is_behind(self, tensor: Tensor) -> bool:
+    def is_behind(self, tensor: Tensor) -> bool:
         """Whether a tensor was computed from values of the graph, as far as its history is there."""
         ahead: list[Any] = [tensor]
         looked: set[Tensor] = set()
