@@ -18,6 +18,7 @@ from tinygrad_lite.compiler.places import Argument, Carried, Data, Gradient, Lea
 from tinygrad_lite.compiler.program import Program, is_python_number
 from tinygrad_lite.compiler.pullback import Pullback, Rerun, own, split
 from tinygrad_lite.compiler.recording.carrying import Form
+from tinygrad_lite.compiler.recording.decisions import Decision
 from tinygrad_lite.compiler.recording.guards import Guard, Key
 from tinygrad_lite.compiler.recording.recording_run import Recorder
 from tinygrad_lite.compiler.recording.two_recordings import is_passing, named_parameters, recorded_twice
@@ -65,6 +66,7 @@ class Run:
         self._f = f
         self._in_common = in_common
         recorder, self.guards = recorded_twice(f, args, kwargs, parameters, say, is_new, may_run_again, known)
+        self.guards.sort(key=lambda guard: not isinstance(guard, Decision))  # by which the programs of a call differ
         self.is_passing = recorder.is_passing
         leaves = trees.leaves((args, kwargs))
         self._note(recorder, leaves)
@@ -171,11 +173,11 @@ class Run:
         """Whether everything that the program relies on is as it was at the recording, for arguments of its form."""
         return (
             not self.was_asked
+            and all((place.read(leaves) is not None) == there for place, there in self._gradients.items())
             and all(guard.holds() for guard in self.guards)
             and all(leaves[i] is generator for i, generator in self._shared.items())
             and all(leaves[i] is tensor for i, tensor in self._identical.items())
             and all(leaves[i] is place.tensor(leaves) for i, place in self._same_as.items())
-            and all((place.read(leaves) is not None) == there for place, there in self._gradients.items())
             and all([set(entries) for entries in optimizer.state.values()] == keys for optimizer, keys in self._states)
             and all(_has_form(place.read(leaves), x) for x, place in self.program.inputs.items())
             and not any(leaves[i] in self._others for i in self._tensors)
@@ -334,7 +336,7 @@ class Run:
         function = writer.function(self._linked if is_linked else self._finished, takes_leaves, whole)
         now = perf_counter()
         lasted, self._made = start - self._made, now
-        self._patience = 0 if lasted > 20 * (now - start) else min(2 * self._patience + 1, 7)
+        self._patience = 0 if lasted > 20 * (now - start) else min(2 * self._patience + 1, 63)
         self._waited = 0
         return function
 
