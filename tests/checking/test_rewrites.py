@@ -3,7 +3,7 @@
 import inspect
 import linecache
 from collections.abc import Callable
-from math import floor
+from math import erfc, exp, floor, log, pi, sqrt
 from typing import Any
 
 import numpy as np
@@ -132,6 +132,29 @@ def strided_gradient(k: Any) -> Any:
     return g
 
 
+def masked(w: Any) -> Any:
+    e = np.exp(w + np.triu(-50 * np.ones((3, 3)), 1))
+    return np.sum((e / e.sum(axis=1, keepdims=True)) ** 2)
+
+
+def masked_gradient(w: Any) -> Any:
+    e = np.exp(w + np.triu(-50 * np.ones((3, 3)), 1))
+    a = e / e.sum(axis=1, keepdims=True)
+    return 2 * a * (a - np.sum(a * a, axis=1, keepdims=True))
+
+
+def censored(b: Any) -> Any:
+    return sum(-log(0.5 * erfc(-float(RISKS[i] @ b))) for i in range(6))
+
+
+def censored_gradient(b: Any) -> Any:
+    g = np.zeros(3)
+    for i in range(6):
+        z = RISKS[i] @ b
+        g -= exp(-z * z) / erfc(-z) * 2 / sqrt(pi) * RISKS[i]
+    return g
+
+
 def turned(p: Any) -> Any:
     total = 0.0
     for i in range(3):
@@ -159,6 +182,8 @@ INPUTS: dict[Callable[..., Any], tuple[Any, ...]] = {
     reaction: (np.array([1.3, 2.1]),),
     shifted: (np.array([0.3, 0.6]),),
     strided: (np.array([0.5, -1.0, 0.3, 0.8]),),
+    masked: (_rng.normal(size=(3, 3)),),
+    censored: (np.array([0.3, -0.5, 0.2]),),
     turned: (_rng.normal(size=(3, 3)),),
 }
 MISTAKES = [
@@ -180,6 +205,13 @@ MISTAKES = [
         "IMAGE[row + 1, column] and IMAGE[row, column + 1] exchanged",
     ),
     (strided, "y * SIGNAL[2 * i : 2 * i + 4]", "y * SIGNAL[i : i + 4]", "[2 * i:2 * i + 4] in place of [i:i + 4]"),
+    (
+        masked,
+        "np.triu(-50 * np.ones((3, 3)), 1)",
+        "np.tril(-50 * np.ones((3, 3)), -1)",
+        "in place of np.exp(w + np.tril(",
+    ),
+    (censored, "erfc(-z)", "erfc(z)", "-z in place of z"),
     (turned, "        g[i, 2] += dx * y - dy * x\n", "", "nothing arrives from this line"),
 ]
 

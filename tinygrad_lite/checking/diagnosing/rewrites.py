@@ -117,7 +117,10 @@ class _Text:
 
     def changes_of_values(self, trees: Sequence[ast.AST]) -> Iterator[tuple[int, str]]:
         """The same for what a line computes."""
+        yield from self._replaced(_values(self.tree), _of_other_sign)
         yield from self._replaced(_values(self.tree), partial(_larger, _distinct(map(_sums, trees))))
+        calls = _distinct(map(_calls, trees))
+        yield from self._replaced(_calls(self.tree), lambda _: map(deepcopy, calls))
         yield from self._exchanged(are_beside=True)
         yield from self._exchanged(are_beside=False)
 
@@ -230,6 +233,11 @@ def _values(tree: ast.AST) -> Iterator[_Place]:
     return (p for p in _places(tree) if _is_read(p.node) and isinstance(p.node, ast.Name | ast.Subscript))
 
 
+def _calls(tree: ast.AST) -> Iterator[_Place]:
+    """Calls of functions."""
+    return (place for place in _places(tree) if isinstance(place.node, ast.Call))
+
+
 def _blocks(tree: ast.AST) -> Iterator[list[ast.stmt]]:
     for node in ast.walk(tree):
         for name in ("body", "orelse"):
@@ -291,6 +299,10 @@ def _opposite(condition: Any) -> ast.expr:
     if isinstance(condition, ast.Compare) and len(condition.ops) == 1 and type(condition.ops[0]) in _OPPOSITE:
         return ast.Compare(condition.left, [_OPPOSITE[type(condition.ops[0])]()], condition.comparators)
     return ast.UnaryOp(ast.Not(), condition)
+
+
+def _of_other_sign(value: ast.expr) -> Iterator[ast.AST]:
+    yield ast.UnaryOp(ast.USub(), value)
 
 
 def _larger(sums: Sequence[Any], part: ast.expr) -> Iterator[ast.AST]:
