@@ -37,6 +37,8 @@ EAGER |= {
     "logit_beta_quantile",
     "half_normal_quantile",
 }
+# of SciPy's functions with two results, which Dask refuses
+EAGER |= {"sine_integral", "cosine_integral", "fresnel_sine", "fresnel_cosine"}
 DIFFERENTIABLE = [op for op in operations() if op.vjps]
 LAZY = [op for op in DIFFERENTIABLE if (op.derivatives or op.name in LAZY_PRIMITIVES) and op.name not in EAGER]
 
