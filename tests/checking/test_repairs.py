@@ -124,7 +124,7 @@ def test_a_mistake_in_the_code_of_a_gradient_is_found_by_changing_it(
     (finding,) = report.findings
     assert finding.why.startswith("this line of the gradient is right with ")
     assert words in finding.why
-    assert f"<{name} with {wrong}>:" in finding.where
+    assert f"<{name} with {wrong}>:".rpartition("/")[2] in finding.where  # which names no folders
 
 
 def test_what_no_single_change_makes_right_is_not_explained_by_one() -> None:
@@ -227,19 +227,19 @@ PLANTED_IN_WRITING = [
     ("window", "dk += d", "dk = d", "+= in place of ="),
     ("window", "dx[i : i + 3] += d", "dx[i + 1 : i + 4] += d", "indices are off by one"),
     ("window", "dx[i : i + 3] += d * k", "dx[i : i + 3] += k", "d as one more factor"),
-    ("window", "dk += d * x[i : i + 3]", "dk += d * x[i + 1 : i + 4]", "an index that is 1 smaller"),
+    ("window", "dk += d * x[i : i + 3]", "dk += d * x[i + 1 : i + 4]", "[i:i + 3] in place of [i + 1:i + 4]"),
     ("window", "np.sum(x", "np.mean(x", "sum in place of mean"),
     ("valley", "g[i] +=", "g[i] =", "+= in place of ="),
-    ("valley", "g[i + 1] += 200", "g[i + 1] -= 200", "a sum in place of a difference"),
-    ("valley", "g[i + 1] += 200", "g[i] += 200", "an index that is 1 larger"),
+    ("valley", "g[i + 1] += 200", "g[i + 1] -= 200", "+= in place of -="),
+    ("valley", "g[i + 1] += 200", "g[i] += 200", "[i + 1] in place of [i]"),
     ("valley", "- x[i] ** 2", "- x[i]", "square of the result of getitem"),
     ("words", "np.add.at(by_word, words,", "np.subtract.at(by_word, words,", "the sign is wrong"),
     ("words", "1 - np.tanh(", "1 + np.tanh(", "1 - np.tanh(table[words] @ w) ** 2 in place of"),
-    ("arm", "jacobian[0, i] -= lengths", "jacobian[0, i] += lengths", "a difference in place of a sum"),
+    ("arm", "jacobian[0, i] -= lengths", "jacobian[0, i] += lengths", "-= in place of +="),
     ("arm", "jacobian[1, i] += lengths", "jacobian[1, i] = lengths", "+= in place of ="),
     ("arm", "lengths[j] * np.cos", "np.cos", "1 (the first of 6) as one more factor"),
     ("decay", "g[0] += times", "g[0] = times", "+= in place of ="),
-    ("decay", "lam * 2 * state[1]", "lam * 2 * state[0]", "an index that is 1 larger"),
+    ("decay", "lam * 2 * state[1]", "lam * 2 * state[0]", "[1] in place of [0]"),
     ("decay", "lam * 2 * state[1]", "lam * state[1]", "2 in place of 1"),
 ]
 

@@ -223,7 +223,7 @@ def _factors(source: Edge, at: Hashable, name: str, rank: float, place: AtEdge |
     """An extra factor, or a missing one."""
     for power, exponent in _POWERS.items():
         for said, signed in (("should not be there", exponent), ("is missing", -exponent)):
-            sentence = f"a factor of {name}{power} is {said}"
+            sentence = f"a factor of {name}{power} {said}"
             apply = partial(_multiplied, source, signed)
             yield Suspect(("factor", at, signed), sentence, rank + (exponent != 1), place, apply, True)
 
