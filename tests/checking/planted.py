@@ -269,7 +269,7 @@ PLANTED = [
         "transitions + emissions[t] + beta[t + 1] - log_z",
         "an index that is 1 larger",
     ),
-    Planted("word2vec", "np.add.at(dV, CENTRE, pos", "dV[CENTRE] += (pos", "repeated"),
+    Planted("word2vec", "np.add.at(dV, CENTRE, pos", "dV[CENTRE] += (pos", "several equal indices"),
     Planted(
         "word2vec",
         "* U[CONTEXT], axis=1))) - 1",
