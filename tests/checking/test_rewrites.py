@@ -2,6 +2,7 @@
 
 import inspect
 import linecache
+import sys
 from collections.abc import Callable
 from math import erfc, exp, floor, log, pi, sqrt
 from typing import Any
@@ -303,3 +304,72 @@ def test_no_change_writes_into_an_array_of_the_caller() -> None:
     assert scales.tolist() == [1.0, 2.0, 3.0]
     assert kept["rows"][0].tolist() == [2.0, 3.0, 4.0]
     assert scales.flags.writeable
+
+
+class Stateful:
+    """A model whose gradients change what they find around them."""
+
+    def __init__(self) -> None:
+        self.rate, self.rates, self.by_point, self.ran = 2.0, [2.0], dict[bytes, Any](), list[str]()
+
+    def never(self) -> None:
+        self.ran.append("never")
+
+    def behind_a_condition(self, x: Any) -> Any:
+        if x[0] > 100:
+            self.rate = 7.0
+        return self.rate * np.cos(3 * x)
+
+    def in_a_container(self, x: Any) -> Any:
+        if x[0] > 100:
+            self.rates[0] = 7.0
+        return self.rates[0] * np.cos(3 * x)
+
+    def by_a_call(self, x: Any) -> Any:
+        if x[0] > 100:
+            RAN.append("never")
+            self.never()
+        return self.rate * np.cos(3 * x)
+
+    def by_leaving(self, x: Any) -> Any:
+        if x[0] > 100:
+            sys.exit("the point is too far away")
+        return self.rate * np.cos(3 * x)
+
+    def by_raising(self, x: Any) -> Any:
+        if x[0] > 100:
+            raise SystemExit
+        return self.rate * np.cos(3 * x)
+
+    def remembered(self, x: Any) -> Any:
+        if x.tobytes() not in self.by_point:
+            g = np.zeros(3)
+            for i in range(3):
+                g[i] = self.rate * np.cos(3 * x[i])
+            self.by_point[x.tobytes()] = g
+        return self.by_point[x.tobytes()]
+
+
+RAN: list[str] = []
+
+
+@pytest.mark.parametrize("name", [name for name, f in vars(Stateful).items() if callable(f) and name[0] in "bir"])
+def test_no_change_of_the_text_changes_what_is_around_the_gradient(name: str) -> None:
+    model = Stateful()
+    gradient = getattr(model, name)
+    x = np.array([0.5, 1.2, -0.7])
+    report = tg.gradcheck(lambda x: float(np.sum(np.sin(x))), x, gradient=gradient, raise_exception=False)
+    assert report.outcome == "failed"
+    assert (model.rate, model.rates, model.ran, RAN) == (2.0, [2.0], [], [])
+    for point, g in model.by_point.items():
+        np.testing.assert_array_equal(g, 2.0 * np.cos(3 * np.frombuffer(point)))
+
+
+def test_a_condition_is_still_changed_where_what_it_guards_is_called_elsewhere() -> None:
+    def gradient(x: Any) -> Any:
+        if x[0] > 100:
+            return np.cos(x)
+        return np.cos(x) * np.sin(3 * x)
+
+    f, x = (lambda x: float(np.sum(np.sin(x)))), np.array([0.5, 1.2, -0.7])
+    assert "x[0] > 100" in str(tg.gradcheck(f, x, gradient=gradient, raise_exception=False))

@@ -1,6 +1,7 @@
-"""Counts the lines of others' code that run, and ends it where they are too many: changed code may never end by itself.
+"""Watches others' code that was changed, and ends it where it goes astray.
 
-A `while` loop ends on a condition, which what was changed may never fulfil.
+A `while` loop ends on a condition, which what was changed may never fulfil. And what only another condition has kept
+from running, such as `sys.exit()` or the writing of a file, must not run.
 """
 
 import sys
@@ -17,7 +18,7 @@ _LONGER = 10  # how many times as many lines as before code may run, if it is ch
 _FEW = 10_000  # how many it may run in any case
 
 
-class _TooManyError(BaseException):
+class _EndedError(BaseException):
     """An error that other code does not handle."""
 
 
@@ -45,18 +46,57 @@ def counting_lines(before: Lines | None = None) -> Iterator[Lines]:
         if event == "line":
             lines.count += 1
             if lines.count > most:
-                raise _TooManyError
+                raise _EndedError
         return count
 
     def enter(frame: FrameType, *_: Any) -> Any:
-        package = str(frame.f_globals.get("__name__")).partition(".")[0]
-        return count if package not in AS_THEY_ARE else None
+        return count if _is_others(frame) else None
 
     outer = sys.gettrace()
     sys.settrace(enter)
     try:
         yield lines
-    except _TooManyError:
+    except _EndedError:
         raise UsageError("the gradient takes too many turns to look for a mistake in them") from None
     finally:
         sys.settrace(outer)
+
+
+@contextmanager
+def noting_calls(known: set[Any] | None = None) -> Iterator[set[Any]]:
+    """Note what others' code calls in the block.
+
+    Args:
+        known: what it may call. Before it calls anything else, it ends.
+
+    Raises:
+        UsageError: if it ends, or if a profiler is running, which alone can hear of calls.
+    """
+    if sys.getprofile():
+        raise UsageError("while a profiler is running, nobody else can hear of calls")
+    calls = set[Any]()
+
+    def note(frame: FrameType, event: str, function: Any) -> None:
+        caller: FrameType | None = frame
+        if event == "c_call":
+            call: Any = getattr(function, "__module__", None), getattr(function, "__qualname__", repr(function))
+        elif event == "call" and not frame.f_code.co_name.startswith("<"):  # a part of a function, such as a lambda
+            caller, call = frame.f_back, (frame.f_code.co_filename, frame.f_code.co_firstlineno, frame.f_code.co_name)
+        else:
+            return
+        if caller is not None and _is_others(caller):
+            calls.add(call)
+            if known is not None and call not in known:
+                raise _EndedError
+
+    sys.setprofile(note)
+    try:
+        yield calls
+    except _EndedError:
+        raise UsageError("the gradient calls what it did not call before") from None
+    finally:
+        sys.setprofile(None)
+
+
+def _is_others(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__")).partition(".")[0] not in AS_THEY_ARE

@@ -17,7 +17,7 @@ from tinygrad_lite.checking.diagnosing.changes import Change, Changed, of_operat
 from tinygrad_lite.checking.diagnosing.code import Code
 from tinygrad_lite.checking.diagnosing.exchanges import exchanges, read
 from tinygrad_lite.checking.diagnosing.influence import call_site
-from tinygrad_lite.checking.diagnosing.lines import Lines, counting_lines
+from tinygrad_lite.checking.diagnosing.lines import Lines, counting_lines, noting_calls
 from tinygrad_lite.checking.diagnosing.local import same
 from tinygrad_lite.checking.diagnosing.patterns import name_of_ratio
 from tinygrad_lite.checking.diagnosing.rewrites import rewrites
@@ -25,6 +25,7 @@ from tinygrad_lite.checking.diagnosing.trace import Trace
 from tinygrad_lite.checking.diagnosing.turns import Ranges, other_turns
 from tinygrad_lite.checking.evidence.examination import Comparison, Examination, silence
 from tinygrad_lite.checking.subjects.following import followed, keeping_arrays, names_of_arrays, renamed
+from tinygrad_lite.checking.subjects.frameworks.closures import apart
 from tinygrad_lite.checking.subjects.subject import Matrix, Vector, random_weights
 from tinygrad_lite.checking.subjects.supplied import Gradient
 from tinygrad_lite.engine.op import Array
@@ -98,7 +99,7 @@ class Repair:
         def run(x: Vector, ranges: Ranges) -> Matrix | None:
             nonlocal before
             with suppress(Exception), counting_lines(before) as lines:  # one more turn may be none that there is
-                rows = self._rows(x, lambda f: renamed(f, {"range": ranges}))
+                rows = self._rows(x, lambda f: renamed(apart(f), {"range": ranges}))
                 before = before or lines
                 return rows
             return None
@@ -112,15 +113,17 @@ class Repair:
         subject = self._look.subject
         assert isinstance(subject.supplied, Gradient)
         gradient = subject.supplied.gradient
-        with keeping_arrays(gradient), counting_lines() as before:
-            self._rows(subject.point, lambda f: f)
+        with keeping_arrays(gradient) as arrays, counting_lines() as before, noting_calls() as calls:
+            self._rows(subject.point, lambda f: apart(f, arrays))
+            subject.values(subject.point)
         left = _LINES
 
         def run(changed: Callable[..., Any], x: Vector) -> Matrix | None:
             nonlocal left
-            with suppress(Exception), keeping_arrays(gradient), counting_lines(before) as lines:
+            with suppress(Exception, SystemExit), keeping_arrays(gradient), counting_lines(before) as lines:
                 try:
-                    return self._rows(x, lambda _: changed)
+                    with noting_calls(calls):
+                        return self._rows(x, lambda _: apart(changed, arrays))
                 finally:
                     left -= max(lines.count, _SHORTEST)
             return None

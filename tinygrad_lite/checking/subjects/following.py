@@ -64,19 +64,20 @@ def names_of_arrays(f: Callable[..., Any]) -> dict[Any, str]:
 
 
 @contextmanager
-def keeping_arrays(f: Callable[..., Any]) -> Iterator[None]:
-    """A block in which no array that a function finds around it can be written to, so that none changes."""
+def keeping_arrays(f: Callable[..., Any]) -> Iterator[list[Any]]:
+    """A block in which no array that a function finds around it, these, can be written to, so that none changes."""
     function, owner = inspect.unwrap(getattr(f, "__func__", f)), getattr(f, "__self__", None)
     cells = [cell.cell_contents for cell in getattr(function, "__closure__", None) or () if cell != CellType()]
     around = [*getattr(function, "__globals__", {}).values(), *cells, owner]
     own = [vars(x) for x in around if hasattr(x, "__dict__") and _package(x) not in AS_THEY_ARE]
-    leaves = {id(x): x for x in trees.leaves([around, own]) if isinstance(x, np.ndarray) and x.flags.writeable}
+    arrays = list({id(x): x for x in trees.leaves([around, own]) if isinstance(x, np.ndarray)}.values())
+    writable = [x for x in arrays if x.flags.writeable]
     try:
-        for x in leaves.values():
+        for x in writable:
             x.flags.writeable = False
-        yield
+        yield arrays
     finally:
-        for x in sorted(leaves.values(), key=_depth):  # a view can be written to only if what it is of can be
+        for x in sorted(writable, key=_depth):  # a view can be written to only if what it is of can be
             x.flags.writeable = True
 
 

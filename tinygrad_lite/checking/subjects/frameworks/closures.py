@@ -1,9 +1,10 @@
 """Functions with copies in place of what they read from outside."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import partial
-from types import CellType, CodeType, FunctionType, MethodType
+from types import CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from tinygrad_lite import trees
@@ -73,6 +74,34 @@ class Copies:
         if new is not x:
             known[id(x)] = x, new
         return new
+
+
+def apart(f: Callable[..., Any], shared: Iterable[Any] = ()) -> Callable[..., Any]:
+    """The function with copies of all that it may change: what it writes there is lost with it.
+
+    Functions, classes and modules stay as they are, and so does what is `shared`.
+
+    Raises:
+        UsageError: if it reads what lets go of something when it ends, such as a file, which copies would let go of.
+    """
+    if not isinstance(f, FunctionType | MethodType):
+        return f
+    function, owner = (f.__func__, f.__self__) if isinstance(f, MethodType) else (f, None)
+    assert isinstance(function, FunctionType)
+    names, copied = set(_names(function.__code__)) & function.__globals__.keys(), {id(x): x for x in shared}
+
+    def copy(x: Any) -> Any:
+        if any(hasattr(type(part), "__del__") for part in trees.leaves([x, getattr(x, "__dict__", None)])):
+            raise UsageError(f"a {type(x).__name__} cannot be copied, since it lets go of something when it ends")
+        return deepcopy(x, copied)
+
+    read = {name: copy(x) for name in names if not isinstance(x := function.__globals__[name], ModuleType)}
+    cells = [cell if cell == CellType() else CellType(copy(cell.cell_contents)) for cell in function.__closure__ or ()]
+    made = FunctionType(
+        function.__code__, {**function.__globals__, **read}, f.__name__, copy(function.__defaults__), tuple(cells)
+    )
+    made.__kwdefaults__ = copy(function.__kwdefaults__)
+    return made if owner is None else MethodType(made, copy(owner))
 
 
 def _names(code: CodeType) -> Iterator[str]:
