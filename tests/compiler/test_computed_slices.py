@@ -123,6 +123,29 @@ def test_bounds_outside_the_array(kind: str, backend: str) -> None:
         np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "int64"])
+def test_bounds_that_wrap_around_or_cross(dtype: str, backend: str) -> None:
+    """An end that is too large for its dtype is small again, and one below 0 counts from the array's end."""
+    numbers = np.arange(300.0)
+
+    def f(i: Any, other: Any) -> Any:
+        return numbers[i : i + 2] * 2, numbers[i : i - 2] * 2, numbers[1 : other - other - 1] * 2
+
+    step, largest = tg.compile(f, backend), min(np.iinfo(dtype).max, 400)
+    for i in (5, largest, largest - 1, largest - 2, 1, 0, 7):
+        arguments = np.array(i, dtype), np.array(3)
+        for found, expected in zip(step(*arguments), f(*arguments), strict=True):
+            np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("start", [np.array(1.0), np.array(True), np.array([1]), 1.0])
+def test_what_is_no_index_for_numpy(start: Any, backend: str) -> None:
+    numbers = np.arange(6.0)
+    step = tg.compile(lambda start: numbers[start : start + 2], backend)
+    with pytest.raises(TypeError, match=r"integer|index"):
+        step(start)
+
+
 def read_after_a_write(store: Store, at: Any, x: Any) -> Any:
     part = store.numbers[at : at + 2]
     store.numbers[0] = x[0]
@@ -141,6 +164,12 @@ def two_slices(store: Store, at: Any, x: Any) -> Any:
     return part * 2
 
 
+def left_outside_and_written_later(store: Store, at: Any, x: Any) -> Any:
+    store.whole[0] = 9
+    store.whole = store.numbers[1:][at : at + 2]
+    return store.numbers.sum()
+
+
 REFUSED: dict[str, tuple[Callable[[Store, Any, Any], Any], str]] = {
     "another length": (lambda store, at, x: store.numbers[:at].sum(), "length of a slice depends .* start : start"),
     "up to the end": (lambda store, at, x: store.numbers[at:].sum(), "length of a slice depends"),
@@ -148,6 +177,7 @@ REFUSED: dict[str, tuple[Callable[[Store, Any, Any], Any], str]] = {
     "steps": (lambda store, at, x: store.numbers[at : at + 4 : 2].sum(), "length of a slice depends"),
     "beside an array": (lambda store, at, x: store.rows[[0, 1], at % 2 : at % 2 + 2], "one after the other"),
     "around a slice": (lambda store, at, x: store.rows[None][0, :, at % 2 : at % 2 + 1], "one after the other"),
+    "left outside": (left_outside_and_written_later, "leaves a view"),
     "read after a write": (read_after_a_write, "has written before"),
     "read after a write by a view": (read_after_a_write_by_a_view, "has written before"),
     "read after a write into another slice": (two_slices, "has written before"),

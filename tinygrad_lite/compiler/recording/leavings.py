@@ -19,7 +19,7 @@ from tinygrad_lite.compiler.recording.guards import Field, Guard, Item, Key, Mis
 from tinygrad_lite.compiler.recording.recorded import Recorded
 from tinygrad_lite.compiler.recording.same import memory_of
 from tinygrad_lite.compiler.recording.surroundings import Surroundings, attribute_of, guard_of, varying_names
-from tinygrad_lite.compiler.recording.transcript import has_all
+from tinygrad_lite.compiler.recording.transcript import has_all, in_numpys_memory
 from tinygrad_lite.compiler.recording.watching import UNSET, plain
 from tinygrad_lite.compiler.recording.whole_numbers import Room, totals_among
 from tinygrad_lite.compiler.signature import SCALARS, same
@@ -258,13 +258,12 @@ class Leavings(Surroundings):
 
     def _refuse_views(self, values: list[Any]) -> None:
         """Refuse to leave a view of another array, if the function writes into arrays, and so perhaps into both."""
+        left = [in_numpys_memory(x) for x in trees.leaves(values)]
         in_memory: dict[int, dict[int, Array]] = {}
-        for x in [*(array for array, _ in self._outside.values()), *trees.leaves(values)]:
-            array = x.value if type(x) is Recorded else x
+        for array in [*map(in_numpys_memory, (x for x, _ in self._outside.values())), *left]:
             if isinstance(array, np.ndarray):
                 in_memory.setdefault(id(memory_of(array)), {})[id(array)] = array
-        for x in trees.leaves(values):
-            array = x.value if type(x) is Recorded else x
+        for array in left:
             others = in_memory.get(id(memory_of(array)), {})
             if any(np.may_share_memory(array, other) for i, other in others.items() if i != id(array)):
                 raise UsageError(

@@ -1,5 +1,6 @@
 """The transcript: what a run computes, as a program of constants and calls in order."""
 
+import operator
 import sys
 import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -282,6 +283,9 @@ class Transcript:
     def _entries_of(self, cut: slice, length: int) -> Any:
         """The numbers of the entries in a slice of an axis; or a slice, if a program runs for these bounds alone."""
         start, stop = (innermost(x) for x in (0 if cut.start is None else cut.start, cut.stop))
+        for x in (start, stop):
+            if type(x) is Recorded:
+                operator.index(x.value)  # which raises NumPy's error for one that is not a whole number
         bounds = self.variable_of(start, start), self.variable_of(stop, stop)
         count = None if stop is None else length_between(*bounds, self.program)
         if count is None or (cut.step is not None and cut.step != 1):
@@ -290,11 +294,10 @@ class Transcript:
                 "the next run: write x[start : start + length] with a length that stays the same, or choose entries "
                 "with np.where"
             )
-        count = max(count, 0)
         if type(start) is not Recorded:  # the bounds are the same number in each run
             return slice(start, start + count)
-        start = start if start.variable.is_number else start.astype(np.int64)
-        is_inside = np.logical_and(start >= 0, start <= length - count)
+        is_inside = _is_inside(start, stop, count, length)
+        start, count = _in_64_bits(start), max(count, 0)
         if (truth := self.truth(is_inside.variable)) is None:  # the function itself runs if this is refused
             message = f"a slice of {count} entries of {length} begins at {{}}"
             try:
@@ -473,6 +476,29 @@ def _may_see(x: Recorded, written: Recorded, cuts: Sequence[Recorded]) -> bool:
         elif _shares_memory(whole.value, written.value):
             memory.append(cut.value)
     return any(_shares_memory(x.value, value) for value in memory)
+
+
+def _is_inside(start: Recorded, stop: Any, count: int, length: int) -> Any:
+    """Whether a slice of an axis of this length is `count` entries from `start` on, or none if `count` is negative."""
+    first = _in_64_bits(start)
+    is_inside = np.logical_and(first >= max(-count, 0), first <= length - max(count, 0))
+    if any(
+        x.dtype.itemsize < 4 for x in (start, stop) if type(x) is Recorded
+    ):  # so that the end may have wrapped around
+        is_inside = np.logical_and(is_inside, _in_64_bits(stop) - first == count)
+    return is_inside
+
+
+def _in_64_bits(x: Any) -> Any:
+    return x.astype(np.int64) if type(x) is Recorded and not x.variable.is_number else x
+
+
+def in_numpys_memory(x: Any) -> Any:
+    """The array of a value; for a slice with recorded bounds, its whole, whose memory it shares in NumPy alone."""
+    if type(x) is not Recorded or x.part_of is None:
+        return x.value if type(x) is Recorded else x
+    *_, whole = x, *_wholes(x)
+    return x.value if _shares_memory(x.value, whole.value) else whole.value[...]
 
 
 def _wholes(x: Recorded) -> Iterator[Recorded]:
