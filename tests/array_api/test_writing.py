@@ -325,6 +325,35 @@ def test_an_array_without_axes_is_written_into_as_any_other(name: str, is_argume
     assert at == 1.3
 
 
+@pytest.mark.parametrize(
+    ("write", "is_refused"),
+    [
+        (lambda y: np.putmask(y, y > 0, [1.0, 2.0, 3.0]), False),
+        (lambda y: np.putmask(y, np.ones(6, bool), y * 2), False),
+        (lambda y: np.putmask(y, np.ones(3, bool), y), True),
+        (lambda y: np.put_along_axis(y, np.zeros((2, 1), int), 5.0, axis=-1), False),
+        (lambda y: np.put_along_axis(y, np.zeros((1, 3), int), 5.0, axis=-2), False),
+        (lambda y: np.put_along_axis(y, np.zeros((1, 3), int), 5.0, axis=2), True),
+        (lambda y: np.put_along_axis(y, np.zeros((2, 1), int), 5.0, axis=-3), True),
+        (lambda y: np.put_along_axis(y, np.array([0]), 5.0, axis=1), True),
+        (lambda y: np.place(y, np.ones(6, bool), [1.0, 2.0]), False),
+        (lambda y: np.place(y, np.ones(3, bool), [1.0, 2.0]), True),
+    ],
+)
+def test_masks_and_axes_that_numpy_refuses_are_refused(write: Callable[[Any], Any], is_refused: bool) -> None:
+    def f(y: Any) -> Any:
+        write(y)
+        return y
+
+    x = np.array([[0.5, -1.0, 2.0], [-0.3, 0.2, 1.0]])
+    for run in (f, tg.functionalize(f), lambda x: tg.jvp(tg.functionalize(f), (x,), (x,))[0]):
+        if is_refused:
+            with pytest.raises(ValueError, match=r"axis|axes|same size|as many entries|reshape|dimensions"):
+                run(x.copy())
+        else:
+            np.testing.assert_array_equal(run(x.copy()), f(x.copy()))
+
+
 def test_an_index_outside_an_array_without_axes_is_numpys_error() -> None:
     for write in (lambda y: np.put(y, 1, y), lambda y: y.flat.__setitem__(1, y)):
         with pytest.raises(IndexError):

@@ -9,6 +9,7 @@ from tinygrad_lite import trees
 from tinygrad_lite.engine.op import Array, Traced
 from tinygrad_lite.engine.operators import Operators
 from tinygrad_lite.errors import ShapeError, UsageError
+from tinygrad_lite.ops.shapes.indexing import index_along
 from tinygrad_lite.ops.shapes.joining import array
 
 _NUMBERS = int, float, complex
@@ -165,20 +166,21 @@ def _place(arr: Any, mask: Any, vals: Any) -> None:
 def _put_mask(a: Any, mask: Any, values: Any) -> None:
     values = entries_of(values, a.dtype)
     check_dtype(a, values.dtype, "safe", "np.putmask")
+    mask = entries_of(mask, bool)
+    if mask.size != a.size:
+        raise ShapeError(f"np.putmask needs a mask of as many entries as the array {a.shape}, got shape {mask.shape}")
     if values.size:
-        a.assign(..., np.where(mask, np.resize(values, a.shape), a))
+        a.assign(..., np.where(np.reshape(mask, a.shape), np.resize(values, a.shape), a))
 
 
 def _put_along_axis(arr: Any, indices: Any, values: Any, axis: int | None = -1) -> None:
     if axis is None:
         _put(arr, indices, values)
         return
-    axis %= arr.ndim
-    index: list[Any] = [
-        np.expand_dims(np.arange(n), [*range(i), *range(i + 1, arr.ndim)]) for i, n in enumerate(arr.shape)
-    ]
-    index[axis] = indices
-    arr.assign(tuple(index), values)
+    indices = entries_of(indices, int)
+    if indices.ndim != arr.ndim:
+        raise ShapeError(f"np.put_along_axis needs indices with the {arr.ndim} axes of the array, got {indices.ndim}")
+    arr.assign(index_along(arr.shape, indices, axis), values)
 
 
 WRITERS: dict[Any, Callable[..., None]] = {
