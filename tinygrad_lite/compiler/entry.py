@@ -43,7 +43,7 @@ class EntryWriter:
         lock: the lock to hold meanwhile, if any.
         is_over: an expression that is true once the program has moved to other memory by itself.
         is_possible: whether there can be a function for these arguments.
-        reads_gradients: whether the program reads a gradient, and does not only write it.
+        read_gradients: the names of the tensors of gradients which the program reads, and does not only write.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class EntryWriter:
         self.lock: Any = None
         self.is_over = "False"
         self.is_possible = True
-        self.reads_gradients = False
+        self.read_gradients: set[str] = set()
         self._layouts = layouts
         self._tested: set[str] = set()
         self._held: list[str] = []
@@ -289,35 +289,43 @@ class EntryWriter:
         """Lines before and after the run that put arrays into the places which nobody else holds.
 
         An array that somebody holds by now is theirs, and the place gets another with the same entries.
-        If other code, such as another program, has put its own arrays into the places, those are copied; a gradient,
-        which the program only writes, is put back after the run.
+        If other code, such as another program, has put its own arrays into the places, those are copied; a gradient
+        which the program only writes is put there after the run.
         """
         if not self._held:
             return [], []
         self.holds_again()
         self._counts = [*map(getrefcount, self.scope["held"])]
         self.scope["count"] = sum(map(getrefcount, self.scope["held"]))
-        movable = [key for key in self._still if self._can_move(*key)]
+        movable = [key for key in self._still if key[1] in self._held]
+        gradients = {name: expression for expression, name in movable if isinstance(self.scope[name], Tensor)}
         moved = " + ".join(["0", *(f"({expression} is not {name})" for expression, name in movable)])
         anybody = " or ".join([*(f"{expression} is not {name}" for expression, name in movable), _OTHERS])
         forms, copies, after = [], [], []
         for expression, name in movable:
             del self._still[expression, name]
-            thing = self.scope[name]
-            if isinstance(thing, Tensor):
-                after.append(f"    {expression} = {name}")
+            if name in gradients:
                 continue
+            thing = self.scope[name]
+            owner = self._owners.get(expression) or expression.removesuffix("._array")
+            put = [f"{owner}.replace({name})" if owner != expression else f"{expression} = {name}"]
+            is_form = ""
+            if owner in gradients:
+                put = [f"if {expression} is not {name}: {put[0]}", f"{gradients[owner]} = {owner}"]
+                if owner not in self.read_gradients:
+                    after += [f"    {line}" for line in put]
+                    continue
+                is_form = f"type({gradients[owner]}) is not Tensor or "
+                expression = f"{gradients[owner]}._array"
             forms.append(
-                f"    if type({expression}) is not ndarray or {expression}.shape != {thing.shape!r} "
+                f"    if {is_form}type({expression}) is not ndarray or {expression}.shape != {thing.shape!r} "
                 f"or {expression}.dtype is not {self.name(thing.dtype)}: return MISS"
             )
-            owner = self._owners.get(expression) or expression.removesuffix("._array")
-            put = f"{owner}.replace({name})" if owner != expression else f"{expression} = {name}"
             copies += [
                 f"    if {expression} is not {name}:",
                 f"        {name}.setflags(write=True)",
                 f"        {name}[...] = {expression}",
-                f"        {put}",
+                *(f"        {line}" for line in put),
             ]
         let_others_keep = f"{self.name(self._let_others_keep)}(({self._leaves}), ({moved}) == 0)"
         before = [
@@ -332,11 +340,6 @@ class EntryWriter:
     @property
     def _leaves(self) -> str:
         return "".join(f"{x}, " for x in self.parameters)
-
-    def _can_move(self, expression: str, name: str) -> bool:
-        if isinstance(self.scope[name], Tensor):
-            return name in self._held and not self.reads_gradients
-        return name in self._held and expression.removesuffix("._array") not in self._held
 
 
 @lru_cache(1000)  # functions that differ only in the objects that they use have the same text

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_lite import trees
+from tinygrad_lite.compiler.program import Variable
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor, wrap
 
@@ -33,6 +34,11 @@ class Place:
     def read(self, leaves: Leaves) -> Any:
         """The current array or number in this place; None if there is none."""
         raise NotImplementedError
+
+    def like(self, x: Variable) -> Any:
+        """A value of the form that a program finds here: what is here now, or zeros if the program took that away."""
+        value = self.read(())
+        return x.zeros() if value is None else value
 
     def write(self, value: Any, leaves: Leaves) -> None:
         """Put another value into this place."""

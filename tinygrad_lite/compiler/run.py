@@ -21,7 +21,7 @@ from tinygrad_lite.compiler.recording.carrying import Form
 from tinygrad_lite.compiler.recording.decisions import Decision
 from tinygrad_lite.compiler.recording.guards import Guard, Key
 from tinygrad_lite.compiler.recording.recording_run import Recorder
-from tinygrad_lite.compiler.recording.two_recordings import is_passing, named_parameters, recorded_twice
+from tinygrad_lite.compiler.recording.two_recordings import adds_state, named_parameters, recorded_twice
 from tinygrad_lite.compiler.source.executor import NumpyExecutor
 from tinygrad_lite.compiler.source.numpy_source import NumpySource
 from tinygrad_lite.engine.op import Array
@@ -73,7 +73,7 @@ class Run:
         say("simplifying the program")
         self._programs = _programs(recorder, leaves, self._wrapped)
         self.program = self._programs[0]
-        changes_its_start = self.is_passing or is_passing(recorder, leaves)
+        changes_its_start = self.is_passing or adds_state(recorder, leaves)
         self.reason = ""
         if changes_its_start:
             self.reason = "it ran once, and made what the next run starts from, such as the state of an optimiser"
@@ -324,14 +324,16 @@ class Run:
                 writer.results[first] = f"(result_{first} := {writer.results[first]})"
             for i, first in self._again.items():
                 writer.results[i] = f"result_{first}"
-        for place in self.program.inputs.values():
-            if not isinstance(place, (Argument, Outside)) and not writer.is_tested(place.reading(writer)):
-                writer.keeps_its_form(place.reading(writer), place.read(()))
+        for x, place in self.program.inputs.items():
+            if isinstance(place, (Argument, Outside)) or writer.is_tested(place.reading(writer)):
+                continue
+            is_taken = place in self.program.updates and self.program.updates[place] is None
+            require = writer.is_like if is_taken else writer.keeps_its_form
+            require(place.reading(writer), place.like(x))
         whole = None if is_linked else _built(self._tree, iter(writer.results), writer)
         if whole and self._leaves_something:
             leaves = f", [{', '.join(writer.parameters)}]" if self._writes_arguments else ""
             whole = f"{writer.name(self._leave)}({whole}{leaves})"
-        writer.reads_gradients = bool(self._read_gradients)
         takes_leaves = is_linked or self._writes_arguments
         function = writer.function(self._linked if is_linked else self._finished, takes_leaves, whole)
         now = perf_counter()

@@ -401,6 +401,8 @@ class NativeExecutor:
                 gradient = gradients[place]
                 writer.is_still(place.naming(writer), gradient)
                 writer.is_still(f"{writer.name(gradient)}._array", view)
+                if place in self._variables:
+                    writer.read_gradients.add(writer.name(gradient))
             elif place in self._bound:
                 writer.is_still(place.reading(writer), view)
             elif place in self._variables:
@@ -408,7 +410,7 @@ class NativeExecutor:
         for x, view in self._values.items():
             place = self.program.inputs[x]
             if not isinstance(place, Argument):
-                writer.is_like(place.reading(writer), place.read(()), isinstance(place, Data))
+                writer.is_like(place.reading(writer), place.like(x), isinstance(place, Data))
             writer.body.append(f"{writer.name(view)}[()] = {place.reading(writer)}")
 
     def _write_go(self, writer: EntryWriter, arguments: str) -> None:
@@ -477,10 +479,11 @@ class NativeExecutor:
                 continue
             now = place.tensor(leaves) if isinstance(place, Gradient) else place.read(leaves)
             is_there = now is scope[owner]
-            if more[owner] < is_there and (owner == name or more[name] < 1):
+            value = scope[name] if owner == name else scope[owner]._array
+            if more[owner] < is_there and (owner == name or more[name] < (value is scope[name])):
                 continue
-            view, moved = scope[name], self._move(place)
-            moved[...] = view
+            moved = self._move(place)
+            moved[...] = value
             scope[name] = moved
             if isinstance(place, Gradient):
                 scope[owner] = gradient = wrap(moved)
@@ -498,7 +501,7 @@ class NativeExecutor:
         expression: str = place.reading(writer)
         if isinstance(place, Argument):  # the entry lays out an argument itself
             return expression
-        writer.is_like(expression, place.read(()), isinstance(place, Data))
+        writer.is_like(expression, place.like(x), isinstance(place, Data))
         strides = tuple(stride * x.dtype.itemsize for stride in contiguous(x.shape, x.order))
         return writer.laid_out(expression, strides, x.order or range(len(x.shape)))
 

@@ -311,14 +311,20 @@ def is_passing(recorder: Recorder, leaves: Leaves) -> bool:
     An optimiser's first step makes its state, a first gradient is not yet added to another, and what is put under a
     new key of a dict, or into a deque with a `maxlen`, is there in the next run.
     """
-    if recorder.adds_entries:
-        return True
-    for place, value in recorder.program.updates.items():
-        if isinstance(place, Entry) and place.read(leaves) is None:
-            return True
-        if isinstance(place, Gradient) and recorder.gradients.get(place, value is not None) != (value is not None):
-            return True
-    return False
+    updates = recorder.program.updates.items()
+    return adds_state(recorder, leaves) or any(
+        isinstance(place, Gradient) and recorder.gradients.get(place, value is not None) != (value is not None)
+        for place, value in updates
+    )
+
+
+def adds_state(recorder: Recorder, leaves: Leaves) -> bool:
+    """Whether the run makes what stays, such as the state of an optimiser, so that it hardly runs again.
+
+    A gradient comes and goes in each round of a training that adds up those of several batches.
+    """
+    made = (isinstance(place, Entry) and place.read(leaves) is None for place in recorder.program.updates)
+    return recorder.adds_entries or any(made)
 
 
 def _undisturbed(once: Callable[..., Recording], reached: Reached, roots: Sequence[tuple[Any, str]]) -> Recording:
