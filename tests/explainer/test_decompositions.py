@@ -72,8 +72,25 @@ def test_decompositions_are_computed_again(show: Show, name: str) -> None:
         np.testing.assert_allclose(opened.data("gradient", "x"), np.ravel(gradient), rtol=1e-7, atol=1e-9)
 
 
-def test_signs_that_a_result_depends_on_are_not_made_up(show: Show) -> None:
-    opened = show(_lesson(lambda x: np.sum(np.tanh(np.linalg.eigh(_definite(x)).eigenvectors)), SQUARE))
+def _vectors(x: Any) -> Any:
+    return np.linalg.eigh(_definite(x)).eigenvectors
+
+
+def _matrices(x: Any) -> Any:
+    return np.stack([_definite(x), _definite(x.T)])
+
+
+OF_SIGNS: dict[str, Callable[[Any], Any]] = {
+    "entries": lambda x: np.sum(np.tanh(_vectors(x))),
+    "handedness": lambda x: np.linalg.det(_vectors(x)),
+    "vectors of several matrices": lambda x: np.sum(np.prod(np.linalg.eigh(_matrices(x))[1], axis=0)),
+    "singular vectors of several matrices": lambda x: np.sum(np.prod(np.linalg.svd(_matrices(x))[0], axis=0)),
+}
+
+
+@pytest.mark.parametrize("name", OF_SIGNS)
+def test_signs_that_a_result_depends_on_are_not_made_up(show: Show, name: str) -> None:
+    opened = show(_lesson(OF_SIGNS[name], SQUARE))
     assert "depends on the signs of the vectors in" in opened.panel()
 
 

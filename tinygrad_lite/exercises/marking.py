@@ -399,9 +399,8 @@ class _Marking:
             return "", ADDED
         why = self._of_the_whole()
         if why == LOCAL and (uses := [finding for finding in failing if finding.why in _ONE_USE]):
-            return uses[0].where.split(",")[0], uses[
-                0
-            ].why  # one of a sum's uses rightly hands on the upstream gradient as it is
+            use = uses[0]  # another one of a sum may rightly hand on the upstream gradient as it is
+            return use.where.split(",")[0], use.why
         if why == INPUT and (taken := [finding.why for finding in failing if _OF_ANOTHER in finding.why]):
             return "", taken[0]  # who takes sign(x) for the derivative of a rectifier does not mean sign(y)
         if why:

@@ -29,8 +29,7 @@ def explain(result: Any, *args: Any, history: Any = None, **kwargs: Any) -> Any:
     operation comes with the line of code that called it and the module that it belongs to.
 
     With a history, the lesson plays back a training of the model instead, from one `tg.training.Recorder` or from two
-    to
-    compare: `history={"lr 0.1": a, "lr 1": b}`.
+    to compare: `history={"lr 0.1": a, "lr 1": b}`.
 
     Raises:
         UsageError: if the target is neither a tensor nor a function that returns one.

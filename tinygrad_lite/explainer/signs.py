@@ -8,17 +8,21 @@ from tinygrad_lite.engine.op import Array
 from tinygrad_lite.ops.linear.packing import pack, unpack
 
 WITH_VECTORS = frozenset({"eigh", "svd"})
+_DRAWS = 24
+"""Of a result that depends on signs, however many it multiplies, each draw shows it with a probability of one half."""
 
 
 def with_other_signs(name: str, x: Array, packed: Array) -> Iterator[Array]:
-    """The results that a decomposition of x may have as well: of each, one vector, or pair of vectors, is turned."""
+    """Results that a decomposition of these matrices may have as well: some vectors, or pairs of them, are turned."""
+    rng = np.random.default_rng(0)
     m, n = x.shape[-2:]
     few = min(m, n)
     shapes = [(n,), (n, n)] if name == "eigh" else [(m, few), (few,), (few, n)]
-    for k in range(few):
-        signs = np.where(np.arange(few) == k, -1.0, 1.0).astype(packed.dtype)
+    for _ in range(_DRAWS):
+        signs = rng.choice([-1.0, 1.0], size=(*x.shape[:-2], few)).astype(packed.dtype)
         parts = unpack(packed, shapes)
-        turned = (
-            [parts[0], parts[1] * signs] if name == "eigh" else [parts[0] * signs, parts[1], signs[:, None] * parts[2]]
-        )
+        if name == "eigh":
+            turned = [parts[0], parts[1] * signs[..., None, :]]
+        else:
+            turned = [parts[0] * signs[..., None, :], parts[1], signs[..., None] * parts[2]]
         yield pack(turned, packed.ndim - 1)

@@ -482,9 +482,8 @@ def _is_inside(start: Recorded, stop: Any, count: int, length: int) -> Any:
     """Whether a slice of an axis of this length is `count` entries from `start` on, or none if `count` is negative."""
     first = _in_64_bits(start)
     is_inside = np.logical_and(first >= max(-count, 0), first <= length - max(count, 0))
-    if any(
-        x.dtype.itemsize < 4 for x in (start, stop) if type(x) is Recorded
-    ):  # so that the end may have wrapped around
+    may_wrap_around = any(x.dtype.itemsize < 4 for x in (start, stop) if type(x) is Recorded)
+    if may_wrap_around:
         is_inside = np.logical_and(is_inside, _in_64_bits(stop) - first == count)
     return is_inside
 
