@@ -18,6 +18,7 @@ FEW = 512  # entries of both arrays, up to which NumPy takes less time than look
 LOOPS = 1024  # from this many loops on, starting them takes longer than repeating rows
 SHORT = 16  # up to this many entries, writing a row takes less time than a loop for it
 LONG = 64  # from this many entries on, a loop runs for longer than it takes to start
+MOST = 4096  # how often a row is repeated, unless once for each row of the other array
 
 
 class _Layout(NamedTuple):
@@ -29,6 +30,7 @@ class _Layout(NamedTuple):
         repeated: its shape with the repeated rows.
         long: the shape of the other array, whose rows are joined.
         result: the shape of the result.
+        is_whole: whether the repeated rows have as many entries as the result, which is then written over them.
     """
 
     swapped: bool
@@ -37,10 +39,11 @@ class _Layout(NamedTuple):
     repeated: tuple[int, ...]
     long: tuple[int, ...]
     result: tuple[int, ...]
+    is_whole: bool
 
 
-def _in_long_rows(operation: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """What a Python operator computes; of two NumPy arrays, one of them broadcast, in long loops."""
+def _in_long_rows(operation: Callable[[Any, Any], Any], ufunc: np.ufunc) -> Callable[[Any, Any], Any]:
+    """What a Python operator computes; of two NumPy arrays, one of them broadcast, by its ufunc in long loops."""
 
     def compute(a: Any, b: Any) -> Any:
         if type(a) is type(b) is ndarray and a.shape != b.shape and a.size + b.size > FEW:
@@ -49,7 +52,9 @@ def _in_long_rows(operation: Callable[[Any, Any], Any]) -> Callable[[Any, Any], 
                 short, long = (a, b) if layout.swapped else (b, a)
                 short = short.reshape(layout.short).repeat(layout.repeats, axis=-2).reshape(layout.repeated)
                 long = long.reshape(layout.long)
-                return (operation(short, long) if layout.swapped else operation(long, short)).reshape(layout.result)
+                out = short if layout.is_whole and a.dtype.kind in "fciu" else None  # of the same dtype as the result
+                y = ufunc(short, long, out=out) if layout.swapped else ufunc(long, short, out=out)
+                return y.reshape(layout.result)
         return operation(a, b)
 
     return compute
@@ -72,10 +77,13 @@ def _layout(a: tuple[int, ...], b: tuple[int, ...]) -> _Layout | None:
     swapped = a[shared - 1] == 1
     short, long = (a, b) if swapped else (b, a)
     rows = long[shared - 1]
-    repeats = next(n for n in range(min(rows, -(-LONG // row)), rows + 1) if rows % n == 0)
-    joined = repeats * row
-    rows_of_short, rows_of_long = (*short[: shared - 1], 1), (*long[: shared - 1], rows // repeats)
-    return _Layout(swapped, (*rows_of_short, row), repeats, (*rows_of_short, joined), (*rows_of_long, joined), result)
+    fitting = (n for n in range(min(rows, -(-LONG // row)), min(rows, MOST)) if rows % n == 0)
+    repeats = next(fitting, rows)
+    repeated, joined = (*short[: shared - 1], 1, repeats * row), (*long[: shared - 1], rows // repeats, repeats * row)
+    is_whole = prod(repeated) == prod(result)
+    if is_whole and row > SHORT:
+        return None
+    return _Layout(swapped, (*repeated[:-1], row), repeats, repeated, joined, result, is_whole)
 
 
 def along_short_rows(column: Any, shape: tuple[int, ...]) -> Any:
@@ -89,5 +97,5 @@ def along_short_rows(column: Any, shape: tuple[int, ...]) -> Any:
     return column.reshape(-1, 1).dot(np.ones((1, shape[-1]), column.dtype)).reshape(*column.shape[:-1], shape[-1])
 
 
-subtract = _in_long_rows(operator.sub)
-multiply = _in_long_rows(operator.mul)
+subtract = _in_long_rows(operator.sub, np.subtract)
+multiply = _in_long_rows(operator.mul, np.multiply)
