@@ -9,6 +9,7 @@ import pytest
 
 import tinygrad_lite as tg
 from tinygrad_lite import nn, trees
+from tinygrad_lite.compiler.compiled import Compiled
 from tinygrad_lite.errors import InputError, UsageError
 
 GOOD, BAD = np.array([[2.0, 0.0], [0.0, 4.0]]), np.zeros((2, 2))
@@ -40,6 +41,40 @@ def test_an_error_that_a_function_catches(name: str, backend: str) -> None:
         for x in (GOOD, BAD, 2 * GOOD, BAD, GOOD):
             for found, expected in zip(trees.leaves(compiled(x)), trees.leaves(function(x)), strict=True):
                 np.testing.assert_allclose(found, expected)
+
+
+@pytest.mark.parametrize("drops", [True, False])
+@pytest.mark.parametrize("name", REFUSING)
+def test_a_step_that_is_left_out_for_an_error(
+    name: str, drops: bool, backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights, gradients and the optimiser stay as they were, and no program is looked for."""
+
+    def trained(compiled: Any) -> tuple[Any, Callable[[], list[Any]]]:
+        scale = tg.tensor(np.ones((2, 2)), requires_grad=True)
+        optimizer = tg.optim.Adam([scale], lr=0.01)
+
+        def step(x: Any) -> Any:
+            try:
+                loss = REFUSING[name](x * scale)
+            except np.linalg.LinAlgError:
+                return 1e25 + np.sum(x)
+            loss.backward()
+            optimizer.step()
+            if drops:
+                optimizer.zero_grad()
+            return loss.detach()
+
+        return compiled(step), lambda: [scale.detach(), scale.grad, *trees.leaves([*optimizer.state.values()])]
+
+    (step, what_stays), (eager, expected) = trained(lambda f: tg.compile(f, backend)), trained(lambda f: f)
+    for turn, x in enumerate((GOOD, 2 * GOOD, GOOD, GOOD, BAD, GOOD, BAD, BAD, GOOD)):
+        if turn == 4:
+            monkeypatch.setattr(Compiled, "fitting", lambda *_: pytest.fail("the program is looked for"))
+        for a, b in zip([step(x), *what_stays()], [eager(x), *expected()], strict=True):
+            assert (a is None) == (b is None)
+            if a is not None:
+                np.testing.assert_allclose(a, b)
 
 
 def test_an_error_that_a_function_does_not_catch(backend: str) -> None:

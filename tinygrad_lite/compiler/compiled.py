@@ -4,7 +4,6 @@ import functools
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from inspect import getattr_static
 from pathlib import Path
 from types import MethodType
@@ -15,7 +14,7 @@ import numpy as np
 from tinygrad_lite import trees
 from tinygrad_lite.compiler import many_turns
 from tinygrad_lite.compiler.compile_report import CompileReport
-from tinygrad_lite.compiler.entry import MISS
+from tinygrad_lite.compiler.entry import MISS, REFUSED
 from tinygrad_lite.compiler.recording.decisions import Decision
 from tinygrad_lite.compiler.recording.watching import is_watching
 from tinygrad_lite.compiler.run import Run
@@ -103,10 +102,21 @@ class Compiled:
             try:
                 result = entry(*args)
             except REFUSALS:
-                result = MISS
+                result = REFUSED
+            if result is REFUSED:
+                return self._after_refusal(entry, args, kwargs)
             if result is not MISS:
                 return result
         return self._by_another_entry(args, kwargs)
+
+    def _after_refusal(self, entry: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run the function itself, which may catch the error; nothing has changed yet, unless numbers were drawn."""
+        entries = self._entries.get((len(args), *kwargs), {})
+        run = next((run for run, known in [*entries.items()] if known is entry), None)
+        if run is None or not run.may_be_refused:
+            return self._by_what_fits(args, kwargs)
+        self._latest = run
+        return self._f(*args, **kwargs)
 
     def _by_another_entry(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run the program whose entry takes these arguments; find out which program fits if there is none."""
@@ -114,9 +124,12 @@ class Compiled:
         for run, entry in [*entries.items()]:  # another thread may add one meanwhile
             if entry is self._entry[1] and not kwargs:
                 continue  # it has been tried
-            result = MISS
-            with suppress(*REFUSALS):
+            try:
                 result = entry(*args, kwargs) if kwargs else entry(*args)
+            except REFUSALS:
+                result = REFUSED
+            if result is REFUSED:
+                return self._after_refusal(entry, args, kwargs)
             if result is not MISS:
                 self._latest = run
                 if not kwargs:

@@ -1,7 +1,7 @@
 """The entry of a program: a generated function that checks in well under a microsecond whether the program fits.
 
 It does what `Run.fits` and the executor do, but looks up every name beforehand. If anything has changed since the last
-run, it returns MISS and leaves the call to them.
+run, it returns MISS and leaves the call to them; if an operation refuses its values, REFUSED, or it raises the error.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ from tinygrad_lite.compiler.signature import SCALARS, aliases, attributes, has_s
 from tinygrad_lite.engine import grad_mode
 from tinygrad_lite.engine.tensor import Tensor, wrap
 
-MISS = object()
+MISS, REFUSED = object(), object()
 _OTHERS = "sum(map(getrefcount, held)) != count"
 """Whether others hold an array: there cannot be fewer references than before, all else being equal."""
 errors_handling: Callable[[], Any] = getattr(getattr(umath, "_extobj_contextvar", None), "get", np.geterr)
@@ -55,6 +55,7 @@ class EntryWriter:
         self.scope: dict[str, Any] = {
             "GONE": _GONE,
             "MISS": MISS,
+            "REFUSED": REFUSED,
             "Tensor": Tensor,
             "wrap": wrap,
             "enabled": grad_mode.enabled,

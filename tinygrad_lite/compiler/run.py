@@ -10,7 +10,7 @@ import numpy as np
 
 from tinygrad_lite import trees
 from tinygrad_lite.compiler.compile_report import CompileReport
-from tinygrad_lite.compiler.entry import MISS, EntryWriter
+from tinygrad_lite.compiler.entry import MISS, REFUSED, EntryWriter
 from tinygrad_lite.compiler.identifiers import unique
 from tinygrad_lite.compiler.passes import simplified
 from tinygrad_lite.compiler.passes.own_memory import with_memory_of_their_own
@@ -374,7 +374,7 @@ def _quickly(executor: Any) -> Callable[[Leaves], list[Any]]:
 
     def run(leaves: Leaves) -> list[Any]:
         nonlocal attempts, entry
-        if entry is not None and (returned := entry(*leaves)) is not MISS:
+        if entry is not None and (returned := entry(*leaves)) is not MISS and returned is not REFUSED:
             return returned  # type: ignore[no-any-return]
         results: list[Any] = executor.run(leaves)
         if attempts:

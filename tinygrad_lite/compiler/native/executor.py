@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.compiler.draws import Draw
-from tinygrad_lite.compiler.entry import EntryWriter
+from tinygrad_lite.compiler.entry import MISS, REFUSED, EntryWriter
 from tinygrad_lite.compiler.native.expansions import expanded
 from tinygrad_lite.compiler.native.machine import RUNNER, STATE, callable_at, machines, table_runner, vector_bits
 from tinygrad_lite.compiler.native.memory import contiguous
@@ -286,6 +286,12 @@ class NativeExecutor:
         _called(call, list(map(value, call.inputs)), mapped(value, call.params))
         raise AssertionError(f"native code refuses numbers that {call.op} accepts")
 
+    def _early_end(self) -> Any:
+        """What an entry returns if the first stretch ends early, at an operation or at an argument in the arena."""
+        state = self._states[0]
+        was_refused, state[-1] = bool(state[-1]), 0
+        return REFUSED if was_refused else MISS
+
     def _read(self, x: Variable, arrays: Sequence[Array]) -> Array:
         """The array of a variable, wherever it lies."""
         root = self.plan.layouts[x].root
@@ -415,7 +421,7 @@ class NativeExecutor:
 
     def _write_go(self, writer: EntryWriter, arguments: str) -> None:
         first, *others = self._runners
-        writer.body.append(f"if {writer.name(first)}({arguments}) is not None: return MISS")
+        writer.body.append(f"if {writer.name(first)}({arguments}) is not None: return {writer.name(self._early_end)}()")
         if others:
             for name, values in (("arguments", [arguments]), ("leaves", writer.parameters)):
                 writer.body.append(f"{name} = ({', '.join([*filter(None, values), ''])})")
