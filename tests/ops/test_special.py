@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -91,6 +92,7 @@ def test_far_out_and_where_a_formula_would_cancel(name: str, x: float, order: in
         (lambda x: special.sici(x)[0], 1e-8, 2, -3.3333333333333334e-09),
         (lambda x: special.fresnel(x)[1], 2.5, 3, 58.19176983570478),
         (lambda t: special.stdtr(2.5, t), -30.0, 2, 1.4079379643740404e-06),
+        (lambda t: special.stdtr(np.inf, t), 0.5, 1, 0.3520653267642995),
         (lambda x: special.eval_legendre(20, x), -0.9, 2, 425.3285557226852),
         (lambda x: special.eval_gegenbauer(5, 0.75, x), 2.0, 2, 2526.5625),
         (lambda x: special.eval_chebyu(5, x), -1.0, 2, -448.0),
@@ -99,6 +101,19 @@ def test_far_out_and_where_a_formula_would_cancel(name: str, x: float, order: in
 )
 def test_integrals_and_polynomials(f: Callable[..., Any], x: float, order: int, expected: float) -> None:
     np.testing.assert_allclose(derivative(f, order)(x), expected, rtol=1e-11)
+
+
+@pytest.mark.parametrize("kind", [int, float, np.int32])
+@pytest.mark.parametrize("degree", [0, 1, 2, 3, 6])
+@pytest.mark.parametrize(("name", "middle", "sign"), [("legendre", -0.5, 1), ("chebyt", 0, 1), ("chebyu", -1, -1)])
+def test_polynomials_of_negative_degree_have_the_derivatives_of_those_they_are(
+    name: str, middle: float, sign: int, degree: int, kind: Any
+) -> None:
+    function = getattr(special, f"eval_{name}")
+    for order, x in product((0, 1, 2), (-0.9, 0.0, 0.3)):
+        mirrored = derivative(partial(function, kind(2 * middle - degree)), order)(x)
+        expected = sign * derivative(partial(function, kind(degree)), order)(x)
+        np.testing.assert_allclose(mirrored, expected, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("x", [-3.0, -1.0, 0.0, 0.3, 1.0])

@@ -411,6 +411,7 @@ _in_last(special.fdtrc, lambda y, m, n, x: -_f_density(m, n, x), (2.5, 1.5), (3,
 
 
 def _t_density(v: Array, t: Array) -> Array:
+    v = np.minimum(v, 1e30)  # the normal distribution, as for infinity
     return np.exp(-(v + 1) / 2 * np.log1p(t * t / v) - special.betaln(v / (2 * v), v / 2)) / np.sqrt(v)
 
 
@@ -551,12 +552,17 @@ _in_last(
 # Orthogonal polynomials: DLMF 18.9
 
 
-def _of_degree(derivative: Rule) -> Rule:
-    """The derivative of a polynomial: 0 for degree 0, otherwise by the degree below, an integer if it is whole."""
+def _of_degree(derivative: Rule, middle: float = -np.inf) -> Rule:
+    """The derivative of a polynomial: 0 for degree 0, otherwise by the degree below, an integer if it is whole.
+
+    Args:
+        middle: the degree around which the polynomials are the same, but for a sign, on both sides.
+    """
 
     def by_x(y: Array, n: Array, *others: Array) -> Array:
-        is_constant = np.equal(n, 0)
-        below = np.where(is_constant, 0, n - 1)
+        degree = n if np.isinf(middle) else np.absolute(n - middle) + middle
+        is_constant = np.equal(degree, 0)
+        below = np.where(is_constant, 0, degree - 1)
         is_whole = np.all(np.equal(n, np.rint(n)))
         slope = derivative(n, below.astype(int) if is_whole else below, *others)
         return np.where(is_constant, 0, slope).astype(y.dtype)
@@ -564,14 +570,22 @@ def _of_degree(derivative: Rule) -> Rule:
     return by_x
 
 
-_in_last(special.eval_legendre, _of_degree(lambda n, below, x: special.eval_gegenbauer(below, 1.5, x)), (3,), (0,))
+_in_last(
+    special.eval_legendre,
+    _of_degree(lambda n, below, x: special.eval_gegenbauer(below, 1.5, x), middle=-0.5),
+    *[(3,), (0,), (-3,)],
+)
 _in_last(
     special.eval_gegenbauer,
     _of_degree(lambda n, below, a, x: 2 * a * special.eval_gegenbauer(below, a + 1, x)),
     (3, 0.5),
 )
-_in_last(special.eval_chebyt, _of_degree(lambda n, below, x: n * special.eval_chebyu(below, x)), (3,), (0,))
-_in_last(special.eval_chebyu, _of_degree(lambda n, below, x: 2 * special.eval_gegenbauer(below, 2.0, x)), (3,), (0,))
+_in_last(special.eval_chebyt, _of_degree(lambda n, below, x: n * special.eval_chebyu(below, x)), (3,), (0,), (-3,))
+_in_last(
+    special.eval_chebyu,
+    _of_degree(lambda n, below, x: 2 * np.sign(n + 1.0) * special.eval_gegenbauer(below, 2.0, x), middle=-1.0),
+    *[(3,), (0,), (-4,)],
+)
 _in_last(  # of integers alone
     special.eval_hermite, _of_degree(lambda n, below, x: 2 * n * special.eval_hermite(below, x)), (np.int64(3),)
 )
