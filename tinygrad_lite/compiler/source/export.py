@@ -135,8 +135,10 @@ class _Quoted:
             return
         try:
             tree: Any = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
-        except (OSError, SyntaxError) as error:
+        except OSError as error:
             raise UsageError(f"{name} cannot be exported: its source is not known ({error})") from error
+        except SyntaxError:  # the lines of a lambda in the middle of a statement
+            tree = None
         if not isinstance(tree, ast.FunctionDef) or function.__closure__:
             raise UsageError(
                 f"{name} cannot be exported: it is a lambda, or reads variables of a function around it; give the "
