@@ -158,7 +158,7 @@ class Plan:
         self.arguments: list[Variable] = []
         self.constants: dict[Variable, Array] = {}
         self.kept: dict[Any, Variable] = {}
-        self._written = set(program.updates)
+        self._written = {place for place, value in program.updates.items() if isinstance(value, Variable)}
         self._pinned: dict[Variable, None] = {}
         for x, array in program.constants.items():
             self._root(x)
