@@ -52,9 +52,8 @@ PROCESS = """\
 `import tinygrad_lite` changes two settings of its process, since they cost programs more than most operations do:
 
 - **Freed memory stays with the process**, up to 32 MB, for the next array. The C library would otherwise return each
-  array
-  of 128 KB and more to the system and fetch its pages back one by one. A sigmoid of 512 × 512 numbers takes a quarter
-  of the time. (The import makes and drops an array of 32 MB, and touches none of its pages.)
+  array of 128 KB and more to the system and fetch its pages back one by one. A sigmoid of 512 × 512 numbers takes a
+  quarter of the time. (The import makes and drops an array of 32 MB, and touches none of its pages.)
 - **A full garbage collection runs a tenth as often**: after 100 collections of the middle generation instead of 10. A
   graph that grows looks like garbage to come, although nothing in it points forward, and a full collection visits
   every object of every library. An LSTM over 1,024 characters took 1.8 times as long in a process with PyTorch and JAX.

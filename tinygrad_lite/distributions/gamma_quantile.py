@@ -2,7 +2,7 @@
 
 On the logarithmic scale, y = log x, the distribution of concentration a has the density p(y) = exp(a y - eʸ) / Γ(a).
 Its derivative of order n in a is p times the Bell polynomial Bₙ in y - ψ(a), -ψ'(a), -ψ''(a) and so on. The derivative
-of a quantile by a is then the integral of B₁ · p above y, divided by p(y).
+of a quantile in a is then the integral of B₁ · p above y, divided by p(y).
 
 Source: Figurnov, Mohamed and Mnih (2018), Implicit reparameterization gradients.
 """

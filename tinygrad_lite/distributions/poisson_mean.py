@@ -36,9 +36,7 @@ def _by_sum(rate: float, order: int) -> float:
         log_k = np.log(np.maximum(k[None] + np.arange(1, order + 1)[:, None], 1))
         values = sum((-1) ** (order - 1 - j) * comb(order - 1, j) * log_k[j] for j in range(order))
     weights = np.exp(k * np.log(rate) - rate - lgamma(k + 1.0)) if rate > 0 else 1.0 * (k == 0)
-    middle = values[
-        len(k) // 2
-    ]  # relative to which the values differ little, and so do the effects of the weights' rounding
+    middle = values[len(k) // 2]  # the values differ little from it, and rounded weights matter as little
     return float(middle + np.sum(weights * (values - middle)) / np.sum(weights))
 
 

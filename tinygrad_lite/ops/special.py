@@ -412,7 +412,8 @@ _in_last(special.fdtrc, lambda y, m, n, x: -_f_density(m, n, x), (2.5, 1.5), (3,
 
 def _t_density(v: Array, t: Array) -> Array:
     v = np.minimum(v, 1e30)  # the normal distribution, as for infinity
-    return np.exp(-(v + 1) / 2 * np.log1p(t * t / v) - special.betaln(v / (2 * v), v / 2)) / np.sqrt(v)
+    half = v / (2 * v)  # in the dtype of v
+    return np.exp(-(v + 1) / 2 * np.log1p(t * t / v) - special.betaln(half, v / 2)) / np.sqrt(v)
 
 
 _in_last(special.stdtr, lambda y, v, t: _t_density(v, t), (2.5,), (3.0,))

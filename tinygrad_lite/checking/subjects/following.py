@@ -65,7 +65,7 @@ def names_of_arrays(f: Callable[..., Any]) -> dict[Any, str]:
 
 @contextmanager
 def keeping_arrays(f: Callable[..., Any]) -> Iterator[list[Any]]:
-    """A block in which no array that a function finds around it, these, can be written to, so that none changes."""
+    """A block in which the arrays that a function finds around it are read-only, so that none changes; yields them."""
     function, owner = inspect.unwrap(getattr(f, "__func__", f)), getattr(f, "__self__", None)
     cells = [cell.cell_contents for cell in getattr(function, "__closure__", None) or () if cell != CellType()]
     around = [*getattr(function, "__globals__", {}).values(), *cells, owner]
