@@ -147,6 +147,17 @@ def test_no_history_is_lost_in_such_an_array(f: Callable[[Any], Any], backend: s
             call(np.arange(3.0))
 
 
+def test_an_error_of_the_functions_own_is_shown(backend: str) -> None:
+    def f(x: Any) -> Any:
+        made = np.zeros(3)
+        made[0] = x[0]
+        return {}[str(x.shape)]
+
+    with pytest.raises(UsageError) as refused:
+        tg.compile(f, backend)(np.ones(3))
+    assert type(refused.value.__cause__) is KeyError
+
+
 def test_nothing_that_stands_for_such_an_array_leaks_out_of_a_refused_recording(backend: str) -> None:
     kept: list[Any] = []
     holder = Store()

@@ -64,8 +64,10 @@ def _or_with_made_arrays(record: Callable[_P, _T]) -> Callable[_P, _T]:
         try:
             with Makings(are_recorded=True):
                 return record(*args, **kwargs)
-        except Exception:  # noqa: BLE001, RUF100  # of what stands there, of which the user knows nothing
+        except UsageError:  # of what stands there, of which the user knows nothing
             raise refusal from None
+        except Exception as error:  # noqa: BLE001, RUF100  # which may be the function's own
+            raise refusal from error
 
     return again
 
