@@ -42,8 +42,22 @@ def a_count(compiled: Any) -> Programs:
     return lambda i: step(INPUTS[i % 6], TARGETS[i % 6]), [model], [optimizer]
 
 
-def two_functions(compiled: Any, to_none: bool = True, clips: bool = False, every: int = 3) -> Programs:
-    model = network()
+class Scaled(nn.Module):
+    """A model with a number, and with a gradient whose entries lie in another order than those of its weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = tg.tensor(1.5, requires_grad=True)
+        self.weight = tg.tensor(np.arange(6.0).reshape(2, 3) / 6, requires_grad=True)
+
+    def forward(self, x: Any) -> Any:
+        return self.scale * np.tanh(x @ self.weight.T)
+
+
+def two_functions(
+    compiled: Any, to_none: bool = True, clips: bool = False, every: int = 3, kind: Any = network
+) -> Programs:
+    model = kind()
     optimizer = optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
 
     @compiled
@@ -187,6 +201,7 @@ PROGRAMS: dict[str, Callable[[Any], Programs]] = {
     "two functions": two_functions,
     "zeros that stay": lambda compiled: two_functions(compiled, to_none=False),
     "clipped": lambda compiled: two_functions(compiled, clips=True),
+    "a number": lambda compiled: two_functions(compiled, kind=Scaled),
     "dropped at the end": dropped_at_the_end,
     "zeros first": zeros_first,
     "two models": two_models,
