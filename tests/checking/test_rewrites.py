@@ -4,6 +4,7 @@ import inspect
 import linecache
 import sys
 from collections.abc import Callable
+from itertools import count, takewhile
 from math import erfc, exp, floor, log, pi, sqrt
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lite as tg
+from tinygrad_lite.checking.diagnosing.rewrites import rewrites
 
 _rng = np.random.default_rng(11)
 times, EVENTS, RISKS = np.array([5.0, 3, 8, 1, 9, 4]), np.array([1, 1, 0, 1, 1, 0]), _rng.normal(size=(6, 3))
@@ -284,6 +286,18 @@ def test_what_only_runs_forever_with_a_change_ends() -> None:
         lambda x: sum(float(x[k]) ** 2 for k in range(3)), np.ones(3), gradient=gradient, raise_exception=False
     )
     assert report.outcome == "failed"
+
+
+def test_what_reads_an_endless_iterator_is_not_changed() -> None:
+    def gradient(x: Any) -> Any:
+        g = np.zeros(3)
+        for k in takewhile(lambda k: k < 3, count()):
+            g[k] = x[k] * np.cos(3 * x[k])
+        return g
+
+    f, x = (lambda x: float(np.sum(np.sin(x)))), np.array([0.5, 1.2, -0.7])
+    assert tg.gradcheck(f, x, gradient=gradient, raise_exception=False).outcome == "failed"
+    assert not list(rewrites(gradient, f))
 
 
 def test_no_change_writes_into_an_array_of_the_caller() -> None:

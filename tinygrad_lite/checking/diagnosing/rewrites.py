@@ -5,6 +5,7 @@ What decides which operations run, or in which order, is no operation, so no cha
 
 import ast
 import inspect
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from copy import deepcopy
@@ -14,6 +15,7 @@ from textwrap import dedent
 from types import CodeType, FunctionType, MethodType
 from typing import Any
 
+from tinygrad_lite.checking.subjects.frameworks.closures import names_read
 from tinygrad_lite.readers.recording import Source
 
 _OTHER_COMPARISONS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
@@ -38,6 +40,8 @@ _OTHERS: dict[type[ast.operator], type[ast.operator]] = {
     ast.Mult: ast.Div,
     ast.Div: ast.Mult,
 }
+_ENDLESS = itertools, itertools.count, itertools.cycle, itertools.repeat
+"""Who reads these to the end, as a changed line may, never ends, and runs no lines that could be counted."""
 _PARTS = 24  # in lines of more parts, only those beside each other are exchanged
 Rewrite = tuple[Callable[..., Any], str, str]
 """A changed function, the line that changed, and in which words."""
@@ -71,8 +75,11 @@ class _Text:
 
     @classmethod
     def of(cls, f: Any) -> "_Text | None":
-        """The text of a function; None where there is none, as for one that is not Python's."""
+        """The text of a function; None where there is none, as for one that is not Python's, or that must not change."""
         if not isinstance(f, FunctionType):
+            return None
+        names = {*names_read(f.__code__)}
+        if "itertools" in names or any(f.__globals__.get(name) is x for name in names for x in _ENDLESS):
             return None
         with suppress(OSError, TypeError, SyntaxError, IndexError):
             lines, first = inspect.getsourcelines(f)

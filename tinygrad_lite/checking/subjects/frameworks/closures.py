@@ -38,7 +38,7 @@ class Copies:
             return partial(self.of(f.func), *args, **keywords)
         if not isinstance(f, FunctionType):
             return f
-        names = set(_names(f.__code__))
+        names = set(names_read(f.__code__))
         read = {name: self.inside(x) for name in names if self._reads(x := f.__globals__.get(name))}
         read |= {name: x for name, x in self.names.items() if name in names and name not in f.__globals__}
         cells = f.__closure__ or ()
@@ -88,7 +88,7 @@ def apart(f: Callable[..., Any], shared: Iterable[Any] = ()) -> Callable[..., An
         return f
     function, owner = (f.__func__, f.__self__) if isinstance(f, MethodType) else (f, None)
     assert isinstance(function, FunctionType)
-    names, copied = set(_names(function.__code__)) & function.__globals__.keys(), {id(x): x for x in shared}
+    names, copied = set(names_read(function.__code__)) & function.__globals__.keys(), {id(x): x for x in shared}
 
     def copy(x: Any) -> Any:
         if any(hasattr(type(part), "__del__") for part in trees.leaves([x, getattr(x, "__dict__", None)])):
@@ -104,12 +104,12 @@ def apart(f: Callable[..., Any], shared: Iterable[Any] = ()) -> Callable[..., An
     return made if owner is None else MethodType(made, copy(owner))
 
 
-def _names(code: CodeType) -> Iterator[str]:
+def names_read(code: CodeType) -> Iterator[str]:
     """The global names that code reads, and code inside it, as of a comprehension."""
     yield from code.co_names
     for inner in code.co_consts:
         if isinstance(inner, CodeType):
-            yield from _names(inner)
+            yield from names_read(inner)
 
 
 def _content(cell: CellType) -> Any:
