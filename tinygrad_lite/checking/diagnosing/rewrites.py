@@ -75,7 +75,7 @@ class _Text:
 
     @classmethod
     def of(cls, f: Any) -> "_Text | None":
-        """The text of a function; None where there is none, as for one that is not Python's, or that must not change."""
+        """The text of a function; None where there is none, as for one that is not Python's, or it must not change."""
         if not isinstance(f, FunctionType):
             return None
         names = {*names_read(f.__code__)}
