@@ -20,13 +20,14 @@ SHAPES = [
     ((1, 8), (2431, 8)),
     ((1031, 7), (7,)),  # a prime number of rows
     ((151, 1, 7), (151, 7)),
+    ((151, 1, 40), (151, 40)),
     ((1, 8209, 2), (3, 1, 2)),
     ((30, 1, 50, 2, 2), (20, 1, 2, 2)),
     ((4, 1, 60, 5), (1, 7, 1, 5)),
 ]
 OTHERS = [  # long loops already, few of them, one entry in each, nothing, or the same shape
     ((100, 64), (64,)),
-    ((151, 1, 40), (151, 40)),  # only a copy of the whole result would make them longer
+    ((163, 1, 40), (163, 40)),  # so many that a copy of the whole result takes longer
     ((30, 3), (3,)),
     ((2000, 3), (2000, 1)),
     ((2000, 1), (1, 3)),

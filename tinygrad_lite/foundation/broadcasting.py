@@ -17,7 +17,8 @@ from numpy import ndarray
 FEW = 512  # entries of both arrays, up to which NumPy takes less time than looking at their shapes
 LOOPS = 1024  # from this many loops on, starting them takes longer than repeating rows
 SHORT = 16  # up to this many entries, writing a row takes less time than a loop for it
-LONG = 64  # from this many entries on, a loop runs for longer than it takes to start
+LONG = 128  # from this many entries on, a loop runs for longer than it takes to start
+CACHED = 2**20  # entries of a result up to which repeating all rows of 16 and more, and writing over them, is fastest
 MOST = 4096  # how often a row is repeated, unless once for each row of the other array
 
 
@@ -72,16 +73,17 @@ def _layout(a: tuple[int, ...], b: tuple[int, ...]) -> _Layout | None:
     while shared and a[shared - 1] == b[shared - 1]:
         shared -= 1
     row = prod(result[shared:])
-    if not shared or not 1 < row < LONG or prod(result) < LOOPS * row:
+    if not shared or not 1 < row < LONG // 2 or prod(result) < LOOPS * row:
         return None
     swapped = a[shared - 1] == 1
     short, long = (a, b) if swapped else (b, a)
     rows = long[shared - 1]
+    is_cached = row >= SHORT and prod(result) <= CACHED
     fitting = (n for n in range(min(rows, -(-LONG // row)), min(rows, MOST)) if rows % n == 0)
-    repeats = next(fitting, rows)
+    repeats = rows if is_cached else next(fitting, rows)
     repeated, joined = (*short[: shared - 1], 1, repeats * row), (*long[: shared - 1], rows // repeats, repeats * row)
     is_whole = prod(repeated) == prod(result)
-    if is_whole and row > SHORT:
+    if is_whole and row >= SHORT and not is_cached:
         return None
     return _Layout(swapped, (*repeated[:-1], row), repeats, repeated, joined, result, is_whole)
 
