@@ -572,7 +572,7 @@ def _times_its_gradient(x: Any) -> Any:
     [
         (lambda x: tg.explain(np.sum(x * (x > 0))), "was made without a history"),
         (lambda x: tg.explain(_times_its_gradient, x), "computed from values of the graph"),
-        (lambda x: tg.explain(np.sum(np.sort(x) * np.arange(3.0))), "from values; what it was made of is known"),
+        (lambda x: tg.explain(np.sum(np.sort(x) * np.arange(3.0))), "finds out what it was made of"),
         (lambda x: tg.explain(lambda x: np.sum(x[x > 0]), x), "takes entries by an index"),
         (lambda x: tg.explain(lambda x: np.sum(x if np.allclose(x, 1) else -x), x), "acted on the answer"),
     ],
