@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lite as tg
+from tests.marks import spread
 from tinygrad_lite import nn, optim, trees
 from tinygrad_lite.compiler.compiled import Compiled
 from tinygrad_lite.nn import functional as F
@@ -227,7 +228,7 @@ def assert_same(mine: Any, other: Any, label: str) -> None:
             np.testing.assert_allclose(a, b, rtol=1e-7, atol=1e-10, err_msg=label)
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize("name", spread(PROGRAMS, 0))
 def test_programs_in_turn(backend: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The results and what stays are those of eager mode, and after some rounds no program is looked for any more."""
     turn, *mine = PROGRAMS[name](lambda f: tg.compile(f, backend))
@@ -276,7 +277,7 @@ ACTIONS += ["another", "zero", "exchanged", "shared", "let go"]
 
 
 @pytest.mark.filterwarnings("ignore:.*was recorded 5 times")
-@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize("name", spread(PROGRAMS, 0))
 def test_what_other_code_does_in_between(backend: str, name: str) -> None:
     """It may hold gradients, or put others there: what it holds stays, and what it puts there counts."""
     turn, *mine = PROGRAMS[name](lambda f: tg.compile(f, backend))

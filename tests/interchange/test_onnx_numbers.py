@@ -285,7 +285,7 @@ FAR = {
 """Operations that answer otherwise far from their examples, or for another last digit: NaN beyond poles, other signs,
 also of a zero, another order of ties, a fraction beside a power of two."""
 ROUNDING = 1e-12
-"""What is smaller than this, and not 0, is taken for what is left of a difference, of which a root has no right digit."""
+"""What is smaller, and not 0, is taken for what is left of a difference: its root has no right digit."""
 
 
 @pytest.mark.parametrize("seeds", [range(70), pytest.param(range(70, 1500), marks=pytest.mark.slow)], ids=len)
