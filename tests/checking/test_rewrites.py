@@ -1,5 +1,6 @@
 """Mistakes in what no operation shows: conditions, the order of lines and turns, what is read, and parts exchanged."""
 
+import gc
 import inspect
 import linecache
 import sys
@@ -388,3 +389,26 @@ def test_a_condition_is_still_changed_where_what_it_guards_is_called_elsewhere()
 
     f, x = (lambda x: float(np.sum(np.sin(x)))), np.array([0.5, 1.2, -0.7])
     assert "x[0] > 100" in str(tg.gradcheck(f, x, gradient=gradient, raise_exception=False))
+
+
+def test_a_garbage_collection_is_no_part_of_the_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+    phases: list[str] = []
+    failed: list[Any] = []
+
+    def listen(phase: str, _: Any) -> None:
+        phases.append(phase)
+        scope: dict[str, Any] = {}
+        exec(f"def new_{len(phases)}(): pass", scope)  # which nobody has called before
+        scope[f"new_{len(phases)}"]()
+
+    monkeypatch.setattr(sys, "unraisablehook", failed.append)
+    threshold = gc.get_threshold()
+    gc.callbacks.append(listen)
+    gc.set_threshold(10)
+    try:
+        test_no_change_of_the_text_changes_what_is_around_the_gradient("behind_a_condition")
+    finally:
+        gc.set_threshold(*threshold)
+        gc.callbacks.remove(listen)
+    assert phases
+    assert not failed

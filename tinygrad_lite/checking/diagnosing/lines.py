@@ -4,6 +4,7 @@ A `while` loop ends on a condition, which what was changed may never fulfil. And
 from running, such as `sys.exit()` or the writing of a file, must not run.
 """
 
+import gc
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -55,7 +56,8 @@ def counting_lines(before: Lines | None = None) -> Iterator[Lines]:
     outer = sys.gettrace()
     sys.settrace(enter)
     try:
-        yield lines
+        with _without_collections():
+            yield lines
     except _EndedError:
         raise UsageError("the gradient takes too many turns to look for a mistake in them") from None
     finally:
@@ -91,11 +93,24 @@ def noting_calls(known: set[Any] | None = None) -> Iterator[set[Any]]:
 
     sys.setprofile(note)
     try:
-        yield calls
+        with _without_collections():
+            yield calls
     except _EndedError:
         raise UsageError("the gradient calls what it did not call before") from None
     finally:
         sys.setprofile(None)
+
+
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """Run no garbage collection in the block: what it calls, such as Hypothesis's clock, is no part of the code."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _is_others(frame: FrameType) -> bool:

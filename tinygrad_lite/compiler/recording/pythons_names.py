@@ -49,7 +49,8 @@ def knowing_recorded_values(spaces: Iterable[dict[str, Any]]) -> Iterator[None]:
     before: list[tuple[dict[str, Any], str, Any]] = []
     try:
         for space in (*spaces, vars(math), vars(np)):
-            known = {name: _FUNCTIONS[x] for name, x in space.items() if type(x) in _KINDS and x in _FUNCTIONS}
+            named = list(space.items())  # at once, since another thread may add a name
+            known = {name: _FUNCTIONS[x] for name, x in named if type(x) in _KINDS and x in _FUNCTIONS}
             is_users = space is not vars(math) and space is not vars(np)
             own = {name: x for name, x in _NAMES.items() if name not in space} if is_users else {}
             before += [(space, name, space.get(name)) for name in (*known, *own)]
