@@ -44,8 +44,8 @@ hypothesis.core.function_digest = functools.cache(hypothesis.core.function_diges
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    text = "run a quarter of the cases of each test that has at least four"
-    parser.addoption("--quarter", type=int, choices=(0, 1, 2, 3), help=text)
+    text = "run a sixth of the cases of each test that has at least six"
+    parser.addoption("--sixth", type=int, choices=range(6), help=text)
 
 
 MANY = 50
@@ -78,8 +78,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     loops = [item for item in items if not any(map(item.get_closest_marker, ("slow", "whole", "compare")))]
     for item in {*loops} - every(11, loops, least=MANY):
         item.add_marker(pytest.mark.slow)
-    if (number := config.getoption("--quarter")) is not None:
-        kept = every(4, items, least=4, number=number)
+    if (number := config.getoption("--sixth")) is not None:
+        kept = every(6, items, least=6, number=number)
         config.hook.pytest_deselected(items=[item for item in items if item not in kept])
         items[:] = [item for item in items if item in kept]
     for test in {item.function for item in items if isinstance(item, pytest.Function)}:
