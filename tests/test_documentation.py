@@ -93,6 +93,16 @@ def test_links_within_the_project_lead_somewhere(page: Path) -> None:
         assert "://" in target or (page.parent / target).exists(), target
 
 
+@pytest.mark.whole
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_rows_of_tables_have_the_cells_of_their_heading(page: Path) -> None:
+    """A row that is broken over two lines ends its table, and the rest of it is shown as text."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    for table in re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE):
+        heading, *rows = [re.sub(r"\\\|", "", row) for row in table.splitlines()]
+        assert not [row for row in rows if not row.endswith("|") or row.count("|") != heading.count("|")]
+
+
 def test_the_page_of_operations_is_what_the_code_says() -> None:
     page = (ROOT / "docs" / "operations.md").read_text()
     here = ".".join(np.__version__.split(".")[:2])
