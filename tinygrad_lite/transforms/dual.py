@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
+from operator import attrgetter
 from threading import RLock
 from typing import Any
 
@@ -18,7 +19,7 @@ import numpy as np
 
 from tinygrad_lite import trees
 from tinygrad_lite.engine import grad_mode
-from tinygrad_lite.engine.backward import fitted, history, propagate, whole
+from tinygrad_lite.engine.backward import fitted, propagate, whole
 from tinygrad_lite.engine.conversions import NUMBERS, number
 from tinygrad_lite.engine.op import Array, Op, Traced
 from tinygrad_lite.engine.operators import Operators
@@ -352,14 +353,26 @@ def between(roots: Sequence[Tensor], ends: frozenset[Tensor]) -> tuple[list[Tens
     original requires a gradient.
     """
     oldest = min([end.index for end in ends], default=0)
-    path = history(roots, ends, oldest)
-    inner, on_path = set(path), set(ends)
-    others = {x for x in roots if x._requires_grad and x not in inner} | (inner & _variables)
-    for node in path:
-        for x in node.inputs:
-            if type(x) is Tensor:
-                if x in on_path:
-                    on_path.add(node)
-                if x._requires_grad and x not in inner:
-                    others.add(x)
-    return [node for node in path if node in on_path], on_path, others
+    inner: set[Tensor] = set()
+    others: set[Tensor] = set()
+    has_constants = False
+    ahead: list[Any] = [roots]
+    while ahead:
+        for x in ahead.pop():
+            if type(x) is not Tensor or x in inner:
+                continue
+            if not x._requires_grad:
+                has_constants = has_constants or x not in ends
+            elif x.op is None or x.index < oldest or x in ends:
+                others.add(x)
+            else:
+                inner.add(x)
+                ahead.append(x.op.inputs_of(x) if x.inputs is None else x.inputs)
+    path, on_path = sorted(inner, key=attrgetter("index")), {*inner, *ends}
+    if has_constants or not others <= ends:  # else everything leads to the ends alone
+        on_path = {*ends}
+        for node in path:
+            if any(type(x) is Tensor and x in on_path for x in node.inputs):
+                on_path.add(node)
+        path = [node for node in path if node in on_path]
+    return path, on_path, others | (inner & _variables)
