@@ -229,7 +229,9 @@ def names_of_entries(tree: Any) -> dict[str, Any]:
 
 def _kind(tree: Any) -> str:
     inside = children(tree)
-    return type(tree).__name__ if inside is None else f"{type(tree).__name__} of {list(inside)}"
+    if inside is None:
+        return type(tree).__name__
+    return f"{type(tree).__name__} of {len(inside) if type(tree) in (list, tuple) else [*inside]}"
 
 
 def without_holders(tree: Any) -> tuple[Any, Holder | None]:

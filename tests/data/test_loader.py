@@ -161,7 +161,8 @@ def test_frames_of_polars_hold_numbers() -> None:
         ([X, Y], ShapeError, r"pass arrays as a tuple"),
         ([(X[0], "a"), (X[1], "b")], UsageError, "a sample holds numbers, got 'a' of dtype <U1"),
         ([(X[0], object()), (X[1], object())], UsageError, "a sample holds numbers, got <object"),
-        ([{"x": 1.0, "y": 2}, {"x": 1.0}], UsageError, "containers do not match"),
+        ([{"x": 1.0, "y": 2}, {"x": 1.0}], UsageError, r"expected dict of \['x', 'y'\], got dict of \['x'\]"),
+        ([{"x": [1, 2]}, {"x": [1]}], UsageError, r"do not match at \['x'\]: expected list of 2, got list of 1"),
     ],
 )
 def test_samples_that_make_no_batch(samples: Any, kind: type[Exception], message: str) -> None:

@@ -488,6 +488,12 @@ def test_a_history_is_a_frame_and_a_picture(tmp_path: Any) -> None:
     assert [*history] == history.records
 
 
+def test_an_error_in_a_metric_names_it() -> None:
+    metrics = {"share": lambda targets, outputs: targets[99]}
+    with pytest.raises(IndexError, match=r"(?s)out of bounds.*\nThis is about the metric 'share', of the validation"):
+        tg.fit(nn.Linear(5, 1, rng=0), F.mse_loss, (X, REAL), epochs=1, validation=(X, REAL), metrics=metrics)
+
+
 BAD: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "no epochs": ({"epochs": 0}, InputError, "epochs must be a whole number of at least 1, got 0"),
     **{f"{name} of None": ({name: None}, InputError, f"{name} must be a whole") for name in ("epochs", "accumulate")},
@@ -528,7 +534,20 @@ BAD: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
         InputError,
         r"data\[1\] has .* infinite \(70 of 70, first at \[0, 0\]\)",
     ),
-    "NaN in the validation": ({"validation": (X, REAL * np.nan)}, InputError, r"data\[1\] has .* NaN"),
+    **{
+        f"{name} in the validation": (
+            {"validation": data},
+            kind,
+            rf"(?s){message}.*\nThis is about the validation data",
+        )
+        for name, data, kind, message in (
+            ("NaN", (X, REAL * np.nan), InputError, r"data\[1\] has .* NaN"),
+            ("no rows", (X[:0], REAL[:0]), EmptyError, "no rows"),
+            ("other lengths", (X, REAL[:9]), ShapeError, r"data\[0\] has 70, data\[1\] has 9"),
+            ("fewer features", (X[:, :2], REAL), ShapeError, "needs 5 features"),
+            ("other targets", (X, np.zeros((70, 3, 2))), ValueError, "broadcast"),
+        )
+    },
     "lengths": ({"data": (X, REAL[:9])}, ShapeError, r"data\[0\] has 70, data\[1\] has 9"),
     "batches of another library": ({"data": iter([(X, REAL)])}, UsageError, "got list_iterator"),
     "no parameters": ({"model": nn.ReLU()}, UsageError, "nothing to train in this ReLU: it has no parameters"),

@@ -155,6 +155,12 @@ def test_a_state_under_other_names_is_recognised(name: str) -> None:
     assert len(str(refused.value)) < 600, "of 24 entries, it lists some"
 
 
+def test_a_state_with_the_names_of_another_part_and_other_shapes_is_not_taken_for_it() -> None:
+    with pytest.raises(InputError) as refused:
+        nn.Sequential(nn.Linear(2, 3)).load_state_dict(nn.Sequential(nn.Linear(2, 4), nn.Linear(4, 3)).state_dict())
+    assert str(refused.value).endswith("unknown 1.weight, 1.bias")
+
+
 def test_entries_that_do_not_fit_are_listed_in_order() -> None:
     def told(state: Any) -> str:
         with pytest.raises(TinygradError) as refused:

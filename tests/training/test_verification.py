@@ -816,6 +816,16 @@ def test_rows_that_are_alike_or_do_not_count_are_worth_a_look(
     assert all(message in text for text in said)
 
 
+@pytest.mark.parametrize("targets", [0, 1])
+@pytest.mark.parametrize("loss", [F.mse_loss, F.smooth_l1_loss, F.poisson_nll_loss], ids=lambda loss: loss.__name__)
+def test_a_row_counts_though_its_output_is_its_target_at_the_start(loss: Any, targets: int) -> None:
+    model = linear(13, 1)
+    model.load_state_dict({name: np.zeros_like(x) for name, x in model.state_dict().items()})
+    counts = np.arange(32)[:, None] % 4 + targets - 1.0
+    found = verify_training(model, loss, (X, counts), raise_exception=False)
+    assert not [finding for finding in found.findings if finding.check == "each row counts"]
+
+
 def test_a_loss_that_uses_the_model_itself_is_no_fault() -> None:
     model, points = mlp(1, 8, 1, activation=nn.Tanh), np.linspace(0, 1, 32)[:, None]
 

@@ -172,7 +172,11 @@ class _Samples:
             kind = f"{type(dataset).__module__}.{type(dataset).__name__}".removeprefix("builtins.")
             raise UsageError(
                 f"a dataset is an array, a tuple or a dict of arrays, or has __len__ and __getitem__; got {kind}"
-                + ("; join its batches into arrays" if callable(dataset) or hasattr(dataset, "__next__") else "")
+                + (
+                    "; make a list of its samples, or join its batches into arrays"
+                    if callable(dataset) or hasattr(dataset, "__next__")
+                    else ""
+                )
             )
         self._dataset: Sequence[Any] = dataset
 

@@ -250,7 +250,10 @@ class State(Structure):
                     for problem, paths in (("missing", missing), ("unknown", sorted(unknown, key=_in_order)))
                     if paths
                 )
-                + (self._kept_in_fields({*missing, *unknown}) or _elsewhere_in(state, [*needed]))
+                + (
+                    self._kept_in_fields({*missing, *unknown})
+                    or _elsewhere_in(state, {path: fields[path] for path in needed})
+                )
             )
         return LoadReport(missing, unknown)
 
@@ -392,34 +395,45 @@ def _in_order(name: Any) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in str(name).split(".")[:-1]]
 
 
-def _elsewhere_in(state: Mapping[Any, Any], needed: Sequence[str]) -> str:
+def _elsewhere_in(state: Mapping[Any, Any], needed: Mapping[str, Any]) -> str:
     """What to load instead, if a state has the needed entries under other names or in one of its entries."""
     inside = {f"state[{name!r}]": entry for name, entry in state.items() if isinstance(entry, Mapping)}
     for place, entry in inside.items():
-        if entry.keys() >= {*needed}:
+        if entry.keys() >= needed.keys():
             return f": the state itself is {place}"
     for place, entry in {"state": state, **inside}.items():
-        if names := _renamed([*map(str, entry)], needed):
+        if names := _renamed(_shapes(entry), _shapes(needed)):
             return f": load {{{names[0]}: x for name, x in {place}.items(){names[1]}}}"
     return ""
 
 
-def _renamed(names: Sequence[str], needed: Sequence[str]) -> tuple[str, str] | None:
-    """How to turn names into the needed ones, if there is one way: an expression of `name`, and a condition for it."""
+def _shapes(state: Mapping[str, Any]) -> dict[str, Any]:
+    return {str(path): getattr(x, "shape", None) for path, x in state.items()}
+
+
+def _renamed(names: Mapping[str, Any], needed: Mapping[str, Any]) -> tuple[str, str] | None:
+    """How to turn names into the needed ones, if there is one way: an expression of `name`, and a condition for it.
+
+    Args:
+        names, needed: the shapes under the names.
+    """
     if not needed:
         return None
-    parts = needed[0].split(".")
+    first = next(iter(needed))
+    parts = first.split(".")
     ways: dict[frozenset[str], tuple[str, str]] = {}  # by the names that would be taken
     for tail in (".".join(parts[i:]) for i in range(len(parts))):
-        new = needed[0].removesuffix(tail)
+        new = first.removesuffix(tail)
         for former in {name.removesuffix(tail) for name in names if name.endswith(tail)} - {new}:
             taken = [name for name in names if name.startswith(former)]
             begins = not former or former.endswith(".")
-            if begins and {new + name.removeprefix(former) for name in taken} == {*needed}:
+            if begins and {new + name.removeprefix(former) for name in taken} == needed.keys():
                 ways.setdefault(frozenset(taken), (former, new))
     if len(ways) != 1:
         return None
     taken_names, (former, new) = next(iter(ways.items()))
+    if any(names[name] != needed[new + name.removeprefix(former)] for name in taken_names):
+        return None
     shorter = f"name.removeprefix({former!r})" if former else "name"
     condition = f" if name.startswith({former!r})" if len(taken_names) < len(names) else ""
     return f"{new!r} + {shorter}" if new else shorter, condition

@@ -1,6 +1,7 @@
 """A model measured on data: its loss, and metrics."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,16 @@ from tinygrad_lite.nn import Module
 from tinygrad_lite.nn.module import in_mode
 from tinygrad_lite.training.batches import outputs_of, plain
 from tinygrad_lite.training.metrics import Metric
+
+
+@contextmanager
+def about(subject: str) -> Iterator[None]:
+    """Add to an error what it is about: of data that were held out, it says the same as of those for training."""
+    try:
+        yield
+    except Exception as error:  # whatever the user's functions raise
+        error.add_note(f"This is about {subject}.")
+        raise
 
 
 def predicted(model: Module, loader: DataLoader) -> tuple[Any, Any]:
@@ -38,10 +49,13 @@ def evaluated(
     Raises:
         UsageError: if a metric returns something other than a real number.
     """
-    outputs, targets = predicted(model, loader)
-    with no_grad():
+    with about("the validation data"), no_grad():
+        outputs, targets = predicted(model, loader)
         value = float(loss(outputs, targets))
-    figures = {name: metric(targets, outputs) for name, metric in metrics.items()}
+    figures = {}
+    for name, metric in metrics.items():
+        with about(f"the metric {name!r}, of the validation data"):
+            figures[name] = metric(targets, outputs)
     for name, y in figures.items():
         if np.ndim(y) or np.iscomplexobj(y) or not hasattr(y, "__float__"):
             raise UsageError(f"the metric {name!r} must return a number, got {y!r:.80}")

@@ -26,7 +26,7 @@ from tinygrad_lite.training.argument_checks import (
 )
 from tinygrad_lite.training.batches import loader_of
 from tinygrad_lite.training.checkpoints import load, save
-from tinygrad_lite.training.evaluation import evaluated
+from tinygrad_lite.training.evaluation import about, evaluated
 from tinygrad_lite.training.faults import FaultFinder
 from tinygrad_lite.training.history import History
 from tinygrad_lite.training.interrupts import BetweenSteps
@@ -112,7 +112,8 @@ def fit(
     check_validation(validation)
     loader = loader_of(data, batch_size, rng)
     held_size = None if isinstance(validation, DataLoader) else loader.batch_size
-    held_out = None if validation is None else loader_of(validation, held_size, shuffle=False)
+    with about("the validation data"):
+        held_out = None if validation is None else loader_of(validation, held_size, shuffle=False)
     measures = metrics_of(metrics, loss)
     if measures and held_out is None:
         raise UsageError("metrics are measured on data that were held out: pass validation=(inputs, targets)")
@@ -167,14 +168,20 @@ def _verify(
     optimizer: Optimizer | None,
     clip_norm: float | None,
 ) -> None:
-    """Check the data, and let `verify_training` look at the first batch; try the last one, if it is smaller."""
-    for part in (loader, held_out or loader):
-        part.dataset.check_finite()
+    """Let `verify_training` look at the first batch; try the last one, if it is smaller, and one of the validation."""
+    loader.dataset.check_finite()
+    if held_out is not None:
+        with about("the validation data"):
+            held_out.dataset.check_finite()
     rows, size = len(loader.dataset), loader.batch_size
     first = loader.dataset.take(np.arange(min(rows, size)))
     verify_training(model, loss, first, optimizer=optimizer, clip_norm=clip_norm)
     if len(loader) > 1 and not loader.drop_last and rows % size:
         try_batch(model, loss, loader.dataset.take(np.arange(rows % size)))
+    if held_out is not None:
+        with about("the validation data"):
+            held_rows = np.arange(min(len(held_out.dataset), held_out.batch_size))
+            try_batch(model, loss, held_out.dataset.take(held_rows), in_training=False)
 
 
 def _epoch(training: Training, step: Callable[..., Any], faults: FaultFinder) -> float:

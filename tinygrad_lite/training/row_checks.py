@@ -51,9 +51,12 @@ def rows_count(trial: Trial) -> Finding | None:
     outputs = [x for x in trees.leaves(plain(trial.outputs)) if is_real(x)]
     if trial.rows < 2 or any(not x.ndim or len(x) != trial.rows for x in outputs):
         return None
-    slopes = value_and_slopes(trial.copies()[1], trial.outputs, trial.targets)[1:]
-    silent = ~np.any([x.reshape(trial.rows, -1).any(axis=1) for x in slopes], axis=0)
-    if silent.all():  # which other checks explain
+    silent = _silent_rows(trial, trial.outputs)
+    if silent.all() or not silent.any():  # other checks explain the first
+        return None
+    try:  # where an output is its target, the slope is 0 there alone
+        silent &= _silent_rows(trial, trees.map_leaves(_beside, plain(trial.outputs)))
+    except Exception:  # the user's loss refuses these numbers
         return None
     same = ""
     for t in map(np.asarray, trees.leaves(plain(trial.targets))):
@@ -63,6 +66,17 @@ def rows_count(trial: Trial) -> Finding | None:
         return None
     text = f"the loss does not depend on the outputs of {np.sum(silent)} of {trial.rows} rows{same}"
     return Finding("each row counts", None, text)
+
+
+def _silent_rows(trial: Trial, outputs: Any) -> Any:
+    """For each row, whether its outputs have no influence on the loss."""
+    slopes = value_and_slopes(trial.copies()[1], outputs, trial.targets)[1:]
+    return ~np.any([x.reshape(trial.rows, -1).any(axis=1) for x in slopes], axis=0)
+
+
+def _beside(x: Any) -> Any:
+    """Other numbers close to these, on the same side of 0 and of 1."""
+    return np.where(x == 0, 1e-3, x * (1 - 1e-3)).astype(x.dtype) if is_real(x) else x
 
 
 def rows_are_independent(trial: Trial) -> Finding | None:

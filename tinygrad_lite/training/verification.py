@@ -122,7 +122,7 @@ def verify_training(
     return result
 
 
-def try_batch(model: Module, loss: Loss, batch: Batch) -> None:
+def try_batch(model: Module, loss: Loss, batch: Batch, in_training: bool = True) -> None:
     """Let copies of a model and a loss raise the error that they would raise for this batch."""
     try:
         model, loss = deepcopy((model, loss))
@@ -130,7 +130,7 @@ def try_batch(model: Module, loss: Loss, batch: Batch) -> None:
         return
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        loss(outputs_of(in_mode(model, True), batch[0]), batch[1])
+        loss(outputs_of(in_mode(model, in_training), batch[0]), batch[1])
 
 
 def _findings(trial: Trial) -> Iterator[Finding]:
