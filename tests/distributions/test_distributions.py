@@ -390,6 +390,15 @@ def test_a_far_tail_of_cauchy_has_gradients_and_probabilities() -> None:
     np.testing.assert_allclose(by_scale, 1.0, rtol=1e-14)
 
 
+@pytest.mark.parametrize("value", [1e25, -1e30])
+def test_second_derivatives_of_cauchy_where_squares_overflow(value: float) -> None:
+    """In float32, as in float64."""
+    for i in range(3):
+        f = tg.grad(tg.grad(lambda *x: D.Cauchy(*x[:2]).log_prob(x[2]), i), i)
+        found, expected = (f(*map(dtype, (2.0, 0.3, value))) for dtype in (np.float32, np.float64))
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-37)
+
+
 @pytest.mark.parametrize("a", [0.3, 5.0, 39.9, 40.0, 40.1, 1e4, 1e15])
 def test_half_a_step_of_log_gamma_with_its_derivatives(a: float) -> None:
     digamma, trigamma = (lambda x, n=n: special.polygamma(n, x) for n in (0, 1))

@@ -1,5 +1,6 @@
 """Activations and dropout: their formulas, derivatives, kinks, both compilers, and their errors."""
 
+import re
 from collections.abc import Callable
 from math import erf, pi, sqrt
 from typing import Any
@@ -124,6 +125,29 @@ def test_activations_far_out(name: str) -> None:
         np.sum(y).backward()
     assert np.isfinite(y.numpy()).all()
     assert np.isfinite(np.asarray(x.grad)).all()
+
+
+BY_ENTRY = [
+    name for name, (layer, _) in LAYERS.items() if not isinstance(layer, nn.GLU) and not re.search("max|min|Drop", name)
+]
+GATED = ["GELU", "GELU by tanh", "SiLU", "Mish"]  # x times a smooth gate is 0 · ∞ at infinity, as in PyTorch
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("name", BY_ENTRY)
+def test_slopes_far_out_are_their_limits(name: str, dtype: Any) -> None:
+    """At the largest numbers of each dtype, which overflow when squared, and where possible at infinity."""
+    layer = LAYERS[name][0].to(dtype)
+    try:
+        points = [700, np.finfo(dtype).max / 8, *([] if name in GATED else [np.inf])]
+        for sign in (-1, 1):
+            x = np.array([[sign * 50], *([sign * point] for point in points)]).astype(dtype).repeat(4, axis=1)
+            slope = tg.grad(lambda x: np.sum(layer(x)))
+            np.testing.assert_allclose(slope(x)[1:], slope(x)[:1].repeat(len(points), axis=0), atol=1e-3)
+            curvature = tg.grad(lambda x: np.sum(slope(x)))(x)
+            np.testing.assert_allclose(curvature, np.zeros_like(x), atol=1e-3)
+    finally:
+        layer.to(np.float64)
 
 
 def test_softmax2d_is_over_the_channels() -> None:

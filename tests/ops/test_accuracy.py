@@ -64,7 +64,7 @@ LIMITS_OF_OTHER_MACHINES = {"sech": 128}
 EXACT = {
     *("absolute", "fabs", "copysign", "heaviside", "maximum", "minimum", "fmax", "fmin", "clip", "nan_to_num", "round"),
     *("angle", "relu", "leaky_relu", "huber", "special.huber", "remainder", "fmod", "mantissa", "linspace_step"),
-    *("hardtanh", "softshrink"),
+    *("hardtanh", "softshrink", "hardswish"),
 }
 REACHED_BY_OTHERS = {
     "sinc_derivative",

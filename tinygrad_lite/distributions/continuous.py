@@ -167,7 +167,8 @@ class Cauchy(_LocationScale):
     _noise = "standard_cauchy"
 
     def log_prob(self, value: Array) -> Array:
-        return -np.log(pi * self.scale) - 2 * np.log(np.hypot(1, self._standardised(value)))  # z² may overflow
+        # σ / (σ² + (x - μ)²), since the square of a large z overflows, and derivatives divide by it
+        return np.log(self.scale / pi) - 2 * np.log(np.hypot(self.scale, self._checked(value) - self.loc))
 
     def cdf(self, value: Array) -> Array:
         return np.arctan2(1, -self._standardised(value)) / pi  # 1/2 + arctan(z) / π, with all digits in the left tail

@@ -318,7 +318,7 @@ def hardswish(input: Array, inplace: bool = False) -> Array:
         >>> hardswish(np.array([-4.0, 0.0, 4.0]))
         array([-0.,  0.,  4.])
     """
-    return input * hardsigmoid(input)
+    return activations.hardswish(input)
 
 
 def glu(input: Array, axis: int = -1) -> Array:

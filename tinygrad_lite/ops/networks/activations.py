@@ -89,7 +89,8 @@ def _inner(x: Array) -> Array:
 
 
 def _gelu_by_tanh_slope(y: Array, x: Array, gate: Array) -> Array:
-    return gate * (1 + x * _rest(gate, x, _inner) * (_GELU_SCALE * (1 + 0.134145 * np.square(np.clip(x, -30, 30)))))
+    x = np.clip(x, -30, 30)  # beyond, a square, or its product in float16, would overflow before a factor of 0
+    return gate * (1 + x * _rest(gate, x, _inner) * (_GELU_SCALE * (1 + 0.134145 * np.square(x))))
 
 
 _GELU_SCALE = 2 * sqrt(2 / pi)
@@ -141,6 +142,23 @@ hardtanh = elementwise(
     kink=lambda x, min_val, max_val: (x - min_val) * (x - max_val),
     chooses="its input is not between the bounds",
     examples=[([(2, 3)], {"min_val": -1.0, "max_val": 1.0}), ([(2, 3)], {"min_val": 0.0, "max_val": 6.0})],
+)
+
+
+def _hardswish_slope(y: Array, x: Array) -> Array:
+    # of x cut off, since 0 · ∞ is not the limit
+    slope = hardtanh(x, min_val=-3, max_val=3) / 3 + 0.5
+    slope *= np.less(np.absolute(x), 3)
+    slope += np.greater_equal(x, 3)
+    return slope
+
+
+hardswish = elementwise(
+    lambda x: larger(x, -3) * (np.clip(x + 3, 0, 6) / 6),
+    _hardswish_slope,
+    name="hardswish",
+    kink=lambda x: (x - 3) * (x + 3),
+    chooses="its input is at most -3",
 )
 
 AXES: list[Example] = [*(([(2, 3)], {"axis": axis}) for axis in (-1, 0, (0, 1), None)), ([()], {"axis": -1})]
