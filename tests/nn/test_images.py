@@ -462,6 +462,7 @@ def test_errors(attempt: Callable[[], Any], kind: type[Exception], message: str)
         attempt()
 
 
+@pytest.mark.parametrize("are_pieces_small", [False, True])
 @pytest.mark.parametrize(
     ("shape", "out_channels", "groups", "kernel", "stride", "padding", "dilation"),
     [
@@ -472,6 +473,9 @@ def test_errors(attempt: Callable[[], Any], kind: type[Exception], message: str)
         ((2, 6, 7, 17), 3, 3, (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1)),
         ((4, 2, 9, 33), 2, 1, (3, 3), (2, 1), ((1, 1), (1, 1)), (1, 1)),
         ((1, 3, 6, 20), 2, 1, (3, 3), (1, 1), ((1, 1), (3, 1)), (1, 1)),
+        ((3, 3, 9, 70), 2, 1, (3, 2), (2, 3), ((2, 0), (4, 3)), (1, 3)),
+        ((2, 3, 5, 4), 2, 1, (2, 3), (1, 1), ((6, 7), (8, 5)), (1, 1)),
+        ((2, 3, 6, 5), 2, 1, (2, 2), (5, 4), ((0, 0), (0, 0)), (1, 1)),
         ((2, 2, 3, 4, 18), 3, 1, (2, 1, 3), (1, 1, 1), ((0, 1), (0, 0), (1, 1)), (1, 1, 1)),
         ((300, 4, 12, 12), 4, 1, (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)),
         ((40, 8, 24, 24), 8, 2, (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)),
@@ -479,8 +483,19 @@ def test_errors(attempt: Callable[[], Any], kind: type[Exception], message: str)
     ids=str,
 )
 def test_convolution_and_its_gradients_in_every_layout(
-    shape: Any, out_channels: int, groups: int, kernel: Any, stride: Any, padding: Any, dilation: Any
+    shape: Any,
+    out_channels: int,
+    groups: int,
+    kernel: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    are_pieces_small: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    if are_pieces_small:
+        for name, value in (("LARGE", 2**11), ("SMALL", 400), ("NARROW", 3), ("DEEP", 2)):
+            monkeypatch.setattr(f"tinygrad_lite.ops.networks.strips.{name}", value)
     rng = np.random.default_rng(0)
     x, w = rng.normal(size=shape), rng.normal(size=(out_channels, shape[1] // groups, *kernel))
     settings = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}

@@ -12,6 +12,7 @@ from tinygrad_lite.foundation.settings import remembered, whole
 from tinygrad_lite.nn.functional.checks import shape_of
 from tinygrad_lite.nn.functional.sizes import Shape, Sizes, check_axes, fixed, in_dimensions, per_axis, with_batch
 from tinygrad_lite.ops.networks import convolution
+from tinygrad_lite.ops.networks.geometry import Geometry, geometry
 from tinygrad_lite.ops.shapes.indexing import scatter
 
 __all__ = ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "fold", "unfold"]
@@ -203,14 +204,12 @@ def padding_widths(padding: Any, kernel: Shape, stride: Shape, dilation: Shape) 
     return tuple((p, p) for p in per_axis("padding", padding, len(kernel)))
 
 
-def _at(
-    name: str, size: Shape, kernel: Any, stride: Any, padding: Any, dilation: Any, axes: int
-) -> convolution.Geometry:
+def _at(name: str, size: Shape, kernel: Any, stride: Any, padding: Any, dilation: Any, axes: int) -> Geometry:
     """Where a kernel is put; raises `ShapeError` where it does not fit into the input."""
     kernel, stride, dilation = (
         per_axis(*setting, axes, 1) for setting in (("kernel_size", kernel), ("stride", stride), ("dilation", dilation))
     )
-    at = convolution.geometry(size, kernel, stride, padding_widths(padding, kernel, stride, dilation), dilation)
+    at = geometry(size, kernel, stride, padding_widths(padding, kernel, stride, dilation), dilation)
     if any(n < 1 for n in at.out):
         raise ShapeError(f"{name}: the kernel reaches {at.reach} entries, more than the padded input's {at.padded}")
     return at

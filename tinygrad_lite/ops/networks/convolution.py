@@ -6,11 +6,12 @@ kind, and the three operations here are each other's derivatives, to any order.
 
 Inside, small images lie in memory channel by channel and pixel by pixel, with the batch last: what one place of the
 kernel reads along a row of all images is then one piece of memory, and all images make one product of matrices. Where a
-row of a single image is piece enough, the images stay as they are, and each makes a product of its own.
+row of a single image is piece enough, the images stay as they are, and each makes a product of its own. Images in
+memory make a product for each row of the result, where rows share what they read: see strips.py.
 """
 
 from collections.abc import Iterable
-from functools import cached_property, lru_cache, reduce
+from functools import reduce
 from itertools import pairwise
 from math import prod
 from typing import Any
@@ -19,15 +20,9 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from tinygrad_lite.engine.op import Array, Example, Op, primitive
-from tinygrad_lite.errors import ShapeError
+from tinygrad_lite.ops.networks.geometry import Geometry, Sizes, Widths, geometry
+from tinygrad_lite.ops.networks.strips import LARGE, NARROW, by_rows, in_memory, kernel_by_rows, product, summed_product
 from tinygrad_lite.ops.shapes.indexing import performed, scatter
-from tinygrad_lite.ops.shapes.windows import shown_at, window_counts
-
-Sizes = tuple[int, ...]
-Widths = tuple[tuple[int, int], ...]
-
-LARGE = 2**20
-"""The bytes of windows that are laid out at a time: as many as stay in the cache between being written and read."""
 
 LARGEST = 2**24
 """The same in a program, where every block is one more line to read."""
@@ -37,53 +32,6 @@ MORE = 2
 
 WIDE = 16
 """Rows of at least this many pixels are copied fast one by one."""
-
-
-class Geometry:
-    """Where a kernel is put on an image, along each spatial axis: all sizes are in pixels."""
-
-    def __init__(
-        self, kernel: Sizes, stride: Sizes, dilation: Sizes, padding: Widths, size: Sizes, padded: Sizes, out: Sizes
-    ) -> None:
-        self.kernel, self.stride, self.dilation, self.padding = kernel, stride, dilation, padding
-        self.size, self.padded, self.out = size, padded, out
-
-    @cached_property
-    def inside(self) -> tuple[slice, ...]:
-        """The place of the image in the padded one."""
-        return tuple([slice(before, before + n) for (before, _), n in zip(self.padding, self.size)])
-
-    @cached_property
-    def reach(self) -> Sizes:
-        """How far a kernel reaches."""
-        return tuple(d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation))
-
-    @cached_property
-    def among(self) -> tuple[Any, ...]:
-        """For each place of the kernel, the index among the windows, with the channels in front."""
-        return tuple((slice(None), *place) for place in np.ndindex(*self.kernel))
-
-    @cached_property
-    def shown(self) -> tuple[tuple[slice, ...], ...]:
-        """For each place of the kernel, the index in the padded image of what it reads."""
-        return tuple([shown_at(place, self.out, self.stride, self.dilation) for place in np.ndindex(*self.kernel)])
-
-    @lru_cache  # noqa: B019
-    def read(self, rows: int) -> tuple[Any, ...]:
-        """For each place of the kernel, the index in the padded image of what this many rows of the result read."""
-        counts = rows, *self.out[1:]
-        places = np.ndindex(*self.kernel)
-        return tuple((slice(None), *shown_at(place, counts, self.stride, self.dilation)) for place in places)
-
-
-@lru_cache
-def geometry(size: Sizes, kernel: Sizes, stride: Sizes, padding: Widths, dilation: Sizes) -> Geometry:
-    """Where a kernel is put on an image of a size."""
-    if 0 in kernel:
-        raise ShapeError(f"a convolution needs a kernel with entries, got one of size {kernel}")
-    padded = tuple(n + before + after for n, (before, after) in zip(size, padding))
-    out = window_counts(padded, kernel, stride, dilation)
-    return Geometry(kernel, stride, dilation, padding, size, padded, out)
 
 
 def batch_last(x: Array) -> Array:
@@ -119,6 +67,12 @@ def _stay_as_they_are(x: Array, at: Geometry) -> bool:
     """Whether images in their own order are laid out as fast as with the batch last."""
     flags = getattr(x, "flags", None)  # only an array in memory has them
     return flags is not None and flags.c_contiguous and x.shape[0] > 1 and at.out[-1] >= WIDE
+
+
+def _is_by_rows(x: Array, other: Array, at: Geometry, groups: int) -> bool:
+    """Whether rows of the result share what they read, and all arrays are in memory."""
+    is_in_memory = type(x) is type(other) is np.ndarray and x.size > 0 < other.size and 0 not in at.out
+    return is_in_memory and groups == 1 and len(at.kernel) > 1 and at.dilation[0] == 1
 
 
 def _is_by_places(x: Array, at: Geometry, out: int, groups: int) -> bool:
@@ -193,19 +147,14 @@ def _joined(parts: list[Array], axis: int) -> Array:
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis)
 
 
-def _product(a: Array, b: Array, **out: Array) -> Array:
-    """The product of matrices; of a column and a row entry by entry, for which BLAS takes several times as long."""
-    return np.multiply(a, b, **out) if a.shape[-1] == 1 else np.matmul(a, b, **out)
-
-
 def _of_images(x: Array, matrix: Array, at: Geometry) -> Array:
     """The product of the weights, as a matrix, and of what the kernel reads in each image."""
     if type(x) is np.ndarray is type(matrix):
         y = np.empty((len(x), len(matrix), prod(at.out)), np.result_type(x, matrix))
         for part, columns in _images(x, at):
-            _product(matrix, columns, out=y[part])
+            product(matrix, columns, y[part])
         return y
-    return _joined([_product(matrix, columns) for _, columns in _images(x, at)], 0)
+    return _joined([product(matrix, columns) for _, columns in _images(x, at)], 0)
 
 
 def _read_by(x: Array, at: Geometry) -> Iterable[tuple[Sizes, Array]]:
@@ -220,12 +169,14 @@ def _convolution(x: Array, weight: Array, stride: Sizes, padding: Widths, dilati
     if _is_by_places(x, at, weight.shape[0], groups):
         factors: Any = weight.reshape((groups, *at.kernel, *[1] * len(at.kernel)))
         return reduce(np.add, (seen * factors[:, *place] for place, seen in _read_by(x, at)))
+    if _is_by_rows(x, weight, at, groups):
+        return by_rows(x, weight, at, not _stay_as_they_are(x, at))
     matrices = _in_groups(weight, groups)
     if groups == 1 and _stay_as_they_are(x, at):
         return _of_images(x, matrices[0], at).reshape((x.shape[0], weight.shape[0], *at.out))
     image, parts = _with_batch_last(x, at), []
     for first, last in _blocks(image, at):
-        y = _product(matrices, _columns(image, at, groups, first, last - first))
+        y = product(matrices, _columns(image, at, groups, first, last - first))
         parts.append(y.reshape((weight.shape[0], last - first, *at.out[1:], x.shape[0])))
     return batch_first(_joined(parts, 1))
 
@@ -235,8 +186,7 @@ def _turned(weight: Array, groups: int) -> Array:
     out, channels, *kernel = weight.shape
     backwards = weight[:, :, *(slice(None, None, -1) for _ in kernel)]
     parts = backwards.reshape((groups, out // groups, channels, *kernel)).swapaxes(1, 2)
-    parts = np.ascontiguousarray(parts) if type(parts) is np.ndarray else parts  # BLAS does not read backwards
-    return parts.reshape((groups * channels, out // groups, *kernel))
+    return in_memory(parts).reshape((groups * channels, out // groups, *kernel))
 
 
 def _spread(y: Array, weight: Array, at: Geometry) -> Array:
@@ -249,7 +199,7 @@ def _spread(y: Array, weight: Array, at: Geometry) -> Array:
     read = [(slice(None), slice(None), *index) for index in at.shown]
 
     def windows(few: slice) -> Array:
-        made = _product(back, rows[few])
+        made = product(back, rows[few])
         return made.reshape((made.shape[0], channels, *at.kernel, *at.out))
 
     if not type(y) is type(weight) is np.ndarray:
@@ -281,7 +231,7 @@ def _transposed_convolution(
     back = _in_groups(weight, groups).swapaxes(1, 2)
     image = None
     for first, last in _blocks(y, at):
-        made = _product(back, _in_groups(_rows_of(y, first, last, at), groups))
+        made = product(back, _in_groups(_rows_of(y, first, last, at), groups))
         windows = made.reshape((channels, *at.kernel, last - first, *at.out[1:], batch))
         parts, read = tuple([windows[place] for place in at.among]), at.read(last - first)
         if last - first == at.out[0]:
@@ -305,16 +255,18 @@ def _kernel_correlation(
         axes = (0, *range(2, x.ndim))
         by_place = [np.sum(seen * y, axis=axes) for _, seen in _read_by(x, at)]
         return np.stack(by_place, axis=1).reshape((groups, 1, *kernel))
-    if groups == 1 and _stay_as_they_are(x, at):
-        rows = y.reshape((y.shape[0], y.shape[1], prod(at.out)))
-        sums = (np.sum(np.matmul(columns, rows[i].swapaxes(1, 2)), axis=0) for i, columns in _images(x, at))
+    are_kept = _stay_as_they_are(x, at)
+    if _is_by_rows(x, y, at, groups) and prod(at.out[1:]) * (1 if are_kept else len(x)) >= NARROW:
+        return kernel_by_rows(x, y, at, not are_kept)
+    if groups == 1 and are_kept:
+        rows = y.reshape((y.shape[0], y.shape[1], prod(at.out))).swapaxes(1, 2)
+        sums = (np.sum(summed_product(columns, rows[i]), axis=0) for i, columns in _images(x, at))
         return reduce(np.add, sums).T.reshape((y.shape[1], x.shape[1], *kernel))
     image, y = _with_batch_last(x, at), batch_last(y)
     parts = []
     for first, last in _blocks(image, at):
-        part = _in_groups(_rows_of(y, first, last, at), groups)
-        # in this order, BLAS takes three quarters of the time
-        parts.append(np.matmul(_columns(image, at, groups, first, last - first), part.swapaxes(1, 2)))
+        part = _in_groups(_rows_of(y, first, last, at), groups).swapaxes(1, 2)
+        parts.append(summed_product(_columns(image, at, groups, first, last - first), part))
     total = reduce(np.add, parts)
     return total.swapaxes(1, 2).reshape((y.shape[0], x.shape[1] // groups, *kernel))
 
