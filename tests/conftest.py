@@ -69,14 +69,18 @@ def every(stride: int, items: list[pytest.Item], *, least: int, number: int = 0)
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark ten of eleven cases of a long loop as slow, leave out what the run does not ask for, and prepare stacks.
+    """Mark most cases of a long loop as slow, leave out what the run does not ask for, and prepare stacks.
 
-    Eleven, since loops over pairs have a few of one kind for each of the other. Python's stack grows in pieces of
-    16 KB, and a call across the end of a piece maps and unmaps memory each time. Code that calls deeply has spent a
-    fourth of its time there. A frame that asks for much gets a large piece, with room for what it calls.
+    The usual run takes every eleventh case of a loop of many, and every fifth of one that takes long. With even
+    numbers, loops over pairs would leave out all of a kind.
+
+    Python's stack grows in pieces of 16 KB, and a call across the end of a piece maps and unmaps memory each time. Code
+    that calls deeply has spent a fourth of its time there. A frame that asks for much gets a large piece, with room for
+    what it calls.
     """
     loops = [item for item in items if not any(map(item.get_closest_marker, ("slow", "whole", "compare")))]
-    for item in {*loops} - every(11, loops, least=MANY):
+    long = [item for item in loops if item.get_closest_marker("long")]
+    for item in ({*loops} - every(11, loops, least=MANY)) | ({*long} - every(5, long, least=6)):
         item.add_marker(pytest.mark.slow)
     if (number := config.getoption("--sixth")) is not None:
         kept = every(6, items, least=6, number=number)

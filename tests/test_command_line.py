@@ -274,6 +274,7 @@ def test_a_teachers_file_of_exercises(
     assert "cube_here, attempt 1: right" in capsys.readouterr().out
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -147,6 +147,7 @@ def test_arguments_results_and_functions_in_c(name: str, compiler: str, tmp_path
         np.testing.assert_allclose(found, right, rtol=1e-12)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", NAMES, ids=repr)
 def test_fields_keys_and_arguments(name: str, tmp_path: Path) -> None:
     module = nn.Module()
@@ -217,6 +218,7 @@ def _lesson(name: str) -> Any:
     return tg.explain(np.sum(w * x))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [name for name in NAMES if name], ids=repr)
 def test_what_explains_a_graph(name: str, tmp_path: Path) -> None:
     lesson, plain = _lesson(name), _lesson("w")

@@ -37,6 +37,7 @@ def norm(a: Any) -> float:
     return float(np.sqrt(product(a, a)))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_the_gradient_is_right_along_a_random_direction(name: str) -> None:
     contest = replace(made(name), dtype=np.float64)

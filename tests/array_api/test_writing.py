@@ -64,6 +64,7 @@ def random_function(seed: int) -> Callable[[Any, Any], Any]:
     return function
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(40))
 def test_values_and_gradients_of_random_functions(seed: int) -> None:
     f = random_function(seed)

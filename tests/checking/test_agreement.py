@@ -67,6 +67,7 @@ def test_a_rule_that_is_not_linear_in_the_upstream_gradient(of: Any, bent: Any) 
     assert of(lambda g: g).ok
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("at", [0, 17, 39])
 @pytest.mark.parametrize("bent", BENT.values(), ids=BENT)
 def test_one_of_many_results_whose_rule_is_not_linear(bent: Any, at: int) -> None:

@@ -23,6 +23,7 @@ WAYS: dict[str, dict[str, Any]] = {
 LONG = ("qᵀ q", "q w qᵀ - a", "u s vᵀ - a", "det a det a⁻¹", "a⁺ a", "a⁺ - a⁻¹", "Σ eigenvalues - trace")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("way", "name"),
     [
@@ -170,6 +171,7 @@ SATURATING: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {  # and 
 SLOPES = np.array([0.3, -0.7, 1.0, 2.0, -1.0, 1.5])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", SATURATING)
 @pytest.mark.parametrize(
     "far",
@@ -244,6 +246,7 @@ def test_a_right_gradient_of_what_saturates_is_not_wrong(name: str, distance: fl
         assert opposite.outcome == "failed" if is_known else opposite.outcome != "passed"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("part", [1e-5, 1e-3, 0.1])
 @pytest.mark.parametrize("power", [8, 10, 12, 14])
 def test_a_mistake_in_an_entry_far_smaller_than_others_is_no_rounding_of_theirs(power: int, part: float) -> None:

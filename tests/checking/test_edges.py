@@ -44,6 +44,7 @@ FAR = [1e-5, 1e-9]
 OTHERS = [pytest.param(10.0**-n, marks=pytest.mark.slow) for n in (1, 2, 3, 4, 6, 7, 8, 10, 11, 12, 13, 14)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("distance", [*FAR, *OTHERS])
 @pytest.mark.parametrize("name", EDGES)
 def test_beside_an_edge(name: str, distance: float) -> None:
@@ -103,6 +104,7 @@ def test_entries_of_all_sizes_next_to_an_offset(size: int, offset: float) -> Non
         assert report.outcome == outcome, report
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("frequency", [0.2, param(0.7, slow=True), param(1.3, slow=True), 4.0])
 @pytest.mark.parametrize("offset", [1e6, 1e10, 1e14])
 def test_waves_next_to_an_offset_are_not_flat_from_afar(offset: float, frequency: float) -> None:
@@ -144,6 +146,7 @@ def test_a_tiny_entry_with_a_large_gradient_is_not_taken_for_negligible() -> Non
             assert tg.gradcheck(entropy, p, gradient=gradient, raise_exception=False).outcome != "passed"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("part", [-1.0, 0.0, 2.0])
 @pytest.mark.parametrize("power", [param(power, slow=power % 4 != 0) for power in range(-12, 0, 2)])
 def test_a_wrong_entry_does_not_hide_behind_far_larger_ones(power: int, part: float) -> None:
@@ -242,6 +245,7 @@ def test_a_loss_that_vanishes_beside_its_logits_is_no_mistake(largest: float, re
     assert report.outcome != "failed", str(report)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "factor", [[1, 2, 3], (1.0, 2.0, 3.0), range(3), np.arange(1.0, 4).flat], ids=lambda x: type(x).__name__
 )
@@ -267,6 +271,7 @@ def turn(angle: float) -> np.ndarray:
     return np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("gradient", [0.0, 3e-17, -2e-16])
 @pytest.mark.parametrize("name", OF_ROUNDING)
 def test_a_result_that_is_rounding_of_others_has_a_gradient_of_rounding(name: str, gradient: float) -> None:
@@ -306,6 +311,7 @@ def _with_a_small_entry(part: float, factor: float) -> Any:
     return tg.gradcheck(f, x, gradient=lambda x: claimed * np.cos(x), raise_exception=False)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("factor", [1.3, -1.0, 3.0])
 @pytest.mark.parametrize("part", [1e-6, 1e-10, 1e-11, 1e-12, 1e-13])
 def test_a_wrong_entry_that_is_lost_beside_the_largest_never_passes(part: float, factor: float) -> None:

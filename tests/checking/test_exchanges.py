@@ -188,6 +188,7 @@ def test_the_right_gradients_are_right(name: str) -> None:
     assert report(name, "return", "return").ok
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "right", "wrong", "words"), PLANTED)
 def test_what_should_be_read_is_named(name: str, right: str, wrong: str, words: str) -> None:
     found = report(name, right, wrong)

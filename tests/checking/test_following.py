@@ -140,6 +140,7 @@ GRADIENTS: dict[str, Callable[[Any], Any]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", GRADIENTS)
 def test_a_gradient_is_followed_into_what_it_reads(name: str) -> None:
     report = tg.gradcheck(loss, W, gradient=GRADIENTS[name], raise_exception=False)
@@ -281,6 +282,7 @@ def in_a_loop(name: str, right: str, wrong: str) -> Finding | None:
     return next(iter(tg.gradcheck(f, x, gradient=gradient, raise_exception=False).findings), None)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "right", "wrong", "words"), OTHER_TURNS)
 def test_a_loop_of_too_few_turns_or_too_many_is_named(name: str, right: str, wrong: str, words: str) -> None:
     assert in_a_loop(name, right, right) is None

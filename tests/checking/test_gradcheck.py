@@ -37,6 +37,7 @@ def test_every_method_passes_what_is_right(method: Any) -> None:
     assert verdicts(report) == {Verdict.RIGHT}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("f", "parameters", "order"),
     [

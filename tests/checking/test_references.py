@@ -106,6 +106,7 @@ def test_the_error_is_within_the_bound(name: str, wary: bool) -> None:
         assert found.bound[0] <= least * max(abs(slope(moved)), abs(f(moved)) / scale)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("offset", [param(10.0**k, slow=k in (5, 6, 8)) for k in range(4, 10)])
 @pytest.mark.parametrize("name", ["sin", "exp", "log", "step", "bell", "square"])
 def test_polynomials_tell_the_slope_next_to_an_offset_as_well_as_its_rounding_allows(name: str, offset: float) -> None:

@@ -133,6 +133,7 @@ def test_picture_of_differences_by_their_step() -> None:
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("f", "x"),
     [

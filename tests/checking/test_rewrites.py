@@ -369,6 +369,7 @@ class Stateful:
 RAN: list[str] = []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [name for name, f in vars(Stateful).items() if callable(f) and name[0] in "bir"])
 def test_no_change_of_the_text_changes_what_is_around_the_gradient(name: str) -> None:
     model = Stateful()

@@ -162,6 +162,7 @@ def _gradient_of_a_copy(x: Any, w: Any) -> Any:
     return other.grad
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", COPIES)
 def test_values_are_copied_as_in_python(name: str, backend: str) -> None:
     w = tg.tensor([1.0, -2.0, 3.0], requires_grad=True)

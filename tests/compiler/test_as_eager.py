@@ -602,6 +602,7 @@ TRANSFORMED: dict[str, Callable[[Any], Any]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("records", [True, False], ids=["grad", "no_grad"])
 @pytest.mark.parametrize("requires_grad", [None, False, True], ids=["array", "constant", "variable"])
 @pytest.mark.parametrize("f", TRANSFORMED.values(), ids=TRANSFORMED)
@@ -637,6 +638,7 @@ WITH_LISTS: dict[str, Callable[[Any], Any]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", WITH_LISTS)
 def test_lists_stand_for_arrays(backend: str, name: str) -> None:
     f = tg.value_and_grad(WITH_LISTS[name])

@@ -280,6 +280,7 @@ BASES: dict[type, tuple[Any, ...]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", BASES, ids=lambda kind: kind.__name__)
 def test_attributes_of_an_object_of_the_users(kind: type) -> None:
     """Whatever it is beside: a list, a number, an array, an error."""

@@ -212,6 +212,7 @@ def counting(count: Any, x: Any) -> Any:
     return x / (1 - 0.9**count) + count % 3 - (count - 1) // 2, np.where(count > 2, x, 0.0)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [name for name in NAMES if name is not of_class])
 def test_numbers_of_python(backend: str, name: Callable[[], Name]) -> None:
     def results(compile: Callable[[Any], Any], start: Any, change: Callable[[Any], Any]) -> Iterator[Any]:

@@ -56,6 +56,7 @@ _SPECIAL = [0.0, -0.0, 1.0, -2.5, np.inf, -np.inf, np.nan, 1e-300, 1e150, -1e-15
 _UFUNCS = [op.forward for op in pairs.RULES if isinstance(op.forward, np.ufunc) and not op.forward.signature]
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("dtype", [np.complex128, param(np.complex64, slow=True)])
 @pytest.mark.parametrize("ufunc", _UFUNCS, ids=lambda ufunc: ufunc.__name__)

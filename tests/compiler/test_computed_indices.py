@@ -66,6 +66,7 @@ def uses(index: Callable[..., Any]) -> Callable[..., Any]:
     return use
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "dtype"), spread(zip(INDICES, cycle(["i8", "i4", "u1", "i2", "u8"])), 1))
 def test_as_eager(backend: str, name: str, dtype: str) -> None:
     index, i = INDICES[name]
@@ -84,6 +85,7 @@ def test_as_eager(backend: str, name: str, dtype: str) -> None:
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "dtype"), spread(zip(INDICES, cycle(["i8", "i4", "u1", "i2", "u8"])), 1))
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_known_indices_are_as_eager(backend: str, name: str, dtype: str, order: Any) -> None:
@@ -98,6 +100,7 @@ def test_known_indices_are_as_eager(backend: str, name: str, dtype: str, order: 
         assert_same(compiled(x, values), use(x, values, given))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [name for name, (index, i) in INDICES.items() if i.size and takes_as_it_is(index, i)])
 def test_an_index_outside_its_axis_is_numpys_error_and_changes_nothing(backend: str, name: str) -> None:
     index, i = INDICES[name]
@@ -203,6 +206,7 @@ def test_small_integers_are_indices_of_long_axes(backend: str, dtype: str) -> No
         assert_same(compiled(x, i), f(x, i))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", INDICES)
 def test_pullbacks_of_arrays_that_are_no_part_of_the_recording(name: str) -> None:
     """As the rows of a Jacobian or a Hessian are: the upstream gradient is a plain array, and only the index is not."""
@@ -226,6 +230,7 @@ def test_pullbacks_of_arrays_that_are_no_part_of_the_recording(name: str) -> Non
         assert_same(compiled(x, values, indices), pulled(x, values, indices))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("f", [np.sort, lambda x: x[np.argsort(x)][::2] ** 2, lambda x: np.partition(x, 2)[:2] ** 3])
 def test_hessians_by_computed_orders(f: Any, backend: str) -> None:
     compiled = tg.compile(lambda x: tg.hessian(lambda x: np.sum(f(x) ** 3))(x), backend)

@@ -60,6 +60,7 @@ def assert_same(found: Any, expected: Any) -> None:
         np.testing.assert_allclose(y, z, rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "dtype"),
     [

@@ -225,6 +225,7 @@ class Branches(nn.Module):
         return self.head(x) + (other.detach() if self.kind == "detached" else other)
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore:.*no gradient for parameter:UserWarning")
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("kind", ["frozen", "unused", "detached"])

@@ -104,6 +104,7 @@ def assert_as_eager(f: Callable[[Store, Any, Any], Any], backend: str) -> None:
     assert sum(map(len, compiled[0]._runs.values())) <= 4
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", READS)
 def test_reads(name: str, backend: str) -> None:
     assert_as_eager(lambda store, i, x: (READS[name](store, i) * np.sum(x), x), backend)

@@ -68,6 +68,7 @@ def gradients_through(step: Callable[..., Any], model: Any, x: Any) -> list[Any]
     return [p.grad.numpy() for p in model.parameters()]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("step", [both, by_input, adapted, trained])
 def test_backward_goes_through_what_a_compiled_function_returns(backend: str, step: Callable[..., Any]) -> None:
     compiled, x = tg.compile(step, backend), tg.tensor(X, requires_grad=True)

@@ -363,6 +363,7 @@ WRITES = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("case", WRITES)
 def test_entries_of_an_array_from_outside(backend: str, case: str) -> None:
     text, name = f"def change(s, x):\n    {WRITES[case]}\n", f"<{case}>"

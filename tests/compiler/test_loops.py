@@ -49,6 +49,7 @@ def test_loops_compute_what_the_instructions_do(program: Any, data: st.DataObjec
             np.testing.assert_array_equal(found, values[x])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("turns", [3, 4, 9])
 @pytest.mark.parametrize("make", [rnn, runge_kutta, maml, layers])
 def test_recorded_loops(make: Callable[[int], tuple[Callable[[Any], Any], Any]], turns: int) -> None:
@@ -71,6 +72,7 @@ ORDERS: dict[str, list[int]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("join", [np.stack, np.concatenate, tg.array], ids=lambda join: join.__name__)
 @pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS)
 def test_what_a_loop_makes_is_joined_in_any_order(order: list[int], join: Any) -> None:
@@ -113,6 +115,7 @@ NUMBERS_IN: dict[str, Callable[[Any, int], Any]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("turn", NUMBERS_IN.values(), ids=NUMBERS_IN)
 def test_turns_differ_in_their_numbers(turn: Callable[[Any, int], Any]) -> None:
     def f(x: Any) -> Any:
@@ -192,6 +195,7 @@ def test_training_overwrites_arrays_of_any_size(optimizer: str, count: int, monk
         np.testing.assert_allclose(w.numpy(), same.numpy(), rtol=1e-12)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("activation", [nn.ReLU, nn.Tanh, nn.Sigmoid, nn.GELU])
 @pytest.mark.parametrize("sides", [(3, 3, 3, 3, 3), (5, 3, 3, 3, 1), (2, 4, 6, 8, 9)])
 def test_layers_overwrite_arrays_of_any_size(activation: Any, sides: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,6 +91,7 @@ USES: dict[str, Callable[[Store, Any, Any], Any]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("use", USES)
 def test_as_eager(use: str, backend: str) -> None:
     assert_as_eager(lambda store, i, x: USES[use](store, i, x), backend)

@@ -492,6 +492,7 @@ def test_summations_and_their_gradients_need_no_numpy_call(seed: int) -> None:
     assert "einsum" not in str(f.report())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("offset", [-2, 0, 1, 3])
 @pytest.mark.parametrize("axes", [(0, 1), (-1, 0), (1, -1)])
 def test_traces_need_no_numpy_call(offset: int, axes: tuple[int, int]) -> None:
@@ -579,6 +580,7 @@ OF_SOME: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", OF_SOME)
 @pytest.mark.parametrize("dtype", [np.float64, param(np.float32, slow=True)])
 def test_reductions_of_some_entries(name: str, dtype: Any) -> None:

@@ -78,6 +78,7 @@ INDICES = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("index", INDICES, ids=repr)
 def test_values_at_an_index_may_have_any_shape_that_numpy_spreads(index: Any) -> None:
     x = np.arange(20.0).reshape(4, 5)
@@ -241,6 +242,7 @@ FIRST = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("backend", ["numpy", "native"])
 @pytest.mark.parametrize("index", [*FIRST, *((..., part) for part in FIRST)], ids=repr)
 def test_any_entries_of_a_product_with_a_column(backend: str, index: Any) -> None:
@@ -263,6 +265,7 @@ def test_constants_may_be_no_numbers(backend: str, dtype: str) -> None:
         assert_same(found, expected)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("backend", ["numpy", "native"])
 @pytest.mark.parametrize("dtype", ["?", "b", "q", "f2", "f4", "f8", "g", "F", "D"])
 def test_numbers_of_python_take_the_dtype_of_what_they_meet(backend: str, dtype: str) -> None:
@@ -288,6 +291,7 @@ class Share(float):
     """A number that is Python's and has a class of its own."""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [Level.HIGH, Share(0.5), True, np.float32(2)], ids=repr)
 @pytest.mark.parametrize("dtype", ["f", "d"])
 def test_numbers_of_classes_derived_from_pythons(backend: str, dtype: str, number: Any) -> None:
@@ -341,6 +345,7 @@ def test_drawn_numbers_have_the_types_that_numpy_gives_them(backend: str, name: 
             assert_same(np.asarray(found), np.asarray(expected))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("function", [np.cumsum, np.cumprod], ids=lambda function: function.__name__)
 @pytest.mark.parametrize("dtype", ["f8", "f4", "i4", "u1", "?"])
 def test_sums_and_products_so_far_are_numpys_to_the_last_digit(function: Callable[..., Any], dtype: str) -> None:

@@ -188,6 +188,7 @@ FILLS: dict[str, Callable[[Any], Any]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("way", FILLS)
 def test_an_array_that_the_function_fills(way: str, backend: str) -> None:
     """Each call fills it anew, whatever somebody, such as another function, has written into it meanwhile."""
@@ -271,6 +272,7 @@ USES: dict[str, Callable[[Any], Any]] = {
 FIRST = [[2.0, 1.0], [0.5, 4.0]]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("use", USES)
 def test_an_array_has_the_entries_of_the_moment_of_its_use(use: str, backend: str) -> None:
     outside = np.array(FIRST)

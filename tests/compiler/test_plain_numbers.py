@@ -147,11 +147,13 @@ def assert_as_eager(f: Callable[[State, Any], Any], backend: str, programs: int)
     assert sum(map(len, made[0]._runs.values())) <= programs
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_functions_of_plain_numbers(name: str, backend: str) -> None:
     assert_as_eager(counted(FUNCTIONS[name]), backend, 2)  # one for each rate, unless the function changes that
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", BRANCHES)
 def test_each_answer_of_a_branch_has_a_program(name: str, backend: str) -> None:
     f, programs = BRANCHES[name]
@@ -209,6 +211,7 @@ WHOLE: dict[str, Callable[[State, Any], Any]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", WHOLE)
 def test_whole_numbers_meet_tensors_that_require_a_gradient(name: str, dtype: Any, backend: str) -> None:
@@ -271,6 +274,7 @@ ARRAYS: dict[str, Callable[[State, Any], Any]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ARRAYS)
 def test_arrays_that_are_made_of_values(name: str, backend: str) -> None:
     assert_as_eager(counted(ARRAYS[name]), backend, 2)

@@ -75,6 +75,7 @@ def recurrence(seed: int) -> Callable[[], tuple[Callable[[Any], Any], list[tg.Te
     return made
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("few", [2, outline.FEW])
 @pytest.mark.parametrize("seed", [param(seed, slow=seed >= 8) for seed in range(300)])
 def test_recurrences(seed: int, few: int, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,6 +33,7 @@ REFUSING: dict[str, Callable[[Any], Any]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", REFUSING)
 def test_an_error_that_a_function_catches(name: str, backend: str) -> None:
     f = unless_refused(REFUSING[name])
@@ -43,6 +44,7 @@ def test_an_error_that_a_function_catches(name: str, backend: str) -> None:
                 np.testing.assert_allclose(found, expected)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("drops", [True, False])
 @pytest.mark.parametrize("name", REFUSING)
 def test_a_step_that_is_left_out_for_an_error(
@@ -136,6 +138,7 @@ CHOOSING: dict[str, Callable[[Any], Any]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", CHOOSING)
 @pytest.mark.parametrize("updates_first", [True, False])
 def test_what_is_refused_leaves_behind_what_the_function_itself_leaves(
@@ -171,6 +174,7 @@ def test_what_is_refused_leaves_behind_what_the_function_itself_leaves(
         np.testing.assert_allclose(found, expected, rtol=1e-14)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("f", "bad"),
     [

@@ -62,6 +62,7 @@ def trained(backend: str | None) -> tuple[nn.Module, Any]:
     return model, tg.compile(step, backend) if backend else step
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", [np.asarray, tg.tensor])
 @pytest.mark.parametrize("drop_last", [False, True])
 def test_epochs(backend: str, kind: Callable[[Any], Any], drop_last: bool) -> None:

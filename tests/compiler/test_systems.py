@@ -73,6 +73,7 @@ def assert_as_eager(f: Callable[..., Any], *calls: Any) -> Any:
     return compiled
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", ONE)
 def test_functions_of_a_matrix(name: str, dtype: str) -> None:
@@ -84,6 +85,7 @@ def test_functions_of_a_matrix(name: str, dtype: str) -> None:
             assert not compiled.report().falls_back
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", TWO)
 def test_systems(name: str, dtype: str) -> None:
@@ -94,6 +96,7 @@ def test_systems(name: str, dtype: str) -> None:
             assert not compiled.report().falls_back
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 @pytest.mark.parametrize("name", [*ONE, *TWO])
 def test_matrices_that_are_not_taken(name: str, dtype: str) -> None:
@@ -204,6 +207,7 @@ def test_second_derivatives_of_a_determinant(backend: str, size: int) -> None:
         np.testing.assert_allclose(compiled(matrix), curvature(matrix), rtol=1e-11, atol=1e-13)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("shape", [(2, 2), (3, 4, 2), (5, 2, 3), (0, 2, 2), (3, 0)])
 @pytest.mark.parametrize("params", [{}, {"rcond": 1e-3}, {"rtol": None}])
 def test_pseudo_inverses(backend: str, shape: tuple[int, ...], params: dict[str, Any]) -> None:

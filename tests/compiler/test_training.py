@@ -128,6 +128,7 @@ PAIRS = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("backend", "model", "optimizer"), PAIRS)
 def test_trajectories(backend: str, model: str, optimizer: str) -> None:
     pair = Pair(backend, model, optimizer)
@@ -201,6 +202,7 @@ USUALLY += [
 USUALLY += [("native", "CyclicLR", "Adam", False)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("backend", "schedule", "name", "is_inside"),
     [
@@ -419,6 +421,7 @@ def test_transforms_of_compiled_functions(backend: str) -> None:
     np.testing.assert_allclose(tg.hessian(f)(x), np.diag(2 * np.cos(x) - np.sin(x) * x), rtol=1e-12)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("backend", "name"),
     [param(backend, name, slow=backend == "native" and name == "attention") for backend in BACKENDS for name in MODELS],
@@ -799,6 +802,7 @@ def test_an_optimizer_of_the_users_may_keep_tensors_in_its_state(backend: str) -
     np.testing.assert_allclose(losses(True), losses(False), rtol=1e-9)
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore:.*no gradient for parameter")
 @pytest.mark.parametrize("shape", [param((), slow=True), (3,)])
 @pytest.mark.parametrize("way", ["zero_grad", "none of them", "one of them", "another in its place"])

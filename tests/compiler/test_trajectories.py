@@ -453,6 +453,7 @@ def agree(found: Any, expected: Any) -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-11)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("backend", "name"),
     [

@@ -119,6 +119,7 @@ def test_code_serves_all_turns(loop: Loop) -> None:
     assert count(56) - count(16) < 8  # what is left over behind the turns that go together differs
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("loop", [param(loop, slow=i % 2 == 1) for i, loop in enumerate(LOOPS)])
 @pytest.mark.parametrize("dtype", [np.float64, param(np.float32, slow=True)])
 def test_values_and_gradients(loop: Loop, dtype: Any, backend: str) -> None:
@@ -129,6 +130,7 @@ def test_values_and_gradients(loop: Loop, dtype: Any, backend: str) -> None:
         np.testing.assert_allclose(x, expected, rtol=1e-4 if dtype == np.float32 else 1e-11)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("dtype", [np.int64, np.int16, np.uint8, np.float16, np.float32, np.float64, bool])
 def test_dtypes_are_numpys(dtype: Any, backend: str) -> None:
     """A number of Python's takes the dtype of the array that it meets, also as data."""

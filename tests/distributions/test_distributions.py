@@ -160,6 +160,7 @@ AT_ONE: list[tuple[str, Parameters, Any]] = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "parameters", "value"), AT_ONE, ids=[name for name, *_ in AT_ONE])
 def test_a_power_of_zero_has_the_slope_of_its_exponent(name: str, parameters: Parameters, value: Any) -> None:
     """Of x⁰, which is 1 for every x, the logarithm has by its exponent the slope log x: as at a concentration of 1."""
@@ -189,6 +190,7 @@ def test_a_power_of_zero_of_zero_is_one(p: D.Distribution, value: Any) -> None:
     assert np.all(np.isfinite(gradient))
 
 
+@pytest.mark.long
 @settings(every=14, first=1)
 @pytest.mark.parametrize("backend", ["numpy", "native"])
 def test_compiled_functions_draw_anew(name: str, parameters: Parameters, value: Any, backend: str) -> None:

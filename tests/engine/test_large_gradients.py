@@ -43,6 +43,7 @@ def test_what_a_rule_reads_of_large_arrays_is_what_the_call_was_given(op: Op, sh
                 np.testing.assert_array_equal(kept, x)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("op", BROADCAST, ids=str)
 def test_sums_of_products_are_those_of_the_declared_rule(op: Op) -> None:
     params = op.examples[0][1] if op.examples else {}

@@ -86,6 +86,7 @@ LOSSES: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("is_weighted", [False, True])
 @pytest.mark.parametrize(("classes", "settings"), LOSSES)
 def test_every_kind_of_loss_and_outputs(classes: str, settings: dict[str, Any], is_weighted: bool) -> None:

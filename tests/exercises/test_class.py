@@ -90,6 +90,7 @@ def classroom(folder: Path) -> Classroom:
     return mark_class(folder, time_limit=1)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("student", HANDED_IN)
 def test_each_submission_is_marked_whatever_it_does(classroom: Classroom, student: str) -> None:
     (result,) = classroom.of(student)
@@ -212,6 +213,7 @@ def test_a_class_that_cannot_be_marked(
     assert words in capsys.readouterr().err
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("declaration", COURSE, ids=lambda declaration: declaration.name)
 def test_each_student_has_numbers_of_their_own(declaration: Any) -> None:
     ada, again, bob = (for_student(declaration, seed) for seed in ("ada", "ada", "bob"))

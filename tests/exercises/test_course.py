@@ -74,6 +74,7 @@ def test_every_exercise_has_an_answer_here() -> None:
     assert [*ANSWERS] == [*BY_NAME]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ANSWERS)
 def test_the_right_answer_is_right(name: str) -> None:
     exercise = tg.exercises.start(name)
@@ -124,6 +125,7 @@ def numbers(text: str) -> set[float]:
     return {round(float(found), 4) for found in re.findall(r"(?<![\w.])-?\d+\.?\d*(?:e[-+]\d+)?", text)}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "answer", "words"),
     [
@@ -174,6 +176,7 @@ def test_hints_come_in_three_steps(declaration: Declaration) -> None:
     assert len(declaration.hints) == 3
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "answer", "misconception"),
     [

@@ -234,6 +234,7 @@ def test_wrong_in_the_last_digits_is_wrong() -> None:
     assert "nearly right, but off by more than rounding explains" in str(mark)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [declaration.name for declaration in COURSE if declaration.write != "numbers"])
 def test_what_is_nearly_right_is_called_that(name: str) -> None:
     """As what differences give, or float32: much that fits by chance would mislead, such as a sign that is left out."""
@@ -325,6 +326,7 @@ BRACKETS = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("write", "wrong"), BRACKETS)
 @pytest.mark.parametrize("form", ["file", "function", "lambda"])
 def test_missing_brackets_are_found_in_each_form_of_a_submission(

@@ -44,6 +44,7 @@ def test_each_sentence_of_the_gradient_checker_is_in_the_catalogue(sentence: str
     assert recognised(sentence.replace("{:.6g}", "3").replace("{0}", "3").replace("{}", "x"))
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
 @pytest.mark.parametrize("misconception", MISCONCEPTIONS.values(), ids=lambda misconception: misconception.name)
 def test_each_example_is_marked_as_what_it_is_an_example_of(misconception: Misconception) -> None:

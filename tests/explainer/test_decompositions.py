@@ -58,6 +58,7 @@ def _lesson(f: Callable[[Any], Any], x: Any) -> Any:
     return tg.explain(f, tg.tensor(x, requires_grad=True, name="x"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_decompositions_are_computed_again(show: Show, name: str) -> None:
     f, x = PROGRAMS[name]

@@ -474,6 +474,7 @@ UPWARD = """() => {
 """The groups whose items cannot be laid out so that all arrows go down."""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("make", [Called, Residual, lambda: nn.TransformerDecoderLayer(4, 2, 8, dropout=0.0, rng=0)])
 @pytest.mark.parametrize("watched", [True, False])
 def test_what_flows_back_never_flows_up_the_page(make: Callable[[], Any], watched: bool, show: Show) -> None:

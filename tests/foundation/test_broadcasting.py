@@ -46,6 +46,7 @@ def drawn(rng: np.random.Generator, shape: tuple[int, ...], dtype: Any) -> Any:
         return x.astype(dtype)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("dtype", [">f8", *"dfeDil"])
 def test_results_are_numpys_bit_for_bit(dtype: str) -> None:
     rng = np.random.default_rng(0)

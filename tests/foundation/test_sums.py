@@ -10,6 +10,7 @@ import pytest
 from tinygrad_lite.foundation.sums import MANY, total, total_down_to, total_in_any_order
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "shape", [(80, 64), (16, 8, 8, 8), (3, 700, 2), (1, 5000), (5000, 1), (2, 1, 6, 500), (80, 7, 8)], ids=str
 )

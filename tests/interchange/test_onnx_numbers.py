@@ -56,6 +56,7 @@ def whole_numbers(op: Op, dtype: Any, shapes: Any) -> list[Any]:
     return [np.where(x == 0, 1, x).astype(x.dtype) if op.name in DIVISIONS else x for x in arrays]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("part", [param(0, slow=False), param(1, slow=True), param(2, slow=True)])
 @pytest.mark.parametrize("op", [op for op in OURS if op.name not in OF_REAL_NUMBERS], ids=lambda op: op.name)
 @pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")

@@ -27,6 +27,7 @@ REASONS = reasons_on(PAGE)
 OURS = [op for op in operations() if op.module.startswith("tinygrad_lite.")]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("op", "is_first"),
     [
@@ -354,6 +355,7 @@ BATCHES: dict[str, Callable[..., Any]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", BATCHES)
 def test_what_depends_on_the_size_of_a_batch_is_computed(name: str, tmp_path: Path) -> None:
     f, x = BATCHES[name], np.random.default_rng(0).normal(size=(40, 3))
@@ -374,6 +376,7 @@ CURVES: dict[str, Callable[[int], float]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "dtype"),
     [
@@ -489,6 +492,7 @@ def test_singular_values_and_eigenvalues_of_any_matrix(name: str) -> None:
         np.testing.assert_allclose(v.T @ v, np.eye(len(v)), atol=1e-13)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("f", "message"),
     [

@@ -26,6 +26,7 @@ def arrays_of(results: Any) -> list[Any]:
     return [np.asarray(x.numpy() if isinstance(x, tg.Tensor) else x) for x in listed]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("op", [param(op, slow=k % 12 > 0) for k, op in enumerate(OURS)], ids=str)
 @pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
 def test_every_operation_that_a_file_can_hold_comes_back_with_its_gradients(op: Op) -> None:

@@ -68,6 +68,7 @@ def _weighted(layer: Any) -> Callable[[Any], Any]:
     return lambda x: np.sum(np.sin(layer(x) * (1 + np.arange(np.shape(layer(x))[-1]))))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("layer", "formula"), LAYERS.values(), ids=list(LAYERS))
 def test_an_activation_is_its_formula(layer: nn.Module, formula: Callable[[Any], Any]) -> None:
     np.testing.assert_allclose(layer(tg.tensor(X)).numpy(), formula(X), rtol=1e-13, atol=1e-15)

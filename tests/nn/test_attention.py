@@ -37,6 +37,7 @@ SETTINGS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("settings", "plain"), SETTINGS.values(), ids=list(SETTINGS))
 @pytest.mark.parametrize("lead", [(), (4,), (2, 3)])
 def test_attention_is_its_formula(settings: Any, plain: Any, lead: tuple[int, ...]) -> None:

@@ -58,6 +58,7 @@ def bag(numbers: Any, weights: Any, mode: str, padding: int | None) -> Any:
     return getattr(rows, mode)(axis=0) if len(rows) else np.zeros(3)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", ["sum", "mean", "max"])
 @pytest.mark.parametrize("padding", [None, -1])
 @pytest.mark.parametrize("offsets", [None, [0, 2, 2], [0, 7], [0, 5, 7]])

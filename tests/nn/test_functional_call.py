@@ -388,6 +388,7 @@ class Scaled(nn.Module):
         return self.layers(x * self.factor) + self.offset
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("backend", ["numpy", "native"])
 @pytest.mark.parametrize("kind", ["functional_call", "grad", "adapted"])
 def test_compiled(backend: str, kind: str) -> None:

@@ -257,6 +257,7 @@ def weighted(layer: Any) -> Callable[[Any], Any]:
     return total
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("setting", [param(x, slow=i % 3 > 0) for i, x in enumerate(LAYERS)], ids=name_of)
 def test_derivatives(setting: Setting) -> None:
     layer, x = layer_of(setting)
@@ -268,6 +269,7 @@ def test_derivatives(setting: Setting) -> None:
         assert tg.gradcheck(lambda state: weighted(lambda x: nn.functional_call(layer, state, x))(x), state, order=2)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("setting", [param(x, slow=i % 16 > 0) for i, x in enumerate(LAYERS)], ids=name_of)
 @pytest.mark.parametrize("backend", ["numpy", "native"])
 def test_a_compiled_layer_is_the_same(setting: Setting, backend: str) -> None:
@@ -328,6 +330,7 @@ def by_places(x: Any, w: Any, g: Any, step: int, groups: int) -> list[Any]:
     return [y, by_x[:, :, 1:-1], by_w]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("backend", [None, "native", "numpy"])
 @pytest.mark.parametrize(
     ("step", "groups", "out"),

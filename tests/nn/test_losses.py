@@ -304,6 +304,7 @@ def test_a_loss_is_its_formula(name: str) -> None:
         np.testing.assert_array_equal(on_tensors.numpy(), found)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] * name.startswith("ctc,")) for name in LOSSES]
 )

@@ -83,6 +83,7 @@ def weighted(y: Any) -> Any:
     return np.sum(y * np.reshape(np.sin(np.arange(1.0, y.size + 1)), y.shape).astype(y.dtype))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", LAYERS)
 def test_layers_are_their_formula(name: str) -> None:
     layer, x = made(name)

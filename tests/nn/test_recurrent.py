@@ -114,6 +114,7 @@ def test_layers_are_their_formula(name: str, settings: dict[str, Any]) -> None:
     assert_same(called(layer, *alone), expected)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("settings", [SETTINGS["both directions"], SETTINGS["no bias"]], ids=["both", "no bias"])
 @pytest.mark.parametrize("name", LAYERS)
 def test_gradients_of_parameters_inputs_and_states(name: str, settings: dict[str, Any]) -> None:
@@ -130,6 +131,7 @@ def test_second_derivatives(name: str) -> None:
     tg.gradcheck(lambda model, *x: weighted(called(model, *x)), layer, x, *states, order=2)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("backend", ["numpy", "native"])
 @pytest.mark.parametrize("name", LAYERS)
 def test_a_compiled_training_step_is_the_eager_one(name: str, backend: Any) -> None:

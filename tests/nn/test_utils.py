@@ -184,6 +184,7 @@ MADE: dict[str, tuple[Callable[[], nn.Module], list[str]]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("make", "names"), MADE.values(), ids=MADE)
 def test_a_parametrized_layer_in_everything(make: Any, names: list[str]) -> None:
     layer = make()

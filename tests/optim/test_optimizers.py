@@ -40,6 +40,7 @@ def start() -> list[tg.Tensor]:
     return [tg.tensor(w, requires_grad=True, name="w"), tg.tensor([[0.1, 2.0]], requires_grad=True, name="b")]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("make", SETTINGS.values(), ids=list(SETTINGS))
 def test_the_loss_goes_down(make: Callable[[Any], optim.Optimizer]) -> None:
     optimizer = make(start())

@@ -579,6 +579,7 @@ FAULTS: dict[str, tuple[Callable[[], nn.Module], Any, Any, str, str]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("made", "loss", "batch", "check", "message"), FAULTS.values(), ids=FAULTS)
 def test_faults_are_found_and_named(
     made: Callable[[], nn.Module], loss: Any, batch: Any, check: str, message: str
@@ -590,6 +591,7 @@ def test_faults_are_found_and_named(
     assert check in [finding.check for finding in found.findings if finding.ok is False]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("width", [None, 8])
 @pytest.mark.parametrize(
     ("loss", "outputs", "targets"),

@@ -139,6 +139,7 @@ READERS: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("backend", ["numpy", "native"])
 @pytest.mark.parametrize("read", READERS.values(), ids=READERS)
 def test_what_reads_at_indices_compiles_with_other_indices(read: Callable[[Any, Any], Any], backend: str) -> None:

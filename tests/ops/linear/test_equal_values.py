@@ -246,6 +246,7 @@ READERS: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("reader", READERS.values(), ids=list(READERS))
 @pytest.mark.parametrize("vectors", [eigenvectors, left, right])
 def test_a_rule_knows_of_a_use_whose_gradient_is_0(vectors: Any, reader: Any) -> None:
@@ -317,6 +318,7 @@ def test_second_derivatives_that_the_vectors_do_not_tell_are_refused(values: Any
             attempt()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("shape", [(1, 1), (3, 3), (2, 4), (4, 2), (3, 2, 4), (2, 1, 3, 3)], ids=str)
 def test_where_all_values_differ_arrays_give_what_tensors_give(shape: tuple[int, ...], dtype: Any) -> None:

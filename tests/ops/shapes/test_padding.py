@@ -67,6 +67,7 @@ CALLS: Calls = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("f", "arrays"), rows(CALLS))
 def test_as_numpy(f: Callable[..., Any], arrays: list[Any]) -> None:
     check_linear(f, *arrays)

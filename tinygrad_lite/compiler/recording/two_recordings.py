@@ -31,6 +31,7 @@ from tinygrad_lite.compiler.recording.same import (
     same,
     with_live_arrays,
 )
+from tinygrad_lite.compiler.recording.watching import hooked
 from tinygrad_lite.compiler.signature import SCALARS, attributes_of, containers
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import TinygradError, UsageError
@@ -72,6 +73,7 @@ def _or_with_made_arrays(record: Callable[_P, _T]) -> Callable[_P, _T]:
     return again
 
 
+@hooked()
 @_or_with_made_arrays
 def recorded_twice(
     f: Callable[..., Any],

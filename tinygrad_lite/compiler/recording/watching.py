@@ -174,8 +174,11 @@ _PYTHONS = {
 
 
 @contextmanager
-def watching(watcher: Watcher, classes: Collection[type] = ()) -> Iterator[None]:
-    """Report this thread's reads and writes for the block, also those of attributes of these classes."""
+def hooked(classes: Collection[type] = ()) -> Iterator[None]:
+    """Install for the block what reports reads and writes; inside, another recording need not install it again.
+
+    To install it and remove it takes a millisecond, since Python then updates each class derived from `Module`.
+    """
     with _lock:
         if not _open:
             for name, home in _HOMES.items():
@@ -191,14 +194,7 @@ def watching(watcher: Watcher, classes: Collection[type] = ()) -> Iterator[None]
                         setattr(kind, name, change)
             _open[kind] += 1
     try:
-        with _turn:
-            _active.watcher = watcher
-            _recording.append(watcher)
-            try:
-                yield
-            finally:
-                _recording.remove(watcher)
-                _active.watcher = None
+        yield
     finally:
         with _lock:
             for kind in (*WATCHED, *classes):
@@ -215,6 +211,19 @@ def watching(watcher: Watcher, classes: Collection[type] = ()) -> Iterator[None]
                 setattr(Tensor, "requires_grad", _REQUIRES_GRAD)  # noqa: B010
                 setattr(backward, "contribute", _contribute)  # noqa: B010
                 setattr(foreign, "copy_of", np.array)  # noqa: B010
+
+
+@contextmanager
+def watching(watcher: Watcher, classes: Collection[type] = ()) -> Iterator[None]:
+    """Report this thread's reads and writes for the block, also those of attributes of these classes."""
+    with hooked(classes), _turn:
+        _active.watcher = watcher
+        _recording.append(watcher)
+        try:
+            yield
+        finally:
+            _recording.remove(watcher)
+            _active.watcher = None
 
 
 def is_watchable(kind: type) -> bool:
