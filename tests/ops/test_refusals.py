@@ -11,7 +11,7 @@ import pytest
 import tinygrad_lite as tg
 from tests.numpy_calls import parts
 from tinygrad_lite.engine import registry
-from tinygrad_lite.engine.op import Traced
+from tinygrad_lite.engine.op import Op, Traced
 from tinygrad_lite.errors import IndexingError, MatrixError, TinygradError, UsageError
 from tinygrad_lite.foundation.signatures import path_of
 
@@ -189,3 +189,20 @@ def test_a_ufunc_computes_in_a_dtype_if_numpys_does(ufunc: np.ufunc) -> None:
                 results = ufunc(tg.tensor(x), *args[1:], **asked)
                 for ours, numpys in zip(parts(results), parts(expected), strict=True):
                     np.testing.assert_array_equal(ours, numpys, strict=True)
+
+
+WITH_AXIS = {
+    op: [(inputs, params) for inputs, params in op.examples or [] if "axis" in params and isinstance(inputs[0], tuple)]
+    for op in registry.operations()
+}
+
+
+@pytest.mark.parametrize("op", [op for op, examples in WITH_AXIS.items() if examples], ids=str)
+def test_an_axis_that_is_not_there_is_an_error(op: Op) -> None:
+    """With few entries and with many, for which several operations have a faster way."""
+    for inputs, params in WITH_AXIS[op]:
+        for repeats in (1, 1000):
+            arrays = [np.repeat(np.ones(x), repeats, 0) if isinstance(x, tuple) and x else x for x in inputs]
+            for axis in (9, -9, (0, 9)):
+                with pytest.raises(KINDS):
+                    op(*arrays, **{**params, "axis": axis})
