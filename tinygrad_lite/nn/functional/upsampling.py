@@ -77,6 +77,8 @@ def _steps(
     wanted, scales = _sizes(before, size, factor, recompute)
     if mode == "area":
         return [partial(pooling.adaptive_avg_pool[axes - 1], output_size=wanted)]
+    if mode == "nearest" and axes == 2:  # as in PyTorch, rows that stay or double are as without a factor
+        scales = [None if m in (n, 2 * n) else scale for n, m, scale in zip(before, wanted, scales)]
     steps: list[Callable[[Array], Array]] = []
     for axis, n, m, scale in reversed([*zip(range(2, 2 + axes), before, wanted, scales)]):  # rows of memory first
         if mode.startswith("nearest"):
