@@ -42,6 +42,8 @@ FAR_ENOUGH = 3e-3  # how far these are, relative to the entries: what is a last 
 ROUNDINGS = 64  # how many roundings of the largest effect a result may move by that is rounding and nothing else
 MATTERS = 1e-3  # the smallest gradient, relative to the largest, that has to be known
 PART = 1e-2  # how well, if it hardly changes a value
+FEWER = 5  # how many times fewer blocks should be enough for entries that are small in their rows
+SMALL = 0.5  # how large all entries of a block that are small in a row may be together, relative to the largest
 APART = 1e6  # entries whose effects differ by more are not looked at together
 ALONE = 100  # an entry may be better known alone if the bound of its block is this many times the noise
 NOISY = 2e4  # a slope is known about as well as it can be if its bound is this many times the noise
@@ -84,6 +86,7 @@ class _Comparing:
         )
         self._saws, self._stairs, self._bend = no.copy(), no.copy(), zero.copy()
         self._rounding = no.copy()  # the entries that are nothing but rounding of others
+        self._agrees_with_others = no[0].copy()  # the columns that agreed with their references along several at once
         self._stands = False  # whether the last direction did not move any result off its stair
         self._helpless = 0  # of as many columns, one after another, no polynomial tells more than differences
         self._known: references.Difference | None = None
@@ -194,7 +197,7 @@ class _Comparing:
             elif stairs[variable] >= STAIRS:
                 self._found.hidden[:, j], self._found.bound[:, j] = True, np.inf
             else:
-                self._refer(j, by_few_steps=proven[variable] >= PROVEN)
+                self._refer(j, others_are_wrong=proven[variable] >= PROVEN)
                 proven[variable] += np.any(self._is_far_off(j))
                 stairs[variable] = stairs[variable] + 1 if np.all(self._stairs[:, j]) else 0
                 if self._by_differences:
@@ -255,14 +258,23 @@ class _Comparing:
             error = np.abs(found.gradient[:, j] - found.reference[:, j])
             return np.asarray((error > PLAINLY * found.bound[:, j]) & (error > CLOSE * np.abs(found.reference[:, j])))
 
-    def _refer(self, j: int, by_few_steps: bool) -> None:
-        """Compute the reference of a column by differences."""
+    def _refer(self, j: int, others_are_wrong: bool) -> None:
+        """Compute the reference of a column by differences: by few steps if these show what others lead to expect."""
         look = self._look
-        if by_few_steps:
+        if others_are_wrong or self._agrees_with_others[j]:
             self._note(j, self._briefly(look.scales[j] * look.unit(j)).per(look.scales[j]))
-            if np.all(self._is_far_off(j)):
+            if np.all(self._is_far_off(j) if others_are_wrong else self._is_right(j)):
                 return
         self._note(j, self._with_polynomials(j))
+
+    def _is_right(self, j: int) -> Vector:
+        """Whether the entries of a column agree with their references, which are known well enough."""
+        look, found = self._look, self._found
+        with np.errstate(invalid="ignore"):
+            error = np.abs(found.gradient[:, j] - found.reference[:, j])
+            right = error <= found.bound[:, j] + look.floor * np.abs(found.reference[:, j])
+            kinked = np.abs(found.right[:, j] - found.left[:, j]) > 4 * found.side_bound[:, j]
+        return np.asarray(right & ~kinked & ~found.hidden[:, j] & ~found.jumps[:, j])
 
     def _with_polynomials(self, j: int) -> references.Difference:
         """The differences of a column; by polynomials, too, where they leave open whether the gradient is right."""
@@ -402,12 +414,12 @@ class _Comparing:
         the entries that it did not reach.
         """
         blocks = self._blocks if self._many else self._by_size if self._by_differences else self._of_equals
-        ahead = list(blocks(columns))
+        ahead: list[tuple[Vector, Vector | None]] = [(block, None) for block in blocks(columns)]
         alone: list[int] = []
         wrong, dense = np.zeros((2, len(self._look.subject.variables)), int)
         has_looked = False
         while ahead and len(alone) <= FULL and not (has_looked and self._is_late):
-            has_looked, block = True, ahead.pop()
+            has_looked, (block, rows) = True, ahead.pop()
             variable = self._look.subject.locate(int(block[0]))[0]
             if wrong[variable] >= NAMED:
                 self._found.unchecked[block] = True
@@ -415,12 +427,13 @@ class _Comparing:
             if len(block) == 1 and not self._many:
                 alone += block.tolist()
                 continue
-            differs, vague = self._looked_at(block)
+            differs, open_ = self._looked_at(block, rows)
             if self._stands and not self._many:
                 alone += block.tolist()  # a few of them will tell
                 continue
             self._found.together[block] |= differs
-            left = block if differs else vague
+            self._agrees_with_others[block] = not differs
+            left = block if differs else block[np.any(open_, axis=0)]
             if len(block) <= SHORT:
                 dense[variable] = dense[variable] + 1 if differs else 0
             if len(block) == 1:
@@ -429,10 +442,19 @@ class _Comparing:
             elif differs and not self._many and dense[variable] >= DENSE and len(block) <= BLOCK:
                 alone += block.tolist()  # most of them are wrong, like those before
             elif len(left):
-                ahead += [left] if len(left) < len(block) else self._parts(left, 2 if differs else 8)
-        if self._is_late and not alone and (differing := [b for b in ahead if np.all(self._found.together[b])]):
+                if not (differs or self._many or rows is not None):
+                    small = open_ & self._are_small(block)
+                    covers = list(self._covers(block, small))
+                    if FEWER * len(covers) <= np.sum(np.any(small, axis=0)):
+                        ahead += covers
+                        left = block[np.any(open_ & ~small, axis=0)]
+                if not len(left):
+                    continue
+                parts = [left] if len(left) < len(block) else self._parts(left, 2 if differs else 8)
+                ahead += [(part, None) for part in parts]
+        if self._is_late and not alone and (differing := [b for b, _ in ahead if np.all(self._found.together[b])]):
             alone = min(differing, key=len)[-1:].tolist()  # there is time for one, or nothing would be known
-        for block in ahead:
+        for block, _ in ahead:
             self._found.unchecked[block] = True
             self._found.late[block] = self._is_late
         self._found.unchecked[alone] = self._found.late[alone] = False
@@ -481,19 +503,48 @@ class _Comparing:
         entries = block[np.argsort(self._sizes(block), kind="stable")]
         return [part for part in np.array_split(entries, min(count, len(block))) if len(part)]
 
-    def _looked_at(self, block: Vector) -> tuple[bool, Vector]:
-        """Whether the gradient of any entry of a block is wrong, and if not, the entries for which that is not known.
+    def _covers(self, columns: Vector, open_: Matrix) -> Iterator[tuple[Vector, Vector]]:
+        """Blocks, each with rows in which all its entries are small, so that each open entry is in one of them.
+
+        There, the errors of larger entries do not hide those of small ones, and 0 is seen to be 0. The blocks are
+        chosen greedily, out of columns that are small in the same rows.
+        """
+        are_small, kinds = np.unique(self._are_small(columns), axis=1, return_inverse=True)
+        counts = np.stack([np.sum(open_[:, kinds == kind], axis=1) for kind in range(are_small.shape[1])], axis=1)
+        while np.any(counts):
+            inside: list[int] = []
+            rows, gained = np.ones(len(counts), bool), np.zeros(len(counts), int)
+            for kind in np.argsort(-np.sum(counts, axis=0), kind="stable").tolist():
+                own = are_small[:, kind]
+                if np.sum(counts[rows & own, kind]) > np.sum(gained[rows & ~own]):
+                    inside.append(kind)
+                    gained += counts[:, kind]
+                    rows &= own
+            counts[np.ix_(rows, np.array(inside))] = 0
+            yield columns[np.isin(kinds, inside)], rows
+
+    def _are_small(self, columns: Vector) -> Matrix:
+        """Which entries have so small an effect that all of them together are less than the largest in their row."""
+        effects = np.abs(self._look.gradient[:, columns]) * self._look.scales[columns]
+        return np.asarray(effects <= SMALL / np.sqrt(len(columns)) * self._largest)
+
+    def _looked_at(self, block: Vector, rows: Vector | None) -> tuple[bool, Matrix]:
+        """Whether the gradient of any entry of a block is wrong, and if not, for which entries that is not known.
 
         Slopes along random directions in the block tell. If all is right, the bounds of the errors are noted.
+
+        Args:
+            rows: those in which it is asked, if not in all.
         """
         for _ in range(1 if self._many or not self._by_differences else 2):  # in few digits, errors may cancel
-            differs, vague = self._along(block, self._look.direction(block))
-            if differs or np.all(vague):
+            differs, vague = self._along(block, slice(None) if rows is None else rows, self._look.direction(block))
+            if differs or np.all(np.any(vague, axis=0)):
                 break
-        return differs, block[vague]
+        return differs, vague
 
-    def _along(self, block: Vector, direction: Vector) -> tuple[bool, Vector]:
+    def _along(self, block: Vector, rows: Any, direction: Vector) -> tuple[bool, Matrix]:
         look, found, steps = self._look, self._found, direction[block]
+        asked = np.ix_(np.arange(len(look.weights))[rows], block)
         terms = look.gradient[:, block] * steps
         size = _length(terms)
         bound = look.floor * size + 4 * EPSILON * np.sum(np.abs(terms), axis=1)
@@ -520,10 +571,10 @@ class _Comparing:
                 self._helpless = self._helpless + 1 if np.all(difference.fitted_bound > known) else 0
             sides = np.abs(difference.right) + np.abs(difference.left)
             kinked = np.abs(difference.right - difference.left) > 4 * difference.side_bound + 1e-9 * sides
-            found.hidden[:, block] = hidden
+            found.hidden[asked] = hidden[rows]
             vague = hidden & better  # alone, it may be better known
             coarse = (known > np.maximum(NOISY * noise, rough))[:, None]
-            vague |= coarse & (bound[:, None] > 10 * look.floor * np.abs(terms))
+            vague |= coarse & (known[:, None] > 10 * look.floor * np.abs(terms))
             vague |= difference.stairs[:, None] & self._sees_stairs
             self._stands = bool(np.all(difference.stairs) and self._sees_stairs)
         else:
@@ -537,10 +588,12 @@ class _Comparing:
             if not self._by_differences and np.any(differs):
                 moved = self._roundings.behind(np.where(differs, error, np.inf), direction, FEW_SAMPLES)
                 differs &= ~(error <= bound + tolerance + ALLOWED * moved)
-            found.bound[:, block] = (bound + tolerance)[:, None] / np.abs(steps)
+            found.bound[asked] = ((bound + tolerance)[:, None] / np.abs(steps))[rows]
             if self._many and not np.any(differs | kinked):
                 found.resolution = max(found.resolution, float(np.max(bound / usual, initial=0, where=usual > 0)))
-        return bool(np.any(differs | kinked)), np.any(vague, axis=0)
+        is_open = np.zeros_like(vague)
+        is_open[rows] = vague[rows]
+        return bool(np.any(differs | kinked)), is_open
 
     def _briefly(self, direction: Vector) -> references.Difference:
         """The slope along a direction with few steps, of the size that was best before, if these tell enough."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from math import factorial
+from typing import Any
 
 import numpy as np
 
@@ -195,10 +196,11 @@ class _Line:
         noise = np.max(np.nan_to_num(np.abs(np.concatenate(left_over)), posinf=0.0), axis=0)
         for row in np.flatnonzero(noise > 1000 * EPSILON * np.abs(self._at_0)):
             noise[row] = min(noise[row], self._noise_of_smooth(int(row)))
-        none = np.zeros(len(noise))
-        leave = self._leave_the_line(none, none, none, np.full(len(noise), len(self._steps) - 1))
-        for row in np.flatnonzero(self._stand_still() & leave):
-            noise[row] = max(noise[row], self._jump(int(row)))
+        if np.any(stands := self._stand_still()):
+            none = np.zeros(len(noise))
+            leave = self._leave_the_line(none, none, none, np.full(len(noise), len(self._steps) - 1))
+            for row in np.flatnonzero(stands & leave):
+                noise[row] = max(noise[row], self._jump(int(row)))
         return np.asarray(noise)
 
     def _noise_of_smooth(self, row: int) -> float:
@@ -227,8 +229,10 @@ class _Line:
         rows = np.ones(len(noise), bool)
         for _ in range(KINDS):
             best = self._best(raised)[0]
-            relative = np.fmin(raised / np.abs(self._at_0), SINGLE)
             rows &= np.isfinite(best.bound) & (self._steps[best.first] < within)
+            if not np.any(rows):
+                break
+            relative = np.fmin(raised / np.abs(self._at_0), SINGLE)
             rows &= self._leave_the_line(best.slope, 4 * SAFETY * raised, 4 * SAFETY * relative, best.first)
             for row in np.flatnonzero(rows):
                 least = 4 * SAFETY * raised[row], 4 * SAFETY * relative[row]
@@ -350,13 +354,21 @@ class _Line:
         """The best slopes: of both sides, or of one where only that has values; of the right, and of the left."""
         if self._known and self._known[1] == len(self._steps) and np.array_equal(self._known[0], noise):
             return self._known[2]
-        central, *sides = self._quotients()
         # where a value hardly moves, steps that are far too large would make it look flat
         usual = (np.arange(len(self._steps)) >= self._larger)[:, None]
-        usable = [(np.abs(values - self._at_0) > VISIBLE * noise) | usual for values in (self._above, self._below)]
+        above, below = (
+            (np.abs(values - self._at_0) > VISIBLE * noise) | usual for values in (self._above, self._below)
+        )
         bent = np.abs((self._above + self._below) / 2 - self._at_0)
-        best = _best(central, self._steps, 2, noise, usable[0] | usable[1], bent)
-        right, left = (_best(side, self._steps, 1, 2 * noise, can, 0 * bent) for side, can in zip(sides, usable))
+        of_all = _best(  # of all three at once: on a few numbers, a call of NumPy takes longer than its work
+            np.concatenate(self._quotients(), axis=1),
+            self._steps,
+            np.repeat([2, 1, 1], len(noise)),
+            np.concatenate([noise, 2 * noise, 2 * noise]),
+            np.concatenate([above | below, above, below], axis=1),
+            np.concatenate([bent, 0 * bent, 0 * bent], axis=1),
+        )
+        best, right, left = (_Best(*part) for part in zip(*(np.split(x, 3) for x in vars(of_all).values())))
         for side, values in ((right, self._below), (left, self._above)):
             only = np.isfinite(side.bound) & ~np.any(np.isfinite(values), axis=0)
             if np.any(only):
@@ -439,25 +451,25 @@ def _change(a: float, b: float, at_a: float, at_b: float, slope: float) -> float
     return abs(at_b - at_a - slope * (b - a))
 
 
-def _best(quotients: Matrix, steps: Vector, power: int, noise: Vector, usable: Matrix, bent: Matrix) -> _Best:
+def _best(quotients: Matrix, steps: Vector, powers: Vector, noise: Vector, usable: Matrix, bent: Matrix) -> _Best:
     """The slope with the smallest bound among the extrapolated ones that no smaller step contradicts.
 
     Args:
-        power: the error of a quotient is a series in the step to this power.
+        powers: for each result, the error of its quotients is a series in the step to this power.
         noise: of the values; a quotient has a noise of `noise / step`.
         usable: which quotients may be used, for each result.
         bent: how far the mean of the values on both sides is from the value in the middle.
     """
-    table, amplified = quotients, 1 / steps
+    table, amplified = quotients, np.broadcast_to(1 / steps[:, None], quotients.shape)
     slopes, bounds, roundings, levels, firsts = [], [], [], [], []
     for order in range(1, min(ORDERS, len(steps) - 1) + 1):
-        weight = 1 / (RATIO ** (power * order) - 1)
+        weight = 1 / (RATIO ** (powers * order) - 1)
         finer = table[1:] + weight * (table[1:] - table[:-1])
         distance = np.maximum(np.abs(finer - table[1:]), np.abs(finer - table[:-1]))
         amplified = (1 + weight) * amplified[1:] + weight * amplified[:-1]
         table = finer
         if order > 1:  # two steps may agree by chance, but not three
-            rounding = SAFETY * noise * amplified[:, None]
+            rounding = SAFETY * noise * amplified
             slopes.append(table)
             bounds.append(2 * distance + rounding)
             roundings.append(rounding)
@@ -469,15 +481,24 @@ def _best(quotients: Matrix, steps: Vector, power: int, noise: Vector, usable: M
     grows = np.zeros(quotients.shape, bool)  # towards smaller steps: there is no end to it in sight
     grows[2:] = (changes[1:] > 0.9 * changes[:-1]) & (changes[1:] > 4 * SAFETY * noise / steps[2:, None])
     bound[~(np.isfinite(bound) & usable[first]) | grows[level]] = np.inf
-    narrow = _contradicted(slope, bound, level, quotients, steps, power, noise)
-    narrow |= _bends_closer(level, steps, noise, bent)
-    held = np.where(narrow, np.inf, bound)
+
+    def is_narrow(candidates: Any, rows: Any) -> Matrix:
+        at = np.broadcast_to(level[candidates], (len(candidates), len(noise[rows])))
+        own = quotients[:, rows], steps, powers[rows], noise[rows]
+        contradicted = _contradicted(slope[candidates, rows], bound[candidates, rows], at, *own)
+        return contradicted | _bends_closer(at, steps, noise[rows], bent[:, rows])
+
     columns = np.arange(slope.shape[1])
-    best = np.argmin(held, axis=0)
-    known = np.isfinite(held[best, columns])
+    best = np.argmin(bound, axis=0)
+    others = np.flatnonzero(is_narrow(best[None], columns)[0])  # results that do not take their first choice
+    if len(others):
+        every = np.arange(len(level))[:, None]
+        bound[:, others] = np.where(is_narrow(every, others), np.inf, bound[:, others])
+        best[others] = np.argmin(bound[:, others], axis=0)
+    known = np.isfinite(bound[best, columns])
     return _Best(
         np.where(known, slope[best, columns], np.nan),
-        held[best, columns],
+        bound[best, columns],
         np.where(known, level[best], len(steps) - 1),
         np.where(known, first[best], 0),
         rounding[best, columns],
@@ -485,24 +506,25 @@ def _best(quotients: Matrix, steps: Vector, power: int, noise: Vector, usable: M
 
 
 def _contradicted(
-    slope: Matrix, bound: Matrix, level: Vector, quotients: Matrix, steps: Vector, power: int, noise: Vector
+    slope: Matrix, bound: Matrix, level: Matrix, quotients: Matrix, steps: Vector, powers: Vector, noise: Vector
 ) -> Matrix:
     """Whether any smaller step gives another slope than noise, and the curve that the larger steps saw, explain."""
-    smaller = np.arange(len(steps)) > level[:, None]
-    shrinks = np.minimum((steps / steps[level][:, None]) ** power, 1)[:, :, None]
-    curve = 2 * np.abs(quotients[level] - slope)[:, None] * shrinks
-    allowed = bound[:, None] + curve + (SAFETY * noise / steps[:, None])[None]
-    return np.asarray(np.any(smaller[:, :, None] & (np.abs(quotients[None] - slope[:, None]) > allowed), axis=1))
+    smaller = np.arange(len(steps))[:, None] > level[:, None]
+    shrinks = np.minimum((steps[:, None] / steps[level][:, None]) ** powers, 1)
+    curve = 2 * np.abs(np.take_along_axis(quotients, level, axis=0) - slope)[:, None] * shrinks
+    allowed = bound[:, None] + curve + SAFETY * noise / steps[:, None]
+    return np.asarray(np.any(smaller & (np.abs(quotients - slope[:, None]) > allowed), axis=1))
 
 
-def _bends_closer(level: Vector, steps: Vector, noise: Vector, bent: Matrix) -> Matrix:
+def _bends_closer(level: Matrix, steps: Vector, noise: Vector, bent: Matrix) -> Matrix:
     """Whether values on the way to a step bend by more than they would at a kink: the step is too far for the feature.
 
     From afar, waves look flat where noise hides their slope, but not how far they go.
     """
-    smaller = np.arange(len(steps)) > level[:, None]
-    allowed = 2 * bent[level][:, None] * (steps / steps[level][:, None])[:, :, None] + SAFETY * noise
-    return np.asarray(np.any(smaller[:, :, None] & (bent[None] > allowed), axis=1))
+    smaller = np.arange(len(steps))[:, None] > level[:, None]
+    ratio = steps[:, None] / steps[level][:, None]
+    allowed = 2 * np.take_along_axis(bent, level, axis=0)[:, None] * ratio + SAFETY * noise
+    return np.asarray(np.any(smaller & (bent > allowed), axis=1))
 
 
 def noise(f: Callable[[float], Vector], spacing: float) -> Vector:

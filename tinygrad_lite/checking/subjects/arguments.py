@@ -82,9 +82,10 @@ class Arguments:
         with ExitStack() as stand_ins:
             passed = [leaf.passed(by_number, stand_ins) for leaf in self._leaves]
             result = f(*self._in_containers(passed), *others)
-        for leaf, after in zip(self._leaves, passed):
-            if isinstance(leaf.place, int) and leaf.place not in by_number:
-                require_same(name_of(f), leaf.path, leaf.value, after)
+        if len(by_number) < len(passed):
+            for leaf, after in zip(self._leaves, passed):
+                if isinstance(leaf.place, int) and leaf.place not in by_number:
+                    require_same(name_of(f), leaf.path, leaf.value, after)
         return result
 
     def matched(self, gradient: Any, source: str = "gradient=") -> dict[int, Any]:

@@ -121,7 +121,7 @@ class Program:
 
     def _checked(self, result: Any, is_numeric: Callable[[Any], bool]) -> Any:
         """A result without what has no gradient."""
-        numeric = trees.map_leaves(lambda y: y if is_numeric(y) else None, result)
+        numeric = result if is_numeric(result) else trees.map_leaves(lambda y: y if is_numeric(y) else None, result)
         if not trees.leaves(numeric):
             raise UsageError(f"{self.name} must return arrays of real numbers; does it end with `return`?")
         return numeric

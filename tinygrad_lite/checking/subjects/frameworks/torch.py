@@ -66,10 +66,12 @@ class TorchProgram(Program):
             self._detached = {i for i, requires in enumerate(require) if not requires}
             self.remarks += [f"result {i} does not require a gradient: left out" for i in sorted(self._detached)]
 
-    def preserved(self) -> AbstractContextManager[Any]:
-        """A block after which the states of PyTorch's random generators are as they were."""
-        forked: AbstractContextManager[Any] = torch.random.fork_rng()
-        return forked
+    @contextmanager
+    def preserved(self) -> Iterator[None]:
+        """A block after which the states of PyTorch's random generators, and its modes, are as they were."""
+        modes = torch.set_grad_enabled(torch.is_grad_enabled()), _default(torch.get_default_dtype())
+        with torch.random.fork_rng(), modes[0], modes[1]:
+            yield
 
     def differentiated(self, weights: Sequence[Array]) -> Self:
         """The gradient of the sum of the results with these weights, as a program of its own."""
@@ -139,18 +141,17 @@ class TorchProgram(Program):
         self, inputs: Sequence[Any], dtype: Any, with_history: bool, tangents: Any = None
     ) -> Iterator[tuple[list[torch.Tensor], Any]]:
         """A block with the tensors that vary, and the results in their containers."""
-        with (
-            torch.inference_mode(False),
-            torch.set_grad_enabled(with_history),
-            _default(torch.float64 if dtype and dtype.made else torch.get_default_dtype()),
-            ExitStack() as stack,
-        ):
+        with ExitStack() as stack:
+            for mode in _modes(with_history, torch.float64 if dtype and dtype.made else None):
+                stack.enter_context(mode)
             leaves, arguments = self._tensors(inputs, dtype, with_history, tangents, stack)
-            copies = trees.map_leaves(lambda x: x.clone() if isinstance(x, torch.Tensor) else x, arguments)
+            if with_history:  # else they are copies, into which a function may write
+                arguments = trees.map_leaves(lambda x: x.clone() if isinstance(x, torch.Tensor) else x, arguments)
             f = self._reading_float64 if dtype and dtype.read else self._f
-            results = self._checked(f(*copies), _is_numeric)  # it may write into its copies
-            numbers = iter(range(len(trees.leaves(results))))
-            results = trees.map_leaves(lambda y: None if next(numbers) in self._detached else y, results)
+            results = self._checked(f(*arguments), _is_numeric)
+            if self._detached:
+                numbers = iter(range(len(trees.leaves(results))))
+                results = trees.map_leaves(lambda y: None if next(numbers) in self._detached else y, results)
             if self._weights is not None:
                 results = self._gradients(leaves, trees.leaves(results), self._weights, create_graph=True)
             yield leaves, results
@@ -191,7 +192,7 @@ class TorchProgram(Program):
             if isinstance(x, torch.Tensor) and self._varies(x):
                 return tensor_at(x)
             next(remaining)
-            return _widened(x.detach(), dtype) if isinstance(x, torch.Tensor) else x
+            return _widened(x.detach(), dtype).clone() if isinstance(x, torch.Tensor) else x
 
         return leaves, trees.map_leaves(argument, self._originals)
 
@@ -272,6 +273,16 @@ def _take_hooks(x: torch.Tensor, original: torch.Tensor) -> None:
         x.register_hook(hook)
 
 
+def _modes(with_history: bool, dtype: torch.dtype | None) -> Iterator[AbstractContextManager[Any]]:
+    """Blocks to run a function in, where PyTorch is in another mode; tensors are made in a dtype, if one is given."""
+    if torch.is_inference_mode_enabled():
+        yield torch.inference_mode(False)
+    if torch.is_grad_enabled() != with_history:
+        yield torch.set_grad_enabled(with_history)
+    if dtype not in (None, torch.get_default_dtype()):
+        yield _default(dtype)
+
+
 @contextmanager
 def _default(dtype: torch.dtype) -> Iterator[None]:
     """A block in which tensors are made in a dtype."""
@@ -296,9 +307,12 @@ def _as_wide(own: torch.dtype, dtype: torch.dtype | None) -> torch.dtype:
 
 def _numpy(x: torch.Tensor) -> Array:
     """A copy in NumPy; what NumPy does not have becomes float32 or complex64."""
-    known = {torch.bfloat16: torch.float32, torch.complex32: torch.complex64}.get(x.dtype, x.dtype)
-    dense = x if x.layout == torch.strided else x.to_dense()  # gradients of embeddings may be sparse
-    return np.array(dense.to(known).numpy(force=True))
+    if x.layout != torch.strided:  # gradients of embeddings may be sparse
+        x = x.to_dense()
+    return np.array(x.to(_KNOWN.get(x.dtype, x.dtype)).numpy(force=True))
+
+
+_KNOWN = {torch.bfloat16: torch.float32, torch.complex32: torch.complex64}  # in place of what NumPy does not have
 
 
 def _copy(in_float64: bool, x: Any) -> Any:
