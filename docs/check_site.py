@@ -1,8 +1,9 @@
 """Checks every page of the site that was built, on a desktop and on a phone, light and dark.
 
 No link within the site may lead nowhere, no console complain, no page ask the network or scroll sideways on a phone, no
-texts of a picture cover each other, and axe-core may find nothing. `python docs/check_site.py docs/_build/html` prints
-what is wrong, and fails if anything is; further arguments choose pages by a part of their path.
+texts of a picture cover each other, axe-core may find nothing, and a lesson's first screen shows a figure. `python
+docs/check_site.py docs/_build/html` prints what is wrong, and fails if anything is; further arguments choose pages by a
+part of their path.
 """
 
 import os
@@ -34,6 +35,7 @@ CROWDED = """() => [...document.querySelectorAll(".plot svg")].flatMap((svg) => 
   return shown.flatMap(([text, box], k) => shown.slice(0, k).filter(([, other]) => meet(box, other))
     .map(([other]) => `“${other}” and “${text}”`));
 })"""
+FIRST_FIGURE = "() => document.querySelector('.plot, figure.page')?.getBoundingClientRect().top ?? Infinity"
 COLOURS = {"runOnly": ["color-contrast", "link-in-text-block"]}  # what can differ between light and dark
 NAME = re.compile(r'\s(?:id|name)="([^"]+)"')
 LINK = re.compile(r'<(?:a|link)\b[^>]*?\shref="([^"]+)"|\ssrc="([^"]+)"')
@@ -109,6 +111,8 @@ def _of_page(page: Page, root: Path, path: Path) -> Iterator[str]:
             where = violation["nodes"][0]["html"][:100]
             said.append(f"{look}: {violation['help']}, {len(violation['nodes'])} times: {where}")
         said.extend(f"{look}: texts of a picture cover each other: {texts}" for texts in page.evaluate(CROWDED))
+        if path.parent.name == "lessons" and path.stem != "index" and page.evaluate(FIRST_FIGURE) > size["height"]:
+            said.append(f"{look}: the first screen shows no figure")
         if size is PHONE and page.evaluate("document.scrollingElement.scrollWidth > innerWidth"):
             said.append(f"{look}: it scrolls sideways")
     page.close()

@@ -1,5 +1,6 @@
 """The pictures of the lessons, by name. Every number in them is computed by the package, when the site is built."""
 
+from collections.abc import Callable
 from functools import cache
 from itertools import pairwise
 
@@ -126,6 +127,30 @@ def broadcasting() -> Drawn:
     return Drawn(canvas, "A bias that is repeated for three rows", fixed, "Column", frames)
 
 
+def spreading() -> Drawn:
+    """Lesson 4b: what arrives at the sum of a row goes on to each entry of the row."""
+    x = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+    g = np.array([1.0, 10.0, 100.0])
+    y, pullback = tg.vjp(lambda x: np.sum(x, axis=1), x)
+    handed = pullback(g)[0]
+    canvas = Canvas((0, 10.4), (1.6, 5.6), width=620, height=260)
+    fixed = "".join(
+        canvas.text(at, 5.1, text, "", "middle")
+        for at, text in ((1.2, "x"), (3.7, "y, its sums"), (6.2, "g arrives"), (8.7, "what goes on to x"))
+    )
+    frames = []
+    for i, row in enumerate(x):
+
+        def lit(r: int, _: int, chosen: int = i) -> str:
+            return "lit" if r == chosen else ""
+
+        tables = ((0.2, x), (3.2, y[:, None]), (5.7, g[:, None]), (7.7, handed))
+        picture = "".join(canvas.cells([[f"{v:g}" for v in r] for r in table], at, 4.8, lit) for at, table in tables)
+        words = f"{' + '.join(f'{v:g}' for v in row)} = {y[i]:g}: each entry of this row moves its sum by as much as "
+        frames.append((picture, words + f"itself, so the {g[i]:g} that arrives at the sum goes on to both."))
+    return Drawn(canvas, "The sums of three rows, and what goes on to each entry", fixed, "Row", frames, 1)
+
+
 def table_of_derivatives() -> Drawn:
     """Lesson 4b: what goes on is the upstream gradient times the table of all derivatives, column by column."""
     x = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
@@ -193,6 +218,29 @@ def row_meets_column() -> Drawn:
             words = f"Row {i + 1} of {names[0]} meets column {j + 1} of {names[1]}: {terms} = {product[i, j]:g}."
             frames.append((picture, words))
     return Drawn(canvas, "The gradients of both factors of a matrix product", "", "Entry", frames, 1)
+
+
+def together() -> Drawn:
+    """Lesson 6: the slopes of the sigmoid and of the loss, and their product."""
+    canvas = Canvas((-4, 6), (-0.4, 4.2), ("z", "p, and the loss −log p of a yes"))
+    zs = np.linspace(-4, 6, 101)
+    fixed = canvas.axes(range(-4, 7, 2), range(5)) + canvas.line(zs, F.sigmoid(zs), "k0")
+    fixed += canvas.line(zs, -np.log(F.sigmoid(zs)), "k1")
+    fixed += canvas.text(4.4, 1.15, "p = σ(z)", "k0") + canvas.text(-2.6, 3.1, "−log p", "k1")
+    frames = []
+    for z in np.linspace(-3.6, 5.6, 47):
+        p, slope = tg.value_and_grad(F.sigmoid)(z)
+        loss, by_p = tg.value_and_grad(lambda p: -np.log(p))(p)
+        product = slope * by_p
+        assert np.isclose(product, p - 1)
+        picture = canvas.line((z - 0.8, z + 0.8), (p - 0.8 * slope, p + 0.8 * slope), "k0 dashed")
+        picture += canvas.line((z - 0.8, z + 0.8), (loss - 0.8 * product, loss + 0.8 * product), "k1 dashed")
+        picture += canvas.dot(z, p, "k0") + canvas.dot(z, loss, "k1")
+        words = (
+            f"z = {z:.1f}, p = {p:.3f}. The sigmoid has the slope {slope:.3f}, and −log p the slope {by_p:.3g} with "
+        )
+        frames.append((picture, words + f"respect to p. Their product is {product:.3f}, and p − 1 is {p - 1:.3f}."))
+    return Drawn(canvas, "A probability, its loss, and the slopes of both", fixed, "z", frames, 23, (-3.6, 5.6))
 
 
 def sure_and_wrong() -> Drawn:
@@ -323,6 +371,33 @@ def values_per_layer() -> Drawn:
     return Drawn(canvas, "The size of the values in twenty layers", fixed, "Size of the weights", frames, 4)
 
 
+def bending() -> Drawn:
+    """Lesson 10: a curve, the curve of its slopes, and the slope of that."""
+
+    def cube(x):
+        return x**3
+
+    slope_of = tg.grad(cube)
+    canvas = Canvas((-2.3, 2.8), (-9, 14), ("x", "y = x³, and its slope"))
+    xs = np.linspace(-2.05, 2.15, 80)  # below the names
+    fixed = canvas.axes(range(-2, 3), range(-8, 13, 4)) + canvas.line(xs, cube(xs), "k0")
+    fixed += canvas.line(xs, [slope_of(x) for x in xs], "k1")
+    fixed += canvas.text(2.2, 8.6, "y", "k0") + canvas.text(2.2, 12.6, "slope", "k1")
+    frames = []
+    for x in np.linspace(-2, 2, 41):
+        y, slope, second = cube(x), slope_of(x), tg.grad(slope_of)(x)
+        picture = canvas.line((x - 0.4, x + 0.4), (y - 0.4 * slope, y + 0.4 * slope), "k0 dashed")
+        picture += canvas.line((x - 0.4, x + 0.4), (slope - 0.4 * second, slope + 0.4 * second), "k1 dashed")
+        picture += canvas.line((x, x), (y, slope), "ink thin dashed")
+        picture += canvas.dot(x, y, "k0") + canvas.dot(x, slope, "k1")
+        words = (
+            f"At x = {x:.1f}, y has the slope {slope:.2f}: that is the height of the orange curve. The orange curve "
+        )
+        bends = "upward" if second > 1e-9 else "downward" if second < -1e-9 else "neither way"
+        frames.append((picture, words + f"has the slope {second:.1f}, so y bends {bends}.".replace("-0.0", "0.0")))
+    return Drawn(canvas, "The cube, its slope, and the tangents of both", fixed, "x", frames, 30, (-2, 2))
+
+
 def bowl() -> Drawn:
     """Lesson 10: gradient descent in a bowl, for several learning rates."""
     canvas = Canvas((-3, 3), (-1, 9), ("x", "y = 2 · x · x"))
@@ -430,6 +505,53 @@ def optimisers() -> Drawn:
     return Drawn(canvas, "Three optimisers in a narrow valley", fixed, "Step", frames, 12)
 
 
+def both_ways() -> Drawn:
+    """Forward and reverse mode: the same two derivatives, multiplied from the input on and from the result on."""
+
+    def u_of(x):
+        return 3 * x + 1
+
+    def y_of(u):
+        return u * u
+
+    x = 2.0
+    u, first = tg.value_and_grad(u_of)(x)
+    y, second = tg.value_and_grad(y_of)(u)
+    canvas = Canvas((0, 10), (0, 4), width=620, height=270)
+    places = (1.9, 5.3, 8.7)
+    values = (f"x = {x:g}", f"u = 3x + 1 = {u:g}", f"y = u · u = {y:g}")
+    rates = (1.0, first, second * first)
+    assert np.isclose(rates[-1], tg.jvp(lambda x: y_of(u_of(x)), (x,), (1.0,))[1])
+    gradients = (tg.grad(lambda x: y_of(u_of(x)))(x), second, 1.0)
+    fixed = "".join(canvas.box((at - 1.15, at + 1.15), (3.05, 3.85), "cell") for at in places)
+    fixed += "".join(canvas.text(at, 3.35, value, "", "middle") for at, value in zip(places, values))
+    fixed += canvas.text(0, 2.1, "rate", "k1") + canvas.text(0, 0.8, "gradient", "k0")
+    for left, right, local in zip(places, places[1:], (first, second)):
+        fixed += canvas.text((left + right) / 2, 3.6, f"× {local:g}", "", "middle")
+        fixed += canvas.line((left + 1.15, right - 1.15), (3.45, 3.45), "ink thin")
+    ahead, back = [], []
+    for k, (at, rate) in enumerate(zip(places, rates)):
+        arrow = canvas.line((places[k - 1] + 0.5, at - 0.6), (2.2, 2.2), "k1") if k else ""
+        arrow += canvas.text(at - 0.6, 2.1, "▸", "k1", "middle") if k else ""
+        said = f"rate {rates[k - 1]:g} times {(first, second)[k - 1]:g} is {rate:g}" if k else "x moves at the rate 1"
+        ahead.append((arrow + canvas.text(at, 2.1, f"{rate:g}", "k1", "middle"), f"Forward, with the values: {said}."))
+    for k in (2, 1, 0):
+        arrow = canvas.line((places[k] + 0.6, places[k + 1] - 0.5), (0.9, 0.9), "k0") if k < 2 else ""
+        arrow += canvas.text(places[k] + 0.6, 0.8, "◂", "k0", "middle") if k < 2 else ""
+        said = (
+            f"gradient {gradients[k + 1]:g} times {(first, second)[k]:g} is {gradients[k]:g}"
+            if k < 2
+            else "the gradient of y is 1"
+        )
+        number = canvas.text(places[k], 0.8, f"{gradients[k]:g}", "k0", "middle")
+        back.append((arrow + number, f"Backward, once all values are there: {said}."))
+    frames, so_far = [], ""
+    for picture, words in ahead + back:
+        so_far += picture
+        frames.append((so_far, words))
+    return Drawn(canvas, "A chain of two steps, forward and backward", fixed, "Step", frames, 1)
+
+
 def modes() -> Drawn:
     """Forward and reverse mode: passes for a table of derivatives."""
     canvas = Canvas((0, 100), (0, 100), ("inputs, of 100 numbers in all", "passes"))
@@ -444,19 +566,53 @@ def modes() -> Drawn:
     return Drawn(canvas, "Passes forward and backward, by the number of inputs", fixed, "Inputs", frames, 12)
 
 
+def _squared_error(z, t):
+    return np.mean((F.sigmoid(z) - t) ** 2)
+
+
+def _trained(x: np.ndarray, t: np.ndarray, loss: Callable) -> tuple[list[float], list[float]]:
+    """The loss of the network of lesson 16, and the share of patients that are right, at each of its steps."""
+    model = nn.Sequential(nn.Linear(13, 8, rng=0), nn.ReLU(), nn.Linear(8, 1, rng=1))
+    optimizer = optim.SGD(model.parameters(), lr=0.5)
+    losses, shares = [], []
+    for _ in range(201):
+        optimizer.zero_grad()
+        z = model(tg.tensor(x))
+        value = loss(z, t)
+        losses.append(value.item())
+        shares.append(float(np.mean((z.numpy().ravel() > 0) == (t.ravel() == 1))))
+        value.backward()
+        optimizer.step()
+    return losses, shares
+
+
+def nothing_learned() -> Drawn:
+    """Lesson 16: the training run as somebody meets it."""
+    patients, ill = tg.datasets.load_heart(return_X_y=True)
+    losses, shares = _trained(patients, ill.astype(float), _squared_error)
+    canvas = Canvas((0, 204), (0, 1), ("step", "the loss, and the share of the patients that are right"))
+    fixed = canvas.axes(range(0, 201, 50), (0, 0.2, 0.4, 0.6, 0.8, 1))
+    fixed += canvas.text(199, 0.59, "patients", "k0", "end") + canvas.text(199, 0.36, "loss", "k1", "end")
+    frames = []
+    for step in range(0, 201, 5):
+        steps = range(step + 1)
+        picture = canvas.line(steps, losses[: step + 1], "k1") + canvas.line(steps, shares[: step + 1], "k0")
+        picture += canvas.dot(step, losses[step], "k1") + canvas.dot(step, shares[step], "k0")
+        frames.append(
+            (picture, f"After {step} steps: loss {losses[step]:.3f}, {shares[step]:.0%} of the patients right.")
+        )
+    return Drawn(canvas, "A training run in which nothing is learned", fixed, "Step", frames, 4)
+
+
 def gone_wrong() -> Drawn:
     """Lesson 16: the share of patients that are right, as one mistake after the other is mended."""
     patients, ill = tg.datasets.load_heart(return_X_y=True)
     column = ill[:, None].astype(float)
     scaled = (patients - patients.mean(axis=0)) / patients.std(axis=0)
-
-    def squared_error(z, t):
-        return np.mean((F.sigmoid(z) - t) ** 2)
-
     runs = {
-        "As it was": (patients, ill.astype(float), squared_error),
-        "The shapes fit": (patients, column, squared_error),
-        "The measurements are scaled, too": (scaled, column, squared_error),
+        "As it was": (patients, ill.astype(float), _squared_error),
+        "The shapes fit": (patients, column, _squared_error),
+        "The measurements are scaled, too": (scaled, column, _squared_error),
         "And the loss is the cross-entropy": (scaled, column, F.binary_cross_entropy_with_logits),
     }
     canvas = Canvas((0, 204), (0.4, 1), ("step", "share of the patients that the network gets right"))
@@ -466,15 +622,7 @@ def gone_wrong() -> Drawn:
     fixed += canvas.text(199, healthy - 0.04, "saying “healthy” to all", "", "end")
     before, frames = "", []
     for name, (x, t, loss) in runs.items():
-        model = nn.Sequential(nn.Linear(13, 8, rng=0), nn.ReLU(), nn.Linear(8, 1, rng=1))
-        optimizer = optim.SGD(model.parameters(), lr=0.5)
-        shares = []
-        for _ in range(201):
-            optimizer.zero_grad()
-            z = model(tg.tensor(x))
-            shares.append(np.mean((z.numpy().ravel() > 0) == ill))
-            loss(z, t).backward()
-            optimizer.step()
+        _, shares = _trained(x, t, loss)
         frames.append(
             (before + canvas.line(range(201), shares, "k1"), f"{name}: after 200 steps, {shares[-1]:.0%} right.")
         )
