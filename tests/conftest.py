@@ -17,6 +17,7 @@ from typing import Any
 
 import hypothesis.core
 import pytest
+from _pytest.runner import runtestprotocol
 from hypothesis import HealthCheck, settings
 
 os.environ["OMP_NUM_THREADS"] = "1"  # else threads of matrix products wait for each other, busily, in each process
@@ -44,7 +45,7 @@ hypothesis.core.function_digest = functools.cache(hypothesis.core.function_diges
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    text = "run a sixth of the cases of each test that has at least six"
+    text = "run a sixth of the slow cases, and of each other test a sixth of its cases, or one"
     parser.addoption("--sixth", type=int, choices=range(6), help=text)
 
 
@@ -52,10 +53,13 @@ MANY = 50
 """A test with so many cases is a long loop."""
 
 
-def every(stride: int, items: list[pytest.Item], *, least: int, number: int = 0) -> set[pytest.Item]:
+def every(
+    stride: int, items: list[pytest.Item], *, least: int = 1, number: int = 0, keep_one: bool = True
+) -> set[pytest.Item]:
     """One in this many cases of each test that has at least this many, of the usual ones and of the slow ones.
 
-    Which cases these are depends on the test's name, too, so that tests of the same operations keep different ones.
+    Which cases these are depends on the test's name, too, so that tests of the same operations keep different ones. If
+    no test need keep one, the numbers below the stride share out all cases, also those of tests that have few.
     """
     cases: dict[tuple[str, bool], list[pytest.Item]] = {}
     for item in items:
@@ -63,7 +67,8 @@ def every(stride: int, items: list[pytest.Item], *, least: int, number: int = 0)
         cases.setdefault((item.nodeid.partition("[")[0], is_slow), []).append(item)
     kept: set[pytest.Item] = set()
     for (name, _), group in cases.items():
-        kept.update(group if len(group) < least else group[(zlib.crc32(name.encode()) + number) % stride :: stride])
+        first = (zlib.crc32(name.encode()) + number) % (min(stride, len(group)) if keep_one else stride)
+        kept.update(group if len(group) < least else group[first::stride])
     return kept
 
 
@@ -80,14 +85,27 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """
     loops = [item for item in items if not any(map(item.get_closest_marker, ("slow", "whole", "compare")))]
     long = [item for item in loops if item.get_closest_marker("long")]
-    for item in ({*loops} - every(11, loops, least=MANY)) | ({*long} - every(5, long, least=6)):
+    for item in ({*loops} - every(11, loops, least=MANY)) | ({*long} - every(5, long, least=4)):
         item.add_marker(pytest.mark.slow)
     if (number := config.getoption("--sixth")) is not None:
-        kept = every(6, items, least=6, number=number)
+        slow = [item for item in items if item.get_closest_marker("slow")]
+        usual = [item for item in items if not item.get_closest_marker("slow")]
+        kept = every(6, usual, number=number) | every(6, slow, number=number, keep_one=False)
         config.hook.pytest_deselected(items=[item for item in items if item not in kept])
         items[:] = [item for item in items if item in kept]
     for test in {item.function for item in items if isinstance(item, pytest.Function)}:
         test.__code__ = test.__code__.replace(co_stacksize=2**16)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+    """A process beside others tells what a test did in one message; the other five say that there is nothing to say."""
+    if not hasattr(item.config, "workerinput"):
+        return None
+    for report in runtestprotocol(item, log=False, nextitem=nextitem):
+        if report.when == "call" or not report.passed:
+            item.ihook.pytest_runtest_logreport(report=report)
+    return True
 
 
 def pytest_collection_finish() -> None:

@@ -147,6 +147,7 @@ def test_files_of_one_name_and_in_packages(directory: Path, capsys: pytest.Captu
     assert "3 functions: 3 passed" in capsys.readouterr().out
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("functions", "status"),
     [

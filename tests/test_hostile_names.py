@@ -128,6 +128,7 @@ def test_tensors_in_c(compiler: str, tmp_path: Path) -> None:
         np.testing.assert_allclose(state[field], value, rtol=1e-12)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("compiler", COMPILERS)
 @pytest.mark.parametrize("name", [*NAMES, *IN_C], ids=repr)
 def test_arguments_results_and_functions_in_c(name: str, compiler: str, tmp_path: Path) -> None:

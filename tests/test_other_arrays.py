@@ -74,6 +74,7 @@ def example_of(op: Op) -> tuple[list[Any], dict[str, Any]]:
     ], dict(params)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("op", "lift"),
     [
@@ -99,6 +100,7 @@ def refuse_to_compute(*_: Any, **__: Any) -> None:
     raise AssertionError("something was computed that nobody had asked for")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("op", LAZY, ids=str)
 def test_nothing_is_computed_until_asked_for(op: Op) -> None:
     arrays, params = example_of(op)

@@ -108,6 +108,7 @@ CALLS += [(array_api, function) for function in FUNCTIONS.values()]
 CALLS += [(einops, lambda e, x: e.einsum(x, x, "b c h w, b c w k -> b h k"))]  # array_api has none
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("library", "function"), CALLS)
 def test_einops_passes_gradients(library: Any, function: Any) -> None:
     from tinygrad_lite.interchange import einops as ours  # noqa: F401  # which einops finds

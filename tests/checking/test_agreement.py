@@ -81,6 +81,7 @@ def test_one_of_many_results_whose_rule_is_not_linear(bent: Any, at: int) -> Non
     assert {finding.index for finding in report.findings} == {(at,)}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("error", [1.0, 1e-6])
 @pytest.mark.parametrize("at", [0, param(25, slow=True), 59])
 def test_one_of_many_inputs_whose_forward_mode_differs(error: float, at: int) -> None:

@@ -599,6 +599,7 @@ def chained(steps: int) -> tuple[Tensor, Tensor]:
     return x, y
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("steps", "status"), [(10, "fine"), (50, "fine"), (100, "vanishing"), (2000, "vanishing")])
 def test_a_gradient_that_dwindles_along_a_chain_is_told_also_of_a_single_parameter(steps: int, status: str) -> None:
     x, y = chained(steps)

@@ -39,6 +39,7 @@ def test_what_is_nothing_but_rounding_is_not_called_wrong(way: str, name: str) -
     assert report.outcome != "failed", str(report)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", spread(CANCELLING, 2))
 def test_a_little_more_than_rounding_is_called_wrong(name: str) -> None:
     f, draw = CANCELLING[name]
@@ -229,6 +230,7 @@ def far_apart(name: str, distance: float) -> Any:
     return np.eye(3) * distance + near if name == "cross-entropy" else near - distance
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("distance", [30.0, 36.0, 37.0, 38.0, 40.0, 50.0, 100.0])
 @pytest.mark.parametrize("name", LOST_IN_1)
 @pytest.mark.parametrize("is_opaque", [False, True])

@@ -56,6 +56,7 @@ COMPLEX: dict[str, Callable[[Any], Any]] = {  # an operation on complex numbers,
 UNEXPLAINED = {("absolute", "input for output")}  # where the output is real, and the input is not
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fault", [pytest.param(x, id=x.name, marks=pytest.mark.slow) for x in FAULTS[1:]] + FAULTS[:1])
 @pytest.mark.parametrize("name", COMPLEX)
 def test_faults_in_rules_of_complex_numbers_are_named(name: str, fault: Fault) -> None:

@@ -78,6 +78,7 @@ OFFSETS: dict[str, tuple[Callable, Callable]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", OFFSETS)
 def test_next_to_an_offset(name: str) -> None:
     f, slope = OFFSETS[name]
@@ -87,6 +88,7 @@ def test_next_to_an_offset(name: str) -> None:
         assert tg.gradcheck(lambda w: float(f(w)), w, gradient=gradient, raise_exception=False).outcome == outcome
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("offset", [1e5, param(1e6, slow=True), 1e7])
 @pytest.mark.parametrize("size", [3, 12])
 def test_entries_of_all_sizes_next_to_an_offset(size: int, offset: float) -> None:
@@ -118,6 +120,7 @@ def test_waves_next_to_an_offset_are_not_flat_from_afar(offset: float, frequency
             assert report.outcome != outcome, (x, report)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("offset", [1e8, 1e9, 1e10, 1e11])
 def test_the_report_says_which_tolerance_accepts_what_is_known(offset: float) -> None:
     x = np.array([0.3, 1.2, -0.7, 2.0, -1.4])
@@ -183,6 +186,7 @@ OVERFLOWS: dict[str, Callable] = {  # functions that go to a number by way of an
 }
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
 @pytest.mark.parametrize("name", OVERFLOWS)
 def test_an_infinity_that_one_entry_makes_hides_no_rounding_of_others(name: str) -> None:

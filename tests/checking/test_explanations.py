@@ -176,6 +176,7 @@ def test_what_leaves_no_trace_is_not_taken_for_nothing() -> None:
 JACOBIAN = np.array([[1.0, 2.0, -0.5], [0.3, -1.5, 2.5], [0.7, 1.1, 3.0]])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
@@ -249,6 +250,7 @@ def test_entries_of_zero_do_not_say_where_a_gradient_is_right() -> None:
     assert described(RIGHT**2 * alone, RIGHT * alone, X, []) == ""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("error", [1e-8, 1e-6, 1e-4])
 @pytest.mark.parametrize("size", [3, 20, 4000])
 def test_a_single_wrong_entry_is_no_error_of_a_method(error: float, size: int) -> None:
@@ -320,6 +322,7 @@ def test_a_number_that_anything_would_fit_is_no_explanation(wrong: str) -> None:
         assert not finding.why or finding.why.startswith("it agrees to"), finding
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("axis", [0, -1])
 @pytest.mark.parametrize("written_out", [True, False])
 def test_each_mistake_in_the_derivative_of_a_softmax_is_named(axis: int, written_out: bool) -> None:
@@ -446,6 +449,7 @@ IN_TURN = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("f", "gradient", "words"), IN_TURN, ids=[f.__name__ for f, _, _ in IN_TURN])
 def test_a_number_that_is_another_in_each_turn_of_a_loop_is_said_of_each(f: Any, gradient: Any, words: str) -> None:
     report = tg.gradcheck(f, np.array([0.3, 0.4]), gradient=gradient, raise_exception=False)

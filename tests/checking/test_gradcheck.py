@@ -141,6 +141,7 @@ class TestVerdicts:
         assert check(np.max, np.array([1.0, 2.0, 2.0, -1.0]), method=method).ok
         assert check(lambda x: np.median(x), np.array([1.0, 1.0, 2.0, 3.0]), method=method).ok
 
+    @pytest.mark.long
     @pytest.mark.parametrize("method", ["auto", param("differences", slow=True)])
     @pytest.mark.parametrize("f", OF_ORDER)
     def test_ties_of_several(self, f: Any, method: Any) -> None:
@@ -198,6 +199,7 @@ class TestVerdicts:
 
         assert tg.gradcheck(lambda x: np.sum(np.sin(x)), X, gradient=last_digits).ok
 
+    @pytest.mark.long
     @pytest.mark.parametrize("seed", range(8))
     def test_two_runs_that_are_the_same_by_chance(self, seed: int) -> None:
         model = nn.Sequential(nn.Linear(4, 1, rng=0), nn.Dropout(0.5, rng=seed))
@@ -506,6 +508,7 @@ def test_a_function_may_refuse_points_beside_the_given_one() -> None:
     assert "the function has no values beside the point: KeyError: 'no such entry'" in str(report)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "options",
     [

@@ -69,6 +69,7 @@ def _differences(sides: tuple[int, int], step: float) -> Callable[..., Any]:
     return gradient
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("gradient", "words"),
     [

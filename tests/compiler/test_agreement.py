@@ -50,6 +50,7 @@ DIFFERENT: dict[str, Callable[[int, Any], Any]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("f", DIFFERENT.values(), ids=DIFFERENT)
 def test_what_differs_is_found(f: Callable[[int, Any], Any]) -> None:
     for given in (X, tg.tensor(X), tg.tensor(X, requires_grad=True)):
@@ -113,6 +114,7 @@ def test_operations_that_read_their_values_are_compared_as_a_whole(backend: str)
             np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("decompose", [np.linalg.svd, np.linalg.eigh, np.linalg.qr, np.linalg.slogdet])
 def test_whatever_parts_of_a_decomposition_a_function_reads_both_recordings_agree(decompose: Any) -> None:
     """The same constant, such as True, is met by one of them in what it drops, and by the other later."""

@@ -50,6 +50,7 @@ class World:
         return [*found, self.inside.numpy().copy(), self.outside.numpy().copy()]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["a closure's", "a list's", "a module's", "an optimiser's"])
 @pytest.mark.parametrize("backend", ["numpy", pytest.param("native", marks=pytest.mark.slow)])
 def test_arguments_that_are_each_other_or_known_from_outside(backend: str, kind: str) -> None:

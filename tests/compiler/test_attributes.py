@@ -221,6 +221,7 @@ def _deleted_if_there(layer: Any, x: Any) -> Any:
     return x * 3.0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", [object, nn.Module])
 @pytest.mark.parametrize("f", [_deleted_and_set, _kept_for_a_moment, _put_back, _deleted_if_there])
 def test_attributes_that_a_function_deletes(f: Any, kind: type, backend: str) -> None:

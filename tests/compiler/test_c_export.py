@@ -99,6 +99,7 @@ def test_training(network: str, optimizer: str, dtype: Any, compiler: str, tmp_p
         np.testing.assert_allclose(state[gradient], parameter.grad.numpy(), rtol=1e-4, atol=TOLERANCE[dtype])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("compiler", COMPILERS)
 @pytest.mark.parametrize(
     ("model", "optimizer"), spread(itertools.product([name for name in MODELS if name != "dropout"], OPTIMIZERS), 1)
@@ -192,6 +193,7 @@ OF_INTEGERS = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
 @pytest.mark.parametrize("compiler", COMPILERS)
 @pytest.mark.parametrize("dtype", ["f8", "f4", "i1", "i4", "i8"])

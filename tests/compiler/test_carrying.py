@@ -195,6 +195,7 @@ def test_as_eager(backend: str, name: Callable[[], Name], kind: str) -> None:
             assert np.asarray(x).dtype == np.asarray(y).dtype
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", NAMES)
 def test_one_program_is_enough(backend: str, name: Callable[[], Name]) -> None:
     read, put = name()
@@ -659,6 +660,7 @@ def counted(read: Callable[[], Any], put: Callable[[Any], None]) -> Any:
     return step
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", NAMES)
 def test_a_first_call_that_makes_the_state_of_an_optimizer_counts_once(name: Callable[[], Name]) -> None:
     """A count in Python is refused as soon as it matters, and is right until then."""
@@ -820,6 +822,7 @@ def test_a_tensor_with_a_history_is_not_handed_on(backend: str, hand_on: Callabl
         tg.compile(f, backend)(np.ones(3))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("view", [lambda x: x.T, lambda x: x[:], lambda x: x.reshape(-1).reshape(2, 2)])
 @pytest.mark.parametrize("of", ["value", "fixed"])
 def test_a_view_is_not_left_where_arrays_are_written_into(backend: str, view: Callable[[Any], Any], of: str) -> None:

@@ -163,6 +163,7 @@ def test_arguments_and_results_are_arrays_of_their_own(backend: str) -> None:
 _DTYPES = [np.complex64, np.complex128, np.float32, np.float64, np.int64]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("first", _DTYPES)
 @pytest.mark.parametrize("second", spread(_DTYPES, 0))
 def test_numbers_of_different_dtypes(first: Any, second: Any) -> None:

@@ -193,6 +193,7 @@ def test_many_reads_and_gradients_at_computed_indices(backend: str) -> None:
         assert_same(compiled(*arguments), slope(*arguments))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("dtype", ["i1", "u1", "i2", "u4"])
 def test_small_integers_are_indices_of_long_axes(backend: str, dtype: str) -> None:
     known = np.array([3, 100, 5]).astype(dtype) if dtype[0] == "u" else np.array([-3, 100, -128]).astype(dtype)

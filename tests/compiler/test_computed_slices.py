@@ -101,6 +101,7 @@ def test_as_eager(use: str, start: str, backend: str) -> None:
     assert_as_eager(lambda store, i, x: USES[use](store, STARTS[start](store, i), x), backend)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["argument", "count"])
 def test_bounds_outside_the_array(kind: str, backend: str) -> None:
     """As Python has them: from the end if they are negative, and cut off at the end of the array."""

@@ -201,6 +201,7 @@ def test_writes(name: str, backend: str) -> None:
     assert_as_eager(step, backend)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["copyto", "put", "fill_diagonal", "add.at", "out"])
 def test_arrays_of_its_own_and_arguments(name: str, backend: str) -> None:
     """What it writes into an array that it makes of an argument stays inside; the caller sees what an argument gets."""

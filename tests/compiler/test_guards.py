@@ -360,6 +360,7 @@ def _restored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(DEEP["first"][0], "scale", 2.0)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("case", CASES)
 def test_a_number_that_changes(case: str) -> None:
     f, change = _cases()[case]
@@ -486,6 +487,7 @@ def numbers_of(x: Any) -> Any:
     return x.numpy() if isinstance(x, tg.Tensor) else x
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("case", [*_written_anew()])
 def test_code_that_is_written_anew(case: str) -> None:
     f, change = _written_anew()[case]
@@ -761,6 +763,7 @@ LARGE: dict[str, Any] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("make", LARGE.values(), ids=LARGE)
 def test_entries_of_large_containers_are_followed(make: Any, backend: str) -> None:
     numbers = make()

@@ -266,6 +266,7 @@ def without_arguments_in_it() -> Step:
     return step, lambda: rate
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("make", [of_dicts, of_an_object, of_a_global, of_a_closure, of_a_sum, without_arguments_in_it])
 def test_arrays_from_outside(backend: str, make: Callable[[], Step]) -> None:
     def results(compile: Callable[[Any], Any]) -> Iterator[Any]:
@@ -437,6 +438,7 @@ VIEWS: tuple[Callable[[Any], Any], ...] = (
 )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("is_outside", [True, False])
 def test_what_is_a_view_in_numpy_is_read_as_one(backend: str, is_outside: bool) -> None:
     """As eagerly, or refused."""

@@ -135,6 +135,7 @@ LOOPS_IN_LOOPS: dict[str, Callable[[Any, int, int], Any]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("entry", LOOPS_IN_LOOPS.values(), ids=LOOPS_IN_LOOPS)
 def test_turns_of_loops_in_loops_differ_in_their_numbers(entry: Callable[[Any, int, int], Any]) -> None:
     def f(x: Any) -> Any:
@@ -159,6 +160,7 @@ def assert_compiles(f: Callable[[Any], Any], size: int) -> None:
             np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("make", [rnn, runge_kutta, maml, layers])
 def test_more_turns_take_no_more_lines(make: Any, tmp_path: Path) -> None:
     lengths = []
@@ -181,6 +183,7 @@ def test_ten_layers_with_adam_are_read_on_one_screen() -> None:
     assert compiled.source.count("np.sqrt(v)") == compiled.source.count("0.999**") == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("count", [1, 4])
 def test_training_overwrites_arrays_of_any_size(optimizer: str, count: int, monkeypatch: pytest.MonkeyPatch) -> None:

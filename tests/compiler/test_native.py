@@ -167,6 +167,7 @@ def plan_of(f: Any, *x: Any) -> Plan:
     return compiled._latest.executor.plan  # type: ignore[union-attr, no-any-return]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("optimizer", [tg.optim.SGD, tg.optim.Adam], ids=["SGD", "Adam"])
 @pytest.mark.parametrize("rows", [2, 64])
 def test_the_gradient_of_a_weight_lies_as_the_weight_does(optimizer: Any, rows: int) -> None:
@@ -545,6 +546,7 @@ OTHERS: dict[str, Callable[[Any], Any]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("dtype", ["f8", "f4"])
 @pytest.mark.parametrize("case", OTHERS)

@@ -39,6 +39,7 @@ def test_whole_numbers_are_compared_even_if_they_do_not_fit_into_the_dtype(compa
             assert_same(found, expected)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("count", COUNTS)
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_arrays_of_any_dtype_are_joined(dtype: np.dtype[Any], count: int) -> None:
@@ -98,6 +99,7 @@ def test_values_at_an_index_may_have_any_shape_that_numpy_spreads(index: Any) ->
             assert_same(found.numpy(), expected.numpy())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("index", "dtype"), [*itertools.product(INDICES, ["?", "b", "B", "q", "f2", "f4", "g", "F"])], ids=repr
 )
@@ -110,6 +112,7 @@ def test_values_are_added_in_the_dtype_of_the_whole(index: Any, dtype: str) -> N
     assert_same(tg.compile(f, "native")(x).numpy(), f(x).numpy())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("dtype", "?bqefdgFDG")
 def test_products_and_sums_of_nothing(dtype: str) -> None:
     def f(x: Any) -> list[Any]:
@@ -121,6 +124,7 @@ def test_products_and_sums_of_nothing(dtype: str) -> None:
             assert_same(found, expected)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("layout", [np.ascontiguousarray, np.asfortranarray, lambda x: x[::-1, ::2], lambda x: x.T])
 @pytest.mark.parametrize("call", [lambda x: np.var(x, axis=0), lambda x: np.sort(x, axis=1), lambda x: x.T])
 def test_numpy_calls_read_arguments_in_any_order(call: Any, layout: Any) -> None:
@@ -330,6 +334,7 @@ def test_powers_of_special_values(backend: str, dtype: str) -> None:
 NUMBERS = ("random", "uniform", "normal", "standard_normal", "exponential", "integers", "poisson", "chisquare", "beta")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", NUMBERS)
 def test_drawn_numbers_have_the_types_that_numpy_gives_them(backend: str, name: str) -> None:
     arguments = {"integers": (5,), "chisquare": (2.0,), "beta": (1.0, 2.0)}.get(name, ())

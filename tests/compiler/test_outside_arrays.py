@@ -136,6 +136,7 @@ def homes(array: Any) -> dict[str, Callable[[], Any]]:
     }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("home", homes(A))
 def test_an_array_from_outside_is_followed_wherever_it_is(home: str, backend: str) -> None:
     array = np.array([1.0, 2.0])

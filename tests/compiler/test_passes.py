@@ -35,6 +35,7 @@ def names(program: Recorded) -> list[str]:
     return [call.op.name for call in program.calls]
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
 @pytest.mark.parametrize("simplify", [*PASSES, simplified], ids=lambda each: each.__name__)
 @settings(max_examples=20)

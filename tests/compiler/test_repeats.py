@@ -210,6 +210,7 @@ def layers(turns: int) -> tuple[Callable[[Any], Any], Any]:
     return trained(model), np.ones((2, 8))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("make", [rnn, runge_kutta, maml, layers])
 def test_recorded_loops(make: Callable[[int], tuple[Callable[[Any], Any], Any]]) -> None:
     lengths = []

@@ -24,6 +24,7 @@ ROWS = np.random.default_rng(1).normal(size=(50, 4))
 TARGETS = (np.random.default_rng(2).random((50, 1)) < 0.5).astype(float)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("backend", "model", "optimizer"),
     [

@@ -80,6 +80,7 @@ def work(make: Callable[[int], Callable[..., Any]], turns: int, backend: str) ->
     return count / step.report().operations
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("make", [recurrent, read_entry_by_entry, pytest.param(different, marks=pytest.mark.slow)])
 def test_the_work_for_an_operation_is_the_same_in_a_long_program(
     make: Callable[[int], Callable[..., Any]], backend: str

@@ -228,6 +228,7 @@ def assert_same(mine: Any, other: Any, label: str) -> None:
             np.testing.assert_allclose(a, b, rtol=1e-7, atol=1e-10, err_msg=label)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", spread(PROGRAMS, 0))
 def test_programs_in_turn(backend: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The results and what stays are those of eager mode, and after some rounds no program is looked for any more."""
@@ -276,6 +277,7 @@ ACTIONS = ["weight", "tensor", "array", "scaled", "array, scaled", "tensor, scal
 ACTIONS += ["another", "zero", "exchanged", "shared", "let go"]
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore:.*was recorded 5 times")
 @pytest.mark.parametrize("name", spread(PROGRAMS, 0))
 def test_what_other_code_does_in_between(backend: str, name: str) -> None:

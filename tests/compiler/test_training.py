@@ -183,6 +183,7 @@ def check_two_groups(name: str, schedule: str | None, backend: str, is_inside: b
     return compiled
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("backend", "name"),
     [
@@ -844,6 +845,7 @@ def test_gradients_that_come_and_go(shape: tuple[int, ...], way: str, backend: s
             np.testing.assert_allclose(x or 0.0, y or 0.0, rtol=1e-9)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("outside", [True, False, None])
 def test_a_step_may_freeze_parameters(outside: bool | None, backend: str) -> None:
     """As that of a generator freezes the discriminator, whether or not that of the discriminator thaws it again."""

@@ -490,6 +490,7 @@ FUNCTIONS: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_descent_by_functions_of_arrays(backend: str, name: str) -> None:
     f = FUNCTIONS[name]

@@ -52,6 +52,7 @@ CASES: dict[str, tuple[Callable[..., Any], Callable[[int], tuple[Any, ...]], str
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("f", "arguments", "words"), CASES.values(), ids=CASES)
 def test_the_fifth_recording_warns_once(
     f: Callable[..., Any], arguments: Callable[[int], tuple[Any, ...]], words: str

@@ -164,6 +164,7 @@ def lines(loop: Loop, turns: int) -> int:
     return len(step.source.splitlines())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("loop", [garch, recurrence, rows, columns])
 def test_the_source_is_a_loop_however_many_turns_there_are(loop: Loop) -> None:
     assert lines(loop, 56) == lines(loop, 36) < 60

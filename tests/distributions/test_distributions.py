@@ -129,6 +129,7 @@ def from_arrays(name: str, parameters: Parameters, *arrays: Any, **more: Any) ->
     return kind(**{**parameters, **dict(zip(differentiable(parameters), arrays)), **more})
 
 
+@pytest.mark.long
 @settings(every=14, first=3)
 def test_gradients(name: str, parameters: Parameters, value: Any) -> None:
     """Of densities, entropies and samples, to second order, against differences."""
@@ -342,6 +343,7 @@ INTEGRATED: list[tuple[D.Distribution, D.Distribution]] = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("p", "q"), INTEGRATED, ids=lambda p: type(p).__name__)
 def test_divergences_are_integrals(p: D.Distribution, q: D.Distribution) -> None:
     """Of p · (log p - log q)."""

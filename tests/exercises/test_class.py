@@ -90,7 +90,6 @@ def classroom(folder: Path) -> Classroom:
     return mark_class(folder, time_limit=1)
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("student", HANDED_IN)
 def test_each_submission_is_marked_whatever_it_does(classroom: Classroom, student: str) -> None:
     (result,) = classroom.of(student)

@@ -89,6 +89,7 @@ OF_SIGNS: dict[str, Callable[[Any], Any]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", OF_SIGNS)
 def test_signs_that_a_result_depends_on_are_not_made_up(show: Show, name: str) -> None:
     opened = show(_lesson(OF_SIGNS[name], SQUARE))

@@ -184,6 +184,7 @@ def test_order_is_that_of_numpy(runtime: Any) -> None:
             close(computed(runtime, program, {"x": x}), find(x, axis=axis))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("op", [op for op in TRIED if op.takes_complex], ids=str)
 @settings(max_examples=5)
 @given(data=st.data())

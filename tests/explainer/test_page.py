@@ -231,6 +231,7 @@ def test_an_index_stands_below_its_line_in_every_font(show: Show) -> None:
     assert index["y"] + index["height"] <= box["y"] + box["height"], "it is not cut"
 
 
+@pytest.mark.long
 @lessons
 def test_the_graph_is_laid_out(show: Show, name: str) -> None:
     """Ability 1: nodes with name, formula, shape, value and gradient, in modules that open and close."""
@@ -585,6 +586,7 @@ def test_what_may_have_been_computed_from_values_is_said_to_be_fixed(show: Show,
     assert opened.page.locator("#new-value").count() == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "f",
     [
@@ -790,6 +792,7 @@ def test_differences_beside_the_gradient(show: Show, make: Any, name: str) -> No
     assert off <= error + 1e-9 * abs(estimate)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("f", "x", "slope"),
     [

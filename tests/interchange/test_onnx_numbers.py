@@ -105,6 +105,7 @@ CHOICES: dict[str, Callable[..., Any]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("fill", [np.nan, np.inf, -np.inf])
 @pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
@@ -115,6 +116,7 @@ def test_what_chooses_among_entries_passes_nan_and_infinity_on_as_here(dtype: st
         np.testing.assert_allclose(y, f(x), rtol=1e-5, err_msg=name)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["expi", "exp1", "gammaln", "gamma", "psi", "erf", "ndtr", "log_ndtr", "j0", "k1e"])
 @pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
 def test_functions_of_scipy_far_from_the_examples(name: str) -> None:
@@ -150,6 +152,7 @@ def test_numbers_next_to_0_and_1_are_no_0_and_1(name: str) -> None:
 KEEPERS = (np.max, np.min, np.argmax, np.sum, np.prod, np.any, np.median, np.nanmax, np.ptp, np.std, np.count_nonzero)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("keepdims", [True, 1, np.True_, False, 0])
 def test_axes_are_kept_for_all_that_numpy_takes_for_true(keepdims: Any) -> None:
     x = np.array([[1, 5, 2.0], [2, 0, 1]])
@@ -192,6 +195,7 @@ PRODUCTS: dict[str, Callable[..., Any]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", PRODUCTS)
 def test_a_product_with_a_reciprocal_loads_whatever_the_runtime_leaves_out(name: str) -> None:
     x = np.random.default_rng(0).uniform(0.3, 2, (2, 3))
@@ -266,6 +270,7 @@ BEGINNINGS: list[tuple[Any, dict[str, Any]]] = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("function", "settings"), BEGINNINGS)
 @pytest.mark.parametrize("axis", [None, 0, 1])
 def test_reductions_of_truths_and_whole_numbers_begin_as_numpys(function: Any, settings: Any, axis: Any) -> None:

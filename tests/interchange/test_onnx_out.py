@@ -188,6 +188,7 @@ OPTIMISERS = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", OPTIMISERS)
 def test_a_step_of_any_optimiser_goes_on_as_the_function_does(kind: Any, tmp_path: Path) -> None:
     weight = tg.tensor(np.linspace(-1, 1, 6).reshape(3, 2), requires_grad=True)
@@ -262,6 +263,7 @@ OF_ARRAYS = [name for name in PROGRAMS if type(made(name)) in (Contest, HessianP
 OF_ARRAYS.remove("lstm_language_model")  # of whose 120,000 operators onnxruntime makes a session in a minute
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [param(name, slow=name not in QUICK) for name in OF_ARRAYS])
 def test_programs_that_people_write_with_their_gradients(name: str, tmp_path: Path) -> None:
     contest = made(name)

@@ -466,6 +466,7 @@ def test_errors(attempt: Callable[[], Any], kind: type[Exception], message: str)
         attempt()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("are_pieces_small", [False, True])
 @pytest.mark.parametrize(
     ("shape", "out_channels", "groups", "kernel", "stride", "padding", "dilation"),

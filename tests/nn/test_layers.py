@@ -57,6 +57,7 @@ LAYERS: dict[str, tuple[Any, Callable[[Any], Any]]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("layer", "formula"), LAYERS.values(), ids=list(LAYERS))
 def test_layers_are_their_formula(layer: Any, formula: Callable[[Any], Any]) -> None:
     np.testing.assert_allclose(layer(tg.tensor(X)).numpy(), formula(X), rtol=1e-14)

@@ -105,6 +105,7 @@ def test_float32_stays_float32_and_batches_may_be_empty(name: str) -> None:
         assert np.isfinite(y.numpy()).all()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("backend", ["numpy", "native"])
 @pytest.mark.parametrize("name", ["BatchNorm1d", "BatchNorm2d", "InstanceNorm3d", "LayerNorm", "GroupNorm"])
 def test_a_compiled_training_step_is_the_eager_one(name: str, backend: Any) -> None:

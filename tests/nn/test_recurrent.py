@@ -123,6 +123,7 @@ def test_gradients_of_parameters_inputs_and_states(name: str, settings: dict[str
     tg.gradcheck(lambda model, *x: weighted(called(model, *x)), layer, *arguments)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", LAYERS)
 def test_second_derivatives(name: str) -> None:
     layer = LAYERS[name](1, 2 + (name == "LSTM projected"), rng=0)
@@ -197,6 +198,7 @@ CELLS: dict[str, tuple[Callable[..., nn.Module], str]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("bias", [True, param(False, slow=True)])
 @pytest.mark.parametrize(("make", "name"), CELLS.values(), ids=CELLS)
 def test_cells_are_a_step_of_the_layer(make: Any, name: str, bias: bool) -> None:

@@ -87,6 +87,7 @@ def test_bounds_that_would_turn_gradients_around(clip: Callable[..., Any], bound
     np.testing.assert_array_equal(gradients(model), before)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("backend", ["numpy", "native"])
 @pytest.mark.parametrize(
     "clip",

@@ -107,6 +107,7 @@ def test_a_rule_gets_complex_numbers_only_if_it_says_so(op: Op) -> None:
             derivative(lambda x: np.abs(op(x * (1 + 2j))))(2.0)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("op", REFUSING, ids=str)
 @given(data=st.data())
 def test_what_takes_no_complex_numbers_refuses_them(op: Op, data: st.DataObject) -> None:

@@ -114,6 +114,7 @@ def test_continuations_change_as_the_derivatives_say(op: Op, data: st.DataObject
         close(change, expected, LOOSER.get(op.name, 1e-13))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("op", FOLLOWED, ids=str)
 @settings(max_examples=4)
 @given(data=st.data())

@@ -104,6 +104,7 @@ _RUNS = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("optimizer", "schedule", "dtype", "backend"), _RUNS)
 def test_a_run_goes_on_bit_for_bit(
     optimizer: str, schedule: str | None, dtype: str, backend: str | None, path: Path

@@ -85,6 +85,7 @@ def test_a_training_is_the_loop_by_hand(compile: Any) -> None:
         np.testing.assert_allclose(one.state_dict()[name], array, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("optimizer", "compile"), [*((optim.Adam, compile) for compile in BACKENDS), (optim.LBFGS, False)]
 )

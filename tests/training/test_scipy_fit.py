@@ -18,6 +18,7 @@ Y = 2 * np.exp(-0.7 * X) + 0.01 * np.cos(40 * X)
 NOT_CONVERGED = pytest.warns(TinygradWarning, match="did not converge, and its standard errors are not known")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("start", [0, 1])
 @pytest.mark.parametrize("name", MODELS)
 def test_residuals_of_nist(name: str, start: int) -> None:
@@ -129,6 +130,7 @@ METHODS: dict[str, list[str]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("kind", "method"), [(kind, method) for kind in METHODS for method in METHODS[kind]])
 def test_methods_of_scipy_end_at_the_same_place(kind: str, method: str) -> None:
     def residuals(b: Any) -> Any:

@@ -223,6 +223,7 @@ def test_an_infinite_gradient_reaches_only_what_was_chosen(shape: tuple[int, int
         np.testing.assert_array_equal(leaf.grad.numpy(), np.where(chosen, -np.inf, 0))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("f", [np.sum, np.mean, np.max, np.prod, np.var], ids=lambda f: f.__name__)
 def test_gradients_do_not_depend_on_how_an_array_lies_in_memory(f: Any) -> None:
     values = np.random.default_rng(0).uniform(0.9, 1.1, size=(6, 8, 10, 12))

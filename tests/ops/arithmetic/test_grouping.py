@@ -56,6 +56,7 @@ def test_values_are_numpys(f: Callable[[Any], Any], x: np.ndarray) -> None:
             np.testing.assert_array_equal(np.signbit(a), np.signbit(b))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("f", FUNCTIONS.values(), ids=FUNCTIONS)
 def test_gradients(f: Callable[[Any], Any]) -> None:
     def numbers(x: Any) -> list[Any]:

@@ -35,6 +35,7 @@ def test_the_larger_and_the_smaller_of_an_array_and_a_number(function: Any, dtyp
 ACTIVATIONS = [F.relu, F.sigmoid, F.softplus, F.silu, F.elu, F.leaky_relu, F.logsigmoid, F.gelu, F.selu, F.hardswish]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("f", ACTIVATIONS, ids=lambda f: f.__name__)
 @pytest.mark.parametrize("dtype", ["f", "d"])
 def test_a_long_array_is_many_short_ones(f: Any, dtype: str) -> None:
