@@ -37,6 +37,26 @@ def _stacked(steps: list[Array]) -> Array:
     return np.concatenate(steps).reshape((len(steps), *steps[0].shape))
 
 
+def _rooms(arrays: Sequence[Array], steps: int, batch: int, *rows: int) -> list[Any]:
+    """For each kind of result of a step, where all steps write theirs; nowhere, if arrays are not in memory.
+
+    NumPy makes a new array of an operation's `out` if it is None, so that one text serves both.
+    """
+    if any(type(x) is not np.ndarray for x in arrays):
+        return [[None] * steps for _ in rows]
+    return [np.empty((steps, n, batch), np.result_type(*arrays)) for n in rows]
+
+
+def _kept(rooms: Sequence[Any], results: Sequence[Sequence[Array]]) -> list[Array]:
+    """Each kind of result as one array."""
+    return [room if type(room) is np.ndarray else _stacked([*each]) for room, each in zip(rooms, zip(*results))]
+
+
+def _before(states: Array, first: Array) -> Array:
+    """The state in front of each step."""
+    return np.concatenate([first[None], states[:-1]])
+
+
 def _from_back(k: int) -> Rule:
     """The rule of an argument whose gradient is entry k of what the pass back returns."""
 
@@ -79,12 +99,12 @@ def _rnn(
     """The states h₁ … h_T: hₜ = tanh(W_ih xₜ + b_ih + W_hh hₜ₋₁ + b_hh), or relu."""
     _check_shapes(1, x, [h], by_input, by_state, b_ih, b_hh)
     x = np.matmul(by_input, x) + (b_ih + b_hh)[:, None]
-    hiddens = []
-    for t in range(len(x)):
-        z = np.dot(by_state, h) + x[t]
-        h = np.tanh(z) if nonlinearity == "tanh" else np.maximum(z, 0)
-        hiddens.append(h)
-    return _stacked(hiddens)
+    rooms, results = _rooms([x, h, by_state], len(x), h.shape[1], len(h)), []
+    for row, hidden in zip(x, *rooms):
+        z = np.dot(by_state, h) + row
+        h = np.tanh(z, out=hidden) if nonlinearity == "tanh" else np.maximum(z, 0, out=hidden)
+        results.append([h])
+    return _kept(rooms, results)[0]
 
 
 def _rnn_back(
@@ -105,7 +125,7 @@ def _rnn_back(
         d = np.dot(back, by_sums[-1])
         d = d + g[t - 1] if t else d
     by_sum = _stacked(by_sums[::-1])
-    return [by_sum, d, *_by_weights(x, np.concatenate([h[None], y[:-1]]), by_sum)]
+    return [by_sum, d, *_by_weights(x, _before(y, h), by_sum)]
 
 
 def _rnn_corners(
@@ -114,7 +134,7 @@ def _rnn_corners(
     """What relu gets in each step; tanh has no corner."""
     if nonlinearity == "tanh":
         return np.ones_like(h)
-    before = np.concatenate([h[None], _rnn(x, h, by_input, by_state, b_ih, b_hh, nonlinearity)[:-1]])
+    before = _before(_rnn(x, h, by_input, by_state, b_ih, b_hh, nonlinearity), h)
     return np.matmul(by_input, x) + (b_ih + b_hh)[:, None] + np.matmul(by_state, before)
 
 
@@ -132,7 +152,7 @@ rnn = primitive(
 
 
 class _Memory(NamedTuple):
-    """What an LSTM went through: σ of all gates, g, the cells from c₀ on and their tanh, the states from h₀ on."""
+    """What an LSTM went through: σ of all gates, g, the cells from c₁ on and their tanh, the states from h₁ on."""
 
     gates: Array
     candidates: Array
@@ -146,20 +166,19 @@ def _lstm_memory(x: Array, h: Array, c: Array, by_input: Array, by_state: Array,
     n = len(h)
     halves, half = _per_gate((0.5, 0.5, 1, 0.5), n, x), np.asarray(0.5, x.dtype)
     x, by_state = np.matmul(by_input * halves, x) + (b_ih + b_hh)[:, None] * halves, by_state * halves
-    all_gates, candidates, cells, all_squashed, hiddens = [], [], [c], [], [h]
-    for t in range(len(x)):
-        squashed = np.tanh(np.dot(by_state, h) + x[t])
-        gates, g = squashed * half, squashed[2 * n : 3 * n]
+    rooms, results = _rooms([x, h, c, by_state], len(x), h.shape[1], 4 * n, 4 * n, n, n, n), []
+    for row, bounded, gates, cell, squashed, hidden in zip(x, *rooms):
+        z = np.dot(by_state, h)
+        z += row
+        bounded = np.tanh(z, out=bounded)
+        gates = np.multiply(bounded, half, out=gates)
         gates += half
-        c = gates[n : 2 * n] * c + gates[:n] * g
-        squashed = np.tanh(c)
-        h = gates[3 * n :] * squashed
-        all_gates.append(gates)
-        candidates.append(g)
-        cells.append(c)
-        all_squashed.append(squashed)
-        hiddens.append(h)
-    return _Memory(*map(_stacked, (all_gates, candidates, cells, all_squashed, hiddens)))
+        c = np.add(gates[n : 2 * n] * c, gates[:n] * bounded[2 * n : 3 * n], out=cell)
+        squashed = np.tanh(c, out=squashed)
+        h = np.multiply(gates[3 * n :], squashed, out=hidden)
+        results.append((bounded, gates, c, squashed, h))
+    all_bounded, all_gates, *others = _kept(rooms, results)
+    return _Memory(all_gates, all_bounded[:, 2 * n : 3 * n], *others)
 
 
 def _lstm(
@@ -169,7 +188,7 @@ def _lstm(
 
     i, f, g, o = σ, σ, tanh, σ of W_ih xₜ + b_ih + W_hh hₜ₋₁ + b_hh;  cₜ = f cₜ₋₁ + i g;  hₜ = o tanh cₜ.
     """
-    return np.concatenate([memory.hiddens[1:], memory.cells[-1:]])
+    return np.concatenate([memory.hiddens, memory.cells[-1:]])
 
 
 def _lstm_back(
@@ -187,18 +206,21 @@ def _lstm_back(
     n, by_h, by_c = len(h), g[:-1], g[-1]
     gates, candidates, cells, squashed, hiddens = memory
     # the slope of each gate, times what the gate multiplies in cₜ or hₜ; that of g, 1 - g², is four times σ's of it
-    beside = np.concatenate([candidates, cells[:-1], 4 * gates[:, :n], squashed], axis=1)
-    slopes = gates * (1 - gates) * beside
-    to_cell, kept = gates[:, 3 * n :] * (1 - squashed * squashed), gates[:, n : 2 * n]
-    back, by_sums, d = by_state.T, [], by_h[-1]
-    for t in reversed(range(len(x))):
-        by_c = by_c + d * to_cell[t]
-        by_sums.append(np.concatenate([by_c, by_c, by_c, d]) * slopes[t])
-        by_c = by_c * kept[t]
-        d = np.dot(back, by_sums[-1])
-        d = d + by_h[t - 1] if t else d
+    slopes = gates * (1 - gates)
+    slopes *= np.concatenate([candidates, _before(cells, c), 4 * gates[:, :n], squashed], axis=1)
+    to_cell, kept = 1 - squashed * squashed, gates[:, n : 2 * n]
+    to_cell *= gates[:, 3 * n :]
+    back, by_sums, d = by_state.T, [], 0
+    for slope, inward, keep, own in zip(*(each[::-1] for each in (slopes, to_cell, kept, by_h))):
+        d = d + own
+        by_c = by_c + d * inward
+        by_sum = np.concatenate([by_c, by_c, by_c, d])
+        by_sum *= slope
+        by_sums.append(by_sum)
+        by_c = by_c * keep
+        d = np.dot(back, by_sum)
     all_sums = _stacked(by_sums[::-1])
-    return [all_sums, d, by_c, *_by_weights(x, hiddens[:-1], all_sums)]
+    return [all_sums, d, by_c, *_by_weights(x, _before(hiddens, h), all_sums)]
 
 
 lstm = primitive(
@@ -212,7 +234,7 @@ lstm = primitive(
 
 
 class _Course(NamedTuple):
-    """What a GRU went through: r and z, n, the product that r multiplies, the states from h₀ on."""
+    """What a GRU went through: r and z, n, the product that r multiplies, the states from h₁ on."""
 
     gates: Array
     candidates: Array
@@ -226,19 +248,21 @@ def _gru_course(x: Array, h: Array, by_input: Array, by_state: Array, b_ih: Arra
     halves, half = _per_gate((0.5, 0.5, 1), n, x), np.asarray(0.5, x.dtype)
     bias, beside = b_ih[:, None] * halves, b_hh[:, None] * halves
     x, by_state = np.matmul(by_input * halves, x) + bias, by_state * halves
-    all_gates, candidates, products, hiddens = [], [], [], [h]
-    for t in range(len(x)):
-        z, a = x[t], np.dot(by_state, h) + beside
-        gates = np.tanh(z[: 2 * n] + a[: 2 * n])
+    rooms, results = _rooms([x, h, by_state], len(x), h.shape[1], 2 * n, n, 3 * n, n), []
+    for row, gates, candidate, sums, hidden in zip(x, *rooms):
+        sums = np.add(np.dot(by_state, h), beside, out=sums)
+        gates = np.tanh(row[: 2 * n] + sums[: 2 * n], out=gates)
         gates *= half
         gates += half
-        candidate = np.tanh(gates[:n] * a[2 * n :] + z[2 * n :])
-        h = (h - candidate) * gates[n:] + candidate
-        all_gates.append(gates)
-        candidates.append(candidate)
-        products.append(a[2 * n :])
-        hiddens.append(h)
-    return _Course(*map(_stacked, (all_gates, candidates, products, hiddens)))
+        z = gates[:n] * sums[2 * n :]
+        z += row[2 * n :]
+        candidate = np.tanh(z, out=candidate)
+        kept = h - candidate
+        kept *= gates[n:]
+        h = np.add(kept, candidate, out=hidden)
+        results.append((gates, candidate, sums, h))
+    all_gates, candidates, all_sums, hiddens = _kept(rooms, results)
+    return _Course(all_gates, candidates, all_sums[:, 2 * n :], hiddens)
 
 
 def _gru(x: Array, h: Array, by_input: Array, by_state: Array, b_ih: Array, b_hh: Array, course: _Course) -> Array:
@@ -247,7 +271,7 @@ def _gru(x: Array, h: Array, by_input: Array, by_state: Array, b_ih: Array, b_hh
     r, z = σ of the first two parts of (W_ih xₜ + b_ih) + (W_hh hₜ₋₁ + b_hh), and n = tanh of the third, in which r
     multiplies the second bracket;  hₜ = (1 - z) n + z hₜ₋₁.
     """
-    return course.hiddens[1:]
+    return course.hiddens
 
 
 def _gru_back(
@@ -267,7 +291,8 @@ def _gru_back(
     slopes = gates * (1 - gates)
     by_candidate = (1 - kept) * (1 - candidates * candidates)
     by_reset = by_candidate * products * slopes[:, :n]
-    by_update = (hiddens[:-1] - candidates) * slopes[:, n:]
+    before = _before(hiddens, h)
+    by_update = (before - candidates) * slopes[:, n:]
     factors = np.stack([by_reset, by_update, by_candidate * reset], axis=1)
     back, by_h, by_sums, d = by_state.T, [], [], g[-1]
     for t in reversed(range(len(x))):
@@ -277,7 +302,7 @@ def _gru_back(
         d = d + g[t - 1] if t else d
     by_hh = _stacked(by_sums[::-1])
     by_ih = np.concatenate([by_hh[:, : 2 * n], by_candidate * _stacked(by_h[::-1])], axis=1)
-    return [by_ih, d, *_by_weights(x, hiddens[:-1], by_ih, by_hh)]
+    return [by_ih, d, *_by_weights(x, before, by_ih, by_hh)]
 
 
 gru = primitive(
