@@ -34,6 +34,22 @@ LACKING: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: tg.primitive(lambda *x: sum(x), each=lambda g, y, x: g, name="total"),
         "called with i, g, y, x",
     ),
+    "the shared expression, in the value": (
+        lambda: tg.elementwise(lambda x: x, lambda y, x, s: s, shared=np.exp, name="product"),
+        r"the value of product is called with x0, shared; this one takes \(x\): write lambda x0, shared",
+    ),
+    "nothing, and takes the upstream gradient, too": (
+        lambda: tg.elementwise(lambda x: x * x, lambda g, y, x: g * 2 * x, name="square"),
+        r"a derivative of square is called with y, x0; this one takes \(g, y, x\): write lambda y, x0: …",
+    ),
+    "nothing, and takes a parameter that the value does not take": (
+        lambda: tg.primitive(lambda x, *, axis=0: x.sum(axis), lambda g, y, x, along: g + 0 * x, name="total"),
+        r"a derivative of total is called with g, y, x0; this one takes \(g, y, x, along\)",
+    ),
+    "nothing, and is a kink of two arguments": (
+        lambda: tg.elementwise(np.abs, lambda y, x: np.sign(x), kink=lambda a, b: a - b, name="size"),
+        r"the kink of size is called with x0; this one takes \(a, b\)",
+    ),
 }
 
 
@@ -83,3 +99,40 @@ def test_rules_with_stars_defaults_and_parameters_are_taken() -> None:
     np.testing.assert_array_equal(tg.grad(total)(np.ones(2)), [1.0, 1.0])
     halves = tg.elementwise(lambda a, b: (a + b) / 2, lambda y, a, b: 0.5, 0.5, name="halves")
     np.testing.assert_array_equal(tg.grad(lambda a: np.sum(halves(a, np.ones(3))))(np.ones((2, 1))), [[1.5], [1.5]])
+
+
+FACTS: dict[str, tuple[dict[str, Any], str]] = {
+    "numbers for functions": ({"kink": 0.0}, "size: kink must be a function, got 0.0"),
+    "a continuation": ({"on_complex": True}, "size: on_complex must be a function, got True"),
+    "a shared value": ({"shared": 3}, "size: shared must be a function, got 3"),
+    "a flat domain": ({"domain": (0, np.inf)}, r"size: domain needs an interval \(low, high\) for each argument, such"),
+    "two intervals of one argument": ({"domain": ((0, 1), (0, 1))}, "size: domain needs an interval"),
+    "an interval from right to left": ({"domain": ((1, 0),)}, "size: domain needs an interval"),
+    "an unknown kind": (
+        {"kind": "odd"},
+        "size: kind must be one of 'moving', 'multiplying', 'rectifying', 'satur.*'odd'",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FACTS)
+def test_a_fact_of_another_kind_is_refused_where_it_is_declared(name: str) -> None:
+    facts, message = FACTS[name]
+    with pytest.raises(UsageError, match=message):
+        tg.elementwise(np.abs, lambda y, x: np.sign(x), name="size", **facts)
+
+
+def test_a_list_of_rules_is_refused_where_it_is_declared() -> None:
+    with pytest.raises(UsageError, match=r"twice: the derivative by argument 0 must be a function, got \["):
+        tg.primitive(lambda x: 2 * x, [lambda g, y, x: 2 * g], name="twice")  # type: ignore[arg-type]
+
+
+def test_rules_that_name_parameters_are_taken() -> None:
+    """By position, by keyword, or with a default."""
+    for rule in (
+        lambda g, y, x, factor: g * factor,
+        lambda g, y, x, *, factor: g * factor,
+        lambda g, y, x, factor=1.0: g * factor,
+    ):
+        times = tg.primitive(lambda x, factor=1.0: x * factor, rule, name="times")
+        assert tg.grad(times)(1.0, factor=3.0) == 3

@@ -1,20 +1,23 @@
 """What is looked at when a user declares an operation: its rules, what they are called with, and shapes."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from tinygrad_lite.engine.arguments import ForEach
-from tinygrad_lite.engine.op import Array, Op, listeners
+from tinygrad_lite.engine.op import Array, Facts, Op, listeners
 from tinygrad_lite.errors import ShapeError, UsageError
 from tinygrad_lite.foundation.signatures import signature_of
+
+KINDS = (None, *get_args(get_args(Facts.__annotations__["kind"])[0]))
 
 
 def _look_at(op: Op) -> None:
     """Raise if a rule of a user's operation lacks arguments, and look at the shapes of what works entry by entry."""
     if _is_ours(op):
         return
+    _check_facts(op)
     has_one_rule = isinstance(op.vjps, ForEach)
     if (op.adjoint and (op.derivatives or has_one_rule or not op.vjps)) or (op.shared and has_one_rule):
         raise UsageError(
@@ -22,30 +25,69 @@ def _look_at(op: Op) -> None:
             "tg.elementwise; each= has one rule, which can compute all that it needs"
         )
     if isinstance(op.vjps, ForEach):
-        _check_rule(f"a derivative of {op}", op.vjps.rule, ["i", "g", "y", "x"])
+        _check_rule(f"a derivative of {op}", op.vjps.rule, ["i", "g", "y", "x"], None)
         return
-    names = [*(["y"] if op.derivatives else ["g", "y"]), *(f"x{i}" for i in range(op.arity or 0))]
-    names += ["shared"] * bool(op.shared)
+    arrays = [f"x{i}" for i in range(op.arity or 0)]
+    names = [*(["y"] if op.derivatives else ["g", "y"]), *arrays, *["shared"] * bool(op.shared)]
+    params = _parameters(op)
+    if op.shared:
+        _check_rule(f"the value of {op}", op.forward, [*arrays, "shared"], None)
+        _check_rule(f"the shared expression of {op}", op.shared, arrays, params)
+    if op.kink:
+        _check_rule(f"the kink of {op}", op.kink, arrays, params)
     if op.adjoint:
-        _check_rule(f"the adjoint of {op}", op.adjoint, names)
+        _check_rule(f"the adjoint of {op}", op.adjoint, names, params)
         names.append("adjoint")
     for rule in op.derivatives or op.vjps:
-        _check_rule(f"a derivative of {op}", rule, names)
+        _check_rule(f"a derivative of {op}", rule, names, params)
     if op.derivatives:
         op.compute = _entry_by_entry(op, op.compute)
 
 
-def _check_rule(title: str, rule: Any, names: Sequence[str]) -> None:
+def _check_facts(op: Op) -> None:
+    """Raise if a fact is of another kind than code that reads it later takes for granted."""
+    functions: dict[str, Any] = {name: getattr(op, name) for name in ("kink", "on_complex", "shared", "adjoint")}
+    if not isinstance(op.vjps, ForEach):
+        functions |= {f"the derivative by argument {i}": rule for i, rule in enumerate(op.vjps)}
+    for name, function in functions.items():
+        if function is not None and not callable(function):
+            raise UsageError(f"{op.name}: {name} must be a function, got {function!r}")
+    if op.kind not in KINDS:
+        raise UsageError(f"{op.name}: kind must be one of {', '.join(map(repr, KINDS[1:]))}; got {op.kind!r}")
+    intervals = [np.shape(interval) == (2,) and interval[0] < interval[1] for interval in op.domain or ()]
+    if op.domain is not None and not (all(intervals) and len(intervals) in (op.arity, *[1] * (op.arity is None))):
+        raise UsageError(
+            f"{op.name}: domain needs an interval (low, high) for each argument, such as ((0.0, np.inf),) of one; got "
+            f"{op.domain!r}"
+        )
+
+
+def _parameters(op: Op) -> set[str] | None:
+    """The names of the parameters that the forward takes; None if it takes any."""
+    known = [*signature_of(op.forward).parameters.values()]
+    if any(parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL) for parameter in known):
+        return None
+    return {parameter.name for parameter in known[op.arity :]}
+
+
+def _check_rule(title: str, rule: Any, names: Sequence[str], params: set[str] | None) -> None:
+    """Raise if a rule takes fewer arguments than these, or needs others that are no parameters of the operation."""
     if not callable(rule):
         return
     signature = signature_of(rule)
+    others = [
+        parameter.name
+        for parameter in [*signature.parameters.values()][len(names) :]
+        if parameter.kind is parameter.POSITIONAL_OR_KEYWORD and parameter.default is parameter.empty
+    ]
     try:
         signature.bind_partial(*names)
+        takes_more = params is not None and not params.issuperset(others)
     except TypeError:
+        takes_more = True
+    if takes_more:
         listed = ", ".join(names)
-        raise UsageError(
-            f"{title} is called with {listed}; this one takes {signature}: write lambda {listed}: …"
-        ) from None
+        raise UsageError(f"{title} is called with {listed}; this one takes {signature}: write lambda {listed}: …")
 
 
 def _entry_by_entry(op: Op, compute: Callable[..., Array]) -> Callable[..., Array]:
