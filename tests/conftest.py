@@ -111,9 +111,9 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
 def pytest_collection_finish() -> None:
     """Spare the garbage collector from searching, again and again, what stays until the end.
 
-    Else a search costs as much as all modules and all tests that were collected are large, whatever a test makes.
+    Else a search costs as much as all modules and all tests that were collected are large, whatever a test makes. The
+    garbage among that is a tenth, and to find it takes a second.
     """
-    gc.collect()
     gc.freeze()
     gc.enable()
     gc.set_threshold(20_000)  # compilers and graphs make far more objects than the 700 after which it would look

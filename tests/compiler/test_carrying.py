@@ -874,7 +874,7 @@ CHANGES = {
 }
 
 
-@pytest.mark.whole
+@pytest.mark.long
 @pytest.mark.parametrize("kind", CHANGES, ids=["list", "deque", "dict"])
 @pytest.mark.parametrize("value", ["x * 2", "x.sum().item()", "'text'"])
 @pytest.mark.parametrize("of", [float, lambda i: np.full(2, i), lambda i: tg.tensor([i, i], requires_grad=True)])

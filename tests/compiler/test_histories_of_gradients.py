@@ -198,7 +198,7 @@ REMEMBERING: dict[str, tuple[Callable[[], Any], bool]] = {
 }
 
 
-@pytest.mark.whole
+@pytest.mark.long
 @pytest.mark.parametrize("name", REMEMBERING)
 def test_what_a_layer_remembers_is_no_reason_to_keep_the_history(backend: str, name: str) -> None:
     """The gradients of a training step do not depend on running statistics, which a second run moves and puts back."""

@@ -438,6 +438,7 @@ const tables = {
     "vanishing": "verschwindet",
     "another entry of its window is the largest": "ein anderer Eintrag des Fensters ist der größte",
     "its input is at most 0": "der Eingang ist höchstens 0",
+    "its input is at most -3": "der Eingang ist höchstens -3",
     "its input is on the other side of 0": "der Eingang liegt auf der anderen Seite von 0",
     "its input is within lambd of 0": "der Eingang liegt höchstens lambd von 0 entfernt",
     "its input is not between the bounds": "der Eingang liegt nicht zwischen den Grenzen",
