@@ -15,7 +15,6 @@ from tinygrad_lite.compiler import waiting
 from tinygrad_lite.errors import TinygradWarning
 
 X = np.ones(3)
-RATE = 0.0
 
 
 class Thing:
@@ -23,21 +22,20 @@ class Thing:
 
 
 def by_name(i: int) -> Any:
-    global RATE
-    RATE = float(i)
+    Thing.scale = float(i)
     return (X,)
 
 
 CASES: dict[str, tuple[Callable[..., Any], Callable[[int], tuple[Any, ...]], str]] = {
     "number": (
-        lambda x, rate: x * rate,
-        lambda i: (X, 0.1 * i),
-        r"the value of rate varies \(0\.0, 0\.1, 0\.2, .*np\.array\(rate\)",
+        lambda x, count: x * sum(range(count)),
+        lambda i: (X, i),
+        r"the value of count varies \(0, 1, 2, .*np\.array\(count\).*unless Python needs it",
     ),
     "number of several kinds": (
         lambda x, rate: x * rate,
-        lambda i: (X, [0, 0.5, np.array(2), 1.0, np.array(3.0)][i % 5] if i < 4 else 4.0 + i),
-        r"the value of rate varies \(0, 0\.5, 1\.0, 8\.0\).*np\.array\(rate\)",
+        lambda i: (X, [0, 0.5, np.array(2), 1j, np.array(3.0)][i % 5] if i < 4 else 4j + i),
+        r"the value of rate varies \(0, 0\.5, 1j, \(4\+4j\)\).*np\.array\(rate\)",
     ),
     "text": (lambda x, mode: x, lambda i: (X, f"m{i}"), r"the value of mode varies \('m0', 'm1'.*for each of a few"),
     "shape": (
@@ -47,7 +45,7 @@ CASES: dict[str, tuple[Callable[..., Any], Callable[[int], tuple[Any, ...]], str
     ),
     "object": (lambda x, thing: x * thing.scale, lambda i: (X, Thing()), r"thing is another object each time.*once"),
     "function": (lambda x, f: f(x), lambda i: (X, lambda y: y + i), "f is another object each time"),
-    "name": (lambda x: x * RATE, by_name, r"the value of RATE varies .*np\.array\(RATE\)"),
+    "name": (lambda x: x * Thing.scale, by_name, r"the value of Thing\.scale varies .*np\.array\(Thing\.scale\)"),
     "keys": (lambda d: X * len(d), lambda i: ({str(j): 1 for j in range(i)},), "other containers each time"),
 }
 

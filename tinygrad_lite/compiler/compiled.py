@@ -13,6 +13,7 @@ import numpy as np
 
 from tinygrad_lite import trees
 from tinygrad_lite.compiler import many_turns
+from tinygrad_lite.compiler.changing_numbers import ChangingNumbers
 from tinygrad_lite.compiler.compile_report import CompileReport
 from tinygrad_lite.compiler.entry import MISS, REFUSED
 from tinygrad_lite.compiler.recording.decisions import Decision
@@ -22,7 +23,7 @@ from tinygrad_lite.compiler.signature import signature
 from tinygrad_lite.compiler.source.export import module
 from tinygrad_lite.compiler.source.jax_export import jax_module
 from tinygrad_lite.compiler.source.numpy_source import NumpySource
-from tinygrad_lite.compiler.variations import Variations
+from tinygrad_lite.compiler.variations import Recordings, Variations
 from tinygrad_lite.compiler.waiting import patiently, without_collections
 from tinygrad_lite.engine.op import Traced
 from tinygrad_lite.engine.tensor import Tensor
@@ -63,6 +64,8 @@ class Compiled:
         self._runs: dict[Any, list[Run]] = {}
         self._latest: Run | None = None
         self._variations = Variations()
+        self._recordings = Recordings()
+        self._numbers = ChangingNumbers()
         self._in_common: dict[int, Any] = {}
         self._entry: tuple[int, Callable[..., Any]] = 0, lambda *_: MISS
         self._entries: dict[tuple[Any, ...], dict[Run, Callable[..., Any]]] = {}
@@ -150,7 +153,8 @@ class Compiled:
         if result is MISS:  # the function itself may catch the error
             return self._f(*args, **kwargs)
         entries = self._entries.setdefault((len(args), *kwargs), {})
-        if run.is_worth_an_entry() and (entry := run.entry(args, kwargs)) is not None:
+        may_enter = (self._recordings.are_few or run.was_used) and run.is_worth_an_entry()
+        if may_enter and (entry := run.entry(args, kwargs)) is not None:
             entries[run] = entry
             if len(entries) > MOST:
                 entries.pop(next(iter([*entries])), None)
@@ -163,28 +167,37 @@ class Compiled:
         return self.backend != "numpy" and not {*np.geterr().values()} <= {"ignore", "warn"}
 
     def fitting_unless_watched(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Run | None:
-        """The run for these arguments; None if somebody must see every operation, so that the function runs eagerly."""
+        """The run for these arguments; None if the function itself runs, as when somebody must see every operation."""
         leaves = trees.leaves((args, kwargs))
         if is_watching() or is_observed() or any(map(_is_followed, leaves)) or self._misses_errors():
             return None
         return self.fitting(args, kwargs)
 
-    def fitting(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Run:
-        """The run for these arguments; records one if there is none."""
+    def fitting(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Run | None:
+        """The run for these arguments; records one if there is none, unless recordings are in vain."""
         leaves = trees.leaves((args, dict(kwargs)))
-        key = signature(args, kwargs, leaves)
-        runs = self._runs.setdefault(key, [])
+        numbers = self._numbers.among(args, kwargs, leaves)
+        runs = self._runs.get(signature(args, kwargs, leaves, numbers), [])
         chosen = next((run for run in runs if run.fits(leaves)), None)
+        if chosen is None and self._recordings.are_in_vain():
+            return None
         if chosen is None or chosen.is_passing:
+            changed = self._numbers.among_names(guard for run in runs for guard in run.guards)
             with without_collections(), patiently(f"compiling {name_of(self._f)}") as say:
                 may_run_again = not any(run.was_asked for known in [*self._runs.values()] for run in known)
-                known = {key: name for run in runs for key, name in run.carried.items()}
-                made = Run(
-                    self._f, args, kwargs, self.backend, say, chosen is None, may_run_again, self._in_common, known
-                )
+                known = {key: name for run in runs for key, name in run.carried.items()} | changed
+                is_new, in_common = chosen is None, self._in_common
+                made = Run(self._f, args, kwargs, self.backend, say, is_new, may_run_again, in_common, known, numbers)
+            self._numbers.note_needed(args, kwargs, leaves, numbers - made.numbers)
+            self._numbers.note_needed_names(name for name in changed if not made.takes(name))
+            key = signature(args, kwargs, leaves, made.numbers)
+            runs = self._runs.setdefault(key, [])
             runs[:] = [made, *(run for run in runs if run is not chosen)][:MOST]
             chosen = made
             self._variations.note(key, leaves, chosen)
+            self._recordings.note(chosen)
+        else:
+            chosen.was_used = True
         self._latest = chosen  # another thread may replace it at any time
         return chosen
 
@@ -280,7 +293,7 @@ class Compiled:
                 "choose another name"
             )
         run = self._recorded()
-        if any(isinstance(guard, Decision) for guard in run.guards):
+        if any(isinstance(guard, Decision) and guard.is_branch for guard in run.guards):
             raise UsageError(
                 f"{run.name} branches on a number that it changes, as in `if step % 10 == 0`, and has a program for "
                 "each way; an exported function would go one way: write np.where(condition, a, b) in place of `if`"

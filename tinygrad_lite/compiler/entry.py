@@ -16,7 +16,7 @@ import numpy as np
 from numpy._core import umath
 
 from tinygrad_lite import trees
-from tinygrad_lite.compiler.signature import SCALARS, aliases, attributes, has_slots, same
+from tinygrad_lite.compiler.signature import LARGEST, SCALARS, aliases, attributes, has_slots, same
 from tinygrad_lite.engine import grad_mode
 from tinygrad_lite.engine.tensor import Tensor, wrap
 
@@ -44,6 +44,9 @@ class EntryWriter:
         is_over: an expression that is true once the program has moved to other memory by itself.
         is_possible: whether there can be a function for these arguments.
         read_gradients: the names of the tensors of gradients which the program reads, and does not only write.
+
+    Args:
+        numbers: the leaves that are Python numbers of which the program takes any value.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class EntryWriter:
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
         layouts: Mapping[int, tuple[tuple[int, ...], tuple[int, ...]]],
+        numbers: frozenset[int] = frozenset(),
     ) -> None:
         self.scope: dict[str, Any] = {
             "GONE": _GONE,
@@ -73,6 +77,7 @@ class EntryWriter:
         self.is_possible = True
         self.read_gradients: set[str] = set()
         self._layouts = layouts
+        self._numbers = numbers
         self._tested: set[str] = set()
         self._held: list[str] = []
         self._counts: list[int] = []
@@ -156,6 +161,10 @@ class EntryWriter:
             self._first.append(f"a{i} = x{i}")
         if isinstance(x, np.random.Generator):
             self.tests.append(f"type(x{i}) is not {self.name(type(x))}")
+            return
+        if i in self._numbers:
+            limit = "" if type(x) is float else f" or not {-LARGEST} < x{i} < {LARGEST}"
+            self.tests.append(f"type(x{i}) is not {self.name(type(x))}{limit}")
             return
         if not isinstance(x, (Tensor, np.ndarray, np.generic)):
             self.is_the_same(f"x{i}", x)

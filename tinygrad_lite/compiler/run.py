@@ -43,10 +43,13 @@ class Run:
         reason: why the requested backend does not run it; empty if it does.
         returned: the containers that the function returned, with True for a tensor and False for anything else.
         carried: the names of the values that it carries from call to call.
+        numbers: the leaves of the arguments that are Python numbers, and inputs of the program.
+        was_used: whether it has run again after the call for which it was recorded.
 
     Args:
         in_common: for each program of a run, what native code of the same function has in common.
-        known: the names of values that other programs of the function carry from call to call.
+        known: the names of values that other programs of the function carry, and of numbers that have changed.
+        numbers: the leaves of the arguments that are Python numbers, and inputs if Python does not need them.
     """
 
     def __init__(
@@ -60,12 +63,16 @@ class Run:
         may_run_again: bool,
         in_common: dict[int, Any],
         known: Mapping[Key, Guard],
+        numbers: frozenset[int],
     ) -> None:
         self.name = name_of(f)
         self.parameters = parameters = named_parameters(f, args, kwargs)
         self._f = f
         self._in_common = in_common
-        recorder, self.guards = recorded_twice(f, args, kwargs, parameters, say, is_new, may_run_again, known)
+        recorder, self.guards = recorded_twice(f, args, kwargs, parameters, say, is_new, may_run_again, known, numbers)
+        self.numbers = recorder.numbers
+        self.was_used = False
+        self._names = frozenset(recorder.carried.names)
         self.guards.sort(key=lambda guard: not isinstance(guard, Decision))  # by which the programs of a call differ
         self.is_passing = recorder.is_passing
         leaves = trees.leaves((args, kwargs))
@@ -174,7 +181,7 @@ class Run:
         return (
             not self.was_asked
             and all((place.read(leaves) is not None) == there for place, there in self._gradients.items())
-            and all(guard.holds() for guard in self.guards)
+            and all(guard.fits(leaves) for guard in self.guards)
             and all(leaves[i] is generator for i, generator in self._shared.items())
             and all(leaves[i] is tensor for i, tensor in self._identical.items())
             and all(leaves[i] is place.tensor(leaves) for i, place in self._same_as.items())
@@ -276,6 +283,10 @@ class Run:
         left = [left.name.now() for left in self._left] + written
         return (returned, left) if left else returned
 
+    def takes(self, name: Key) -> bool:
+        """Whether what is under a name is an input."""
+        return name in self._names
+
     def is_worth_an_entry(self) -> bool:
         """Whether to make an entry after a call without one: rarely, if the last entries soon stopped fitting."""
         self._waited += 1
@@ -307,7 +318,8 @@ class Run:
         if self._cannot_enter or not all(guard.holds() for guard in self.guards if isinstance(guard, Form)):
             return None  # the run leaves a value of another form, for which there is another program
         start = perf_counter()
-        writer = EntryWriter(args, kwargs, {} if self.executor.backend == "numpy" else _layouts(self.program))
+        layouts = {} if self.executor.backend == "numpy" else _layouts(self.program)
+        writer = EntryWriter(args, kwargs, layouts, self.numbers)
         if not writer.is_possible:
             return None
         self._write_requirements(writer)

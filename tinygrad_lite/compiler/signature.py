@@ -20,17 +20,32 @@ _ARRAYS = (np.ndarray, np.generic)
 _DEFINED_IN_PYTHON = 1 << 9  # the flag of a type that CPython calls a heap type
 
 
-def signature(args: tuple[Any, ...], kwargs: Mapping[str, Any], leaves: Sequence[Any]) -> Hashable:
+LARGEST = 2**31
+"""Whole numbers from here on are constants, since a program's integers have 64 bits, and Python's have any size."""
+
+
+def signature(
+    args: tuple[Any, ...], kwargs: Mapping[str, Any], leaves: Sequence[Any], numbers: frozenset[int] = frozenset()
+) -> Hashable:
     """The containers, the form of each leaf, which leaves are the same tensor, and the gradient mode.
 
     For containers of a user's class, also the attributes.
+
+    Args:
+        numbers: the leaves that are Python numbers of which the program takes any value.
 
     Raises:
         UsageError: if an argument can change unnoticed, such as a deque.
     """
     structure = trees.structure(tree := (args, dict(kwargs)))
     around = tuple(filter(None, map(attributes, containers(tree))))
-    return structure, tuple(map(form, leaves)), aliases(leaves), bool(grad_mode.enabled.get()), around
+    forms = tuple([type(x) if i in numbers else form(x) for i, x in enumerate(leaves)])
+    return structure, forms, aliases(leaves), bool(grad_mode.enabled.get()), around
+
+
+def numbers_among(leaves: Sequence[Any]) -> frozenset[int]:
+    """Which leaves are Python numbers of which a program could take any value."""
+    return frozenset([i for i, x in enumerate(leaves) if type(x) is float or (type(x) is int and abs(x) < LARGEST)])
 
 
 def containers(tree: Any) -> list[Any]:

@@ -1,6 +1,6 @@
-"""Warns about a function that is recorded again and again, and says what varies and what to write."""
+"""A function that is recorded again and again: says what varies and what to write, and when recording is in vain."""
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from tinygrad_lite.errors import warn
 if TYPE_CHECKING:
     from tinygrad_lite.compiler.run import Run
 
+FEW = 3
 MANY = 5
 """The number of signatures, or of values of one name, that is too many."""
 
@@ -49,8 +50,47 @@ class Variations:
             cause, advice = _in_words(name, forms) if len(forms) > 1 else _OF_CONTAINERS
             warn(
                 f"{run.name} was recorded {MANY} times, each time for a program of its own, since {cause}. "
-                f"A recording takes as long as many runs: {advice}"
+                f"A recording takes as long as many runs: {advice}. While no program runs twice, the function itself "
+                "runs"
             )
+
+
+class Recordings:
+    """The latest recordings of a function, and whether they are in vain.
+
+    A recording takes as long as many runs. If none of the latest programs has run twice, the function itself runs
+    instead, but for ever fewer calls, in case some program will.
+
+    Attributes:
+        are_few: whether each program gets an entry at once; then nobody notes that it runs twice.
+    """
+
+    def __init__(self) -> None:
+        self.are_few = True
+        self._latest: deque[Run] = deque(maxlen=MANY)
+        self._count = 0
+        self._left_out = 0
+        self._next = MANY
+
+    def note(self, run: "Run") -> None:
+        """Note a recording, unless the run changes what it starts from, so that it cannot run twice."""
+        if run.is_passing:
+            return
+        if not self.are_few:
+            self._latest.append(run)
+        self._count += 1
+        self.are_few = self._count < FEW
+
+    def are_in_vain(self) -> bool:
+        """Whether to leave out the recording that a call needs."""
+        if len(self._latest) < MANY or any(run.was_used for run in self._latest):
+            self._left_out, self._next = 0, MANY
+            return False
+        self._left_out += 1
+        if self._left_out < self._next:
+            return True
+        self._next *= 2
+        return False
 
 
 _OF_CONTAINERS = "its arguments come in other containers each time", "pass the same containers, with the same keys"
@@ -72,7 +112,7 @@ def _in_words(name: str, forms: list[Any]) -> tuple[str, str]:
         return f"{name} is a plain number in some calls and an array in others", f"always pass np.array({name})"
     values = _listed(str(x) if kind in (float, complex) else repr(x) for kind, x, *_ in forms)
     if any(issubclass(kind, (int, float, complex, np.generic)) for kind in kinds):
-        advice = f"pass a number that changes as an array, np.array({name}), which the program reads in each run"
+        advice = f"keep it in an array, np.array({name}), which the program reads in each run, unless Python needs it"
         return f"the value of {name} varies ({values})", advice
     return f"the value of {name} varies ({values})", "compile a function for each of a few values"
 

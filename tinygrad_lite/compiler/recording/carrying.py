@@ -186,8 +186,10 @@ class Names:
         self.containers.clear()
 
     def is_only_read(self, name: Guard) -> bool:
-        """Whether the function has left the arrays under a name as they were."""
+        """Whether the function has left the arrays, or the number, under a name as they were."""
         value = name.now()
+        if type(value) is Recorded and not isinstance(name.value, _ARRAYS):  # a number
+            return value is self.stand_ins[name.key]
         known = [x for x in self.arrays.values() if any(x.made is leaf for leaf in trees.leaves(value))]
         is_whole = value is self.stand_ins[name.key] and not isinstance(value, (list, dict))
         return is_whole and len(known) == len(trees.leaves(value)) and not any(x.is_written for x in known)

@@ -1,12 +1,13 @@
-"""Decisions of Python's by numbers that a function changes, as `if step % 10 == 0:`: each answer has a program.
+"""Decisions of Python's by numbers that change, as `if step % 10 == 0:`: each answer has a program.
 
 What decides is computed anew before each run, from the numbers as they are then.
 """
 
 from collections.abc import Mapping
+from copy import copy
 from typing import Any
 
-from tinygrad_lite.compiler.places import Carried
+from tinygrad_lite.compiler.places import Argument, Carried, Leaves
 from tinygrad_lite.compiler.program import Instruction, Program, Variable, is_python_number
 from tinygrad_lite.compiler.recording.guards import Guard
 
@@ -15,11 +16,14 @@ MOST = 50
 
 
 class Decision(Guard):
-    """Whether a number that is computed from carried numbers alone is not zero, or the whole number itself.
+    """Whether a number that comes of the numbers among a program's inputs alone is not zero, or the number itself.
+
+    Attributes:
+        is_branch: whether Python goes another way for another answer, instead of raising an error.
 
     Args:
         calls: the operations that compute it, in order.
-        places: where the numbers are from which they begin.
+        places: where the numbers are from which they begin; some may be arguments.
         before: what these numbers were when the recording began.
         answer: bool, or int.
     """
@@ -27,16 +31,17 @@ class Decision(Guard):
     def __init__(
         self,
         calls: list[Instruction],
-        places: Mapping[Variable, Carried],
+        places: Mapping[Variable, Carried | Argument],
         before: Mapping[Variable, Any],
         variable: Variable,
         answer: type,
     ) -> None:
+        self.is_branch = True
         self._kind = answer
         self._calls = calls
         self._places = places
         self._variable = variable
-        super().__init__(variable, answer, self._answer(before), "a decision by numbers that it changes")
+        super().__init__(variable, answer, self._answer(before), "a decision by numbers that change")
 
     def _answer(self, numbers: Mapping[Variable, Any]) -> Any:
         values = dict(numbers)
@@ -45,20 +50,33 @@ class Decision(Guard):
             values[call.result] = call.op.forward(*inputs)
         return self._kind(values[self._variable])
 
+    def without_branch(self) -> "Decision":
+        """The same decision, if Python raises an error for the other answer."""
+        made = copy(self)
+        made.is_branch, made.key = False, (*self.key, "or an error")
+        return made
+
+    def by(self, *leaves: Any) -> Any:
+        """The answer for these leaves of the arguments."""
+        return self._answer({x: place.read(leaves) for x, place in self._places.items()})
+
     def now(self) -> Any:
-        return self._answer({x: place.read(()) for x, place in self._places.items()})
+        return self.value if any(isinstance(place, Argument) for place in self._places.values()) else self.by()
+
+    def fits(self, leaves: Leaves) -> bool:
+        return bool(self.by(*leaves) == self.value)
 
     def reading(self, writer: Any) -> str:
-        return f"{writer.name(self.now)}()"
+        return f"{writer.name(self.by)}({', '.join(writer.parameters)})"
 
 
 def decision_by(
     variable: Variable, program: Program, before: Mapping[Variable, Any], answer: type = bool
 ) -> Decision | None:
-    """The decision by a value, if it comes of carried numbers alone; None if it does not.
+    """The decision by a value, if it comes of such numbers alone; None if it does not.
 
     Args:
-        before: what the function carries, as it was when the recording began.
+        before: what the inputs of the program were when the recording began.
         answer: bool for whether the value is not zero, int for a whole number itself.
     """
     needed, calls = {variable}, list[Instruction]()

@@ -5,7 +5,7 @@ generated function (see entry.py).
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
 from operator import is_
@@ -88,6 +88,10 @@ class Guard:
             return same(self.now(), self.value)
         except (LookupError, AttributeError, ValueError, TypeError):
             return False
+
+    def fits(self, leaves: Sequence[Any]) -> bool:
+        """Whether it holds for a call with these leaves of the arguments."""
+        return self.holds()
 
     def put(self, value: Any) -> None:
         """Put another value in its place."""

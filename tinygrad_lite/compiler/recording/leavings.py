@@ -104,7 +104,7 @@ class Leavings(Surroundings):
         return values
 
     def _guard_totals(self) -> None:
-        """Guard that totals of whole numbers have room to grow; refuse whole numbers that grow faster."""
+        """Guard that whole numbers are small, and totals have room to grow; refuse whole numbers that grow faster."""
         places: list[tuple[Guard, int]] = []
         left = []
         for name in self.carried.names.values():
@@ -113,8 +113,11 @@ class Leavings(Surroundings):
                 if type(before) is type(after) is Recorded:
                     places.append((name, i))
                     left.append((name.label, before.variable, after.variable))
-        for name, i in (places[number] for number in totals_among(self.program, left)):
-            self.guard(Room(name, i, trees.leaves(name.value)[i]))
+        totals = totals_among(self.program, left)
+        for number, ((name, i), (_, before, after)) in enumerate(zip(places, left)):
+            is_total, is_only_read = number in totals, before is after and before.is_number and before.dtype.kind == "i"
+            if is_total or is_only_read:
+                self.guard(Room(name, i, trees.leaves(name.value)[i], is_total))
 
     def _carry(self, places: list[Guard]) -> None:
         """Raise an error with the places whose values are to be inputs of the program, if there are any."""

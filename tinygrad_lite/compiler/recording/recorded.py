@@ -15,7 +15,7 @@ import numpy as np
 
 from tinygrad_lite import errors, trees
 from tinygrad_lite.array_api.assigning import WRITERS, Assigning, change_at, entries_of, put_into
-from tinygrad_lite.compiler.program import Variable
+from tinygrad_lite.compiler.program import Variable, is_python_number
 from tinygrad_lite.compiler.recording.computed_slices import is_computed
 from tinygrad_lite.compiler.recording.instead import instead
 from tinygrad_lite.engine import tensor
@@ -34,6 +34,7 @@ from tinygrad_lite.transforms.dual import Dual
 _getitem = Operators.__getitem__
 _KNOWING = tuple(str(Path(file).parent) for file in (errors.__file__, np.__file__))
 _MAKING = str(Path(__file__).with_name("making.py"))
+_DIVISIONS = "truediv", "floordiv", "mod", "divmod"
 _CONVERTING = (str(Path(tensor.__file__).parent), _KNOWING[1], _MAKING)
 
 
@@ -95,6 +96,9 @@ class Writer(Protocol):
 
     def truth(self, variable: Variable) -> bool | None:
         """Whether a variable is not zero, in each run; None if that is not known."""
+
+    def divides_by(self, variable: Variable) -> None:
+        """Note that Python divides a number by another one, which must not be 0."""
 
     def another(self, x: "Recorded", is_fixed: bool) -> "Recorded":
         """Another object for the same value."""
@@ -167,6 +171,42 @@ def _in_place(name: str) -> Any:
     return method
 
 
+def _dividing(name: str) -> Any:
+    """An operator such as `/`; of two numbers, Python refuses 0 on the right, and so does a recording."""
+    method = getattr(Operators, f"__{name}__")
+
+    def dividing(self: "Recorded", other: Any) -> Any:
+        if _is_number(self) and _is_number(other):
+            other.recorder.divides_by(other.variable)
+        return method(self, other)
+
+    return dividing
+
+
+def _divided_by(name: str) -> Any:
+    """The same operator with a Python number on the left."""
+    method = getattr(Operators, f"__r{name}__")
+
+    def divided_by(self: "Recorded", other: Any) -> Any:
+        if _is_number(self) and is_python_number(other):
+            self.recorder.divides_by(self.variable)
+        return method(self, other)
+
+    return divided_by
+
+
+def _power(self: "Recorded", exponent: Any) -> Any:
+    """A power; of a negative number to a real one, Python makes a complex number, and a recording refuses it."""
+    both_are_numbers = self.variable.is_number and (is_python_number(exponent) or _is_number(exponent))
+    if both_are_numbers and type(exponent) is not int and not (is_positive := self > 0):
+        is_positive._needed()
+    return Operators.__pow__(self, exponent)
+
+
+def _is_number(x: Any) -> bool:
+    return type(x) is Recorded and x.variable.is_number
+
+
 class Recorded(Assigning, OfVariable):
     """A value in a function that is being recorded.
 
@@ -187,6 +227,9 @@ class Recorded(Assigning, OfVariable):
         self.overwritten = ""
         self.part_of: tuple[Recorded, Any] | None = None
 
+    __truediv__, __floordiv__, __mod__, __divmod__ = map(_dividing, _DIVISIONS)
+    __rtruediv__, __rfloordiv__, __rmod__, __rdivmod__ = map(_divided_by, _DIVISIONS)
+    __pow__ = _power
     __iadd__, __isub__, __imul__, __itruediv__ = map(_in_place, ("add", "sub", "mul", "truediv"))
     __ifloordiv__, __imod__, __ipow__, __imatmul__ = map(_in_place, ("floordiv", "mod", "pow", "matmul"))
     __iand__, __ior__, __ixor__ = map(_in_place, ("and_", "or_", "xor"))
@@ -358,6 +401,9 @@ class Recorded(Assigning, OfVariable):
 
     def __format__(self, form: str) -> str:
         self._needed()
+
+    def __str__(self) -> str:
+        return self._needed() if self.variable.is_number else repr(self)
 
     def __copy__(self) -> "Recorded":
         return self

@@ -50,6 +50,7 @@ class Recorder(Leavings):
         state_keys: the entries in the state of each optimiser before the run.
         is_passing: whether this is the only recording, of a program that hardly runs again.
         arrays: the arrays that the function reaches outside, each with its label, by id.
+        numbers: the leaves of the arguments that are Python numbers, and inputs of the program.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Recorder(Leavings):
         self.state_keys: list[tuple[Optimizer, list[set[str]]]] = []
         self.is_passing = False
         self.arrays: dict[int, tuple[Array, str]] = {}
+        self.numbers: frozenset[int] = frozenset()
 
     def run(self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         """Record what the function does, and restore everything afterwards."""

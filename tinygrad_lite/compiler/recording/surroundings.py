@@ -13,7 +13,7 @@ from tinygrad_lite import trees
 from tinygrad_lite.compiler.places import Argument, Attribute, Carried, Data, Gradient, Place, TensorPlace
 from tinygrad_lite.compiler.program import Program, Variable
 from tinygrad_lite.compiler.recording.carrying import Names, StandIn
-from tinygrad_lite.compiler.recording.decisions import decision_by
+from tinygrad_lite.compiler.recording.decisions import Decision, decision_by
 from tinygrad_lite.compiler.recording.guards import Field, Guard, Item, Key, Length, Missing, contents, of_class
 from tinygrad_lite.compiler.recording.optimizers import Optimizers
 from tinygrad_lite.compiler.recording.randomness import RecordedGenerator
@@ -86,15 +86,19 @@ class Surroundings(Transcript):
         self._proxies: dict[int, RecordedGenerator] = {}
         self._replaced: list[Guard] = []
 
-    def passed_in(self, place: Argument, x: Any) -> Any:
-        """The value to pass to the function for a leaf of its arguments."""
+    def passed_in(self, place: Argument, x: Any, is_input: bool = False) -> Any:
+        """The value to pass to the function for a leaf of its arguments.
+
+        Args:
+            is_input: whether it is a Python number that each run reads again.
+        """
         if isinstance(x, Tensor):
             self._owners[id(x)] = place
             return x
         if isinstance(x, np.random.Generator):
             return self._generator(x, place.index)
         self._passed_in.append((place, x))
-        if not isinstance(x, (np.ndarray, np.generic)):
+        if not is_input and not isinstance(x, (np.ndarray, np.generic)):
             return x
         made = self.another(self.read(place, x), False)
         self.lent += [StandIn(made, x, place, made.variable)] if isinstance(x, np.ndarray) else []
@@ -358,18 +362,28 @@ class Surroundings(Transcript):
         return [guard for guard in places if any(map(is_meant, filter(_may_be_recorded, _within(guard.value))))]
 
     def truth(self, variable: Variable) -> bool | None:
-        """Whether a setting of an optimiser's is not zero, or what comes of carried numbers, which is guarded."""
+        """Whether a setting of an optimiser's is not zero, or what comes of numbers among the inputs; it is guarded."""
         truth = self.optimizers.truth(self.program.inputs.get(variable))
         return self._decided(variable, bool) if truth is None else truth
 
+    def divides_by(self, variable: Variable) -> None:
+        if (decision := self._decision(variable, bool)) is None:
+            return
+        self.guard(decision.without_branch())
+        if not decision.value:
+            raise ZeroDivisionError("division by zero")
+
     def settled(self, variable: Variable) -> int | None:
-        """A whole number that comes of carried numbers alone, which is guarded; None for any other."""
+        """A whole number that comes of numbers among the inputs alone, which is guarded; None for any other."""
         return self._decided(variable, int)  # type: ignore[no-any-return]
 
+    def _decision(self, variable: Variable, answer: type) -> Decision | None:
+        places = self._places.items()
+        numbers = {x.variable: x.value for place, x in places if isinstance(place, (Carried, Argument))}
+        return decision_by(variable, self.program, numbers, answer)
+
     def _decided(self, variable: Variable, answer: type) -> Any:
-        numbers = {x.variable: x.value for place, x in self._places.items() if isinstance(place, Carried)}
-        decision = decision_by(variable, self.program, numbers, answer)
-        if decision is None:
+        if (decision := self._decision(variable, answer)) is None:
             return None
         self.guard(decision)
         return self.guards[decision.key].value

@@ -48,6 +48,7 @@ _ERRORS = ("divide", "over", "under", "invalid")
 _PASS = backward.propagate.__code__
 _FORMULA, _UPDATE, _USERS, _ELSEWHERE = "formula", "update", "user's", "elsewhere"
 _kinds: dict[str, str] = {}
+_OF_INDICES = "index", "indices"
 MOST = 1000
 """The most files of which we remember whose code they have."""
 kept_whole: ContextVar[Collection[Op]] = ContextVar("kept_whole", default=())
@@ -230,6 +231,9 @@ class Transcript:
         """Whether a variable is not zero, in each run; None if that is not known."""
         return None
 
+    def divides_by(self, variable: Variable) -> None:
+        """Note that Python divides a number by another one, which must not be 0."""
+
     def settled(self, variable: Variable) -> int | None:
         """A whole number that is the same whenever this program runs; None if that is not known."""
         return None
@@ -251,6 +255,9 @@ class Transcript:
             )
         if is_computed(params.get("index")) or any(map(is_computed, params.get("indices", ()))):
             params = self._without_computed_slices(params, params.get("shape") or inputs[0].shape)
+        for name, value in params.items():
+            if name not in _OF_INDICES:
+                _refuse_numbers(value)
         if op not in self._opened and op.is_composite and not self._was_whole(op.name):
             done, matched, refused = len(self.program.calls), self._matched, self.refused
             self._opened.append(op)
@@ -519,6 +526,15 @@ def _readable(x: Recorded) -> Recorded:
 
 def _variable(x: Any) -> Any:
     return _readable(x).variable if type(x) is Recorded else x
+
+
+def _refuse_numbers(param: Any) -> None:
+    """Refuse a number that changes as a parameter, such as an axis, by which results may have another shape."""
+
+    def refused(x: Any) -> Any:
+        return x._needed() if type(x) is Recorded and x.variable.is_number else x
+
+    mapped(refused, {"": param})
 
 
 def _made(x: Variable, calls: Iterable[Instruction]) -> bool:

@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial, wraps
 from threading import active_count
 from types import MappingProxyType
@@ -41,6 +41,7 @@ from tinygrad_lite.transforms.runs import name_of
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
+_K = TypeVar("_K")
 NO_NAMES: Mapping[Key, Guard] = MappingProxyType({})
 Recording = tuple[Recorder, dict[Key, Guard]]
 _READ_ONLY = ValueError, TypeError, BufferError
@@ -84,13 +85,16 @@ def recorded_twice(
     may_pass: bool = False,
     may_run_again: bool = True,
     known: Mapping[Key, Guard] = NO_NAMES,
+    numbers: frozenset[int] = frozenset(),
 ) -> tuple[Recorder, list[Guard]]:
     """The first of two recordings, and what both of them read; after an error, all names have their former values.
 
     With `may_pass`, there is only one recording if the run changes what the program starts from; it `is_passing` then.
 
     Both are made again once it is known which values the function carries from call to call, and once more if it might
-    also carry what other programs of the function carry, the `known` values.
+    also carry what other programs of the function carry, the `known` values. If that fails, or the recording with
+    numbers among the arguments as inputs, they are made again without whole numbers, which Python often needs, and then
+    without any.
 
     Raises:
         UsageError: if the recordings differ, or the function changes what it reads.
@@ -102,7 +106,7 @@ def recorded_twice(
     while True:
         before = {key: guard.varying for key, guard in carried.items()}
         try:
-            made = _recorded_twice(f, args, kwargs, parameters, say, may_pass, may_run_again, carried, met)
+            made = _recorded_twice(f, args, kwargs, parameters, say, may_pass, may_run_again, carried, met, numbers)
             if not known.keys() - carried.keys() or made[0].is_passing:
                 return made
             without = made
@@ -113,11 +117,17 @@ def recorded_twice(
             assert before != {key: guard.varying for key, guard in carried.items()}, "it carries these already"
             otherwise = otherwise or error.otherwise
         except Exception as error:
+            if known or numbers:  # perhaps some cannot be inputs here
+                if without is None:
+                    numbers = _without_whole_numbers(numbers, dict(enumerate(trees.leaves((args, dict(kwargs))))))
+                fewer = _without_whole_numbers(known, {key: guard.value for key, guard in known.items()})
+                known, before_known = {key: known[key] for key in fewer}, known
+                carried = {key: x for key, x in carried.items() if key not in before_known or key in known}
+                if known or without is None:
+                    carried = {**{key: guard.renewed() for key, guard in known.items()}, **carried}
+                    continue
             if without is not None:
                 return without
-            if known:  # perhaps these cannot be carried here
-                carried, known = {key: guard for key, guard in carried.items() if key not in known}, NO_NAMES
-                continue
             if otherwise is None:
                 advise(error)
                 raise
@@ -135,9 +145,10 @@ def _recorded_twice(
     may_run_again: bool,
     carried: dict[Key, Guard],
     met: dict[Key, Guard],
+    numbers: frozenset[int],
 ) -> tuple[Recorder, list[Guard]]:
     """Two recordings; to `met` is added what they have reached, which they restore after an error."""
-    once = partial(_recorded_once, f, args, kwargs, parameters, may_run_again, carried)
+    once = partial(_recorded_once, f, args, kwargs, parameters, may_run_again, carried, numbers)
     recordings = _TwoRecordings(name_of(f), once, _roots(f, args, kwargs, parameters), met)
     try:
         say("recording")
@@ -352,14 +363,21 @@ def _recorded_once(
     parameters: list[str],
     may_run_again: bool,
     carried: dict[Key, Guard],
+    numbers: frozenset[int],
     reached: Reached,
     roots: Sequence[tuple[Any, str]],
     expected: Program | None = None,
 ) -> Recording:
     """The recording of a call, and what it read; `roots` are the functions and objects to look through for names."""
     recorder = Recorder(_names(f), reached, expected, may_run_again, carried)
+    recorder.numbers = numbers
     places = iter([Argument(i, name) for i, name in enumerate(parameters)])
-    arguments, keywords = trees.map_leaves(lambda x: recorder.passed_in(next(places), x), (args, dict(kwargs)))
+
+    def passed_in(x: Any) -> Any:
+        place = next(places)
+        return recorder.passed_in(place, x, place.index in numbers)
+
+    arguments, keywords = trees.map_leaves(passed_in, (args, dict(kwargs)))
     with undrawn(reached.hidden):
         recorder.run(f, arguments, keywords)
     del arguments, keywords
@@ -406,6 +424,12 @@ def _refuse_changes(name: str, guards: list[Guard]) -> None:
                 f"{name} reads and changes {guard.label}, but its program would do neither in the next runs: keep it "
                 f"in a tensor t, and write t.data = ...; or change it outside the compiled function{inside}"
             )
+
+
+def _without_whole_numbers(places: Iterable[_K], values: Mapping[_K, Any]) -> frozenset[_K]:
+    """The places of other numbers; none if there are no whole numbers among these."""
+    others = frozenset(place for place in places if type(values[place]) is not int)
+    return others if len(others) < len([*places]) else frozenset()
 
 
 def named_parameters(f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[str]:

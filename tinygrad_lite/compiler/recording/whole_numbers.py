@@ -1,4 +1,4 @@
-"""Whole numbers that a function changes from call to call: Python's have any size, a program's have 64 bits.
+"""Whole numbers that change from call to call: Python's have any size, a program's have 64 bits.
 
 A count grows in each call by a number that does not grow itself, and so never needs 64 bits. Nor does the product of
 two such numbers. A total grows by counts; before each call, there is a look at its size. Numbers that could grow faster
@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from tinygrad_lite import trees
-from tinygrad_lite.compiler.places import Carried
+from tinygrad_lite.compiler.places import Argument, Carried
 from tinygrad_lite.compiler.program import Instruction, Program, Variable, item
 from tinygrad_lite.compiler.recording.guards import Guard
 from tinygrad_lite.errors import UsageError
@@ -33,22 +33,24 @@ _BITS: dict[str, Callable[..., int]] = {
 
 
 class Room(Guard):
-    """Whether a total, to which each call adds a count, has room to grow in 64 bits.
+    """Whether a whole number has room in 64 bits for what is computed from it.
 
     Args:
         name: where it is, as one of the leaves of a value.
         index: which leaf it is.
-        total: what it is now; refused if it has no room.
+        number: what it is now; refused if it has no room.
+        is_total: whether each call adds a count to it, and it is not a count itself.
     """
 
-    def __init__(self, name: Guard, index: int, total: int) -> None:
+    def __init__(self, name: Guard, index: int, number: int, is_total: bool) -> None:
         self._name = name
+        self._bits = _OF_A_TOTAL if is_total else _OF_A_COUNT
         super().__init__(name.owner, (name.name, index), True, f"the size of {name.label}")
-        if not _has_room(total):
+        if number.bit_length() > self._bits:
             raise _too_large(name.label, None)
 
     def now(self) -> Any:
-        return _has_room(trees.leaves(self._name.now())[self.name[1]])
+        return trees.leaves(self._name.now())[self.name[1]].bit_length() <= self._bits
 
     def reading(self, writer: Any) -> str:
         return f"{writer.name(self.now)}()"
@@ -76,7 +78,7 @@ def totals_among(program: Program, left: Sequence[tuple[str, Variable, Variable]
 
 def _sizes(program: Program, totals: Collection[Variable]) -> tuple[dict[Variable, int], dict[Variable, set[Variable]]]:
     """The bits of whole numbers; and, for each, the inputs of which it is the sum with what is as small as a count."""
-    inputs = {x for x, place in program.inputs.items() if type(place) is Carried and _is_whole(x)}
+    inputs = {x for x, place in program.inputs.items() if type(place) in (Carried, Argument) and _is_whole(x)}
     counts = inputs.difference(totals)
     bits = {x: _OF_A_COUNT if x in counts else _OF_A_TOTAL for x in inputs}
     origins = {x: {x} for x in inputs}
@@ -99,10 +101,6 @@ def _sizes(program: Program, totals: Collection[Variable]) -> tuple[dict[Variabl
             others = zip(call.inputs, reversed(sizes))
             origins[call.result] = {y for x, other in others if other <= _OF_A_COUNT + 2 for y in origins.get(x, ())}
     return bits, origins
-
-
-def _has_room(total: int) -> bool:
-    return total.bit_length() <= _OF_A_TOTAL
 
 
 def _is_whole(x: Variable) -> bool:

@@ -1,0 +1,165 @@
+"""Python numbers that change from call to call: the program takes any value, or Python needs it and records anew."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_lite as tg
+
+X = np.arange(16.0).reshape(4, 4)
+WHOLE = 1, 2, 3, 1, 0, 2, 3, -1, 2, 2**40
+REAL = 1.0, 2.0, 0.5, 1.0, 0.0, 2.5, -1.0, float("inf"), -0.0, float("nan"), 2
+NUMBER: Any = 1
+
+COMPUTED: dict[str, Callable[[Any, Any], Any]] = {
+    "product": lambda x, n: x * n,
+    "of float32": lambda x, n: x.astype(np.float32) * n,
+    "power": lambda x, n: x**n,
+    "quotient": lambda x, n: x * (6 / (n - 3)),
+    "remainder": lambda x, n: x * (7 % n),
+    "floor of a quotient": lambda x, n: x * (-7 // n),
+    "both of a quotient": lambda x, n: x * sum(divmod(7, n)),
+    "power of a half": lambda x, n: x * 0.5**n,
+    "power of a number": lambda x, n: x * n**2 + x * n**1.5,
+    "smallest and largest": lambda x, n: x * min(n, 2) * max(n, 2),
+    "sum": lambda x, n: x * sum([n, n, 1]),
+    "magnitude": lambda x, n: x * abs(n - 2),
+    "several numbers": lambda x, n: (n * 2, n / 2, n, -n, n > 1),
+    "branch": lambda x, n: x if n > 1.5 else x * n,
+    "membership": lambda x, n: x if n in (1, 2) else x * 2,
+    "condition": lambda x, n: np.where(x > n, x, n),
+    "array": lambda x, n: np.array([n, 2 * n, 1.5]) * x[0, :3],
+    "tensor": lambda x, n: tg.tensor(n) * x,
+    "gradient": lambda x, n: tg.grad(lambda t: np.sum(t**2 * n))(x),
+}
+NEEDED: dict[str, Callable[[Any, Any], Any]] = {
+    "axis": lambda x, n: np.sum(x, axis=n),
+    "axes": lambda x, n: np.swapaxes(x, 0, n),
+    "new axis": lambda x, n: np.expand_dims(x, n),
+    "diagonal": lambda x, n: np.diagonal(x, n),
+    "degrees of freedom": lambda x, n: np.var(x, ddof=n),
+    "repetition": lambda x, n: np.repeat(x, n),
+    "shift": lambda x, n: np.roll(x, n),
+    "shape": lambda x, n: x.reshape(n, -1),
+    "length": lambda x, n: x * sum(range(n)),
+    "start": lambda x, n: x[n:],
+    "end": lambda x, n: x[:n],
+    "entry of a list": lambda x, n: [x, x * 2, x * 3, x * 4][n],
+    "text": lambda x, n: {"1": x, "2": x * 2, "3": x * 3}.get(str(n), x * 9),
+    "text by format": lambda x, n: {"1": x, "2": x * 2}.get(f"{n}", x * 9),
+    "text by percent": lambda x, n: {"1": x, "2": x * 2}.get("%s" % n, x * 9),  # noqa: UP031
+    "key": lambda x, n: {1: x, 2: x + 1}.get(n, x * 2),
+    "small whole numbers": lambda x, n: x.astype(np.int8) * (n * 100),
+    "whole numbers without sign": lambda x, n: x.astype(np.uint8) - n * 3,
+    "many digits": lambda x, n: x * float(n * n * n * n),
+}
+
+
+def _outcome(f: Callable[..., Any], *args: Any) -> Any:
+    try:
+        with np.errstate(all="ignore"):
+            return f(*args)
+    except (ArithmeticError, ValueError, TypeError, IndexError) as error:
+        return error
+
+
+def _agree(one: Any, other: Any) -> None:
+    if isinstance(one, Exception) or isinstance(other, Exception):
+        assert isinstance(one, Exception), other
+        assert isinstance(other, Exception), one
+        return
+    assert type(one) is type(other)
+    if isinstance(one, tuple):
+        for a, b in zip(one, other, strict=True):
+            _agree(a, b)
+        return
+    values = [np.asarray(x.numpy() if isinstance(x, tg.Tensor) else x) for x in (one, other)]
+    assert values[0].dtype == values[1].dtype
+    np.testing.assert_allclose(values[0], values[1], rtol=1e-13)
+    np.testing.assert_array_equal(np.signbit(values[0].real), np.signbit(values[1].real))
+
+
+@pytest.mark.parametrize("is_argument", [True, False])
+@pytest.mark.parametrize("numbers", [WHOLE, REAL], ids=["whole", "real"])
+@pytest.mark.parametrize("name", [*COMPUTED, *NEEDED])
+def test_any_value(name: str, numbers: tuple[Any, ...], is_argument: bool, backend: str) -> None:
+    """The result is that of the function itself, or both raise an error; as an argument, and as a global name."""
+    global NUMBER
+    f = {**COMPUTED, **NEEDED}[name]
+
+    def by_name(x: Any) -> Any:
+        return f(x, NUMBER)
+
+    compiled = tg.compile(f if is_argument else by_name, backend)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for number in numbers:
+            if name in NEEDED and (type(number) is float or number > 9):
+                break  # an axis, say, is a small whole number
+            NUMBER = number
+            args = (X, number) if is_argument else (X,)
+            _agree(_outcome(compiled, *args), _outcome(f, X, number))
+
+
+@pytest.mark.parametrize(
+    "name", sorted({*COMPUTED} - {"branch", "power of a number", "membership", "remainder", "both of a quotient"})
+)
+def test_one_program_serves_all_values(name: str, backend: str) -> None:
+    compiled = tg.compile(COMPUTED[name], backend)
+    for number in (1.5, 2.5, 4.5, 5.5, 6.5):
+        _agree(compiled(X, number), COMPUTED[name](X, number))
+    assert repr(compiled).endswith("2 programs>")
+
+
+def test_a_rate_trains_as_eager_does(backend: str) -> None:
+    """The rate changes in each call, and the batch begins elsewhere; a branch goes by the epoch."""
+
+    def trained(compiled: Callable[[Any], Any]) -> Any:
+        weight = tg.tensor(np.zeros(4), requires_grad=True)
+
+        @compiled
+        def step(rate: float, start: int, *, epoch: int) -> Any:
+            rows = X[start : start + 2]
+            loss = np.mean((rows @ weight / 10 - 1) ** 2)
+            weight.grad = None
+            loss.backward()
+            with tg.no_grad():
+                weight.data = weight.data - (rate if epoch < 4 else rate / 2) * weight.grad.data
+            return loss
+
+        losses = [step(0.1 / (1 + i), i % 3, epoch=i) for i in range(12)]
+        return [float(x) for x in losses], weight.numpy(), step
+
+    losses, weight, step = trained(lambda f: tg.compile(f, backend))
+    expected, expected_weight, _ = trained(lambda f: f)
+    np.testing.assert_allclose(losses, expected, rtol=1e-12)
+    np.testing.assert_allclose(weight, expected_weight, rtol=1e-12)
+    assert repr(step).endswith("3 programs>")
+
+
+class Batch:
+    def __init__(self, x: Any) -> None:
+        self.x = x
+
+
+@pytest.mark.parametrize("make", [Batch, lambda x: f"batch {x[0, 0]}"], ids=["object", "text"])
+def test_recordings_in_vain(make: Callable[[Any], Any], backend: str) -> None:
+    """If each call needs a program of its own, the function itself soon runs; what comes back has its program."""
+
+    def f(x: Any, batch: Any) -> Any:
+        return x * 2 + (batch.x if isinstance(batch, Batch) else len(batch))
+
+    compiled = tg.compile(f, backend)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for i in range(100):
+            batch = make(X + i)
+            np.testing.assert_array_equal(compiled(X, batch), f(X, batch))
+        assert int(repr(compiled).split()[-2]) <= 15
+        for _ in range(200):
+            np.testing.assert_array_equal(compiled(X, batch), f(X, batch))
+    assert compiled._latest is not None
+    assert compiled._latest.was_used
