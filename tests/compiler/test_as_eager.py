@@ -122,7 +122,7 @@ def test_methods() -> None:
         for thing in (one, other):
             np.testing.assert_array_equal(thing.method(X), X * thing.scale)
         one.scale += 1.0
-    assert one.method.source.startswith("def method(x):")
+    assert one.method.source.startswith("def method(x")
     assert one.method is one.method
     assert Scaled.method.__doc__ == "Scale."
     np.testing.assert_array_equal(one.method.repeat(2, X), np.stack([X * one.scale] * 2))

@@ -196,10 +196,12 @@ def _divided_by(name: str) -> Any:
 
 
 def _power(self: "Recorded", exponent: Any) -> Any:
-    """A power; of a negative number to a real one, Python makes a complex number, and a recording refuses it."""
-    both_are_numbers = self.variable.is_number and (is_python_number(exponent) or _is_number(exponent))
-    if both_are_numbers and type(exponent) is not int and not (is_positive := self > 0):
-        is_positive._needed()
+    """A power; of a negative number to a real one, Python makes a complex number, and a recording refuses that."""
+    may_be_complex = _is_number(self) and (type(exponent) is float or _is_number(exponent))
+    if may_be_complex and is_users(sys._getframe(1).f_code.co_filename):
+        is_positive = operator.gt(self, 0)
+        if self.recorder.truth(is_positive.variable) is False:
+            is_positive._needed()
     return Operators.__pow__(self, exponent)
 
 
