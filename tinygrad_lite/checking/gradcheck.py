@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from tinygrad_lite.checking.agreement import disagreements
+from tinygrad_lite.checking.diagnosing.patience import SECONDS
 from tinygrad_lite.checking.evidence.comparison import ROUNDINGS, compared
 from tinygrad_lite.checking.evidence.examination import Comparison, Examination
 from tinygrad_lite.checking.evidence.references import remainder_slope
@@ -264,6 +265,10 @@ class _Check:
         if 0 < judgement.tolerance < _AGREES:
             enough = f"rtol={2 * judgement.tolerance:.0e} accepts that"
             self.remarks.append(f"what is too noisy to say agrees as far as it is known; {enough}")
+        if judgement.is_explained_in_part:
+            self.remarks.append(
+                f"the search for the mistake ended after {SECONDS:.0f} s, with more mistakes left to try"
+            )
         method = _CALLED[self.method]
         return Report(subject.name, method, self.order, checked, findings, self.remarks, self.examination)
 

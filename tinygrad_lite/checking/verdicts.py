@@ -242,6 +242,11 @@ class Judgement:
             part = (self._known / np.abs(self._comparison.gradient))[noisy]
         return float(np.max(np.nan_to_num(part, nan=np.inf), initial=0))
 
+    @property
+    def is_explained_in_part(self) -> bool:
+        """Whether the search for what explains the wrong entries ended for lack of time."""
+        return "_diagnosis" in vars(self) and self._diagnosis.patience.has_ended
+
     @cached_property
     def _diagnosis(self) -> Diagnosis:
         return Diagnosis(self._look, self._comparison)

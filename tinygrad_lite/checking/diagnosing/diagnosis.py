@@ -16,6 +16,7 @@ from tinygrad_lite.checking.diagnosing.explanations import Point, explanations
 from tinygrad_lite.checking.diagnosing.influence import call_site, cut_off, movements
 from tinygrad_lite.checking.diagnosing.local import fault_of, same
 from tinygrad_lite.checking.diagnosing.mistakes import counts
+from tinygrad_lite.checking.diagnosing.patience import Patience
 from tinygrad_lite.checking.diagnosing.patterns import RATIO, pattern
 from tinygrad_lite.checking.diagnosing.regions import place, region
 from tinygrad_lite.checking.diagnosing.repairs import Repair, is_by_a_number
@@ -39,11 +40,13 @@ class Diagnosis:
 
     Attributes:
         faults: the operations whose own rule is wrong, each with a description of the mistake.
+        patience: the time that the search for a mistake may take.
     """
 
     def __init__(self, examination: Examination, comparison: Comparison) -> None:
         self._look = examination
         self._comparison = comparison
+        self.patience = Patience()
         subject = examination.subject
         self._steps, self._variables, self._results = subject.traced_inside(subject.point)
         self.faults = [fault for step in self._steps if (fault := fault_of(step))]
@@ -100,7 +103,7 @@ class Diagnosis:
 
     @cached_property
     def _repairs(self) -> Repair:
-        return Repair(self._look, self._comparison)
+        return Repair(self._look, self._comparison, self.patience)
 
     def _of_another(self, k: int, row: int) -> str:
         """The sentence that the gradient, or the Jacobian, is another variable's."""
@@ -153,7 +156,7 @@ class Diagnosis:
         point = Point(trace, mix @ look.weights, subject.split(mix @ look.gradient))
         references = subject.split(mix @ self._reference())
         wrong = [k for k in wrong if self._is_followed(k, point, references[k], paths)]
-        return explanations([point, *self._elsewhere(point, paths)], wrong) if wrong else {}
+        return explanations([point, *self._elsewhere(point, paths)], wrong, self.patience) if wrong else {}
 
     def _is_followed(self, k: int, point: Point, reference: Array, paths: Sequence[str]) -> bool:
         """Whether a variable's gradient by the operations is right, here or, if here is a kink, beside it.

@@ -20,6 +20,7 @@ from tinygrad_lite.checking.diagnosing.composites import branches, composites, p
 from tinygrad_lite.checking.diagnosing.forwards import Replaced, forwards
 from tinygrad_lite.checking.diagnosing.local import same
 from tinygrad_lite.checking.diagnosing.mistakes import counts
+from tinygrad_lite.checking.diagnosing.patience import Patience
 from tinygrad_lite.checking.diagnosing.patterns import PENALTY, SMALL, constant_ratio, name_of_ratio, ratio_words
 from tinygrad_lite.checking.diagnosing.suspects import (
     OTHER,
@@ -71,7 +72,7 @@ class Match:
     changed: frozenset[int]
 
 
-def explanations(points: Sequence[Point], wrong: Sequence[int]) -> dict[int, tuple[Step, str]]:
+def explanations(points: Sequence[Point], wrong: Sequence[int], patience: Patience) -> dict[int, tuple[Step, str]]:
     """For each variable that can be explained the operation and the mistake; the first point is the one in question."""
     cancelling = _cancelling(points[0])
     for base in (cancelling, UNCHANGED) if cancelling.edges else (UNCHANGED,):
@@ -79,8 +80,8 @@ def explanations(points: Sequence[Point], wrong: Sequence[int]) -> dict[int, tup
         changes = base
         for _ in range(_ROUNDS):
             left = [k for k in wrong if not any(k in match.explained for match in matches)]
-            search = _Search(points, changes, base.edges, left)
-            best = search.best() if search.differs else None
+            search = _Search(points, changes, base.edges, left, patience)
+            best = search.best() if search.differs and not patience.ends() else None
             if best is None:
                 break
             matches.append(best)
@@ -115,8 +116,10 @@ def _cancelling(point: Point) -> Changes:
 class _Search:
     """The search for one mistake, beside those in `base`; nothing passes the edges in `cut`."""
 
-    def __init__(self, points: Sequence[Point], base: Changes, cut: Container[Edge], left: Sequence[int]) -> None:
-        self._points, self._base, self._left = points, base, left
+    def __init__(
+        self, points: Sequence[Point], base: Changes, cut: Container[Edge], left: Sequence[int], patience: Patience
+    ) -> None:
+        self._points, self._base, self._left, self._patience = points, base, left, patience
         self._trace = points[0].trace
         self._views = [_View(point, base, cut, left) for point in points]
         self._done = self._views[0].done
@@ -181,6 +184,8 @@ class _Search:
 
     def _single(self, suspects: Iterator[Suspect]) -> Iterator[Match | None]:
         for _, there in groupby(suspects, lambda suspect: suspect.place):
+            if self._patience.ends():
+                return
             for suspect, factor in self._fitting(list(there)):
                 sentence, place = suspect.sentence, suspect.place
                 if factor != 1:
@@ -258,7 +263,7 @@ class _Search:
         for sentence, k, changes in branches(self._done):
             yield self._verified(sentence, 3.0, k, changes)
         for n in self._nodes():
-            if (g := self._done.gradients[n]) is not None and g.size > 2:
+            if (g := self._done.gradients[n]) is not None and g.size > 2 and not self._patience.ends():
                 yield from self._mixed_up(n, g)
 
     def _mixed_up(self, n: int, g: Array) -> Iterator[Match | None]:
@@ -308,6 +313,8 @@ class _Search:
         tried: set[Any] = set()
         for middle, suspects in sorted(together, key=lambda pair: pair[0].rank):
             if work > _WORK or middle.rank > least or middle.rank >= below:  # what explains everything says more
+                return
+            if self._patience.ends():
                 return
             effect = self._effect(suspects)
             if effect is None or effect in tried:
@@ -390,6 +397,8 @@ class _Search:
         if 6 * len(self._trace.steps) ** 2 > _WORK:
             return
         for numbers in ([k] for k in range(len(self._trace.steps))):
+            if self._patience.ends():
+                return
             for sentence, replaced, changes in forwards(self._trace, numbers):
                 yield self._verified(sentence, 3.5, numbers[0], changes, replaced)
         for numbers in self._trace.repeats:

@@ -19,13 +19,14 @@ from tinygrad_lite.checking.diagnosing.exchanges import exchanges, read
 from tinygrad_lite.checking.diagnosing.influence import call_site
 from tinygrad_lite.checking.diagnosing.lines import Lines, counting_lines, noting_calls
 from tinygrad_lite.checking.diagnosing.local import same
+from tinygrad_lite.checking.diagnosing.patience import Patience
 from tinygrad_lite.checking.diagnosing.patterns import name_of_ratio
 from tinygrad_lite.checking.diagnosing.rewrites import rewrites
 from tinygrad_lite.checking.diagnosing.trace import Trace
 from tinygrad_lite.checking.diagnosing.turns import Ranges, other_turns
 from tinygrad_lite.checking.evidence.examination import Comparison, Examination, silence
-from tinygrad_lite.checking.subjects.following import followed, keeping_arrays, names_of_arrays, renamed
-from tinygrad_lite.checking.subjects.frameworks.closures import apart
+from tinygrad_lite.checking.subjects.following import arrays_around, followed, keeping, names_of_arrays, renamed
+from tinygrad_lite.checking.subjects.frameworks.closures import apart, reads_much
 from tinygrad_lite.checking.subjects.subject import Matrix, Vector, random_weights
 from tinygrad_lite.checking.subjects.supplied import Gradient
 from tinygrad_lite.engine.op import Array
@@ -57,10 +58,10 @@ def is_by_a_number(words: str) -> bool:
 
 
 class Repair:
-    """The search for a change that makes a gradient right."""
+    """The search for a change that makes a gradient right, as long as patience lasts."""
 
-    def __init__(self, look: Examination, comparison: Comparison) -> None:
-        self._look = look
+    def __init__(self, look: Examination, comparison: Comparison, patience: Patience) -> None:
+        self._look, self._patience = look, patience
         self._size = len(look.weights)
         self._wrong = comparison.suspicious
         self._left: float = 0
@@ -81,10 +82,12 @@ class Repair:
 
     def _found(self, search: Callable[[], tuple[str, str] | None]) -> tuple[str, str] | None:
         subject = self._look.subject
-        known = isinstance(subject.supplied, Gradient) and not subject.is_known_at_one_point and not subject.opaque
+        rules = subject.supplied
+        known = isinstance(rules, Gradient) and not (subject.is_known_at_one_point or subject.opaque)
+        known = known and not reads_much(rules.gradient)  # type: ignore[union-attr]
         shapes = subject.results.shapes
         are_single = len(shapes) == 1 and self._size == prod(shapes[0])
-        if not known or not are_single or not np.all(np.isfinite(self._target)):
+        if not known or not are_single or not np.all(np.isfinite(self._target)) or self._patience.ends():
             return None
         with suppress(Exception), silence(), np.errstate(all="ignore"):  # others' code may do anything with tensors
             try:
@@ -105,6 +108,8 @@ class Repair:
             return None
 
         for changed, where, words in other_turns(partial(run, self._look.subject.point)):
+            if self._patience.ends():
+                break
             if self._is_right_everywhere(lambda x, changed=changed: run(x, changed())):  # type: ignore[misc]
                 return where, RIGHT_WITH.format(words)
         return None
@@ -113,14 +118,15 @@ class Repair:
         subject = self._look.subject
         assert isinstance(subject.supplied, Gradient)
         gradient = subject.supplied.gradient
-        with keeping_arrays(gradient) as arrays, counting_lines() as before, noting_calls() as calls:
+        arrays = arrays_around(gradient)
+        with keeping(arrays), counting_lines() as before, noting_calls() as calls:
             self._rows(subject.point, lambda f: apart(f, arrays))
             subject.values(subject.point)
         left = _LINES
 
         def run(changed: Callable[..., Any], x: Vector) -> Matrix | None:
             nonlocal left
-            with suppress(Exception, SystemExit), keeping_arrays(gradient), counting_lines(before) as lines:
+            with suppress(Exception, SystemExit), keeping(arrays), counting_lines(before) as lines:
                 try:
                     with noting_calls(calls):
                         return self._rows(x, lambda _: apart(changed, arrays))
@@ -131,7 +137,7 @@ class Repair:
         for changed, where, words in rewrites(gradient, subject.f, are_operations):
             if self._is_right_everywhere(partial(run, changed)):
                 return where, RIGHT_WITH.format(words)
-            if left < 0:
+            if left < 0 or self._patience.ends():
                 break
         return None
 
@@ -305,7 +311,7 @@ class Repair:
 
     def _spend(self, work: float) -> None:
         self._left -= work
-        if self._left < 0:
+        if self._left < 0 or self._patience.ends():
             raise UsageError("the search for a mistake in the gradient has ended without one")
 
     def _is_repaired(self, rows: Matrix) -> bool:

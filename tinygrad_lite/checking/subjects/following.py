@@ -6,7 +6,7 @@ calls, and the objects whose methods they are. So it may write into all of them.
 
 import inspect
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from functools import cache, partial, wraps
@@ -63,19 +63,23 @@ def names_of_arrays(f: Callable[..., Any]) -> dict[Any, str]:
     return {content(x): name for name, x in read.items() if isinstance(x, np.ndarray) and x.size <= _NAMED}
 
 
-@contextmanager
-def keeping_arrays(f: Callable[..., Any]) -> Iterator[list[Any]]:
-    """A block in which the arrays that a function finds around it are read-only, so that none changes; yields them."""
+def arrays_around(f: Callable[..., Any]) -> list[Any]:
+    """The arrays that a function, or another that it calls, may find around it."""
     function, owner = inspect.unwrap(getattr(f, "__func__", f)), getattr(f, "__self__", None)
     cells = [cell.cell_contents for cell in getattr(function, "__closure__", None) or () if cell != CellType()]
     around = [*getattr(function, "__globals__", {}).values(), *cells, owner]
     own = [vars(x) for x in around if hasattr(x, "__dict__") and _package(x) not in AS_THEY_ARE]
-    arrays = list({id(x): x for x in trees.leaves([around, own]) if isinstance(x, np.ndarray)}.values())
+    return list({id(x): x for x in trees.leaves([around, own]) if isinstance(x, np.ndarray)}.values())
+
+
+@contextmanager
+def keeping(arrays: Sequence[Any]) -> Iterator[None]:
+    """A block in which arrays are read-only, so that none changes."""
     writable = [x for x in arrays if x.flags.writeable]
     try:
         for x in writable:
             x.flags.writeable = False
-        yield arrays
+        yield
     finally:
         for x in sorted(writable, key=_depth):  # a view can be written to only if what it is of can be
             x.flags.writeable = True

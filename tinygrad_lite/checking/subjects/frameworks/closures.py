@@ -10,6 +10,8 @@ from typing import Any
 from tinygrad_lite import trees
 from tinygrad_lite.errors import UsageError
 
+_MUCH = 200_000  # entries, which take about a second
+
 
 @dataclass(frozen=True)
 class Copies:
@@ -102,6 +104,23 @@ def apart(f: Callable[..., Any], shared: Iterable[Any] = ()) -> Callable[..., An
     )
     made.__kwdefaults__ = copy(function.__kwdefaults__)
     return made if owner is None else MethodType(made, copy(owner))
+
+
+def reads_much(f: Callable[..., Any]) -> bool:
+    """Whether the containers that a function reads hold so much that to copy them takes too long."""
+    function = getattr(f, "__func__", f)
+    if not isinstance(function, FunctionType):
+        return False
+    read = [function.__globals__.get(name) for name in set(names_read(function.__code__))]
+    ahead = [*read, *map(_content, function.__closure__ or ()), getattr(getattr(f, "__self__", None), "__dict__", None)]
+    count = 0
+    while ahead and count <= _MUCH:
+        x = ahead.pop()
+        if isinstance(x, dict | list | tuple | set | frozenset):
+            count += len(x)
+            if count <= _MUCH:
+                ahead += x.values() if isinstance(x, dict) else x
+    return count > _MUCH
 
 
 def names_read(code: CodeType) -> Iterator[str]:

@@ -1,0 +1,23 @@
+"""How long the search for what explains a wrong gradient may take."""
+
+from time import monotonic, thread_time
+
+SECONDS = 5.0
+_WAITING = 6  # how many times as long it may take where it waits for others
+
+
+class Patience:
+    """The time that is left of a search, which begins when this is made.
+
+    Attributes:
+        has_ended: whether anybody has found that there is none left.
+    """
+
+    def __init__(self) -> None:
+        self._work, self._wait = thread_time() + SECONDS, monotonic() + _WAITING * SECONDS
+        self.has_ended = False
+
+    def ends(self) -> bool:
+        """Whether there is no time left."""
+        self.has_ended = self.has_ended or thread_time() > self._work or monotonic() > self._wait
+        return self.has_ended
