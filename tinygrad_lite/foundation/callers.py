@@ -42,7 +42,7 @@ def library_at(frame: FrameType) -> str | None:
 def function_around(frame: FrameType, differentiable: Container[Any]) -> str | None:
     """The library function that a frame belongs to or calls, by its public name; None if there is none.
 
-    Of NumPy's functions in C, which have no frame, it tells the `differentiable` ones alone: not np.array, np.asarray.
+    NumPy's functions in C have no frame. Of these, it names only the `differentiable` ones, not np.array, np.asarray.
     """
     inside: FrameType | None = None
     outside: FrameType | None = frame

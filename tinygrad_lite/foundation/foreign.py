@@ -51,7 +51,7 @@ lost_from: Callable[[Any], str | None] = lru_cache(1000)(_lost_from)
 
 
 def columns_of(x: Any) -> list[tuple[Any, Any]]:
-    """The names of a frame's columns with their dtypes; of a series, or of an array, one without a name."""
+    """The names of a frame's columns with their dtypes; a series or an array is one column without a name."""
     is_frame = hasattr(x, "columns") and hasattr(x, "dtypes")
     return [*zip(x.columns, x.dtypes)] if is_frame else [("", getattr(x, "dtype", None))]
 

@@ -15,7 +15,7 @@ MANY = 4096
 """From this many entries on, BLAS takes less time than NumPy's loop, preparations included."""
 
 FEW = 8
-"""NumPy adds up fewer slices than this sooner than a product for each group of them."""
+"""NumPy adds up fewer slices than this in less time than a matrix product for each group of them takes."""
 
 LARGE = 16_384
 """From this many entries on, making an array of a sum's terms takes longer than looking for a way to avoid it."""

@@ -1,4 +1,4 @@
-"""Bystanders: tensors that a function is differentiated by, but reads directly and not through its arguments.
+"""Bystanders: tensors with respect to which a function is differentiated, but which it reads past its arguments.
 
 `tg.grad(lambda p: loss(model))(list(model.parameters()))` is zero, since the loss does not depend on p. Unlike with a
 gradient that is rightly zero, the loss depends on the very tensors that the caller passed in.
@@ -26,7 +26,7 @@ def warn_of_bystanders(
     passed: Collection[int] = (),
     within: Collection[Tensor] = (),
 ) -> None:
-    """Warn if a function reads a leaf that it is differentiated by, and not the variable that stands for the leaf.
+    """Warn if a function reads a leaf among the chosen arguments instead of the variable that stands for the leaf.
 
     Reading a module's leaves directly warns even if the function also reads their variables. A leaf that is also passed
     as another argument may be read.

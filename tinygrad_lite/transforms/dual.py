@@ -72,7 +72,7 @@ class Dual(Operators, Elsewhere):
 
     def __trace__(self, op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Any:
         for x in inputs:
-            if isinstance(x, trees.Holder):  # which holds duals, and is no part of them
+            if isinstance(x, trees.Holder):  # which holds the duals, and so is outside them
                 return x.__trace__(op, inputs, params)  # type: ignore[attr-defined]
         level = highest_level(inputs)
         if level not in _running:

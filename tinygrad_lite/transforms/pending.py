@@ -98,8 +98,8 @@ class Later:
             nodes = history(made, oldest=since)
             for i, node in enumerate(nodes, 1):  # older than the results, and than what was computed from them
                 node.index = self._index + i / (len(nodes) + 1)
-            for found, x in zip(self._results, made):
-                if (result := found()) is not None:  # in an order that is right no matter when another thread looks
+            for reference, x in zip(self._results, made):
+                if (result := reference()) is not None:  # in an order that is right no matter when another thread looks
                     result.arrays = (x._array if isinstance(x, Tensor) else x,)
                     result.inputs = (x,)
                     result.op, result.params = positive, NO_PARAMS

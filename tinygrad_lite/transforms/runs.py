@@ -33,7 +33,7 @@ class FunctionCall:
         chosen: the arguments to differentiate with respect to, as passed; a module becomes the dict of its parameters.
         leaves: the arrays among them.
         takes_tensors: whether there is a tensor among them, so that the results are tensors as well.
-        holder: one that holds a value, among the arguments or the results, so that the user's results are such as well.
+        holder: a `trees.Holder` among the arguments or the results, if any; the results are then holders as well.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class FunctionCall:
         return tree
 
     def warn_of_bystanders(self, values: Sequence[Array], variables: Sequence[Tensor] = ()) -> None:
-        """Warn if the function reads leaves that it is differentiated by directly, not through its arguments."""
+        """Warn if the function reads leaves among the chosen arguments directly, and not as its arguments."""
         others = [x for i, x in enumerate(self._args) if i not in self._positions] + list(self._kwargs.values())
         passed = {id(x) for x in others}
         opened = [module for key, module in self._modules.items() if key not in passed]

@@ -1,4 +1,4 @@
-"""The variables of a check: what a function is differentiated by, how users name them, and their bounds."""
+"""The variables of a check: the arrays to differentiate with respect to, how users name them, and their bounds."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ EPSILON = float(np.finfo(float).eps)
 
 @dataclass(frozen=True)
 class Variable:
-    """A real array that a function is differentiated by: its path among the arguments, its value and its type."""
+    """A real array to differentiate with respect to: its path among the arguments, its value and its type."""
 
     path: str
     array: Array
