@@ -1,6 +1,10 @@
 """Code that chooses by its numbers: a page computes the choice again, or shows recorded values, or says what stays."""
 
+import copy
+import io
+import logging
 import math
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -32,6 +36,12 @@ def _gradient_on_the_way(x: Any) -> Any:
     z = tg.tensor(x.detach(), requires_grad=True)
     np.sum(z**3).backward()
     return np.sum(z.grad * x)
+
+
+def _printed(x: Any) -> int:
+    text = io.StringIO()
+    print(x, file=text)
+    return len(text.getvalue())
 
 
 CHOICES: dict[str, Callable[[Any], Any]] = {
@@ -89,6 +99,21 @@ CHOICES: dict[str, Callable[[Any], Any]] = {
     "floor": lambda x: math.floor(x[2]) * np.sum(x),
     "float": lambda x: float(x.detach()[2]) * np.sum(x),
     "complex": lambda x: abs(complex(x[2].detach())) * x[0],
+    "format": lambda x: float(f"{x[4]:.0f}") * np.sum(x),
+    "format()": lambda x: float(format(x[4], ".0f")) * np.sum(x),
+    "str.format": lambda x: len(f"{x}") * np.sum(x),
+    "percent": lambda x: float("%.0f" % x[4]) * np.sum(x),  # noqa: UP031
+    "percent s": lambda x: len("%s" % x) * np.sum(x),  # noqa: UP031
+    "repr": lambda x: len(repr(x)) * np.sum(x),
+    "str": lambda x: len(str(x.detach())) * np.sum(x),
+    "printed into a text": lambda x: _printed(x) * np.sum(x),
+    "array2string": lambda x: len(np.array2string(x)) * np.sum(x),
+    "array_str": lambda x: len(np.array_str(x.detach())) * np.sum(x),
+    "format_float_positional": lambda x: len(np.format_float_positional(x[4].detach())) * np.sum(x),
+    "deepcopy": lambda x: np.sum(copy.deepcopy(x.detach())) * np.sum(x),
+    "pickle": lambda x: np.sum(pickle.loads(pickle.dumps(x.detach()))) * np.sum(x),
+    "round": lambda x: round(x[2].detach()) * np.sum(x),
+    "count_nonzero": lambda x: np.count_nonzero(x > 0) * np.sum(x),
     "item": lambda x: x[2].item() * np.sum(x),
     "tolist": lambda x: max(x.tolist()) * np.sum(x),
     "numpy": lambda x: np.max(x.numpy()) * np.sum(x),
@@ -145,6 +170,25 @@ def test_what_was_there_before_a_function_ran_is_no_choice(show: Show) -> None:
     opened = show(tg.explain(lambda w: np.sum((data[rows] @ w) ** 2), tg.tensor([1.0, 2.0], requires_grad=True)))
     assert opened.page.evaluate("lesson.live")
     assert not any(words in opened.panel() for words in SAID)
+
+
+def test_what_is_printed_or_logged_is_no_choice() -> None:
+    def shown(x: Any) -> Any:
+        print(x, repr(x))
+        print(
+            f"the largest of {x}",
+            f"is {np.max(x):.3f}",
+        )
+        logging.getLogger(__name__).warning("the numbers are %s", x)
+        return np.sum(x)
+
+    def kept(x: Any) -> Any:
+        print(f"{x}", file=io.StringIO())
+        return np.sum(x)
+
+    x = tg.tensor(NUMBERS, requires_grad=True, name="x")
+    assert tg.explain(shown, x).graph.exit is None
+    assert "StringIO" in str(tg.explain(kept, x).graph.exit)
 
 
 def test_constants_without_a_history_are_named(show: Show) -> None:

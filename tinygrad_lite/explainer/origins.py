@@ -17,7 +17,7 @@ from tinygrad_lite.foundation.signatures import outside_of
 from tinygrad_lite.nn.module import Module
 from tinygrad_lite.nn.substitution import original
 from tinygrad_lite.ops.arithmetic.selection import argwhere, flatnonzero, stop_gradient
-from tinygrad_lite.readers.recording import Step, calling_line, hearing_exits, is_followed, is_users, observing
+from tinygrad_lite.readers.recording import Source, Step, calling_line, hearing_exits, is_followed, is_users, observing
 from tinygrad_lite.transforms.custom import recomputes
 from tinygrad_lite.trees import children
 
@@ -228,7 +228,7 @@ class Watch:
         """Note the line that took numbers out of the graph, which may have acted on them."""
         self._note_holder(tensor)
         if len(self.seen.exits) < EXITS and (tensor.requires_grad or tensor in (self.seen.made or ())):
-            self.seen.exits.setdefault(calling_line(), tensor)
+            self.seen.exits.setdefault(_own_line(calling_line()), tensor)
 
     def _place(self, calls: Sequence[FrameType]) -> tuple[str, str]:
         """The name of the outermost of the modules that are running, and the path of the innermost in it.
@@ -251,6 +251,12 @@ class Watch:
             kind = type(module).__name__
             path = paths.get(module) or (f"{path}.{kind}" if path else kind)
         return model, path
+
+
+def _own_line(line: Source | None) -> Source | None:
+    """The innermost line of the user's own, not of copy.deepcopy, say, which they called."""
+    lines = () if line is None else (line, *line.callers)
+    return next((x for x in lines if is_followed(x.file)), line)
 
 
 def _name_outside(call: FrameType, module: Module) -> str:

@@ -20,6 +20,7 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Array, Op, Traced
 from tinygrad_lite.engine.tensor import Tensor, tensor
+from tinygrad_lite.foundation.callers import PACKAGE, is_printing
 from tinygrad_lite.foundation.foreign import as_array
 from tinygrad_lite.transforms.dual import innermost
 
@@ -145,9 +146,7 @@ def _heard(method: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(method)
     def leave(self: Tensor, *args: Any, **options: Any) -> Any:
-        caller = sys._getframe(1).f_code
-        is_copied = caller is tensor.__code__
-        if _observers.of_exits and (method in _ON_BEHALF or is_copied or is_users(caller.co_filename)):
+        if _observers.of_exits and _reads_numbers(method, sys._getframe(1)):
             for observe in _observers.of_exits:
                 observe(self)
         return method(self, *args, **options)
@@ -155,12 +154,33 @@ def _heard(method: Callable[..., Any]) -> Callable[..., Any]:
     return leave
 
 
-_ON_BEHALF = frozenset({Tensor.__array__, Tensor.__index__, Tensor.__contains__, Tensor.__complex__, Tensor.__dlpack__})
-"""Methods whose caller reads the numbers, whoever it is: np.piecewise, or this package for x[:count]."""
+def _reads_numbers(method: Callable[..., Any], caller: FrameType) -> bool:
+    """Whether whoever calls a method gets numbers that the user's code may act on."""
+    code = caller.f_code
+    if method in _AS_TEXT:  # which debuggers and logs ask for, too
+        return is_followed(code.co_filename) and not is_printing(caller)
+    return method in _ON_BEHALF or code is tensor.__code__ or not code.co_filename.startswith(PACKAGE)
+
+
+_ON_BEHALF = frozenset(
+    {
+        Tensor.__array__,
+        Tensor.__index__,
+        Tensor.__contains__,
+        Tensor.__complex__,
+        Tensor.__dlpack__,
+        Tensor.__reduce__,
+    }
+)
+"""Methods whose caller reads the numbers, whoever it is: np.piecewise, copy.deepcopy, this package for x[:count]."""
+_AS_TEXT = frozenset({Tensor.__format__, Tensor.__repr__})
 _data = vars(Tensor)["data"]
 _EXITS: dict[str, tuple[Any, Any]] = {
     name: (getattr(Tensor, name), _heard(getattr(Tensor, name)))
-    for name in ("__bool__", "__float__", "__int__", "item", "numpy", "tolist", *(f.__name__ for f in _ON_BEHALF))
+    for name in (
+        *("__bool__", "__float__", "__int__", "item", "numpy", "tolist"),
+        *(method.__name__ for method in (*_ON_BEHALF, *_AS_TEXT)),
+    )
 } | {"data": (_data, property(_heard(_data.fget), _data.fset))}
 """The methods through which a tensor's numbers leave the graph for Python code to act on, and those that report it."""
 
@@ -169,7 +189,7 @@ _EXITS: dict[str, tuple[Any, Any]] = {
 def hearing_exits(observe: Callable[[Tensor], None]) -> Iterator[None]:
     """Call `observe` with each tensor whose numbers the user's code in this thread takes out of the graph in the block.
 
-    An `if` takes them out, and so does `float(loss)`; printing the tensor itself does not.
+    An `if` takes them out, and so do `float(loss)` and `f"{loss:.0f}"`; a statement that only prints does not.
     """
     with _reporting(_EXITS), _among(_observers.of_exits, observe):
         yield
