@@ -85,6 +85,8 @@ def test_what_is_packed_is_what_is_unpacked(batch_first: bool, shape: tuple[int,
         assert found.tolist() == lengths
         for sequence, part in zip(sequences, rnn.unpad_sequence(again, found, batch_first), strict=True):
             np.testing.assert_array_equal(part, sequence)
+        for sequence, part in zip(sequences, rnn.unpack_sequence(packed), strict=True):
+            np.testing.assert_array_equal(part, sequence)
         rest = np.sum(again == 7.0)
         assert rest == (5 * len(lengths) - sum(lengths)) * np.prod(shape, dtype=int)
     np.testing.assert_array_equal(

@@ -1,11 +1,12 @@
 """What parameters must be, and where the values of a distribution lie."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from tinygrad_lite.engine.op import Array
+from tinygrad_lite.foundation.elsewhere import unknown_names
 
 
 class Constraint(NamedTuple):
@@ -72,3 +73,7 @@ def multinomial(total_count: int) -> Constraint:
         lambda x: natural.holds(x) & np.equal(np.sum(x, axis=-1, keepdims=True), total_count),
         1,
     )
+
+
+if not TYPE_CHECKING:  # a type checker would take it for a promise that any name is there
+    __getattr__ = unknown_names(__name__)

@@ -185,6 +185,30 @@ METHODS = {
     "stride": "x.numpy().strides",
     **{name: f"scipy.special.{name}(x)" for name in ("erf", "erfc", "erfinv", "logit", "digamma")},
     "lgamma": "scipy.special.gammaln(x)",
+    "polygamma": "scipy.special.polygamma(n, x)",
+    "igamma": "scipy.special.gammainc(a, x)",
+    "igammac": "scipy.special.gammaincc(a, x)",
+    "addbmm": "x + (a @ b).sum(0)",
+    "bitwise_left_shift": "x << y",
+    "bitwise_right_shift": "x >> y",
+    "sgn": "np.sign(x)",
+    "msort": "np.sort(x, axis=0)",
+    "nanquantile": "np.nanquantile(x, q, axis)",
+    "prelu": "nn.functional.prelu(x, weight)",
+    "hardshrink": "nn.functional.hardshrink(x)",
+    "renorm": "x * np.minimum(1, maxnorm / norms), with the norms of the slices",
+    "narrow_copy": "a slice, such as x[:, start:end]",
+    "index_reduce": "x.at[index].add(values)",
+    **dict.fromkeys(("select_scatter", "slice_scatter"), "x.at[:, start:end].set(values)"),
+    "diagonal_scatter": "x.at[np.arange(n), np.arange(n)].set(values)",
+    "eig": "np.linalg.eig(x)",
+    "solve": "np.linalg.solve(a, b)",
+    "cholesky_solve": "tg.linalg.cho_solve((c, lower), b)",
+    "cholesky_inverse": "np.linalg.inv(c @ c.T)",
+    "triangular_solve": "tg.linalg.solve_triangular(a, b)",
+    **dict.fromkeys(("is_cpu", "is_meta", "is_mps", "is_xpu", "is_pinned", "is_shared"), _NO_DEVICES),
+    "is_signed": "x.dtype.kind != 'u'",
+    **dict.fromkeys(("resolve_conj", "resolve_neg"), "x, as it is"),
 }
 
 
@@ -202,6 +226,11 @@ METHODS |= {
         *("log10", "ceil", "trunc", "frac", "square", "sinc", "nan_to_num", "cumsum", "cumprod", "eq", "ne", "lt"),
         *("le", "gt", "ge", "logical_and", "logical_or", "logical_not", "logical_xor", "hypot", "copysign", "erf"),
         *("erfinv", "lgamma", "digamma", "logit", "resize", "set", "renorm", "swapaxes", "swapdims", "baddbmm"),
+        *("asinh", "acosh", "atanh", "arcsin", "arccos", "arctan", "arctan2", "arcsinh", "arccosh", "arctanh", "fix"),
+        *("addmv", "addr", "addbmm", "deg2rad", "rad2deg", "erfc", "floor_divide", "greater", "greater_equal", "less"),
+        *("less_equal", "not_equal", "xlogy", "sgn", "i0", "ldexp", "polygamma", "nextafter", "gcd", "lcm"),
+        *("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not", "index_reduce", "igamma"),
+        *("igammac", "bitwise_left_shift", "bitwise_right_shift"),
     )
 }
 METHODS |= {
@@ -229,6 +258,7 @@ METHODS |= {
         *("rad2deg", "deg2rad"),
         *("nan_to_num", "nanmean", "nansum", "count_nonzero", "fliplr", "flipud", "rot90", "isreal", "signbit"),
         *("arcsin", "arccos", "arctan", "arcsinh", "arccosh", "arctanh", "bincount", "corrcoef", "cov"),
+        *("fix", "positive", "i0", "frexp", "isposinf", "isneginf"),
     )
 }
 METHODS |= {
@@ -238,6 +268,7 @@ METHODS |= {
         *("hypot", "logaddexp", "logaddexp2", "fmax", "fmin", "copysign", "heaviside", "kron", "vdot", "isclose"),
         *("greater", "greater_equal", "less", "less_equal", "not_equal", "allclose"),
         *("fmod", "logical_and", "logical_or", "logical_xor", "outer", "inner", "cross"),
+        *("gcd", "lcm", "ldexp", "nextafter"),
     )
 }
 METHODS |= {f"a{name}": f"np.arc{name}(x)" for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh")}
@@ -300,6 +331,7 @@ _GENERATOR = "a method of np.random.default_rng(seed)"
 _TRANSFORM = "tg.grad, tg.vjp or another transform of a function; tg.custom_gradient for a Function"
 _AVERAGE = "optim.ExponentialMovingAverage"
 _OWN_DATASET = "a list or an array, or any object with __len__ and __getitem__"
+_OF_NUMBERS = "constraints.interval(low, high, words), or a Constraint of your own"
 _SUBCLASS = "a subclass of distributions.Distribution, with the log_prob of it"
 # of each of our modules, by patterns
 NAMES: dict[str, dict[str, str]] = {
@@ -378,6 +410,20 @@ NAMES: dict[str, dict[str, str]] = {
         "onnx": "tg.export_onnx",
         "hub": "tg.load, or tg.from_torch",
         "nested": "arrays with padding, and a mask",
+        "trapz": "np.trapezoid",
+        "cumulative_trapezoid": "np.cumsum((y[1:] + y[:-1]) / 2 * np.diff(x))",
+        "range": "np.arange",
+        "rsub": "y - x",
+        "chain_matmul": "np.linalg.multi_dot",
+        "matrix_rank": "np.linalg.matrix_rank",
+        "frobenius_norm|nuclear_norm": "np.linalg.norm, with ord='fro' or 'nuc'",
+        "(svd|pca)_lowrank|lobpcg": "np.linalg.svd or np.linalg.eigh",
+        "random|quasirandom": _RNG,
+        "(set|is)_anomaly(_check_nan)?_enabled": "tg.detect_anomaly()",
+        "use_deterministic_algorithms|set_deterministic_debug_mode|are_deterministic_\\w+": _ONE_IMPLEMENTATION,
+        "[gs]et_float32_matmul_precision|set_flush_denormal": _ONE_IMPLEMENTATION,
+        "[gs]et_default_device|get_device_module": _NO_DEVICES,
+        "to_dlpack": "x.numpy()",
     },
     "tinygrad_lite.nn": {
         "Lazy.*|Uninitialized.*": "the layer with its shapes, which a module knows when it is made",
@@ -390,6 +436,8 @@ NAMES: dict[str, dict[str, str]] = {
         "LinearCrossEntropy.*|AdaptiveLogSoftmaxWithLoss": "nn.Linear and nn.CrossEntropyLoss, one after the other",
         "CrossMapLRN2d": "nn.LocalResponseNorm",
         "parameter|modules": "tg.nn itself",
+        "Container": "nn.Module",
+        "RNN(Cell)?Base": "nn.RNN, nn.LSTM, nn.GRU or a cell of them",
     },
     "tinygrad_lite.nn.functional": {
         "grid_sample|affine_grid": "four reads x[..., i, j], each times its weight",
@@ -406,6 +454,14 @@ NAMES: dict[str, dict[str, str]] = {
         "fuse_(conv|linear)_bn_(eval|weights)": "nothing, or the weights times those of the normalisation",
         "skip_init": "the layer itself",
     },
+    "tinygrad_lite.nn.utils.parametrizations": {
+        "orthogonal": "parametrize.register_parametrization with a module whose forward(w) is tg.linalg.expm(w - w.T), "
+        "or np.linalg.qr(w)[0] if there are more rows than columns",
+    },
+    "tinygrad_lite.nn.utils.parametrize": {
+        "cached": "weight = layer.weight, and that in place of further reads, each of which computes it anew",
+        "(type_before|transfer)_parametrizations.*": "the module's class, or register_parametrization anew",
+    },
     "tinygrad_lite.nn.init": {"_calculate_fan_in_and_fan_out": "w[0].size and w[:, 0].size, the fans of a weight w"},
     "tinygrad_lite.optim.lr_scheduler": {"_LRScheduler": "LRScheduler"},
     "tinygrad_lite.optim": {"swa_utils": _AVERAGE, "SparseAdam": "optim.Adam, since every gradient is a whole array"},
@@ -420,11 +476,17 @@ NAMES: dict[str, dict[str, str]] = {
         "lu|lu_solve|(lu|ldl)_factor(_ex)?|ldl_solve": "np.linalg.solve, or scipy.linalg, which takes no tensors",
         "(solve|inv|cholesky)_ex": "the function without _ex, which raises an error where there is no result",
     },
+    "tinygrad_lite.distributions.constraints": {
+        "greater_than(_eq)?|less_than|half_open_interval": _OF_NUMBERS,
+        "integer_interval": "constraints.integers(low, high, words)",
+        "dependent|dependent_property|is_dependent|independent|cat|stack|\\w+Constraint": "a Constraint of your own",
+    },
     "tinygrad_lite.distributions": {
         "TransformedDistribution|transforms|.*Transform": _SUBCLASS,
         "Pareto|Weibull|Relaxed.*|MixtureSameFamily|.*StraightThrough|HalfCauchy|Wishart|VonMises": _SUBCLASS,
         "FisherSnedecor|GeneralizedPareto|InverseGamma|LKJCholesky|LogisticNormal|LowRank.*": _SUBCLASS,
-        "ContinuousBernoulli|Kumaraswamy|NegativeBinomial": _SUBCLASS,
+        "ContinuousBernoulli|Kumaraswamy|NegativeBinomial|ExponentialFamily": _SUBCLASS,
+        "biject_to|transform_to|identity_transform": "np.exp of a parameter that must be positive, and the like",
     },
 }
 

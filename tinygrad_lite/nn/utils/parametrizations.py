@@ -1,6 +1,6 @@
 """Parametrizations of weights, under PyTorch's names."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -8,6 +8,7 @@ from tinygrad_lite.engine.grad_mode import no_grad
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.errors import AxisError, InputError, UsageError
+from tinygrad_lite.foundation.elsewhere import unknown_names
 from tinygrad_lite.nn import init
 from tinygrad_lite.nn.convolution import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from tinygrad_lite.nn.module import Module
@@ -154,3 +155,7 @@ class _SpectralNorm(Spectral):
 def rows_axis(module: Module) -> int:
     """The axis of a layer's weight that counts its outputs."""
     return int(isinstance(module, (ConvTranspose1d, ConvTranspose2d, ConvTranspose3d)))
+
+
+if not TYPE_CHECKING:  # a type checker would take it for a promise that any name is there
+    __getattr__ = unknown_names(__name__)

@@ -5,11 +5,12 @@ The originals are learnt, and each read of the field computes its value from the
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tinygrad_lite.engine.grad_mode import no_grad
 from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.errors import ShapeError, UsageError
+from tinygrad_lite.foundation.elsewhere import unknown_names
 from tinygrad_lite.nn.containers import ModuleDict, ModuleList
 from tinygrad_lite.nn.module import Module, Parameter
 from tinygrad_lite.nn.state import is_parameter
@@ -212,3 +213,7 @@ def _reduced(module: Any) -> tuple[Any, ...]:
 
 def _restored(kind: Any, names: tuple[str, ...]) -> Any:
     return object.__new__(_computing(kind, names))
+
+
+if not TYPE_CHECKING:  # a type checker would take it for a promise that any name is there
+    __getattr__ = unknown_names(__name__)

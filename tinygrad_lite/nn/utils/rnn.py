@@ -14,6 +14,7 @@ __all__ = [
     "pack_sequence",
     "pad_packed_sequence",
     "pad_sequence",
+    "unpack_sequence",
     "unpad_sequence",
 ]
 
@@ -179,3 +180,13 @@ def pack_sequence(sequences: Sequence[Array], enforce_sorted: bool = True) -> Pa
     """
     lengths = [len(x) for x in sequences]
     return pack_padded_sequence(pad_sequence(sequences, batch_first=True), lengths, True, enforce_sorted)
+
+
+def unpack_sequence(packed_sequences: PackedSequence) -> list[Array]:
+    """The sequences (Tᵢ, …) of `pack_sequence`, as a list.
+
+    Example:
+        >>> unpack_sequence(pack_sequence([np.array([1, 2, 3]), np.array([4])]))
+        [array([1, 2, 3]), array([4])]
+    """
+    return unpad_sequence(*pad_packed_sequence(packed_sequences, batch_first=True), batch_first=True)
