@@ -194,7 +194,33 @@ def test_reports_as_json(directory: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "passed" in capsys.readouterr().out
     assert len(json.loads((directory / "report.json").read_text())) == 1
     assert main(["check", "springs_here:energy", "--json", "nowhere/report.json"]) == 2
-    assert "cannot write nowhere/report.json: No such file" in capsys.readouterr().err
+    assert "cannot write nowhere/report.json: the folder " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("place", ["nowhere/report", "folder"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        *(["check", "work.py:work", option] for option in ("--json", "--junit")),
+        *(["class", "handed_in", option] for option in ("--json", "--junit", "--html")),
+        ["explain", "work.py", "--output"],
+    ],
+    ids=" ".join,
+)
+def test_a_file_that_cannot_be_written_is_refused_before_the_work(
+    directory: Path, capsys: pytest.CaptureFixture[str], command: list[str], place: str
+) -> None:
+    work = "from pathlib import Path\nPath('done').touch()\n"
+    (directory / "work.py").write_text(work + "def work(x):\n    return x\n")
+    (directory / "folder").mkdir()
+    (directory / "handed_in" / "ada").mkdir(parents=True)
+    (directory / "handed_in" / "ada" / "softmax.py").write_text(work)
+    name, script, option = command
+    assert main([name, option, place, script]) == 2
+    said = capsys.readouterr()
+    assert f"cannot write {place}: " in said.err
+    assert not said.out
+    assert not (directory / "done").exists()
 
 
 def test_reports_as_junit_xml(directory: Path) -> None:

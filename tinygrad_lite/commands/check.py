@@ -15,7 +15,7 @@ import numpy as np
 
 from tinygrad_lite.checking import Report, gradcheck
 from tinygrad_lite.checking.declared import attribute, functions_in, gradient_of, inputs_of
-from tinygrad_lite.commands.check_reports import Result, as_json, as_junit, write
+from tinygrad_lite.commands.check_reports import Result, as_json, as_junit, check_files, write
 from tinygrad_lite.errors import InputError, UsageError
 
 HELP = "check the gradients of functions"
@@ -62,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
     """Check, print the reports, and return the exit status."""
     results = []
     _part(args)
+    check_files(args.json, args.junit)
     with redirect_stdout(sys.stderr) if args.json == "-" else nullcontext():  # what the functions print is not JSON
         for target in args.targets:
             for result in _results(target, args):

@@ -11,7 +11,8 @@ from xml.etree import ElementTree as ET
 
 from tinygrad_lite.checking import Report
 from tinygrad_lite.checking.user_errors import users_part
-from tinygrad_lite.errors import InputError, TinygradError
+from tinygrad_lite.errors import FileError, InputError, TinygradError
+from tinygrad_lite.foundation.whole_files import check_folder
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,15 @@ def as_junit(results: Sequence[Result]) -> str:
 def in_xml(text: str) -> str:
     """The text without characters that no XML may hold, even escaped."""
     return re.sub("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\N{REPLACEMENT CHARACTER}", text)
+
+
+def check_files(*files: str | Path | None) -> None:
+    """Raise `FileError` before long work if a file cannot be written after it; None and `-` are no files."""
+    for path in [Path(file) for file in files if file is not None and str(file) != "-"]:
+        if path.is_dir():
+            raise FileError(f"cannot write {path}: it is a folder")
+        if not path.exists():
+            check_folder(path)
 
 
 def write(file: str, text: str) -> None:

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from tinygrad_lite.commands.check_reports import write
+from tinygrad_lite.commands.check_reports import check_files, write
 from tinygrad_lite.commands.mark_reports import as_json, as_junit
 from tinygrad_lite.errors import UsageError
 from tinygrad_lite.exercises.assignments import mark_class
@@ -50,6 +50,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if args.folder is None:
         raise UsageError("say which folder to mark, or which --solution to print")
+    check_files(args.json, args.junit, args.html)
     classroom = mark_class(args.folder, args.exercises, seeded=args.seeded, time_limit=args.time_limit)
     if args.json != "-":
         print(classroom)

@@ -4,6 +4,7 @@ import argparse
 import webbrowser
 from pathlib import Path
 
+from tinygrad_lite.commands.check_reports import check_files
 from tinygrad_lite.explainer.script import lesson_of_script
 
 HELP = "run a script and explain its last backward(), or show its own tg.explain"
@@ -25,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the script, show the lesson, and return the exit status."""
+    check_files(args.output)
     lesson = lesson_of_script(args.script, args.arguments)
     if args.text:
         print(lesson)
