@@ -21,6 +21,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from tinygrad_lite.engine.op import Array, Example, Op, primitive
 from tinygrad_lite.ops.networks.geometry import Geometry, Sizes, Widths, geometry
+from tinygrad_lite.ops.networks.layouts import contiguous, copied
 from tinygrad_lite.ops.networks.strips import LARGE, NARROW, by_rows, in_memory, kernel_by_rows, product, summed_product
 from tinygrad_lite.ops.shapes.indexing import performed, scatter
 
@@ -49,7 +50,7 @@ def _padded(x: Array, at: Geometry, ahead: int) -> Array:
     if type(x) is not np.ndarray:
         return scatter(x, shape=shape, indices=(inside,))
     y = np.zeros(shape, x.dtype)
-    y[inside] = x
+    copied(x, y[inside])
     return y
 
 
@@ -59,7 +60,7 @@ def _with_batch_last(x: Array, at: Geometry) -> Array:
     if at.padded != at.size:
         return _padded(x, at, 1)
     if type(x) is np.ndarray:
-        return np.ascontiguousarray(x)
+        return contiguous(x)
     return x if max(at.kernel) == 1 else _padded(x, at, 1)  # where each pixel is read once, it may stay where it is
 
 

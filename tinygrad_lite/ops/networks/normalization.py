@@ -9,6 +9,7 @@ from tinygrad_lite.engine.op import Array, Example, primitive
 from tinygrad_lite.errors import ShapeError
 from tinygrad_lite.foundation.sums import total_along, total_of_products
 from tinygrad_lite.ops.arithmetic.reductions import divided
+from tinygrad_lite.ops.networks.layouts import copied
 
 Axes = tuple[int, ...]
 
@@ -34,9 +35,7 @@ def _laid_as(entries: Array, g: Array) -> Array:
     """g in the memory layout of the entries: arrays with different layouts take several times as long together."""
     if type(g) is not type(entries) or type(g) is not np.ndarray or g.strides == entries.strides:
         return g
-    place = np.empty_like(entries, g.dtype)
-    place[...] = g
-    return place
+    return copied(g, np.empty_like(entries, g.dtype))
 
 
 def standard(x: Array, axes: Axes, eps: float) -> Standard:

@@ -12,6 +12,7 @@ import numpy as np
 from tinygrad_lite.engine.op import Array, primitive
 from tinygrad_lite.errors import ShapeError
 from tinygrad_lite.ops.arithmetic.extrema import closest
+from tinygrad_lite.ops.networks.layouts import copied
 from tinygrad_lite.ops.shapes.indexing import along, index_set, performed, scatter
 from tinygrad_lite.ops.shapes.windows import shown_at, window_counts
 
@@ -51,8 +52,9 @@ def _max_pool_vjp(g: Array, y: Array, x: Array, kernel: Sizes, stride: Sizes, di
     chosen.append(free)
     if not (type(g) is type(x) is np.ndarray and all(d * (k - 1) < s for k, s, d in zip(kernel, stride, dilation))):
         return performed(scatter, tuple(mask * g for mask in chosen), {"shape": np.shape(x), "indices": indices})
-    whole, laid = np.zeros_like(x), np.empty_like(y, g.dtype)  # no two windows share an entry
-    laid[...] = g  # once, since products of arrays that lie differently in memory take several times as long
+    whole = np.zeros_like(x)  # no two windows share an entry
+    # once, since products of arrays that lie differently in memory take several times as long
+    laid = copied(g, np.empty_like(y, g.dtype))
     for index, mask in zip(indices, chosen):
         np.multiply(mask, laid, out=whole[index])
     return whole

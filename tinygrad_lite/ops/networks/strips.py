@@ -19,6 +19,7 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.ops.networks.geometry import Geometry
+from tinygrad_lite.ops.networks.layouts import contiguous
 
 LARGE = 2**20
 """The bytes that are laid out at a time: as many as stay in the cache between being written and read."""
@@ -35,7 +36,7 @@ DEEP = 64
 
 def in_memory(x: Array) -> Array:
     """A NumPy array without gaps, which BLAS takes as it is; any other array stays."""
-    return np.ascontiguousarray(x) if type(x) is np.ndarray else x
+    return contiguous(x) if type(x) is np.ndarray else x
 
 
 def columns_in(rows: int, depth: int, columns: int) -> int:
@@ -82,7 +83,7 @@ def _rowwise(x: Array, has_batch_last: bool) -> Array:
     if not has_batch_last:
         return x.transpose((0, 2, 1, *axes))[..., None]
     x = x.transpose((2, 1, *axes, 0))[None]
-    return x if x.strides[-1] == x.itemsize else np.ascontiguousarray(x)  # once, and not for each place of the kernel
+    return x if x.strides[-1] == x.itemsize else contiguous(x)  # once, and not for each place of the kernel
 
 
 def _strips(x: Array, at: Geometry, first: int, rows: int) -> Array:
