@@ -340,3 +340,27 @@ def test_a_gradient_of_0_is_not_verified_by_values_that_only_move_by_rounding() 
     x = np.array([0.3, 0.5])
     assert tg.gradcheck(far, x, gradient=lambda x: 0 * x, raise_exception=False).outcome == "inconclusive"
     assert tg.gradcheck(lambda x: 7.0 + 0 * float(x[0]), x, gradient=lambda x: 0 * x).ok
+
+
+INVARIANT: dict[str, Any] = {
+    "sum of a softmax": lambda x: np.sum(np.exp(x - np.max(x)) / np.sum(np.exp(x - np.max(x)))),
+    "length of a unit vector": lambda x: np.sum((x / np.sqrt(np.sum(x**2))) ** 2),
+    "shift": lambda x: np.log(np.sum(np.exp(x))) - np.log(np.sum(np.exp(x + 1))),
+}
+
+
+@pytest.mark.parametrize("name", INVARIANT)
+def test_the_note_on_a_gradient_of_0_that_rounding_hides_gives_the_tolerance_that_accepts_it(name: str) -> None:
+    x = np.array([0.3, -1.2, 0.8, 2.0])
+
+    def outcome(gradient: float, atol: float) -> tuple[str, list[str]]:
+        report = tg.gradcheck(
+            lambda x: float(INVARIANT[name](x)), x, gradient=0 * x + gradient, atol=atol, raise_exception=False
+        )
+        return report.outcome, re.findall("atol=(\\S+) accepts that", "\n".join(report.remarks))
+
+    said, (atol,) = outcome(0, 0)
+    assert said == "inconclusive"
+    assert float(atol) < 1e-11
+    assert outcome(0, float(atol)) == ("passed", [])
+    assert outcome(10 * float(atol), float(atol))[0] == "failed"

@@ -276,6 +276,27 @@ def test_a_gradient_that_reads_from_around_it_and_a_method_are_rewritten() -> No
         assert words in str(report)
 
 
+@pytest.mark.parametrize("right", ["np.argmax(h[:, k])", "h[:, k].argmax()", "max(range(6), key=h[:, k].__getitem__)"])
+def test_the_largest_in_place_of_the_smallest_is_found(right: str) -> None:
+    code = f"""def gradient(x):
+    h, g = RISKS * x, np.zeros(3)
+    for k in range(3):
+        g[k] = RISKS[{right.replace("max", "min")}, k]
+    return g
+"""
+    file = f"<{right}>"
+    linecache.cache[file] = len(code), None, code.splitlines(keepends=True), file
+    names: dict[str, Any] = dict(globals())
+    exec(compile(code, file, "exec"), names)
+    report = tg.gradcheck(
+        lambda x: float(np.sum(np.max(RISKS * x, axis=0))),
+        np.array([0.3, 0.5, 0.7]),
+        gradient=names["gradient"],
+        raise_exception=False,
+    )
+    assert f"{right} in place of" in report.findings[0].why
+
+
 def test_what_only_runs_forever_with_a_change_ends() -> None:
     def gradient(x: Any) -> Any:
         g, k = np.zeros(3), 0

@@ -265,6 +265,9 @@ class _Check:
         if 0 < judgement.tolerance < _AGREES:
             enough = f"rtol={2 * judgement.tolerance:.0e} accepts that"
             self.remarks.append(f"what is too noisy to say agrees as far as it is known; {enough}")
+        if judgement.tolerance_of_zeros:
+            known = judgement.tolerance_of_zeros
+            self.remarks.append(f"a gradient of 0 is known to ± {known:.0e} only; atol={2 * known:.0e} accepts that")
         if judgement.is_explained_in_part:
             self.remarks.append(
                 f"the search for the mistake ended after {SECONDS:.0f} s, with more mistakes left to try"

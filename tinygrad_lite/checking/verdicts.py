@@ -242,6 +242,14 @@ class Judgement:
             part = (self._known / np.abs(self._comparison.gradient))[noisy]
         return float(np.max(np.nan_to_num(part, nan=np.inf), initial=0))
 
+    @cached_property
+    def tolerance_of_zeros(self) -> float:
+        """The `atol` that is enough for a gradient of 0, if only that is too noisy to say; else 0."""
+        noisy = self._verdicts == Verdict.NOISY
+        if np.any(self._comparison.gradient[noisy]) or not np.all(np.isfinite(self._known[noisy])):
+            return 0.0
+        return float(np.max(self._known[noisy], initial=0))
+
     @property
     def is_explained_in_part(self) -> bool:
         """Whether the search for what explains the wrong entries ended for lack of time."""

@@ -21,7 +21,7 @@ from tinygrad_lite.checking.diagnosing.lines import Lines, counting_lines, notin
 from tinygrad_lite.checking.diagnosing.local import same
 from tinygrad_lite.checking.diagnosing.patience import Patience
 from tinygrad_lite.checking.diagnosing.patterns import name_of_ratio
-from tinygrad_lite.checking.diagnosing.rewrites import rewrites
+from tinygrad_lite.checking.diagnosing.rewrites import choose, rewrites
 from tinygrad_lite.checking.diagnosing.trace import Trace
 from tinygrad_lite.checking.diagnosing.turns import Ranges, other_turns
 from tinygrad_lite.checking.evidence.examination import Comparison, Examination, silence
@@ -122,6 +122,7 @@ class Repair:
         with keeping(arrays), counting_lines() as before, noting_calls() as calls:
             self._rows(subject.point, lambda f: apart(f, arrays))
             subject.values(subject.point)
+            choose()
         left = _LINES
 
         def run(changed: Callable[..., Any], x: Vector) -> Matrix | None:

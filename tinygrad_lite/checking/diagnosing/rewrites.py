@@ -15,6 +15,8 @@ from textwrap import dedent
 from types import CodeType, FunctionType, MethodType
 from typing import Any
 
+import numpy as np
+
 from tinygrad_lite.checking.subjects.frameworks.closures import names_read
 from tinygrad_lite.readers.recording import Source
 
@@ -34,6 +36,9 @@ _OTHERS: dict[type[ast.operator], type[ast.operator]] = {
     ast.Mult: ast.Div,
     ast.Div: ast.Mult,
 }
+_SMALLEST_AND_LARGEST = [("argmin", "argmax"), ("nanargmin", "nanargmax"), ("min", "max"), ("minimum", "maximum")]
+_CHOOSING = {a: b for pair in _SMALLEST_AND_LARGEST for a, b in (pair, pair[::-1])}
+"""For each function that chooses one of several numbers, by size, the one that chooses at the other end."""
 _ENDLESS = itertools, itertools.count, itertools.cycle, itertools.repeat
 """Who reads these to the end, as a changed line may, never ends, and runs no lines that could be counted."""
 _PARTS = 24  # in lines of more parts, only those beside each other are exchanged
@@ -59,6 +64,18 @@ def rewrites(
         with suppress(SyntaxError, ValueError):
             changed = text.compiled()
             yield (changed if owner is None else MethodType(changed, owner)), text.at(line), words
+
+
+def choose() -> None:
+    """Call all that chooses by size, as others' code does: a change may call it even if the gradient does not."""
+    FunctionType(_choose.__code__, {**globals(), "__name__": "others"})()
+
+
+def _choose() -> None:
+    x = np.ones(1)
+    for name in _CHOOSING:
+        getattr(np, name)(*(x, x) if name in ("minimum", "maximum") else (x,))
+    x.argmin(), x.argmax(), x.min(), x.max(), min(0, 1), max(0, 1)
 
 
 class _Text:
@@ -110,6 +127,7 @@ class _Text:
         """
         conditions, indices = (_distinct(map(kind, trees)) for kind in (_conditions, _indices))
         yield from self._replaced(_conditions(self.tree), partial(_other_conditions, conditions))
+        yield from self._replaced(_calls(self.tree), _at_the_other_end)
         yield from self._written()
         yield from self._replaced(_loops(self.tree), _other_ways)
         yield from self._moved()
@@ -300,6 +318,16 @@ def _opposite(condition: Any) -> ast.expr:
     if isinstance(condition, ast.Compare) and len(condition.ops) == 1 and type(condition.ops[0]) in _OPPOSITE:
         return ast.Compare(condition.left, [_OPPOSITE[type(condition.ops[0])]()], condition.comparators)
     return ast.UnaryOp(ast.Not(), condition)
+
+
+def _at_the_other_end(call: ast.Call) -> Iterator[ast.AST]:
+    """The largest in place of the smallest, or the reverse."""
+    function = call.func
+    if isinstance(function, ast.Attribute) and function.attr in _CHOOSING:
+        other: ast.expr = ast.Attribute(function.value, _CHOOSING[function.attr], ast.Load())
+        yield ast.Call(other, call.args, call.keywords)
+    elif isinstance(function, ast.Name) and function.id in _CHOOSING:
+        yield ast.Call(ast.Name(_CHOOSING[function.id], ast.Load()), call.args, call.keywords)
 
 
 def _of_other_sign(value: ast.expr) -> Iterator[ast.AST]:
