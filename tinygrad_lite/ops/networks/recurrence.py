@@ -168,9 +168,7 @@ def _lstm_memory(x: Array, h: Array, c: Array, by_input: Array, by_state: Array,
     x, by_state = np.matmul(by_input * halves, x) + (b_ih + b_hh)[:, None] * halves, by_state * halves
     rooms, results = _rooms([x, h, c, by_state], len(x), h.shape[1], 4 * n, 4 * n, n, n, n), []
     for row, bounded, gates, cell, squashed, hidden in zip(x, *rooms):
-        z = np.dot(by_state, h)
-        z += row
-        bounded = np.tanh(z, out=bounded)
+        bounded = np.tanh(np.dot(by_state, h) + row, out=bounded)
         gates = np.multiply(bounded, half, out=gates)
         gates += half
         c = np.add(gates[n : 2 * n] * c, gates[:n] * bounded[2 * n : 3 * n], out=cell)
@@ -206,16 +204,14 @@ def _lstm_back(
     n, by_h, by_c = len(h), g[:-1], g[-1]
     gates, candidates, cells, squashed, hiddens = memory
     # the slope of each gate, times what the gate multiplies in cₜ or hₜ; that of g, 1 - g², is four times σ's of it
-    slopes = gates * (1 - gates)
-    slopes *= np.concatenate([candidates, _before(cells, c), 4 * gates[:, :n], squashed], axis=1)
+    slopes = gates * (1 - gates) * np.concatenate([candidates, _before(cells, c), 4 * gates[:, :n], squashed], axis=1)
     to_cell, kept = 1 - squashed * squashed, gates[:, n : 2 * n]
     to_cell *= gates[:, 3 * n :]
     back, by_sums, d = by_state.T, [], 0
     for slope, inward, keep, own in zip(*(each[::-1] for each in (slopes, to_cell, kept, by_h))):
         d = d + own
         by_c = by_c + d * inward
-        by_sum = np.concatenate([by_c, by_c, by_c, d])
-        by_sum *= slope
+        by_sum = np.concatenate([by_c, by_c, by_c, d]) * slope
         by_sums.append(by_sum)
         by_c = by_c * keep
         d = np.dot(back, by_sum)
@@ -248,15 +244,13 @@ def _gru_course(x: Array, h: Array, by_input: Array, by_state: Array, b_ih: Arra
     halves, half = _per_gate((0.5, 0.5, 1), n, x), np.asarray(0.5, x.dtype)
     bias, beside = b_ih[:, None] * halves, b_hh[:, None] * halves
     x, by_state = np.matmul(by_input * halves, x) + bias, by_state * halves
-    rooms, results = _rooms([x, h, by_state], len(x), h.shape[1], 2 * n, n, 3 * n, n), []
+    rooms, results = _rooms([x, h, by_state, beside], len(x), h.shape[1], 2 * n, n, 3 * n, n), []
     for row, gates, candidate, sums, hidden in zip(x, *rooms):
         sums = np.add(np.dot(by_state, h), beside, out=sums)
         gates = np.tanh(row[: 2 * n] + sums[: 2 * n], out=gates)
         gates *= half
         gates += half
-        z = gates[:n] * sums[2 * n :]
-        z += row[2 * n :]
-        candidate = np.tanh(z, out=candidate)
+        candidate = np.tanh(gates[:n] * sums[2 * n :] + row[2 * n :], out=candidate)
         kept = h - candidate
         kept *= gates[n:]
         h = np.add(kept, candidate, out=hidden)
