@@ -140,6 +140,20 @@ def test_a_rate_trains_as_eager_does(backend: str) -> None:
     assert repr(step).endswith("3 programs>")
 
 
+@pytest.mark.parametrize("divisor", [1, 3, 2.5])
+def test_decisions_are_those_of_python(divisor: float, backend: str) -> None:
+    """Each way through the branches has a program, and a call goes the way that Python goes."""
+
+    def f(x: Any, n: Any) -> Any:
+        if (n % divisor == 0 and n // divisor > 1) or not -n / divisor < n - 1 <= 5:
+            return x * n
+        return x - n if min(n, 4) * 2 != 6 else x + abs(n)
+
+    compiled = tg.compile(f, backend)
+    for number in (1, 2, 3, 6, 5, -3, 7, -1, 4, 1.5, 2.5, 5.0, -2.5, 6.0, 3.0, 2, 1):
+        _agree(compiled(X, number), f(X, number))
+
+
 class Batch:
     def __init__(self, x: Any) -> None:
         self.x = x

@@ -193,3 +193,20 @@ def test_weights_that_are_arguments_are_checked_in_each_run(f: Any, bad: Any, ba
     np.testing.assert_allclose(slope(weights), tg.grad(lambda w: np.sum(f(w)))(weights), atol=1e-15)
     with pytest.raises(InputError):
         slope(bad)
+
+
+@pytest.mark.parametrize("is_argument", [True, False])
+def test_a_reverse_pass_into_a_history_from_outside(is_argument: bool, backend: str) -> None:
+    """It is refused before it frees that history, which can still be used."""
+    w = tg.tensor(np.ones(3), requires_grad=True)
+    outside = np.sin(w * 2)
+
+    def step(x: Any) -> Any:
+        loss = np.sum((x if is_argument else outside) ** 2)
+        loss.backward()
+        return loss
+
+    with pytest.raises(UsageError, match="computed outside the compiled function"):
+        tg.compile(step, backend)(outside if is_argument else X)
+    np.sum(outside**2).backward()
+    np.testing.assert_allclose(w.grad, 2 * np.sin(4))

@@ -7,12 +7,30 @@ from collections.abc import Mapping
 from copy import copy
 from typing import Any
 
+import numpy as np
+
 from tinygrad_lite.compiler.places import Argument, Carried, Leaves
 from tinygrad_lite.compiler.program import Instruction, Program, Variable, is_python_number
 from tinygrad_lite.compiler.recording.guards import Guard
 
 MOST = 50
 """The most operations by which a program is chosen."""
+
+_OPERATORS: dict[Any, str] = {
+    np.add: "+",
+    np.subtract: "-",
+    np.multiply: "*",
+    np.less: "<",
+    np.less_equal: "<=",
+    np.greater: ">",
+    np.greater_equal: ">=",
+    np.equal: "==",
+    np.not_equal: "!=",
+    np.logical_and: "and",
+    np.logical_or: "or",
+}
+_DIVISIONS: dict[Any, str] = {np.divide: "/", np.floor_divide: "//", np.remainder: "%"}
+"""Python raises an error for a division by 0; by a number that is known, it does not."""
 
 
 class Decision(Guard):
@@ -37,18 +55,10 @@ class Decision(Guard):
         answer: type,
     ) -> None:
         self.is_branch = True
-        self._kind = answer
-        self._calls = calls
-        self._places = places
-        self._variable = variable
-        super().__init__(variable, answer, self._answer(before), "a decision by numbers that change")
-
-    def _answer(self, numbers: Mapping[Variable, Any]) -> Any:
-        values = dict(numbers)
-        for call in self._calls:
-            inputs = [values[x] if isinstance(x, Variable) else x for x in call.inputs]
-            values[call.result] = call.op.forward(*inputs)
-        return self._kind(values[self._variable])
+        self._places = [*places.values()]
+        self._answer = _function(calls, [*places], variable, answer)
+        value = self._answer(*[before[x] for x in places])
+        super().__init__(variable, answer, value, "a decision by numbers that change")
 
     def without_branch(self) -> "Decision":
         """The same decision, if Python raises an error for the other answer."""
@@ -58,16 +68,41 @@ class Decision(Guard):
 
     def by(self, *leaves: Any) -> Any:
         """The answer for these leaves of the arguments."""
-        return self._answer({x: place.read(leaves) for x, place in self._places.items()})
+        return self._answer(*[place.read(leaves) for place in self._places])
 
     def now(self) -> Any:
-        return self.value if any(isinstance(place, Argument) for place in self._places.values()) else self.by()
+        return self.value if any(isinstance(place, Argument) for place in self._places) else self.by()
 
     def fits(self, leaves: Leaves) -> bool:
         return bool(self.by(*leaves) == self.value)
 
     def reading(self, writer: Any) -> str:
-        return f"{writer.name(self.by)}({', '.join(writer.parameters)})"
+        return f"{writer.name(self._answer)}({', '.join(place.reading(writer) for place in self._places)})"
+
+
+def _function(calls: list[Instruction], inputs: list[Variable], variable: Variable, answer: type) -> Any:
+    """A function of the inputs: Python's own operators take a tenth of the time that NumPy's take for numbers."""
+    names = {x: f"x{i}" for i, x in enumerate((*inputs, *(call.result for call in calls)))}
+    scope: dict[str, Any] = {"kind": answer}
+    lines = [f"def decide({', '.join(names[x] for x in inputs)}):"]
+    for call in calls:
+        for x in call.inputs:
+            if not isinstance(x, Variable):
+                names[x] = f"number{len(scope)}"
+                scope[names[x]] = x
+        forward, arguments = call.op.forward, [names[x] for x in call.inputs]
+        if forward in _OPERATORS:
+            expression = f" {_OPERATORS[forward]} ".join(arguments)
+        elif forward in _DIVISIONS and not isinstance(call.inputs[1], Variable) and call.inputs[1]:
+            expression = f" {_DIVISIONS[forward]} ".join(arguments)
+        else:
+            name = f"function{len(scope)}"
+            scope[name] = forward
+            expression = f"{name}({', '.join(arguments)})"
+        lines.append(f"    {names[call.result]} = {expression}")
+    lines.append(f"    return kind({names[variable]})")
+    exec("\n".join(lines), scope)  # noqa: S102
+    return scope["decide"]
 
 
 def decision_by(

@@ -18,7 +18,7 @@ from tinygrad_lite.compiler.recording.guards import Field, Guard, Item, Key, Len
 from tinygrad_lite.compiler.recording.optimizers import Optimizers
 from tinygrad_lite.compiler.recording.randomness import RecordedGenerator
 from tinygrad_lite.compiler.recording.reached import Reached, generators_in, is_users_class
-from tinygrad_lite.compiler.recording.recorded import Recorded
+from tinygrad_lite.compiler.recording.recorded import Recorded, at_line
 from tinygrad_lite.compiler.recording.same import memory_of
 from tinygrad_lite.compiler.recording.transcript import Transcript
 from tinygrad_lite.compiler.recording.watching import UNSET, has_its_own, plain, set_plain
@@ -324,6 +324,15 @@ class Surroundings(Transcript):
             before = dict.get(place.owner, name, UNSET) if isinstance(place, Item) else attribute_of(owner, name)
             self._attributes.setdefault((id(owner), name), (owner, name, before))
         return value
+
+    def goes_through(self, tensor: Tensor) -> None:
+        """Refuse that the reverse pass goes on into a history from outside, which it would free for the next run."""
+        if tensor not in self._made:
+            raise UsageError(
+                f"the reverse pass goes through a tensor that was computed outside the compiled function{at_line()}\n"
+                "and each call would need another history: compute it inside; or return the loss, and call backward() "
+                "on it after the call"
+            )
 
     def reaches(self, tensor: Tensor, g: Any) -> None:
         """Note that the reverse pass passes a gradient, or a contribution to it, to a tensor."""
