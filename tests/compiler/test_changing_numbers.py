@@ -54,6 +54,11 @@ NEEDED: dict[str, Callable[[Any, Any], Any]] = {
     "key": lambda x, n: {1: x, 2: x + 1}.get(n, x * 2),
     "small whole numbers": lambda x, n: x.astype(np.int8) * (n * 100),
     "whole numbers without sign": lambda x, n: x.astype(np.uint8) - n * 3,
+    "filling": lambda x, n: np.full_like(x.astype(np.int8), n * 100),
+    "appending": lambda x, n: np.append(x.astype(np.int8), n),
+    "appending to float32": lambda x, n: np.append(x.astype(np.float32), n / 3),
+    "array of small whole numbers": lambda x, n: x.astype(np.uint8) + np.array(n - 2, np.uint8),
+    "filled array": lambda x, n: x.astype(np.int8) + np.full(4, n * 100, np.int8),
     "many digits": lambda x, n: x * float(n * n * n * n),
 }
 

@@ -110,6 +110,10 @@ def _as_array(a: Any, dtype: Any = None, copy: bool | None = None) -> Any:
     if type(made) is Recorded and made.variable.is_number:
         made = np.reshape(array([made]), ())
     if dtype is not None and made.dtype != np.dtype(dtype):
+        if np.dtype(dtype).kind in "iu":  # NumPy refuses a number that does not fit, and never an entry of an array
+            for x in trees.leaves(a):
+                if type(x) is Recorded and x.variable.is_number:
+                    x._needed()
         return made.astype(dtype)
     return made.copy() if copy and made is a else made
 

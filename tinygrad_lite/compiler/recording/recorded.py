@@ -195,6 +195,18 @@ def _divided_by(name: str) -> Any:
     return divided_by
 
 
+_PROMOTING = np.where, np.clip
+"""NumPy's functions that give a Python number the dtype of the array beside it, as its operators do."""
+
+
+def _refuse_numbers_beside_others(values: Sequence[Any]) -> None:
+    """Refuse a number that changes beside an array that is not of float64: each function has its own rule for dtypes."""
+    kinds = {x.dtype for x in values if _is_an_array(x) and not _is_number(x)}
+    for x in values:
+        if _is_number(x) and not kinds <= {np.dtype(np.float64)}:
+            x._needed()
+
+
 def _power(self: "Recorded", exponent: Any) -> Any:
     """A power; of a negative number to a real one, Python makes a complex number, and a recording refuses that."""
     may_be_complex = _is_number(self) and (type(exponent) is float or _is_number(exponent))
@@ -299,6 +311,8 @@ class Recorded(Assigning, OfVariable):
                 return self._write_by(WRITERS[function], args, params, into, path_of(function))
             if params.get("out") is not None:
                 return self._put_by(function, args, params)
+            if function not in _PROMOTING:
+                _refuse_numbers_beside_others(trees.leaves((args, params)))
         try:
             answer = answer_to(function)
         except NoDerivativeError:

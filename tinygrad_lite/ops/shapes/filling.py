@@ -31,6 +31,8 @@ def full_like(
     device: str | None = None,
 ) -> Array:
     blank = zeros_like(a, dtype=dtype, shape=shape)
+    if type(fill_value) is int and blank.dtype.kind in "iu":  # NumPy refuses one that does not fit
+        return index_set(blank, np.asarray(fill_value, blank.dtype), index=...)
     return index_set(blank, array(fill_value).astype(blank.dtype), index=...)
 
 
