@@ -2,6 +2,7 @@
 
 import json
 from collections import namedtuple
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -168,6 +169,33 @@ def test_frames_of_polars_hold_numbers() -> None:
 def test_samples_that_make_no_batch(samples: Any, kind: type[Exception], message: str) -> None:
     with pytest.raises(kind, match=message):
         next(iter(DataLoader(samples, batch_size=2)))
+
+
+@dataclass
+class Sample:
+    x: Any
+    y: int
+
+
+@pytest.mark.parametrize(
+    "sample_of",
+    [lambda x, y: (x, y), lambda x, y: {"x": x, "y": y}, Sample, Pair],
+    ids=["tuple", "dict", "dataclass", "namedtuple"],
+)
+@pytest.mark.parametrize("row_of", [lambda i: X[i], lambda i: X[i].tolist(), lambda i: float(X[i, 0])])
+def test_a_list_of_samples_is_stacked_by_field(sample_of: Any, row_of: Any) -> None:
+    batch = next(iter(DataLoader([sample_of(row_of(i), int(Y[i])) for i in range(4)], batch_size=4)))
+    assert type(batch) is type(sample_of(0, 0))
+    *_, labels = leaves(batch)
+    np.testing.assert_array_equal(labels, Y[:4])
+
+
+@pytest.mark.parametrize("entries", [[None, None], [object()], [{1}, {2}]], ids=["None", "objects", "sets"])
+def test_objects_are_not_taken_for_labels(entries: Any) -> None:
+    array = np.empty(len(entries), object)
+    array[:] = entries
+    with pytest.raises(UsageError, match="got dtype object: encode what is not, as by pandas"):
+        DataLoader(array)
 
 
 def test_sparse_matrices_become_arrays() -> None:

@@ -48,12 +48,15 @@ def rows_of(dataset: Any) -> Rows:
 def _is_columns(dataset: Any) -> bool:
     """Whether this is an array, or a container of arrays, and no sequence of samples."""
     if isinstance(dataset, list):
-        return all(isinstance(x, (bool, int, float)) for x in trees.leaves(dataset)) and not _has_tuples(dataset)
+        return all(isinstance(x, (bool, int, float)) for x in trees.leaves(dataset)) and not _holds_samples(dataset)
     return isinstance(dataset, (tuple, Mapping)) or hasattr(dataset, "__array__") or hasattr(dataset, "tocsr")
 
 
-def _has_tuples(x: Any) -> bool:
-    return isinstance(x, (tuple, Mapping)) or (isinstance(x, list) and any(map(_has_tuples, x[:1])))
+def _holds_samples(x: Any) -> bool:
+    """Whether there are containers other than lists in a list: tuples, dicts, dataclasses."""
+    if isinstance(x, list):
+        return any(map(_holds_samples, x[:1]))
+    return x is not None and trees.children(x) is not None
 
 
 class _Columns:
@@ -143,7 +146,7 @@ def _array_of(path: str, x: Any) -> Any:
     if not getattr(array, "shape", ()):
         raise UsageError(f"a dataset needs arrays with rows; data{path} is {type(x).__name__}: {x!r:.80}")
     if array.dtype.kind not in "biufc":
-        are_labels = array.ndim == 1 and array.dtype.kind in "OSTU"
+        are_labels = array.ndim == 1 and all(isinstance(label, (str, bytes)) for label in array[:1].tolist())
         labels = "names, numbers = np.unique(labels, return_inverse=True)"
         how = labels if are_labels else "pandas.get_dummies or scikit-learn's OneHotEncoder"
         raise UsageError(
