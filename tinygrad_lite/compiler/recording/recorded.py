@@ -200,7 +200,7 @@ _PROMOTING = np.where, np.clip
 
 
 def _refuse_numbers_beside_others(values: Sequence[Any]) -> None:
-    """Refuse a number that changes beside an array that is not of float64: each function has its own rule for dtypes."""
+    """Refuse a number that changes beside an array that is not of float64: functions differ in what dtype they make."""
     kinds = {x.dtype for x in values if _is_an_array(x) and not _is_number(x)}
     for x in values:
         if _is_number(x) and not kinds <= {np.dtype(np.float64)}:
