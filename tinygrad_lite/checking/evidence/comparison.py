@@ -42,7 +42,7 @@ FAR_ENOUGH = 3e-3  # how far these are, relative to the entries: what is a last 
 ROUNDINGS = 64  # how many roundings of the largest effect a result may move by that is rounding and nothing else
 MATTERS = 1e-3  # the smallest gradient, relative to the largest, that has to be known
 PART = 1e-2  # how well, if it hardly changes a value
-FEWER = 5  # how many times fewer blocks should be enough for entries that are small in their rows
+FEWER = 5  # small entries are looked at in blocks if there are so many times fewer blocks than columns
 SMALL = 0.5  # how large all entries of a block that are small in a row may be together, relative to the largest
 APART = 1e6  # entries whose effects differ by more are not looked at together
 ALONE = 100  # an entry may be better known alone if the bound of its block is this many times the noise
@@ -259,7 +259,10 @@ class _Comparing:
             return np.asarray((error > PLAINLY * found.bound[:, j]) & (error > CLOSE * np.abs(found.reference[:, j])))
 
     def _refer(self, j: int, others_are_wrong: bool) -> None:
-        """Compute the reference of a column by differences: by few steps if these show what others lead to expect."""
+        """Compute the reference of a column by differences: by few steps, if they show what was expected.
+
+        That is a right gradient if the column agreed along a direction with others, and a wrong one among wrong ones.
+        """
         look = self._look
         if others_are_wrong or self._agrees_with_others[j]:
             self._note(j, self._briefly(look.scales[j] * look.unit(j)).per(look.scales[j]))
@@ -343,7 +346,7 @@ class _Comparing:
         found.hidden[still, j] = found.jumps[still, j] = False
 
     def _repeat(self, doubtful: list[int]) -> None:
-        """Other differences for these columns, wary of jumps; if the two differ, both are overconfident."""
+        """Look at these columns again, by other steps, wary of jumps; if slopes differ, both are overconfident."""
         look, found = self._look, self._found
         found.noise[:, doubtful] = self._roundings.of_gradient[:, doubtful]
         proven = np.zeros(len(look.subject.variables), int)
@@ -607,7 +610,7 @@ class _Comparing:
         return full
 
     def _is_hidden_by(self, j: int, rate: Vector, bound: Vector | None = None) -> Vector:
-        """The same of one entry, by the values along it."""
+        """Whether the bound of a column leaves room for another gradient; its values change at this rate."""
         bound = self._found.bound[:, j] if bound is None else bound
         scale = self._look.scales[[j]]
         terms = self._found.gradient[:, [j]] * scale

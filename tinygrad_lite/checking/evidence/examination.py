@@ -37,9 +37,9 @@ class Examination:
         method: "complex", "forward" or "differences".
         epsilon: the relative spacing of the numbers that the gradient is computed with.
         at_0: the weighted sums at the point, of this `size`; `largest` is the largest gradient entry of each.
-        own_scales: the same, but no more than the entry itself, unless that is 0.
         magnitude: the largest number on the way to the values, as far as it is known.
         scales: how far to move each entry for a difference, a power of two, so that x + t is exact.
+        own_scales: the same, but no more than the entry itself, unless that is 0.
         refusal: what the function said where it refused to be evaluated beside the point; empty if it did not.
     """
 

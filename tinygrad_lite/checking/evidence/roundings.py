@@ -29,10 +29,7 @@ FAR = 10 * ALLOWED  # beyond this, an error needs no measurement
 class Roundings:
     """The effect of rounding on an examination."""
 
-    def __init__(
-        self,
-        examination: Examination,
-    ) -> None:
+    def __init__(self, examination: Examination) -> None:
         self._look = examination
         self._subject = examination.subject
         self._rng = examination.rng
@@ -65,7 +62,7 @@ class Roundings:
 
     @cached_property
     def _overall(self) -> float:
-        """The same for a random sum of everything that is compared; usually it is larger than for any part."""
+        """The deviation of a random sum of everything that is compared, which is usually larger than that of a part."""
         mix, direction = random_weights(self._rng, (1, len(self._look.weights))), self._somewhere
         samples = max(FEW_SAMPLES, SAMPLES // np.size(self._look.gradient))
         if len(mix[0]) == 1:  # the same samples tell of any part
