@@ -313,3 +313,20 @@ def test_an_object_keeps_arrays_after_a_failed_check() -> None:
     assert not tg.gradcheck(lambda x: float(layer.value(x)), x, gradient=layer.gradient, raise_exception=False).ok
     assert {type(value) for value in vars(layer).values()} == {np.ndarray}
     np.testing.assert_array_equal(layer.y, np.tanh(x))
+
+
+def test_a_running_sum_of_constants_that_is_right_by_chance_explains_nothing() -> None:
+    signs, rows = np.array([1.0, -1.0, 1.0]), np.random.default_rng(2).normal(size=(3, 2))
+
+    def f(x: Any) -> Any:
+        return np.sum(np.log1p(np.exp(-signs * (rows @ x))))
+
+    def gradient(x: Any) -> Any:
+        g = np.zeros(2)
+        for row, sign in zip(rows, signs):
+            g += (1 / (1 + np.exp(-(row @ x))) - sign) * row  # (sign + 1) / 2 is 1, 0, 1, as the sum of signs so far is
+        return g
+
+    report = tg.gradcheck(f, np.array([0.4, -0.3]), gradient=gradient, raise_exception=False)
+    assert report.outcome == "failed"
+    assert "so far" not in str(report)

@@ -174,7 +174,7 @@ def _of_sums(trace: Trace, numbers: Sequence[int]) -> Iterator[tuple[str, Change
     """The sum of all times that a line has been run so far, in place of what is there this time."""
     k = numbers[0]
     for i, n in enumerate(trace.inputs[k] if len(numbers) > 1 else ()):
-        made = None if n is None else trace.made_by(n)
+        made = trace.made_by(n) if n in trace.varying else None  # a sum of constants may be right by chance
         is_sum_itself = made is not None and trace.steps[made].op.name == "index_set"
         if made is not None and not is_sum_itself and _is_of_numbers(trace.arrays[k][i]):
             series = next((series for series in trace.of_instructions if series[0] <= made in series), ())

@@ -217,6 +217,15 @@ class Trace:
         return tangents
 
     @cached_property
+    def varying(self) -> set[int]:
+        """The numbers of the values that depend on a variable."""
+        varying = set(range(len(self.variables)))
+        for k, numbers in enumerate(self.inputs):
+            if not varying.isdisjoint(numbers):
+                varying.add(len(self.variables) + k)
+        return varying
+
+    @cached_property
     def repeats(self) -> list[list[int]]:
         """The operations that the same place in the same line performed again and again.
 
