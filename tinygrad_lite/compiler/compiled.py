@@ -197,7 +197,7 @@ class Compiled:
             self._variations.note(key, leaves, chosen)
             self._recordings.note(chosen)
         else:
-            chosen.was_used = True
+            chosen.uses += 1
         self._latest = chosen  # another thread may replace it at any time
         return chosen
 

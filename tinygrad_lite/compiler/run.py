@@ -29,6 +29,9 @@ from tinygrad_lite.engine.tensor import Tensor, wrap
 from tinygrad_lite.readers.recording import plain_trace
 from tinygrad_lite.transforms.runs import name_of
 
+WORTH = 3
+"""How often a program runs again before it counts as used."""
+
 
 class Run:
     """A recorded function.
@@ -44,7 +47,7 @@ class Run:
         returned: the containers that the function returned, with True for a tensor and False for anything else.
         carried: the names of the values that it carries from call to call.
         numbers: the leaves of the arguments that are Python numbers, and inputs of the program.
-        was_used: whether it has run again after the call for which it was recorded.
+        uses: how often it has run again after the call for which it was recorded; nobody counts once it has an entry.
 
     Args:
         in_common: for each program of a run, what native code of the same function has in common.
@@ -71,7 +74,7 @@ class Run:
         self._in_common = in_common
         recorder, self.guards = recorded_twice(f, args, kwargs, parameters, say, is_new, may_run_again, known, numbers)
         self.numbers = recorder.numbers
-        self.was_used = False
+        self.uses = 0
         self._names = frozenset(recorder.carried.names)
         self.guards.sort(key=lambda guard: not isinstance(guard, Decision))  # by which the programs of a call differ
         self.is_passing = recorder.is_passing
@@ -282,6 +285,11 @@ class Run:
         returned = self._f(*args, **kwargs)
         left = [left.name.now() for left in self._left] + written
         return (returned, left) if left else returned
+
+    @property
+    def was_used(self) -> bool:
+        """Whether it has run again often enough to be worth its recording."""
+        return self.uses >= WORTH
 
     def takes(self, name: Key) -> bool:
         """Whether what is under a name is an input."""

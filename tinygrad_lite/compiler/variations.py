@@ -50,19 +50,19 @@ class Variations:
             cause, advice = _in_words(name, forms) if len(forms) > 1 else _OF_CONTAINERS
             warn(
                 f"{run.name} was recorded {MANY} times, each time for a program of its own, since {cause}. "
-                f"A recording takes as long as many runs: {advice}. While no program runs twice, the function itself "
-                "runs"
+                f"A recording takes as long as many runs: {advice}. While its programs hardly run again, the function "
+                "itself runs"
             )
 
 
 class Recordings:
     """The latest recordings of a function, and whether they are in vain.
 
-    A recording takes as long as many runs. If none of the latest programs has run twice, the function itself runs
-    instead, but for ever fewer calls, in case some program will.
+    A recording takes as long as many runs. If none of the latest programs has run again several times, the function
+    itself runs instead, but for ever fewer calls, in case some program will.
 
     Attributes:
-        are_few: whether each program gets an entry at once; then nobody notes that it runs twice.
+        are_few: whether each program gets an entry at once; then nobody counts how often it runs.
     """
 
     def __init__(self) -> None:
