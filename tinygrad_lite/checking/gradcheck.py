@@ -268,7 +268,7 @@ class _Check:
         if judgement.tolerance_of_zeros:
             known = judgement.tolerance_of_zeros
             self.remarks.append(f"a gradient of 0 is known to ± {known:.0e} only; atol={2 * known:.0e} accepts that")
-        if judgement.is_explained_in_part:
+        if judgement.is_explained_in_part and not all(finding.why for finding in findings):
             self.remarks.append(
                 f"the search for the mistake ended after {SECONDS:.0f} s, with more mistakes left to try"
             )

@@ -14,10 +14,12 @@ class Patience:
     """
 
     def __init__(self) -> None:
-        self._work, self._wait = thread_time() + SECONDS, monotonic() + _WAITING * SECONDS
+        self._work, self._wait = thread_time(), monotonic()
         self.has_ended = False
 
-    def ends(self) -> bool:
-        """Whether there is no time left."""
-        self.has_ended = self.has_ended or thread_time() > self._work or monotonic() > self._wait
-        return self.has_ended
+    def ends(self, share: float = 1.0) -> bool:
+        """Whether this share of the time is over."""
+        seconds = share * SECONDS
+        is_over = thread_time() - self._work > seconds or monotonic() - self._wait > _WAITING * seconds
+        self.has_ended |= is_over
+        return is_over

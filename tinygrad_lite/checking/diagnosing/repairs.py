@@ -40,6 +40,7 @@ _LEFT = 1e-2  # the largest part of an error that a change may leave
 _LONG = 3000  # the largest number of operations in a gradient that are changed
 _LARGE = 3_000_000  # the largest number of entries of their results
 _WORK = 1_500_000  # how many operations on small arrays are performed, at most, in search of a change
+_SHARE = 0.6  # of the time, after which the text is changed instead
 _LINES = 200_000  # how many lines of rewritten code are run, at most
 _SHORTEST = 100  # what a run of few lines counts as
 _LIKE = 1e-3  # how well the effect of a change, where it is proportional to it, is known beforehand
@@ -312,7 +313,7 @@ class Repair:
 
     def _spend(self, work: float) -> None:
         self._left -= work
-        if self._left < 0 or self._patience.ends():
+        if self._left < 0 or self._patience.ends(_SHARE):
             raise UsageError("the search for a mistake in the gradient has ended without one")
 
     def _is_repaired(self, rows: Matrix) -> bool:
