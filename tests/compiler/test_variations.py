@@ -12,6 +12,7 @@ import pytest
 
 import tinygrad_lite as tg
 from tinygrad_lite.compiler import waiting
+from tinygrad_lite.compiler.run import Run
 from tinygrad_lite.errors import TinygradWarning
 
 X = np.ones(3)
@@ -131,3 +132,20 @@ def test_cycles_are_collected_after_a_first_call_as_before_it(is_enabled: bool) 
         assert gc.isenabled() == is_enabled
     finally:
         (gc.enable if before else gc.disable)()
+
+
+@pytest.mark.parametrize(("turns", "fewest", "most"), [(3, 40, 40), (1, 5, 15)])
+def test_shapes_are_recorded_while_they_come_again(
+    turns: int, fewest: int, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded: list[Run] = []
+    monkeypatch.setattr(
+        "tinygrad_lite.compiler.compiled.Run", lambda *given: recorded.append(Run(*given)) or recorded[-1]
+    )
+    compiled = tg.compile(lambda x: np.sum(x * 2), "numpy")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for _ in range(turns):
+            for rows in range(1, 41):
+                assert compiled(np.ones(rows)) == 2 * rows
+    assert fewest <= len(recorded) <= most

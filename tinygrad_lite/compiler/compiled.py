@@ -19,7 +19,7 @@ from tinygrad_lite.compiler.entry import MISS, REFUSED
 from tinygrad_lite.compiler.recording.decisions import Decision
 from tinygrad_lite.compiler.recording.watching import is_watching
 from tinygrad_lite.compiler.run import Run
-from tinygrad_lite.compiler.signature import signature
+from tinygrad_lite.compiler.signature import can_come_again, signature
 from tinygrad_lite.compiler.source.export import module
 from tinygrad_lite.compiler.source.jax_export import jax_module
 from tinygrad_lite.compiler.source.numpy_source import NumpySource
@@ -177,9 +177,10 @@ class Compiled:
         """The run for these arguments; records one if there is none, unless recordings are in vain."""
         leaves = trees.leaves((args, dict(kwargs)))
         numbers = self._numbers.among(args, kwargs, leaves)
-        runs = self._runs.get(signature(args, kwargs, leaves, numbers), [])
+        key = signature(args, kwargs, leaves, numbers)
+        runs = self._runs.get(key, [])
         chosen = next((run for run in runs if run.fits(leaves)), None)
-        if chosen is None and self._recordings.are_in_vain():
+        if chosen is None and self._recordings.are_in_vain(key if not runs and can_come_again(args, kwargs) else None):
             return None
         if chosen is None or chosen.is_passing:
             changed = self._numbers.among_names(guard for run in runs for guard in run.guards)

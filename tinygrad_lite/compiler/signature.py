@@ -43,6 +43,13 @@ def signature(
     return structure, forms, aliases(leaves), bool(grad_mode.enabled.get()), around
 
 
+def can_come_again(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+    """Whether other objects can have the same signature: it names none that is known by its identity."""
+    tree = args, dict(kwargs)
+    are_known_by_value = all(isinstance(x, (Tensor, *_ARRAYS, *SCALARS)) for x in trees.leaves(tree))
+    return are_known_by_value and not any(map(attributes, containers(tree)))
+
+
 def numbers_among(leaves: Sequence[Any]) -> frozenset[int]:
     """Which leaves are Python numbers of which a program could take any value."""
     return frozenset([i for i, x in enumerate(leaves) if type(x) is float or (type(x) is int and abs(x) < LARGEST)])

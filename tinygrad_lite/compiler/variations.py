@@ -18,6 +18,9 @@ FEW = 3
 MANY = 5
 """The number of signatures, or of values of one name, that is too many."""
 
+MOST = 1000
+"""The most signatures without a program that are remembered."""
+
 
 class Variations:
     """The signatures of a function's recordings, and the forms of each argument and name in them."""
@@ -59,7 +62,8 @@ class Recordings:
     """The latest recordings of a function, and whether they are in vain.
 
     A recording takes as long as many runs. If none of the latest programs has run again several times, the function
-    itself runs instead, but for ever fewer calls, in case some program will.
+    itself runs instead, but for ever fewer calls, in case some program will, and but for arguments of a form that was
+    left out before, since such a form comes again.
 
     Attributes:
         are_few: whether each program gets an entry at once; then nobody counts how often it runs.
@@ -71,6 +75,7 @@ class Recordings:
         self._count = 0
         self._left_out = 0
         self._next = MANY
+        self._forms_left_out: dict[Hashable, None] = {}
 
     def note(self, run: "Run") -> None:
         """Note a recording, unless the run changes what it starts from, so that it cannot run twice."""
@@ -81,11 +86,22 @@ class Recordings:
         self._count += 1
         self.are_few = self._count < FEW
 
-    def are_in_vain(self) -> bool:
-        """Whether to leave out the recording that a call needs."""
+    def are_in_vain(self, form: Hashable) -> bool:
+        """Whether to leave out the recording that a call needs.
+
+        Args:
+            form: the signature of the call, if no program has it and a later call can have it; else None.
+        """
         if len(self._latest) < MANY or any(run.was_used for run in self._latest):
             self._left_out, self._next = 0, MANY
             return False
+        if form is not None:
+            if form in self._forms_left_out:
+                del self._forms_left_out[form]
+                return False
+            self._forms_left_out[form] = None
+            if len(self._forms_left_out) > MOST:
+                del self._forms_left_out[next(iter(self._forms_left_out))]
         self._left_out += 1
         if self._left_out < self._next:
             return True
