@@ -113,6 +113,23 @@ def test_means_of_many_entries_in_float16(f: Callable[[Any], Any]) -> None:
     np.testing.assert_allclose(found, expected, rtol=0.01, atol=6e-8)  # the step of the smallest numbers of float16
 
 
+@pytest.mark.parametrize(
+    ("shape", "groups"),
+    [((5000, 1, 6), 1), ((5000, 2, 6), 2), ((1, 1, 3000, 20), 1), ((64, 1, 48, 20), 1), ((16, 2, 20, 30), 2)],
+)
+def test_gradients_of_kernels_in_float16(shape: tuple[int, ...], groups: int) -> None:
+    """They are sums over all images and pixels, in whatever order these are laid out."""
+    x = np.random.default_rng(0).uniform(0.5, 1, shape).astype(np.float16)
+    convolve = getattr(tg.nn.functional, f"conv{len(shape) - 2}d")
+    weight = np.zeros((groups, 1, *[3] * (len(shape) - 2)))
+    scale = np.float16(1 / 64)
+
+    def gradient(x: Any) -> Any:
+        return tg.grad(lambda w: np.sum(convolve(x, w, groups=groups) * scale))(weight.astype(x.dtype))
+
+    np.testing.assert_allclose(gradient(x), gradient(x.astype(float)), rtol=1e-3)
+
+
 @pytest.mark.parametrize("a", [np.float32(1.5), np.float16(1.5), np.array(1.5, np.float32), 1.5])
 def test_a_narrow_number_beside_wide_ones_costs_no_digits(a: Any) -> None:
     for f in (lambda x: a**x, lambda x: x**a, lambda x: np.logaddexp(a, x), lambda x: np.arctan2(a, x)):

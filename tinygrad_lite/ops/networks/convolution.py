@@ -251,6 +251,9 @@ def _transposed_convolution(
 def _kernel_correlation(
     x: Array, y: Array, kernel: Sizes, stride: Sizes, padding: Widths, dilation: Sizes, groups: int
 ) -> Array:
+    if x.dtype == y.dtype == np.float16:  # which would lose most digits in sums over all images and pixels
+        x, y = x.astype(np.float32), y.astype(np.float32)
+        return _kernel_correlation(x, y, kernel, stride, padding, dilation, groups).astype(np.float16)
     at = geometry(x.shape[2:], kernel, stride, padding, dilation)
     if _is_by_places(x, at, y.shape[1], groups):
         axes = (0, *range(2, x.ndim))
