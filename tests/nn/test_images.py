@@ -500,8 +500,9 @@ def test_convolution_and_its_gradients_in_every_layout(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if are_pieces_small:
-        for name, value in (("LARGE", 2**11), ("SMALL", 400), ("NARROW", 3), ("DEEP", 2)):
-            monkeypatch.setattr(f"tinygrad_lite.ops.networks.strips.{name}", value)
+        limits = {"strips.LARGE": 2**11, "strips.SMALL": 400, "strips.NARROW": 3, "strips.DEEP": 2}
+        for name, value in (limits | {"convolution.NARROW": 3, "convolution.FEW": 1}).items():
+            monkeypatch.setattr(f"tinygrad_lite.ops.networks.{name}", value)
     rng = np.random.default_rng(0)
     x, w = rng.normal(size=shape), rng.normal(size=(out_channels, shape[1] // groups, *kernel))
     settings = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}

@@ -31,6 +31,9 @@ LARGEST = 2**24
 MORE = 2
 """Above this ratio of the results' channels to the images', reading the results takes longer."""
 
+FEW = 2**15
+"""So few entries are laid out in less time than it takes to look for rows that share them."""
+
 WIDE = 16
 """Rows of at least this many pixels are copied fast one by one."""
 
@@ -70,10 +73,16 @@ def _stay_as_they_are(x: Array, at: Geometry) -> bool:
     return flags is not None and flags.c_contiguous and x.shape[0] > 1 and at.out[-1] >= WIDE
 
 
-def _is_by_rows(x: Array, other: Array, at: Geometry, groups: int) -> bool:
-    """Whether rows of the result share what they read, and all arrays are in memory."""
-    is_in_memory = type(x) is type(other) is np.ndarray and x.size > 0 < other.size and 0 not in at.out
-    return is_in_memory and groups == 1 and len(at.kernel) > 1 and at.dilation[0] == 1
+def _is_by_rows(x: Array, other: Array, at: Geometry, out: int, groups: int) -> bool:
+    """Whether rows of the result share what they read, all arrays are in memory, and it takes less time.
+
+    The weights are put into another order, which takes longer than what is saved if there are more of them than pixels.
+    """
+    is_in_memory = type(x) is type(other) is np.ndarray and x.size > 0 < other.size
+    if not is_in_memory or groups != 1 or len(at.kernel) == 1 or max(at.kernel) == 1 or at.dilation[0] != 1:
+        return False
+    pixels = len(x) * prod(at.out)
+    return pixels >= 4 * out and pixels * x.shape[1] * prod(at.kernel) >= FEW
 
 
 def _is_by_places(x: Array, at: Geometry, out: int, groups: int) -> bool:
@@ -170,7 +179,7 @@ def _convolution(x: Array, weight: Array, stride: Sizes, padding: Widths, dilati
     if _is_by_places(x, at, weight.shape[0], groups):
         factors: Any = weight.reshape((groups, *at.kernel, *[1] * len(at.kernel)))
         return reduce(np.add, (seen * factors[:, *place] for place, seen in _read_by(x, at)))
-    if _is_by_rows(x, weight, at, groups):
+    if _is_by_rows(x, weight, at, weight.shape[0], groups):
         return by_rows(x, weight, at, not _stay_as_they_are(x, at))
     matrices = _in_groups(weight, groups)
     if groups == 1 and _stay_as_they_are(x, at):
@@ -260,7 +269,7 @@ def _kernel_correlation(
         by_place = [np.sum(seen * y, axis=axes) for _, seen in _read_by(x, at)]
         return np.stack(by_place, axis=1).reshape((groups, 1, *kernel))
     are_kept = _stay_as_they_are(x, at)
-    if _is_by_rows(x, y, at, groups) and prod(at.out[1:]) * (1 if are_kept else len(x)) >= NARROW:
+    if _is_by_rows(x, y, at, y.shape[1], groups) and prod(at.out[1:]) * (1 if are_kept else len(x)) >= NARROW:
         return kernel_by_rows(x, y, at, not are_kept)
     if groups == 1 and are_kept:
         rows = y.reshape((y.shape[0], y.shape[1], prod(at.out))).swapaxes(1, 2)

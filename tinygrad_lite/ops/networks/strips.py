@@ -27,11 +27,11 @@ LARGE = 2**20
 SMALL = 1_000_000
 """BLAS computes a product of no more multiplications without copying the matrices first."""
 
-NARROW = 48
+NARROW = 64
 """Products of fewer columns take longer than the copies that they save."""
 
-DEEP = 64
-"""With so many rows of a product of transposed pixels, BLAS takes longer than a copy of them does."""
+DEEP, SLIM = 128, 16
+"""With at least so many rows and at most so many columns, BLAS takes longer for transposed pixels than a copy does."""
 
 
 def in_memory(x: Array) -> Array:
@@ -68,12 +68,13 @@ def product(a: Array, b: Array, out: Array | None = None) -> Array:
 
 def summed_product(columns: Array, pixels: Array) -> Array:
     """The product of matrices with few rows and columns, which are sums of many terms."""
-    are_in_memory = type(columns) is type(pixels) is np.ndarray
-    if not are_in_memory or columns.shape[-2] < DEEP:
+    (rows, terms), channels = columns.shape[-2:], pixels.shape[-1]
+    is_in_memory = type(columns) is type(pixels) is np.ndarray
+    is_fast = rows < DEEP or channels > SLIM or columns.size * channels < SMALL // 2
+    if not is_in_memory or not columns.size or (is_fast and not pixels.flags.c_contiguous):
         return np.matmul(columns, pixels)
-    laid, count = in_memory(pixels), columns.shape[-1]
-    few = columns_in(laid.shape[-1], columns.shape[-2], count)
-    parts = [(first, first + few) for first in range(0, max(1, count), few)]
+    laid, few = in_memory(pixels), columns_in(channels, rows, terms)
+    parts = [(first, first + few) for first in range(0, terms, few)]
     return reduce(np.add, [np.matmul(columns[..., i:j], laid[..., i:j, :]) for i, j in parts])
 
 
