@@ -2,10 +2,11 @@
 
 import sys
 from collections.abc import Container
+from functools import lru_cache
 from itertools import takewhile
 from opcode import opmap
 from pathlib import Path
-from types import FrameType, FunctionType
+from types import CodeType, FrameType, FunctionType
 from typing import Any
 
 import numpy as np
@@ -140,14 +141,19 @@ def expression_at(frame: FrameType) -> Any:
 
 def is_printing(frame: FrameType) -> bool:
     """Whether a frame is executing a statement that is a call of print() and nothing else, so that nobody reads it."""
+    return _prints(frame.f_code, frame.f_lasti)
+
+
+@lru_cache(1000)  # a loop may print thousands of times, and each time reads the whole file
+def _prints(code: CodeType, place: int) -> bool:
     import ast
     import linecache
 
-    first, last, start, end = list(frame.f_code.co_positions())[frame.f_lasti // 2]
+    first, last, start, end = list(code.co_positions())[place // 2]
     if first is None or last is None or start is None or end is None:
         return False
     try:
-        tree = ast.parse("".join(linecache.getlines(frame.f_code.co_filename)))
+        tree = ast.parse("".join(linecache.getlines(code.co_filename)))
     except SyntaxError:
         return False
     return any(

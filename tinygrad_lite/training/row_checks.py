@@ -75,7 +75,7 @@ def _silent_rows(trial: Trial, outputs: Any) -> Any:
 
 
 def _beside(x: Any) -> Any:
-    """Other numbers close to these, on the same side of 0 and of 1."""
+    """Numbers close to these, of the same sign, and probabilities if these are."""
     return np.where(x == 0, 1e-3, x * (1 - 1e-3)).astype(x.dtype) if is_real(x) else x
 
 
