@@ -140,6 +140,7 @@ RENAMED: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "another name of a list": lambda state: {name.replace("layers.", "blocks."): x for name, x in state.items()},
     "a part alone": lambda state: {name.removeprefix("layers."): x for name, x in state.items()},
     "beside others": lambda state: {"loss.weight": np.ones(2), **{f"net.{name}": x for name, x in state.items()}},
+    "from JSON": lambda state: {f"module.{name}": np.asarray(x).tolist() for name, x in state.items()},
     "Lightning": lambda state: {"epoch": 3, "state_dict": {f"model.{name}": x for name, x in state.items()}},
 }
 

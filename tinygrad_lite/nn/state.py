@@ -415,7 +415,7 @@ def _renamed(names: Mapping[str, Any], needed: Mapping[str, Any]) -> tuple[str, 
     """How to turn names into the needed ones, if there is one way: an expression of `name`, and a condition for it.
 
     Args:
-        names, needed: the shapes under the names.
+        names, needed: the shapes under the names; None for a number or a list, which has none.
     """
     if not needed:
         return None
@@ -432,7 +432,7 @@ def _renamed(names: Mapping[str, Any], needed: Mapping[str, Any]) -> tuple[str, 
     if len(ways) != 1:
         return None
     taken_names, (former, new) = next(iter(ways.items()))
-    if any(names[name] != needed[new + name.removeprefix(former)] for name in taken_names):
+    if any(names[name] not in (None, needed[new + name.removeprefix(former)]) for name in taken_names):
         return None
     shorter = f"name.removeprefix({former!r})" if former else "name"
     condition = f" if name.startswith({former!r})" if len(taken_names) < len(names) else ""

@@ -26,7 +26,7 @@ from tinygrad_lite.ops.networks.strips import LARGE, NARROW, by_rows, in_memory,
 from tinygrad_lite.ops.shapes.indexing import performed, scatter
 
 LARGEST = 2**24
-"""The same in a program, where every block is one more line to read."""
+"""The bytes that a program lays out at a time: more, since every block is one more line to read."""
 
 MORE = 2
 """Above this ratio of the results' channels to the images', reading the results takes longer."""

@@ -44,9 +44,9 @@ class Geometry:
 
     @cached_property
     def across(self) -> tuple[tuple[tuple[slice, ...], tuple[slice, ...]], ...]:
-        """For each place of the kernel on the axes behind the first: which pixels of a row of the result read there.
+        """For each place of the kernel on the axes behind the first, which pixels read which, as two indices.
 
-        And which pixels of the image, without its border, they read.
+        The first is among the pixels of a row of the result, the second among those of the image without its border.
         """
         axes = [
             [_inside(k * d - before, n, m, s) for k in range(kernel)]

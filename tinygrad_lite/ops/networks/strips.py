@@ -54,10 +54,10 @@ def product(a: Array, b: Array, out: Array | None = None) -> Array:
     That of a column and a row is computed entry by entry, since BLAS takes several times as long.
     """
     if a.shape[-1] == 1:
-        return np.multiply(a, b, out=out) if out is not None else np.multiply(a, b)
+        return np.multiply(a, b, out=out)
     few = columns_in(a.shape[-2], a.shape[-1], b.shape[-1])
-    if type(a) is not np.ndarray or type(b) is not np.ndarray or few == b.shape[-1] or not a.size or not b.size:
-        return np.matmul(a, b, out=out) if out is not None else np.matmul(a, b)
+    if not type(a) is type(b) is np.ndarray or few == b.shape[-1] or not a.size or not b.size:
+        return np.matmul(a, b, out=out)
     if out is None:
         front = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
         out = np.empty((*front, a.shape[-2], b.shape[-1]), np.result_type(a, b))
