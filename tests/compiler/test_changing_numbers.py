@@ -1,7 +1,8 @@
 """Python numbers that change from call to call: the program takes any value, or Python needs it and records anew."""
 
+import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sized
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,14 @@ COMPUTED: dict[str, Callable[[Any, Any], Any]] = {
     "condition": lambda x, n: np.where(x > n, x, n),
     "array": lambda x, n: np.array([n, 2 * n, 1.5]) * x[0, :3],
     "tensor": lambda x, n: tg.tensor(n) * x,
+    "whole number": lambda x, n: x * int(n) + math.floor(n / 3),
+    "rounded": lambda x, n: (x * round(n), round(n)),
+    "tensor itself": lambda x, n: tg.tensor(n),
+    "tensor beside float32": lambda x, n: tg.tensor(x.astype(np.float32)) * tg.tensor(n),
+    "sum of one": lambda x, n: np.sum(n) * x,
+    "scalar": lambda x, n: x * (1 if np.isscalar(n) else 2),
+    "attribute of arrays": lambda x, n: x * (1 if hasattr(n, "shape") or hasattr(n, "__len__") else n),
+    "method of arrays": lambda x, n: x * len(getattr(n, "sum", "none")),
     "gradient": lambda x, n: tg.grad(lambda t: np.sum(t**2 * n))(x),
 }
 NEEDED: dict[str, Callable[[Any, Any], Any]] = {
@@ -59,6 +68,15 @@ NEEDED: dict[str, Callable[[Any, Any], Any]] = {
     "appending to float32": lambda x, n: np.append(x.astype(np.float32), n / 3),
     "array of small whole numbers": lambda x, n: x.astype(np.uint8) + np.array(n - 2, np.uint8),
     "filled array": lambda x, n: x.astype(np.int8) + np.full(4, n * 100, np.int8),
+    "list": lambda x, n: x * len([0.0] * n),
+    "tuple in front": lambda x, n: x * sum(n * (1, 2)),
+    "text of a list": lambda x, n: {"[1]": x, "[2]": x * 2}.get(str([n]), x * 9),
+    "text by repr": lambda x, n: {"1": x, "2": x * 2}.get(f"{n!r}", x * 9),
+    "class of containers": lambda x, n: x * (1 if isinstance(n, (Iterable, Sized)) else 2),
+    "dtype": lambda x, n: x.astype(np.result_type(np.float32, n)),
+    "decimals": lambda x, n: x * round(n + 0.285, 2),
+    "opposite": lambda x, n: x * ~(n > 1),
+    "last of both": lambda x, n: x if np.logical_and(n, 3) > 1 else x * 2,  # NumPy's is no number, unlike Python's
     "many digits": lambda x, n: x * float(n * n * n * n),
 }
 

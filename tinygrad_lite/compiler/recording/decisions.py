@@ -26,8 +26,6 @@ _OPERATORS: dict[Any, str] = {
     np.greater_equal: ">=",
     np.equal: "==",
     np.not_equal: "!=",
-    np.logical_and: "and",
-    np.logical_or: "or",
 }
 _DIVISIONS: dict[Any, str] = {np.divide: "/", np.floor_divide: "//", np.remainder: "%"}
 """Python raises an error for a division by 0; by a number that is known, it does not."""

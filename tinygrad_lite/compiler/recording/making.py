@@ -134,7 +134,8 @@ def _full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
 
 def _of_a_list(of_numpy: Callable[..., Any]) -> Callable[..., Any]:
     def reduced(a: Any, *args: Any, **params: Any) -> Any:
-        return of_numpy(_as_array(a) if isinstance(a, (list, tuple)) else a, *args, **params)
+        is_array = not isinstance(a, (list, tuple)) and np.ndim(a)
+        return of_numpy(a if is_array else _as_array(a), *args, **params)
 
     return reduced
 
@@ -152,6 +153,7 @@ NUMPYS: dict[Any, Callable[..., Any]] = {
     **{function: _of_recorded(function, _as_array) for function in (np.asarray, np.asanyarray)},
     np.ascontiguousarray: _of_recorded(np.ascontiguousarray, _by_rows),
     np.array: _of_recorded(np.array, _array),
+    np.isscalar: _of_recorded(np.isscalar, lambda x: type(x) is Recorded and x.variable.is_number),
     np.full: _of_recorded(np.full, _full, 1),
 }
 """For functions of NumPy's, what does the same, and takes recorded values from a user's code."""

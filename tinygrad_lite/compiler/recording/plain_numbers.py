@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.compiler.program import is_python_number
-from tinygrad_lite.compiler.recording.recorded import Recorded
+from tinygrad_lite.compiler.recording.recorded import Recorded, whole
 from tinygrad_lite.compiler.recording.watching import plain
 from tinygrad_lite.engine import grad_mode
 from tinygrad_lite.engine.tensor import Tensor
@@ -66,7 +66,7 @@ def _is_a_number(x: Any) -> bool:
 
 
 def _as_int(number: Any) -> Any:
-    return np.trunc(number).astype(np.int64).item() if number.dtype.kind == "f" else number * 1
+    return whole(np.trunc(number)).item() if number.dtype.kind == "f" else number * 1
 
 
 def _as_float(number: Any) -> Any:
@@ -114,7 +114,7 @@ PYTHONS: dict[str, Any] = {
 
 
 def _whole(of_numpy: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    return lambda x: of_numpy(x).astype(np.int64)
+    return lambda x: whole(of_numpy(x))
 
 
 _SAME = (

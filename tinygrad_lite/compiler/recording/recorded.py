@@ -8,6 +8,7 @@ import operator
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
+from inspect import getattr_static
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
@@ -34,6 +35,7 @@ from tinygrad_lite.transforms.dual import Dual
 _getitem = Operators.__getitem__
 _KNOWING = tuple(str(Path(file).parent) for file in (errors.__file__, np.__file__))
 _MAKING = str(Path(__file__).with_name("making.py"))
+_MOST = 2.0**61
 _DIVISIONS = "truediv", "floordiv", "mod", "divmod"
 _CONVERTING = (str(Path(tensor.__file__).parent), _KNOWING[1], _MAKING)
 
@@ -97,8 +99,8 @@ class Writer(Protocol):
     def truth(self, variable: Variable) -> bool | None:
         """Whether a variable is not zero, in each run; None if that is not known."""
 
-    def divides_by(self, variable: Variable) -> None:
-        """Note that Python divides a number by another one, which must not be 0."""
+    def requires(self, variable: Variable) -> bool | None:
+        """Whether a variable is not zero, without which the program does not run; None if that is not known."""
 
     def another(self, x: "Recorded", is_fixed: bool) -> "Recorded":
         """Another object for the same value."""
@@ -171,13 +173,18 @@ def _in_place(name: str) -> Any:
     return method
 
 
+def _refuse_division(divisor: "Recorded") -> None:
+    if divisor.recorder.requires(divisor.variable) is False:
+        raise ZeroDivisionError("division by zero")
+
+
 def _dividing(name: str) -> Any:
     """An operator such as `/`; of two numbers, Python refuses 0 on the right, and so does a recording."""
     method = getattr(Operators, f"__{name}__")
 
     def dividing(self: "Recorded", other: Any) -> Any:
         if _is_number(self) and _is_number(other):
-            other.recorder.divides_by(other.variable)
+            _refuse_division(other)
         return method(self, other)
 
     return dividing
@@ -189,7 +196,7 @@ def _divided_by(name: str) -> Any:
 
     def divided_by(self: "Recorded", other: Any) -> Any:
         if _is_number(self) and is_python_number(other):
-            self.recorder.divides_by(self.variable)
+            _refuse_division(self)
         return method(self, other)
 
     return divided_by
@@ -197,6 +204,10 @@ def _divided_by(name: str) -> Any:
 
 _PROMOTING = np.where, np.clip
 """NumPy's functions that give a Python number the dtype of the array beside it, as its operators do."""
+
+
+_OF_KINDS = np.result_type, np.can_cast, np.min_scalar_type
+"""NumPy's functions to which a Python number is of another kind than an array."""
 
 
 def _refuse_numbers_beside_others(values: Sequence[Any]) -> None:
@@ -212,9 +223,29 @@ def _power(self: "Recorded", exponent: Any) -> Any:
     may_be_complex = _is_number(self) and (type(exponent) is float or _is_number(exponent))
     if may_be_complex and is_users(sys._getframe(1).f_code.co_filename):
         is_positive = operator.gt(self, 0)
-        if self.recorder.truth(is_positive.variable) is False:
+        if self.recorder.requires(is_positive.variable) is False:
             is_positive._needed()
     return Operators.__pow__(self, exponent)
+
+
+def _beside_lists(name: str) -> Any:
+    """`+` or `*`; beside a list, they are NumPy's for an array, but a number of Python's repeats the list."""
+    method = getattr(Operators, f"__{name}__")
+
+    def beside_lists(self: "Recorded", other: Any) -> Any:
+        if _is_number(self) and isinstance(other, (list, tuple)):
+            self._needed()
+        return method(self, other)
+
+    return beside_lists
+
+
+def whole(x: Any) -> Any:
+    """A real number as a whole one; refuses infinity and NaN, as Python does, and what has more than 64 bits."""
+    is_small = np.abs(x) < _MOST
+    if type(is_small) is Recorded and is_small.recorder.requires(is_small.variable) is False:
+        is_small._needed()
+    return x.astype(np.int64)
 
 
 def _is_number(x: Any) -> bool:
@@ -244,6 +275,7 @@ class Recorded(Assigning, OfVariable):
     __truediv__, __floordiv__, __mod__, __divmod__ = map(_dividing, _DIVISIONS)
     __rtruediv__, __rfloordiv__, __rmod__, __rdivmod__ = map(_divided_by, _DIVISIONS)
     __pow__ = _power
+    __add__, __radd__, __mul__, __rmul__ = map(_beside_lists, ("add", "radd", "mul", "rmul"))
     __iadd__, __isub__, __imul__, __itruediv__ = map(_in_place, ("add", "sub", "mul", "truediv"))
     __ifloordiv__, __imod__, __ipow__, __imatmul__ = map(_in_place, ("floordiv", "mod", "pow", "matmul"))
     __iand__, __ior__, __ixor__ = map(_in_place, ("and_", "or_", "xor"))
@@ -286,9 +318,14 @@ class Recorded(Assigning, OfVariable):
     def __class__(self) -> type:
         """To a user's `isinstance`, the class of the value; to the package itself and to NumPy, this one."""
         frame = sys._getframe(1)
-        while frame.f_back is not None and frame.f_globals.get("__name__") == "abc":
-            frame = frame.f_back
-        return Recorded if frame.f_code.co_filename.startswith(_KNOWING) else type(self.value)
+        kind = None
+        while frame.f_back is not None and frame.f_globals.get("__name__") in ("abc", "typing"):
+            kind, frame = frame.f_locals.get("cls"), frame.f_back
+        if frame.f_code.co_filename.startswith(_KNOWING):
+            return Recorded
+        if kind is not None and _is_number(self) and issubclass(Recorded, kind) and not isinstance(self.value, kind):
+            self._needed()  # else it would be an Iterable, as arrays are
+        return type(self.value)
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Array, **params: Any) -> Any:
         if not _is_in_a_rule():
@@ -311,6 +348,8 @@ class Recorded(Assigning, OfVariable):
                 return self._write_by(WRITERS[function], args, params, into, path_of(function))
             if params.get("out") is not None:
                 return self._put_by(function, args, params)
+            if function in _OF_KINDS and any(map(_is_number, args)):
+                self._needed()
             if function not in _PROMOTING:
                 _refuse_numbers_beside_others(trees.leaves((args, params)))
         try:
@@ -418,8 +457,19 @@ class Recorded(Assigning, OfVariable):
     def __format__(self, form: str) -> str:
         self._needed()
 
-    def __str__(self) -> str:
-        return self._needed() if self.variable.is_number else repr(self)
+    def __invert__(self) -> Any:
+        """The opposite of a boolean array; of Python's booleans, it is -1 or -2."""
+        return self._needed() if _is_number(self) and self.dtype.kind == "b" else np.invert(self)
+
+    def __round__(self, decimals: int | None = None) -> Any:  # type: ignore[override]
+        """Rounded; a number to decimals by Python, which looks at all its digits, as NumPy does not."""
+        if not _is_number(self):
+            return np.round(self, decimals or 0)
+        return self._needed() if decimals is not None else whole(np.rint(self)).item()
+
+    def copy(self, *args: Any, **params: Any) -> Any:
+        """A copy; that of a number, for which a tensor asks, is an array."""
+        return np.reshape(np.stack([self]), ()) if _is_number(self) else super().copy(*args, **params)
 
     def __copy__(self) -> "Recorded":
         return self
@@ -444,4 +494,35 @@ class Recorded(Assigning, OfVariable):
         return self._needed() if index or self.size != 1 else self.recorder.number(self)
 
     def __repr__(self) -> str:
+        if _is_number(self):
+            self._needed()
         return f"Recorded({self.variable.dtype}{list(self.variable.shape)})"
+
+
+class _OfArrays:
+    """An attribute that arrays have, and numbers do not; a user's code may ask for it by `hasattr`."""
+
+    def __init__(self, name: str, attribute: Any) -> None:
+        self._name = name
+        self._attribute = attribute
+
+    def __get__(self, x: Recorded | None, kind: type) -> Any:
+        if x is not None and x.variable.is_number and is_users(sys._getframe(1).f_code.co_filename):
+            raise _NoAttributeError(f"{type(x.value).__name__!r} object has no attribute {self._name!r}")
+        return self._attribute.__get__(x, kind)
+
+
+class _NoAttributeError(AttributeError, TypeError):
+    """Python's own error for a number in place of an array: of either kind, since `len(x)` raises the second one."""
+
+
+def _hide_attributes_of_arrays() -> None:
+    known = {*dir(float), *dir(int), *Recorded.__slots__, *OfVariable.__slots__}
+    for name in {*dir(Recorded)} - known:
+        attribute = getattr_static(Recorded, name)
+        is_asked_for = not name.startswith("_") or name in ("__len__", "__iter__", "__getitem__")
+        if is_asked_for and hasattr(attribute, "__get__"):
+            setattr(Recorded, name, _OfArrays(name, attribute))
+
+
+_hide_attributes_of_arrays()

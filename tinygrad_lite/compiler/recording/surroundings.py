@@ -375,12 +375,11 @@ class Surroundings(Transcript):
         truth = self.optimizers.truth(self.program.inputs.get(variable))
         return self._decided(variable, bool) if truth is None else truth
 
-    def divides_by(self, variable: Variable) -> None:
+    def requires(self, variable: Variable) -> bool | None:
         if (decision := self._decision(variable, bool)) is None:
-            return
+            return None
         self.guard(decision.without_branch())
-        if not decision.value:
-            raise ZeroDivisionError("division by zero")
+        return bool(decision.value)
 
     def settled(self, variable: Variable) -> int | None:
         """A whole number that comes of numbers among the inputs alone, which is guarded; None for any other."""

@@ -231,8 +231,9 @@ class Transcript:
         """Whether a variable is not zero, in each run; None if that is not known."""
         return None
 
-    def divides_by(self, variable: Variable) -> None:
-        """Note that Python divides a number by another one, which must not be 0."""
+    def requires(self, variable: Variable) -> bool | None:
+        """Whether a variable is not zero, without which the program does not run; None if that is not known."""
+        return None
 
     def settled(self, variable: Variable) -> int | None:
         """A whole number that is the same whenever this program runs; None if that is not known."""
