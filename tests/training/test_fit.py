@@ -489,6 +489,18 @@ def test_a_history_is_a_frame_and_a_picture(tmp_path: Any) -> None:
     assert [*history] == history.records
 
 
+def test_the_loss_of_the_validation_may_leave_the_graph() -> None:
+    """Also when the batch is tried before the first epoch."""
+
+    def loss(outputs: Any, targets: Any) -> Any:
+        return F.mse_loss(np.asarray(outputs) if len(targets) == 7 else outputs, targets)
+
+    history = tg.fit(
+        nn.Linear(5, 1, rng=0), loss, (X[:16], REAL[:16]), epochs=1, batch_size=8, validation=(X[:7], REAL[:7])
+    )
+    assert len(history["validation_loss"]) == 1
+
+
 def test_an_error_in_a_metric_names_it() -> None:
     metrics = {"share": lambda targets, outputs: targets[99]}
     with pytest.raises(IndexError, match=r"(?s)out of bounds.*\nThis is about the metric 'share', of the validation"):

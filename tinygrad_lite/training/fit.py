@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.data.loader import DataLoader
-from tinygrad_lite.engine.grad_mode import enable_grad
+from tinygrad_lite.engine.grad_mode import enable_grad, no_grad
 from tinygrad_lite.errors import UsageError
 from tinygrad_lite.foundation.entrances import advised
 from tinygrad_lite.foundation.progress import progress
@@ -179,7 +179,7 @@ def _verify(
     if len(loader) > 1 and not loader.drop_last and rows % size:
         try_batch(model, loss, loader.dataset.take(np.arange(rows % size)))
     if held_out is not None:
-        with about("the validation data"):
+        with about("the validation data"), no_grad():
             held_rows = np.arange(min(len(held_out.dataset), held_out.batch_size))
             try_batch(model, loss, held_out.dataset.take(held_rows), in_training=False)
 
