@@ -123,7 +123,7 @@ def test_a_fact_of_another_kind_is_refused_where_it_is_declared(name: str) -> No
 
 
 def test_a_list_of_rules_is_refused_where_it_is_declared() -> None:
-    with pytest.raises(UsageError, match=r"twice: the derivative by argument 0 must be a function, got \["):
+    with pytest.raises(UsageError, match=r"the derivative with respect to argument 0 must be a function, got \["):
         tg.primitive(lambda x: 2 * x, [lambda g, y, x: 2 * g], name="twice")  # type: ignore[arg-type]
 
 

@@ -11,6 +11,7 @@ from tinygrad_lite.errors import ShapeError, UsageError
 from tinygrad_lite.foundation.signatures import signature_of
 
 KINDS = (None, *get_args(get_args(Facts.__annotations__["kind"])[0]))
+"""What the annotation of the fact allows."""
 
 
 def _look_at(op: Op) -> None:
@@ -48,7 +49,7 @@ def _check_facts(op: Op) -> None:
     """Raise if a fact is of another kind than code that reads it later takes for granted."""
     functions: dict[str, Any] = {name: getattr(op, name) for name in ("kink", "on_complex", "shared", "adjoint")}
     if not isinstance(op.vjps, ForEach):
-        functions |= {f"the derivative by argument {i}": rule for i, rule in enumerate(op.vjps)}
+        functions |= {f"the derivative with respect to argument {i}": rule for i, rule in enumerate(op.vjps)}
     for name, function in functions.items():
         if function is not None and not callable(function):
             raise UsageError(f"{op.name}: {name} must be a function, got {function!r}")
