@@ -23,8 +23,11 @@ DIFFERENTIABLE = [op for op in operations() if op.vjps and op.name not in COMPLE
 LONG = {"beta_flow", "logit_beta_quantile"}  # of which each value is a quadrature, or several
 QUESTIONS = [op for op in operations() if not op.vjps]
 
-# Of which NumPy makes float64, some by definition, the others for a q of float64
-FLOAT64 = {"float_power", "geomspace", "interp", "vander", "quantile", "percentile", "nanquantile", "nanpercentile"}
+# Of which NumPy or SciPy makes float64, some by definition, the others for a q of float64
+FLOAT64 = {
+    *("float_power", "geomspace", "interp", "vander", "quantile", "percentile", "nanquantile", "nanpercentile"),
+    *("eval_hermite", "eval_hermitenorm"),
+}
 
 
 def leaves(call: Call) -> list[Any]:
