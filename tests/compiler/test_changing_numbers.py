@@ -15,6 +15,14 @@ WHOLE = 1, 2, 3, 1, 0, 2, 3, -1, 2, 2**40
 REAL = 1.0, 2.0, 0.5, 1.0, 0.0, 2.5, -1.0, float("inf"), -0.0, float("nan"), 2
 NUMBER: Any = 1
 
+
+def _without_remainder(x: Any, n: Any) -> Any:
+    try:
+        return x * (n % 0)
+    except ZeroDivisionError:
+        return x * n
+
+
 COMPUTED: dict[str, Callable[[Any, Any], Any]] = {
     "product": lambda x, n: x * n,
     "of float32": lambda x, n: x.astype(np.float32) * n,
@@ -34,6 +42,10 @@ COMPUTED: dict[str, Callable[[Any, Any], Any]] = {
     "condition": lambda x, n: np.where(x > n, x, n),
     "array": lambda x, n: np.array([n, 2 * n, 1.5]) * x[0, :3],
     "tensor": lambda x, n: tg.tensor(n) * x,
+    "negative power": lambda x, n: x * n**-1,
+    "power of a negative number": lambda x, n: x * (-2.0) ** n,
+    "count of booleans": lambda x, n: (x * ((n > 1) + (n > 2)), (n > 1) + (n > 2), (n > 1) * (n > 2)),
+    "division by 0": _without_remainder,
     "whole number": lambda x, n: x * int(n) + math.floor(n / 3),
     "rounded": lambda x, n: (x * round(n), round(n)),
     "tensor itself": lambda x, n: tg.tensor(n),
@@ -44,6 +56,8 @@ COMPUTED: dict[str, Callable[[Any, Any], Any]] = {
     "method of arrays": lambda x, n: x * len(getattr(n, "sum", "none")),
     "gradient": lambda x, n: tg.grad(lambda t: np.sum(t**2 * n))(x),
 }
+SEVERAL = {"branch", "power of a number", "power of a negative number", "membership", "remainder", "both of a quotient"}
+"""What takes several programs."""
 NEEDED: dict[str, Callable[[Any, Any], Any]] = {
     "axis": lambda x, n: np.sum(x, axis=n),
     "axes": lambda x, n: np.swapaxes(x, 0, n),
@@ -127,9 +141,7 @@ def test_any_value(name: str, numbers: tuple[Any, ...], is_argument: bool, backe
             _agree(_outcome(compiled, *args), _outcome(f, X, number))
 
 
-@pytest.mark.parametrize(
-    "name", sorted({*COMPUTED} - {"branch", "power of a number", "membership", "remainder", "both of a quotient"})
-)
+@pytest.mark.parametrize("name", sorted({*COMPUTED} - SEVERAL))
 def test_one_program_serves_all_values(name: str, backend: str) -> None:
     compiled = tg.compile(COMPUTED[name], backend)
     for number in (1.5, 2.5, 4.5, 5.5, 6.5):

@@ -185,6 +185,8 @@ def _dividing(name: str) -> Any:
     def dividing(self: "Recorded", other: Any) -> Any:
         if _is_number(self) and _is_number(other):
             _refuse_division(other)
+        elif _is_number(self) and is_python_number(other) and not other:
+            raise ZeroDivisionError("division by zero")
         return method(self, other)
 
     return dividing
@@ -225,19 +227,29 @@ def _power(self: "Recorded", exponent: Any) -> Any:
         is_positive = operator.gt(self, 0)
         if self.recorder.requires(is_positive.variable) is False:
             is_positive._needed()
+    if _is_number(self) and is_python_number(exponent) and type(exponent) is not complex and exponent < 0:
+        _refuse_division(self)
     return Operators.__pow__(self, exponent)
 
 
-def _beside_lists(name: str) -> Any:
-    """`+` or `*`; beside a list, they are NumPy's for an array, but a number of Python's repeats the list."""
+def _power_of(self: "Recorded", base: Any) -> Any:
+    """A power of another number; if that is negative or 0, Python makes a complex number, or raises an error."""
+    if _is_number(self) and is_python_number(base) and type(base) is not complex and base <= 0:
+        self._needed()
+    return Operators.__rpow__(self, base)
+
+
+def _of_numbers(name: str) -> Any:
+    """`+` or `*`; a number of Python's repeats a list, which for NumPy is an array, and counts its booleans."""
     method = getattr(Operators, f"__{name}__")
 
-    def beside_lists(self: "Recorded", other: Any) -> Any:
+    def of_numbers(self: "Recorded", other: Any) -> Any:
         if _is_number(self) and isinstance(other, (list, tuple)):
             self._needed()
-        return method(self, other)
+        is_boolean = _is_number(self) and self.dtype.kind == "b"
+        return method(Operators.__mul__(self, 1) if is_boolean and not np.ndim(other) else self, other)
 
-    return beside_lists
+    return of_numbers
 
 
 def whole(x: Any) -> Any:
@@ -274,8 +286,8 @@ class Recorded(Assigning, OfVariable):
 
     __truediv__, __floordiv__, __mod__, __divmod__ = map(_dividing, _DIVISIONS)
     __rtruediv__, __rfloordiv__, __rmod__, __rdivmod__ = map(_divided_by, _DIVISIONS)
-    __pow__ = _power
-    __add__, __radd__, __mul__, __rmul__ = map(_beside_lists, ("add", "radd", "mul", "rmul"))
+    __pow__, __rpow__ = _power, _power_of
+    __add__, __radd__, __mul__, __rmul__ = map(_of_numbers, ("add", "radd", "mul", "rmul"))
     __iadd__, __isub__, __imul__, __itruediv__ = map(_in_place, ("add", "sub", "mul", "truediv"))
     __ifloordiv__, __imod__, __ipow__, __imatmul__ = map(_in_place, ("floordiv", "mod", "pow", "matmul"))
     __iand__, __ior__, __ixor__ = map(_in_place, ("and_", "or_", "xor"))
