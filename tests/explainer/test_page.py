@@ -636,6 +636,11 @@ def _by_newton(x: Any) -> Any:
     return x
 
 
+def _printing(x: Any) -> Any:
+    print(f"{x}", str(x))
+    return x * x
+
+
 LOOKS: dict[str, Callable[[Any], Any]] = {
     "if": lambda x: x * x if x > 0 else -x,
     "while": _by_newton,
@@ -646,10 +651,11 @@ LOOKS: dict[str, Callable[[Any], Any]] = {
     "int": lambda x: x ** int(x + 1.0),
     "index": lambda x: x * np.arange(5.0)[np.astype(x > 1, int)],
     "data": lambda x: x * np.max(x.data),
+    "text": lambda x: (f"{x}", str(x), x * x)[-1],
 }
 UNSEEN: dict[str, Callable[[Any], Any]] = {
     "where": lambda x: np.where(x > 0, x * x, -x),
-    "printed": lambda x: (f"{x}", str(x), x * x)[-1],
+    "printed": _printing,
     "shape": lambda x: x * x if x.ndim == 0 and len(x.shape) == 0 else -x,
     "checked": lambda x: nn.functional.cross_entropy(x * np.ones((2, 3)), np.array([0, 2])),
     "constant": lambda x: x * float(tg.tensor(2.0)),
