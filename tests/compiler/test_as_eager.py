@@ -539,6 +539,11 @@ NEEDING: list[tuple[Callable[[Any, Any], Any], str]] = [
     (lambda a, x: np.compress(x > 0, x), r"in place of one over np\.extract or np\.compress"),
     (lambda a, x: np.zeros(x.argmax()), r"an argument that is a plain number"),
     (lambda a, x: bytes(x.argmax()), r"an argument that is a plain number"),
+    (lambda a, x: x * len(str(x)), ""),
+    (lambda a, x: x * len(repr([x])), ""),
+    (lambda a, x: x * len("".join(map(str, x))), ""),
+    (lambda a, x: x * len(f"{x}"), ""),
+    (lambda a, x: (print(x), x * 2)[1], ""),
 ]
 
 
@@ -748,3 +753,14 @@ def test_the_type_of_a_value(backend: str, case: str) -> None:
     for i in range(3):
         np.testing.assert_array_equal(compiled(X + i), f(X + i))
     assert "type" not in globals()
+
+
+def _printing(x: Any) -> Any:
+    print("x is", x, [x])
+    return x * 2
+
+
+@pytest.mark.parametrize("given", [X, tg.tensor(X)], ids=["array", "tensor"])
+def test_a_statement_that_only_prints_is_not_refused(given: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert tg.compile(_printing, "numpy")(given).tolist() == (X * 2).tolist()
+    assert "Recorded(float64" in capsys.readouterr().out

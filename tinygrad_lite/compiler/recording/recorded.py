@@ -26,14 +26,15 @@ from tinygrad_lite.engine.registry import answer_to
 from tinygrad_lite.engine.tensor import Tensor, wrap
 from tinygrad_lite.errors import NoDerivativeError, UsageError
 from tinygrad_lite.foundation.advice import refuse_out
-from tinygrad_lite.foundation.callers import array_written_at, arrays_at
+from tinygrad_lite.foundation.callers import array_written_at, arrays_at, is_printing
 from tinygrad_lite.foundation.signatures import path_of
 from tinygrad_lite.ops.shapes.arranging import VIEWING
-from tinygrad_lite.readers.recording import calling_line, is_users
+from tinygrad_lite.readers.recording import calling_line, is_followed, is_users
 from tinygrad_lite.transforms.dual import Dual
 
 _getitem = Operators.__getitem__
 _KNOWING = tuple(str(Path(file).parent) for file in (errors.__file__, np.__file__))
+_SHOWING = "__repr__", "__str__", "__format__"
 _MAKING = str(Path(__file__).with_name("making.py"))
 _MOST = 2.0**61
 _DIVISIONS = "truediv", "floordiv", "mod", "divmod"
@@ -506,7 +507,11 @@ class Recorded(Assigning, OfVariable):
         return self._needed() if index or self.size != 1 else self.recorder.number(self)
 
     def __repr__(self) -> str:
-        if _is_number(self):
+        """A text for messages and for statements that only print; anything else would take it for the value's."""
+        caller: Any = sys._getframe(1)
+        while caller.f_code.co_name in _SHOWING:  # of a tensor that holds this
+            caller = caller.f_back
+        if _is_number(self) or (is_followed(caller.f_code.co_filename) and not is_printing(caller)):
             self._needed()
         return f"Recorded({self.variable.dtype}{list(self.variable.shape)})"
 
