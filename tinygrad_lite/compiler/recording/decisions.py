@@ -12,22 +12,14 @@ import numpy as np
 from tinygrad_lite.compiler.places import Argument, Carried, Leaves
 from tinygrad_lite.compiler.program import Instruction, Program, Variable, is_python_number
 from tinygrad_lite.compiler.recording.guards import Guard
+from tinygrad_lite.compiler.source.expressions import OPERATORS
 
 MOST = 50
 """The most operations by which a program is chosen."""
 
-_OPERATORS: dict[Any, str] = {
-    np.add: "+",
-    np.subtract: "-",
-    np.multiply: "*",
-    np.less: "<",
-    np.less_equal: "<=",
-    np.greater: ">",
-    np.greater_equal: ">=",
-    np.equal: "==",
-    np.not_equal: "!=",
-}
-_DIVISIONS: dict[Any, str] = {np.divide: "/", np.floor_divide: "//", np.remainder: "%"}
+_COMPARISONS = {np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal}
+_AS_PYTHONS = {np.add, np.subtract, np.multiply, *_COMPARISONS}
+_DIVISIONS = {np.divide, np.floor_divide, np.remainder}
 """Python raises an error for a division by 0; by a number that is known, it does not."""
 
 
@@ -89,10 +81,9 @@ def _function(calls: list[Instruction], inputs: list[Variable], variable: Variab
                 names[x] = f"number{len(scope)}"
                 scope[names[x]] = x
         forward, arguments = call.op.forward, [names[x] for x in call.inputs]
-        if forward in _OPERATORS:
-            expression = f" {_OPERATORS[forward]} ".join(arguments)
-        elif forward in _DIVISIONS and not isinstance(call.inputs[1], Variable) and call.inputs[1]:
-            expression = f" {_DIVISIONS[forward]} ".join(arguments)
+        divides = forward in _DIVISIONS and not isinstance(call.inputs[1], Variable) and call.inputs[1]
+        if forward in _AS_PYTHONS or divides:
+            expression = f" {OPERATORS[forward][0]} ".join(arguments)
         else:
             name = f"function{len(scope)}"
             scope[name] = forward
