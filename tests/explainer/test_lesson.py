@@ -387,6 +387,28 @@ def test_nan_is_shown_as_it_is() -> None:
     assert "∂result/∂x = [ nan, 0.25]" in text
 
 
+def under_no_grad(h: Any) -> Any:
+    with tg.no_grad():
+        return np.exp(h)
+
+
+@pytest.mark.parametrize(
+    ("cut", "told"),
+    [
+        (lambda h: h.detach(), "t2 is detached, at (2)"),
+        (tg.stop_gradient, "t2 is detached, at (2)"),
+        (under_no_grad, "exp was computed under no_grad(), at (2)"),
+        (lambda h: h.astype(int), "cast makes int64 of it, which has no gradient, at (2)"),
+        (lambda h: h > 1.5, "greater answers a question, and no gradient flows through that, at (2)"),
+    ],
+)
+def test_a_leaf_that_is_cut_off(cut: Callable[[Any], Any], told: str) -> None:
+    """The warning names the operation after which nothing knows of the leaf any more."""
+    w, v = (tg.tensor([1.0, 2.0], requires_grad=True, name=name) for name in "wv")
+    text = tg.explain(lambda: np.sum(cut(w * 1.5) * v)).to_text()
+    assert f"  w: no gradient: {told}\n" in text, text
+
+
 @pytest.mark.parametrize("write", ["to_html", "to_svg", "to_dot", "to_mermaid", "to_latex"])
 def test_a_path_that_cannot_be_written(write: str, tmp_path: Path) -> None:
     """No half-written file is left, and one that was there stays."""

@@ -81,3 +81,31 @@ def test_what_is_seen_at_a_glance_is_no_loop() -> None:
 
 def test_a_long_chain_is_one_loop() -> None:
     assert [(loop.length, loop.turns) for loop in loops(LESSONS["long"]().graph)] == [(2, 5_000)]
+
+
+def beside_others() -> Any:
+    """A loop with more operations before and after it than fit on a screen, and leaves among them."""
+    x = tg.tensor(0.5, requires_grad=True, name="x")
+    functions = [np.sin, np.tanh, np.cos, np.arctan, np.exp, np.sinh, np.sin, np.cosh, np.tanh, np.square]
+
+    def through(y: Any) -> Any:
+        for k, f in enumerate(functions):
+            y = f(y) * np.array([k, 1.5])
+        return y
+
+    def loss() -> Any:
+        y = through(x)
+        for _ in range(6):
+            y = np.sin(np.exp(-y))
+        return np.sum(through(y))
+
+    return loss
+
+
+def test_a_loop_is_seen_among_many_operations(show: Any) -> None:
+    """What is around it is gathered in runs; the loop itself is in none."""
+    opened = show(tg.explain(beside_others()))
+    assert "6 × negative, exp, sin" in opened.page.evaluate("document.getElementById('graph').textContent")
+    shown = opened.page.evaluate("groups.root.items.map((item) => item.kind ?? 'node')")
+    assert shown.count("loop") == 1
+    assert len(shown) <= 12

@@ -8,8 +8,10 @@ import numpy as np
 from tinygrad_lite.checking import audit_gradients
 from tinygrad_lite.checking.auditing.anomaly_messages import are_finite, is_finite
 from tinygrad_lite.checking.auditing.audit import Status
+from tinygrad_lite.checking.auditing.detachment import why_cut
 from tinygrad_lite.explainer.graph import Graph, Node
 from tinygrad_lite.foundation.phrases import phrase
+from tinygrad_lite.ops.arithmetic.selection import stop_gradient
 
 MANY = 200  # the largest number of leaves that are examined
 
@@ -54,14 +56,18 @@ def warnings(graph: Graph) -> tuple[list[Warned], str | None]:
     for parameter in audit_gradients({name: leaf.tensor for name, leaf in parameters.items()}, loss):
         if parameter.status is Status.FINE or parameter.cause is None:
             continue
-        leaf = parameters[parameter.path]
+        leaf, text = parameters[parameter.path], parameter.cause.text
         cause = of.get(parameter.cause.result, leaf) if parameter.cause.result is not None else leaf
-        audited.setdefault((cause, parameter.status.value), []).append((leaf, parameter.cause.text))
+        if parameter.status is Status.NO_GRADIENT and (cut := _cut(graph, leaf)):
+            cause, text = cut, _why_cut(cut)
+        audited.setdefault((cause, parameter.status.value), []).append((leaf, text))
     suffering = [
         Warned(
             kind,
             phrase(
-                "{names}: {kind} gradient: {cause}",
+                "{names}: no gradient: {cause}"
+                if kind == Status.NO_GRADIENT.value
+                else "{names}: {kind} gradient: {cause}",
                 names=_listed([leaf.name for leaf, _ in told]),
                 kind=phrase("non-finite") if kind == Status.NOT_FINITE.value else phrase(kind),
                 cause=told[0][1],
@@ -72,6 +78,24 @@ def warnings(graph: Graph) -> tuple[list[Warned], str | None]:
         for (node, kind), told in audited.items()
     ]
     return sorted([*lost, *suffering], key=lambda warned: warned.node.number), None
+
+
+def _cut(graph: Graph, leaf: Node) -> Node | None:
+    """The first operation on the way from a leaf whose result has no history."""
+    reached = {leaf}
+    for node in graph.operations:
+        if any(x in reached for x in (*node.inputs, *node.indices) if isinstance(x, Node)):
+            if not node.requires_grad or node.tensor is None:
+                return node
+            reached.add(node)
+    return None
+
+
+def _why_cut(node: Node) -> str:
+    if node.op is stop_gradient:
+        return phrase("{node} is detached", node=node.name)
+    assert node.op is not None
+    return why_cut(node.op, node.value)
 
 
 def _listed(names: Sequence[str]) -> str:

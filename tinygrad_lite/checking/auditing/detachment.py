@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.checking.auditing.causes import Cause
+from tinygrad_lite.engine.op import Op
 from tinygrad_lite.engine.tensor import Tensor
+from tinygrad_lite.foundation.phrases import phrase
 from tinygrad_lite.ops.arithmetic.selection import stop_gradient
 from tinygrad_lite.readers.recording import Step
 from tinygrad_lite.transforms.dual import innermost
@@ -26,7 +28,7 @@ def detachment(parameter: Tensor, loss: Tensor, steps: Sequence[Step]) -> Cause:
                 live.add(id(step.result))
                 memories[_memory(step.result.data)] = f"the result of {step.op.name}"
                 continue
-            cause = Cause(_cut(step), step.op.name, step.source)
+            cause = Cause(why_cut(step.op, step.result), step.op.name, step.source)
         elif cause is None:
             copied = next((memories[_memory(x)] for x in step.arrays if _memory(x) in memories), None)
             if copied:
@@ -46,15 +48,16 @@ def detachment(parameter: Tensor, loss: Tensor, steps: Sequence[Step]) -> Cause:
     return Cause(text, last.op.name, last.source)
 
 
-def _cut(step: Step) -> str:
+def why_cut(op: Op, result: Any) -> str:
     """Why the result of an operation on a tensor with a history has none."""
-    if step.op is stop_gradient:
-        return "detached by stop_gradient"
-    if not step.op.vjps:
-        return f"{step.op.name} answers a question, and no gradient flows through that"
-    if innermost(step.result).dtype.kind != "f":
-        return f"{step.op.name} makes {innermost(step.result).dtype} of it, which has no gradient"
-    return f"{step.op.name} was computed under no_grad()"
+    if op is stop_gradient:
+        return phrase("detached by stop_gradient")
+    if not op.vjps:
+        return phrase("{op} answers a question, and no gradient flows through that", op=op)
+    dtype = innermost(result).dtype
+    if dtype.kind != "f":
+        return phrase("{op} makes {dtype} of it, which has no gradient", op=op, dtype=dtype)
+    return phrase("{op} was computed under no_grad()", op=op)
 
 
 def _memory(array: Any) -> int:

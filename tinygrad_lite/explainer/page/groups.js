@@ -152,13 +152,39 @@ const groups = (() => {
     return around ? first(user) - 0.5 : first(item);
   }
 
-  // Runs of many items as groups, of which there are not too many either; none of them much longer than another.
+  // Items in parts, of which none is much longer than another.
+  function evenly(items) {
+    const count = Math.min(Math.ceil(items.length / RUN), PARTS);
+    return Array.from({ length: count }, (_, k) => items.slice(Math.floor((k * items.length) / count), Math.floor(((k + 1) * items.length) / count)));
+  }
+
+  // Items in parts, with each loop by itself, since it says more than how many operations it has: of what is between
+  // loops, the longest are parts, and as few as leave few enough. Nothing if there are no loops, or too many.
+  function besideLoops(items) {
+    const isLoop = (item) => item.kind === "loop";
+    const stretches = items.reduce((all, item, k) => {
+      if (!k || isLoop(item) || isLoop(items[k - 1])) all.push([]);
+      all.at(-1).push(item);
+      return all;
+    }, []);
+    if (stretches.length === 1 || stretches.length > RUN) return null;
+    const longest = stretches.slice().sort((a, b) => b.length - a.length);
+    const apart = (stretch) => stretch.map((item) => [item]);
+    for (const gathered of [evenly, (stretch) => [stretch]]) {
+      for (let n = 1; n <= longest.length; n++) {
+        const found = stretches.flatMap((stretch) => (longest.indexOf(stretch) < n ? gathered(stretch) : apart(stretch)));
+        if (found.length <= RUN) return found;
+      }
+    }
+    return null;
+  }
+
+  // Runs of many items as groups, of which there are not too many either.
   function gather(group) {
     if (group.items.length <= RUN) return;
     group.items.sort((a, b) => placeIn(group, a) - placeIn(group, b));
-    const count = Math.min(Math.ceil(group.items.length / RUN), PARTS);
-    const parts = Array.from({ length: count }, (_, k) => group.items.slice(Math.floor((k * group.items.length) / count), Math.floor(((k + 1) * group.items.length) / count)));
-    group.items = parts.map((items, k) => {
+    group.items = (besideLoops(group.items) ?? evenly(group.items)).map((items, k) => {
+      if (items.length === 1) return items[0];
       const part = make("run", "", `${group.path}#${k}`, group);
       part.items = items;
       items.forEach((item) => (typeof item === "number" ? owner.set(item, part) : (item.parent = part)));
