@@ -277,6 +277,16 @@ RIGHT: dict[str, Callable[[], tuple[nn.Module, Any, Any]]] = {
         nn.MSELoss(),
         (X, REAL),
     ),
+    "a spectrum of complex numbers": lambda: (
+        Made(lambda s, x: np.fft.rfft(s.out(x)), out=linear(13, 6, dtype=np.float32)),
+        lambda y, t: np.mean((np.abs(y) - t) ** 2),
+        (SHORT, np.abs(SHORT[:, :4])),
+    ),
+    "products of pairs, which are complex": lambda: (
+        Made(lambda s, x: (z := np.fft.rfft(s.out(x))) @ np.conj(z).T, out=linear(13, 6)),
+        lambda y, t: np.mean((np.abs(y) - (t[:, None] == t)) ** 2),
+        (X, THREE),
+    ),
     "few entries that are not zero": lambda: (
         mlp(100, 8, 3),
         F.cross_entropy,

@@ -201,7 +201,8 @@ class Optimizer(SettingsElsewhere):
         )
 
     def _warn_of_wider_numbers(self) -> None:
-        op, narrow, wide = widened.get() or (None, None, None)
+        op, kind, wide = widened.get() or (None, None, None)
+        narrow = np.finfo(kind).dtype if kind else None  # float32 for complex64, which parameters become on the way
         if op is not None and op is not registry.operation("cast") and any(p.dtype == narrow for p in self.state):
             warn(
                 f"{type(self).__name__}.step(): the parameters are {narrow}, but {op} computed in {wide}, the dtype of "

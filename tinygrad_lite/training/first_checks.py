@@ -104,7 +104,7 @@ def dtypes_stay(trial: Trial) -> Finding | None:
     if kind is None:
         return None
     results = [x.dtype for x in [*trees.leaves(trial.outputs), trial.value] if isinstance(x, Tensor)]
-    if all(x == kind or x.kind not in "fc" for x in results):
+    if all(x.kind not in "fc" or np.finfo(x).dtype == kind for x in results):
         return Finding(check, True, f"{kind}")
     if len(kinds) > 1:
         wide = max(kinds, key=lambda kind: kind.itemsize)

@@ -9,6 +9,7 @@ import numpy as np
 from tinygrad_lite import trees
 from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.training.batches import plain
+from tinygrad_lite.training.trial import real_parts
 
 _Loss = Callable[[Any, Any], Any]
 
@@ -143,11 +144,19 @@ def _value(loss: _Loss, outputs: Any, targets: Any) -> float:
 
 
 def value_and_slopes(loss: _Loss, outputs: Any, targets: Any) -> list[Any]:
-    """The loss, and its gradients with respect to the outputs."""
-    outputs = trees.map_leaves(lambda x: tensor(x, requires_grad=True) if _is_array(x, "f") else x, plain(outputs))
-    value = loss(outputs, targets)
+    """The loss, and its gradients with respect to the outputs: to the real and the imaginary part of complex ones."""
+    sources = []
+
+    def source(x: Any) -> Any:
+        if not _is_array(x, "fc"):
+            return x
+        parts = [tensor(part, requires_grad=True) for part in real_parts(x)]
+        sources.extend(parts)
+        return parts[0] if len(parts) == 1 else parts[0] + 1j * parts[1]
+
+    value = loss(trees.map_leaves(source, plain(outputs)), targets)
     value.backward()
-    return [value.data, *(x.grad.data for x in trees.leaves(outputs) if isinstance(x, Tensor) and x.grad is not None)]
+    return [value.data, *(x.grad.data for x in sources if x.grad is not None)]
 
 
 def _is_array(x: Any, kinds: str = "fiub") -> bool:

@@ -15,7 +15,7 @@ from tinygrad_lite.nn.module import in_mode
 from tinygrad_lite.training.batches import outputs_of, plain
 from tinygrad_lite.training.finding import Finding
 from tinygrad_lite.training.loss_behaviour import value_and_slopes
-from tinygrad_lite.training.trial import Trial, is_real
+from tinygrad_lite.training.trial import Trial, is_real, real_parts
 
 
 def _influences(trial: Trial, model: Module) -> Iterator[tuple[int, Any]]:
@@ -23,7 +23,8 @@ def _influences(trial: Trial, model: Module) -> Iterator[tuple[int, Any]]:
     in_mode(model, False)
     inputs = trees.map_leaves(lambda x: tensor(x, requires_grad=True) if is_real(x) else x, plain(trial.inputs))
     sources = [x for x in trees.leaves(inputs) if isinstance(x, Tensor)]
-    results = [x for x in trees.leaves(outputs_of(model, inputs)) if isinstance(x, Tensor) and x.requires_grad]
+    outputs = [x for x in trees.leaves(outputs_of(model, inputs)) if isinstance(x, Tensor) and x.requires_grad]
+    results = [part for x in outputs for part in real_parts(x)]
     if not sources or any(not x.ndim or len(x) != trial.rows for x in results):
         return
     rng = np.random.default_rng(0)
@@ -120,7 +121,7 @@ def _is_of_pairs(trial: Trial) -> bool:
         for i, j in itertools.permutations(trial.some_rows(), 2):
             for x in sources:
                 x.grad = None
-            np.sum(result[i, j]).backward(retain_graph=True)
+            sum(np.sum(x) for x in real_parts(result[i, j])).backward(retain_graph=True)
             slopes = [x.grad.data.reshape(trial.rows, -1) for x in sources if x.grad is not None]
             touched = [np.flatnonzero(slope.any(axis=1)) for slope in slopes]
             if not {*np.concatenate([[i], *touched])} <= {i, j}:

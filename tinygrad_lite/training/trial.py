@@ -81,6 +81,11 @@ class Trial:
         return value
 
 
+def real_parts(x: Any) -> tuple[Any, ...]:
+    """The array itself, or the real and the imaginary part of complex numbers."""
+    return (x.real, x.imag) if x.dtype.kind == "c" else (x,)
+
+
 def is_real(x: Any) -> bool:
     """Whether this is an array of real numbers, in which a gradient can flow."""
     return getattr(getattr(x, "dtype", None), "kind", "") == "f"
