@@ -181,9 +181,16 @@ class TinygradWarning(UserWarning):
     """Code that runs but hardly does what was meant; the message says why, and what to write instead."""
 
 
-def warn(message: str) -> None:
-    """Issue a `TinygradWarning` at the user's line, the innermost one outside this package."""
+class UncompiledWarning(TinygradWarning, UsageError):  # noqa: N818
+    """A call of a compiled function that runs the function itself; the message says why, and what to write instead.
+
+    Where warnings are errors, it is a `UsageError`.
+    """
+
+
+def warn(message: str, kind: type[TinygradWarning] = TinygradWarning) -> None:
+    """Issue a warning at the user's line, the innermost one outside this package."""
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         frame, level = frame.f_back, level + 1
-    warnings.warn(message, TinygradWarning, stacklevel=level)
+    warnings.warn(message, kind, stacklevel=level)

@@ -21,7 +21,7 @@ class Turns:
         self._count = count()
 
     def __call__(self) -> int:
-        return next(self._count)
+        return self._count.__next__()
 
 
 def _swallows(turn: int, x: Any) -> Any:

@@ -264,7 +264,7 @@ def test_objects_that_swap_their_settings_do_not_do_the_same_again() -> None:
     one, other = nn.Identity(), nn.Identity()
 
     def step(x: Any) -> Any:
-        one.mode, other.mode = ("a", "b") if next(turns) % 2 else ("b", "a")
+        one.mode, other.mode = ("a", "b") if turns.__next__() % 2 else ("b", "a")
         return x * 2
 
     with pytest.raises(UsageError, match="it sets mode to something else"):

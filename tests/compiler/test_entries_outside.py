@@ -335,8 +335,8 @@ REFUSED: dict[str, tuple[Callable[[Store, Any, Any], Any], str]] = {
         lambda store, i, x: np.maximum.at(store.numbers, i, x[0]),
         r"np\.maximum\.at at an index",
     ),
-    "another dtype": (lambda store, i, x: np.copyto(store.whole[:3], x), "cannot write entries of float64 into"),
-    "another dtype by a mask": (lambda store, i, x: np.putmask(store.whole[:3], x > 1, x), "by the rule 'safe'"),
+    "another dtype": (lambda store, i, x: np.copyto(store.whole[:3], x), "Cannot cast array data"),
+    "another dtype by a mask": (lambda store, i, x: np.putmask(store.whole[:3], x > 1, x), "the rule 'safe'"),
     "a branch on what is read": (
         lambda store, i, x: store.rows[i] if store.rows[0, 0] > 0 else x,
         r"needs a value .* if store\.rows",
@@ -355,7 +355,7 @@ def test_refusals_leave_everything_as_it_was(name: str, backend: str) -> None:
     store = Store()
     store.pair = (store.rows[1:], store.rows)
     before = snapshot(store)
-    with pytest.raises(UsageError, match=rf"(?s){message}"):
+    with pytest.raises(TypeError, match=rf"(?s){message}"):
         tg.compile(lambda i, x: f(store, i, x), backend)(np.array(1), X)
     for x, y in zip(snapshot(store), before, strict=True):
         np.testing.assert_array_equal(x, y)

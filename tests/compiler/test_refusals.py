@@ -122,7 +122,7 @@ def test_what_differs_for_another_reason_is_no_such_error() -> None:
     """Although operations made of others are tried, and raise errors in between."""
     turns = iter(range(10))
     with pytest.raises(UsageError, match="does not do the same when it is run again"):
-        tg.compile(lambda x: np.sort(np.linalg.matrix_rank(x) + x, axis=0) + sum([x] * next(turns)))(GOOD)
+        tg.compile(lambda x: np.sort(np.linalg.matrix_rank(x) + x, axis=0) + sum([x] * turns.__next__()))(GOOD)
 
 
 X = np.array([[0.5, 1.0, -2.0], [1.5, 0.25, 3.0]])

@@ -24,7 +24,8 @@ def compile(f: Callable[..., Any] | None = None, backend: str | None = None) -> 
     The function may be a method; it may call models, `backward()`, `tg.grad` and optimisers. It is recorded again for
     each form of its arguments (shapes, dtypes and containers), for each gradient mode, and for each value of the names,
     attributes and containers that it reads; an optimiser's lr may change. The program reads and writes outside tensors
-    and the state of optimisers as the function itself would. Both `@tg.compile` and `@tg.compile(backend=...)` decorate
+    and the state of optimisers as the function itself would. What cannot be recorded runs as it is, and an
+    `errors.UncompiledWarning` says why, once for each line. Both `@tg.compile` and `@tg.compile(backend=...)` decorate
     a function.
 
     Args:
@@ -32,8 +33,7 @@ def compile(f: Callable[..., Any] | None = None, backend: str | None = None) -> 
             "numba" is the former name of "native".
 
     Raises:
-        UsageError: if f is not a function; in a call, if Python needs a value during the recording, or if the function
-            does not do the same when it runs again.
+        UsageError: if f is not a function.
         InputError: if there is no such backend.
         MissingExtraError: if the backend is "native" and llvmlite is not installed.
 

@@ -18,6 +18,7 @@ from tinygrad_lite.compiler.compile_report import CompileReport
 from tinygrad_lite.compiler.entry import MISS, REFUSED
 from tinygrad_lite.compiler.recording.decisions import Decision
 from tinygrad_lite.compiler.recording.watching import is_watching
+from tinygrad_lite.compiler.refusals import Refusal, Refusals
 from tinygrad_lite.compiler.run import Run
 from tinygrad_lite.compiler.signature import can_come_again, signature
 from tinygrad_lite.compiler.source.export import module
@@ -28,6 +29,7 @@ from tinygrad_lite.compiler.waiting import patiently, without_collections
 from tinygrad_lite.engine.op import Traced
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import InputError, UsageError
+from tinygrad_lite.foundation.entrances import advised
 from tinygrad_lite.nn.init import Rng
 from tinygrad_lite.readers.recording import is_observed
 from tinygrad_lite.transforms.runs import name_of
@@ -65,6 +67,7 @@ class Compiled:
         self._latest: Run | None = None
         self._variations = Variations()
         self._recordings = Recordings()
+        self._refusals = Refusals()
         self._numbers = ChangingNumbers()
         self._in_common: dict[int, Any] = {}
         self._entry: tuple[int, Callable[..., Any]] = 0, lambda *_: MISS
@@ -77,10 +80,12 @@ class Compiled:
         try:
             fields = object.__getattribute__(instance, "__dict__")  # a recording does not notice this read
         except AttributeError:
-            raise UsageError(
-                f"{type(instance).__name__} has no __dict__ to keep the programs of {name_of(self._f)}: compile the "
-                "method of an object, f = tg.compile(thing.method), or leave out __slots__"
-            ) from None
+            fields = None
+        if fields is None:
+            kind, name = type(instance).__name__, name_of(self._f)
+            advice = "compile the method of an object, f = tg.compile(thing.method), or leave out __slots__"
+            self._refusals.tell(name, f"{kind} has no __dict__ to keep its programs: {advice}")
+            return MethodType(self._f, instance)
         if "_substitutes" in fields:  # a module that stands for another while a transform runs
             return MethodType(self._f, instance)
         method = Compiled(MethodType(self._f, instance), self.backend)
@@ -141,7 +146,13 @@ class Compiled:
         return self._by_what_fits(args, kwargs)
 
     def _by_what_fits(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        run = self.fitting_unless_watched(args, kwargs)
+        run, refusal = None, None
+        try:
+            run = self.fitting_unless_watched(args, kwargs)
+        except Exception as error:
+            refusal = Refusal(error)
+        if refusal is not None:
+            return self._by_itself(refusal, args, kwargs)
         if run is None:
             return self._f(*args, **kwargs)
         try:
@@ -162,6 +173,15 @@ class Compiled:
                 self._entry = len(args), entry
         return result
 
+    def _by_itself(self, refusal: Refusal, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run the function itself, as its recording has failed; warn, unless that is for an error of its own."""
+        if refusal.is_by_the_compiler:
+            self._refusals.tell(name_of(self._f), refusal.reason)
+        result = advised(self._f)(*args, **kwargs)
+        self._refusals.tell(name_of(self._f), refusal.reason)
+        self._refusals.note(args, kwargs)
+        return result
+
     def _misses_errors(self) -> bool:
         """Whether NumPy is set to report floating-point errors, which native code does not report."""
         return self.backend != "numpy" and not {*np.geterr().values()} <= {"ignore", "warn"}
@@ -173,6 +193,13 @@ class Compiled:
             return None
         return self.fitting(args, kwargs)
 
+    def fitting_if_any(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Run | None:
+        """The run for these arguments; None also if their recording fails, of which a call then tells."""
+        try:
+            return self.fitting_unless_watched(args, kwargs)
+        except Exception:
+            return None
+
     def fitting(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Run | None:
         """The run for these arguments; records one if there is none, unless recordings are in vain."""
         leaves = trees.leaves((args, dict(kwargs)))
@@ -180,6 +207,8 @@ class Compiled:
         key = signature(args, kwargs, leaves, numbers)
         runs = self._runs.get(key, [])
         chosen = next((run for run in runs if run.fits(leaves)), None)
+        if chosen is None and self._refusals.leave_out(args, kwargs):
+            return None
         if chosen is None and self._recordings.are_in_vain(key if not runs and can_come_again(args, kwargs) else None):
             return None
         if chosen is None or chosen.is_passing:
@@ -226,7 +255,7 @@ class Compiled:
             >>> step.repeat(3)
             tensor([1.    , 0.25  , 0.0625])
         """
-        return many_turns.repeat(self, self.fitting_unless_watched, turns, args, kwargs)
+        return many_turns.repeat(self, self.fitting_if_any, turns, args, kwargs)
 
     def epochs(
         self, arrays: Sequence[Any], batch_size: int, epochs: int = 1, *, rng: Rng = None, drop_last: bool = False
@@ -254,7 +283,7 @@ class Compiled:
             ((15,), 75.0)
         """
         return many_turns.epochs(
-            self, self.fitting_unless_watched, arrays, batch_size, epochs, np.random.default_rng(rng), drop_last
+            self, self.fitting_if_any, arrays, batch_size, epochs, np.random.default_rng(rng), drop_last
         )
 
     @property
@@ -314,7 +343,8 @@ class Compiled:
 
     def _recorded(self) -> Run:
         if self._latest is None:
-            raise UsageError(f"{name_of(self._f)} has no recording yet: call it once first")
+            why = self._refusals.latest or "call it once first"
+            raise UsageError(f"{name_of(self._f)} has no recording yet: {why}")
         return self._latest
 
 

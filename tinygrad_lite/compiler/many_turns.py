@@ -18,7 +18,7 @@ from tinygrad_lite.foundation.progress import progress
 from tinygrad_lite.foundation.settings import whole
 
 FIRST = 100  # turns in the first group, before we know how long a turn takes
-Fitting = Callable[[Any, Any], Run | None]  # see `Compiled.fitting_unless_watched`
+Fitting = Callable[[Any, Any], Run | None]  # see `Compiled.fitting_if_any`
 CHUNK = 0.1  # seconds of native turns between two returns to Python
 
 

@@ -11,7 +11,7 @@ import sys
 import threading
 import weakref
 from collections import ChainMap, UserDict, UserList, deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextvars import ContextVar
 from enum import Enum
 from importlib.util import resolve_name
@@ -64,6 +64,7 @@ class Reached:
         held: the arrays in objects, in the same way.
         names: all names in the functions' code, some of which they may read from a module.
         spaces: the global names of the functions, by id.
+        iterators: what `next` would take something from, by id.
 
     Args:
         roots: the functions and objects to begin with, each with what a person would call it.
@@ -82,6 +83,7 @@ class Reached:
         self.arrays: dict[int, tuple[Any, str]] = {}
         self.held: dict[int, tuple[Any, str]] = {}
         self.spaces: dict[int, dict[str, Any]] = {}
+        self.iterators: dict[int, Any] = {}
         self._seen: dict[int, Any] = {}
         self.names = set(names)
         self._modules: list[tuple[Any, str]] = []
@@ -117,9 +119,7 @@ class Reached:
         self._seen[id(thing)] = thing
         if is_users_class(type(thing)):
             self._discover(thing)  # even a number or a list may have attributes
-        if isinstance(thing, HIDDEN):
-            self.hidden.append(thing)
-        elif isinstance(thing, FunctionType):
+        if isinstance(thing, FunctionType):
             self._function(thing)
         elif isinstance(thing, MethodType):
             self._ahead += [(thing.__func__, label), (thing.__self__, label)]
@@ -278,6 +278,10 @@ class Reached:
                 self.held[id(thing)] = thing, "an array"
             if _is_only_a_value(thing) or isinstance(thing, type) or id(thing) in self.objects:
                 continue
+            if isinstance(thing, Iterator):
+                self.iterators[id(thing)] = thing
+            elif isinstance(thing, HIDDEN):
+                self.hidden.append(thing)
             if isinstance(thing, MethodType):
                 ahead.append(thing.__self__)
             elif self._with_held and isinstance(thing, (FunctionType, functools.partial, threading.local)):

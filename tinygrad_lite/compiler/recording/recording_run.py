@@ -85,7 +85,7 @@ class Recorder(Leavings):
             watching(self, self._reached.classes),
             replaced(self._reached.generators, self._generator),
             self.carried.standing_in(self.read),
-            knowing_recorded_values(self._reached.spaces.values()),
+            knowing_recorded_values(self._reached.spaces.values(), self._reached.iterators),
         ):
             try:
                 passed = [(x, trees.children(x) or {}, attributes(x)) for x in containers((args, kwargs))]

@@ -66,10 +66,8 @@ def _or_with_made_arrays(record: Callable[_P, _T]) -> Callable[_P, _T]:
         try:
             with Makings(are_recorded=True):
                 return record(*args, **kwargs)
-        except UsageError:  # of what stands there, of which the user knows nothing
+        except Exception:  # noqa: BLE001, RUF100  # perhaps of what stands there, of which the user knows nothing
             raise refusal from None
-        except Exception as error:  # noqa: BLE001, RUF100  # which may be the function's own
-            raise refusal from error
 
     return again
 
@@ -404,9 +402,8 @@ def _refuse_difference(name: str, differs: str, recorder: Recorder) -> NoReturn:
     if recorder.refused:
         raise UsageError(
             f"{name} catches an error of {recorder.refused}\n"
-            "and cannot be compiled from such a call, since a program does the same each time. Call it first with "
-            "arguments that raise no error: for those that do, the function itself then runs. Or ask before, by "
-            "shapes or np.where"
+            "and cannot be compiled from such a call, since a program does the same each time: the next call that "
+            "raises no error is compiled. Or ask before, by shapes or np.where"
         )
     raise UsageError(
         f"{name} does not do the same when it is run again ({differs}), so it cannot be compiled: draw random "

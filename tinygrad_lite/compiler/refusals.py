@@ -1,0 +1,82 @@
+"""Calls whose recording fails: the function itself runs, which one warning says, and recordings become ever rarer."""
+
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tinygrad_lite import trees
+from tinygrad_lite.compiler.signature import numbers_among, signature
+from tinygrad_lite.errors import TinygradError, UncompiledWarning, UsageError, warn
+
+MOST = 1000
+"""The most forms of calls, and reasons, that are remembered."""
+
+_HERE = str(Path(__file__).parent)
+
+
+class Refusal:
+    """Why a recording failed.
+
+    Attributes:
+        is_by_the_compiler: whether the compiler refused it; else, the function may well have the error itself.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        place = error.__traceback__
+        while place is not None and place.tb_next is not None:
+            place = place.tb_next
+        home = "" if place is None else place.tb_frame.f_code.co_filename
+        is_ours = isinstance(error, TinygradError)
+        self.is_by_the_compiler = is_ours and home.startswith(_HERE)
+        self.reason = str(error) if is_ours else f"its recording ends in {type(error).__name__}: {error}"
+
+
+class Refusals:
+    """The forms of calls whose recording failed, and the reasons that have been told.
+
+    The next call of such a form is recorded, too, as an optimiser may have made its state by then, or an error may be
+    over. After each failure, four times as many calls as before are left to the function itself.
+
+    Attributes:
+        latest: the reason that was told, or would have been, the last time.
+    """
+
+    def __init__(self) -> None:
+        self._failures: dict[Hashable, tuple[int, int]] = {}  # how many, and the calls that are still left out
+        self._told: set[str] = set()
+        self.latest = ""
+
+    def tell(self, name: str, reason: str) -> None:
+        """Warn that a function runs uncompiled, once for each reason."""
+        self.latest = reason
+        if reason not in self._told:
+            warn(f"{name} runs without being compiled: {reason}", UncompiledWarning)
+            if len(self._told) < MOST:
+                self._told.add(reason)
+
+    def note(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """Note that a call of this form could not be recorded, and has run."""
+        form = _form(args, kwargs)
+        times = self._failures.pop(form, (0, 0))[0] + 1
+        self._failures[form] = times, 0 if times == 1 else 4 ** (times - 2)
+        if len(self._failures) > MOST:
+            del self._failures[next(iter(self._failures))]
+
+    def leave_out(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+        """Whether to leave out the recording that a call needs, as those of its form have failed."""
+        if not self._failures:
+            return False
+        form = _form(args, kwargs)
+        times, calls = self._failures.get(form, (0, 0))
+        if calls:
+            self._failures[form] = times, calls - 1
+        return calls > 0
+
+
+def _form(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Hashable:
+    """The signature of a call, whatever its numbers are; None if it has none, as an argument can change unnoticed."""
+    leaves = trees.leaves((args, dict(kwargs)))
+    try:
+        return signature(args, kwargs, leaves, numbers_among(leaves))
+    except UsageError:
+        return None
