@@ -368,7 +368,9 @@ class _Line:
             np.concatenate([above | below, above, below], axis=1),
             np.concatenate([bent, 0 * bent, 0 * bent], axis=1),
         )
-        best, right, left = (_Best(*part) for part in zip(*(np.split(x, 3) for x in vars(of_all).values())))
+        count = len(noise)
+        thirds = (slice(start, start + count) for start in (0, count, 2 * count))
+        best, right, left = (_Best(*(x[third] for x in vars(of_all).values())) for third in thirds)
         for side, values in ((right, self._below), (left, self._above)):
             only = np.isfinite(side.bound) & ~np.any(np.isfinite(values), axis=0)
             if np.any(only):
@@ -436,6 +438,8 @@ class _Line:
         for side, values in ((1, self._above), (-1, self._below)):
             away = np.abs(values[-SMALLEST:] - self._at_0)
             far = np.all(away > 1000 * EPSILON * np.abs(values[-SMALLEST:]), axis=0)
+            if not np.any(far):
+                continue
             far &= (np.min(away, axis=0) > 0.9 * np.max(away, axis=0)) & np.isfinite(away[-1])
             for row in np.flatnonzero(far & ~jumps):  # what is left of far larger terms is rounded as they are
                 jumps[row] = not away[-1, row] <= VISIBLE * self._noise_beside(int(row), side)
@@ -460,7 +464,7 @@ def _best(quotients: Matrix, steps: Vector, powers: Vector, noise: Vector, usabl
         usable: which quotients may be used, for each result.
         bent: how far the mean of the values on both sides is from the value in the middle.
     """
-    table, amplified = quotients, np.broadcast_to(1 / steps[:, None], quotients.shape)
+    table, amplified = quotients, 1 / steps[:, None]
     slopes, bounds, roundings, levels, firsts = [], [], [], [], []
     for order in range(1, min(ORDERS, len(steps) - 1) + 1):
         weight = 1 / (RATIO ** (powers * order) - 1)
@@ -483,7 +487,7 @@ def _best(quotients: Matrix, steps: Vector, powers: Vector, noise: Vector, usabl
     bound[~(np.isfinite(bound) & usable[first]) | grows[level]] = np.inf
 
     def is_narrow(candidates: Any, rows: Any) -> Matrix:
-        at = np.broadcast_to(level[candidates], (len(candidates), len(noise[rows])))
+        at = level[candidates] + np.zeros(len(rows), int)
         own = quotients[:, rows], steps, powers[rows], noise[rows]
         contradicted = _contradicted(slope[candidates, rows], bound[candidates, rows], at, *own)
         return contradicted | _bends_closer(at, steps, noise[rows], bent[:, rows])
@@ -511,7 +515,7 @@ def _contradicted(
     """Whether any smaller step gives another slope than noise, and the curve that the larger steps saw, explain."""
     smaller = np.arange(len(steps))[:, None] > level[:, None]
     shrinks = np.minimum((steps[:, None] / steps[level][:, None]) ** powers, 1)
-    curve = 2 * np.abs(np.take_along_axis(quotients, level, axis=0) - slope)[:, None] * shrinks
+    curve = 2 * np.abs(quotients[level, np.arange(level.shape[1])] - slope)[:, None] * shrinks
     allowed = bound[:, None] + curve + SAFETY * noise / steps[:, None]
     return np.asarray(np.any(smaller & (np.abs(quotients - slope[:, None]) > allowed), axis=1))
 
@@ -523,7 +527,7 @@ def _bends_closer(level: Matrix, steps: Vector, noise: Vector, bent: Matrix) -> 
     """
     smaller = np.arange(len(steps))[:, None] > level[:, None]
     ratio = steps[:, None] / steps[level][:, None]
-    allowed = 2 * np.take_along_axis(bent, level, axis=0)[:, None] * ratio + SAFETY * noise
+    allowed = 2 * bent[level, np.arange(level.shape[1])][:, None] * ratio + SAFETY * noise
     return np.asarray(np.any(smaller & (bent > allowed), axis=1))
 
 

@@ -41,4 +41,6 @@ class Results:
 def flat(arrays: Sequence[Any]) -> Vector:
     """All entries in float64, the real parts of a complex array before its imaginary parts."""
     parts = [part for y in arrays for part in ((y.real, y.imag) if np.iscomplexobj(y) else (y,))]
+    if len(parts) == 1:
+        return np.array(parts[0], float).reshape(-1)
     return np.concatenate([np.asarray(part, float).reshape(-1) for part in parts])

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from copy import copy, deepcopy
 from dataclasses import dataclass
 from functools import partial
@@ -45,6 +45,7 @@ class TorchProgram(Program):
         self._originals = trees.map_leaves(lambda x: _Copy(x) if isinstance(x, torch.nn.Module) else x, tuple(inputs))
         leaves = trees.leaves(self._originals)
         self._some_require_gradients = any(isinstance(x, torch.Tensor) and x.requires_grad for x in leaves)
+        self._varying = {id(x) for x in leaves if isinstance(x, torch.Tensor) and self._varies(x)}
         self.inputs = trees.map_leaves(self._opened, self._originals)
         held = [
             path
@@ -60,7 +61,8 @@ class TorchProgram(Program):
 
     def leave_out_detached(self) -> None:
         """Leave out results that do not require a gradient, if others do, as a measure that is only looked at."""
-        with self._running(self.inputs, None, True) as (_, results):
+        with ExitStack() as stack:
+            _, results = self._run(self.inputs, None, True, stack)
             require = [y.requires_grad for y in trees.leaves(results)]
         if any(require):
             self._detached = {i for i, requires in enumerate(require) if not requires}
@@ -100,11 +102,13 @@ class TorchProgram(Program):
         return self._results(inputs, dtype, True)
 
     def _results(self, inputs: Sequence[Any], dtype: Any, with_history: bool) -> Any:
-        with self._running(inputs, dtype, with_history) as (_, results):
+        with ExitStack() as stack:
+            _, results = self._run(inputs, dtype, with_history, stack)
             return trees.map_leaves(_numpy, results)
 
     def _pulled(self, inputs: Sequence[Any], weights: Sequence[Sequence[Array]], dtype: Any) -> list[list[Array]]:
-        with self._running(inputs, dtype, True) as (leaves, results):
+        with ExitStack() as stack:
+            leaves, results = self._run(inputs, dtype, True, stack)
             ends = trees.leaves(results)
             return [list(map(_numpy, self._gradients(leaves, ends, row, retain_graph=True))) for row in weights]
 
@@ -116,8 +120,9 @@ class TorchProgram(Program):
             with (
                 warnings.catch_warnings(action="ignore"),  # PyTorch's own
                 forward_ad.dual_level(),
-                self._running(inputs, self._dtype, self._needs_history, parts) as (_, results),
+                ExitStack() as stack,
             ):
+                _, results = self._run(inputs, self._dtype, self._needs_history, stack, parts)
                 ends = trees.leaves(results)
                 moves = [forward_ad.unpack_dual(y).tangent for y in ends]
                 if all(move is None for move in moves):  # as of an operation that has no rule for it
@@ -136,35 +141,32 @@ class TorchProgram(Program):
     def _as_numpy(self, x: Any) -> Any:
         return _numpy(x) if isinstance(x, torch.Tensor) else x
 
-    @contextmanager
-    def _running(
-        self, inputs: Sequence[Any], dtype: Any, with_history: bool, tangents: Any = None
-    ) -> Iterator[tuple[list[torch.Tensor], Any]]:
-        """A block with the tensors that vary, and the results in their containers."""
-        with ExitStack() as stack:
-            for mode in _modes(with_history, torch.float64 if dtype and dtype.made else None):
-                stack.enter_context(mode)
-            leaves, arguments = self._tensors(inputs, dtype, with_history, tangents, stack)
-            if with_history:  # else they are copies, into which a function may write
-                arguments = trees.map_leaves(lambda x: x.clone() if isinstance(x, torch.Tensor) else x, arguments)
-            f = self._reading_float64 if dtype and dtype.read else self._f
-            results = self._checked(f(*arguments), _is_numeric)
-            if self._detached:
-                numbers = iter(range(len(trees.leaves(results))))
-                results = trees.map_leaves(lambda y: None if next(numbers) in self._detached else y, results)
-            if self._weights is not None:
-                results = self._gradients(leaves, trees.leaves(results), self._weights, create_graph=True)
-            yield leaves, results
+    def _run(
+        self, inputs: Sequence[Any], dtype: Any, with_history: bool, stack: ExitStack, tangents: Any = None
+    ) -> tuple[list[torch.Tensor], Any]:
+        """The tensors that vary, and the results in their containers, for a block that the stack ends."""
+        _enter_modes(stack, with_history, torch.float64 if dtype and dtype.made else None)
+        leaves, arguments = self._tensors(inputs, dtype, with_history, tangents, stack)
+        if with_history:  # else they are copies, into which a function may write
+            arguments = trees.map_leaves(lambda x: x.clone() if isinstance(x, torch.Tensor) else x, arguments)
+        f = self._reading_float64 if dtype and dtype.read else self._f
+        results = self._checked(f(*arguments), _is_numeric)
+        if self._detached:
+            numbers = iter(range(len(trees.leaves(results))))
+            results = trees.map_leaves(lambda y: None if next(numbers) in self._detached else y, results)
+        if self._weights is not None:
+            results = self._gradients(leaves, trees.leaves(results), self._weights, create_graph=True)
+        return leaves, results
 
     def _gradients(
         self, leaves: Sequence[torch.Tensor], results: Sequence[torch.Tensor], weights: Sequence[Array], **options: Any
     ) -> list[torch.Tensor]:
         """The gradient of a weighted sum of the results by each tensor that varies."""
         # PyTorch takes seconds to import what it needs for weights that are handed to it
-        terms = [(y * torch.as_tensor(w).to(y).conj()).real.sum() for y, w in zip(results, weights) if y.requires_grad]
+        terms = [_product(y, torch.as_tensor(w).to(y)) for y, w in zip(results, weights) if y.requires_grad]
         if not terms:
             return [torch.zeros_like(x) for x in leaves]
-        total = torch.stack([term.double() for term in terms]).sum()
+        total = terms[0] if len(terms) == 1 else torch.stack([term.double() for term in terms]).sum()
         return list(torch.autograd.grad(total, leaves, materialize_grads=True, allow_unused=True, **options))
 
     def _tensors(
@@ -176,23 +178,26 @@ class TorchProgram(Program):
         leaves: list[torch.Tensor] = []
 
         def tensor_at(original: torch.Tensor) -> torch.Tensor:
-            array = torch.as_tensor(np.array(next(remaining)))
-            x = array.to(original.device, _as_wide(original.dtype, dtype)).requires_grad_(with_history)
+            array = torch.from_numpy(np.array(next(remaining)))
+            x = array.to(original.device, _as_wide(original.dtype, dtype))
             leaves.append(x)
             if with_history:
-                _take_hooks(x, original)
+                _take_hooks(x.requires_grad_(), original)
             if tangents is None:
                 return x
-            return forward_ad.make_dual(x, torch.as_tensor(np.array(next(moves))).to(x))
+            return forward_ad.make_dual(x, torch.from_numpy(np.array(next(moves))).to(x))
 
         def argument(x: Any) -> Any:
+            if isinstance(x, torch.Tensor):
+                if id(x) in self._varying:
+                    return tensor_at(x)
+                next(remaining)
+                return _widened(x.detach(), dtype).clone()
             if isinstance(x, _Copy):
                 own = {id(parameter): tensor_at(parameter) for parameter in x.parameters.values()}
                 return stack.enter_context(x.holding(own, dtype))
-            if isinstance(x, torch.Tensor) and self._varies(x):
-                return tensor_at(x)
             next(remaining)
-            return _widened(x.detach(), dtype).clone() if isinstance(x, torch.Tensor) else x
+            return x
 
         return leaves, trees.map_leaves(argument, self._originals)
 
@@ -204,6 +209,11 @@ class TorchProgram(Program):
         if isinstance(x, _Copy):
             return {name: _numpy(parameter) for name, parameter in x.parameters.items()}
         return _numpy(x) if isinstance(x, torch.Tensor) and self._varies(x) else Held(x)
+
+
+def _product(y: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """The weighted sum of the entries of a result."""
+    return (y * weights.conj()).real.sum() if y.is_complex() else (y * weights).sum()
 
 
 def _tensor(x: Any, kind: torch.dtype) -> Any:
@@ -273,14 +283,14 @@ def _take_hooks(x: torch.Tensor, original: torch.Tensor) -> None:
         x.register_hook(hook)
 
 
-def _modes(with_history: bool, dtype: torch.dtype | None) -> Iterator[AbstractContextManager[Any]]:
-    """Blocks to run a function in, where PyTorch is in another mode; tensors are made in a dtype, if one is given."""
+def _enter_modes(stack: ExitStack, with_history: bool, dtype: torch.dtype | None) -> None:
+    """Enter the modes to run a function in, where PyTorch is in others; new tensors have the dtype, if one is given."""
     if torch.is_inference_mode_enabled():
-        yield torch.inference_mode(False)
+        stack.enter_context(torch.inference_mode(False))
     if torch.is_grad_enabled() != with_history:
-        yield torch.set_grad_enabled(with_history)
-    if dtype not in (None, torch.get_default_dtype()):
-        yield _default(dtype)
+        stack.enter_context(torch.set_grad_enabled(with_history))
+    if dtype is not None and dtype != torch.get_default_dtype():
+        stack.enter_context(_default(dtype))
 
 
 @contextmanager
@@ -309,7 +319,9 @@ def _numpy(x: torch.Tensor) -> Array:
     """A copy in NumPy; what NumPy does not have becomes float32 or complex64."""
     if x.layout != torch.strided:  # gradients of embeddings may be sparse
         x = x.to_dense()
-    return np.array(x.to(_KNOWN.get(x.dtype, x.dtype)).numpy(force=True))
+    if x.dtype in _KNOWN:
+        x = x.to(_KNOWN[x.dtype])
+    return np.array(x.numpy(force=True))
 
 
 _KNOWN = {torch.bfloat16: torch.float32, torch.complex32: torch.complex64}  # in place of what NumPy does not have
