@@ -45,12 +45,12 @@ _OF_NUMPY = {id(getattr(np, name)): f for name, f in _FUNCTIONS.items()}
 
 def followed(f: Callable[..., Any]) -> Callable[..., Any]:
     """The same function for tensors, with copies of what it reads."""
-    return functionalize(_Following(_package(f)).copy(f))
+    return functionalize(_Following(package_of(f)).copy(f))
 
 
 def renamed(f: Callable[..., Any], names: Mapping[str, Any]) -> Callable[..., Any]:
     """The same function for arrays, with something else under some of Python's own names."""
-    return _Following(_package(f), names).copy(f)  # type: ignore[no-any-return]
+    return _Following(package_of(f), names).copy(f)  # type: ignore[no-any-return]
 
 
 def names_of_arrays(f: Callable[..., Any]) -> dict[Any, str]:
@@ -68,7 +68,7 @@ def arrays_around(f: Callable[..., Any]) -> list[Any]:
     function, owner = inspect.unwrap(getattr(f, "__func__", f)), getattr(f, "__self__", None)
     cells = [cell.cell_contents for cell in getattr(function, "__closure__", None) or () if cell != CellType()]
     around = [*getattr(function, "__globals__", {}).values(), *cells, owner]
-    own = [vars(x) for x in around if hasattr(x, "__dict__") and _package(x) not in AS_THEY_ARE]
+    own = [vars(x) for x in around if hasattr(x, "__dict__") and package_of(x) not in AS_THEY_ARE]
     return list({id(x): x for x in trees.leaves([around, own]) if isinstance(x, np.ndarray)}.values())
 
 
@@ -119,7 +119,7 @@ class _Following:
             return _is_array(x) and not self._names
         if x is np or id(x) in _OF_NUMPY:
             return not self._names
-        package = _package(x)
+        package = package_of(x)
         if isinstance(x, type) or not hasattr(x, "__dict__") or package in AS_THEY_ARE:
             return False
         if hasattr(type(x), "__del__"):  # which would let go of what both hold
@@ -156,7 +156,7 @@ class _Following:
         return self._module(x) if isinstance(x, ModuleType) else self._object(x)
 
     def _function(self, f: Callable[..., Any]) -> Callable[..., Any]:
-        package = _package(f)
+        package = package_of(f)
         copied = cache(lambda: f if package in _NOT_INSIDE else self._copies(package).of(f))  # of what is called alone
 
         @wraps(f)
@@ -172,7 +172,7 @@ class _Following:
         return called
 
     def _module(self, module: ModuleType) -> ModuleType:
-        copies = self._copies(_package(module))
+        copies = self._copies(package_of(module))
         return _Module(module.__name__, lambda name: copies.inside(getattr(module, name)))
 
     def _object(self, x: Any) -> Any:
@@ -182,7 +182,7 @@ class _Following:
         if new is x:  # there is only one of its class
             return x
         self._made[id(x)] = x, new  # for what it contains that contains it
-        for name, member in _members(type(x)).items():
+        for name, member in members(type(x)).items():
             if isinstance(member, FunctionType):
                 vars(new)[name] = MethodType(self._of(member), new)
             elif isinstance(member, staticmethod):
@@ -206,14 +206,14 @@ class _Module(ModuleType):
         return self._read(name)
 
 
-def _members(kind: type) -> dict[str, Any]:
+def members(kind: type) -> dict[str, Any]:
     """What a class and its bases have under names of their own: methods, functions and arrays."""
     members = {name: member for base in reversed(kind.__mro__) for name, member in vars(base).items()}
     return {name: member for name, member in members.items() if not name.startswith("__")}
 
 
 def _has_methods(kind: type) -> bool:
-    return any(isinstance(member, (FunctionType, staticmethod)) for member in _members(kind).values())
+    return any(isinstance(member, (FunctionType, staticmethod)) for member in members(kind).values())
 
 
 def _held(x: Any) -> Any:
@@ -231,6 +231,7 @@ def _is_array(x: Any) -> bool:
     return isinstance(x, np.ndarray) and x.dtype.kind in "fc"
 
 
-def _package(x: Any) -> str:
+def package_of(x: Any) -> str:
+    """The package of a module, or of what it defines."""
     name = x.__name__ if isinstance(x, ModuleType) else getattr(x, "__module__", None)
     return str(name).partition(".")[0]

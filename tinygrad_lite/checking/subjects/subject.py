@@ -6,7 +6,8 @@ its values, for its gradient, on the complex plane, with tangents, and with ever
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from tinygrad_lite import trees
 from tinygrad_lite.checking.subjects.arguments import Arguments, argument_names, require_same
 from tinygrad_lite.checking.subjects.following import followed
+from tinygrad_lite.checking.subjects.memory import Memory
 from tinygrad_lite.checking.subjects.results import Results, flat
 from tinygrad_lite.checking.subjects.supplied import Matrix as Matrix
 from tinygrad_lite.checking.subjects.supplied import Supplied
@@ -171,7 +173,16 @@ class Subject:
 
     def call(self, leaves: Sequence[Any]) -> list[Any]:
         """The arrays that it returns."""
-        return self._arrays(self.returned(leaves))
+        with self._without_traces():
+            return self._arrays(self.returned(leaves))
+
+    def _without_traces(self) -> AbstractContextManager[None]:
+        """A block after which a function that takes plain arrays keeps nothing else."""
+        return self._memory.without_traces() if self.plain and not self.opaque else nullcontext()
+
+    @cached_property
+    def _memory(self) -> Memory:
+        return Memory(self.f)
 
     def _arrays(self, tree: Any) -> list[Any]:
         results = trees.leaves(tree)
@@ -202,7 +213,7 @@ class Subject:
             arguments = [v.in_its_type(array) for v, array in zip(self.variables, arrays)]
         else:
             arguments = [wrap(array.copy()) for array in arrays]
-        with self._explaining(x), grad_mode.no_grad():
+        with self._explaining(x), grad_mode.no_grad(), self._without_traces() if rounding else nullcontext():
             tree = self.returned(_rounded(arguments, rounding))
         if not self.opaque:
             for v, before, after in zip(self.variables, arrays, arguments):
@@ -260,7 +271,8 @@ class Subject:
             if self.opaque:
                 return self.arguments.call(f, arrays, *others)
             own = _rounded([np.array(array)[()] for array in arrays], rounding)
-            result = self.arguments.call(f, own, *others)
+            with Memory(f).without_traces() if rounding else nullcontext():
+                result = self.arguments.call(f, own, *others)
             for v, before, after in zip(self.variables, arrays, own):
                 require_same(name_of(f), v.path, before, after)
             return result

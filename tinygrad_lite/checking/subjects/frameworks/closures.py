@@ -44,14 +44,14 @@ class Copies:
         read = {name: self.inside(x) for name in names if self._reads(x := f.__globals__.get(name))}
         read |= {name: x for name, x in self.names.items() if name in names and name not in f.__globals__}
         cells = f.__closure__ or ()
-        if not read and not self._reads([f.__defaults__, f.__kwdefaults__, *map(_content, cells)]):
+        if not read and not self._reads([f.__defaults__, f.__kwdefaults__, *map(content, cells)]):
             return f
         made = FunctionType(
             f.__code__,
             {**f.__globals__, **read} if read else f.__globals__,
             f.__name__,
             self.inside(f.__defaults__),
-            tuple(CellType(self.inside(x)) if self._reads(x := _content(cell)) else cell for cell in cells),
+            tuple(CellType(self.inside(x)) if self._reads(x := content(cell)) else cell for cell in cells),
         )
         made.__kwdefaults__ = self.inside(f.__kwdefaults__)
         return made
@@ -112,7 +112,7 @@ def reads_much(f: Callable[..., Any]) -> bool:
     if not isinstance(function, FunctionType):
         return False
     read = [function.__globals__.get(name) for name in set(names_read(function.__code__))]
-    ahead = [*read, *map(_content, function.__closure__ or ()), getattr(getattr(f, "__self__", None), "__dict__", None)]
+    ahead = [*read, *map(content, function.__closure__ or ()), getattr(getattr(f, "__self__", None), "__dict__", None)]
     count = 0
     while ahead and count <= _MUCH:
         x = ahead.pop()
@@ -131,7 +131,8 @@ def names_read(code: CodeType) -> Iterator[str]:
             yield from names_read(inner)
 
 
-def _content(cell: CellType) -> Any:
+def content(cell: CellType) -> Any:
+    """What a variable of a closure is; None if it has no value yet."""
     try:
         return cell.cell_contents
     except ValueError:  # it is empty still
