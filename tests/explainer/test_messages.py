@@ -128,3 +128,12 @@ def test_a_name_is_no_message(show: Any) -> None:
     a = tg.tensor(0.0, requires_grad=True, name="value")
     opened = show(tg.explain(a * tg.tensor(2.0) * a), locale="de")
     assert "value: Gradient null" in opened.panel()
+
+
+def test_a_rule_in_words_is_in_the_readers_language(show: Any) -> None:
+    """Where a rule is no formula, Python describes it."""
+    x = tg.tensor([1.0, 2.0, 3.0], requires_grad=True, name="x")
+    opened = show(tg.explain(np.sum(x[1:])), locale="de", step=4)
+    assert "Beitrag = g, wo die Einträge herkommen, sonst 0" in opened.panel()
+    opened.page.select_option("#language", "en")
+    assert "contribution = g where the entries were taken from, 0 elsewhere" in opened.panel()

@@ -202,7 +202,7 @@ class _Content:
         told: dict[str, Any] = {
             "input": contribution.position,
             "node": self._numbers[contribution.to],
-            "rule": contribution.formula,
+            "rule": parts(contribution.formula),
             "full": list(np.shape(contribution.full)),
             "summed": list(contribution.summed),
             "vjp": program,
@@ -219,13 +219,13 @@ class _Content:
             t = np.zeros_like(node.arrays[contribution.position])
             told["push"] = self._program(node, f"push {contribution.position}", change, {"t": t, **inputs})
         if not isinstance(contribution.rule, str):
-            rule, parts = abbreviated(contribution.rule)
+            rule, abbreviations = abbreviated(contribution.rule)
             told["rule"] = notation.text(rule)
             told["ruleMath"] = self._template(node, rule)
             if contribution.local is None and (outline := notation.outline(rule)) != told["rule"]:
                 told["outline"] = outline
-            if parts:
-                told["where"] = [[a, self._template(node, part), notation.text(part)] for a, part in parts]
+            if abbreviations:
+                told["where"] = [[a, self._template(node, part), notation.text(part)] for a, part in abbreviations]
         if factors := self._factors(contribution.rule):
             told["factors"] = factors
         return told

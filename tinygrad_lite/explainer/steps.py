@@ -10,6 +10,7 @@ from tinygrad_lite.engine.backward import accumulated, fitted, whole
 from tinygrad_lite.engine.grad_mode import no_grad
 from tinygrad_lite.engine.op import Array, Deferred
 from tinygrad_lite.explainer.graph import Graph, Node
+from tinygrad_lite.foundation.phrases import phrase
 from tinygrad_lite.readers import abbreviation, notation
 from tinygrad_lite.readers.symbol import Symbol, extent, operations_in, without_numbers
 
@@ -158,7 +159,7 @@ def _contribution(operation: Node, x: Node, i: int, full: Array, upstream: Symbo
         local = _read(local, upstream, y, *symbols, **params)
         for operand in getattr(local, "inputs", ()):
             without_numbers(operand)  # its own numbers are shown, but not the intermediate ones
-    rule = f"as {op} itself computes it"
+    rule: Any = phrase("as {op} itself computes it", op=op)
     if operation.is_declared or operation.is_by_hand:
         rule = without_numbers(_read(op.vjps[i], upstream, upstream, y, *symbols, **params))
     return Contribution(operation, x, i, g, local, rule, full, summed, value)
@@ -196,12 +197,12 @@ def _read(rule: Any, upstream: Symbol, *symbols: Any, **params: Any) -> Any:
     """The result of a rule for symbols, or a description in words."""
     formula = formula_of(rule, *symbols, **params)
     if formula is None:
-        return "a rule that is not a formula, since it depends on the numbers"
+        return phrase("a rule that is not a formula, since it depends on the numbers")
     if isinstance(formula, Deferred):
-        return f"{upstream.name} where the entries were taken from, 0 elsewhere"
+        return phrase("{g} where the entries were taken from, 0 elsewhere", g=upstream.name)
     if extent(formula) <= LONG:
         return formula
-    return f"a rule of {operations_in(formula):,} operations, too long to print"
+    return phrase("a rule of {n} operations, too long to print", n=f"{operations_in(formula):,}")
 
 
 def brief(array: Array) -> str:

@@ -12,7 +12,7 @@ const flow = (() => {
     if (isNumber(g) && isNumber(value) && slope && isNumber(slope)) {
       return { from: g, factor: `× ${told(slope.data[0], 3)}`, to: value, label: `${told(g.data[0], 3)} × ${told(slope.data[0], 3)} = ${told(value.data[0], 3)}` };
     }
-    const rule = each.outline ?? each.rule; // the parameters of its calls are in the panel beside the graph
+    const rule = each.outline ?? tell(each.rule); // the parameters of its calls are in the panel beside the graph
     const label = each.local === undefined ? rule : `${sum}${lesson.letter} × ${bracketed(each.local)}`;
     return { from: g, factor: each.local === undefined ? rule : `${sum}× ${each.local}`, to: value, label };
   }

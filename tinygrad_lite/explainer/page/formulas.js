@@ -80,7 +80,7 @@ const formulas = (() => {
     rule(step, each) {
       const axes = `${say(each.summed.length === 1 ? "axis" : "axes")} ${each.summed.join(", ")}`;
       const summed = each.summed.length ? `, ${say("summed over {axes}", { axes })}` : "";
-      const text = `${say("contribution")} = ${each.rule}${summed}`;
+      const text = `${say("contribution")} = ${tell(each.rule)}${summed}`;
       if (each.ruleMath === undefined) return element("span", {}, text);
       const sum = summed ? `<munder>${sign("∑")}<mtext>${axes}</mtext></munder>` : "";
       return shown(`<mtext>${say("contribution")}</mtext>${sign("=")}${sum}${filled(each.ruleMath, step.node)}`, text);
@@ -88,7 +88,7 @@ const formulas = (() => {
     // what the letters in the rule stand for
     where: (step, each) => (each.where ?? []).map(([letter, template, text]) => shown(`${nameOf(letter)}${sign("=")}${filled(template, step.node)}`, `${letter} = ${text}`)),
     // the rule alone
-    term: (step, each) => (each.where ? `${each.rule}, ${say("where")} ${each.where.map(([letter, , text]) => `${letter} = ${text}`).join(", ")}` : each.ruleMath === undefined ? each.rule : shown(filled(each.ruleMath, step.node), each.rule)),
+    term: (step, each) => (each.where ? `${each.rule}, ${say("where")} ${each.where.map(([letter, , text]) => `${letter} = ${text}`).join(", ")}` : each.ruleMath === undefined ? tell(each.rule) : shown(filled(each.ruleMath, step.node), each.rule)),
     // ∂y/∂x = the local derivative
     local: (step, each) => shown(`${derivative(nameAt(step.node), nameAt(each.node))}${sign("=")}${filled(each.localMath, step.node)}`, `∂${nameAt(step.node)}/∂${nameAt(each.node)} = ${each.local}`),
     gradient: (i) => shown(derivative(nameAt(lesson.root), nameAt(i)), `∂${nameAt(lesson.root)}/∂${nameAt(i)}`),
