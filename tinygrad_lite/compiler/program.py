@@ -45,11 +45,11 @@ class Variable:
 
     def zeros(self) -> Any:
         """Zeros of this form."""
-        if not self.shape:
+        if self.order is None and self.shape:
+            return np.zeros(self.shape, self.dtype)
+        if self.order is None:
             zero = np.zeros((), self.dtype)
             return zero.item() if self.is_number else zero[()]
-        if self.order is None:
-            return np.zeros(self.shape, self.dtype)
         return np.zeros([self.shape[axis] for axis in self.order], self.dtype).transpose(np.argsort(self.order))
 
     @property
@@ -60,9 +60,9 @@ class Variable:
         return f"{self.name or '?'}: {self.dtype}{list(self.shape)}"
 
 
-@dataclass(eq=False, frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class Instruction:
-    """An operation in a program.
+    """An operation in a program; nobody changes it, though to have Python refuse that would take three times as long.
 
     Attributes:
         inputs: variables, and the Python numbers of the user's code.
@@ -85,10 +85,9 @@ class Instruction:
     reads: list[Variable] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        reads = [x for x in self.inputs if isinstance(x, Variable)]
+        self.reads = [x for x in self.inputs if type(x) is Variable]
         if self.params:
-            reads += variables(tuple(self.params.values()))
-        object.__setattr__(self, "reads", reads)
+            self.reads += variables(tuple(self.params.values()))
 
     @property
     def has_computed_params(self) -> bool:
@@ -205,10 +204,10 @@ def _stand_in(x: Any, stand_ins: Mapping[Variable, Any]) -> Any:
     return stand_ins.get(x, x) if isinstance(x, Variable) else x
 
 
-_PYTHONS_NUMBERS = frozenset({bool, int, float, complex})
-"""Only these classes themselves: a member of an IntEnum, for example, has a dtype for NumPy."""
+DTYPES = {kind: np.result_type(kind) for kind in (bool, int, float, complex)}
+"""Those of Python's numbers. Only these classes themselves: a member of an IntEnum has a dtype for NumPy."""
 
 
 def is_python_number(x: Any) -> bool:
     """Whether a value is a Python number, which takes the dtype of the array that it meets."""
-    return type(x) in _PYTHONS_NUMBERS
+    return type(x) in DTYPES

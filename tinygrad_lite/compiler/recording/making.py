@@ -51,10 +51,11 @@ makings: ContextVar[Makings | None] = ContextVar("makings", default=None)
 
 
 def _made(array: Any, args: Any, params: Any, function: Any, caller: FrameType) -> Any:
-    """An array that NumPy has made of these arguments, or what stands for it."""
+    """An array that NumPy has made of these arguments for a user's code, or what stands for it."""
     known = makings.get()
-    is_plain = type(array) is np.ndarray and not any(isinstance(x, _ARRAYS) for x in trees.leaves((args, params)))
-    if known is None or not is_plain or array.dtype.kind not in "biufc" or not is_users(caller.f_code.co_filename):
+    if known is None or type(array) is not np.ndarray or array.dtype.kind not in "biufc":
+        return array
+    if any(isinstance(x, _ARRAYS) for x in trees.leaves((args, params))):
         return array
     known.are_met = True
     return known.constant(array) if known.are_recorded and _is_called_by(caller, function) else array
@@ -72,7 +73,8 @@ def _of_nothing(of_numpy: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(of_numpy)
     def function(*args: Any, **params: Any) -> Any:
-        return _made(of_numpy(*args, **params), args, params, function, sys._getframe(1))
+        array, caller = of_numpy(*args, **params), sys._getframe(1)
+        return _made(array, args, params, function, caller) if is_users(caller.f_code.co_filename) else array
 
     return function
 
@@ -92,13 +94,13 @@ def _of_recorded(
 
     @wraps(of_numpy)
     def function(*args: Any, **params: Any) -> Any:
-        values = trees.leaves(args[position]) if len(args) > position else []
         caller = sys._getframe(1)
+        if not is_users(caller.f_code.co_filename):
+            return of_numpy(*args, **params)
+        values = trees.leaves(args[position]) if len(args) > position else []
         if not any(map(is_recorded, values)) or any(isinstance(x, Tensor) and x.requires_grad for x in values):
             return _made(of_numpy(*args, **params), args, params, function, caller)
-        if not params.keys() <= {*takes} or not is_users(caller.f_code.co_filename):
-            return of_numpy(*args, **params)
-        return make(*args, **params)
+        return make(*args, **params) if params.keys() <= {*takes} else of_numpy(*args, **params)
 
     return function
 

@@ -88,6 +88,7 @@ class Reached:
         self.names = set(names)
         self._modules: list[tuple[Any, str]] = []
         self._kinds: list[type] = []
+        self._special: dict[type, list[tuple[str, FunctionType]]] = {}
         self._kinds_of_objects: set[type] = set()
         self._named: set[type] = set()
         self._looked: dict[int, tuple[int, int]] = {}
@@ -110,41 +111,42 @@ class Reached:
                 self._members(kind)
 
     def _visit(self, thing: Any, label: str) -> None:
-        if isinstance(thing, np.ndarray):
+        kind = type(thing)  # `isinstance` would ask a watched object for its class again and again
+        if issubclass(kind, np.ndarray):
             self.arrays[id(thing)] = thing, label
-        elif isinstance(thing, ModuleType):
+        elif issubclass(kind, ModuleType):
             self._modules.append((thing, label))
-        if _is_only_a_value(thing) or id(thing) in self._seen:
+        if _is_only_a_value(kind) or id(thing) in self._seen:
             return
         self._seen[id(thing)] = thing
-        if is_users_class(type(thing)):
+        if is_users_class(kind):
             self._discover(thing)  # even a number or a list may have attributes
-        if isinstance(thing, FunctionType):
+        if kind is FunctionType:
             self._function(thing)
-        elif isinstance(thing, MethodType):
+        elif kind is MethodType:
             self._ahead += [(thing.__func__, label), (thing.__self__, label)]
             if isinstance(thing.__self__, type):
                 self._class(thing.__self__)
-        elif isinstance(thing, functools.partial):
+        elif issubclass(kind, functools.partial):
             self._ahead += [(part, label) for part in (thing.func, *thing.args, thing.keywords)]
-        elif isinstance(thing, Op):
+        elif issubclass(kind, Op):
             rules = (thing.forward, *thing.derivatives, *([] if thing.arity is None else thing.vjps))
             self._ahead += [(rule, thing.name) for rule in rules]
-        elif isinstance(thing, _CONTAINERS):
+        elif issubclass(kind, _CONTAINERS):
             self._class_of(thing, label)
             self._container(thing, label)
-        elif isinstance(thing, type):
+        elif issubclass(kind, type):
             self._named.add(thing)
             self._kind(thing, label)
-        elif isinstance(thing, (*SCALARS, np.ndarray)):
+        elif issubclass(kind, (*SCALARS, np.ndarray)):
             pass  # its class has been looked at
         elif (held := _held(thing)) is not None:
-            if isinstance(thing, threading.local):
+            if issubclass(kind, threading.local):
                 guard: Guard = Field(thing, "__dict__", held, f"what this thread keeps in {label}")
                 self.guards[guard.key] = guard
             self._ahead.append((held, label))
-        elif kind := _guard_of(thing):
-            guard = kind(thing, label)
+        elif to_guard := _guard_of(thing):
+            guard = to_guard(thing, label)
             self.guards[guard.key] = guard
             self._ahead.append((guard.value, label))
         else:
@@ -169,7 +171,19 @@ class Reached:
         """Follow the methods of a class that Python calls by itself; those that make an object, if it has a name."""
         if is_users_class(kind):
             self._kinds.append(kind)
-        self._ahead += [(method, label) for _, method in _special_methods(kind, kind in self._named)]
+        self._ahead += [(method, label) for _, method in self._special_methods(kind, kind in self._named)]
+
+    def _special_methods(self, kind: type, may_make: bool) -> list[tuple[str, FunctionType]]:
+        """The methods of a user's class that Python calls by itself, each with its name.
+
+        Args:
+            may_make: whether the function may make an object of the class, by __init__ and the like.
+        """
+        for base in kind.__mro__:
+            if base not in self._special:
+                self._special[base] = _special_methods_of(base)
+        every = [method for base in kind.__mro__ for method in self._special[base]]
+        return [(name, x) for name, x in every if may_make or name not in _MAKING]
 
     def _function(self, function: FunctionType) -> None:
         cells = dict(zip(function.__code__.co_freevars, function.__closure__ or ()))
@@ -253,7 +267,7 @@ class Reached:
     def _members(self, kind: type) -> None:
         """Follow what a class holds under names that occur in functions, even for objects made inside."""
         may_make = kind in self._named or not self.names.isdisjoint(_OF_AN_OBJECT)
-        special = {name for name, _ in _special_methods(kind, may_make)}
+        special = {name for name, _ in self._special_methods(kind, may_make)}
         for base in filter(is_users_class, kind.__mro__):
             for name in vars(base).keys() & (self.names | special):
                 guard = of_class(base, name, f"{base.__name__}.{name}")
@@ -274,31 +288,32 @@ class Reached:
         ahead = [thing]
         while ahead and len(self.objects) < _MOST:
             thing = ahead.pop()
-            if isinstance(thing, np.ndarray):
+            kind = type(thing)
+            if issubclass(kind, np.ndarray):
                 self.held[id(thing)] = thing, "an array"
-            if _is_only_a_value(thing) or isinstance(thing, type) or id(thing) in self.objects:
+            if _is_only_a_value(kind) or issubclass(kind, type) or id(thing) in self.objects:
                 continue
-            if isinstance(thing, Iterator):
+            if issubclass(kind, Iterator):
                 self.iterators[id(thing)] = thing
-            elif isinstance(thing, HIDDEN):
+            elif issubclass(kind, HIDDEN):
                 self.hidden.append(thing)
-            if isinstance(thing, MethodType):
+            if kind is MethodType:
                 ahead.append(thing.__self__)
-            elif self._with_held and isinstance(thing, (FunctionType, functools.partial, threading.local)):
-                self._ahead.append((thing, type(thing).__name__))
-            elif isinstance(thing, _CONTAINERS):
+            elif self._with_held and issubclass(kind, (FunctionType, functools.partial, threading.local)):
+                self._ahead.append((thing, kind.__name__))
+            elif issubclass(kind, _CONTAINERS):
                 self.objects[id(thing)] = thing
-                self._class_of(thing, type(thing).__name__)
-                ahead += islice(thing.values() if isinstance(thing, dict) else thing, _MOST)
-                if is_users_class(type(thing)):
+                self._class_of(thing, kind.__name__)
+                ahead += islice(thing.values() if issubclass(kind, dict) else thing, _MOST)
+                if is_users_class(kind):
                     ahead += self._attributes(thing)
             elif (held := _held(thing)) is not None:
                 ahead.append(held)
-            elif isinstance(thing, WATCHED) or is_users_class(type(thing)):
+            elif issubclass(kind, WATCHED) or is_users_class(kind):
                 self.objects[id(thing)] = thing
-                self._class_of(thing, type(thing).__name__)
+                self._class_of(thing, kind.__name__)
                 ahead += self._attributes(thing)
-                held_by_class = (x for kind in filter(is_users_class, type(thing).__mro__) for x in vars(kind).values())
+                held_by_class = (x for base in filter(is_users_class, kind.__mro__) for x in vars(base).values())
                 ahead += [x for x in held_by_class if is_users_class(type(x))]
 
     def _attributes(self, thing: Any) -> list[Any]:
@@ -325,26 +340,30 @@ def generators_in(guards: Iterable[Guard]) -> list[Guard]:
     return [guard for guard in guards if type(guard) is Item and isinstance(guard.value, np.random.Generator)]
 
 
-def _is_only_a_value(thing: Any) -> bool:
-    """Whether there is nothing to follow in an object: a number, a text, an array, or a module."""
-    if isinstance(thing, (*SCALARS, np.ndarray)):
-        return not is_users_class(type(thing))  # which may have attributes
-    return isinstance(thing, (Traced, ModuleType))
+def _holds_nothing(kind: type) -> bool:
+    """Whether there is nothing to follow in objects of a class: numbers, texts, arrays, or modules."""
+    if issubclass(kind, (*SCALARS, np.ndarray)):
+        return not is_users_class(kind)  # which may have attributes
+    return issubclass(kind, (Traced, ModuleType))
+
+
+_is_only_a_value: Callable[[type], bool] = functools.lru_cache(1000)(_holds_nothing)
 
 
 def _held(thing: Any) -> Any:
     """The object behind a bound method, a weak reference, a proxy or a holder; None for any other object."""
-    if isinstance(thing, (BuiltinMethodType, MethodWrapperType)):
+    kind = type(thing)
+    if issubclass(kind, (BuiltinMethodType, MethodWrapperType)):
         return None if isinstance(thing.__self__, ModuleType) else thing.__self__
-    if isinstance(thing, weakref.ref):
+    if issubclass(kind, weakref.ref):
         return thing()
-    if isinstance(thing, weakref.ProxyTypes):
+    if issubclass(kind, weakref.ProxyTypes):
         return thing.__repr__.__self__
-    if isinstance(thing, MappingProxyType):
+    if kind is MappingProxyType:
         return gc.get_referents(thing)
-    if isinstance(thing, threading.local):  # also of a user's class, whose attributes Python keeps out of sight
+    if issubclass(kind, threading.local):  # also of a user's class, whose attributes Python keeps out of sight
         return vars(thing)
-    return vars(thing) if isinstance(thing, _HOLDERS) and not is_users_class(type(thing)) else None
+    return vars(thing) if issubclass(kind, _HOLDERS) and not is_users_class(kind) else None
 
 
 def _guard_of(thing: Any) -> Callable[[Any, str], Guard] | None:
@@ -391,24 +410,18 @@ def _entry(guard: Guard, key: Any) -> Guard | None:
     return Item(owner, key, owner[key], label) if is_there else None
 
 
-def _special_methods(kind: type, may_make: bool) -> list[tuple[str, FunctionType]]:
-    """The methods of a user's class that Python calls by itself, such as __call__, each with its name.
-
-    Args:
-        may_make: whether the function may make an object of the class, by __init__ and the like.
-    """
-    special: list[tuple[str, Any]] = []
-    for base in kind.__mro__:
-        if not base.__flags__ & _IMMUTABLE:  # nobody can put a method into it
-            is_users = is_users_class(base)
-            own = [(name, value) for name, value in vars(base).items() if name.startswith("__")]
-            special += [(name, _behind(value)) for name, value in own] if is_users else own
+def _special_methods_of(base: type) -> list[tuple[str, FunctionType]]:
+    """The methods that a class itself has from the user and that Python calls by itself, such as __call__, by name."""
+    if base.__flags__ & _IMMUTABLE:  # nobody can put a method into it
+        return []
+    own: list[tuple[str, Any]] = [(name, value) for name, value in vars(base).items() if name.startswith("__")]
+    if is_users_class(base):
+        own = [(name, _behind(value)) for name, value in own]
     return [
         (name, x)
-        for name, x in special
+        for name, x in own
         if isinstance(x, FunctionType)
         and is_followed(x.__code__.co_filename)
-        and (may_make or name not in _MAKING)
         and (name != "__eq__" or x.__code__.co_filename != _GENERATED)
     ]
 
@@ -420,8 +433,11 @@ def _behind(value: Any) -> Any:
     return next((getattr(value, name) for name in ("__func__", "fget", "func") if hasattr(value, name)), None)
 
 
-def is_users_class(kind: type) -> bool:
+def _is_of_users(kind: type) -> bool:
     """Whether a class is defined in the user's code."""
     home = sys.modules.get(kind.__module__)
     is_built_in = kind.__flags__ & _IMMUTABLE or kind.__module__ in sys.builtin_module_names
     return not is_built_in and is_followed(getattr(home, "__file__", None) or "")
+
+
+is_users_class: Callable[[type], bool] = functools.lru_cache(1000)(_is_of_users)

@@ -330,11 +330,12 @@ class Recorded(Assigning, OfVariable):
     @property  # type: ignore[misc]
     def __class__(self) -> type:
         """To a user's `isinstance`, the class of the value; to the package itself and to NumPy, this one."""
-        frame = sys._getframe(1)
-        kind = None
-        while frame.f_back is not None and frame.f_globals.get("__name__") in ("abc", "typing"):
+        frame, kind = sys._getframe(1), None
+        while not frame.f_code.co_filename.startswith(_KNOWING):
+            if frame.f_back is None or frame.f_globals.get("__name__") not in ("abc", "typing"):
+                break
             kind, frame = frame.f_locals.get("cls"), frame.f_back
-        if frame.f_code.co_filename.startswith(_KNOWING):
+        else:
             return Recorded
         if kind is not None and _is_number(self) and issubclass(Recorded, kind) and not isinstance(self.value, kind):
             self._needed()  # else it would be an Iterable, as arrays are

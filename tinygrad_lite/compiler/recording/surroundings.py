@@ -3,7 +3,6 @@
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from inspect import getattr_static
 from types import CodeType, FunctionType, MemberDescriptorType
 from typing import Any, NoReturn
 
@@ -253,7 +252,7 @@ class Surroundings(Transcript):
                 self._replace_generators(value, label)
             self.guard(Item(fields, name, value, label))
         else:
-            method = getattr_static(type(owner), name, None)
+            method = in_class(type(owner), name)
             if isinstance(method, MemberDescriptorType) or not hasattr(method, "__get__"):
                 self.guard(Field(owner, name, value, label))
             else:
@@ -274,7 +273,7 @@ class Surroundings(Transcript):
         """Guard what an object that the function has made itself has from its class."""
         if name in (_fields(owner) or ()):
             return
-        kind, method = type(owner), getattr_static(type(owner), name, None)
+        kind, method = type(owner), in_class(type(owner), name)
         self.called += [getattr(method, "fget", None), getattr(value, "__func__", None)]
         if any(name in vars(base) and is_users_class(base) for base in kind.__mro__):
             self.guard(of_class(kind, name, f"{kind.__name__}.{name}"))
@@ -307,7 +306,7 @@ class Surroundings(Transcript):
         self._copies.add(id(owner))
 
     def write_attribute(self, owner: Any, name: str, value: Any) -> Any:
-        if isinstance(getattr_static(type(owner), name, None), property):
+        if isinstance(in_class(type(owner), name), property):
             return value  # its setter writes attributes, of which we hear
         if original(owner) is not owner:
             return value  # and of a stand-in's fields when they are written to the module itself
@@ -453,7 +452,7 @@ def _fields(owner: Any) -> dict[str, Any] | None:
 def guard_of(owner: Any, name: str, value: Any) -> Guard:
     """The guard of an attribute, in the object's dict or in a slot."""
     fields, label = _fields(owner), f"{type(owner).__name__}.{name}"
-    if fields is None or isinstance(getattr_static(type(owner), name, None), MemberDescriptorType):
+    if fields is None or isinstance(in_class(type(owner), name), MemberDescriptorType):
         return Field(owner, name, value, label)
     return Item(fields, name, value, label)
 
@@ -464,6 +463,11 @@ def attribute_of(owner: Any, name: str) -> Any:
         return object.__getattribute__(owner, name)
     except AttributeError:
         return UNSET
+
+
+def in_class(kind: type, name: str) -> Any:
+    """What a class, or one that it is derived from, holds under a name; None if none does."""
+    return next((vars(base)[name] for base in kind.__mro__ if name in vars(base)), None)
 
 
 def varying_names(owner: Any) -> tuple[str, ...]:

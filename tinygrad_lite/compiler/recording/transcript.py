@@ -21,6 +21,7 @@ from tinygrad_lite.compiler.program import (
     Instruction,
     Program,
     Variable,
+    DTYPES,
     axes_in_memory,
     is_python_number,
     item,
@@ -134,7 +135,7 @@ class Transcript:
     def recorded(self, value: Any, expected: Variable | None = None) -> Recorded:
         """A value whose every use is recorded from now on, as a variable of its own, or as the expected one."""
         if is_number := is_python_number(value):
-            variable = Variable((), np.result_type(type(value)), is_number)
+            variable = Variable((), DTYPES[type(value)], is_number)
         else:
             shape = value.shape
             order = None if len(shape) < 2 or value.flags.c_contiguous else axes_in_memory(value.strides)
@@ -254,11 +255,12 @@ class Transcript:
                 f"this value comes from the recording of a compiled function, which is over{at_line()}: return a value "
                 "from the function to use it outside"
             )
-        if is_computed(params.get("index")) or any(map(is_computed, params.get("indices", ()))):
-            params = self._without_computed_slices(params, params.get("shape") or inputs[0].shape)
-        for name, value in params.items():
-            if name not in _OF_INDICES:
-                _refuse_numbers(value)
+        if params:
+            if is_computed(params.get("index")) or any(map(is_computed, params.get("indices", ()))):
+                params = self._without_computed_slices(params, params.get("shape") or inputs[0].shape)
+            for name, value in params.items():
+                if name not in _OF_INDICES:
+                    _refuse_numbers(value)
         if op not in self._opened and op.is_composite and not self._was_whole(op.name):
             done, matched, refused = len(self.program.calls), self._matched, self.refused
             self._opened.append(op)
@@ -337,9 +339,7 @@ class Transcript:
                 f"the shape of the result of {op} depends on values{at_line()}\n"
                 "but a compiled function has fixed shapes: choose entries with np.where, or sum over a mask"
             )
-        if not value.shape and all(
-            is_python_number(x) or (type(x) is Recorded and x.variable.is_number) for x in operands
-        ):
+        if not value.shape and all(map(_is_number, operands)):
             value = value.item()
         inputs = [x.variable if type(x) is Recorded else x for x in operands]
         return self.add(op, inputs, params, value, arrays)
@@ -383,9 +383,7 @@ class Transcript:
         section, source = self._origin(made.variable)
         fixed = mapped(_variable, params) if params else {}
         view_of = None
-        if getattr(value, "base", None) is not None or any(
-            array is value or getattr(array, "base", None) is value for array in arrays
-        ):
+        if isinstance(value, np.ndarray) and (value.base is not None or any(_is_of(value, x) for x in arrays)):
             view_of = next((x for x, array in zip(inputs, arrays) if _shares_memory(array, value)), None)
             self._viewed.add(id(memory_of(value)))
         self.program.calls.append(
@@ -464,6 +462,15 @@ def _kind(file: str) -> str:
         _kinds.clear()
     _kinds[file] = kind
     return kind
+
+
+def _is_of(array: Array, x: Any) -> bool:
+    """Whether a value is this array, or a view of it."""
+    return x is array or getattr(x, "base", None) is array
+
+
+def _is_number(x: Any) -> bool:
+    return x.variable.is_number if type(x) is Recorded else is_python_number(x)
 
 
 def _shares_memory(x: Any, value: Any) -> bool:

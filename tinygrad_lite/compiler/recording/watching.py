@@ -64,15 +64,16 @@ class _Slot:
 
     def __init__(self, name: str) -> None:
         self._name = name
+        self._read = _SLOTS[name].__get__
 
     def __get__(self, tensor: Tensor, kind: Any = None) -> Any:
         watcher = _active.watcher
         if watcher is not None:
-            return watcher.read_slot(tensor, self._name, _SLOTS[self._name].__get__(tensor))
+            return watcher.read_slot(tensor, self._name, self._read(tensor))
         for other in (*_recording,):
             if (value := other.former(tensor, self._name)) is not UNSET:
                 return value
-        return _SLOTS[self._name].__get__(tensor)
+        return self._read(tensor)
 
     def __set__(self, tensor: Tensor, value: Any) -> None:
         if _active.watcher is not None and self._name != "op":
