@@ -1,9 +1,11 @@
 """Every operation of the registry, and random programs of them, compiled: as eager, with gradients."""
 
 import tempfile
+from collections import Counter
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from tests.ops.test_registry import DIFFERENTIABLE
 from tinygrad_lite import trees
 from tinygrad_lite.compiler.compiled import Compiled
 from tinygrad_lite.compiler.recording import recording_run
+from tinygrad_lite.compiler.recording.recorded import Recorded
 from tinygrad_lite.engine.op import Op
 from tinygrad_lite.errors import InputError, UsageError
 from tinygrad_lite.testing import Program, cotangents, inputs_of, programs
@@ -185,3 +188,23 @@ def test_what_the_library_keeps_is_no_array_from_outside(op: Op, data: st.DataOb
     with np.errstate(all="ignore"):
         compiled(*x)
     assert not compiled.state()
+
+
+@pytest.mark.parametrize("op", [op for op in DIFFERENTIABLE if op.shared], ids=str)
+@settings(max_examples=2, phases=[Phase.generate])
+@given(data=st.data())
+def test_a_recording_computes_once_what_value_and_derivatives_have_in_common(op: Op, data: st.DataObject) -> None:
+    call = data.draw(inputs_of(op))
+    f, x = call.function()
+    both = value_and_gradients(f, data.draw(cotangents(call.value(*call.arrays))))
+    shared, times = op.shared, Counter[Any]()
+
+    def counted(*args: Any, **params: Any) -> Any:
+        times[tuple(x.variable for x in args if isinstance(x, Recorded))] += 1
+        return shared(*args, **params)  # type: ignore[misc]
+
+    with mock.patch.object(op, "shared", counted), np.errstate(all="ignore"):
+        tg.compile(both, "numpy")(*x)
+    del times[()]
+    # twice, in two recordings; three times, if a forward that reads values was tried before it is recorded as a whole
+    assert max(times.values(), default=0) < 4

@@ -72,6 +72,7 @@ class Instruction:
         ignoring: the floating-point errors that give no warning here.
         view_of: the input whose memory the result shares, if there is one.
         reads: the variables among its inputs and within its parameters, each as often as it occurs.
+        has_effect: whether it has an effect besides its result: it draws random numbers, or refuses values.
     """
 
     op: Op
@@ -83,21 +84,18 @@ class Instruction:
     ignoring: frozenset[str] = frozenset()
     view_of: Variable | None = None
     reads: list[Variable] = field(init=False, repr=False)
+    has_effect: bool = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.reads = [x for x in self.inputs if type(x) is Variable]
         if self.params:
             self.reads += variables(tuple(self.params.values()))
+        self.has_effect = self.draws or self.refuses
 
     @property
     def has_computed_params(self) -> bool:
         """Whether a value of the program is among its parameters, such as an index that it computes."""
         return len(self.reads) > sum(isinstance(x, Variable) for x in self.inputs)
-
-    @property
-    def has_effect(self) -> bool:
-        """Whether it has an effect besides its result: it draws random numbers, or refuses values."""
-        return self.draws or self.refuses
 
     @property
     def draws(self) -> bool:
@@ -111,7 +109,7 @@ class Instruction:
 
     def with_variables(self, stand_ins: Mapping[Variable, Any]) -> "Instruction":
         """The same call with other variables."""
-        if stand_ins.keys().isdisjoint(self.reads):
+        if not stand_ins or stand_ins.keys().isdisjoint(self.reads):
             return self
         inputs = tuple([_stand_in(x, stand_ins) for x in self.inputs])
         params = mapped(lambda x: _stand_in(x, stand_ins), self.params) if self.params else self.params

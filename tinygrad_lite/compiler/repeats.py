@@ -177,8 +177,7 @@ class _Positions:
     def repeating(self, period: int) -> Iterator[tuple[int, int]]:
         """The longest parts of the program that repeat with this period: where each starts and ends."""
         same = self._forms[:-period] == self._forms[period:]
-        edges = np.flatnonzero(np.diff(same, prepend=False, append=False))
-        for start, end in edges.reshape(-1, 2).tolist():
+        for start, end in _runs(same):
             if end - start >= period:
                 yield from self._wired(start, end, period)
 
@@ -205,6 +204,14 @@ class _Positions:
             yield start, end + period
 
 
+def _runs(truths: Array) -> list[list[int]]:
+    """Where an array of truths is true without a gap: where each such part starts and ends."""
+    between = np.zeros(len(truths) + 2, bool)
+    between[1:-1] = truths
+    edges = np.flatnonzero(between[1:] != between[:-1])
+    return edges.reshape(-1, 2).tolist()
+
+
 def _chosen(parts: list[_Part], length: int) -> list[Stretch]:
     """The stretches that save most; each keeps the turns that the ones before it leave."""
     waiting = [part.priority for part in parts]
@@ -219,9 +226,8 @@ def _chosen(parts: list[_Part], length: int) -> list[Stretch]:
             is_taken[stretch.start : stretch.end] = True
             chosen.append(stretch)
             continue
-        edges = np.flatnonzero(np.diff(taken, prepend=True, append=True)) + part.start
-        for start, end in edges.reshape(-1, 2).tolist():
-            left = part._replace(start=start, end=end)
+        for start, end in _runs(~taken):
+            left = part._replace(start=part.start + start, end=part.start + end)
             if left.turns >= 2:
                 heappush(waiting, left.priority)
     return sorted(chosen, key=lambda stretch: stretch.start)

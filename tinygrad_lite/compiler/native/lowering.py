@@ -56,8 +56,9 @@ class Target(Protocol):
 
 def is_native(call: Instruction, target: Target) -> bool:
     """Whether an operation can be lowered, so that no NumPy call is needed."""
-    if any(x.dtype.kind == "O" or not x.dtype.isnative for x in (*call.reads, call.result)):
-        return False
+    for x in (*call.reads, call.result):
+        if x.dtype.kind == "O" or not x.dtype.isnative:
+            return False
     how = _way(call, target)
     if how is not None:
         return how[0](call)

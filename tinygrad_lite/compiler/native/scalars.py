@@ -158,11 +158,24 @@ def loop_dtypes(ufunc: np.ufunc, inputs: Sequence[Any]) -> tuple[np.dtype[Any], 
     return ufunc.resolve_dtypes(kinds + (None,) * ufunc.nout)
 
 
+MOST = 10_000
+"""The most forms that are kept."""
+
+_known: dict[Any, Form | None] = {}
+"""The form of each operation for inputs of these dtypes, which most operations of a long program have in common."""
+
+
 def form(call: Instruction) -> Form | None:
     """The form of an operation for these inputs; None if it has none."""
-    result = call.result.dtype
-    known = _form_of(call, result) if result in STORED else None
-    return known if known and all(map(can_become, call.inputs, known.dtypes)) else None
+    kinds = tuple([(x.dtype, x.is_number) if type(x) is Variable else (type(x), x) for x in call.inputs])
+    key = call.op, kinds, bool(call.params), call.result.dtype
+    if key not in _known:
+        result = call.result.dtype
+        known = _form_of(call, result) if result in STORED else None
+        if len(_known) >= MOST:
+            _known.clear()
+        _known[key] = known if known and all(map(can_become, call.inputs, known.dtypes)) else None
+    return _known[key]
 
 
 def can_become(x: Any, dtype: np.dtype[Any]) -> bool:

@@ -10,6 +10,7 @@ zeros, so that their zeros keep their sign.
 from collections.abc import Callable
 from copy import copy
 from dataclasses import replace
+from functools import lru_cache
 from math import frexp, prod
 from typing import Any
 
@@ -70,8 +71,11 @@ def with_simpler_algebra(program: Program) -> Program:
     calls = []
     for call in program.calls:
         call = call.with_variables(same)
-        rules = (*_RULES.get(call.op, ()), *((_stretched_by_itself,) if call.op.derivatives else ()))
-        made = next((simpler for rule in rules if (simpler := rule(call, definitions)) is not None), call)
+        made: Any = None
+        for rule in _rules(call.op):
+            if (made := rule(call, definitions)) is not None:
+                break
+        made = call if made is None else made
         if isinstance(made, (Variable, int, float)):
             same[call.result] = made
             definitions.hand_over_name(call, made)
@@ -80,6 +84,11 @@ def with_simpler_algebra(program: Program) -> Program:
             definitions.add(call_made)
             calls.append(call_made)
     return program.with_calls(calls, same)
+
+
+@lru_cache(1000)
+def _rules(op: Op) -> tuple[Rule, ...]:
+    return (*_RULES.get(op, ()), *((_stretched_by_itself,) if op.derivatives else ()))
 
 
 def _unchanged(x: Any, call: Instruction) -> Any:
@@ -91,8 +100,9 @@ def _unchanged(x: Any, call: Instruction) -> Any:
 
 def _is(number: float, *, negative: bool = False) -> Callable[[Any], bool]:
     def is_it(x: Any) -> bool:
-        is_real = not isinstance(x, Variable) and np.ndim(x) == 0 and not np.iscomplexobj(x)
-        return is_real and x == number and bool(np.signbit(x)) == negative
+        if type(x) is Variable or x != number:
+            return False
+        return not np.iscomplexobj(x) and bool(np.signbit(x)) == negative
 
     return is_it
 
@@ -122,7 +132,7 @@ def _same_form(call: Instruction, _: Definitions) -> Any:
 def _stretched_by_itself(call: Instruction, definitions: Definitions) -> Any:
     """An array need not be broadcast if an elementwise operation combines it with one of the result's shape."""
     for i, x in enumerate(call.inputs):
-        if not (broadcast := definitions.made(x, shaping.broadcast_to)):
+        if type(x) is not Variable or not (broadcast := definitions.made(x, shaping.broadcast_to)):
             continue
         source = broadcast.inputs[0]
         others = [y.shape for j, y in enumerate(call.inputs) if j != i and isinstance(y, Variable)]

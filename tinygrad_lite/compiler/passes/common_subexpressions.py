@@ -39,7 +39,8 @@ def _equal_constants(program: Program) -> dict[Variable, Variable]:
 
 def _key(call: Instruction) -> Hashable:
     params = identity(tuple(sorted(call.params.items()))) if call.params else ()
-    return call.op, identity(call.inputs), params, call.result.dtype
+    inputs = tuple([x if type(x) is Variable else identity(x) for x in call.inputs])
+    return call.op, inputs, params, call.result.dtype
 
 
 def identity(x: Any) -> Hashable:

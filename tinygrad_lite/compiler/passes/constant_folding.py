@@ -37,11 +37,12 @@ def with_folded_constants(program: Program) -> Program:
 
 
 def _is_constant(call: Instruction, constants: dict[Variable, Array]) -> bool:
+    depends_on_form = call.op in _BY_FORM
+    if not depends_on_form and not constants.keys() >= {*call.reads}:  # as for nearly all
+        return False
     if call.has_effect or call.result.size > SMALL:
         return False
-    if call.op in _BY_FORM:
-        return True
-    return constants.keys() >= {*call.reads} and not any(_may_change(constants[x]) for x in call.reads)
+    return depends_on_form or not any(_may_change(constants[x]) for x in call.reads)
 
 
 def _may_change(array: Array) -> bool:

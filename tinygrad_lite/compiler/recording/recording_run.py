@@ -137,7 +137,7 @@ class Recorder(Leavings):
         for guard in self.guards.values():
             guard.let_go()
         made = [weakref.ref(tensor) for tensor in self._made]
-        for memory in (self._places, self._made, self._ops, self._proxies, self._constants, self._new):
+        for memory in (self._places, self._made, self._ops, self._proxies, self._constants, self._in_common, self._new):
             memory.clear()
         self._attributes.clear()
         for generation, wait in ((0, 0), (1, 0.001), (2, 0.01), (2, 0.1)):

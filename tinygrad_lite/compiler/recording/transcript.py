@@ -5,6 +5,7 @@ import sys
 import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from types import CodeType
@@ -16,12 +17,12 @@ from tinygrad_lite import optim
 from tinygrad_lite.compiler.entry import errors_handling
 from tinygrad_lite.compiler.program import (
     BACKWARD,
+    DTYPES,
     FORWARD,
     UPDATE,
     Instruction,
     Program,
     Variable,
-    DTYPES,
     axes_in_memory,
     is_python_number,
     item,
@@ -88,6 +89,7 @@ class Transcript:
         self._viewed: set[int] = set()  # the memory of which there are views, by id
         self._cuts: list[weakref.ref[Recorded]] = []
         self._ops: dict[Op, Op] = {}
+        self._in_common: dict[Variable, tuple[list[Any], tuple[Any, ...]]] = {}
         self._opened: list[Op] = [*kept_whole.get()]
         self._errors = np.geterr()
         self._handling: Any = None
@@ -265,11 +267,14 @@ class Transcript:
             done, matched, refused = len(self.program.calls), self._matched, self.refused
             self._opened.append(op)
             try:
-                made = op.forward(*inputs, **params)
+                shared = (op.shared(*inputs, **params),) if op.shared else ()
+                made = op.forward(*inputs, *shared, **params)
                 calls_itself = any(call.op is op for call in self.program.calls[done:])  # around NumPy's own function
                 if type(made) is Recorded and not calls_itself:
                     check_entries(op, made, inputs)
                     self.namer.operation(made.variable, op)
+                    if shared:
+                        self._in_common[made.variable] = [*map(_identity, inputs)], shared
                     return made
             except Exception:  # noqa: BLE001, RUF100  # it reads the values, so it is called as a whole
                 self.refused = refused
@@ -430,6 +435,8 @@ class Transcript:
             self._ops[op] = followed = object.__new__(type(op))
             vars(followed).update(vars(op))
             followed.vjps = [vjp and self._rule(op, i, vjp) for i, vjp in enumerate(op.vjps)]
+            if op.adjoint:
+                vars(followed)["in_common"] = partial(self._with_adjoint, op)
         return self._ops[op]
 
     def _rule(self, op: Op, i: int, vjp: Callable[..., Array]) -> Callable[..., Array]:
@@ -439,7 +446,7 @@ class Transcript:
             done, matched = len(self.program.calls), self._matched
             try:
                 if not self._was_whole(name):
-                    return vjp(g, *others, **params)
+                    return vjp(g, *others, *self._shared(op, params, *others), **params)
             except UsageError:
                 if any(isinstance(x, Tensor) for x in (g, *others)):
                     raise
@@ -450,6 +457,23 @@ class Transcript:
             return self._called(whole, [backward.whole(g), *others], params)
 
         return rule
+
+    def _with_adjoint(
+        self, op: Op, arrays: tuple[Array, ...], params: Mapping[str, Any], *before: Array
+    ) -> tuple[Array, ...]:
+        """The arrays, and behind them what the rules of an operation have in common, which depends on g and y, too."""
+        return op.in_common(arrays + self._shared(op, params, before[1], *arrays), params, *before)
+
+    def _shared(self, op: Op, params: Mapping[str, Any], y: Any, *arrays: Any) -> tuple[Any, ...]:
+        """What the rules of an operation have in common, computed once, by its forward if that had these arrays."""
+        if op.shared is None or type(y) is not Recorded or len(arrays) != op.arity:
+            return ()
+        these = [*map(_identity, arrays)]
+        before, shared = self._in_common.get(y.variable, ((), ()))
+        if not (shared and all(map(operator.is_, before, these))):
+            shared = (op.shared(*arrays, **params),)
+            self._in_common[y.variable] = these, shared
+        return shared
 
 
 def _kind(file: str) -> str:
@@ -530,6 +554,10 @@ def _readable(x: Recorded) -> Recorded:
             f"in place by {x.overwritten}: write y = y + ... in place of y += ..."
         )
     return x
+
+
+def _identity(x: Any) -> Any:
+    return x.variable if type(x) is Recorded else x
 
 
 def _variable(x: Any) -> Any:
