@@ -334,7 +334,7 @@ def test_what_depends_on_other_values_is_refused(name: str, backend: str) -> Non
 
 def test_names_mean_what_they_did_before() -> None:
     before = [math.cos, math.floor, cos, type, min, float]
-    with knowing_recorded_values([globals()]):
+    with knowing_recorded_values([globals()], ()):
         found = [math.cos(0.5), min(2, 1), max([1, 3], key=lambda x: -x), min([], default=4), int("7", 8)]
         assert found == [before[0](0.5), 1, 1, 4, 7]
         assert math.cos is not before[0]
