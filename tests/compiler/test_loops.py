@@ -298,3 +298,24 @@ def test_a_loop_over_lists_of_any_length_is_python(turns: int) -> None:
     done: list[tuple[int, int]] = []
     exec("\n".join([*for_lines(heading, turns, 120), "    done.append((i, k))"]), {"done": done})
     assert done == [*zip(*numbers)]
+
+
+@pytest.mark.parametrize("returned", [(), (0,), (5,), (2, 4), (0, 1, 2, 3, 4, 5), (5, 5, 1)])
+def test_gradients_that_a_loop_leaves_are_returned_too(returned: tuple[int, ...]) -> None:
+    weights = [tg.tensor(np.eye(3) * (1 + i / 9), requires_grad=True) for i in range(6)]
+
+    def step(x: Any) -> Any:
+        for w in weights:
+            x = np.tanh(x @ w)
+            w.grad = None
+        loss = np.mean(x**2)
+        loss.backward()
+        return loss, *[weights[i].grad for i in returned]
+
+    compiled = tg.compile(step, "numpy")
+    for scale in (0.5, 1.0, 2.0):
+        x = scale * np.linspace(-1, 1, 6).reshape(2, 3)
+        found, kept = compiled(x), [w.grad for w in weights]
+        for a, b in zip((*found, *kept), (*step(x), *(w.grad for w in weights)), strict=True):
+            np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-12)
+    assert " in zip(" in compiled.source

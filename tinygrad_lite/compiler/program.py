@@ -1,6 +1,6 @@
 """A recorded program: its inputs, its calls in order, and the values that it leaves behind."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any
@@ -161,6 +161,11 @@ class Program:
     def ends(self) -> list[Variable]:
         """The variables that leave the program."""
         return [x for x in (*self.results, *self.updates.values()) if isinstance(x, Variable)]
+
+    def ends_without(self, written: Collection[Variable]) -> list[Variable]:
+        """The variables that leave the program, but for these among those that it puts into its state."""
+        kept = [x for x in self.updates.values() if x not in written]
+        return [x for x in (*self.results, *kept) if isinstance(x, Variable)]
 
     def read_constants(self) -> Iterator[tuple[Variable, Array]]:
         """The constants that calls read, or that leave the program, with their arrays."""

@@ -92,7 +92,7 @@ def outline(program: Program) -> list[Item]:
             kept.setdefault(x, []).append(place)
     _use_places(items, program, kept)
     in_loops = {x for item in items if isinstance(item, Loop) for t in item.writes_to for x in item.made[t]}
-    _keep(items, [x for x in program.ends if x not in in_loops])
+    _keep(items, program.ends_without(in_loops))
     return items
 
 

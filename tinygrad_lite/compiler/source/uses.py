@@ -38,7 +38,7 @@ class Uses:
         self._user: dict[Variable, Instruction] = {}
         self._by_loops: set[Variable] = set()
         self._from_state: set[Variable] = set()
-        self._block(items, [x for x in program.ends if x not in self.written])
+        self._block(items, program.ends_without(self.written))
         self.into = {x: target for target, x in self.takes_up.items()}
 
     def count(self, x: Variable) -> int:
