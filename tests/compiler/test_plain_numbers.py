@@ -344,3 +344,71 @@ def test_names_mean_what_they_did_before() -> None:
     for now, then in zip([math.cos, math.floor, cos, type, min, float], before):
         assert now is then
     assert globals().keys().isdisjoint({"min", "max", "float", "int", "type"})
+
+
+def _or_error(f: Callable[..., Any], *args: Any) -> Any:
+    try:
+        return f(*args)
+    except (ArithmeticError, ValueError) as error:
+        return type(error), str(error)
+
+
+def _of_math(name: str) -> Callable[..., Any]:
+    return (lambda a, b: a**b) if name == "**" else lambda *numbers: getattr(math, name)(*numbers)
+
+
+RISKY = ["exp", "expm1", "sinh", "cosh", "sqrt", "log", "log1p", "log2", "log10", "asin", "acos", "acosh", "atanh"]
+RISKY += ["pow", "fmod", "**"]
+
+
+@pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
+@pytest.mark.parametrize("name", RISKY)
+@pytest.mark.parametrize("catches", [True, False])
+def test_errors_of_python_for_numbers_that_change(name: str, catches: bool, backend: str) -> None:
+    """An OverflowError is no infinity, and a ValueError no NaN, whether the function catches it or not."""
+    function, arity = _of_math(name), 1 + (name in ("pow", "fmod", "**"))
+    second = (1.5, 2.5, 0.0, 3.0, 2.0, 1.5, 5.0)
+
+    def f(x: Any, *numbers: float) -> Any:
+        if catches:
+            try:
+                return x * function(*numbers)
+            except (ArithmeticError, ValueError):
+                return -x
+        return x * function(*numbers)
+
+    compiled = tg.compile(f, backend)
+    for first, other in zip((1.0, 0.5, 0.25, 1e300, 0.75, -1e300, 1.5), second, strict=True):
+        numbers = (first, other)[:arity]
+        if name == "**" and first < 0:
+            continue  # a complex number of Python's
+        found, expected = _or_error(compiled, X, *numbers), _or_error(f, X, *numbers)
+        if isinstance(expected, tuple):
+            assert found == expected, numbers
+        else:
+            np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("chosen", [max, min])
+@pytest.mark.parametrize("is_argument", [True, False])
+def test_the_larger_of_a_whole_number_and_another(chosen: Any, is_argument: bool, backend: str) -> None:
+    """Is whole if that one is."""
+    count = 0
+
+    def f(x: Any, n: Any) -> Any:
+        nonlocal count
+        count += 1
+        number = chosen(n if is_argument else count, 3.5)
+        return number, np.arange(3) * number, chosen(number, 5), chosen(2, number)
+
+    compiled, kinds = tg.compile(f, backend), set()
+    for n in (1, 2, 3, 4, 5, 6, 2, 7):
+        count = before = n - 1
+        expected = f(X, n)
+        count = before
+        for found, y in zip(compiled(X, n), expected, strict=True):
+            assert type(found) is type(y)
+            assert np.asarray(found).dtype == np.asarray(y).dtype
+            np.testing.assert_array_equal(found, y)
+        kinds.add(type(expected[0]))
+    assert kinds == {int, float}

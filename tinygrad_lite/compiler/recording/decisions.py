@@ -3,14 +3,16 @@
 What decides is computed anew before each run, from the numbers as they are then.
 """
 
-from collections.abc import Mapping
+import math
+import operator
+from collections.abc import Callable, Mapping
 from copy import copy
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lite.compiler.places import Argument, Carried, Leaves
-from tinygrad_lite.compiler.program import Instruction, Program, Variable, is_python_number
+from tinygrad_lite.compiler.program import Instruction, Program, Variable, is_python_number, item
 from tinygrad_lite.compiler.recording.guards import Guard
 from tinygrad_lite.compiler.source.expressions import OPERATORS
 
@@ -19,6 +21,36 @@ MOST = 50
 
 _COMPARISONS = {np.less, np.less_equal, np.greater, np.greater_equal, np.equal, np.not_equal}
 _AS_PYTHONS = {np.add, np.subtract, np.multiply, *_COMPARISONS}
+
+
+def _quietly(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of Python's numbers that answers like NumPy's where Python raises an error, and without a warning."""
+
+    def called(*numbers: Any) -> Any:
+        try:
+            result = function(*numbers)
+        except OverflowError:
+            return math.inf
+        except (ValueError, ZeroDivisionError):
+            return math.nan
+        return math.nan if isinstance(result, complex) else result
+
+    return called
+
+
+_SAME = ("exp", "exp2", "expm1", "sinh", "cosh", "sqrt", "log", "log1p", "log2", "log10", "fmod")
+_QUIET: dict[Any, Callable[..., Any]] = {
+    **{getattr(np, name): _quietly(getattr(math, name)) for name in _SAME},
+    np.arcsin: _quietly(math.asin),
+    np.arccos: _quietly(math.acos),
+    np.arccosh: _quietly(math.acosh),
+    np.arctanh: _quietly(math.atanh),
+    np.power: _quietly(operator.pow),
+    np.float_power: _quietly(math.pow),
+    np.isfinite: math.isfinite,
+    item.forward: lambda x: x.item() if hasattr(x, "item") else x,
+}
+"""Functions of Python's numbers, which take a tenth of the time that NumPy's take for a number."""
 _DIVISIONS = {np.divide, np.floor_divide, np.remainder}
 """Python raises an error for a division by 0; by a number that is known, it does not."""
 
@@ -86,7 +118,7 @@ def _function(calls: list[Instruction], inputs: list[Variable], variable: Variab
             expression = f" {OPERATORS[forward][0]} ".join(arguments)
         else:
             name = f"function{len(scope)}"
-            scope[name] = forward
+            scope[name] = _QUIET.get(forward, forward)
             expression = f"{name}({', '.join(arguments)})"
         lines.append(f"    {names[call.result]} = {expression}")
     lines.append(f"    return kind({names[variable]})")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.compiler.program import is_python_number
-from tinygrad_lite.compiler.recording.recorded import Recorded, whole
+from tinygrad_lite.compiler.recording.recorded import Recorded, require_finite, whole
 from tinygrad_lite.compiler.recording.watching import plain
 from tinygrad_lite.engine import grad_mode
 from tinygrad_lite.engine.tensor import Tensor
@@ -34,12 +34,17 @@ def _number(x: Any) -> Any:
 
 def _of_numbers(of_python: Callable[..., Any], of_numpy: Callable[..., Any]) -> Callable[..., Any]:
     """A function of Python's that leaves recorded numbers to one of NumPy's."""
+    may_fail = of_python.__name__ in _FAILING
 
     @wraps(of_python)
     def function(*args: Any) -> Any:
         if not _are_taken(args):
             return of_python(*args)
-        return of_numpy(*map(_number, args)).item()
+        numbers = [*map(_number, args)]
+        result = of_numpy(*numbers).item()
+        if may_fail:
+            require_finite(result, of_python, numbers)
+        return result
 
     return function
 
@@ -48,7 +53,15 @@ def _extreme(of_python: Callable[..., Any], is_further: Callable[[Any, Any], Any
     """`min` or `max`, which prefers the first of equal numbers, and a NaN in front."""
 
     def further(a: Any, b: Any) -> Any:
-        chosen = np.where(is_further(b, a), b, a)
+        prefers = is_further(b, a)
+        kinds = [type(_value(x)) for x in (a, b)]
+        if type(prefers) is Recorded and set(kinds) == {int, float}:
+            recorder, variable = prefers.recorder, prefers.variable
+            if kinds[bool(prefers.value)] is float:
+                recorder.requires(variable)  # a call in which it is a whole number has another program
+            elif recorder.truth(variable) is not None:
+                return b if prefers.value else a
+        chosen = np.where(prefers, b, a)
         return chosen.item() if all(is_python_number(x) or _is_a_number(x) for x in (a, b)) else chosen[()]
 
     @wraps(of_python)
@@ -59,6 +72,10 @@ def _extreme(of_python: Callable[..., Any], is_further: Callable[[Any, Any], Any
         return reduce(further, values)
 
     return function
+
+
+def _value(x: Any) -> Any:
+    return x.value if type(x) is Recorded else x
 
 
 def _is_a_number(x: Any) -> bool:
@@ -121,6 +138,11 @@ _SAME = (
     *("sin", "cos", "tan", "sinh", "cosh", "tanh", "exp", "exp2", "expm1", "log1p", "log2", "log10", "sqrt", "cbrt"),
     *("fabs", "copysign", "fmod", "degrees", "radians", "isnan", "isinf", "isfinite"),
 )
+_FAILING = {
+    *("exp", "exp2", "expm1", "sinh", "cosh", "pow", "sqrt", "log", "log1p", "log2", "log10", "asin", "acos", "acosh"),
+    *("atanh", "fmod"),
+}
+"""The functions of `math` that raise an error for some finite numbers."""
 _OF_MATH: dict[str, Callable[..., Any]] = {
     **{name: getattr(np, name) for name in _SAME},
     "asin": np.arcsin,

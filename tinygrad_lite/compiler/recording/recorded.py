@@ -230,7 +230,11 @@ def _power(self: "Recorded", exponent: Any) -> Any:
             is_positive._needed()
     if _is_number(self) and is_python_number(exponent) and type(exponent) is not complex and exponent < 0:
         _refuse_division(self)
-    return Operators.__pow__(self, exponent)
+    result = Operators.__pow__(self, exponent)
+    is_tame = is_python_number(exponent) and type(exponent) is not complex and abs(exponent) <= 1
+    if may_be_complex and not is_tame:
+        require_finite(result, operator.pow, (self, exponent))
+    return result
 
 
 def _power_of(self: "Recorded", base: Any) -> Any:
@@ -259,6 +263,17 @@ def whole(x: Any) -> Any:
     if type(is_small) is Recorded and is_small.recorder.requires(is_small.variable) is False:
         is_small._needed()
     return x.astype(np.int64)
+
+
+def require_finite(result: Any, of_python: Callable[..., Any], numbers: Sequence[Any]) -> None:
+    """Raise the error that Python raises where a function of numbers is too large, or not defined, unless both go on.
+
+    Later calls, in which that is otherwise, have another program, if the numbers come of those among the inputs alone.
+    """
+    is_finite: Any = np.isfinite(result)
+    if type(result) is Recorded and result.recorder.requires(is_finite.variable) is False:
+        of_python(*[x.value if type(x) is Recorded else x for x in numbers])
+        result._needed()
 
 
 def _is_number(x: Any) -> bool:
