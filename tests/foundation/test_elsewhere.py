@@ -105,6 +105,47 @@ def test_a_setting_of_pytorchs_layers_says_what_to_write(make: Callable[[], Any]
         make()
 
 
+LAYERS = {
+    name: kind
+    for name, kind in vars(nn).items()
+    if isinstance(kind, type) and issubclass(kind, nn.Module) and kind is not nn.Module
+}
+ROWS, CLASSES = np.random.default_rng(0).normal(size=(4, 3)), np.arange(4) % 3
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_layer_that_is_made_with_its_input_says_so(name: str) -> None:
+    """As in nn.ReLU(x), or nn.CrossEntropyLoss(outputs, classes), which were layers without a word."""
+    made: Any = LAYERS[name]
+    first = next(iter(signature(made).parameters), "")
+    for inputs in ((ROWS,), (tg.tensor(ROWS),), (ROWS, ROWS), (tg.tensor(ROWS), CLASSES)):
+        takes_any = name in ("Identity", "Sequential", "ModuleList", "ModuleDict", "ParameterList", "ParameterDict")
+        if takes_any or (first == "weight" and len(inputs) == 1):
+            continue
+        with pytest.raises(UsageError, match=rf"{name}: .* an array of shape .*layer = {name}\(.*\); layer\(x"):
+            made(*inputs)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_arguments_that_a_layer_does_not_take_name_it_and_not_its_base(name: str) -> None:
+    made: Any = LAYERS[name]
+    parameters = signature(made).parameters.values()
+    if all(x.kind is not x.VAR_POSITIONAL for x in parameters):
+        with pytest.raises(TypeError, match=rf"^{name}\(\) (too many|takes no arguments)"):
+            made(*[1] * 30)
+    if all(x.kind is not x.VAR_KEYWORD for x in parameters):
+        with pytest.raises(TypeError, match=rf"^{name}\(\) (got an unexpected|missing a|takes no arguments)"):
+            made(nonsense=1)
+
+
+def test_sizes_and_weights_may_be_arrays() -> None:
+    sizes = np.array([3, 3])
+    assert nn.Conv2d(1, 1, sizes)(np.ones((1, 1, 4, 4))).shape == (1, 1, 2, 2)  # type: ignore[arg-type]
+    assert nn.LayerNorm(np.array([4, 3]))(ROWS).shape == (4, 3)  # type: ignore[arg-type]
+    for weight in (np.ones(3), tg.tensor(np.ones(3))):
+        assert nn.CrossEntropyLoss(weight)(ROWS, CLASSES) == nn.CrossEntropyLoss()(ROWS, CLASSES)
+
+
 def test_modules_may_take_such_settings_and_refuse_others() -> None:
     class Own(nn.Module):
         def __init__(self, dim: int, **others: Any) -> None:
@@ -266,7 +307,13 @@ NOTES: dict[str, tuple[Callable[[Any], Any], str]] = {
     "shape": (lambda x: np.zeros(2, 3), "np.zeros((2, 3))"),  # type: ignore[call-overload]
     "linspace": (lambda x: np.linspace(0, 1, steps=3), "num="),  # type: ignore[call-overload]
     "zeros": (lambda x: np.zeros_like(x, device="cuda:0", generator=None), "rng="),
+    "another library": (lambda x: _of_pytorch(x), "layers and functions of tinygrad_lite.nn"),
 }
+
+
+def _of_pytorch(x: Any) -> Any:
+    """What PyTorch says to our tensors and to arrays."""
+    raise TypeError("linear(): argument 'input' (position 1) must be Tensor, not Tensor")
 
 
 @pytest.mark.parametrize("name", NOTES)

@@ -259,8 +259,9 @@ def test_what_is_refused_changes_nothing(make: Any, attempt: Any, message: str) 
 
 
 def test_containers_define_no_forward() -> None:
-    with pytest.raises(UsageError, match="ModuleList defines no forward"):
-        nn.ModuleList([linear()])(X)
+    for container in (nn.ModuleList([linear()]), nn.ModuleDict({"a": linear()})):
+        with pytest.raises(UsageError, match=r"defines no forward.*call the modules inside it"):
+            container(X)
 
 
 IN_PLACE = [

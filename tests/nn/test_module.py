@@ -272,6 +272,12 @@ def test_a_module_without_a_forward_says_so() -> None:
         type("Empty", (nn.Module,), {})()(1.0)
 
 
+@pytest.mark.parametrize("name", ["foward", "forwad", "foreward", "_forward", "forwards", "Forward"])
+def test_a_misspelt_forward_is_named(name: str) -> None:
+    with pytest.raises(UsageError, match=rf"Own defines no forward\(self, ...\): is {name} meant\?"):
+        type("Own", (nn.Module,), {name: lambda self, x: x, "reset": lambda self: None})()(1.0)
+
+
 class Table(nn.Module):
     """Arrays among the fields, and in containers."""
 

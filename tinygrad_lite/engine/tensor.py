@@ -177,7 +177,7 @@ class Tensor(Conversions):
             tensor([2., 4.])
         """
         if not self._requires_grad:
-            raise GraphError("backward() on a tensor with no history: no gradient flows to a requires_grad=True leaf")
+            raise GraphError("backward() on a tensor with no history: no leaf requires a gradient, or no_grad() was on")
         if self.dtype.kind == "c":
             raise UsageError(f"backward() starts at real numbers, this is {self.dtype}: take np.real or np.abs of it")
         g = self._ones() if gradient is None else self._fitting(gradient)

@@ -1,5 +1,6 @@
 """Errors that say what to write in place of a name or a keyword that PyTorch has and this package has not."""
 
+import itertools
 import sys
 from collections.abc import Callable, Mapping
 from inspect import Parameter, getattr_static, signature
@@ -15,6 +16,12 @@ from tinygrad_lite.foundation.pytorch_names import (
     SETTINGS,
     instead_of_name,
 )
+
+_ARRAYS = ("weight", "pos_weight")
+"""Settings of losses that are arrays."""
+
+_PLAIN = (int, float, bool, str)
+"""The types of settings that are no sizes along several axes."""
 
 
 class _Missing:
@@ -56,13 +63,14 @@ class SettingsElsewhere:
             if cls.__init__ is object.__init__ and (args or settings):
                 raise TypeError(f"{cls.__name__}() takes no arguments")
             is_ours = (getattr(cls.__init__, "__module__", None) or "").startswith("tinygrad_lite.")
-            if settings and is_ours:  # a user's own class has no counterpart, and its code may have no module
+            if is_ours and (args or settings):  # a user's own class has no counterpart, and its code may have no module
                 refuse_settings(cls.__name__, cls.__init__, settings)
+                _refuse_arguments(cls, args, settings)
             return super().__new__(cls)
 
 
 class ModulesElsewhere(SettingsElsewhere):
-    """Says what to write in place of a method that PyTorch's modules have."""
+    """Says what to write in place of a method that PyTorch's modules have, and of a layer made with its input."""
 
     _writes = False  # whether PyTorch's layer with these settings writes into its input
 
@@ -74,6 +82,8 @@ class ModulesElsewhere(SettingsElsewhere):
     if not TYPE_CHECKING:
 
         def __new__(cls, /, *args: Any, **settings: Any) -> Self:
+            if args and cls.__module__.startswith("tinygrad_lite.nn.") and ".utils." not in cls.__module__:
+                _refuse_inputs(cls, args)
             made = super().__new__(cls, *args, **settings)
             parameters = getattr(getattr(cls.__init__, "__code__", None), "co_varnames", ())[1:]
             is_ours = "inplace" in parameters and cls.__module__.startswith("tinygrad_lite.")
@@ -92,6 +102,34 @@ for _owner, _table in (
 ):
     for _name, _instead in _table.items():
         setattr(_owner, _name, _Missing(_name, _instead))
+
+
+def _refuse_arguments(kind: type, args: tuple[Any, ...], settings: Mapping[str, Any]) -> None:
+    """Raise if a class is made with other arguments than it takes: Python's error names the base that defines them."""
+    known = signature(kind.__init__)  # type: ignore[misc]
+    try:
+        known.bind(kind, *args, **settings)
+    except TypeError as misfit:
+        raise TypeError(f"{kind.__name__}() {misfit}; it takes {', '.join([*known.parameters][1:])}") from None
+
+
+def _refuse_inputs(kind: type, args: tuple[Any, ...]) -> None:
+    """Raise if a layer or a loss is made with arrays that its instances take, and not with settings."""
+    made: Any = kind.__init__  # type: ignore[misc]
+    own = [] if made is object.__init__ else [*signature(made).parameters.values()][1:]
+    if any(x.kind is Parameter.VAR_POSITIONAL for x in own):
+        return
+    for x, parameter in itertools.zip_longest(args, own[: len(args)]):
+        shape = getattr(x, "shape", ())
+        may_be_sizes = parameter is not None and parameter.annotation not in _PLAIN
+        are_sizes = may_be_sizes and len(shape) == 1 and x.dtype.kind in "iu"
+        if shape and not are_sizes and (parameter is None or parameter.name not in _ARRAYS):
+            settings = "..." if any(x.default is Parameter.empty for x in own) else ""
+            role = f"{parameter.name} is a setting" if parameter else "it has fewer settings"
+            raise UsageError(
+                f"{kind.__name__}: {role}, got an array of shape {tuple(shape)}: make the layer first and call it, as "
+                f"in layer = {kind.__name__}({settings}); layer({', '.join('xy'[: len(args)])})"
+            )
 
 
 def _warn_of_first_values(kind: type) -> None:

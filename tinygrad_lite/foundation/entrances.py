@@ -61,6 +61,7 @@ def called_again(
     arguments = _arguments(function, args, settings)
     if isinstance(arguments, str) or not _is_ours(error):
         refuse_settings(name, function, settings)
+        advise(error)
         if isinstance(arguments, str) and function.__name__ not in str(error):  # it names one that this one calls
             error = TypeError(f"{function.__name__}() {arguments}")
         try:
@@ -93,6 +94,8 @@ def advise(error: Exception) -> None:
     elif text == "'int' object is not callable":
         called = getattr(expression_at(_calling(error)), "func", None)
         instead = "x.shape, or x.shape[i]" if getattr(called, "attr", "") == "size" else ""
+    elif re.search(r"argument '\w+' \(position \d+\) must be Tensor, not ", text):
+        instead = "layers and functions of tinygrad_lite.nn, or NumPy's functions: PyTorch's take its own tensors alone"
     elif re.fullmatch(r"Cannot interpret '\d+' as a data type", text):
         instead = "the shape as a tuple, as in np.zeros((2, 3))"
     else:

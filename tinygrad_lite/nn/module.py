@@ -1,6 +1,7 @@
 """`Module`: a model consists of its fields and a `forward` that reads as its formula."""
 
 from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
 from inspect import signature
 from types import MethodType
 from typing import Any, Self
@@ -47,7 +48,14 @@ class Module(State, ModulesElsewhere):
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
         """The module's formula, from its inputs to its result."""
-        raise UsageError(f"{type(self).__name__} defines no forward(self, ...)")
+        similar = get_close_matches("forward", vars(type(self)))
+        if similar:
+            advice = f": is {similar[0]} meant?"
+        elif hasattr(type(self), "append") or hasattr(type(self), "items"):
+            advice = ": call the modules inside it, one after the other, or make a Sequential of them"
+        else:
+            advice = ""
+        raise UsageError(f"{type(self).__name__} defines no forward(self, ...){advice}")
 
     def __call__(self, /, *inputs: Any, **options: Any) -> Any:
         if self._hooks:

@@ -195,8 +195,8 @@ def _channels(function: str, x: Array, *parameters: Array) -> tuple[int, ...]:
         raise ShapeError(f"{function} needs an input (N, C, ...) of two axes or more, got shape {shape}")
     for parameter in parameters:
         if parameter is not None and shape_of(parameter) != shape[1:2]:
-            needed = f"parameters of shape {shape[1:2]}, one for each channel"
-            raise ShapeError(f"{function} needs {needed} of an input {shape}; got {shape_of(parameter)}")
+            others = f"the weight, bias or statistics have the shape {shape_of(parameter)}"
+            raise ShapeError(f"{function}: the input {shape} has {shape[1]} channels, on axis 1; {others}")
     return shape
 
 
