@@ -84,6 +84,14 @@ def test_imports_go_down(room: str) -> None:
                 assert both_files, f"{path} imports {other}, a package on its own floor"
 
 
+def test_signatures_are_asked_for_in_one_place() -> None:
+    """In the one that leaves annotations unread, since they cannot always be evaluated; those of ours can."""
+    asking = [
+        path.name for path in FILES if re.search(r"inspect\.signature|inspect import .*\bsignature", path.read_text())
+    ]
+    assert asking == ["entrances.py", "signatures.py"]
+
+
 def imported_modules(path: Path) -> set[str]:
     """The files of ours that a file imports."""
     names = set()

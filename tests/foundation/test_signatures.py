@@ -1,5 +1,6 @@
 """What functions read, and what is said of a call that their signature does not allow."""
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -56,3 +57,16 @@ def test_a_users_argument_that_pytorch_has_too_is_not_to_be_renamed(name: str) -
     with pytest.raises(UsageError, match="missing a required argument") as error:
         op(**{name: 1})
     assert "write" not in str(error.value)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="earlier Pythons evaluate annotations with the definition")
+def test_annotations_may_name_what_is_there_for_type_checkers_alone() -> None:
+    def loss(w: Weights) -> Weights:  # type: ignore[name-defined] # noqa: F821
+        return np.sum(w**3)
+
+    def slope(y: Weights, x: Weights) -> Weights:  # type: ignore[name-defined] # noqa: F821
+        return 3 * x**2
+
+    for read in READERS.values():
+        read(loss)
+    assert tg.elementwise(lambda x: x**3, slope, name="cube")(2.0) == 8

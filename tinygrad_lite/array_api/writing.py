@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from functools import cache, wraps
-from inspect import Parameter, signature
+from inspect import Parameter
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from tinygrad_lite.engine.tensor import tensor
 from tinygrad_lite.errors import ShapeError, UsageError
 from tinygrad_lite.foundation.callers import PACKAGE, hidden_behind, writes_an_entry
 from tinygrad_lite.foundation.foreign import as_array
-from tinygrad_lite.foundation.signatures import path_of, signature_of
+from tinygrad_lite.foundation.signatures import path_of, signature, signature_of
 from tinygrad_lite.ops.casting import imag, real
 from tinygrad_lite.ops.shapes.arranging import VIEWING
 from tinygrad_lite.ops.shapes.indexing import fixed, getitem

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from copy import deepcopy
-from inspect import isclass, signature
+from inspect import isclass
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from tinygrad_lite import optim
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import InputError, UsageError
 from tinygrad_lite.estimators.settings import check_settings, names_taken_by
+from tinygrad_lite.foundation.signatures import signature
 from tinygrad_lite.nn import Module, init
 
 

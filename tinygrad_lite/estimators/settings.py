@@ -1,12 +1,13 @@
 """Parameters of an estimator, among them those of its module and its optimiser: module__hidden, optimizer__betas."""
 
 from collections.abc import Callable, Mapping
-from inspect import Parameter, signature
+from inspect import Parameter
 from typing import Any, Self
 
 from sklearn.base import BaseEstimator
 
 from tinygrad_lite.errors import InputError, UsageError
+from tinygrad_lite.foundation.signatures import signature
 from tinygrad_lite.nn import Module
 
 PARTS = "module", "optimizer"

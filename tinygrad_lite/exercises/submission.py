@@ -1,6 +1,5 @@
 """A learner's submission: a function that runs on copies, and whose errors are reported in the learner's terms."""
 
-import inspect
 import io
 import linecache
 import traceback
@@ -15,6 +14,7 @@ from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import UsageError
 from tinygrad_lite.exercises.misfit import misfit_of
 from tinygrad_lite.exercises.variants import variants
+from tinygrad_lite.foundation.signatures import signature
 
 Form = Literal["derivative", "vjp", "numbers"]
 
@@ -77,15 +77,16 @@ class Submission:
             raise UsageError(f"submit a function, {task.head[:-1]}, not {type(function).__name__}")
         self._name = getattr(function, "__name__", task.write)
         try:
-            signature = inspect.signature(self._function)
-            signature.bind(*task.parameters)
+            form = signature(self._function)
+        except (TypeError, ValueError):  # written in C, without a signature: the call will show
+            return
+        try:
+            form.bind(*task.parameters)
         except TypeError:
             raise UsageError(
-                f"{self._name}{signature} cannot be called with the {len(task.parameters)} arguments that it is "
+                f"{self._name}{form} cannot be called with the {len(task.parameters)} arguments that it is "
                 f"given, {', '.join(task.parameters)}: begin with `{task.head}`"
             ) from None
-        except ValueError:  # written in C, without a signature: the call will show
-            pass
 
     def variants(self) -> list[tuple[str, Callable[..., Array]]]:
         """Sentences about a mistake, each with the submission without that mistake, if its code is known.

@@ -12,6 +12,7 @@ from typing import Any
 
 from tinygrad_lite.checking.diagnosing.mistakes import INPUT, NOT_SQUARED, OUTPUT, TOO_LARGE, TOO_SMALL
 from tinygrad_lite.exercises.brackets import made_from, regrouped
+from tinygrad_lite.foundation.signatures import without_annotations
 
 AXIS = "a sum or a mean is along another axis than on the way forward"
 LENGTH = "the length of another axis is used"
@@ -45,7 +46,7 @@ def variants(function: Callable[..., Any]) -> list[tuple[str, Callable[..., Any]
     """Sentences about a mistake, each with the function without that mistake; none if its code is unknown."""
     changed = regrouped(function)
     try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+        tree = without_annotations(ast.parse(textwrap.dedent(inspect.getsource(function))))
         for sentence, replaced in _edits(tree):
             if len(changed) >= _MOST:
                 break

@@ -1,7 +1,6 @@
 """The origin of values, which the graph does not hold: the user's names, and the line and module that made them."""
 
 import contextlib
-import inspect
 import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -13,7 +12,7 @@ import numpy as np
 from tinygrad_lite.engine.op import NO_PARAMS
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.explainer.graph import Seen, arrays_in
-from tinygrad_lite.foundation.signatures import outside_of
+from tinygrad_lite.foundation.signatures import outside_of, signature
 from tinygrad_lite.nn.module import Module
 from tinygrad_lite.nn.substitution import original
 from tinygrad_lite.ops.arithmetic.selection import argwhere, flatnonzero, stop_gradient
@@ -72,7 +71,7 @@ def _reached(f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, 
     """The arguments of a call, the variables around the function, and the object whose method it is, by name."""
     reached: dict[str, Any] = {}
     with contextlib.suppress(ValueError, TypeError):  # it has none, or that of a function to which it adds arguments
-        reached |= inspect.signature(f).bind(*args, **kwargs).arguments
+        reached |= signature(f).bind(*args, **kwargs).arguments
     return reached | outside_of(f)[1] | {"self": getattr(f, "__self__", f)}
 
 

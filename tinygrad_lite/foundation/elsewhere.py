@@ -3,7 +3,7 @@
 import itertools
 import sys
 from collections.abc import Callable, Mapping
-from inspect import Parameter, getattr_static, signature
+from inspect import Parameter, getattr_static
 from opcode import opmap
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
@@ -16,6 +16,7 @@ from tinygrad_lite.foundation.pytorch_names import (
     SETTINGS,
     instead_of_name,
 )
+from tinygrad_lite.foundation.signatures import signature
 
 _ARRAYS = ("weight", "pos_weight")
 """Settings of losses that are arrays."""

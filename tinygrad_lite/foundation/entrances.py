@@ -3,10 +3,11 @@
 So do arrays whose dtype is not one of NumPy's, such as PyTorch's tensors.
 """
 
+import inspect
 import re
 from collections.abc import Callable, Mapping
 from functools import wraps
-from inspect import Parameter, isfunction, signature
+from inspect import Parameter, isfunction
 from pathlib import Path
 from types import FrameType
 from typing import Any, ParamSpec, TypeVar
@@ -18,6 +19,7 @@ from tinygrad_lite.foundation.callers import LIBRARIES, expression_at
 from tinygrad_lite.foundation.elsewhere import refuse_settings
 from tinygrad_lite.foundation.foreign import as_numpy, numbers_of
 from tinygrad_lite.foundation.pytorch_names import instead_of_method, instead_of_name, instead_of_setting
+from tinygrad_lite.foundation.signatures import signature
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -146,7 +148,7 @@ def _is_ours(error: Exception) -> bool:
 
 def _arrays_among(function: Callable[..., Any], name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of a call by name, with an array for each list where the function takes arrays."""
-    parameters = signature(function).parameters.values()
+    parameters = inspect.signature(function).parameters.values()  # with the annotations, which are ours
     first = next(iter(arguments), "")  # which may not be left out, unlike a bias
     takes_arrays = {
         x.name

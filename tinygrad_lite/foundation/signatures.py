@@ -1,29 +1,53 @@
 """Functions: what they are called, what arguments they take, which of these a call passes, and what else they read."""
 
+import ast
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from types import FunctionType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from tinygrad_lite.errors import UsageError
 from tinygrad_lite.foundation.pytorch_names import instead_of_argument
 
+Tree = TypeVar("Tree", bound=ast.AST)
+
+_UNREAD: dict[str, Any] = {}
+if sys.version_info >= (3, 14):
+    from annotationlib import Format
+
+    _UNREAD = {"annotation_format": Format.STRING}
+
 _HOMES = ("numpy", "scipy.special")
 """The libraries that functions with a derivative come from."""
+
+
+def signature(function: Callable[..., Any], *, follow_wrapped: bool = True) -> inspect.Signature:
+    """The signature of a function, whose annotations need not name what is there at run time: they stay unread."""
+    return inspect.signature(function, follow_wrapped=follow_wrapped, **_UNREAD)
 
 
 def signature_of(function: Callable[..., Any]) -> inspect.Signature:
     """The signature of a function, including a NumPy function that does not report its own."""
     try:
-        return inspect.signature(function)
+        return signature(function)
     except ValueError:  # before NumPy 2.4, functions written in C report no signature
         count = getattr(function, "nin", 1)
         kind = inspect.Parameter.POSITIONAL_ONLY
         return inspect.Signature([inspect.Parameter(f"x{i + 1}", kind) for i in range(count)])
+
+
+def without_annotations(tree: Tree) -> Tree:
+    """The same tree, whose functions have lost their annotations, which compute nothing."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.arg):
+            node.annotation = None
+        elif isinstance(node, ast.FunctionDef):
+            node.returns = None
+    return tree
 
 
 def bound_to(signature: inspect.Signature, name: str, args: Iterable[Any], params: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ OPEN = (Tensor, Parametric, np.random.Generator, bool, int, float, str, type(Non
 
 def holds_another(field: Any, in_sight: Set[int]) -> bool:
     """Whether a field that is not a container hides a module or a leaf tensor."""
-    if isinstance(field, (*_PLAIN, Traced, Parametric)):
+    if isinstance(field, (*_PLAIN, type, ModuleType, Traced, Parametric)):
         return False
     seen: set[int] = set()
     ahead = _inside(field)

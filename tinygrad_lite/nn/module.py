@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
-from inspect import signature
 from types import MethodType
 from typing import Any, Self
 
@@ -12,6 +11,7 @@ from tinygrad_lite.errors import RESTATED, UsageError
 from tinygrad_lite.foundation.elsewhere import ModulesElsewhere
 from tinygrad_lite.foundation.entrances import advise, called_again
 from tinygrad_lite.foundation.foreign import as_array
+from tinygrad_lite.foundation.signatures import signature
 from tinygrad_lite.nn import hooks
 from tinygrad_lite.nn.state import State, is_parameter
 from tinygrad_lite.nn.structure import parts

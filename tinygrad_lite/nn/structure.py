@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from inspect import signature
 from types import MethodType
 from typing import Any, Self
 
 from tinygrad_lite import trees
 from tinygrad_lite.errors import RESTATED, InputError, UsageError
 from tinygrad_lite.foundation.entrances import advise
+from tinygrad_lite.foundation.signatures import signature
 
 _ASIDE = frozenset({"_hooks", "_transient", "_computed", "_original", "_substitutes"})
 """Attributes that are not fields: hooks, buffers that are not saved, what is computed, the facts of a stand-in."""

@@ -17,6 +17,7 @@ from tinygrad_lite.errors import InputError, ShapeError, UsageError, warn
 from tinygrad_lite.foundation.elsewhere import SettingsElsewhere
 from tinygrad_lite.foundation.foreign import as_numpy
 from tinygrad_lite.foundation.settings import check_entries, check_form, check_list, not_negative
+from tinygrad_lite.foundation.signatures import signature
 
 Group = dict[str, Any]
 """Parameters, under "params", and the settings for them."""
@@ -64,7 +65,7 @@ class Optimizer(SettingsElsewhere):
     _counts = False
 
     def __init_subclass__(cls) -> None:
-        named = [x.name for x in inspect.signature(cls.update).parameters.values() if x.kind not in _ANY_NUMBER][4:]
+        named = [x.name for x in signature(cls.update).parameters.values() if x.kind not in _ANY_NUMBER][4:]
         cls._asks = tuple(named)
         cls._counts = "t" in named
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from inspect import signature
 from typing import Any
 
 from tinygrad_lite.compiler import compile
 from tinygrad_lite.data import DataLoader
+from tinygrad_lite.foundation.signatures import signature
 from tinygrad_lite.nn import Module, functional, losses
 from tinygrad_lite.nn.module import in_mode
 from tinygrad_lite.nn.utils import clip_grad_norm_

@@ -1,6 +1,5 @@
 """The audit of a model's gradients: which parameters get none, and what in the graph is the cause."""
 
-import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from tinygrad_lite.engine.backward import history
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import GraphError, InputError, ShapeError, UsageError
 from tinygrad_lite.foundation.phrases import phrase
+from tinygrad_lite.foundation.signatures import signature
 from tinygrad_lite.nn.module import Module
 from tinygrad_lite.readers.recording import Step, recording
 
@@ -293,7 +293,7 @@ def _watched(loss: Any) -> tuple[Tensor, list[Step]]:
     if not callable(loss):
         raise UsageError(f"the loss must be a tensor, or a function that computes it; got {type(loss).__name__}")
     try:
-        inspect.signature(loss).bind()
+        signature(loss).bind()
     except TypeError as error:
         raise UsageError(f"the loss function takes no arguments, as in lambda: loss(model(x), t); {error}") from None
     except ValueError:

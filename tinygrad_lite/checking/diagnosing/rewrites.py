@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.checking.subjects.frameworks.closures import names_read
+from tinygrad_lite.foundation.signatures import without_annotations
 from tinygrad_lite.readers.recording import Source
 
 _OTHER_COMPARISONS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
@@ -97,6 +98,7 @@ class _Text:
             (tree,) = ast.parse(dedent("".join(lines))).body
             if isinstance(tree, ast.FunctionDef):
                 tree.decorator_list = []
+                without_annotations(tree)
                 ast.increment_lineno(tree, first - 1)
                 return cls(f, tree)
         return None

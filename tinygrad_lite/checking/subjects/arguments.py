@@ -1,6 +1,5 @@
 """The arguments of a function: which of their arrays are variables, and how it is called with others in their place."""
 
-import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from copy import deepcopy
@@ -15,6 +14,7 @@ from tinygrad_lite.checking.subjects.variables import Variable, chosen, limits
 from tinygrad_lite.engine.op import Array, Traced
 from tinygrad_lite.engine.tensor import Tensor, wrap
 from tinygrad_lite.errors import UsageError
+from tinygrad_lite.foundation.signatures import signature
 from tinygrad_lite.nn.module import Module
 from tinygrad_lite.nn.substitution import substituted
 from tinygrad_lite.transforms.runs import name_of
@@ -175,7 +175,7 @@ def argument_names(f: Callable[..., Any], count: int) -> list[str]:
     try:
         parameters = [
             p.name
-            for p in inspect.signature(target).parameters.values()
+            for p in signature(target).parameters.values()
             if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
         ]
     except (TypeError, ValueError):

@@ -1,7 +1,7 @@
 """The subject of a check for what a caller may have: a gradient, products with it, or a function of another library."""
 
 from collections.abc import Callable, Mapping, Sequence
-from inspect import Signature, signature
+from inspect import Signature
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from tinygrad_lite.checking.subjects.rows import by_row
 from tinygrad_lite.checking.subjects.subject import FULL, GradientOf, Subject, random_weights
 from tinygrad_lite.checking.subjects.supplied import Gradient, Products, Supplied
 from tinygrad_lite.errors import UsageError
+from tinygrad_lite.foundation.signatures import signature
 from tinygrad_lite.nn.module import Module
 from tinygrad_lite.transforms.runs import name_of
 
@@ -113,9 +114,7 @@ def _require_form(name: str, function: Any, arguments: Sequence[str]) -> None:
 def _form_of(function: Any) -> Signature | None:
     """The parameters of a function; None if they are unknown, as those of C's functions may be."""
     try:
-        return signature(
-            function, follow_wrapped=False
-        )  # a decorator may add arguments to those that it is called with
+        return signature(function, follow_wrapped=False)  # a decorator may add arguments to those it is called with
     except (TypeError, ValueError):
         return None
 

@@ -36,7 +36,7 @@ from tinygrad_lite.compiler.signature import SCALARS, attributes_of, containers
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import TinygradError, UsageError
 from tinygrad_lite.foundation.entrances import advise
-from tinygrad_lite.foundation.signatures import outside_of
+from tinygrad_lite.foundation.signatures import outside_of, signature
 from tinygrad_lite.transforms.runs import name_of
 
 _P = ParamSpec("_P")
@@ -432,7 +432,7 @@ def _without_whole_numbers(places: Iterable[_K], values: Mapping[_K, Any]) -> fr
 def named_parameters(f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[str]:
     """A name for each leaf of the arguments."""
     try:
-        bound = dict(inspect.signature(f).bind(*args, **kwargs).arguments)
+        bound = dict(signature(f).bind(*args, **kwargs).arguments)
         paths = [path.replace(".", "_") for path in trees.paths(bound)]
     except (TypeError, ValueError):
         paths = []

@@ -15,7 +15,7 @@ from tinygrad_lite.compiler.source.expressions import literal
 from tinygrad_lite.compiler.source.numpy_source import WIDTH, NumpySource
 from tinygrad_lite.engine.op import Op
 from tinygrad_lite.errors import TinygradError, UsageError
-from tinygrad_lite.foundation.signatures import path_of
+from tinygrad_lite.foundation.signatures import path_of, without_annotations
 
 
 def module(sources: Sequence[NumpySource]) -> str:
@@ -146,11 +146,7 @@ class _Quoted:
             )
         self.functions[name] = ""  # it may call itself
         tree.name, tree.decorator_list = name, []
-        for part in ast.walk(tree):
-            if isinstance(part, ast.arg):
-                part.annotation = None
-            elif isinstance(part, ast.FunctionDef):
-                part.returns = None
+        without_annotations(tree)
         code = compile(ast.Module([tree], []), name, "exec")
         for called in sorted(_names(code) & function.__globals__.keys()):
             self._needed(name, called, function.__globals__)

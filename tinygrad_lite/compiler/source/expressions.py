@@ -1,7 +1,6 @@
 """Expressions: one operation as a person would write it in NumPy."""
 
 import functools
-import inspect
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,7 +14,7 @@ from tinygrad_lite.compiler.program import Instruction, Variable, is_python_numb
 from tinygrad_lite.compiler.source.progressions import sequence_text
 from tinygrad_lite.engine.op import Op
 from tinygrad_lite.engine.registry import TABLES, functions_of
-from tinygrad_lite.foundation.signatures import path_of
+from tinygrad_lite.foundation.signatures import path_of, signature
 from tinygrad_lite.foundation.sums import axes_of
 from tinygrad_lite.ops import casting
 from tinygrad_lite.ops.arithmetic import curves, elementwise, extrema, ordering, reductions, variances
@@ -495,6 +494,6 @@ def _name_of_function(op: Op, params: tuple[str, ...]) -> str | None:
 
 def _takes(function: Callable[..., Any], params: Iterable[str]) -> bool:
     try:
-        return set(params) <= set(inspect.signature(function).parameters)
+        return set(params) <= set(signature(function).parameters)
     except (TypeError, ValueError):  # before NumPy 2.4, functions written in C report no signature
         return not set(params)

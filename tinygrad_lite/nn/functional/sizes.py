@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from functools import wraps
-from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import InputError, ShapeError
 from tinygrad_lite.foundation.settings import remembered
+from tinygrad_lite.foundation.signatures import signature
 from tinygrad_lite.nn.functional.checks import shape_of
 
 Sizes = int | Sequence[int]

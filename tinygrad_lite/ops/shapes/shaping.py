@@ -4,7 +4,6 @@ A NumPy function rearranges the axes or entries of all arrays of a shape in the 
 of their own: we call NumPy's function on a stand-in for the array and see where the axes or entries go.
 """
 
-import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -15,6 +14,7 @@ from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import RESTATED, UsageError, complain, warn
 from tinygrad_lite.foundation.callers import is_starred_call
 from tinygrad_lite.foundation.foreign import as_array
+from tinygrad_lite.foundation.signatures import signature
 from tinygrad_lite.ops.shapes.indexing import Distinct, along, getitem, performed, places
 
 
@@ -192,7 +192,7 @@ def by_stand_in(
 
     `make(shape, result, *args, **params)` makes the reader of the function's result for a stand-in, and the settings.
     """
-    first = next(iter(inspect.signature(function).parameters))
+    first = next(iter(signature(function).parameters))
     readers: dict[Any, Reader] = {}
 
     def answer(*args: Any, **params: Any) -> Any:
