@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 import zlib
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
@@ -53,44 +53,59 @@ MANY = 50
 """A test with so many cases is a long loop."""
 
 
-def every(
-    stride: int, items: list[pytest.Item], *, least: int = 1, number: int = 0, keep_one: bool = True
-) -> set[pytest.Item]:
-    """One in this many cases of each test that has at least this many, of the usual ones and of the slow ones.
+def one_in(stride: int, cases: Sequence[Any], name: str, *, number: int = 0, keep_one: bool = True) -> Sequence[Any]:
+    """One in this many cases of the test of this name.
 
-    Which cases these are depends on the test's name, too, so that tests of the same operations keep different ones. If
-    no test need keep one, the numbers below the stride share out all cases, also those of tests that have few.
+    Which cases these are depends on the name, so that tests of the same operations keep different ones. If no test need
+    keep one, the numbers below the stride share out all cases, also those of tests that have few.
     """
-    cases: dict[tuple[str, bool], list[pytest.Item]] = {}
-    for item in items:
-        is_slow = item.get_closest_marker("slow") is not None
-        cases.setdefault((item.nodeid.partition("[")[0], is_slow), []).append(item)
-    kept: set[pytest.Item] = set()
-    for (name, _), group in cases.items():
-        first = (zlib.crc32(name.encode()) + number) % (min(stride, len(group)) if keep_one else stride)
-        kept.update(group if len(group) < least else group[first::stride])
-    return kept
+    first = (zlib.crc32(name.encode()) + number) % (min(stride, len(cases)) if keep_one else stride)
+    return cases[first::stride]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> Iterator[None]:
+    """Mark most cases of a long loop as slow; cases that the run does not ask for are not even made into tests.
+
+    The usual run takes every eleventh case of a loop of many, and every fifth of one that takes long. With even
+    numbers, loops over pairs would leave out all of a kind.
+    """
+    yield
+    definition, calls = metafunc.definition, metafunc._calls
+    of_all = {mark.name for mark in definition.iter_markers()}
+
+    def marked(call: Any, *names: str) -> bool:
+        return not of_all.union(mark.name for mark in call.marks).isdisjoint(names)
+
+    loop = [call for call in calls if not marked(call, "slow", "whole", "compare")]
+    usual = set(range(len(loop)))
+    for stride, least in [(11, MANY)] + [(5, 4)] * ("long" in of_all):
+        if len(loop) >= least:
+            usual.intersection_update(one_in(stride, range(len(loop)), definition.nodeid))
+    for index, call in enumerate(loop):
+        if index not in usual:
+            call.marks.append(pytest.mark.slow.mark)
+    left_out = [name for name in ("slow", "compare") if f"not {name}" in metafunc.config.option.markexpr]
+    asked_for = [call for call in calls if not marked(call, *left_out)]
+    calls[:] = asked_for or calls[:1]  # of no call, pytest would make a test without arguments
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark most cases of a long loop as slow, leave out what the run does not ask for, and prepare stacks.
-
-    The usual run takes every eleventh case of a loop of many, and every fifth of one that takes long. With even
-    numbers, loops over pairs would leave out all of a kind.
+    """Take a sixth if the run asks for it, and prepare stacks.
 
     Python's stack grows in pieces of 16 KB, and a call across the end of a piece maps and unmaps memory each time. Code
     that calls deeply has spent a fourth of its time there. A frame that asks for much gets a large piece, with room for
     what it calls.
     """
-    loops = [item for item in items if not any(map(item.get_closest_marker, ("slow", "whole", "compare")))]
-    long = [item for item in loops if item.get_closest_marker("long")]
-    for item in ({*loops} - every(11, loops, least=MANY)) | ({*long} - every(5, long, least=4)):
-        item.add_marker(pytest.mark.slow)
     if (number := config.getoption("--sixth")) is not None:
-        slow = [item for item in items if item.get_closest_marker("slow")]
-        usual = [item for item in items if not item.get_closest_marker("slow")]
-        kept = every(6, usual, number=number) | every(6, slow, number=number, keep_one=False)
+        tests: dict[tuple[str, bool], list[pytest.Item]] = {}
+        for item in items:
+            is_slow = item.get_closest_marker("slow") is not None
+            tests.setdefault((item.nodeid.partition("[")[0], is_slow), []).append(item)
+        kept: set[pytest.Item] = set()
+        for (name, is_slow), cases in tests.items():
+            kept.update(one_in(6, cases, name, number=number, keep_one=not is_slow))
         config.hook.pytest_deselected(items=[item for item in items if item not in kept])
         items[:] = [item for item in items if item in kept]
     for test in {item.function for item in items if isinstance(item, pytest.Function)}:
