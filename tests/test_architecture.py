@@ -193,6 +193,15 @@ def test_the_import_leaves_the_checkers_for_later() -> None:
     assert shown.stdout.split() == ["False", "tinygrad_lite.checking.gradcheck"]
 
 
+def test_what_is_imported_later_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell completes all public names, and each of them is there."""
+    assert {*tinygrad_lite.__all__} <= {*dir(tinygrad_lite)}
+    assert {name for name in dir(tinygrad_lite) if not name.startswith("_")} == {*tinygrad_lite.__all__}
+    assert all(hasattr(tinygrad_lite, name) for name in dir(tinygrad_lite))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert {*tinygrad_lite.__all__} - {*dir(tinygrad_lite)} == {"estimators"}
+
+
 def test_the_version_is_read_when_it_is_asked_for() -> None:
     script = (
         "import sys, numpy; before = set(sys.modules); import tinygrad_lite; "

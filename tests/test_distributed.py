@@ -88,6 +88,13 @@ def test_alone_nothing_is_averaged_and_nothing_is_lost() -> None:
         distributed.average(tg.tensor(1.0, requires_grad=True))
 
 
+def test_a_schedule_takes_the_optimiser_inside() -> None:
+    inside = tg.optim.Adam(tg.nn.Linear(2, 1, rng=0).parameters())
+    advice = "got DistributedOptimizer: pass the optimiser inside it, which is its attribute `optimizer`"
+    with pytest.raises(errors.UsageError, match=advice):
+        tg.optim.lr_scheduler.StepLR(distributed.DistributedOptimizer(inside), 1)  # type: ignore[arg-type]
+
+
 def test_without_mpi4py_a_process_is_alone_unless_it_was_launched(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in distributed._LAUNCHED:
         monkeypatch.delenv(name, raising=False)

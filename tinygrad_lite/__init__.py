@@ -132,6 +132,11 @@ if not TYPE_CHECKING:  # a type checker would take it for a promise that any nam
             return getattr(import_module(f"tinygrad_lite.{_HOMES[name]}"), name)
         return _unknown(name)
 
+    def __dir__() -> list[str]:
+        """The public names, also those that are imported when they are asked for, as far as they can be."""
+        missing = set() if import_module("importlib.util").find_spec("sklearn") else {"estimators"}
+        return sorted({*__all__, *(name for name in globals() if name.startswith("__"))} - missing)
+
     def _function(name: str) -> str:
         """What to write in place of a function that PyTorch has at its top."""
         functional = import_module("tinygrad_lite.nn.functional")

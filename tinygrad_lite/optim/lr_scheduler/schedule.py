@@ -117,7 +117,11 @@ class LRScheduler(SettingsElsewhere):
 
 def checked_optimizer(optimizer: Any) -> Optimizer:
     if not isinstance(optimizer, Optimizer):
-        raise UsageError(f"a schedule needs an optimiser, whose learning rate it sets; got {type(optimizer).__name__}")
+        inside = isinstance(getattr(optimizer, "optimizer", None), Optimizer)
+        advice = ": pass the optimiser inside it, which is its attribute `optimizer`" if inside else ""
+        raise UsageError(
+            f"a schedule needs an optimiser, whose learning rate it sets; got {type(optimizer).__name__}{advice}"
+        )
     return optimizer
 
 
