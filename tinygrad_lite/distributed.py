@@ -185,8 +185,7 @@ class DistributedOptimizer:
     With it, `tg.fit` trains one model in all processes; it clips the averaged gradient, and compiles what comes before
     and after the average. A schedule takes the optimiser inside.
 
-    Raises:
-        UsageError: from `step` inside a compiled function, which cannot wait for other processes.
+    A compiled function cannot wait for other processes: with `step` in it, it runs without being compiled, and warns.
 
     Example:
         >>> import tinygrad_lite as tg
