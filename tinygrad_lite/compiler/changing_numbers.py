@@ -4,11 +4,11 @@ A number that stays the same is a constant of the program, which makes the faste
 an input, unless Python needs its value, as for the length of a loop.
 """
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
 from tinygrad_lite.compiler.recording.guards import Field, Guard, Item, Key
-from tinygrad_lite.compiler.signature import numbers_among, signature
+from tinygrad_lite.compiler.signature import Signature, numbers_among
 
 MOST = 50
 """The most forms of arguments whose numbers are remembered."""
@@ -23,12 +23,12 @@ class ChangingNumbers:
         self._needed: dict[Hashable, frozenset[int]] = {}
         self._needed_names: set[Key] = set()
 
-    def among(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], leaves: Sequence[Any]) -> frozenset[int]:
-        """Which leaves of the arguments are numbers that have had another value, and can be inputs."""
+    def among(self, key: Signature, leaves: Sequence[Any]) -> frozenset[int]:
+        """Which leaves of the arguments of a call are numbers that have had another value, and can be inputs."""
         numbers = numbers_among(leaves)
         if not numbers:
             return numbers
-        form = signature(args, kwargs, leaves, numbers)
+        form = key.for_any(numbers)
         while form not in self._first and len(self._first) >= MOST:
             oldest = next(iter(self._first))
             for memory in (self._first, self._changed, self._needed):
@@ -38,12 +38,10 @@ class ChangingNumbers:
         changed.update(i for i in numbers if repr(leaves[i]) != repr(first[i]))
         return frozenset(changed) - self._needed.get(form, frozenset())
 
-    def note_needed(
-        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], leaves: Sequence[Any], numbers: frozenset[int]
-    ) -> None:
-        """Note numbers among the arguments whose value Python needs."""
+    def note_needed(self, key: Signature, leaves: Sequence[Any], numbers: frozenset[int]) -> None:
+        """Note numbers among the arguments of a call whose value Python needs."""
         if numbers:
-            form = signature(args, kwargs, leaves, numbers_among(leaves))
+            form = key.for_any(numbers_among(leaves))
             self._needed[form] = self._needed.get(form, frozenset()) | numbers
 
     def among_names(self, guards: Iterable[Guard]) -> dict[Key, Guard]:

@@ -203,8 +203,9 @@ class Compiled:
     def fitting(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Run | None:
         """The run for these arguments; records one if there is none, unless recordings are in vain."""
         leaves = trees.leaves((args, dict(kwargs)))
-        numbers = self._numbers.among(args, kwargs, leaves)
-        key = signature(args, kwargs, leaves, numbers)
+        exact = signature(args, kwargs, leaves)
+        numbers = self._numbers.among(exact, leaves)
+        key = exact.for_any(numbers)
         runs = self._runs.get(key, [])
         chosen = next((run for run in runs if run.fits(leaves)), None)
         if chosen is None and self._refusals.leave_out(args, kwargs):
@@ -218,9 +219,9 @@ class Compiled:
                 known = {key: name for run in runs for key, name in run.carried.items()} | changed
                 is_new, in_common = chosen is None, self._in_common
                 made = Run(self._f, args, kwargs, self.backend, say, is_new, may_run_again, in_common, known, numbers)
-            self._numbers.note_needed(args, kwargs, leaves, numbers - made.numbers)
+            self._numbers.note_needed(exact, leaves, numbers - made.numbers)
             self._numbers.note_needed_names(name for name in changed if not made.takes(name))
-            key = signature(args, kwargs, leaves, made.numbers)
+            key = exact.for_any(made.numbers)
             runs = self._runs.setdefault(key, [])
             runs[:] = [made, *(run for run in runs if run is not chosen)][:MOST]
             chosen = made

@@ -77,6 +77,6 @@ def _form(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Hashable:
     """The signature of a call, whatever its numbers are; None if it has none, as an argument can change unnoticed."""
     leaves = trees.leaves((args, dict(kwargs)))
     try:
-        return signature(args, kwargs, leaves, numbers_among(leaves))
+        return signature(args, kwargs, leaves).for_any(numbers_among(leaves))
     except UsageError:
         return None

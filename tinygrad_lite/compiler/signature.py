@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import lru_cache
 from operator import is_
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,23 +24,40 @@ LARGEST = 2**31
 """Whole numbers from here on are constants, since a program's integers have 64 bits, and Python's have any size."""
 
 
-def signature(
-    args: tuple[Any, ...], kwargs: Mapping[str, Any], leaves: Sequence[Any], numbers: frozenset[int] = frozenset()
-) -> Hashable:
-    """The containers, the form of each leaf, which leaves are the same tensor, and the gradient mode.
+class Signature(NamedTuple):
+    """What a program depends on in the arguments of a call.
 
-    For containers of a user's class, also the attributes.
+    Attributes:
+        structure: the containers.
+        forms: the form of each leaf.
+        aliases: which leaves are the same tensor.
+        has_gradients: whether the gradient mode is on.
+        around: the attributes of containers of a user's class.
+    """
 
-    Args:
-        numbers: the leaves that are Python numbers of which the program takes any value.
+    structure: Hashable
+    forms: tuple[Hashable, ...]
+    aliases: tuple[int, ...] | None
+    has_gradients: bool
+    around: tuple[Hashable, ...]
+
+    def for_any(self, numbers: frozenset[int]) -> "Signature":
+        """The signature that calls with other values of these leaves have, too, which are Python numbers."""
+        if not numbers:
+            return self
+        forms = [known[0] if i in numbers else known for i, known in enumerate(self.forms)]  # type: ignore[index]
+        return self._replace(forms=tuple(forms))
+
+
+def signature(args: tuple[Any, ...], kwargs: Mapping[str, Any], leaves: Sequence[Any]) -> Signature:
+    """The signature of a call with these values.
 
     Raises:
         UsageError: if an argument can change unnoticed, such as a deque.
     """
     structure = trees.structure(tree := (args, dict(kwargs)))
     around = tuple(filter(None, map(attributes, containers(tree))))
-    forms = tuple([type(x) if i in numbers else form(x) for i, x in enumerate(leaves)])
-    return structure, forms, aliases(leaves), bool(grad_mode.enabled.get()), around
+    return Signature(structure, tuple(map(form, leaves)), aliases(leaves), bool(grad_mode.enabled.get()), around)
 
 
 def can_come_again(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
