@@ -99,7 +99,7 @@ def undrawn(hidden: Sequence[Any]) -> Iterator[None]:
     before = [(generator, _state(generator)) for generator in (_OF_PYTHON, _OF_NUMPY, *hidden)]
 
     def drawn() -> list[tuple[Any, Any]]:
-        return [(x, state) for x, state in before if pickle.dumps(_state(x)) != pickle.dumps(state)]
+        return [(x, state) for x, state in before if not _is_equal(_state(x), state)]
 
     try:
         yield
@@ -119,6 +119,11 @@ def _in_words(generator: Any) -> str:
     if generator is _OF_PYTHON:
         return "Python's module random"
     return "NumPy's global np.random" if generator is _OF_NUMPY else f"a {type(generator).__name__} in a container"
+
+
+def _is_equal(state: Any, other: Any) -> bool:
+    is_of_numbers = isinstance(state, tuple)  # that of Python's, which says itself whether it is equal
+    return bool(state == other) if is_of_numbers else pickle.dumps(state) == pickle.dumps(other)
 
 
 def _state(generator: Any) -> Any:

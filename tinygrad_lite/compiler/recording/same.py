@@ -39,8 +39,10 @@ def another(call: Instruction | None, op: Op, inputs: tuple[Any, ...], params: M
         return f"{op.name} after all that it did"
     if op is not call.op and repr(op) != repr(call.op):
         return f"{op.name} in place of {_where(call)}"
-    if not same(call.inputs, inputs):
+    if len(call.inputs) != len(inputs) or not all(map(same, call.inputs, inputs)):
         return f"{_where(call)}, is given something else"
+    if not (params or call.params):
+        return None
     if call.params.keys() != params.keys() or not all(same(x, params[name]) for name, x in call.params.items()):
         return f"{_where(call)}, has other parameters"
     return None

@@ -126,12 +126,12 @@ class Surroundings(Transcript):
         return self._met[place]
 
     def read_slot(self, tensor: Tensor, slot: str, value: Any) -> Any:
+        if type(value) is Recorded:
+            return value
         if slot == "op":
             return self.with_followed_rules(value)
         if slot == "_grad":
             return self._read_gradient(tensor, value)
-        if type(value) is Recorded:
-            return value
         if tensor in self._made or (tensor, slot) in self._before:  # the function has put it there
             known = self.constant(value)
         else:

@@ -324,7 +324,7 @@ class Transcript:
         return start + np.arange(count)
 
     def _called(self, op: Op, inputs: Sequence[Array], params: Mapping[str, Any]) -> Recorded:
-        operands = [self.operand(x, op) for x in inputs]
+        operands = [x if type(x) is Recorded and not x.overwritten else self.operand(x, op) for x in inputs]
         if self._expected is not None:
             return self._as_expected(op, operands, params)
         arrays = [x.value if type(x) is Recorded else x for x in operands]

@@ -64,7 +64,7 @@ class _Slot:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._read = _SLOTS[name].__get__
+        self._read, self._write = _SLOTS[name].__get__, _SLOTS[name].__set__
 
     def __get__(self, tensor: Tensor, kind: Any = None) -> Any:
         watcher = _active.watcher
@@ -76,9 +76,10 @@ class _Slot:
         return self._read(tensor)
 
     def __set__(self, tensor: Tensor, value: Any) -> None:
-        if _active.watcher is not None and self._name != "op":
-            value = _active.watcher.write_slot(tensor, self._name, plain(tensor, self._name), value)
-        set_plain(tensor, self._name, value)
+        watcher = _active.watcher
+        if watcher is not None and self._name != "op":
+            value = watcher.write_slot(tensor, self._name, plain(tensor, self._name), value)
+        self._write(tensor, value)
 
 
 def _switch(tensor: Tensor, value: bool) -> None:
