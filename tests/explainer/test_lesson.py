@@ -409,6 +409,24 @@ def test_a_leaf_that_is_cut_off(cut: Callable[[Any], Any], told: str) -> None:
     assert f"  w: no gradient: {told}\n" in text, text
 
 
+@pytest.mark.parametrize(
+    ("cut", "told"),
+    [
+        (lambda h: h.numpy(), "the result of multiply was detached, by detach(), numpy() or .data, before it met"),
+        (lambda h: h.data, "the result of multiply was detached, by detach(), numpy() or .data, before it met"),
+        (lambda h: 1.0, None),  # which computes a value for something else
+    ],
+)
+def test_a_leaf_whose_numbers_alone_are_in_the_graph(cut: Callable[[Any], Any], told: str | None) -> None:
+    w, v = (tg.tensor([1.0, 2.0], requires_grad=True, name=name) for name in "wv")
+    lesson = tg.explain(lambda: np.sum(cut(w * 1.5) * v))
+    warnings = lesson.to_text().split("Forward")[0].split("Warnings\n")[1:]
+    if told is None:
+        assert not warnings
+    else:
+        assert f"  w: no gradient: {told}" in warnings[0]
+
+
 @pytest.mark.parametrize("write", ["to_html", "to_svg", "to_dot", "to_mermaid", "to_latex"])
 def test_a_path_that_cannot_be_written(write: str, tmp_path: Path) -> None:
     """No half-written file is left, and one that was there stays."""

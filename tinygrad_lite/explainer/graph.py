@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.checking.auditing.causes import Cause
 from tinygrad_lite.engine import backward
 from tinygrad_lite.engine.op import NO_PARAMS, Array, Op
 from tinygrad_lite.engine.registry import is_registered
@@ -104,6 +105,7 @@ class Seen:
         owners: the name of the model that each parameter is in.
         constants: values that were computed from others that need no gradient, such as those of a frozen model.
         kept: the arrays of tensors that nothing in the graph computed, by their ids.
+        cut_off: the leaves whose values reached the result without their history, and why.
     """
 
     names: dict[int, str]
@@ -116,6 +118,7 @@ class Seen:
     owners: dict[Tensor, str] = field(default_factory=dict)
     constants: dict[Tensor, Step] = field(default_factory=dict)
     kept: dict[int, Array] = field(default_factory=dict)
+    cut_off: dict[Tensor, Cause] = field(default_factory=dict)
 
 
 class Graph:
@@ -133,6 +136,7 @@ class Graph:
             none did, or nobody watched.
         is_watched: whether somebody watched the user's code, so that all it chose by its numbers is known.
         unknown: the leaves that were made without a history, and nobody knows of what.
+        cut_off: the names of leaves outside of the graph whose values are in it all the same, and why.
 
     Args:
         upstream: by default 1 for each entry of the result, so that the gradients are those of the sum of its entries.
@@ -183,6 +187,8 @@ class Graph:
         self.letter = "upstream" if any(node.name == "g" for node in self.nodes) else "g"
         self.is_watched = seen.made is not None
         self.unknown = [leaf for leaf in self.leaves if self._is_unknown(leaf)]
+        outside = {x: why for x, why in seen.cut_off.items() if x not in self._nodes}
+        self.cut_off = {x.name or seen.names.get(id(x)) or "a leaf": why for x, why in outside.items()}
         self.frozen = self._frozen()
         self.exit = next((line for line, tensor in seen.exits.items() if self.is_behind(tensor)), None)
 

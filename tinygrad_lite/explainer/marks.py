@@ -41,6 +41,11 @@ def warnings(graph: Graph) -> tuple[list[Warned], str | None]:
         for node in graph.operations
         if not is_finite(node.value) and are_finite(node.arrays, node.params)
     ]
+    of = {node.tensor: node for node in graph.nodes if node.tensor is not None}
+    for name, why in graph.cut_off.items():
+        told = phrase("{names}: no gradient: {cause}", names=name, cause=why.text)
+        met = graph.root if why.result is None else of.get(why.result, graph.root)
+        lost.append(Warned(Status.NO_GRADIENT.value, told, met))
     parameters = {leaf.name: leaf for leaf in graph.leaves if leaf.requires_grad and leaf.value.size}
     loss = graph.root.tensor
     if loss is None or not isinstance(loss.data, (np.ndarray, np.generic)):
@@ -51,7 +56,6 @@ def warnings(graph: Graph) -> tuple[list[Warned], str | None]:
         return lost, phrase("there are more than {n} leaves", n=MANY)
     if not parameters:
         return lost, None
-    of = {node.tensor: node for node in graph.nodes if node.tensor is not None}
     audited: dict[tuple[Node, str], list[tuple[Node, str]]] = {}
     for parameter in audit_gradients({name: leaf.tensor for name, leaf in parameters.items()}, loss):
         if parameter.status is Status.FINE or parameter.cause is None:

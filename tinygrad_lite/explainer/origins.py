@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.checking.auditing.detachment import cut_off
 from tinygrad_lite.engine.op import NO_PARAMS
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.explainer.graph import Seen, arrays_in
@@ -163,6 +164,8 @@ class Watch:
             for path, x in _inside(reached, value):
                 self.seen.names.setdefault(id(x), path)
         name = getattr(f, "__name__", type(f).__name__)
+        if isinstance(result, Tensor) and result.op is not None:
+            self.seen.cut_off = cut_off(result, [step for step in self._kept if isinstance(step, Step)])
         if isinstance(result, Tensor) and name.isidentifier():
             self.seen.names.setdefault(id(result), name)
         return result
