@@ -192,13 +192,34 @@ def arrays_at(frame: FrameType) -> list[Any]:
 
 
 def _known_at(expression: Any, frame: FrameType) -> Any:
-    """The value of an expression that only reads names and containers; otherwise None."""
+    """The value of an expression that only reads names and what objects and containers hold; otherwise None."""
     import ast
 
     known = (ast.Name, ast.Attribute, ast.Subscript, ast.Slice, ast.Tuple, ast.Constant, ast.expr_context)
-    if not all(isinstance(part, known) for part in ast.walk(expression)):
+    parts = list(ast.walk(expression))
+    read = [part for part in parts if isinstance(part, ast.Attribute | ast.Subscript)]
+    is_known = all(isinstance(part, known) for part in parts)
+    if not (is_known and all(_holds(_known_at(part.value, frame), part) for part in read)):
         return None  # to compute it again might change something
     return eval(compile(ast.Expression(expression), "<array>", "eval"), frame.f_globals, frame.f_locals)  # noqa: S307
+
+
+def _holds(owner: Any, part: Any) -> bool:
+    """Whether an attribute or an entry is held by its owner, and not computed by others' code each time."""
+    import ast
+    from inspect import getattr_static
+
+    kind = type(owner)
+    if isinstance(part, ast.Subscript):
+        return not _is_others(getattr_static(kind, "__getitem__", None))
+    held = getattr_static(owner, part.attr, property())  # what is missing is made by __getattr__
+    is_computed = isinstance(held, property) or _is_others(getattr(type(held), "__get__", None))
+    return not is_computed and not _is_others(kind.__getattribute__)
+
+
+def _is_others(method: Any) -> bool:
+    """Whether a method is code in Python, but for that with which a recording watches what is read."""
+    return isinstance(method, FunctionType) and not method.__code__.co_filename.startswith(PACKAGE)
 
 
 def call_at(frame: FrameType) -> Any:
