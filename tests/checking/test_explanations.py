@@ -509,3 +509,28 @@ def test_a_mask_that_is_left_out_of_the_values_and_of_the_gradient_is_named() ->
     (finding,) = report.findings
     assert finding.why == "the constant in multiply is left out of the values and of the gradient"
     assert "np.exp(s) * mask" in finding.where
+
+
+def test_one_entry_at_another_index_is_not_off_by_one() -> None:
+    def gradient(x: Any) -> Any:
+        g = 2 * x
+        g[np.argmax(x)] += 1
+        return g
+
+    x = np.array([0.5, 0.7, -1.5, 0.2])
+    report = tg.gradcheck(lambda x: np.sum(x**2) + np.max(-x), x, gradient=gradient, raise_exception=False)
+    assert not report.ok
+    assert "off by one" not in str(report)
+
+
+def test_what_runs_once_is_not_added_up_from_run_to_run() -> None:
+    def f(x: Any) -> Any:
+        return 100 * (x[2] - x[0]) ** 2 + 100 * (x[1] - 1) ** 2 + x[2] ** 2
+
+    def gradient(x: Any) -> Any:
+        inner = np.array([x[2] - x[0], x[1] - 1, x[2]])
+        return 2 * np.array([[-100.0, 0, 0], [0, 100, 0], [100, 10, 1]]) @ inner
+
+    report = tg.gradcheck(f, np.array([-1.0, 0.3, 0.2]), gradient=gradient, raise_exception=False)
+    assert not report.ok
+    assert "from one run to the next" not in str(report)

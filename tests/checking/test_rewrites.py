@@ -22,6 +22,7 @@ ANSWERS = (_rng.random((5, 4)) < 0.5).astype(float)
 COUNTS, RATES = np.array([0, 0, 3, 1, 0, 2.0]), _rng.normal(size=(6, 2))
 IMAGE, FIXED = _rng.normal(size=(6, 6)), _rng.normal(size=(3, 3))
 SIGNAL = _rng.normal(size=12)
+LENGTHS, GOAL = np.array([1.0, 0.8, 0.5]), np.array([0.9, 1.2])
 
 
 def survival(b: Any) -> Any:
@@ -154,9 +155,9 @@ def censored(b: Any) -> Any:
 
 def censored_gradient(b: Any) -> Any:
     g = np.zeros(3)
-    for i in range(6):
-        z = RISKS[i] @ b
-        g -= exp(-z * z) / erfc(-z) * 2 / sqrt(pi) * RISKS[i]
+    for risk in RISKS:
+        z = risk @ b
+        g -= exp(-z * z) / erfc(-z) * 2 / sqrt(pi) * risk
     return g
 
 
@@ -180,6 +181,24 @@ def turned_gradient(p: Any) -> Any:
     return g
 
 
+def reach(q: Any) -> Any:
+    a = np.cumsum(q)
+    tip = np.stack([np.sum(LENGTHS * np.cos(a)), np.sum(LENGTHS * np.sin(a))])
+    tip = tip - GOAL
+    return float(tip[0] ** 2 + 3 * tip[1] ** 2)
+
+
+def reach_gradient(q: Any) -> Any:
+    a = np.cumsum(q)
+    tip = np.stack([np.sum(LENGTHS * np.cos(a)), np.sum(LENGTHS * np.sin(a))])
+    tip = tip - GOAL
+    g = np.zeros(3)
+    for turn, weight in [(-np.sin(a), 2 * tip[0]), (np.cos(a), 6 * tip[1])]:
+        for j in range(3):
+            g[j] += weight * np.sum(LENGTHS[j:] * turn[j:])
+    return g
+
+
 INPUTS: dict[Callable[..., Any], tuple[Any, ...]] = {
     survival: (np.array([0.3, -0.5, 0.2]),),
     answers: (_rng.normal(size=5), np.array([0.8, 1.2, 1.5, 0.6]), _rng.normal(size=4)),
@@ -190,6 +209,7 @@ INPUTS: dict[Callable[..., Any], tuple[Any, ...]] = {
     masked: (_rng.normal(size=(3, 3)),),
     censored: (np.array([0.3, -0.5, 0.2]),),
     turned: (_rng.normal(size=(3, 3)),),
+    reach: (np.array([0.4, -0.3, 0.9]),),
 }
 MISTAKES = [
     (survival, "if EVENTS[i]:", "if True:", "EVENTS[i] in place of True"),
@@ -202,7 +222,7 @@ MISTAKES = [
     (zeros, "            dc += 1 / (1 - c)\n", "", "nothing arrives from here"),
     (reaction, "reversed(range(5))", "range(5)", "reversed(range(5)) in place of range(5)"),
     (reaction, "        y = ys[n]\n", "        y = ys[n - 1]\n", "[n] in place of [n - 1]"),
-    (shifted, "(1 - b) * (r - p) + b * (s", "b * (r - p) + (1 - b) * (s", "1 - b and b exchanged"),
+    (shifted, "(1 - b) * (r - p) + b * (s", "b * (r - p) + (1 - b) * (s", "b and 1 - b exchanged"),
     (
         shifted,
         "IMAGE[row, column + 1], IMAGE[row + 1, column],",
@@ -218,6 +238,10 @@ MISTAKES = [
     ),
     (censored, "erfc(-z)", "erfc(z)", "-z in place of z"),
     (turned, "        g[i, 2] += dx * y - dy * x\n", "", "nothing arrives from this line"),
+    (reach, "LENGTHS[j:] * turn[j:]", "LENGTHS[j] * turn[j]", "[j:] in place of [j] throughout"),
+    (reach, "tip[0]), (np.cos(a), 6 * tip[1]", "tip[1]), (np.cos(a), 6 * tip[0]", "tip[1] and tip[0] exchanged"),
+    (reach, "    tip = tip - GOAL\n", "", "tip = tip - GOAL, before it"),
+    (censored, "RISKS:", "RISKS[1:]:", "RISKS in place of RISKS[1:]"),
 ]
 
 

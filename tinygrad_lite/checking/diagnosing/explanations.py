@@ -19,7 +19,7 @@ from tinygrad_lite.checking.auditing.gradient_flow import size
 from tinygrad_lite.checking.diagnosing.composites import branches, composites, products
 from tinygrad_lite.checking.diagnosing.forwards import Replaced, forwards
 from tinygrad_lite.checking.diagnosing.local import same
-from tinygrad_lite.checking.diagnosing.mistakes import counts
+from tinygrad_lite.checking.diagnosing.mistakes import RUNNING, counts
 from tinygrad_lite.checking.diagnosing.patience import Patience
 from tinygrad_lite.checking.diagnosing.patterns import PENALTY, SMALL, constant_ratio, name_of_ratio, ratio_words
 from tinygrad_lite.checking.diagnosing.suspects import (
@@ -365,12 +365,13 @@ class _Search:
         for suspect in self._composites:
             across.setdefault(suspect.place.step(self._trace), []).append(suspect)
         for numbers in self._trace.repeats:
+            is_loop = tuple(numbers) in self._trace.of_instructions  # in which sums may run on
             by_key: dict[Any, list[Suspect]] = {}
             for k in numbers:
                 edges = [(k, i) for i in range(len(self._trace.inputs[k])) if (k, i) in self._done.contributions]
                 for edge in edges:
                     for suspect in at_edge(self._done, edge):
-                        if not suspect.scaled:
+                        if not suspect.scaled and (is_loop or suspect.sentence != RUNNING):
                             by_key.setdefault((edge[1], suspect.key), []).append(suspect)
                 n = len(self._trace.variables) + k
                 for suspect in mistakes_at_node(self._done, n) if self._done.gradients[n] is not None else ():

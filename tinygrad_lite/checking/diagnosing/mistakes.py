@@ -113,8 +113,9 @@ def mistakes(contribution: Contribution) -> Iterator[Mistake]:
     yield Mistake(TWICE, partial(_multiplied, 2.0))
     yield Mistake(HALF, partial(_multiplied, 0.5))
     yield from _of_other_values(contribution)
+    are_several = np.count_nonzero(contribution.right) > 1  # one alone may be at any other index
     for axis, size in enumerate(shape):
-        for by in (1, -1) if size > 1 else ():
+        for by in (1, -1) if size > 1 and are_several else ():
             if size > 2:  # with two entries, it is a flip
                 yield Mistake(SHIFTED.format(axis), partial(_rolled, by, axis))
             yield Mistake(SHIFTED.format(axis), partial(_moved, by, axis))

@@ -13,7 +13,7 @@ from functools import partial
 from itertools import combinations
 from textwrap import dedent
 from types import CodeType, FunctionType, MethodType
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -133,17 +133,20 @@ class _Text:
         yield from self._written()
         yield from self._replaced(_loops(self.tree), _other_ways)
         yield from self._moved()
+        yield from self._added(trees[1:])
         yield from self._replaced(_indices(self.tree), partial(_other_indices, indices))
+        yield from self._exchanged(_are_indices)
+        yield from self._together(partial(_other_indices, indices))
         yield from self._replaced(_sums(self.tree), _other_sums)
 
     def changes_of_values(self, trees: Sequence[ast.AST]) -> Iterator[tuple[int, str]]:
         """The same for what a line computes."""
         yield from self._replaced(_values(self.tree), _of_other_sign)
-        yield from self._replaced(_values(self.tree), partial(_larger, _distinct(map(_sums, trees))))
-        calls = _distinct(map(_calls, trees))
+        sums, calls = (_distinct(map(kind, trees)) for kind in (_sums, _calls))
+        yield from self._replaced(_values(self.tree), partial(_larger, [*sums, *calls]))
         yield from self._replaced(_calls(self.tree), lambda _: map(deepcopy, calls))
-        yield from self._exchanged(are_beside=True)
-        yield from self._exchanged(are_beside=False)
+        yield from self._exchanged(_are_beside)
+        yield from self._exchanged(_are_apart)
 
     def _replaced(
         self, places: Iterator["_Place"], others: Callable[[Any], Iterator[ast.AST]]
@@ -166,6 +169,23 @@ class _Text:
                 yield first.lineno, f"line {second.lineno}, {ast.unparse(second).splitlines()[0]}, before it"
                 block[k : k + 2] = first, second
 
+    def _added(self, trees: Sequence[ast.AST]) -> Iterator[tuple[int, str]]:
+        """Lines in which the function gives a value that both have a new one, and the gradient does not."""
+        own, known = {ast.unparse(line) for line in _simple(self.tree)}, _names(self.tree)
+        lines = [
+            line
+            for tree in trees
+            for line in _simple(tree)
+            if _is_update(line) and ast.unparse(line) not in own
+            if _names(line) & _names(tree, ast.Store) <= known
+        ]
+        for block in _blocks(self.tree):
+            for k in range(len(block)):
+                for line in lines:
+                    block.insert(k, line)
+                    yield block[k + 1].lineno, f"{ast.unparse(line)}, before it"
+                    del block[k]
+
     def _written(self) -> Iterator[tuple[int, str]]:
         """Adding and subtracting in place of writing, or the reverse; or nothing."""
         for block in _blocks(self.tree):
@@ -175,14 +195,33 @@ class _Text:
                     yield statement.lineno, words
                     block[k] = statement
 
-    def _exchanged(self, are_beside: bool) -> Iterator[tuple[int, str]]:
-        """Two parts of a line exchanged, which are or are not beside each other in the same expression."""
+    def _together(self, others: Callable[[Any], Iterator[ast.AST]]) -> Iterator[tuple[int, str]]:
+        """Another index wherever a line reads, or writes, with the same one."""
         for statement in _simple(self.tree):
-            parts = [place for place in _places(statement) if _is_read(place.node)]
-            for a, b in combinations(parts if are_beside or len(parts) <= _PARTS else (), 2):
-                names = ast.unparse(a.node), ast.unparse(b.node)
+            alike: dict[Any, list[_Place]] = {}
+            for place in _indices(statement):
+                alike.setdefault((ast.unparse(place.node), type(place.parent.ctx)), []).append(place)
+            for places in alike.values():
+                own = places[0].node
+                for other in others(own) if len(places) > 1 else ():
+                    words = places[0].written(other), places[0].written(own)
+                    if words[0] != words[1]:
+                        for place in places:
+                            place.put(other)
+                        yield statement.lineno, f"{' in place of '.join(words)} throughout"
+                        for place in places:
+                            place.put(own)
+
+    def _exchanged(self, are_in_question: Callable[["_Place", "_Place"], bool]) -> Iterator[tuple[int, str]]:
+        """Two parts of a line exchanged."""
+        for statement in _simple(self.tree):
+            read = (place for place in _places(statement) if _is_read(place.node))
+            parts = sorted(read, key=lambda place: (place.line, place.node.col_offset))
+            are_few = len(parts) <= _PARTS or are_in_question is not _are_apart
+            for a, b in combinations(parts if are_few else (), 2):
+                names = a.name_to_exchange, b.name_to_exchange
                 is_inside = _is_inside(a.node, b.node) or _is_inside(b.node, a.node)
-                if names[0] != names[1] and not is_inside and (a.parent is b.parent) == are_beside:
+                if names[0] != names[1] and not is_inside and are_in_question(a, b):
                     a.put(b.node)
                     b.put(a.node)
                     yield statement.lineno, f"{names[0]} and {names[1]} exchanged"
@@ -193,7 +232,7 @@ class _Text:
 class _Place:
     """Where a node is in a tree."""
 
-    def __init__(self, node: Any, parent: ast.AST, name: str, number: int | None) -> None:
+    def __init__(self, node: Any, parent: Any, name: str, number: int | None) -> None:
         self.node, self.parent, self.name, self._number = node, parent, name, number
 
     @property
@@ -206,6 +245,11 @@ class _Place:
         if self.name != "slice":
             return text
         return f"[{text[1:-1] if isinstance(node, ast.Tuple) and node.elts else text}]"
+
+    @property
+    def name_to_exchange(self) -> str:
+        """What is here; for an index, with what it is of."""
+        return ast.unparse(self.parent if self.name == "slice" else self.node)
 
     def put(self, node: ast.AST) -> None:
         """Put a node here, in place of what is here."""
@@ -266,9 +310,24 @@ def _blocks(tree: ast.AST) -> Iterator[list[ast.stmt]]:
                 yield block
 
 
-def _simple(tree: ast.AST) -> Iterator[ast.stmt]:
-    """The statements that contain no others."""
-    return (node for node in ast.walk(tree) if isinstance(node, ast.stmt) and not hasattr(node, "body"))
+def _names(tree: ast.AST, context: type[ast.expr_context] = ast.expr_context) -> set[str]:
+    """The names that are read or written in a tree."""
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, context)}
+
+
+def _is_update(line: ast.AST) -> TypeGuard[ast.stmt]:
+    """Whether a line gives a value a new one that is computed from it."""
+    return isinstance(line, ast.AugAssign) or (
+        isinstance(line, ast.Assign) and bool(_names(line, ast.Store) & _names(line, ast.Load))
+    )
+
+
+def _simple(tree: ast.AST) -> Iterator[ast.stmt | ast.expr]:
+    """The statements that contain no others, and what those that do begin with: a condition, or what is looped over."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.stmt):
+            heads = [getattr(node, name, None) for name in ("test", "iter")]
+            yield from (head for head in heads if head) if hasattr(node, "body") else [node]
 
 
 def _distinct(places: Iterator[Iterator[_Place]]) -> list[ast.AST]:
@@ -297,6 +356,20 @@ def _otherwise(statement: ast.stmt) -> Iterator[tuple[ast.stmt, str]]:
 
 def _is_read(node: ast.AST) -> bool:
     return isinstance(node, ast.expr) and isinstance(getattr(node, "ctx", None) or ast.Load(), ast.Load)
+
+
+def _are_beside(a: _Place, b: _Place) -> bool:
+    """Whether two parts of a line are beside each other in the same expression."""
+    return a.parent is b.parent
+
+
+def _are_apart(a: _Place, b: _Place) -> bool:
+    return a.parent is not b.parent
+
+
+def _are_indices(a: _Place, b: _Place) -> bool:
+    """Whether they are indices of the same array."""
+    return a.name == b.name == "slice" and ast.unparse(a.parent.value) == ast.unparse(b.parent.value)
 
 
 def _is_inside(node: ast.AST, other: ast.AST) -> bool:
@@ -336,11 +409,12 @@ def _of_other_sign(value: ast.expr) -> Iterator[ast.AST]:
     yield ast.UnaryOp(ast.USub(), value)
 
 
-def _larger(sums: Sequence[Any], part: ast.expr) -> Iterator[ast.AST]:
-    """What is made elsewhere of a value and another."""
+def _larger(known: Sequence[Any], part: ast.expr) -> Iterator[ast.AST]:
+    """What is made elsewhere of a value, alone or with another."""
     name = ast.unparse(part)
-    for made in sums:
-        if name in (ast.unparse(made.left), ast.unparse(made.right)) and not _is_inside(part, made):
+    for made in known:
+        of = made.args[:1] if isinstance(made, ast.Call) else [made.left, made.right]
+        if name in map(ast.unparse, of) and not _is_inside(part, made):
             yield deepcopy(made)
 
 
@@ -350,20 +424,21 @@ def _other_sums(sum_: ast.BinOp) -> Iterator[ast.AST]:
 
 
 def _other_ways(turns: ast.expr) -> Iterator[ast.AST]:
-    """The same turns the other way round."""
+    """The same turns the other way round, and those of the whole, of which they are a part."""
     if isinstance(turns, ast.Call) and isinstance(turns.func, ast.Name) and turns.func.id == "reversed":
         yield turns.args[0]
         return
-    if isinstance(turns, ast.Subscript) and ast.unparse(turns.slice) == "::-1":
+    if isinstance(turns, ast.Subscript) and isinstance(turns.slice, ast.Slice):
         yield turns.value
-        return
+        if ast.unparse(turns.slice) == "::-1":
+            return
     listed = ast.Call(ast.Name("list", ast.Load()), [turns], [])
     is_range = isinstance(turns, ast.Call) and isinstance(turns.func, ast.Name) and turns.func.id == "range"
     yield ast.Call(ast.Name("reversed", ast.Load()), [turns if is_range else listed], [])
 
 
 def _other_indices(known: Sequence[ast.AST], index: ast.expr) -> Iterator[ast.AST]:
-    """Ends that are one off, and what is read or written elsewhere."""
+    """Ends that are one off, all from an entry on or up to it, and what is read or written elsewhere."""
     parts = index.elts if isinstance(index, ast.Tuple) else [index]
     for by in (1, -1):
         if len(parts) > 1:
@@ -372,6 +447,9 @@ def _other_indices(known: Sequence[ast.AST], index: ast.expr) -> Iterator[ast.AS
         for k, part in enumerate(parts):
             new = _moved_by(part, by)
             yield ast.Tuple([*parts[:k], new, *parts[k + 1 :]], ast.Load()) if len(parts) > 1 else new
+    if isinstance(index, ast.Name | ast.BinOp):
+        yield ast.Slice(index, None)
+        yield ast.Slice(None, index)
     yield from map(deepcopy, known)
 
 

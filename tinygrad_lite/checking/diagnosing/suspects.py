@@ -206,7 +206,7 @@ def mistakes_at_node(done: Pass, n: int) -> Iterator[Suspect]:
     for use in uses if len(uses) > 2 else ():
         yield Suspect(("kept", use), OVERWRITTEN, 1.0, place, partial(_only, use))
     if len(uses) > 1 and all(trace.steps[use].op.name == "getitem" for use, _ in uses):
-        sentence = "parts that overlap overwrite each other where they should be added up"
+        sentence = "parts that overlap overwrite each other where they should be added up, or some are left out"
         for order in (1, -1):
             yield Suspect(("written", order), sentence, 1.0, place, partial(_written, uses[::order]))
 
