@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lite as tg
-from tinygrad_lite.errors import ShapeError, UsageError
+from tinygrad_lite.errors import ShapeError, TinygradError, UsageError
 
 LACKING: dict[str, tuple[Callable[[], Any], str]] = {
     "the value": (
@@ -136,3 +136,26 @@ def test_rules_that_name_parameters_are_taken() -> None:
     ):
         times = tg.primitive(lambda x, factor=1.0: x * factor, rule, name="times")
         assert tg.grad(times)(1.0, factor=3.0) == 3
+
+
+WRONG_RULES: dict[str, Callable[..., Any]] = {
+    "two entries": lambda y, x: x[:2],
+    "a list": lambda y, x: [1.0, 2.0],
+    "rows, as of a Jacobian": lambda y, x: np.stack([x, x]),
+    "nothing": lambda y, x: None,
+    "a text": lambda y, x: "2x",
+    "an error of NumPy's": lambda y, x: np.ones(2) @ np.ones(3),
+}
+PASSES = {
+    "reverse": lambda square, x: tg.grad(lambda x: square(x).sum())(x),
+    "forward": lambda square, x: tg.jvp(square, (x,), (x,)),
+    "reverse, large": lambda square, x: tg.grad(lambda x: square(x).sum())(np.resize(x, (300, 300))),
+}
+
+
+@pytest.mark.parametrize("direction", PASSES)
+@pytest.mark.parametrize("wrong", WRONG_RULES)
+def test_a_wrong_elementwise_rule_is_refused_by_the_name_of_its_operation(wrong: str, direction: str) -> None:
+    square = tg.elementwise(lambda x: x**2, WRONG_RULES[wrong], name="my_square")
+    with pytest.raises(TinygradError, match="derivative of my_square"):
+        PASSES[direction](square, np.arange(1.0, 4.0))

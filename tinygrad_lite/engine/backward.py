@@ -15,7 +15,7 @@ import numpy as np
 
 from tinygrad_lite.engine import grad_mode
 from tinygrad_lite.engine.op import Array, Deferred, Op
-from tinygrad_lite.errors import ShapeError, UsageError
+from tinygrad_lite.errors import RESTATED, ShapeError, UsageError, complain
 from tinygrad_lite.foundation.sums import LARGE, total_down_to
 
 
@@ -80,10 +80,11 @@ def propagate(
         for node in reversed(path):
             g = arrived.get(node) if node.retains_grad else arrived.pop(node, None)
             if g is not None:
-                contribute(node, g, arrived, create_graph, only)
-        for x, g in arrived.items():
-            if isinstance(g, Deferred):
-                arrived[x] = g.whole()
+                try:
+                    contribute(node, g, arrived, create_graph, only)
+                except RESTATED as error:
+                    complain(error, f"a derivative of {node.op}", (g, *node.arrays), node.params)
+        arrived.update({x: g.whole() for x, g in arrived.items() if isinstance(g, Deferred)})
     finally:
         grad_mode.enabled.reset(mode)
     return arrived
@@ -108,7 +109,7 @@ def contribute(
         else:  # a call without stars takes half the time
             contribution = vjp(g, y, *arrays) if len(arrays) != 2 else vjp(g, y, arrays[0], arrays[1])
         if getattr(contribution, "shape", None) != array.shape or contribution.dtype is not array.dtype:
-            contribution = fitted(contribution, array.shape, array.dtype, op, i)
+            contribution = fitted(contribution, array.shape, array.dtype, op, i, y.shape)
             if y.dtype is not array.dtype and np.finfo(y.dtype).bits > np.finfo(array.dtype).bits:
                 widened.set((op, array.dtype, y.dtype))
         arrived[x] = accumulated(arrived[x], contribution) if x in arrived else contribution
@@ -137,8 +138,12 @@ def _linked(node: Any) -> tuple[Array, ...]:
     )
 
 
-def fitted(g: Any, shape: tuple[int, ...], dtype: Any, op: Op, i: int) -> Array:
-    """The gradient of an argument, summed over the axes that broadcasting added or stretched, in its dtype."""
+def fitted(g: Any, shape: tuple[int, ...], dtype: Any, op: Op, i: int, full: Any = None) -> Array:
+    """The gradient of an argument, summed over the axes that broadcasting added or stretched, in its dtype.
+
+    What an elementwise rule returns has the shape of the operation's result, `full`. Any other shape is a mistake, a
+    Jacobian's perhaps, and has no axes to sum over.
+    """
     if isinstance(g, Deferred):
         return g
     if not hasattr(g, "dtype"):
@@ -146,10 +151,10 @@ def fitted(g: Any, shape: tuple[int, ...], dtype: Any, op: Op, i: int) -> Array:
             raise UsageError(f"the derivative of {op} with respect to argument {i} returned {type(g)}, not an array")
         g = np.float64(g)
     arrived = g.shape
-    if arrived != shape and len(arrived) >= len(shape):
+    if arrived != shape and len(arrived) >= len(shape) and (arrived == full or not (full and op.derivatives)):
         g = total_down_to(shape, g)
     if g.shape != shape:
-        raise ShapeError(f"the derivative of {op} by argument {i} has shape {arrived}, which does not fit {shape}")
+        raise ShapeError(f"the derivative of {op} with respect to argument {i} has shape {arrived}, not {shape}")
     if g.dtype is dtype:
         return g
     g = np.real(g) if g.dtype.kind == "c" != dtype.kind else g  # a real number moves only along the real axis

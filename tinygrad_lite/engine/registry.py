@@ -39,9 +39,8 @@ def answer_to(function: Function) -> Function:
         NoDerivativeError: if there is none.
     """
     if (answer := ANSWERS.get(function)) is None:
-        for library, table in TABLES.items():
-            if library in sys.modules:
-                import_module(table)
+        for table in [table for library, table in TABLES.items() if library in sys.modules]:
+            import_module(table)
         if (answer := ANSWERS.get(function)) is None:
             raise NoDerivativeError(path_of(function))
     return answer

@@ -25,7 +25,7 @@ from tinygrad_lite.engine.op import Array, Op, Traced
 from tinygrad_lite.engine.operators import Operators
 from tinygrad_lite.engine.registry import ANSWERS
 from tinygrad_lite.engine.tensor import Tensor, wrap
-from tinygrad_lite.errors import RESTATED, InputError, UsageError, complain
+from tinygrad_lite.errors import RESTATED, InputError, ShapeError, UsageError, complain
 from tinygrad_lite.foundation.advice import WRITTEN, lost_array, taken_by_library
 from tinygrad_lite.foundation.callers import writes_an_entry
 from tinygrad_lite.foundation.elsewhere import Elsewhere
@@ -96,7 +96,10 @@ class Dual(Operators, Elsewhere):
             op.check_complex()
         elif y.dtype.kind != "f":
             return without_history(y, op.name)
-        tangent = pushed(op, y, primals, tangents, params) if grad_mode.enabled.get() else None
+        try:
+            tangent = pushed(op, y, primals, tangents, params) if grad_mode.enabled.get() else None
+        except RESTATED as error:
+            complain(error, f"a derivative of {op}", primals, params)
         return y if tangent is None else Dual(y, tangent, level)
 
     @property
@@ -220,6 +223,8 @@ def pushed(op: Op, y: Array, primals: Sequence[Array], tangents: Sequence[Array]
     if not hasattr(total, "dtype"):
         total = number(total, op)
     if total.shape != y.shape:
+        if total.size > y.size:
+            raise ShapeError(f"a derivative of {op} has shape {total.shape}, not {y.shape}")
         total = np.broadcast_to(total, y.shape)
     total = np.real(total) if total.dtype.kind == "c" != dtype.kind else total
     return total if total.dtype == dtype else total.astype(dtype)
