@@ -173,12 +173,22 @@ def test_the_other_endings() -> None:
     def stop(training: Training) -> bool:
         return len(training.history) == 2
 
+    def stop_as_numpy_compares(training: Training) -> Any:
+        return np.float64(len(training.history)) == 2
+
     def interrupt(training: Training) -> None:
         if stop(training):
             raise KeyboardInterrupt
 
     one = nn.Linear(5, 1, rng=0)
-    for callbacks, ending in (([], "epochs"), ([stop], "callback"), ([interrupt], "interrupt")):
+    endings = [
+        ([], "epochs"),
+        ([stop], "callback"),
+        ([stop_as_numpy_compares], "callback"),
+        ([lambda training: training], "epochs"),
+        ([interrupt], "interrupt"),
+    ]
+    for callbacks, ending in endings:
         history = tg.fit(one, F.mse_loss, (X, REAL), epochs=3, callbacks=callbacks, validation=(X, REAL))
         assert history.ending == ending
         assert len(history) == (3 if ending == "epochs" else 2)

@@ -149,7 +149,8 @@ def fit(
                     save(checkpoint, **saved)
                 show(1, record)
                 answers = [callback(training) for callback in callbacks]
-                history.ending = "callback" if any(answer is True for answer in answers) else ""
+                stops = any(isinstance(answer, (bool, np.bool_)) and answer for answer in answers)
+                history.ending = "callback" if stops else ""
     except KeyboardInterrupt:
         history.ending = "interrupt"
     finally:
