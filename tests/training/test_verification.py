@@ -447,6 +447,20 @@ FAULTS: dict[str, tuple[Callable[[], nn.Module], Any, Any, str, str]] = {
         "the loss at the start",
         "log 2 = 0.693; the inputs reach .* standardise",
     ),
+    "inputs that are not standardised, of no great size": (
+        lambda: Made(lambda s, x: s.out(x) * 3, out=linear(13, 3)),
+        nn.CrossEntropyLoss(),
+        (X + 5, THREE),
+        "the loss at the start",
+        "the inputs reach [6-9].* standardise",
+    ),
+    "large first vectors of an embedding": (
+        lambda: Made(lambda s, x: s.out(x) * 100, out=nn.Embedding(1000, 10, rng=0)),
+        nn.CrossEntropyLoss(),
+        (100 + np.arange(len(THREE)), THREE),
+        "the loss at the start",
+        "draw smaller first weights",
+    ),
     "large first weights": (
         lambda: Made(lambda s, x: s.out(x) * 100, out=linear(13, 10)),
         nn.CrossEntropyLoss(),

@@ -8,6 +8,7 @@ from tinygrad_lite import trees
 from tinygrad_lite.checking.auditing.anomaly import detect_anomaly
 from tinygrad_lite.checking.auditing.audit import GradientAudit, Status, audit_gradients
 from tinygrad_lite.engine.backward import history
+from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import AnomalyError
 from tinygrad_lite.nn import Module, functional
@@ -59,14 +60,31 @@ def loss_at_start(trial: Trial) -> Finding:
     said = f"{value:.3g}, where {classes} equally probable classes give log {classes} = {expected:.3g}"
     if value <= 2 * expected + 1:
         return Finding(check, True, said)
-    sizes = [np.abs(x).max(initial=0) for x in trees.leaves(plain(trial.inputs)) if x.dtype.kind in "fiu"]
-    largest = max(sizes, default=0)
-    reason = (
-        f"the inputs reach {largest:.4g}: standardise them"
-        if largest > 20
-        else f"the outputs reach {np.abs(trial.outputs.data).max():.3g} before any training: draw smaller first weights"
-    )
+    if _with_standardised_inputs(trial) <= 2 * expected + 1:
+        sizes = [np.abs(x).max(initial=0) for x in trees.leaves(plain(trial.inputs)) if x.dtype.kind in "fiu"]
+        reason = f"the inputs reach {max(sizes, default=0):.4g}: standardise them"
+    else:
+        largest = np.abs(trial.outputs.data).max()
+        reason = f"the outputs reach {largest:.3g} before any training: draw smaller first weights"
     return Finding(check, False, f"{said}; {reason}")
+
+
+def _with_standardised_inputs(trial: Trial) -> float:
+    """The loss at the start for standardised inputs; infinity if they cannot be, such as indices."""
+    model, loss = trial.copies()
+    inputs = trees.map_leaves(_standardised, plain(trial.inputs))
+    try:
+        return float(loss(outputs_of(in_mode(model, True), inputs), trial.targets))
+    except Exception:  # whatever the user's functions raise
+        return np.inf
+
+
+def _standardised(x: Array) -> Array:
+    if x.dtype.kind not in "fiu":
+        return x
+    spread = np.std(x, axis=0)
+    scaled = (x - np.mean(x, axis=0)) / np.where(spread > 0, spread, 1)
+    return scaled.astype(x.dtype) if x.dtype.kind == "f" else scaled
 
 
 _CROSS_ENTROPIES = (
