@@ -407,6 +407,7 @@ def test_a_leaf_that_is_cut_off(cut: Callable[[Any], Any], told: str) -> None:
     w, v = (tg.tensor([1.0, 2.0], requires_grad=True, name=name) for name in "wv")
     text = tg.explain(lambda: np.sum(cut(w * 1.5) * v)).to_text()
     assert f"  w: no gradient: {told}\n" in text, text
+    assert "and a gradient for v\n" in text
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ FIRST = LAST = 20
 
 def lesson(graph: Graph, backward_pass: Pass) -> str:
     """The lesson as text: what is wrong with the graph comes first; of a long graph, only both ends are printed."""
-    lines = [_title(graph), *_warnings(graph), "", "Forward, as the code computes it"]
+    lines = [_title(graph, backward_pass), *_warnings(graph), "", "Forward, as the code computes it"]
     forward = [list(_node(node)) for node in graph.operations]
     lines += [
         line for leaf in _ends(graph.leaves, "leaves") for line in ([leaf] if isinstance(leaf, str) else _node(leaf))
@@ -50,8 +50,9 @@ def _ends(parts: Sequence[Part], name: str) -> list[Part | str]:
     return [*parts[:FIRST], f"  … {left_out:,} more {name}, which the page shows …", *parts[-LAST:]]
 
 
-def _title(graph: Graph) -> str:
-    count, leaves = len(graph.operations), [node.name for node in graph.leaves if node.requires_grad]
+def _title(graph: Graph, backward_pass: Pass) -> str:
+    gradients = backward_pass.gradients
+    count, leaves = len(graph.operations), [leaf.name for leaf in graph.leaves if leaf in gradients]
     operations = f"{count:,} operation{'s' if count > 1 else ''}"
     names = ", ".join(leaves[:FEW]) + (f" and {len(leaves) - FEW} more" if len(leaves) > FEW else "")
     return f"{graph.root.name}: {operations}, and a gradient for {names or 'no leaf'}"

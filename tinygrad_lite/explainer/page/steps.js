@@ -16,7 +16,7 @@ const stepView = (() => {
   const nameAt = (i) => lesson.nodes[i].name;
 
   function start() {
-    const leaves = lesson.leaves.filter((i) => lesson.nodes[i].needsGradient);
+    const leaves = lesson.leaves.filter((i) => lesson.nodes[i].needsGradient && lesson.gradient(i));
     const shown = leaves.slice(0, 12).flatMap((i, k, { length }) => (k < length - 1 ? [element("span", { class: "listed" }, link(i), ","), " "] : [link(i)]));
     return [
       heading(say("Before the first step")),
