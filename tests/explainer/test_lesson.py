@@ -428,6 +428,27 @@ def test_a_leaf_whose_numbers_alone_are_in_the_graph(cut: Callable[[Any], Any], 
         assert f"  w: no gradient: {told}" in warnings[0]
 
 
+class Forgetful(nn.Module):
+    def __init__(self) -> None:
+        self.used, self.forgotten, self.frozen = (nn.Linear(2, 2, rng=k) for k in range(3))
+        self.frozen.requires_grad_(False)
+
+    def forward(self, x: Any) -> Any:
+        return self.used(x)
+
+
+def test_a_layer_that_its_model_does_not_use() -> None:
+    """Of a model that is called itself; others may be there for something else, and so may what is passed instead."""
+    model, x = Forgetful(), np.ones((3, 2))
+    told = "forgotten.weight and forgotten.bias: no gradient: unused: no operation on tensors takes it"
+    assert told in tg.explain(lambda: np.sum(model(x) ** 2)).to_text()
+    weights = {name: tg.tensor(w.numpy(), requires_grad=True) for name, w in model.named_parameters()}
+    a_part = tg.explain(lambda: np.sum(model.used(x) ** 2))
+    other_weights = tg.explain(lambda: np.sum(nn.functional_call(model, weights, x) ** 2))
+    for lesson in (a_part, other_weights):
+        assert "Warnings" not in lesson.to_text()
+
+
 @pytest.mark.parametrize("write", ["to_html", "to_svg", "to_dot", "to_mermaid", "to_latex"])
 def test_a_path_that_cannot_be_written(write: str, tmp_path: Path) -> None:
     """No half-written file is left, and one that was there stays."""

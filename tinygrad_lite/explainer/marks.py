@@ -42,10 +42,13 @@ def warnings(graph: Graph) -> tuple[list[Warned], str | None]:
         if not is_finite(node.value) and are_finite(node.arrays, node.params)
     ]
     of = {node.tensor: node for node in graph.nodes if node.tensor is not None}
+    apart: dict[tuple[Node, str], list[str]] = {}
     for name, why in graph.cut_off.items():
-        told = phrase("{names}: no gradient: {cause}", names=name, cause=why.text)
         met = graph.root if why.result is None else of.get(why.result, graph.root)
-        lost.append(Warned(Status.NO_GRADIENT.value, told, met))
+        apart.setdefault((met, why.text), []).append(name)
+    for (met, reason), names in apart.items():
+        sentence = phrase("{names}: no gradient: {cause}", names=_listed(names), cause=reason)
+        lost.append(Warned(Status.NO_GRADIENT.value, sentence, met))
     parameters = {leaf.name: leaf for leaf in graph.leaves if leaf.requires_grad and leaf.value.size}
     loss = graph.root.tensor
     if loss is None or not isinstance(loss.data, (np.ndarray, np.generic)):

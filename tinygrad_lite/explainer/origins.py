@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.checking.auditing.detachment import cut_off
+from tinygrad_lite.checking.auditing.causes import Cause
+from tinygrad_lite.checking.auditing.detachment import UNUSED, cut_off
 from tinygrad_lite.engine.op import NO_PARAMS
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.explainer.graph import Seen, arrays_in
@@ -165,10 +166,18 @@ class Watch:
                 self.seen.names.setdefault(id(x), path)
         name = getattr(f, "__name__", type(f).__name__)
         if isinstance(result, Tensor) and result.op is not None:
-            self.seen.cut_off = cut_off(result, [step for step in self._kept if isinstance(step, Step)])
+            steps = [step for step in self._kept if isinstance(step, Step)]
+            self.seen.cut_off = cut_off(result, steps) | self._unused(steps)
         if isinstance(result, Tensor) and name.isidentifier():
             self.seen.names.setdefault(id(result), name)
         return result
+
+    def _unused(self, steps: Sequence[Step]) -> dict[Tensor, Cause]:
+        """The parameters that no operation took, of the models that were called as they are."""
+        used = {x for step in steps for x in step.inputs if isinstance(x, Tensor)}
+        called = [model for model in self._models if any(model is each for each in self._named.values())]
+        parameters = [x for model in called for x in model.parameters() if isinstance(x, Tensor)]
+        return {x: UNUSED for x in parameters if x.requires_grad and x not in used}
 
     def rest(self, over: Collection[Tensor]) -> "Watch":
         """A continuing watch with the latest notes of this one, without values that no longer exist."""

@@ -14,6 +14,8 @@ from tinygrad_lite.ops.arithmetic.selection import stop_gradient
 from tinygrad_lite.readers.recording import Step
 from tinygrad_lite.transforms.dual import innermost
 
+UNUSED = Cause(phrase("unused: no operation on tensors takes it"))
+
 
 def detachment(parameter: Tensor, loss: Tensor, steps: Sequence[Step]) -> Cause:
     """Why a loss has no path to a parameter: the operation of a run at which its values lost their history."""
@@ -21,7 +23,7 @@ def detachment(parameter: Tensor, loss: Tensor, steps: Sequence[Step]) -> Cause:
     if cause := way.cut_before(loss):
         return cause
     if way.last is None:
-        return Cause("unused: no operation on tensors takes it")
+        return UNUSED
     if id(way.last.result) in way.cut:
         return way.cut[id(way.last.result)]
     text = f"the result of {way.last.op.name} does not reach the loss: unused, or turned into an array or a number"

@@ -398,6 +398,7 @@ const tables = {
     "{g} where the entries were taken from, 0 elsewhere": "{g}, wo die Einträge herkommen, sonst 0",
     "a rule of {n} operations, too long to print": "eine Regel aus {n} Operationen, zu lang zum Drucken",
     "{names}: no gradient: {cause}": "{names}: kein Gradient: {cause}",
+    "unused: no operation on tensors takes it": "unbenutzt: Keine Operation nimmt ihn",
     "the parameter": "der Parameter",
     "the result of {op}": "das Ergebnis von {op}",
     "{what} was detached, by detach(), numpy() or .data, before it met {op}": "{what} wurde abgetrennt, durch detach(), numpy() oder .data, bevor es zu {op} kam",
