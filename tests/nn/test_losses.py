@@ -665,3 +665,17 @@ def test_the_mean_of_no_rows_is_nan_and_has_no_gradient(loss: Any) -> None:
     y.backward()
     assert np.isnan(y.numpy())
     np.testing.assert_array_equal(x.grad, 0)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_kl_div_of_the_smallest_probabilities_has_a_finite_gradient(dtype: Any) -> None:
+    """As log t + 1 - x, and not as t times 1 / t, which is infinite."""
+    smallest = np.finfo(dtype).smallest_subnormal
+    t = tg.tensor(np.array([smallest, 3 * smallest, np.finfo(dtype).tiny, 0.5, 1.0], dtype), requires_grad=True)
+    x = np.log(np.full(5, 0.2, dtype))
+    F.kl_div(x, t, "sum").backward()
+    np.testing.assert_allclose(
+        t.grad.numpy(), np.log(t.numpy().astype(np.longdouble)) + 1 - x, rtol=4 * np.finfo(dtype).eps
+    )
+    at_zero = tg.grad(lambda t: F.kl_div(x[0], t, "sum"))(dtype(0))
+    assert (at_zero.dtype, at_zero) == (np.dtype(dtype), -x[0])

@@ -261,3 +261,31 @@ ERRORS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
 def test_errors(attempt: Callable[[], Any], kind: type[Exception], message: str) -> None:
     with pytest.raises(kind, match=message):
         attempt()
+
+
+HALF: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
+    "rows": (lambda: nn.LayerNorm(512), (3, 512)),
+    "batches": (lambda: nn.BatchNorm2d(4), (8, 4, 8, 8)),
+    "groups": (lambda: nn.GroupNorm(2, 4), (2, 4, 16, 16)),
+    "instances": (lambda: nn.InstanceNorm1d(3, affine=True), (2, 3, 256)),
+    "mean squares": (lambda: nn.RMSNorm(512), (3, 512)),
+}
+
+
+@pytest.mark.parametrize("size", [1.0, 30.0, 200.0])
+@pytest.mark.parametrize("name", HALF)
+def test_half_precision_holds_the_sums_of_squares(name: str, size: float) -> None:
+    """From entries of 16 on, those of a row were infinite, and the row became 0."""
+    made, shape = HALF[name]
+    x = (np.random.default_rng(0).normal(size=shape) * size).astype(np.float16)
+    upstream = np.random.default_rng(1).normal(size=shape).astype(np.float16)
+    results: dict[Any, list[Any]] = {}
+    for dtype in (np.float16, np.float64):
+        layer, inputs = made().to(dtype), tg.tensor(x.astype(dtype), requires_grad=True)
+        y = layer(inputs)
+        y.backward(upstream.astype(dtype))
+        results[dtype] = [y, inputs.grad, *(w.grad for w in layer.parameters())]
+        assert {part.dtype for part in results[dtype]} == {np.dtype(dtype)}
+    for half, double in zip(*results.values()):
+        largest = np.abs(double.numpy()).max()
+        np.testing.assert_allclose(half.numpy(), double.numpy(), rtol=0, atol=max(4e-3 * largest, 1e-7))

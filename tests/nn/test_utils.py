@@ -359,3 +359,13 @@ def test_what_has_no_inverse_is_not_assigned() -> None:
     several = parametrizations.weight_norm(nn.Linear(3, 3, rng=0))
     with pytest.raises(UsageError, match="has 2 originals"):
         parametrize.remove_parametrizations(several, "weight", leave_parametrized=False)
+
+
+@pytest.mark.parametrize("norm_type", [1.0, 2.0, 3.0, np.inf])
+def test_gradients_of_half_precision_are_clipped_though_their_norm_is_larger_than_it_holds(norm_type: float) -> None:
+    w = nn.Parameter(np.zeros(9, np.float16))
+    w.grad = tg.tensor(np.linspace(20000, 60000, 9).astype(np.float16))
+    exact = np.linalg.norm(w.grad.numpy().astype(float), norm_type)
+    np.testing.assert_allclose(utils.clip_grad_norm_(w, 1.0, norm_type).item(), exact, rtol=1e-6)
+    assert w.grad.dtype == np.float16
+    np.testing.assert_allclose(np.linalg.norm(w.grad.numpy().astype(float), norm_type), 1, rtol=2e-3)

@@ -10,7 +10,7 @@ from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import InputError, ShapeError
 from tinygrad_lite.nn.functional.checks import in_real_numbers, shape_of
-from tinygrad_lite.ops.networks.normalization import Standard, normalization, standard
+from tinygrad_lite.ops.networks.normalization import Standard, in_single, normalization, standard
 from tinygrad_lite.readers.complex_step import Followed
 from tinygrad_lite.transforms.dual import innermost
 
@@ -128,7 +128,9 @@ def rms_norm(input: Array, normalized_shape: Sequence[int], weight: Array = None
     """
     axes = _last_axes("rms_norm", input, normalized_shape, weight)
     eps = float(np.finfo(np.result_type(in_real_numbers(input))).eps) if eps is None else eps
-    y = input / np.sqrt(np.mean(np.square(in_real_numbers(input)), axis=axes, keepdims=True) + eps)
+    x = in_real_numbers(input)
+    y = x / np.sqrt(np.mean(np.square(in_single(x)), axis=axes, keepdims=True) + eps)
+    y = y.astype(np.float16) if x.dtype == np.float16 else y
     return y if weight is None else y * weight
 
 

@@ -57,7 +57,7 @@ def clip_grads_with_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float
     """
     _check("max_norm", max_norm)
     scale = np.minimum(max_norm / (constant(total_norm) + 1e-6), 1.0)
-    _replace(_with_gradients(parameters), lambda g: g * scale)
+    _replace(_with_gradients(parameters), lambda g: (g * scale).astype(g.dtype))
 
 
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
@@ -88,6 +88,8 @@ def get_total_norm(
         tensor(5.)
     """
     arrays = [constant(x) for x in ([tensors] if isinstance(tensors, (Tensor, np.ndarray)) else tensors)]
+    # the sum of the squares of float16 may be larger than that holds, and the gradients would be divided by infinity
+    arrays = [x.astype(np.float32) if x.dtype == np.float16 else x for x in arrays]
     norms = [np.linalg.norm(np.reshape(x, -1), norm_type) for x in arrays]
     total = np.linalg.norm(np.stack(norms), norm_type) if norms else np.float64(0)
     if error_if_nonfinite and not np.isfinite(total):

@@ -31,8 +31,14 @@ class _Sums(NamedTuple):
     product: Array
 
 
+def in_single(x: Array) -> Array:
+    """Numbers of half precision in single precision: beyond 65,504, sums of squares would be infinite."""
+    return x.astype(np.float32) if x.dtype.char == "e" else x
+
+
 def _laid_as(entries: Array, g: Array) -> Array:
     """g in the memory layout of the entries: arrays with different layouts take several times as long together."""
+    g = in_single(g)
     if type(g) is not type(entries) or type(g) is not np.ndarray or g.strides == entries.strides:
         return g
     return copied(g, np.empty_like(entries, g.dtype))
@@ -40,7 +46,7 @@ def _laid_as(entries: Array, g: Array) -> Array:
 
 def standard(x: Array, axes: Axes, eps: float) -> Standard:
     """Standardise the groups of entries along some axes."""
-    count = prod([x.shape[i] for i in axes])
+    x, count = in_single(x), prod([x.shape[i] for i in axes])
     mean = divided(total_along(x, axes), count)
     entries = x - mean
     variance = divided(total_of_products(entries, entries, axes), count)
@@ -70,6 +76,8 @@ def _normalization(x: Array, weight: Array, bias: Array, parts: Standard, axes: 
             y = y + bias
         else:
             y += bias  # in place, since nobody else holds the product
+    if x.dtype.char == "e":
+        y = y.astype(np.result_type(*[part.dtype for part in (x, weight, bias) if part is not None]))
     if y.shape != x.shape:
         raise ShapeError(f"a weight and a bias must broadcast to the shape {x.shape} of x, and they make it {y.shape}")
     return y
