@@ -5,7 +5,7 @@ import sys
 import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from functools import partial
+from functools import lru_cache, partial
 from itertools import chain
 from pathlib import Path
 from types import CodeType
@@ -50,6 +50,7 @@ _ERRORS = ("divide", "over", "under", "invalid")
 _PASS = backward.propagate.__code__
 _FORMULA, _UPDATE, _USERS, _ELSEWHERE = "formula", "update", "user's", "elsewhere"
 _kinds: dict[str, str] = {}
+_source = lru_cache(1000)(Source)  # a line of a loop calls an operation in each turn
 _OF_INDICES = "index", "indices"
 MOST = 1000
 """The most files of which we remember whose code they have."""
@@ -417,7 +418,7 @@ class Transcript:
                     section = BACKWARD
             elif kind is _USERS:
                 if source is None:
-                    source = Source(code.co_filename, frame.f_lineno, code.co_name)
+                    source = _source(code.co_filename, frame.f_lineno, code.co_name)
                 if section == FORWARD:
                     self.namer.line(result, frame)
             else:
