@@ -33,7 +33,7 @@ WRITTEN = (
     "array[i] = tensor would lose the tensor's history: collect the parts in a list and np.stack them, or write "
     "x = x.at[i].set(tensor) on a tensor x"
 )
-"""What to say of a tensor that would become an entry of a plain array."""
+"""The message for a tensor that would become an entry of a plain array."""
 _INSTEAD = {
     **{f"scipy.linalg.{name}": f"tg.linalg.{name}" for name in ("solve_triangular", "cho_factor", "cho_solve", "expm")},
     **{f"np.{name}": "np.broadcast_to" for name in ("full", "full_like")},
@@ -183,7 +183,7 @@ def _instead_of_conversion(frame: FrameType) -> str:
 
 
 _CHOOSE = ("choice", "permutation", "permuted")
-"""The draws of entries, which have a derivative with respect to these."""
+"""NumPy's draws of an array's entries: they have a derivative with respect to the array."""
 
 
 def _chosen(call: Any) -> str:
@@ -209,7 +209,7 @@ def _instead_of(function: str) -> str:
         ours = f"tg.distributions.{_DISTRIBUTIONS[distribution]}" if distribution in _DISTRIBUTIONS else ""
         expression = _OF_DISTRIBUTIONS.get(name, "the methods of {}")
         return expression.format(ours) if ours else "the formula of its density, written with NumPy"
-    if library == "scipy.optimize" and not name.startswith("rosen"):  # a function on which to try the others
+    if library == "scipy.optimize" and not name.startswith("rosen"):  # these are functions to optimise
         return "tg.custom_gradient with the derivative of its solution, or a loop of its steps written with NumPy"
     has_twin = library == "scipy.linalg" and hasattr(np.linalg, name) and name not in ("eig", "eigvals")
     has_twin = has_twin or (library == "scipy.fft" and hasattr(np.fft, name))

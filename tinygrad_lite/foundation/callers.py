@@ -61,7 +61,7 @@ def function_around(frame: FrameType, differentiable: Container[Any]) -> str | N
 
 def _distribution_of(owner: Any) -> str:
     """The name of SciPy's distribution whose method is called, and a dot: they share their methods; empty if none."""
-    if not type(owner).__module__.startswith("scipy.stats."):  # another's may be half made, and have no attributes yet
+    if not type(owner).__module__.startswith("scipy.stats."):  # another object may still lack attributes
         return ""
     distribution = getattr(owner, "dist", getattr(owner, "_dist", owner))  # of one with fixed parameters
     name = type(distribution).__name__
@@ -76,7 +76,7 @@ def _name_of(frame: FrameType) -> str:
     if wrapped is not None:
         return f"{_public(wrapped.__module__)}.{wrapped.__qualname__}"
     if isinstance(frame.f_locals.get("self"), (type(np.r_), type(np.c_))):
-        return "np.r_ or np.c_"  # which are no functions, but read entries
+        return "np.r_ or np.c_"  # they are not functions: they read entries
     if distribution := _distribution_of(frame.f_locals.get("self")):
         return f"scipy.stats.{distribution}{code.co_name}"
     return f"{_public(frame.f_globals['__name__'])}.{code.co_qualname}"
@@ -112,7 +112,7 @@ def _stores(frame: FrameType, place: int) -> bool:
 
 
 def hidden_behind(error: Exception) -> Exception | None:
-    """Our refusal to be an entry of an array, if NumPy has put an error of its own about a sequence in front."""
+    """Our refusal to be an entry of an array, if NumPy has hidden it behind its own error about a sequence."""
     ours, here = error.__cause__, error.__traceback__
     while here is not None and here.tb_next is not None:
         here = here.tb_next
@@ -200,25 +200,25 @@ def _known_at(expression: Any, frame: FrameType) -> Any:
     read = [part for part in parts if isinstance(part, ast.Attribute | ast.Subscript)]
     is_known = all(isinstance(part, known) for part in parts)
     if not (is_known and all(_holds(_known_at(part.value, frame), part) for part in read)):
-        return None  # to compute it again might change something
+        return None  # computing it again might change something
     return eval(compile(ast.Expression(expression), "<array>", "eval"), frame.f_globals, frame.f_locals)  # noqa: S307
 
 
 def _holds(owner: Any, part: Any) -> bool:
-    """Whether an attribute or an entry is held by its owner, and not computed by others' code each time."""
+    """Whether the owner stores an attribute or an entry; if not, somebody's code computes it on each access."""
     import ast
     from inspect import getattr_static
 
     kind = type(owner)
     if isinstance(part, ast.Subscript):
         return not _is_others(getattr_static(kind, "__getitem__", None))
-    held = getattr_static(owner, part.attr, property())  # what is missing is made by __getattr__
+    held = getattr_static(owner, part.attr, property())  # __getattr__ makes what is missing
     is_computed = isinstance(held, property) or _is_others(getattr(type(held), "__get__", None))
     return not is_computed and not _is_others(kind.__getattribute__)
 
 
 def _is_others(method: Any) -> bool:
-    """Whether a method is code in Python, but for that with which a recording watches what is read."""
+    """Whether a method is Python code other than that with which a recording watches reads."""
     return isinstance(method, FunctionType) and not method.__code__.co_filename.startswith(PACKAGE)
 
 

@@ -22,7 +22,7 @@ _ARRAYS = ("weight", "pos_weight")
 """Settings of losses that are arrays."""
 
 _PLAIN = (int, float, bool, str)
-"""The types of settings that are no sizes along several axes."""
+"""The types of settings that cannot be sizes along several axes."""
 
 
 class _Missing:
@@ -106,7 +106,7 @@ for _owner, _table in (
 
 
 def _refuse_arguments(kind: type, args: tuple[Any, ...], settings: Mapping[str, Any]) -> None:
-    """Raise if a class is made with other arguments than it takes: Python's error names the base that defines them."""
+    """Raise if a class is made with arguments that it does not take: Python's own error would name its base class."""
     known = signature(kind.__init__)  # type: ignore[misc]
     try:
         known.bind(kind, *args, **settings)
@@ -115,7 +115,7 @@ def _refuse_arguments(kind: type, args: tuple[Any, ...], settings: Mapping[str, 
 
 
 def _refuse_inputs(kind: type, args: tuple[Any, ...]) -> None:
-    """Raise if a layer or a loss is made with arrays that its instances take, and not with settings."""
+    """Raise if a layer or a loss is made with arrays, which its instances take, in place of settings."""
     made: Any = kind.__init__  # type: ignore[misc]
     own = [] if made is object.__init__ else [*signature(made).parameters.values()][1:]
     if any(x.kind is Parameter.VAR_POSITIONAL for x in own):
@@ -134,7 +134,7 @@ def _refuse_inputs(kind: type, args: tuple[Any, ...]) -> None:
 
 
 def _warn_of_first_values(kind: type) -> None:
-    """Warn if PyTorch's layer that a class derives from would call its `reset_parameters`, and nothing here does."""
+    """Warn about a `reset_parameters` that PyTorch's layer of this name calls for its subclasses, and ours does not."""
     makers = [getattr(vars(base).get("__init__"), "__code__", None) for base in kind.__mro__]
     if any(made and "reset_parameters" in made.co_names for made in makers):
         return
@@ -179,7 +179,7 @@ def unknown_names(module: str, others: Callable[[str], str] = lambda name: "") -
         instead = instead_of_name(module, name) or ("" if name.startswith("_") else others(name))
         if not instead:
             raise AttributeError(reason, name=name, obj=there)
-        if _is_import(sys._getframe(1)):  # after an AttributeError, it would go on to a message of its own
+        if _is_import(sys._getframe(1)):  # after an AttributeError, the import would write a message of its own
             raise ImportError(f"{reason}: write {instead}", name=module)
         raise AttributeError(f"{reason}: write {instead}", obj=there)
 

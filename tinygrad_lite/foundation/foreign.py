@@ -107,7 +107,7 @@ def copied(x: Any, dtype: Any = None) -> Any:
         if hasattr(x, "__array_function__") and not isinstance(x, (np.ndarray, np.generic)):
             return x.copy() if dtype is None else x.copy().astype(dtype)
     array = _of_numbers(copy_of(x if type(x) is np.ndarray else as_numpy(x), dtype), type(x))
-    return array if array.shape else array[()]  # a scalar, as NumPy's own functions return it: it is faster
+    return array if array.shape else array[()]  # a scalar, which NumPy's own functions return and which is faster
 
 
 copy_of: Callable[..., Any] = np.array
@@ -115,14 +115,14 @@ copy_of: Callable[..., Any] = np.array
 
 
 def kept_apart(array: Any) -> Any:
-    """A read-only copy of an array, into which NumPy cannot write a result either, as it does into temporaries."""
+    """A read-only copy of an array, which NumPy cannot reuse for a result either, as it reuses temporaries."""
     copy = _copied(array)
     copy.setflags(write=False)
     return copy
 
 
 def _copied(array: Any) -> Any:
-    """A copy of an array in which entries that share memory do so again, such as those of sliding windows."""
+    """A copy of an array whose entries share memory where the original's do, such as those of sliding windows."""
     if array.flags.c_contiguous or not array.size:
         return array.copy()
     size, steps = array.itemsize, array.strides
@@ -136,7 +136,7 @@ def _copied(array: Any) -> Any:
 
 
 def _of_numbers(array: Any, kind: type, prefix: str = "") -> Any:
-    """The array that was made of a container of this kind, if its entries are numbers."""
+    """The array made from a container of this kind, if its entries are numbers."""
     if array.dtype.kind not in "fiubc":
         raise UsageError(
             f"{prefix}a tensor holds numbers, but this {kind.__name__} holds {array.dtype}: convert it first"

@@ -15,14 +15,14 @@ from tinygrad_lite.checking.evidence import references
 from tinygrad_lite.checking.evidence.examination import Comparison, Examination
 from tinygrad_lite.checking.subjects.subject import EPSILON, Matrix, Vector
 
-CLOSE = 1e-2  # the largest relative error that may be due to an inexact function
-ASIDE = 0.7  # how far entries are moved to find jumps, in their own size, so that none passes 0
+CLOSE = 1e-2  # the largest relative error that an inexact function may explain
+ASIDE = 0.7  # how far entries move to find jumps, relative to their size, so that none crosses 0
 JUMPS = 1000  # the slope that a function between jumps of size 1 may have, relative to the right one
-A_LITTLE = 1e-3  # the part of that which shows no curve, but how values are rounded
-NEARBY = 16  # the number of points that show it
+A_LITTLE = 1e-3  # the fraction of this distance over which values show their rounding and no curve
+NEARBY = 16  # the number of points that show the rounding
 STILL = 4 * EPSILON  # a value that changes by less stands still
-FURTHEST = 12  # the number of steps, each four times as long, on which it may begin to change
-ROUNDED = 3  # how many times this noise a slope may be off
+FURTHEST = 12  # the number of steps, each four times as long, within which it must begin to change
+ROUNDED = 3  # a slope may be off by this many times the noise of rounding
 
 
 def excuse(look: Examination, found: Comparison, error: Matrix, deadline: float) -> None:
@@ -55,9 +55,9 @@ def _excuse_by_jumps(
 
 
 def _excuse_what_stands_still(look: Examination, found: Comparison) -> None:
-    """Note which slopes no change of a value shows that stands still around the point.
+    """Note the slopes too small to be seen, because the value stands still around the point.
 
-    So is the loss of a saturated network: log(1 + 1e-20) is 0, and no value tells that its slope is 1e-20.
+    The loss of a saturated network stands still: log(1 + 1e-20) is 0, and no value tells that its slope is 1e-20.
     """
     still = found.suspicious & (np.abs(found.reference) * look.scales <= STILL * look.size[:, None])
     for row in map(int, np.flatnonzero(np.any(still, axis=1))):
@@ -68,10 +68,10 @@ def _excuse_what_stands_still(look: Examination, found: Comparison) -> None:
 
 
 def _unseen(look: Examination, row: int, columns: Vector) -> float:
-    """The largest slope, in the scales of these entries, that a value which stands still does not show.
+    """The largest slope, in the scales of these entries, that a value can hide by standing still.
 
-    It is its first change beside the distance to it, along the direction in which the gradient rises, or the other; 0
-    if it does not change.
+    It is the value's first change, divided by the distance to it, in the direction in which the gradient rises or in
+    the opposite one; 0 if the value does not change.
     """
     direction = np.zeros(len(look.scales))
     direction[columns] = look.scales[columns] * np.where(look.gradient[row, columns] < 0, -1, 1)
@@ -103,7 +103,7 @@ def _excuse_by_others(
     slopes: Callable[[int], tuple[Vector, Matrix]],
     deadline: float,
 ) -> None:
-    """Excuse errors no larger than what the rounding of the other entries makes, the largest error first."""
+    """Excuse errors no larger than the effect of rounding the other entries, the largest error first."""
     for k in np.argsort(-error):
         moves, beside = slopes(int(columns[k]))
         allowed = ROUNDED * _noise(moves, beside[:, row])
@@ -119,7 +119,7 @@ def _slopes_beside(look: Examination, j: int) -> tuple[Vector, Matrix]:
     """
     others = np.flatnonzero(look.subject.varies & (np.arange(len(look.scales)) != j))
     aside, step = _aside(look, others), look.scales[j] / 8
-    moves = A_LITTLE * look.rng.uniform(-1, 1, NEARBY)  # of no simple ratios, for which numbers round alike
+    moves = A_LITTLE * look.rng.uniform(-1, 1, NEARBY)  # at random, since numbers in simple ratios round alike
 
     def values(side: float) -> Matrix:
         points = (look.subject.point + move * aside + side * step * look.unit(j) for move in moves)

@@ -12,9 +12,9 @@ import numpy as np
 from tinygrad_lite.checking.evidence.examination import Comparison, Examination, silence
 from tinygrad_lite.checking.subjects.subject import EPSILON, Matrix
 
-DIGITS = 5e-7  # a reference that is less exact, relative to the gradient, verifies nothing
-LAST_DIGITS = 2  # the number of last digits of an entry that a gradient may have lost
-LOST_PART = 1e-2  # the largest part of a gradient that may be lost with them
+DIGITS = 5e-7  # a reference whose relative error is larger verifies nothing
+LAST_DIGITS = 2  # how many of an entry's last digits a gradient may have lost
+LOST_PART = 1e-2  # the largest part of a gradient that these digits may hold
 HIDES = 1e-3  # the smallest part that leaves unknown what the last digits of the entry change as much
 HIDES_OTHERS = 1e-8  # the same for others: what is right in longer numbers alone may be differences by tiny steps
 SEEN = 5e-11  # how large an error is, at least, beside the largest effect and the numbers that the function is made of
@@ -70,6 +70,6 @@ def _in_longer_numbers(look: Examination) -> Matrix:
     """The gradient computed with numbers of more digits, and then rounded; the same if there are none."""
     subject = look.subject
     if not subject.is_known_at_one_point and np.finfo(np.longdouble).eps < EPSILON / 1000:
-        with suppress(Exception), silence():  # it need not take such numbers
+        with suppress(Exception), silence():  # the function may refuse such numbers
             return subject.rows(subject.point.astype(np.longdouble), look.weights)
     return look.gradient

@@ -13,14 +13,14 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Array
 
-WORSE = 4  # a shorter interval that tells so much less has too much rounding
+WORSE = 4  # if a shorter interval's bound is this much larger, rounding has taken over
 NODES = 25  # the number of values for each polynomial
 DEGREES = (2, 4, 6, 8, 10, 12)  # at most half as many as there are values
-RESOLVED = 1e-2  # the largest error of a slope by a polynomial that follows the values, in their extent
-ENOUGH = 1e-9  # a relative error of the slope that needs no further polynomials
+RESOLVED = 1e-2  # the largest error of a slope by a polynomial that follows the values, relative to their range
+ENOUGH = 1e-9  # with a relative error this small, no further polynomial is tried
 SAFETY = 4.0
-BESIDE = 8  # how many values beside another one show how far rounding moves it
-NEAR = 2.0**-10  # how close they are to it, relative to its distance
+BESIDE = 8  # how many nearby values show how far rounding moves a value
+NEAR = 2.0**-10  # how close these values are, relative to the distance from 0
 
 
 def slope(
@@ -51,7 +51,7 @@ def slope(
 def _within(
     f: Callable[[float], float], reach: float, bound: float, grid: float, others: Array
 ) -> tuple[float, tuple[float, float] | None]:
-    """The smallest bound on this interval, and the slope and bound of a polynomial that is better than this bound."""
+    """The smallest bound on this interval, and the slope and bound of a polynomial whose bound beats the given one."""
     nodes = _nodes(grid / reach)
     values = np.array([f(float(t * reach)) for t in nodes]) - f(0.0)
     fits = [_Fit(nodes, values, degree) for degree in DEGREES if len(nodes) > 2 * degree]
@@ -118,7 +118,7 @@ def _is_contradicted(
     steps: Array,
     grid: float,
 ) -> bool:
-    """Whether f moves otherwise than the polynomial on the way to any of the steps, and this is not rounding there."""
+    """Whether f leaves the polynomial on the way to any of the steps by more than rounding."""
     at_0, from_0 = f(0.0), polynomial(0.0)
     noise = max(float(np.finfo(float).eps) * abs(at_0), *(beside(f, side * reach / 2, grid)[1] for side in (1, -1)))
     for t in (side * float(step) for step in steps for side in (1, -1)):
@@ -129,10 +129,10 @@ def _is_contradicted(
 
 
 def beside(f: Callable[[float], float], t: float, grid: float) -> tuple[float, float]:
-    """How far f moves beside t, and how much of this is noise: what is left if a polynomial is taken away."""
+    """How far f moves beside t, and how much of this is noise, which no polynomial explains."""
     apart = NEAR * abs(t)
     if grid:
-        apart = 2 * max(1.0, round(apart / grid / 2)) * grid  # beyond a power of two, they are twice as far apart
+        apart = 2 * max(1.0, round(apart / grid / 2)) * grid  # beyond a power of two, numbers are twice as far apart
     values = np.array([f(t + k * apart) for k in range(-BESIDE // 2, BESIDE // 2 + 1)])
     bent = np.abs(np.diff(values, n=6)) / 30  # the length of the weights 1, 6, 15, 20, 15, 6, 1
     return float(np.ptp(values)), float(np.max(bent, initial=0))

@@ -62,10 +62,10 @@ class Roundings:
 
     @cached_property
     def _overall(self) -> float:
-        """The deviation of a random sum of everything that is compared, which is usually larger than that of a part."""
+        """The deviation of a random sum of all that is compared, which is usually larger than that of a part."""
         mix, direction = random_weights(self._rng, (1, len(self._look.weights))), self._somewhere
         samples = max(FEW_SAMPLES, SAMPLES // np.size(self._look.gradient))
-        if len(mix[0]) == 1:  # the same samples tell of any part
+        if len(mix[0]) == 1:  # the same samples serve any part
             gradients = [(x, mix @ row) for x, row in (self._sample(k, [0]) for k in range(samples))]
         else:
             gradients = [(x, self._rows(x, mix, self._rounding)) for x in (self._point() for _ in range(samples))]
@@ -77,7 +77,7 @@ class Roundings:
         return np.asarray(random_weights(self._rng, len(self._subject.point)) * self._subject.varies)
 
     def _of_distance(self, direction: Vector, mix: Matrix, gradients: Sequence[tuple[Vector, Matrix]]) -> Vector:
-        """The standard deviation of the difference between sums of slopes by the gradient and by the reference."""
+        """The standard deviation of the difference between the gradient's and the reference's weighted slopes."""
         along = np.flatnonzero(direction)
         distances = []
         for x, gradient in gradients:
@@ -112,18 +112,18 @@ class Roundings:
         return deviation
 
     def _point(self) -> Vector:
-        """The point itself if operations are rounded at random, else one whose digits round in other ways."""
+        """The point itself if operations are rounded at random; else a nearby one, whose digits round differently."""
         x = self._subject.point
         if self._rounding:
             return x
         fixed = self._subject.is_known_at_one_point
-        by = (4 if fixed else 64) * self._look.epsilon  # no more, or a narrow feature would look like rounding
+        by = (4 if fixed else 64) * self._look.epsilon  # no further, or a narrow feature would look like rounding
         moved = x * (1 + by * self._rng.uniform(-1, 1, len(self._look.scales)))
         return moved if fixed else self._subject.rounded(moved)
 
     @property
     def are_random(self) -> bool:
-        """Whether operations are rounded at random, and not only the points at which they start."""
+        """Whether the results of operations are rounded at random, and not only the starting points."""
         return self._rounding is not None
 
     @cached_property
@@ -148,7 +148,7 @@ class Roundings:
         point, every = self._subject.point, np.identity(len(self._look.weights))
         try:
             return _known(_deviation([self._rows(point, every, Rounding(self._rng)) for _ in range(SAMPLES)]))
-        except Exception:  # not made of operations: use a line so short that the gradient hardly jumps
+        except Exception:  # not made of operations: take a line so short that the gradient hardly changes on it
             line = self._look.scales * self._rng.uniform(-1, 1, len(self._look.scales))
             try:
                 return BESIDE * _known(references.noise(lambda t: self._rows(point + t * line, every, None), 1e-8))
@@ -167,13 +167,13 @@ class Roundings:
 def _deviation(samples: Sequence[Matrix]) -> Matrix:
     """The standard deviation of each entry."""
     with np.errstate(invalid="ignore", over="ignore"):
-        moved = samples - samples[0]  # since the mean of much larger numbers is rounded itself
-        largest = np.max(np.abs(moved), initial=0, where=np.isfinite(moved)) or 1.0  # whose square may be lost
+        moved = samples - samples[0]  # the mean of much larger numbers would be rounded itself
+        largest = np.max(np.abs(moved), initial=0, where=np.isfinite(moved)) or 1.0  # the square of a tiny number is 0
         return np.asarray(np.std(moved / largest, axis=0) * largest)
 
 
 def _finite_or_any(deviations: Vector) -> float:
-    """The largest deviation; infinity where that is not a number, since one entry may hide what the others tell."""
+    """The largest deviation; infinity if any is NaN, since that entry may hide what the others show."""
     largest = float(np.max(deviations))
     return largest if np.isfinite(largest) else np.inf
 

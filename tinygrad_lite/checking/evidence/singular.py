@@ -10,13 +10,13 @@ from tinygrad_lite.checking.evidence.examination import Comparison, Examination
 from tinygrad_lite.checking.subjects.subject import FULL, Matrix, Vector
 from tinygrad_lite.readers.recording import Step
 
-BEYOND = 2.0  # how far a slope may be outside of those that a few points beside show, in their width
-POINTS = 12  # the number of these points
+BEYOND = 2.0  # how far a slope may lie outside the range of the slopes at nearby points, in units of that range
+POINTS = 12  # the number of nearby points
 DIRECTIONS = 4  # along which entries at a kink are looked at together
-VAGUE = 0.1  # how exact these slopes are, at least, in their size, where they tell that a gradient is among them
+VAGUE = 0.1  # the largest relative error of slopes that can confirm a gradient
 ASIDE = 2.0**-20  # the distance of one-sided slopes from a point, in its scale
-NEARER = 0.9375  # the part of this distance for a second look
-BESIDE = 2.0**-8  # the same where slopes are differences
+NEARER = 0.9375  # the fraction of this distance for a second look
+BESIDE = 2.0**-8  # the distance where slopes are differences
 
 
 class Kinks:
@@ -25,9 +25,9 @@ class Kinks:
     Attributes:
         steps: the operations that are at a kink there.
         jumps: the results and entries whose one-sided slopes differ, after a call of `at`.
-        apart: those which lie between their own slopes, but not together with the others.
-        unclear: those of them that may do so after all.
-        contrary: those which are not a slope of the whole, where slopes do not add up, after a call of `meeting`.
+        apart: the entries whose gradient lies between their own slopes, but not together with the others.
+        unclear: the entries of `apart` for which this is not certain.
+        contrary: the entries whose gradient is no slope of the function, where kinks meet, after a call of `meeting`.
     """
 
     def __init__(self, examination: Examination, steps: Sequence[Step]) -> None:
@@ -51,7 +51,7 @@ class Kinks:
 
     @cached_property
     def _stays(self) -> bool:
-        """Whether every operation stays at its kink however the point moves, as with constants: two runs say so."""
+        """Whether every operation stays at its kink however the point moves, as with constants. Two runs show it."""
         parts = np.random.default_rng(0).uniform(0.5, 1, len(self._subject.point))
         return self._left_behind(ASIDE * parts * self._look.own_scales) is None
 
@@ -97,7 +97,7 @@ class Kinks:
         return np.asarray((8 * near - 6 * middle + far) / 3)
 
     def _are_no_subgradient(self, comparison: Comparison, entries: Matrix) -> None:
-        """Look at entries that are at a kink together: each may lie between its slopes, but not their sum."""
+        """Check entries that are at a kink together: each may lie between its slopes while their sum does not."""
         look = self._look
         for row in np.flatnonzero(np.sum(entries, axis=1) > 1):
             columns = np.flatnonzero(entries[row])
@@ -142,10 +142,10 @@ class Kinks:
         return bool(np.isfinite(slack) and _between(slope, ends[0], ends[1], slack))
 
     def _beyond_those_around(self, row: int, direction: Vector, slope: float, slack: float) -> float:
-        """How far the slope is outside of those of pieces around, to which all entries at a kink may move.
+        """How far the slope lies outside the range of the slopes of the pieces around, in units of that range.
 
-        It is in their width, 0 inside. Where more than two meet, as in a quantile of three that are equal, the others
-        do not stay where they are.
+        Inside the range, it is 0. All entries at a kink move, since more than two values can meet there, as in a
+        quantile of three equal numbers.
         """
         slopes, unsure = self._slopes_around(direction, np.flatnonzero(self.touched))
         slopes = slopes[np.isfinite(slopes[:, row]), row]
@@ -156,11 +156,11 @@ class Kinks:
         return float(max(outside, 0) / max(high - low, slack)) if np.isfinite(outside) else np.inf
 
     def meeting(self, comparison: Comparison, kinked: Matrix) -> tuple[Matrix, Matrix]:
-        """The entries whose slopes do not add up: where kinks meet, each alone may leave the value as it is.
+        """Find the entries whose slopes do not add up: where kinks meet, no entry alone may change the value.
 
-        The first are those whose gradient, in a few directions, is among the slopes beside the point. The second are
-        those for which that is not known. The others are noted in `contrary`: their gradient is not a slope of the
-        whole, as 0 is none for the median of three that are equal.
+        Returns the entries whose gradient, along a few directions, is among the slopes beside the point, and those for
+        which this is unknown. The rest go into `contrary`: their gradient is no slope of the function, as 0 is none for
+        the median of three equal numbers.
         """
         look, gradient = self._look, comparison.gradient
         within, unknown = np.zeros(gradient.shape, bool), np.zeros(gradient.shape, bool)
@@ -189,7 +189,7 @@ class Kinks:
             slack = unsure[rows] + 1e-6 * (np.abs(low) + np.abs(high) + (np.abs(gradient) @ np.abs(direction))[rows])
             beyond = BEYOND * (high - low)
             are_within &= (slope >= low - slack) & (slope <= high + slack)
-            are_within &= unsure[rows] <= VAGUE * np.fmax(np.abs(low), np.abs(high))  # else anything would be
+            are_within &= unsure[rows] <= VAGUE * np.fmax(np.abs(low), np.abs(high))  # vague ones admit anything
             are_contrary |= (slope < low - beyond - slack) | (slope > high + beyond + slack)
         chosen = np.ix_(rows, columns)
         within[chosen] = (are_within & ~are_contrary)[:, None]
@@ -224,7 +224,7 @@ class Kinks:
         return slope, np.max([part.bound for part in parts], axis=0)
 
     def _breaks(self, column: int) -> Vector:
-        """Whether the value changes as much over a short distance as over those 32 and a thousand times as long."""
+        """Whether the value changes as much over a short distance as over distances 32 and 1,024 times as long."""
         jumps = np.zeros(len(self._look.at_0), bool)
         for side in (1, -1):
             far, middle, near = (
@@ -282,7 +282,7 @@ class Kinks:
         within = _between(gradient, right, left, slack)
         entries: Vector = jumps & within
         unsure = jumps & ~within
-        if np.any(unsure):  # what rounding makes of a slope is another number at another distance
+        if np.any(unsure):  # a slope that is only rounding changes with the distance
             again = [side / scale for side in self._slopes(scale * look.unit(column), NEARER)]
             unsure &= np.abs(again[0] - right) + np.abs(again[1] - left) > 1e-3 * apart
             comparison.bound[unsure, column] = np.inf
@@ -328,7 +328,7 @@ def _between(gradient: Any, a: Any, b: Any, slack: Any) -> Any:
 def _expressions(steps: Sequence[Step]) -> dict[int, tuple[Any, float]]:
     """For each operation with kinks, the expression that is zero there, and where it is zero up to rounding.
 
-    One on integers has none: they do not move a little.
+    An operation on integers is left out, since integers cannot move a little.
     """
     expressions = {}
     with np.errstate(all="ignore"):
@@ -347,7 +347,7 @@ def _expressions(steps: Sequence[Step]) -> dict[int, tuple[Any, float]]:
 def outside_domain(steps: Sequence[Step]) -> str:
     """The first operation with an argument outside the domain where it is real and smooth; empty if there is none.
 
-    Only elementwise operations have a domain for each number: that of a matrix is more than an interval.
+    Only elementwise operations have an interval as their domain; the domain of a matrix is more than that.
     """
     for step in steps:
         for array, interval in zip(step.arrays, (step.op.derivatives and step.op.domain) or ()):
