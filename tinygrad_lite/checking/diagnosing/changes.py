@@ -1,4 +1,4 @@
-"""The ways in which an operation in the code of a gradient may have been mistaken for another.
+"""The ways in which the code of a gradient may have one operation in place of another.
 
 If a line runs again and again, the change is the same each time.
 """
@@ -18,7 +18,7 @@ from tinygrad_lite.engine.op import Array
 Change = Callable[[Trace, int], Array]
 """What a changed operation gives, in a run whose values before it are known."""
 Changed = tuple[Sequence[int], str, Change]
-"""Operations, what is said of a change of theirs, and the change."""
+"""Operations, the words for a change of them, and the change."""
 Source = Callable[[Trace, int], Array]
 """A value that is known before an operation."""
 
@@ -52,8 +52,8 @@ _BESIDE: tuple[tuple[str, Callable[[Array, Array], Array]], ...] = (
     ("1 - {} as one more factor", lambda y, z: y * (1 - z)),
     ("{} as one more divisor", np.divide),
 )
-_NEAR = 50  # how many values may be taken for another: those that are known closest to it
-_LISTED = 4  # how many indices, one for each time that a line is run, are named
+_NEAR = 50  # how many values may be mistaken for another: the ones computed closest to it
+_LISTED = 4  # how many indices a sentence lists, one for each run of a line
 _PRODUCTS: tuple[tuple[str, Callable[[Array, Array], Array]], ...] = (
     ("{} @ in front", lambda m, y: m @ y),
     ("{}.T @ in front", lambda m, y: m.T @ y),
@@ -174,7 +174,7 @@ def _of_sums(trace: Trace, numbers: Sequence[int]) -> Iterator[tuple[str, Change
     """The sum of all times that a line has been run so far, in place of what is there this time."""
     k = numbers[0]
     for i, n in enumerate(trace.inputs[k] if len(numbers) > 1 else ()):
-        made = trace.made_by(n) if n in trace.varying else None  # a sum of constants may be right by chance
+        made = trace.made_by(n) if n in trace.varying else None  # a sum of constants can be right by chance
         is_sum_itself = made is not None and trace.steps[made].op.name == "index_set"
         if made is not None and not is_sum_itself and _is_of_numbers(trace.arrays[k][i]):
             series = next((series for series in trace.of_instructions if series[0] <= made in series), ())
@@ -183,10 +183,10 @@ def _of_sums(trace: Trace, numbers: Sequence[int]) -> Iterator[tuple[str, Change
 
 
 def _with_other_indices(trace: Trace, numbers: Sequence[int]) -> Iterator[tuple[str, Change]]:
-    """An index of something else, that is read or written in the same turn of a loop, in place of one of its own."""
+    """Another value's index, read or written in the same turn of a loop, in place of its own."""
     own = list(zip(*([str(part) for part in _parts(trace, k)] for k in numbers)))
     for axis, mistaken in enumerate(own):
-        if len(numbers) > 2 and len({*mistaken}) == 1:  # which does not move with the loop
+        if len(numbers) > 2 and len({*mistaken}) == 1:  # an index that does not move with the loop
             for by, word in ((1, "larger"), (-1, "smaller")):
                 words = f"an index that is 1 {word} each turn{f' along axis {axis}' * (len(own) > 1)}"
                 yield words, partial(_moved_each_turn, axis, by, tuple(numbers))
@@ -297,7 +297,7 @@ def _added_up(numbers: Sequence[int], trace: Trace, k: int) -> Array:
 
 
 def _summed(series: Sequence[int], i: int, trace: Trace, k: int) -> Array:
-    """What an operation makes of the sum of what a line has made up to this time, in place of an argument."""
+    """An operation on the sum of a line's results up to this run, in place of an argument."""
     so_far = [trace.values[made] for made in series if made < k]
     return _made(trace, k, {i: np.sum(so_far, axis=0)})
 
@@ -505,7 +505,7 @@ def _with_argument(i: int, of: Source, trace: Trace, k: int) -> Array:
 
 
 def sizes(trace: Trace, numbers: Sequence[int]) -> Iterator[tuple[Callable[..., Array], float, str]]:
-    """What may be another number, what that is now, and what is said of the other one."""
+    """What may be another number, its present value, and the words for the other one."""
     k = numbers[0]
     for i, x in enumerate(trace.arrays[k]):
         is_number = trace.inputs[k][i] is None and np.ndim(x) == 0 and isinstance(x, (float, np.floating))
@@ -565,7 +565,7 @@ def _is_alike(trace: Trace, j: int, other: int) -> bool:
 
 
 def name_at(trace: Trace, edge: Edge, numbers: Sequence[int]) -> str:
-    """What an argument is called: by its entries if it is a constant, of which there may be several.
+    """The name of an argument: its entries if it is a constant, since there may be several.
 
     Each time that a line is run, it may be another.
     """

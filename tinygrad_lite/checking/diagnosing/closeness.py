@@ -9,8 +9,8 @@ from tinygrad_lite.checking.evidence.examination import Comparison, Examination
 from tinygrad_lite.engine.op import Array
 
 _CLOSE = 1e-3  # the largest error, relative to the largest entry, of a gradient that agrees
-_ENTRIES = 3  # how many entries, those with the largest errors, tell whether it was made of differences
-_PART = 0.01  # how closely they match these differences, relative to their errors
+_ENTRIES = 3  # how many entries, the ones with the largest errors, are compared with differences
+_PART = 0.01  # how closely they must match these differences, relative to their errors
 _STEPS = (*(10.0**-n for n in range(3, 10)), float(np.finfo(float).eps) ** 0.5, float(np.finfo(float).eps) ** (1 / 3))
 
 
@@ -23,14 +23,14 @@ def closeness(look: Examination, comparison: Comparison, columns: slice, row: in
         return ""
     error = np.abs(gradient - reference)[wrong]
     digits = float(np.max(error) / largest)
-    if not 0 < digits <= _CLOSE:  # 0 if it is wrong for another reason, at a kink
+    if not 0 < digits <= _CLOSE:  # 0 if it is wrong for another reason, such as a kink
         return ""
     with np.errstate(divide="ignore"):
         relative = float(np.max(error / np.abs(reference[wrong])))
     right = (
         ~(comparison.suspicious | comparison.hidden)[row, columns] & ~comparison.unchecked[columns] & (gradient != 0)
     )
-    if np.sum(wrong) <= np.sum(right):  # a method errs in most entries
+    if np.sum(wrong) <= np.sum(right):  # a numerical method errs in most entries
         return ""
     accepts = f"rtol={_above(relative)}" if relative < 10 * _CLOSE else f"atol={_above(float(np.max(error)))}"
     whose = _whose(look, comparison, columns, gradient)

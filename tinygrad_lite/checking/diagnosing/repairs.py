@@ -37,15 +37,15 @@ from tinygrad_lite.readers.recording import Step, observing
 RIGHT_WITH = "this line of the gradient is right with {}"
 _TOLERANCE = 1e-6
 _LEFT = 1e-2  # the largest part of an error that a change may leave
-_LONG = 3000  # the largest number of operations in a gradient that are changed
-_LARGE = 3_000_000  # the largest number of entries of their results
-_WORK = 1_500_000  # how many operations on small arrays are performed, at most, in search of a change
-_SHARE = 0.6  # of the time, after which the text is changed instead
-_LINES = 200_000  # how many lines of rewritten code are run, at most
-_SHORTEST = 100  # what a run of few lines counts as
+_LONG = 3000  # a gradient of more operations is not searched
+_LARGE = 3_000_000  # nor one whose results have more entries
+_WORK = 1_500_000  # the largest number of operations on small arrays that a search performs
+_SHARE = 0.6  # the share of the time after which the search changes the text instead
+_LINES = 200_000  # the largest number of lines of rewritten code that a search runs
+_SHORTEST = 100  # a run of fewer lines counts as this many
 _LIKE = 1e-3  # how well the effect of a change, where it is proportional to it, is known beforehand
-_STEPS = 12  # how often a number that makes a gradient right is corrected
-_WIDTH = 1e-4  # of the differences that tell how, relative to the number
+_STEPS = 12  # how often the search corrects a number that makes a gradient right
+_WIDTH = 1e-4  # the step of the differences that show how to correct it, relative to the number
 _NEAR = 1e-5  # how near to right a gradient is, relative to its largest entry, where one more correction is enough
 _ASIDE = 0.02  # how far other points are, relative to the scales of the variables
 _OTHERS = 2  # the number of other points at which a change must make the gradient right as well
@@ -90,11 +90,11 @@ class Repair:
         are_single = len(shapes) == 1 and self._size == prod(shapes[0])
         if not known or not are_single or not np.all(np.isfinite(self._target)) or self._patience.ends():
             return None
-        with suppress(Exception), silence(), np.errstate(all="ignore"):  # others' code may do anything with tensors
+        with suppress(Exception), silence(), np.errstate(all="ignore"):  # the user's code may do anything with tensors
             try:
                 return search()
             finally:
-                subject.rows(subject.point, self._look.weights)  # what an object keeps of its last call is arrays again
+                subject.rows(subject.point, self._look.weights)  # so that objects keep arrays of their last call again
         return None
 
     def _other_turns(self) -> tuple[str, str] | None:
@@ -102,7 +102,7 @@ class Repair:
 
         def run(x: Vector, ranges: Ranges) -> Matrix | None:
             nonlocal before
-            with suppress(Exception), counting_lines(before) as lines:  # one more turn may be none that there is
+            with suppress(Exception), counting_lines(before) as lines:  # there may be no further turn
                 rows = self._rows(x, lambda f: renamed(apart(f), {"range": ranges}))
                 before = before or lines
                 return rows

@@ -32,18 +32,18 @@ _FACTORS = (
     ("the variable's cosine", np.cos),
 )
 _SMALL = 1e-4  # a difference that may be the error of a method instead of a mistake
-_FEW = 5  # fewer entries are some sum of two arrays, or another order of others, by chance
-_MATTERS = 1e-3  # what is smaller, relative to the largest of its kind, tells nothing of a factor
+_FEW = 5  # fewer entries can be a sum of two arrays, or others in another order, by chance
+_MATTERS = 1e-3  # entries that are smaller, relative to the largest, say nothing about a factor
 _SMALL_RANK = 3  # a matrix of fewer rows or columns may be a product of two vectors by chance
 
 
 def structure(gradient: Array, reference: Array, x: Array, _: Sequence[int] = ()) -> str:
-    """What a wrong array is as a whole, beside the right one; empty if only chance would explain it."""
+    """How a wrong array as a whole is related to the right one; empty if it could be chance."""
     if np.size(reference) < 2 or not np.any(reference) or not np.all(np.isfinite(reference)):
         return ""
     with np.errstate(all="ignore"):
         largest = float(np.max(np.abs(reference)))
-        gradient, reference = gradient / largest, reference / largest  # so that no product of theirs is lost
+        gradient, reference = gradient / largest, reference / largest  # so that no product of them underflows
         if not np.all(np.isfinite(gradient)) or same(gradient, reference, _SMALL):
             return ""
         return next(_described(gradient, reference, x, largest), "")
@@ -106,7 +106,7 @@ def _along_axes(gradient: Array, reference: Array) -> Iterator[str]:
             continue
         if count > 1 and np.size(reference) > 2 * size:
             slices = np.sum(reference * reference, axis=others, keepdims=True)
-            is_zero = (slices == 0) & np.all(gradient == 0, axis=others, keepdims=True)  # which no factor changes
+            is_zero = (slices == 0) & np.all(gradient == 0, axis=others, keepdims=True)  # no factor changes these
             numbers = np.sum(gradient * reference, axis=others, keepdims=True) / np.where(is_zero, 1, slices)
             sizes = np.max(np.abs(gradient), axis=others, keepdims=True)
             fits = np.all(np.abs(gradient - numbers * reference) <= TOLERANCE * sizes)

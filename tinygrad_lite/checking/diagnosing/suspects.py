@@ -1,4 +1,4 @@
-"""The mistakes that may have been made at a place of a reverse pass: in a contribution, or in a gradient.
+"""The mistakes that a reverse pass may have made: in a contribution, or in a whole gradient.
 
 Whoever derives a gradient by hand takes one value for another: an earlier step's, the gradient of what comes later, a
 factor once too often. Which values there are is known from the run.
@@ -48,9 +48,9 @@ OTHER = 4.5
 """From this rank on, mistakes involve other values of the run."""
 WEAK = 4.8
 """From this rank on, a mistake is believed only if it explains everything."""
-_NEAR = 24  # how many values may be taken for another: those that were computed close to it
-_NEAR_NUMBERS = 8  # the same for single numbers, which all look alike
-_LISTED = 6  # how many numbers, one for each time that a line is run, are named
+_NEAR = 24  # how many values may be mistaken for another: the ones computed closest to it
+_NEAR_NUMBERS = 8  # the same for single numbers, which look alike
+_LISTED = 6  # how many numbers a sentence lists, one for each run of a line
 _NUMBER = r"(-?(?<![\w.])\d+(?:\.\d+)?(?:e[+-]?\d+)?)"
 _POWERS = {"": 1.0, "²": 2.0, "^½": 0.5}
 
@@ -172,7 +172,7 @@ def mistakes_at_edge(done: Pass, edge: Edge) -> Iterator[Suspect]:
 
 
 def _numbered(there: Iterator[Mistake]) -> Iterator[tuple[tuple[str, int], Mistake]]:
-    """Mistakes, each with what the same one elsewhere has in common with it: its kind, and its number within that."""
+    """Mistakes, each with what identifies it elsewhere: its kind, and its number among those of the kind."""
     seen: Counter[str] = Counter()
     for mistake in there:
         kind = mistake.kind or mistake.sentence
@@ -181,7 +181,7 @@ def _numbered(there: Iterator[Mistake]) -> Iterator[tuple[tuple[str, int], Mista
 
 
 def others_at_edge(done: Pass, edge: Edge) -> Iterator[Suspect]:
-    """The mistakes in an operation's contribution to an argument in which other values take part."""
+    """The mistakes in an operation's contribution to an argument that involve other values."""
     trace, place, c = done.trace, AtEdge(edge), done.contributions[edge]
     yield from _other_values(trace, place, c)
     yield from _other_gradients(trace, place, c)
@@ -195,7 +195,7 @@ def others_at_edge(done: Pass, edge: Edge) -> Iterator[Suspect]:
 
 
 def mistakes_at_node(done: Pass, n: int) -> Iterator[Suspect]:
-    """The mistakes in the whole gradient of a value in which no other values take part."""
+    """The mistakes in the whole gradient of a value that involve no other values."""
     trace, place, g = done.trace, AtNode(n), done.gradients[n]
     uses = trace.uses.get(n, [])
     if len(uses) > 1:
@@ -212,7 +212,7 @@ def mistakes_at_node(done: Pass, n: int) -> Iterator[Suspect]:
 
 
 def others_at_node(done: Pass, n: int) -> Iterator[Suspect]:
-    """The mistakes in the whole gradient of a value in which other values take part."""
+    """The mistakes in the whole gradient of a value that involve other values."""
     trace, place = done.trace, AtNode(n)
     k = place.step(trace)
     for source in _like(trace, k, np.shape(trace.value(n))):
@@ -375,7 +375,7 @@ def _said(sentence: str, c: Contribution, is_only_value: bool = False) -> tuple[
         and is_only_value
         and c.op is not None
         and c.op.derivatives
-        and not (len(c.arrays) == 1 and callable(c.op.derivatives[0]))  # one number is not a constant
+        and not (len(c.arrays) == 1 and callable(c.op.derivatives[0]))  # a single argument is not a constant
         and np.shape(c.right) == np.shape(c.g)
     ):
         slopes = np.broadcast_to(c.again(np.ones_like(c.g), c.y, c.arrays, c.params), np.shape(c.right))
@@ -414,7 +414,7 @@ def _mixed_up(trace: Trace, source: Edge, own: Edge) -> str:
 
 
 def _alike(trace: Trace, k: int, shape: tuple[int, ...], own: Array, spreads: bool = False) -> list[tuple[Edge, bool]]:
-    """The values near an operation with this shape, with its transpose (which is reported), or that broadcast to it."""
+    """The values near an operation that have this shape or its transpose (which is reported), or broadcast to it."""
     key = k, shape, own.size and id(own), spreads
     if key not in trace.alike:
         trace.alike[key] = list(_searched(trace, k, shape, own, spreads))

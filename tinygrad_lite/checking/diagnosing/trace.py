@@ -1,4 +1,4 @@
-"""A run of a function, and reverse passes over it into which mistakes can be put.
+"""A run of a function, and reverse passes over it in which mistakes can be planted.
 
 Its values have numbers: first the variables, then the result of each operation. The same function, run at another
 point, has the same numbers, so that what explains a gradient at one point can be tried at the other.
@@ -23,7 +23,7 @@ from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.readers.recording import Source, Step
 from tinygrad_lite.transforms.dual import pushed
 
-_MANY = 3  # how often one operation may occur in a line that runs once
+_MANY = 3  # how often an operation may occur in a line that runs once
 Edge = tuple[int, int]
 """An operation and one of its arguments."""
 Class = tuple[Any, ...]
@@ -130,7 +130,7 @@ class Trace:
         return self._carried(Pass(self, gradients), changes, self._every if keep else kept)
 
     def back_from(self, values: Mapping[int, Array]) -> Pass:
-        """The gradients of all values if those of some are given, and that of the results is 0."""
+        """The gradients of all values, from given ones of some values; the gradient of the results is 0."""
         gradients: list[Array | None] = [None] * (len(self.variables) + len(self.steps))
         for n, g in values.items():
             gradients[n] = g
@@ -240,7 +240,7 @@ class Trace:
         return self._series(lambda step: step.source and tuple(map(instruction, (step.source, *step.source.callers))))
 
     def _series(self, place: Callable[[Step], Any]) -> list[tuple[int, ...]]:
-        """The operations that the same place performed again and again, those of each of its parts together."""
+        """The operations that the same place performed repeatedly, grouped by its parts."""
         lines: dict[Any, list[int]] = {}
         for k, step in enumerate(self.steps):
             lines.setdefault(place(step), []).append(k)
@@ -286,19 +286,19 @@ class Trace:
 
     @cached_property
     def _last_of_lines(self) -> set[int]:
-        """The last operation of each run of a line: what it made is what the line assigns."""
+        """The last operation of each run of a line: the line assigns its result."""
         last = {step.source: k for k, step in enumerate(self.steps)}
         ends = {k for k, step in enumerate(self.steps[:-1]) if self.steps[k + 1].source != step.source}
         again = (numbers for numbers in self.of_instructions if last[self.steps[numbers[0]].source] in numbers)
         return ends.union(last.values(), *again)
 
     def name_of(self, n: int) -> str:
-        """What a value is called."""
+        """The name of a value."""
         k = self.made_by(n)
         return self._paths[n] if k is None else self.name((k, -1))
 
     def name(self, edge: Edge) -> str:
-        """What the value at an edge is called: the variable's path, or the name that its line gives it."""
+        """The name of the value at an edge: the variable's path, or the name that its line gives it."""
         n = self.number(edge)
         if n is None:
             return f"the constant in {self.steps[edge[0]].op}"
@@ -325,7 +325,7 @@ def _kind(step: Step) -> Any:
 
 
 def _stretches(ops: Sequence[Any]) -> Iterator[tuple[int, int, int]]:
-    """Where a part of a line is repeated, as a comprehension in a sum: its beginning, its length, and its end."""
+    """Where a part of a line repeats, such as a comprehension in a sum: its beginning, its length, and its end."""
     start = 0
     while start < len(ops):
         stop = start + 1

@@ -1,4 +1,4 @@
-"""Finds a loop in the code of a gradient that takes too few or too many turns: with other turns, it is right.
+"""Finds a loop in the code of a gradient that takes too few or too many turns.
 
 The loops are those over `range`. The code runs unchanged, except that `range` in one of its lines is longer or shorter
 at its ends.
@@ -14,9 +14,9 @@ from typing import Any
 from tinygrad_lite.errors import UsageError
 from tinygrad_lite.readers.recording import Source
 
-_TURNS = 50_000  # how many turns of loops are taken, at most, in search of a change
-_LONGER = 10  # how many times as many turns a run with a change may take as the one without
-_CHANGES = ((0, 1), (1, 0), (1, 1), (0, -1), (-1, 0), (0, 2), (2, 0))  # how many more at the beginning, at the end
+_TURNS = 50_000  # the largest number of turns that a search takes in all loops
+_LONGER = 10  # a run with a change may take this many times the turns of the run without
+_CHANGES = ((0, 1), (1, 0), (1, 1), (0, -1), (-1, 0), (0, 2), (2, 0))  # additional turns at the beginning and the end
 
 Place = tuple[CodeType, int]
 """Code, and where in it `range` is called."""

@@ -56,7 +56,7 @@ class Form(Guard):
         value = self._name.now()
         if type(value) is np.ndarray or is_a_number(value):
             writer.is_like(self._name.reading(writer), value)
-        else:  # a form has the type of a number beside it, so that equal ones are the same
+        else:  # a form holds a number with its type, so that 1 and 1.0 differ
             writer.tests.append(f"{self.reading(writer)} != {writer.name(self.value)}")
 
 
@@ -166,7 +166,7 @@ class Names:
                         self.tensors[made := wrap(known)] = x
                         return made
                     made = known.recorder.another(known, is_fixed=False)
-                    if isinstance(x, np.ndarray):  # equal numbers may be one object, and still count as two
+                    if isinstance(x, np.ndarray):  # equal numbers can be one object and still count as two
                         self.arrays[id(x)] = StandIn(made, x, place, made.variable)
                     return made
 

@@ -152,7 +152,7 @@ class Leavings(Surroundings):
                     self._leave(place, value, values)
             elif isinstance(place, Item) and _may_set(value, before, has_read):
                 self.settings[id(owner), name] = Assigned(place.owner, name), value
-            elif same(value, before):  # if it holds something else before the call, the program must put this there
+            elif same(value, before):  # if another value may be there before a call, the program must store this one
                 self.guard(place)
         return to_carry
 
@@ -162,7 +162,7 @@ class Leavings(Surroundings):
         written = {guard_of(owner, name, None).key for owner, name, _ in self._attributes.values()}
         read = {key: guard for key, guard in self.guards.items() if type(guard) is Item and key not in written}
         carried = self.carried.names
-        for place in {**carried, **self._reached.guards, **read, **carried}.values():  # those known to be carried first
+        for place in {**carried, **self._reached.guards, **read, **carried}.values():  # the carried ones come first
             value = self.carried.replaced(place)
             if place.key in self.carried:
                 known = [x for x in trees.leaves(value) if id(x) in self._outside]
@@ -193,7 +193,7 @@ class Leavings(Surroundings):
         """Note into which arrays from outside the function writes; return the names that it goes on from."""
         to_carry: list[Guard] = []
         for known in (*self.carried.arrays.values(), *self.lent):
-            self.variable_of(known.made)  # refuses an array that was written into by way of a view
+            self.variable_of(known.made)  # refuses an array into which the function wrote through a view
             if known.is_written:
                 to_carry += self.names_of(known.array)
                 self._refuse_overlaps(known)
@@ -202,7 +202,7 @@ class Leavings(Surroundings):
         return to_carry
 
     def _refuse_losses(self) -> None:
-        """Refuse to take entries out of a container from outside, or to move them: the program would not do so."""
+        """Refuse a function that removes or moves entries of a container from outside: the program would not do so."""
         for guard in {**self._reached.guards, **self.guards}.values():
             if isinstance(guard, Whole) and guard.has_lost(self.carried.stand_ins):
                 raise UsageError(
@@ -222,10 +222,10 @@ class Leavings(Surroundings):
         return [x for x in wholes if any(isinstance(x.owner, deque) or self._holds_result(y) for y in x.added())]
 
     def _refuse_overlaps(self, written: StandIn) -> None:
-        """Refuse to write into an array of which the function may read a part by way of another one."""
+        """Refuse a write into an array that the function may read in part through another one."""
         array = written.array
         known = {**self._outside, **{id(x): (x, "an array") for x in self.program.constants.values()}}
-        is_given = isinstance(written.place, Argument)  # and may be known by a name, too
+        is_given = isinstance(written.place, Argument)  # it may have a name, too
         others = [(x, label) for x, label in known.values() if is_given or x is not array]
         passed_in = [(x, place.name) for place, x in self._passed_in if place is not written.place]
         for other, label in [*others, *passed_in]:
@@ -289,12 +289,12 @@ class Leavings(Surroundings):
                 )
 
     def _has_not_read(self, value: Any) -> bool:
-        """Whether a value is of tensors, none of which the function has read."""
+        """Whether a value consists of tensors, none of which the function has read."""
         tensors = trees.leaves(value)
         return all(isinstance(x, Tensor) and (x, "_array") not in self._before for x in tensors)
 
     def _freed(self, x: Any) -> Op | None:
-        """The operation that made a tensor, of which `backward` has freed the history; else None."""
+        """The operation that made a tensor whose history `backward` has freed; None for any other tensor."""
         if not isinstance(x, Tensor) or x not in self._made or x.op is None or has_all(x, self.before):
             return None
         return next((op for op, followed in self._ops.items() if followed is x.op), x.op)
@@ -303,7 +303,7 @@ class Leavings(Surroundings):
         """Record the final value in each place that the function wrote to."""
         for tensor, slot in self._before:
             if slot == "_grad":
-                gradient = plain(tensor, "_grad")  # also if it stays None, since there may be one in the next run
+                gradient = plain(tensor, "_grad")  # also if it stays None, since the next run may have one
                 self._update(Gradient(self.place_of(tensor)), None if gradient is None else gradient._array)
             else:
                 self._update(self.place_of(tensor), plain(tensor, slot))
@@ -326,7 +326,7 @@ class Leavings(Surroundings):
 
     def _attribute(self, owner: Any, name: str, before: Any) -> None:
         value = getattr(owner, name, UNSET)
-        before = getattr(type(owner), name, UNSET) if before is UNSET else before  # as a module without hooks has none
+        before = getattr(type(owner), name, UNSET) if before is UNSET else before  # a module without hooks has none
         if name in varying_names(owner):
             self._update(Attribute(owner, name), value)
         elif isinstance(before, Tensor) and before._requires_grad and self._may_leave(value):

@@ -42,10 +42,10 @@ from tinygrad_lite.readers.recording import is_followed
 _IMMUTABLE = 1 << 8  # the flag of a type whose attributes cannot be set
 _CONTAINERS = (list, tuple, dict, set, deque)
 _HOLDERS = (UserDict, UserList, ChainMap, weakref.WeakKeyDictionary, weakref.WeakValueDictionary)
-_MOST = 5000  # objects, and entries of a container, that are looked through
+_MOST = 5000  # the largest number of objects, and of entries of a container, to look through
 _MAKING = {"__init__", "__new__", "__post_init__", "__init_subclass__", "__set_name__"}
 _OF_AN_OBJECT = {"type", "__class__", "replace"}
-"""Names by which a function may get the class of an object that there is, or another object of this class."""
+"""Names by which a function may get the class of an existing object, or make another object of the class."""
 _GENERATED = "<string>"
 """The file of the methods of a dataclass, which nobody edits."""
 HIDDEN = (np.random.Generator, np.random.RandomState, random.Random)
@@ -95,7 +95,7 @@ class Reached:
         self._ahead = list(roots)
         while self._ahead:
             self._visit(*self._ahead.pop())
-            if not self._ahead:  # which names of modules and classes are read is known by now
+            if not self._ahead:  # by now it is known which names of modules and classes are read
                 self._look_for_names()
 
     def _look_for_names(self) -> None:
@@ -162,7 +162,7 @@ class Reached:
         self._ahead += [(x, label) for x, label in values if id(x) not in known]
 
     def _class_of(self, thing: Any, label: str) -> None:
-        """Follow the class of an object that there is."""
+        """Follow the class of an existing object."""
         if type(thing) not in self._kinds_of_objects:
             self._kinds_of_objects.add(type(thing))
             self._kind(type(thing), label)
@@ -187,7 +187,7 @@ class Reached:
 
     def _function(self, function: FunctionType) -> None:
         cells = dict(zip(function.__code__.co_freevars, function.__closure__ or ()))
-        if not is_followed(function.__code__.co_filename):  # for a library's decorators, only what they wrap
+        if not is_followed(function.__code__.co_filename):  # of a library's decorators, follow only what they wrap
             inner = [x for x in map(_content, cells.values()) if isinstance(x, (FunctionType, MethodType))]
             self._ahead += [(x, function.__name__) for x in (getattr(function, "__wrapped__", None), *inner)]
             return
@@ -343,7 +343,7 @@ def generators_in(guards: Iterable[Guard]) -> list[Guard]:
 def _holds_nothing(kind: type) -> bool:
     """Whether there is nothing to follow in objects of a class: numbers, texts, arrays, or modules."""
     if issubclass(kind, (*SCALARS, np.ndarray)):
-        return not is_users_class(kind)  # which may have attributes
+        return not is_users_class(kind)  # an object of such a class may have attributes
     return issubclass(kind, (Traced, ModuleType))
 
 

@@ -63,7 +63,7 @@ def _as_numpys(result: Any, function: Any, args: Any, params: Any) -> Any:
 def _is_in_a_rule() -> bool:
     """Whether the code that calls a method of a recorded value is not the user's."""
     frame = sys._getframe(2)
-    while frame.f_code.co_filename == _MAKING and frame.f_back is not None:  # which stands for NumPy's function
+    while frame.f_code.co_filename == _MAKING and frame.f_back is not None:  # this file stands in for NumPy's functions
         frame = frame.f_back
     return frame.f_code.co_filename.startswith(_KNOWING)
 
@@ -210,11 +210,11 @@ _PROMOTING = np.where, np.clip
 
 
 _OF_KINDS = np.result_type, np.can_cast, np.min_scalar_type
-"""NumPy's functions to which a Python number is of another kind than an array."""
+"""NumPy's functions that treat a Python number differently from an array."""
 
 
 def _refuse_numbers_beside_others(values: Sequence[Any]) -> None:
-    """Refuse a number that changes beside an array that is not of float64: functions differ in what dtype they make."""
+    """Refuse a number that changes beside an array that is not float64: the resulting dtype depends on the function."""
     kinds = {x.dtype for x in values if _is_an_array(x) and not _is_number(x)}
     for x in values:
         if _is_number(x) and not kinds <= {np.dtype(np.float64)}:
@@ -320,7 +320,7 @@ class Recorded(Assigning, OfVariable):
         return part
 
     def __setitem__(self, index: Any, values: Any) -> None:
-        if _is_in_a_rule():  # which is then called as a whole
+        if _is_in_a_rule():  # the rule is then called as a whole
             super().__setitem__(index, values)
         self.assign(index, values)
 

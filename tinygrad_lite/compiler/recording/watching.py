@@ -91,7 +91,7 @@ def _switch(tensor: Tensor, value: bool) -> None:
 
 
 def _reported(node: Tensor, g: Any, gradients: dict[Tensor, Any], *settings: Any) -> None:
-    """Report what the reverse pass adds up."""
+    """Report the contributions that the reverse pass adds up."""
     if _active.watcher is not None:
         _active.watcher.goes_through(node)
     _contribute(node, g, gradients, *settings)
@@ -103,7 +103,7 @@ def _reported(node: Tensor, g: Any, gradients: dict[Tensor, Any], *settings: Any
 
 
 def _copied(array: Any, dtype: Any = None) -> Any:
-    """What stands for the copy of an array that the function makes a tensor of."""
+    """The stand-in for the copy of an array from which the function makes a tensor."""
     if _active.watcher is None:
         return np.array(array, dtype)
     known = _active.watcher.copied(array)
@@ -195,7 +195,7 @@ def hooked(classes: Collection[type] = ()) -> Iterator[None]:
             if not _open[kind]:
                 setattr(kind, "__getattribute__", _get)  # noqa: B010
                 for name, change in _CHANGES.items():
-                    if not has_its_own(kind, name):  # this may refuse, and then nothing is written
+                    if not has_its_own(kind, name):  # this may raise, and then nothing has been changed
                         setattr(kind, name, change)
             _open[kind] += 1
     try:
