@@ -155,3 +155,14 @@ def test_constants_at_the_largest_numbers_of_float16(f: Callable[[Any], Any]) ->
     with np.errstate(over="ignore"):  # of the value
         found, expected = (tg.vjp(f, x.astype(kind))[1](np.ones(3, kind))[0] for kind in (np.float16, float))
     np.testing.assert_allclose(found, expected.astype(np.float16), rtol=0.01, atol=6e-8)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize(("log", "slope"), [(np.log, 1.0), (np.log2, 1 / np.log(2)), (np.log10, 1 / np.log(10))])
+def test_the_logarithm_of_the_smallest_numbers_has_a_slope_in_a_product(log: Any, slope: float, dtype: Any) -> None:
+    """As in the entropy of probabilities, of which 1 / p is infinite."""
+    p = np.array([np.finfo(dtype).smallest_subnormal, np.finfo(dtype).tiny / 8, 0.25], dtype)
+    exact = log(p.astype(np.longdouble)) + slope
+    gradient = tg.grad(lambda p: np.sum(p * log(p)))(p)
+    assert gradient.dtype == dtype
+    np.testing.assert_allclose(gradient, exact, rtol=8 * np.finfo(dtype).eps)

@@ -244,6 +244,10 @@ expm1 = analytic(np.expm1, lambda y, x: np.exp(x))
 log = analytic(np.log, lambda y, x: 1 / x, domain=(POSITIVE,))
 log2 = analytic(np.log2, lambda y, x: 1 / (x * LOG_2), domain=(POSITIVE,))
 log10 = analytic(np.log10, lambda y, x: LOG10_OF_E / x, domain=(POSITIVE,))
+# as quotients: for the smallest x, 1 / x is infinite where g / x is not, as in the gradient of p log p
+log.vjps = [lambda g, y, x: g / x]
+log2.vjps = [lambda g, y, x: g / x / LOG_2]
+log10.vjps = [lambda g, y, x: g / x * LOG10_OF_E]
 log1p = analytic(np.log1p, lambda y, x: 1 / (1 + x), domain=((-1.0, np.inf),))
 
 
