@@ -412,3 +412,14 @@ def test_the_larger_of_a_whole_number_and_another(chosen: Any, is_argument: bool
             np.testing.assert_array_equal(found, y)
         kinds.add(type(expected[0]))
     assert kinds == {int, float}
+
+
+def test_operators_of_whole_numbers(backend: str) -> None:
+    def f(x: Any, n: int) -> Any:
+        return x * n, n // 3, n % 3, divmod(n, 4), -n, +n, ~n, n >> 1, n & 3, n | 8, n ^ 5, abs(n)
+
+    compiled = tg.compile(f, backend)
+    for n in (-10, -3, 4, 11, 25, -7):
+        for found, expected in zip(trees.leaves(compiled(X, n)), trees.leaves(f(X, n)), strict=True):
+            assert type(found) is type(expected)
+            np.testing.assert_array_equal(found, expected)

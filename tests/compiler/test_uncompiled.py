@@ -1,5 +1,6 @@
 """What a program cannot do, the function itself does: never an error where it has none, and one warning."""
 
+import io
 import itertools
 import logging
 import math
@@ -68,6 +69,36 @@ def _log(self: Trainer, x: Any) -> Any:
     loss = self.trained(self.loss(x))
     logging.getLogger("step").warning("loss %.4f", loss.item())
     return loss
+
+
+def _log_in_vain(self: Trainer, x: Any) -> Any:
+    """Whoever logs catches what is raised meanwhile."""
+    loss = self.trained(self.loss(x))
+    stream = io.StringIO()
+    record = logging.LogRecord("step", 30, "", 0, "loss %.4f", (loss.item(),), None)
+    logging.StreamHandler(stream).handle(record)
+    self.lines.append(stream.getvalue())
+    return loss
+
+
+def _caught(self: Trainer, x: Any) -> Any:
+    loss = self.trained(self.loss(x))
+    try:
+        self.best = max(self.best, len(f"{loss}"))
+    except TypeError:
+        self.best = -1.0
+    return loss
+
+
+def _caught_inside_a_transform(self: Trainer, x: Any) -> Any:
+    def loss(w: Any) -> Any:
+        try:
+            factor = 2.0 if w[0] > 0 else 3.0
+        except Exception:
+            factor = 5.0
+        return np.sum(w * x) * factor
+
+    return tg.grad(loss)(self.w.numpy() - 2 * x)
 
 
 def _kept(self: Trainer, x: Any) -> Any:
@@ -156,7 +187,21 @@ def _dict_of_texts(self: Trainer, x: Any) -> Any:
 
 
 STEPS: list[Callable[[Trainer, Any], Any]] = [
-    *(_text, _percent, _log, _kept, _best, _leaves_out, _while, _selected, _rounds, _next_of_an_iterator),
+    *(
+        _text,
+        _percent,
+        _log,
+        _log_in_vain,
+        _caught,
+        _caught_inside_a_transform,
+        _kept,
+        _best,
+        _leaves_out,
+        _while,
+        _selected,
+        _rounds,
+        _next_of_an_iterator,
+    ),
     *(_next_of_a_generator, _of_pythons_random, _of_an_old_generator, _clock, _error, _older_history),
     *(_writes_a_dict, _dict_of_texts),
 ]

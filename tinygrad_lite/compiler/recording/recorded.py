@@ -41,6 +41,13 @@ _DIVISIONS = "truediv", "floordiv", "mod", "divmod"
 _CONVERTING = (str(Path(tensor.__file__).parent), _KNOWING[1], _MAKING)
 
 
+def _outside_conversions(frame: Any) -> Any:
+    """The innermost frame, from this one outwards, that is not of a tensor, or of NumPy, which pass a question on."""
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_CONVERTING):
+        frame = frame.f_back
+    return frame
+
+
 def _as_numpys(result: Any, function: Any, args: Any, params: Any) -> Any:
     """A function's result, with its own memory or an argument's, as NumPy's own function would have it."""
     arrays = [x.value for x in trees.leaves((args, params)) if type(x) is Recorded and x.shape]
@@ -87,9 +94,11 @@ class Writer(Protocol):
 
     Attributes:
         refusal: what it said the last time that Python needed a value.
+        unheard: the same, if that was for code that is neither NumPy's nor ours, and may have caught the error.
     """
 
     refusal: str | None
+    unheard: str | None
 
     def call(self, op: Op, inputs: Sequence[Array], params: Mapping[str, Any]) -> Any:
         """Record an operation, and return its result."""
@@ -448,6 +457,14 @@ class Recorded(Assigning, OfVariable):
     def _needed(self, *_: Any, **__: Any) -> NoReturn:
         """Refuse to give a value that the recording would fix."""
         self.recorder.refusal = self._refusal()
+        frame: Any = sys._getframe(1)
+        method = ""
+        while frame.f_code.co_filename == __file__:
+            method, frame = frame.f_code.co_name, frame.f_back
+        frame = _outside_conversions(frame)
+        is_a_rules = frame.f_code.co_filename.startswith(_KNOWING)
+        if method != "__array__" and not is_a_rules:  # NumPy asks for a number next, and a rule is called as a whole
+            self.recorder.unheard = self.recorder.refusal
         raise UsageError(self.recorder.refusal)
 
     def _refusal(self) -> str:
@@ -458,9 +475,7 @@ class Recorded(Assigning, OfVariable):
 
     def _is_noted(self) -> bool:
         """Whether the value is needed for entries of an array from outside, which will be recorded, too."""
-        frame = sys._getframe(2)
-        while frame.f_back is not None and frame.f_code.co_filename.startswith(_CONVERTING):
-            frame = frame.f_back
+        frame = _outside_conversions(sys._getframe(2))
         if not is_users(frame.f_code.co_filename):  # a rule asks for it, which is then called as a whole
             return False
         if (written := array_written_at(frame)) is not None:
@@ -488,7 +503,9 @@ class Recorded(Assigning, OfVariable):
 
     def __invert__(self) -> Any:
         """The opposite of a boolean array; of Python's booleans, it is -1 or -2."""
-        return self._needed() if _is_number(self) and self.dtype.kind == "b" else np.invert(self)
+        if not _is_number(self):
+            return np.invert(self)
+        return self._needed() if self.dtype.kind == "b" else -self - 1
 
     def __round__(self, decimals: int | None = None) -> Any:  # type: ignore[override]
         """Rounded; a number to decimals by Python, which looks at all its digits, as NumPy does not."""

@@ -1,6 +1,7 @@
 """The recorder: runs a function once, records what it does, and restores everything afterwards."""
 
 import gc
+import logging
 import weakref
 from collections.abc import Callable, Hashable, Mapping
 from threading import active_count
@@ -115,15 +116,24 @@ class Recorder(Leavings):
                 at_once.reset(history_before)
 
     def _undisguised(self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        """Call a function; raise our refusal of a value where NumPy or Python raised an error of its own instead."""
+        """Call a function; raise our refusal of a value where NumPy or Python raised an error of its own instead.
+
+        Also where somebody has caught it, as `logging` does, and gone on in a way that the function itself would not.
+        """
+        would_print, logging.raiseExceptions = logging.raiseExceptions, False  # of what cannot be logged meanwhile
         try:
-            return f(*args, **kwargs)
+            returned = f(*args, **kwargs)
+            if self.unheard is not None:
+                raise UsageError(self.unheard)
+            return returned
         except (TypeError, ValueError) as error:
             names_it = any(kind.__name__ in str(error) for kind in (Recorded, Tensor))
             names_it = names_it or isinstance(error.__cause__, UsageError)
             if self.refusal is not None and not isinstance(error, UsageError) and names_it:
                 raise UsageError(self.refusal) from None
             raise
+        finally:
+            logging.raiseExceptions = would_print
 
     def let_go(self) -> None:
         """Forget all values of a recording that is over, when nobody else has any.

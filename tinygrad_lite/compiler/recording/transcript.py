@@ -66,6 +66,7 @@ class Transcript:
         namer: what a person would call its values.
         is_over: whether the run is over, after which nothing can be recorded.
         refusal: what it said the last time that Python needed a value.
+        unheard: the same, if that was for code that is neither NumPy's nor ours, and may have caught the error.
         written: the arrays that the function wrote into after it had computed with them.
 
     Args:
@@ -79,6 +80,7 @@ class Transcript:
         self.namer = Namer()
         self.is_over = False
         self.refusal: str | None = None
+        self.unheard: str | None = None
         self.written: list[Array] = []
         self.refused = ""  # the latest operation that raised an error; if the function goes on, it has caught it
         self._expected = expected
@@ -265,7 +267,8 @@ class Transcript:
                 if name not in _OF_INDICES:
                     _refuse_numbers(value)
         if op not in self._opened and op.is_composite and not self._was_whole(op.name):
-            done, matched, refused = len(self.program.calls), self._matched, self.refused
+            done, matched = len(self.program.calls), self._matched
+            refused, unheard = self.refused, self.unheard
             self._opened.append(op)
             try:
                 shared = (op.shared(*inputs, **params),) if op.shared else ()
@@ -278,7 +281,7 @@ class Transcript:
                         self._in_common[made.variable] = [*map(_identity, inputs)], shared
                     return made
             except Exception:  # noqa: BLE001, RUF100  # it reads the values, so it is called as a whole
-                self.refused = refused
+                self.refused, self.unheard = refused, unheard
             finally:
                 self._opened.pop()
             del self.program.calls[done:]
@@ -444,7 +447,7 @@ class Transcript:
         name = f"{op.name}_gradient_{i + 1}"
 
         def rule(g: Array, *others: Array, **params: Any) -> Array:
-            done, matched = len(self.program.calls), self._matched
+            done, matched, unheard = len(self.program.calls), self._matched, self.unheard
             try:
                 if not self._was_whole(name):
                     return vjp(g, *others, *self._shared(op, params, *others), **params)
@@ -452,7 +455,7 @@ class Transcript:
                 if any(isinstance(x, Tensor) for x in (g, *others)):
                     raise
                 del self.program.calls[done:]
-                self._matched = matched
+                self._matched, self.unheard = matched, unheard
             whole = Op(vjp, [None], name=name, arity=1 + len(others))
             whole.keywords = op.keywords
             return self._called(whole, [backward.whole(g), *others], params)
