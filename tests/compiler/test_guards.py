@@ -2,6 +2,7 @@
 
 # ruff: noqa: NPY002  # what users draw from is tested
 
+import io
 import random
 import threading
 import time
@@ -675,10 +676,10 @@ KEYS: dict[str, list[Any]] = {
 
 @pytest.mark.parametrize("values", KEYS.values(), ids=KEYS)
 def test_each_value_has_its_own_program(values: list[Any]) -> None:
-    seen: list[str] = []
+    printed = io.StringIO()
 
     def f(value: Any, x: Any) -> Any:
-        seen.append(text(value))
+        print(text(value), file=printed)  # while it is recorded
         return x * 2
 
     def text(value: Any) -> str:
@@ -686,9 +687,10 @@ def test_each_value_has_its_own_program(values: list[Any]) -> None:
 
     compiled = tg.compile(f, "numpy")
     for value in values:
-        seen.clear()
+        before = printed.tell()
         compiled(value, X)
-        assert vars(compiled._latest).setdefault("recorded for", text(value) if seen else None) == text(value)
+        is_new = printed.tell() > before
+        assert vars(compiled._latest).setdefault("recorded for", text(value) if is_new else None) == text(value)
 
 
 def test_nan_is_one_value() -> None:
@@ -836,23 +838,76 @@ def test_what_the_function_itself_changes() -> None:
     assert settings == {"turns": 0}
 
 
-def test_counts_are_followed_and_what_is_only_appended_is_not_repeated() -> None:
-    calls, counts, log, text = 0, {"calls": 0}, [], "a"
+def test_counts_are_followed() -> None:
+    calls, counts = 0, {"calls": 0}
 
     def f(x: Any) -> Any:
-        nonlocal calls, text
+        nonlocal calls
         calls += 1
-        text += "b"
         counts["calls"] += 1
-        log.append("called")
         return x * 2
 
     compiled = tg.compile(f, "numpy")
     for _ in range(5):
         compiled(X)
     assert calls == counts["calls"] == 5
-    assert (len(log), len(text) - 1) == (2, 3)
     assert recordings(compiled) == 1
+
+
+class Log:
+    """What a function keeps of its calls, which does not depend on what it computes."""
+
+    def __init__(self) -> None:
+        self.calls: list[Any] = []
+        self.waiting: deque[str] = deque(["a"])
+        self.latest: deque[str] = deque("abc", maxlen=3)
+        self.text = ""
+        self.by_name: dict[str, list[int]] = {"a": []}
+        self.names: set[str] = set()
+        self.first: list[str] = []
+
+
+LOGGING: dict[str, Callable[[Log], Any]] = {
+    "append": lambda log: log.calls.append("called"),
+    "extend": lambda log: log.calls.extend([1, None]),
+    "+=": lambda log: log.calls.__iadd__([len(log.calls)]),
+    "insert": lambda log: log.calls.insert(0, "called"),
+    "a list in a dict": lambda log: log.by_name["a"].append(1),
+    "setdefault": lambda log: log.by_name.setdefault("b", []).append(1),
+    "a deque": lambda log: log.waiting.append("b"),
+    "a deque from the left": lambda log: log.waiting.appendleft("b"),
+    "a text": lambda log: setattr(log, "text", log.text + "b"),
+    "a set": lambda log: log.names.add("a"),
+    "once": lambda log: log.first or log.first.append("a"),
+}
+
+
+@pytest.mark.parametrize("name", LOGGING)
+@pytest.mark.filterwarnings("ignore::tinygrad_lite.errors.UncompiledWarning")
+def test_what_is_appended_is_there_as_often_as_without_compiling(name: str, backend: str) -> None:
+    note = LOGGING[name]
+    found, expected = Log(), Log()
+    text = ""
+
+    def f(x: Any, log: Log) -> Any:
+        note(log)
+        return x * 2
+
+    compiled = tg.compile(f, backend)
+    for _ in range(6):
+        np.testing.assert_array_equal(compiled(X, found), f(X, expected))
+        assert vars(found) == vars(expected)
+
+    def closure(x: Any) -> Any:
+        nonlocal text
+        note(found)
+        text += "b"
+        return x * 2
+
+    compiled = tg.compile(closure, backend)
+    for turn in range(4):
+        compiled(X), note(expected)
+        assert (vars(found), text) == (vars(expected), "b" * (turn + 1))
 
 
 def test_names_that_disappear() -> None:

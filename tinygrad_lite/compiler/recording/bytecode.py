@@ -17,13 +17,11 @@ class Read(NamedTuple):
         is_free: whether the function closes over it; otherwise, it is global.
         path: the attributes (True, name) and the constant keys (False, key) that are read from its value at once, as
             in settings.rates["first"].
-        is_counted: whether its value, or the entry of it at that key, is only read to be assigned anew by `+=`.
     """
 
     name: str
     is_free: bool
     path: tuple[tuple[bool, Any], ...]
-    is_counted: bool = False
 
 
 @lru_cache(10_000)
@@ -60,7 +58,7 @@ def _read(all_of_them: list[dis.Instruction], i: int, code: CodeType) -> Read | 
         return None
     after = all_of_them[i + 1 : i + 20]
     if _counts(after, name):
-        return Read(name, is_free, ((False, after[0].argval),) if _stores_entry(after) else (), is_counted=True)
+        return Read(name, is_free, ((False, after[0].argval),) if _stores_entry(after) else ())
     return Read(name, is_free, tuple(_path(after)))
 
 

@@ -196,6 +196,11 @@ class Whole(Guard):
         is_bounded = isinstance(self.owner, deque) and self.owner.maxlen is not None
         return [*self.owner][len(self._before) :] if is_bounded else []
 
+    def appended(self) -> list[Any]:
+        """What was put at the end of a list, or of a deque without bounds; see `added` for other containers."""
+        is_list = isinstance(self.owner, list) or (isinstance(self.owner, deque) and self.owner.maxlen is None)
+        return [*self.owner][len(self._before) :] if is_list and self._before is not None else []
+
     def has_lost(self, stand_ins: Mapping[Key, Any]) -> bool:
         """Whether entries are gone, or elsewhere, and not just others put in their places.
 

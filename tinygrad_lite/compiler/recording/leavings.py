@@ -85,7 +85,7 @@ class Leavings(Surroundings):
             CarriedError: if it may have read what was there before, and those values can be inputs of the program.
         """
         values: list[Any] = []
-        self._refuse_losses()
+        self._refuse_other_lengths()
         self.adds_entries = bool(self._grown())
         to_carry = self._leave_in_attributes(values)
         to_carry += self._leave_under_names(values)
@@ -201,10 +201,18 @@ class Leavings(Surroundings):
                 values.append(known.made)
         return to_carry
 
-    def _refuse_losses(self) -> None:
-        """Refuse a function that removes or moves entries of a container from outside: the program would not do so."""
+    def _refuse_other_lengths(self) -> None:
+        """Refuse a function that adds to a list from outside, or removes or moves entries of a container."""
         for guard in {**self._reached.guards, **self.guards}.values():
-            if isinstance(guard, Whole) and guard.has_lost(self.carried.stand_ins):
+            if not isinstance(guard, Whole):
+                continue
+            appended = guard.appended()
+            if appended and not any(map(self._holds_result, appended)):  # these are refused with their line
+                raise UsageError(
+                    f"the function puts something into {guard.container}, which its program would not do in the next "
+                    "runs: return it, and keep what the call returns"
+                )
+            if guard.has_lost(self.carried.stand_ins):
                 raise UsageError(
                     f"the function takes entries out of {guard.container}, or moves them there, which its program "
                     "would not do in the next runs: replace them, as x.append(x.pop(0)) does in a list x of up to a "

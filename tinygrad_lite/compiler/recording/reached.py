@@ -227,8 +227,6 @@ class Reached:
 
     def _name(self, guard: Guard, read: Read) -> None:
         """Follow a name, and what is read from its value at once if that can be known."""
-        if read.is_counted and _is_a_text(guard, read.path):
-            return
         self.guards[guard.key] = guard
         for is_attribute, name in read.path:
             inner = self._attribute(guard, name) if is_attribute else _entry(guard, name)
@@ -389,16 +387,6 @@ def _content(cell: Any) -> Any:
         return cell.cell_contents
     except ValueError:
         return cell
-
-
-def _is_a_text(guard: Guard, path: tuple[tuple[bool, Any], ...]) -> bool:
-    """Whether a name, or the entry that is read from its value, stands for a text or the like, which may grow."""
-    for _, key in path:
-        inner = _entry(guard, key)
-        if inner is None:
-            return not isinstance(guard.value, np.ndarray)
-        guard = inner
-    return isinstance(guard.value, SCALARS) and not isinstance(guard.value, (int, float, np.generic))
 
 
 def _entry(guard: Guard, key: Any) -> Guard | None:
