@@ -989,3 +989,35 @@ def test_what_makes_an_object_is_followed_where_the_function_makes_one(
 
     monkeypatch.setattr(Scaled, "__init__", init)
     assert (makes(x)[0], makes_alike(x)[0]) == (2.0, 3.0)
+
+
+class Settings:
+    """An object whose attributes are the entries of a dict, as those of a configuration often are."""
+
+    def __init__(self) -> None:
+        self.entries = {"scale": 1.0}
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self.__dict__["entries"][name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+
+def test_attributes_that_are_entries_of_a_dict(backend: str) -> None:
+    """Of which one varies, another appears, and the dict is replaced."""
+    settings = Settings()
+
+    def f(x: Any) -> Any:
+        return x * settings.scale + getattr(settings, "shift", 0.0)
+
+    compiled = tg.compile(f, backend)
+    for turn in range(10):
+        settings.entries["scale"] = 1.0 + turn // 2
+        if turn == 3:
+            settings.entries["shift"] = 5.0
+        if turn == 6:
+            settings.entries = {"scale": 0.5}
+        if turn == 8:
+            settings.entries["shift"] = -1.0
+        np.testing.assert_array_equal(compiled(X), f(X))

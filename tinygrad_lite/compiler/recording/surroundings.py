@@ -226,8 +226,13 @@ class Surroundings(Transcript):
             return
         read: dict[Key, Guard] = {}
         contents(fields, type(owner).__name__, read)
+        stand_ins = {id(x) for value in self.carried.stand_ins.values() for x in trees.leaves(value)}
         for guard in read.values():
-            if not self._holds_result(guard.value if guard.owner is fields else guard.owner):
+            holder = guard.value if guard.owner is fields else guard.owner
+            held = trees.leaves(holder)
+            # the form of a carried value is guarded
+            is_carried = guard.key in self.carried.names or id(holder) in self.carried.containers
+            if not is_carried and not self._holds_result([x for x in held if id(x) not in stand_ins]):
                 self.guard(guard)
 
     def miss_attribute(self, owner: Any, name: str) -> None:
