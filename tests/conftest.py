@@ -17,6 +17,7 @@ from typing import Any
 
 import hypothesis.core
 import pytest
+from _pytest.mark.expression import Expression
 from _pytest.runner import runtestprotocol
 from hypothesis import HealthCheck, settings
 
@@ -74,10 +75,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> Iterator[None]:
     definition, calls = metafunc.definition, metafunc._calls
     of_all = {mark.name for mark in definition.iter_markers()}
 
-    def marked(call: Any, *names: str) -> bool:
-        return not of_all.union(mark.name for mark in call.marks).isdisjoint(names)
+    def marks(call: Any) -> set[str]:
+        return of_all.union(mark.name for mark in call.marks)
 
-    loop = [call for call in calls if not marked(call, "slow", "whole", "compare")]
+    loop = [call for call in calls if marks(call).isdisjoint({"slow", "whole", "compare"})]
     usual = set(range(len(loop)))
     for stride, least in [(11, MANY)] + [(5, 4)] * ("long" in of_all):
         if len(loop) >= least:
@@ -85,9 +86,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> Iterator[None]:
     for index, call in enumerate(loop):
         if index not in usual:
             call.marks.append(pytest.mark.slow.mark)
-    left_out = [name for name in ("slow", "compare") if f"not {name}" in metafunc.config.option.markexpr]
-    asked_for = [call for call in calls if not marked(call, *left_out)]
-    calls[:] = asked_for or calls[:1]  # of no call, pytest would make a test without arguments
+    if expression := metafunc.config.option.markexpr:
+        asks_for = Expression.compile(expression).evaluate
+        asked_for = [call for call in calls if asks_for(marks(call).__contains__)]
+        calls[:] = asked_for or calls[:1]  # of no call, pytest would make a test without arguments
 
 
 @pytest.hookimpl(tryfirst=True)
