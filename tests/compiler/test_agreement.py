@@ -1,28 +1,18 @@
 """The second recording: it computes nothing, and finds whatever a function does differently the second time."""
 
-import io
 from collections.abc import Callable
-from itertools import combinations, count
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 import pytest
 
 import tinygrad_lite as tg
+from tests.compiler.outside import Turns
 from tinygrad_lite import nn, optim
 from tinygrad_lite.errors import UsageError
 
 X = np.array([[1.0, -2.0, 3.0], [0.5, 4.0, -1.0]])
-
-
-class Turns:
-    """A number of the turn that no recording follows, as a clock has one: each reading is another."""
-
-    def __init__(self) -> None:
-        self._count = count()
-
-    def __call__(self) -> int:
-        return self._count.__next__()
 
 
 def _swallows(turn: int, x: Any) -> Any:
@@ -75,11 +65,9 @@ def test_what_the_reverse_pass_and_the_update_do_differently_is_found() -> None:
         compiled(X)
 
 
-def test_the_second_recording_computes_nothing(backend: str) -> None:
-    printed = io.StringIO()
-
+def test_the_second_recording_computes_nothing(backend: str, capsys: pytest.CaptureFixture[str]) -> None:
     def forward(x: Any) -> Any:
-        print("forward", file=printed)
+        print("forward")
         return x * 3
 
     def derivative(y: Any, x: Any) -> Any:
@@ -92,9 +80,9 @@ def test_the_second_recording_computes_nothing(backend: str) -> None:
         return tg.value_and_grad(lambda x: np.sum(thrice(x) * views))(x)
 
     first = tg.compile(f, backend)
-    before = printed.tell()
+    capsys.readouterr()
     value, gradient = first(X)
-    times = printed.getvalue()[before:].count("forward")
+    times = capsys.readouterr().out.count("forward")
     np.testing.assert_allclose(value, np.sum(X * 3 * np.reshape(X.T, (2, 3))[:, ::-1]))
     np.testing.assert_allclose(gradient, 3 * np.reshape(X.T, (2, 3))[:, ::-1])
     assert times <= 2, "once to record, and once to run, where it is not compiled"

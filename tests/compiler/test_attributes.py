@@ -1,7 +1,6 @@
 """Attributes in which a compiled function leaves what it computes, as a layer does with its attention weights."""
 
 import array
-import itertools
 import threading
 from collections import defaultdict, deque
 from collections.abc import Callable
@@ -14,6 +13,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lite as tg
+from tests.compiler.outside import Turns
 from tinygrad_lite import nn, optim, trees
 from tinygrad_lite.errors import GraphError, UsageError
 
@@ -260,11 +260,11 @@ def test_a_number_that_python_needs_is_refused(backend: str) -> None:
 
 
 def test_objects_that_swap_their_settings_do_not_do_the_same_again() -> None:
-    turns = itertools.count()
+    turns = Turns()
     one, other = nn.Identity(), nn.Identity()
 
     def step(x: Any) -> Any:
-        one.mode, other.mode = ("a", "b") if turns.__next__() % 2 else ("b", "a")
+        one.mode, other.mode = ("a", "b") if turns() % 2 else ("b", "a")
         return x * 2
 
     with pytest.raises(UsageError, match="it sets mode to something else"):

@@ -13,7 +13,7 @@ import pytest
 import tinygrad_lite as tg
 from tinygrad_lite.compiler import waiting
 from tinygrad_lite.compiler.run import Run
-from tinygrad_lite.errors import TinygradWarning
+from tinygrad_lite.errors import TinygradWarning, UncompiledWarning
 
 X = np.ones(3)
 
@@ -126,7 +126,7 @@ def test_cycles_are_collected_after_a_first_call_as_before_it(is_enabled: bool) 
     try:
         (gc.enable if is_enabled else gc.disable)()
         tg.compile(lambda x: x * 2, "numpy")(X)
-        with pytest.raises(IndexError):
+        with pytest.raises(IndexError), pytest.warns(UncompiledWarning):
             tg.compile(fails, "numpy")(X)
         assert during.getvalue() == f"False\n{is_enabled}\n", "the function itself has run after the recording"
         assert gc.isenabled() == is_enabled

@@ -17,6 +17,7 @@ from tinygrad_lite.compiler.changing_numbers import ChangingNumbers
 from tinygrad_lite.compiler.compile_report import CompileReport
 from tinygrad_lite.compiler.entry import MISS, REFUSED
 from tinygrad_lite.compiler.recording.decisions import Decision
+from tinygrad_lite.compiler.recording.iterators import TakenError
 from tinygrad_lite.compiler.recording.watching import is_watching
 from tinygrad_lite.compiler.refusals import Refusal, Refusals
 from tinygrad_lite.compiler.run import Run
@@ -150,6 +151,8 @@ class Compiled:
         try:
             run = self.fitting_unless_watched(args, kwargs)
         except Exception as error:
+            if isinstance(error, TakenError) and not error.is_put_back:
+                raise
             refusal = Refusal(error)
         if refusal is not None:
             return self._by_itself(refusal, args, kwargs)
@@ -179,7 +182,7 @@ class Compiled:
             self._refusals.tell(name_of(self._f), refusal.reason)
         result = advised(self._f)(*args, **kwargs)
         self._refusals.tell(name_of(self._f), refusal.reason)
-        self._refusals.note(args, kwargs)
+        self._refusals.note(args, kwargs, refusal.is_for_good)
         return result
 
     def _misses_errors(self) -> bool:
@@ -197,7 +200,9 @@ class Compiled:
         """The run for these arguments; None also if their recording fails, of which a call then tells."""
         try:
             return self.fitting_unless_watched(args, kwargs)
-        except Exception:
+        except Exception as error:
+            if isinstance(error, TakenError) and not error.is_put_back:
+                raise
             return None
 
     def fitting(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Run | None:

@@ -1,10 +1,12 @@
 """Calls whose recording fails: the function itself runs, which one warning says, and recordings become ever rarer."""
 
+import math
 from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
 from tinygrad_lite import trees
+from tinygrad_lite.compiler.recording.iterators import TakenError
 from tinygrad_lite.compiler.signature import numbers_among, signature
 from tinygrad_lite.errors import TinygradError, UncompiledWarning, UsageError, warn
 
@@ -19,6 +21,7 @@ class Refusal:
 
     Attributes:
         is_by_the_compiler: whether the compiler refused it; else, the function may well have the error itself.
+        is_for_good: whether another recording would read and write outside again, and be refused for that.
     """
 
     def __init__(self, error: Exception) -> None:
@@ -28,6 +31,7 @@ class Refusal:
         home = "" if place is None else place.tb_frame.f_code.co_filename
         is_ours = isinstance(error, TinygradError)
         self.is_by_the_compiler = is_ours and home.startswith(_HERE)
+        self.is_for_good = isinstance(error, TakenError)
         self.reason = str(error) if is_ours else f"its recording ends in {type(error).__name__}: {error}"
 
 
@@ -42,7 +46,7 @@ class Refusals:
     """
 
     def __init__(self) -> None:
-        self._failures: dict[Hashable, tuple[int, int]] = {}  # how many, and the calls that are still left out
+        self._failures: dict[Hashable, tuple[int, float]] = {}  # how many, and the calls that are still left out
         self._told: set[str] = set()
         self.latest = ""
 
@@ -54,11 +58,11 @@ class Refusals:
             if len(self._told) < MOST:
                 self._told.add(reason)
 
-    def note(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    def note(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], is_for_good: bool) -> None:
         """Note that a call of this form could not be recorded, and has run."""
         form = _form(args, kwargs)
         times = self._failures.pop(form, (0, 0))[0] + 1
-        self._failures[form] = times, 0 if times == 1 else 4 ** (times - 2)
+        self._failures[form] = times, math.inf if is_for_good else 0 if times == 1 else 4 ** (times - 2)
         if len(self._failures) > MOST:
             del self._failures[next(iter(self._failures))]
 

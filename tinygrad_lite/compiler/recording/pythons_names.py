@@ -5,17 +5,16 @@ functions of plain numbers, and those that make arrays, ask an object for its va
 """
 
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
-from functools import wraps
 from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.compiler.recording.iterators import next_of
 from tinygrad_lite.compiler.recording.making import NUMPYS
 from tinygrad_lite.compiler.recording.plain_numbers import KINDS, MATHS, PYTHONS
-from tinygrad_lite.compiler.recording.recorded import Recorded, at_line
-from tinygrad_lite.errors import UsageError
+from tinygrad_lite.compiler.recording.recorded import Recorded
 
 
 class _Knowing(type):
@@ -45,21 +44,6 @@ _FUNCTIONS = {**MATHS, **NUMPYS}
 _KINDS = {*map(type, _FUNCTIONS)}
 
 
-def _next_of(outside: Collection[int]) -> Callable[..., Any]:
-    """`next`, which takes nothing from iterators that were there before, since nobody can put it back."""
-
-    @wraps(next)
-    def function(iterator: Any, *default: Any) -> Any:
-        if id(iterator) in outside:
-            raise UsageError(
-                f"a compiled function takes what is next from an iterator of outside{at_line()}\n"
-                "which is another in each run: call next before, and pass what it returns as an argument"
-            )
-        return next(iterator, *default)
-
-    return function
-
-
 @contextmanager
 def knowing_recorded_values(spaces: Iterable[dict[str, Any]], iterators: Collection[int]) -> Iterator[None]:
     """For the block, let these names in the users' modules, `math` and NumPy stand for what knows recorded values.
@@ -67,7 +51,7 @@ def knowing_recorded_values(spaces: Iterable[dict[str, Any]], iterators: Collect
     Args:
         iterators: the ids of those that were there before.
     """
-    names = {**_NAMES, "next": _next_of(iterators)}
+    names = {**_NAMES, "next": next_of(iterators)}
     before: list[tuple[dict[str, Any], str, Any]] = []
     try:
         for space in (*spaces, vars(math), vars(np)):

@@ -16,6 +16,7 @@ from tinygrad_lite.compiler.places import Argument, Entry, Gradient, Leaves
 from tinygrad_lite.compiler.program import Program
 from tinygrad_lite.compiler.recording.carrying import CarriedError
 from tinygrad_lite.compiler.recording.guards import Entries, Field, Guard, Held, Item, Key, agreeing, changed
+from tinygrad_lite.compiler.recording.iterators import TakenError, untaken
 from tinygrad_lite.compiler.recording.making import Makings
 from tinygrad_lite.compiler.recording.randomness import DrawError, undrawn
 from tinygrad_lite.compiler.recording.reached import Reached
@@ -114,6 +115,8 @@ def recorded_twice(
                 carried[key] = guard
             assert before != {key: guard.varying for key, guard in carried.items()}, "it carries these already"
             otherwise = otherwise or error.otherwise
+        except TakenError:
+            raise
         except Exception as error:
             if known or numbers:  # perhaps some cannot be inputs here
                 if without is None:
@@ -149,16 +152,17 @@ def _recorded_twice(
     once = partial(_recorded_once, f, args, kwargs, parameters, may_run_again, carried, numbers)
     recordings = _TwoRecordings(name_of(f), once, _roots(f, args, kwargs, parameters), met)
     try:
-        say("recording")
-        first, read = recordings.make_first()
-        _refuse_inputs_filled_by_numpy(first, recordings.outside, carried)
-        if (may_pass and is_passing(first, trees.leaves((args, dict(kwargs))))) or first.adds_entries:
-            first.is_passing = True
-            recordings.restore()  # the function itself runs now, and goes on from what was there before
-            return first, [*read.values()]
-        say("recording again, to compare")
-        recordings.make_second()
-        return first, recordings.requirements()
+        with untaken(recordings.reached.iterators.values()):
+            say("recording")
+            first, read = recordings.make_first()
+            _refuse_inputs_filled_by_numpy(first, recordings.outside, carried)
+            if (may_pass and is_passing(first, trees.leaves((args, dict(kwargs))))) or first.adds_entries:
+                first.is_passing = True
+                recordings.restore()  # the function itself runs now, and goes on from what was there before
+                return first, [*read.values()]
+            say("recording again, to compare")
+            recordings.make_second()
+            return first, recordings.requirements()
     except BaseException:
         recordings.restore()
         raise
