@@ -142,6 +142,10 @@ def test_sizes_and_weights_may_be_arrays() -> None:
     sizes = np.array([3, 3])
     assert nn.Conv2d(1, 1, sizes)(np.ones((1, 1, 4, 4))).shape == (1, 1, 2, 2)  # type: ignore[arg-type]
     assert nn.LayerNorm(np.array([4, 3]))(ROWS).shape == (4, 3)  # type: ignore[arg-type]
+    assert nn.Upsample(None, np.array([2.0, 2.0]))(np.ones((1, 1, 2, 2))).shape == (1, 1, 4, 4)  # type: ignore[arg-type]
+    assert nn.FractionalMaxPool2d(2, None, np.array([0.5, 0.5]))(np.ones((1, 1, 8, 8))).shape == (1, 1, 4, 4)  # type: ignore[arg-type]
+    assert nn.Embedding(4, 3, None, None, 2.0, False, False, ROWS)(np.array([1])).shape == (1, 3)
+    assert [w.shape for w in nn.ParameterList(ROWS)] == [(3,)] * 4
     for weight in (np.ones(3), tg.tensor(np.ones(3))):
         assert nn.CrossEntropyLoss(weight)(ROWS, CLASSES) == nn.CrossEntropyLoss()(ROWS, CLASSES)
 

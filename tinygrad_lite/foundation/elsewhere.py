@@ -18,8 +18,8 @@ from tinygrad_lite.foundation.pytorch_names import (
 )
 from tinygrad_lite.foundation.signatures import signature
 
-_ARRAYS = ("weight", "pos_weight")
-"""Settings of losses that are arrays."""
+_ARRAYS = ("weight", "pos_weight", "_weight", "_random_samples", "values")
+"""Settings of layers, losses and lists of parameters that may be arrays."""
 
 _PLAIN = (int, float, bool, str)
 """The types of settings that cannot be sizes along several axes."""
@@ -123,7 +123,8 @@ def _refuse_inputs(kind: type, args: tuple[Any, ...]) -> None:
     for x, parameter in itertools.zip_longest(args, own[: len(args)]):
         shape = getattr(x, "shape", ())
         may_be_sizes = parameter is not None and parameter.annotation not in _PLAIN
-        are_sizes = may_be_sizes and len(shape) == 1 and x.dtype.kind in "iu"
+        kinds = "iuf" if may_be_sizes and "[float]" in str(parameter.annotation) else "iu"
+        are_sizes = may_be_sizes and len(shape) == 1 and x.dtype.kind in kinds
         if shape and not are_sizes and (parameter is None or parameter.name not in _ARRAYS):
             settings = "..." if any(x.default is Parameter.empty for x in own) else ""
             role = f"{parameter.name} is a setting" if parameter else "it has fewer settings"
