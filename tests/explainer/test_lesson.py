@@ -428,6 +428,14 @@ def test_a_leaf_whose_numbers_alone_are_in_the_graph(cut: Callable[[Any], Any], 
         assert f"  w: no gradient: {told}" in warnings[0]
 
 
+def test_of_two_models_each_leaf_that_is_cut_off_is_named_after_its_own() -> None:
+    """The weights of a target network are not those of the model that learns, though both are named weight."""
+    model, target, x = (nn.Linear(2, 2, rng=0), nn.Linear(2, 2, rng=1), np.ones((3, 2)))
+    text = tg.explain(lambda: np.sum((model(x) - target(x).numpy()) ** 2)).to_text()
+    assert "a gradient for model.weight, model.bias\n" in text
+    assert "  target.weight and target.bias: no gradient: " in text
+
+
 class Forgetful(nn.Module):
     def __init__(self) -> None:
         self.used, self.forgotten, self.frozen = (nn.Linear(2, 2, rng=k) for k in range(3))

@@ -173,6 +173,7 @@ class Graph:
         self.operations: list[Node] = []
         path = self._path(result)
         steps = [(x.inputs, x) for x in path] + [(self._made[x].inputs, x) for x in self._reached]
+        steps.append((tuple(seen.cut_off), result))
         self._names = _Names(steps, result, seen.names, seen.owners)
         several = len({seen.models[tensor] for tensor in path if tensor in seen.models}) > 1
         self._models = seen.models if several else {}
@@ -188,7 +189,7 @@ class Graph:
         self.is_watched = seen.made is not None
         self.unknown = [leaf for leaf in self.leaves if self._is_unknown(leaf)]
         outside = {x: why for x, why in seen.cut_off.items() if x not in self._nodes}
-        self.cut_off = {x.name or seen.names.get(id(x)) or "a leaf": why for x, why in outside.items()}
+        self.cut_off = {self._names.of(x, "a leaf"): why for x, why in outside.items()}
         self.frozen = self._frozen()
         self.exit = next((line for line, tensor in seen.exits.items() if self.is_behind(tensor)), None)
 
