@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dis import opmap
 from functools import partial
+from itertools import zip_longest
 from types import CellType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -16,16 +17,21 @@ from tinygrad_lite.checking.subjects.frameworks.closures import content, names_r
 from tinygrad_lite.engine.op import Traced
 from tinygrad_lite.errors import UsageError
 
-_MOST = 1000  # how many values around a function are looked at, and entries of each container
+_MOST = 1000  # how many values around a function are looked at, and entries of what may change
 _STORES = opmap["STORE_GLOBAL"]
 _Place = dict[Any, Any] | list[Any] | CellType
 
 
 class Memory:
-    """Where a function may keep something: attributes of objects, entries of containers, and names from outside."""
+    """Where a function may keep something: attributes, entries of containers, and names from outside."""
 
     def __init__(self, f: Callable[..., Any]) -> None:
-        self._places = [place for place in _places(f) if isinstance(place, CellType) or len(place) <= _MOST]
+        self._places, room = list[_Place](), _MOST
+        for place in _places(f):
+            size = 1 if isinstance(place, CellType) else len(place)
+            if size <= room:  # each call copies all of them
+                self._places.append(place)
+                room -= size
 
     @contextmanager
     def without_traces(self) -> Iterator[None]:
@@ -45,13 +51,13 @@ def _content(place: _Place) -> Any:
 def _put_back(place: _Place, old: Any) -> None:
     """Put back what was there before, where there is a traced value now."""
     if isinstance(place, dict):
-        changed = [key for key, x in place.items() if key not in old or x is not old[key]]
-        for key in changed:
-            if _is_traced([key, place[key]]):
+        for key, x in place.copy().items():
+            if key in old and x is not old[key] and _is_traced(x):
+                place[key] = old[key]
+            elif key not in old and _is_traced([key, x]):
                 del place[key]
-                place.update({key: old[key]} if key in old else {})
     elif isinstance(place, list):
-        if any(map(_is_traced, place)):
+        if any(_is_traced(x) for x, before in zip_longest(place, old) if x is not before):
             place[:] = old
     elif _is_traced(content(place)):
         place.cell_contents = old
@@ -76,7 +82,8 @@ def _places(f: Callable[..., Any]) -> Iterator[_Place]:
         if isinstance(x, dict | list):
             yield x
         if isinstance(x, dict | list | tuple | set | frozenset):
-            ahead += x.values() if isinstance(x, dict) else x
+            if len(x) <= _MOST:
+                ahead += x.values() if isinstance(x, dict) else x
         elif isinstance(x, partial):
             ahead += [x.func, *x.args, x.keywords]
         elif isinstance(x, MethodType):
@@ -85,10 +92,11 @@ def _places(f: Callable[..., Any]) -> Iterator[_Place]:
             continue
         elif isinstance(x, FunctionType):
             yield from x.__closure__ or ()
+            yield vars(x)
             if _STORES in x.__code__.co_code[::2]:
                 yield x.__globals__
             read = (x.__globals__.get(name) for name in names_read(x.__code__))
-            ahead += [*map(content, x.__closure__ or ()), *read, x.__defaults__, x.__kwdefaults__]
+            ahead += [*map(content, x.__closure__ or ()), *read, *vars(x).values(), x.__defaults__, x.__kwdefaults__]
         elif hasattr(x, "__dict__"):
             yield vars(x)
             ahead += [*vars(x).values(), *members(type(x)).values()]
