@@ -234,6 +234,13 @@ def test_vjp_and_jvp_have_jax_signatures_and_are_transposes() -> None:
         np.testing.assert_allclose(forward, reverse, rtol=1e-14)
 
 
+@pytest.mark.parametrize("function", [np.add, np.subtract, np.multiply, np.divide, np.maximum, np.arctan2, np.power])
+def test_a_number_that_is_broadcast_to_no_entries_has_a_tangent_of_none(function: Any) -> None:
+    for shape in ((0,), (2, 0), (0, 3)):
+        value, change = tg.jvp(lambda x, shape=shape: function(x, np.ones(shape)), (2.0,), (1.0,))
+        assert value.shape == change.shape == shape
+
+
 def test_vjp_and_jvp_hand_aux_through() -> None:
     def f(x: Any) -> Any:
         return x * x, {"double": 2 * x}

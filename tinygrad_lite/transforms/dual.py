@@ -223,7 +223,7 @@ def pushed(op: Op, y: Array, primals: Sequence[Array], tangents: Sequence[Array]
     if not hasattr(total, "dtype"):
         total = number(total, op)
     if total.shape != y.shape:
-        if total.size > y.size:
+        if np.broadcast_shapes(total.shape, y.shape) != y.shape:
             raise ShapeError(f"a derivative of {op} has shape {total.shape}, not {y.shape}")
         total = np.broadcast_to(total, y.shape)
     total = np.real(total) if total.dtype.kind == "c" != dtype.kind else total
