@@ -187,6 +187,15 @@ def _dict_of_texts(self: Trainer, x: Any) -> Any:
     return loss
 
 
+def _unnoticed(self: Trainer, x: Any) -> Any:
+    loss = self.trained(self.loss(x))
+    object.__setattr__(self, "best", 1 / (1 + 1 / self.best))
+    self.__dict__["numbers"] = itertools.count(vars(self).pop("count", 0))
+    vars(self).update(count=self.best)
+    self.lines = [f"{loss.item():.3f}"]
+    return loss
+
+
 STEPS: list[Callable[[Trainer, Any], Any]] = [
     *(
         _text,
@@ -204,7 +213,7 @@ STEPS: list[Callable[[Trainer, Any], Any]] = [
         _next_of_an_iterator,
     ),
     *(_next_of_a_generator, _of_pythons_random, _of_an_old_generator, _clock, _error, _older_history),
-    *(_writes_a_dict, _dict_of_texts),
+    *(_writes_a_dict, _dict_of_texts, _unnoticed),
 ]
 
 
@@ -304,6 +313,35 @@ def test_recordings_that_fail_become_rare() -> None:
     for _ in range(299):
         compiled(X)
     assert turns() < 300 + 7 * 6
+
+
+GROWING: dict[type, Callable[[Any], Any]] = {
+    dict: lambda entries: entries.update({len(entries): "a call"}),
+    set: lambda entries: entries.add(len(entries)),
+    list: lambda entries: entries.append("a call"),
+}
+
+
+@pytest.mark.parametrize("is_argument", [False, True])
+@pytest.mark.parametrize("kind", GROWING)
+def test_what_grows_in_each_call_grows_as_without_compiling_and_is_rarely_recorded(
+    kind: type, is_argument: bool
+) -> None:
+    entries, turns = kind(), Turns()
+
+    def f(x: Any, *given: Any) -> Any:
+        turns()
+        GROWING[kind](given[0] if given else entries)
+        return np.sin(x)
+
+    compiled = tg.compile(f, "numpy")
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        for turn in range(300):
+            compiled(X, *([entries] if is_argument else []))
+            assert len(entries) == turn + 1
+    assert len(told) <= 1
+    assert turns() < 300 + 100
 
 
 def test_an_error_of_the_functions_own_has_no_warning(backend: str) -> None:

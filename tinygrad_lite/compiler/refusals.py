@@ -1,17 +1,20 @@
 """Calls whose recording fails: the function itself runs, which one warning says, and recordings become ever rarer."""
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tinygrad_lite import trees
 from tinygrad_lite.compiler.recording.iterators import TakenError
-from tinygrad_lite.compiler.signature import numbers_among, signature
+from tinygrad_lite.compiler.signature import Signature, numbers_among, signature
 from tinygrad_lite.errors import TinygradError, UncompiledWarning, UsageError, warn
 
 MOST = 1000
-"""The most forms of calls, and reasons, that are remembered."""
+"""The most reasons that are remembered."""
+
+MANY = 10
+"""The forms of calls that fail before any others count as one."""
 
 _HERE = str(Path(__file__).parent)
 
@@ -39,7 +42,8 @@ class Refusals:
     """The forms of calls whose recording failed, and the reasons that have been told.
 
     The next call of such a form is recorded, too, as an optimiser may have made its state by then, or an error may be
-    over. After each failure, four times as many calls as before are left to the function itself.
+    over. After each failure, four times as many calls as before are left to the function itself. When many forms have
+    failed, those that come new count as one, as a list among the arguments may grow in each call.
 
     Attributes:
         latest: the reason that was told, or would have been, the last time.
@@ -60,21 +64,22 @@ class Refusals:
 
     def note(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], is_for_good: bool) -> None:
         """Note that a call of this form could not be recorded, and has run."""
-        form = _form(args, kwargs)
+        form = self._known(_form(args, kwargs))
         times = self._failures.pop(form, (0, 0))[0] + 1
         self._failures[form] = times, math.inf if is_for_good else 0 if times == 1 else 4 ** (times - 2)
-        if len(self._failures) > MOST:
-            del self._failures[next(iter(self._failures))]
 
-    def leave_out(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+    def leave_out(self, key: Signature, leaves: Sequence[Any]) -> bool:
         """Whether to leave out the recording that a call needs, as those of its form have failed."""
         if not self._failures:
             return False
-        form = _form(args, kwargs)
+        form = self._known(key.for_any(numbers_among(leaves)))
         times, calls = self._failures.get(form, (0, 0))
         if calls:
             self._failures[form] = times, calls - 1
         return calls > 0
+
+    def _known(self, form: Hashable) -> Hashable:
+        return form if form in self._failures or len(self._failures) < MANY else None
 
 
 def _form(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Hashable:

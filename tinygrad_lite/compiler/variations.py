@@ -73,13 +73,15 @@ class Recordings:
         self.are_few = True
         self._latest: deque[Run] = deque(maxlen=MANY)
         self._count = 0
+        self._passing = 0
         self._left_out = 0
         self._next = MANY
         self._forms_left_out: dict[Hashable, None] = {}
 
     def note(self, run: "Run") -> None:
-        """Note a recording, unless the run changes what it starts from, so that it cannot run twice."""
-        if run.is_passing:
+        """Note a recording; of those whose run changes what it starts from, only what comes after many in a row."""
+        self._passing = self._passing + 1 if run.is_passing else 0
+        if 0 < self._passing <= MANY:
             return
         if not self.are_few:
             self._latest.append(run)

@@ -188,9 +188,11 @@ class Whole(Guard):
             (self.owner.update if isinstance(self.owner, (dict, set)) else self.owner.extend)(self._before)
 
     def added(self) -> list[Any]:
-        """What was put under new keys of a dict, or at the end of a deque that is not full yet."""
+        """What was put under new keys of a dict, into a set, or at the end of a deque that is not full yet."""
         if self._before is None:
             return []
+        if isinstance(self.owner, set):
+            return [*self.owner - self._before]
         if isinstance(self.owner, dict):
             return [x for key, x in self.owner.items() if key not in self._before]
         is_bounded = isinstance(self.owner, deque) and self.owner.maxlen is not None

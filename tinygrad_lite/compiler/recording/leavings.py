@@ -1,6 +1,5 @@
 """What a function leaves outside itself: in names, containers, arrays and attributes; and what it may not leave."""
 
-from collections import deque
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -225,9 +224,8 @@ class Leavings(Surroundings):
         return {**self._reached.arrays, **self._reached.held}
 
     def _grown(self) -> list[Whole]:
-        """The dicts with what it computes under new keys, and the deques that are not full yet to which it adds."""
-        wholes = [x for x in {**self._reached.guards, **self.guards}.values() if isinstance(x, Whole)]
-        return [x for x in wholes if any(isinstance(x.owner, deque) or self._holds_result(y) for y in x.added())]
+        """The dicts with new keys, the sets with new entries, and the deques that are not full yet to which it adds."""
+        return [x for x in {**self._reached.guards, **self.guards}.values() if isinstance(x, Whole) and x.added()]
 
     def _refuse_overlaps(self, written: StandIn) -> None:
         """Refuse a write into an array that the function may read in part through another one."""

@@ -235,6 +235,6 @@ def _refuse_changes_of_an_argument(
     changed += [name for name, form in attributes(container) if (name, form) not in around]
     if changed:
         raise UsageError(
-            f"the function puts something into an argument, a {type(container).__name__} ({changed[0]!r}), which its "
-            "program does not do in the next runs: return it, and keep what the call returns"
+            f"the function puts something into an argument, a {type(container).__name__}, which its program does not "
+            "do in the next runs: return it, and keep what the call returns"
         )

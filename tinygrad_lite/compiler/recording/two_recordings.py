@@ -380,8 +380,13 @@ def _recorded_once(
         return recorder.passed_in(place, x, place.index in numbers)
 
     arguments, keywords = trees.map_leaves(passed_in, (args, dict(kwargs)))
-    with undrawn(reached.hidden):
-        recorder.run(f, arguments, keywords)
+    try:
+        with undrawn(reached.hidden):
+            recorder.run(f, arguments, keywords)
+    except BaseException:
+        for guard in recorder.guards.values():  # what it changed unnoticed, as by object.__setattr__
+            guard.restore()
+        raise
     del arguments, keywords
     recorder.let_go()
     called = [(x, name_of(f)) for x in recorder.called]
