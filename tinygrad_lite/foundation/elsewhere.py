@@ -3,6 +3,7 @@
 import itertools
 import sys
 from collections.abc import Callable, Mapping
+from functools import cache
 from inspect import Parameter, getattr_static
 from opcode import opmap
 from typing import TYPE_CHECKING, Any, NoReturn, Self
@@ -83,7 +84,8 @@ class ModulesElsewhere(SettingsElsewhere):
     if not TYPE_CHECKING:
 
         def __new__(cls, /, *args: Any, **settings: Any) -> Self:
-            if args and cls.__module__.startswith("tinygrad_lite.nn.") and ".utils." not in cls.__module__:
+            is_layer = cls.__module__.startswith("tinygrad_lite.nn.") and ".utils." not in cls.__module__
+            if is_layer and any(getattr(x, "shape", ()) for x in args):
                 _refuse_inputs(cls, args)
             made = super().__new__(cls, *args, **settings)
             parameters = getattr(getattr(cls.__init__, "__code__", None), "co_varnames", ())[1:]
@@ -105,9 +107,12 @@ for _owner, _table in (
         setattr(_owner, _name, _Missing(_name, _instead))
 
 
+_settings_of = cache(signature)  # Python takes longer for it than a layer for the rest
+
+
 def _refuse_arguments(kind: type, args: tuple[Any, ...], settings: Mapping[str, Any]) -> None:
     """Raise if a class is made with arguments that it does not take: Python's own error would name its base class."""
-    known = signature(kind.__init__)  # type: ignore[misc]
+    known = _settings_of(kind.__init__)  # type: ignore[misc]
     try:
         known.bind(kind, *args, **settings)
     except TypeError as misfit:
@@ -117,7 +122,7 @@ def _refuse_arguments(kind: type, args: tuple[Any, ...], settings: Mapping[str, 
 def _refuse_inputs(kind: type, args: tuple[Any, ...]) -> None:
     """Raise if a layer or a loss is made with arrays, which its instances take, in place of settings."""
     made: Any = kind.__init__  # type: ignore[misc]
-    own = [] if made is object.__init__ else [*signature(made).parameters.values()][1:]
+    own = [] if made is object.__init__ else [*_settings_of(made).parameters.values()][1:]
     if any(x.kind is Parameter.VAR_POSITIONAL for x in own):
         return
     for x, parameter in itertools.zip_longest(args, own[: len(args)]):
