@@ -164,7 +164,6 @@ REFERENCES: dict[str, Callable[..., Any]] = {
     "xlogy": lambda a, b: a * mp.log(b),
     "xlog1py": lambda a, b: a * mp.log1p(b),
     "entr": lambda x: -x * mp.log(x),
-    "times_own_log": lambda x: x * mp.log(x),
     "rel_entr": _entropy,
     "kl_div": lambda a, b: _entropy(a, b) - a + b,
     "boxcox": _box_cox,

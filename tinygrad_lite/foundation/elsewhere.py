@@ -1,5 +1,6 @@
 """Errors that say what to write in place of a name or a keyword that PyTorch has and this package has not."""
 
+import inspect
 import itertools
 import sys
 from collections.abc import Callable, Mapping
@@ -107,7 +108,7 @@ for _owner, _table in (
         setattr(_owner, _name, _Missing(_name, _instead))
 
 
-_settings_of = cache(signature)  # Python takes longer for it than a layer for the rest
+_settings_of = cache(inspect.signature)  # with the annotations, which are ours; it takes longer than to make a layer
 
 
 def _refuse_arguments(kind: type, args: tuple[Any, ...], settings: Mapping[str, Any]) -> None:

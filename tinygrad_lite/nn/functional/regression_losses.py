@@ -99,7 +99,10 @@ def kl_div(input: Array, target: Array, reduction: str = "mean", log_target: boo
     """
     target = matched("kl_div", input, target)
     check_reduction(reduction, "batchmean")
-    entries = np.exp(target) * (target - input) if log_target else losses.times_own_log(target) - target * input
+    if log_target:
+        entries = np.exp(target) * (target - input)
+    else:
+        entries = target * (np.log(np.where(np.equal(target, 0), 1.0, target)) - input)  # 0 log 0 = 0
     if reduction == "batchmean":
         return np.sum(entries) / (shape_of(input) or (1,))[0]
     return reduced(entries, reduction)

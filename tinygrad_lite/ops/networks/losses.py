@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinygrad_lite.engine.op import POSITIVE, REAL, Array, Example, elementwise, primitive
+from tinygrad_lite.engine.op import REAL, Array, Example, elementwise, primitive
 from tinygrad_lite.errors import ShapeError
 from tinygrad_lite.foundation.sums import total, total_along
 from tinygrad_lite.ops.arithmetic.elementwise import decay, larger, sigmoid_less
@@ -65,20 +65,6 @@ binary_cross_entropy_with_logits = primitive(
     lambda g, y, z, target, decay, reduction: _per_entry(g, z, reduction) * -z,
     shared=lambda z, target, reduction: decay(z),
     examples=[([(2, 3), (2, 3)], {"reduction": reduction}) for reduction in REDUCTIONS],
-)
-
-
-def _log_or_zero(x: Array) -> Array:
-    """log x, and 0 at 0."""
-    return np.log(np.where(np.equal(x, 0), 1, x))
-
-
-# as a product, its derivative would multiply x by 1 / x, which is infinite for the smallest numbers
-times_own_log = elementwise(
-    lambda x: x * _log_or_zero(x),
-    lambda y, x: _log_or_zero(x) + np.not_equal(x, 0),
-    name="times_own_log",
-    domain=(POSITIVE,),
 )
 
 
