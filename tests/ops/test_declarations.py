@@ -159,3 +159,12 @@ def test_a_wrong_elementwise_rule_is_refused_by_the_name_of_its_operation(wrong:
     square = tg.elementwise(lambda x: x**2, WRONG_RULES[wrong], name="my_square")
     with pytest.raises(TinygradError, match="derivative of my_square"):
         PASSES[direction](square, np.arange(1.0, 4.0))
+
+
+@pytest.mark.parametrize("direction", ["reverse", "forward"])
+def test_a_rule_that_returns_more_entries_than_a_single_number_is_refused(direction: str) -> None:
+    """Their sum was the gradient."""
+    factors = np.arange(3.0)
+    scaled = tg.elementwise(lambda x: x * factors.mean(), lambda y, x: factors, name="scaled")
+    with pytest.raises(ShapeError, match="derivative of scaled"):
+        PASSES[direction](scaled, np.float64(2.0))

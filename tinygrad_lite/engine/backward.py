@@ -151,7 +151,7 @@ def fitted(g: Any, shape: tuple[int, ...], dtype: Any, op: Op, i: int, full: Any
             raise UsageError(f"the derivative of {op} with respect to argument {i} returned {type(g)}, not an array")
         g = np.float64(g)
     arrived = g.shape
-    if arrived != shape and len(arrived) >= len(shape) and (arrived == full or not (full and op.derivatives)):
+    if arrived != shape and len(arrived) >= len(shape) and (full in (None, arrived) or not op.derivatives):
         g = total_down_to(shape, g)
     if g.shape != shape:
         raise ShapeError(f"the derivative of {op} with respect to argument {i} has shape {arrived}, not {shape}")
