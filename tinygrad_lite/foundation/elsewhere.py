@@ -1,6 +1,5 @@
 """Errors that say what to write in place of a name or a keyword that PyTorch has and this package has not."""
 
-import inspect
 import itertools
 import sys
 from collections.abc import Callable, Mapping
@@ -108,7 +107,7 @@ for _owner, _table in (
         setattr(_owner, _name, _Missing(_name, _instead))
 
 
-_settings_of = cache(inspect.signature)  # with the annotations, which are ours; it takes longer than to make a layer
+_settings_of = cache(signature)  # which takes longer than to make a layer
 
 
 def _refuse_arguments(kind: type, args: tuple[Any, ...], settings: Mapping[str, Any]) -> None:
@@ -128,8 +127,9 @@ def _refuse_inputs(kind: type, args: tuple[Any, ...]) -> None:
         return
     for x, parameter in itertools.zip_longest(args, own[: len(args)]):
         shape = getattr(x, "shape", ())
-        may_be_sizes = parameter is not None and parameter.annotation not in _PLAIN
-        kinds = "iuf" if may_be_sizes and "[float]" in str(parameter.annotation) else "iu"
+        kind_of_setting = made.__annotations__[parameter.name] if parameter else None  # ours, which can be evaluated
+        may_be_sizes = parameter is not None and kind_of_setting not in _PLAIN
+        kinds = "iuf" if "[float]" in str(kind_of_setting) else "iu"
         are_sizes = may_be_sizes and len(shape) == 1 and x.dtype.kind in kinds
         if shape and not are_sizes and (parameter is None or parameter.name not in _ARRAYS):
             settings = "..." if any(x.default is Parameter.empty for x in own) else ""

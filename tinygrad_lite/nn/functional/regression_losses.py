@@ -99,10 +99,8 @@ def kl_div(input: Array, target: Array, reduction: str = "mean", log_target: boo
     """
     target = matched("kl_div", input, target)
     check_reduction(reduction, "batchmean")
-    if log_target:
-        entries = np.exp(target) * (target - input)
-    else:
-        entries = target * (np.log(np.where(np.equal(target, 0), 1.0, target)) - input)  # 0 log 0 = 0
+    log = target if log_target else np.log(np.where(np.equal(target, 0), 1.0, target))  # 0 log 0 = 0
+    entries = (np.exp(target) if log_target else target) * (log - input)
     if reduction == "batchmean":
         return np.sum(entries) / (shape_of(input) or (1,))[0]
     return reduced(entries, reduction)
