@@ -354,19 +354,20 @@ def _or_error(f: Callable[..., Any], *args: Any) -> Any:
 
 
 def _of_math(name: str) -> Callable[..., Any]:
-    return (lambda a, b: a**b) if name == "**" else lambda *numbers: getattr(math, name)(*numbers)
+    written: dict[str, Callable[..., Any]] = {"**": lambda a, b: a**b, "log to base 2": lambda x: math.log(x, 2)}
+    return written.get(name) or (lambda *numbers: getattr(math, name.split()[0])(*numbers))
 
 
 RISKY = ["exp", "expm1", "sinh", "cosh", "sqrt", "log", "log1p", "log2", "log10", "asin", "acos", "acosh", "atanh"]
-RISKY += ["pow", "fmod", "**"]
+OF_TWO = ["pow", "fmod", "**", "log to a base"]
 
 
 @pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
-@pytest.mark.parametrize("name", RISKY)
+@pytest.mark.parametrize("name", [*RISKY, *OF_TWO, "log to base 2"])
 @pytest.mark.parametrize("catches", [True, False])
 def test_errors_of_python_for_numbers_that_change(name: str, catches: bool, backend: str) -> None:
     """An OverflowError is no infinity, and a ValueError no NaN, whether the function catches it or not."""
-    function, arity = _of_math(name), 1 + (name in ("pow", "fmod", "**"))
+    function, arity = _of_math(name), 1 + (name in OF_TWO)
     second = (1.5, 2.5, 0.0, 3.0, 2.0, 1.5, 5.0)
 
     def f(x: Any, *numbers: float) -> Any:
@@ -387,6 +388,22 @@ def test_errors_of_python_for_numbers_that_change(name: str, catches: bool, back
             assert found == expected, numbers
         else:
             np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", [*RISKY, "sin", "tan", "cbrt", "hypot", "degrees"])
+def test_booleans_that_change_count_as_whole_numbers(name: str, backend: str) -> None:
+    state = State()
+
+    def f(x: Any) -> Any:
+        return x * getattr(math, name)(state.rate)
+
+    compiled = tg.compile(f, backend)
+    for state.rate in (0.5, 0.25, True, False, True):
+        found, expected = _or_error(compiled, X), _or_error(f, X)
+        if isinstance(expected, tuple):
+            assert found == expected
+        else:
+            np.testing.assert_allclose(found, expected, rtol=1e-14)
 
 
 @pytest.mark.parametrize("chosen", [max, min])

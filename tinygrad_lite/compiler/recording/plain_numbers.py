@@ -29,7 +29,10 @@ def _are_taken(args: Sequence[Any]) -> bool:
 
 def _number(x: Any) -> Any:
     """What is recorded as a number of Python's; refuses several entries, as Python does."""
-    return x.item() if is_recorded(x) else x
+    if not is_recorded(x):
+        return x
+    number = x.item()
+    return number * 1 if number.dtype.kind == "b" else number  # NumPy's functions of booleans make float16
 
 
 def _of_numbers(of_python: Callable[..., Any], of_numpy: Callable[..., Any]) -> Callable[..., Any]:
@@ -154,7 +157,7 @@ _OF_MATH: dict[str, Callable[..., Any]] = {
     "atan2": np.arctan2,
     "pow": np.float_power,
     "hypot": lambda *numbers: reduce(np.hypot, numbers, 0.0),
-    "log": lambda x, base=None: np.log(x) if base is None else np.log(x) / np.log(base),
+    "log": np.log,
     "floor": _whole(np.floor),
     "ceil": _whole(np.ceil),
     "trunc": _whole(np.trunc),
@@ -163,3 +166,13 @@ _OF_MATH: dict[str, Callable[..., Any]] = {
 
 MATHS = {getattr(math, name): _of_numbers(getattr(math, name), of_numpy) for name, of_numpy in _OF_MATH.items()}
 """For functions of `math`, what does the same, and takes recorded numbers."""
+
+_log = MATHS[math.log]
+
+
+@wraps(math.log)
+def _logarithm(x: Any, *base: Any) -> Any:
+    return _log(x) / _log(*base) if base else _log(x)
+
+
+MATHS[math.log] = _logarithm
