@@ -17,6 +17,7 @@ from typing import Any
 
 import hypothesis.core
 import pytest
+from _pytest.mark import MarkMatcher
 from _pytest.mark.expression import Expression
 from _pytest.runner import runtestprotocol
 from hypothesis import HealthCheck, settings
@@ -88,7 +89,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> Iterator[None]:
             call.marks.append(pytest.mark.slow.mark)
     if expression := metafunc.config.option.markexpr:
         asks_for = Expression.compile(expression).evaluate
-        asked_for = [call for call in calls if asks_for(marks(call).__contains__)]
+        own = [*definition.iter_markers()]
+        asked_for = [call for call in calls if asks_for(MarkMatcher.from_markers([*own, *call.marks]))]
         calls[:] = asked_for or calls[:1]  # of no call, pytest would make a test without arguments
 
 
