@@ -406,6 +406,16 @@ def test_booleans_that_change_count_as_whole_numbers(name: str, backend: str) ->
             np.testing.assert_allclose(found, expected, rtol=1e-14)
 
 
+@pytest.mark.parametrize("name", ["fmod", "pow", "hypot", "copysign", "atan2", "fabs", "sqrt", "exp2"])
+def test_functions_of_whole_numbers_that_change_are_floats(name: str, backend: str) -> None:
+    others = [2] if name in ("fmod", "pow", "hypot", "copysign", "atan2") else []
+    compiled = tg.compile(lambda n: np.arange(3) * getattr(math, name)(n, *others), backend)
+    for n in (3, 4, 5, 7):
+        found = compiled(n)
+        assert found.dtype == np.float64
+        np.testing.assert_allclose(found, np.arange(3) * getattr(math, name)(n, *others), rtol=1e-14)
+
+
 @pytest.mark.parametrize("chosen", [max, min])
 @pytest.mark.parametrize("is_argument", [True, False])
 def test_the_larger_of_a_whole_number_and_another(chosen: Any, is_argument: bool, backend: str) -> None:

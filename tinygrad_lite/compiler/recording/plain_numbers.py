@@ -139,7 +139,7 @@ def _whole(of_numpy: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 _SAME = (
     *("sin", "cos", "tan", "sinh", "cosh", "tanh", "exp", "exp2", "expm1", "log1p", "log2", "log10", "sqrt", "cbrt"),
-    *("fabs", "copysign", "fmod", "degrees", "radians", "isnan", "isinf", "isfinite"),
+    *("fabs", "copysign", "degrees", "radians", "isnan", "isinf", "isfinite"),
 )
 _FAILING = {
     *("exp", "exp2", "expm1", "sinh", "cosh", "pow", "sqrt", "log", "log1p", "log2", "log10", "asin", "acos", "acosh"),
@@ -156,6 +156,7 @@ _OF_MATH: dict[str, Callable[..., Any]] = {
     "atanh": np.arctanh,
     "atan2": np.arctan2,
     "pow": np.float_power,
+    "fmod": lambda a, b: np.fmod(a * 1.0, b),  # NumPy's own keeps whole numbers whole
     "hypot": lambda *numbers: reduce(np.hypot, numbers, 0.0),
     "log": np.log,
     "floor": _whole(np.floor),
