@@ -144,9 +144,11 @@ const groups = (() => {
     return item.items.reduce((sum, each) => sum + operationsIn(each), 0);
   }
 
-  // Where an item stands among those of a group; a leaf before the item that uses it first, which may have begun before.
+  // Where an item stands among those of a group; a leaf before the item that uses it first, which may have begun before,
+  // and a module of leaves alone where the first of them stands.
   function placeIn(group, item) {
-    if (typeof item !== "number" || lesson.isOperation(nodes[item])) return first(item);
+    if (operationsIn(item)) return first(item);
+    if (typeof item !== "number") return Math.min(...item.items.map((each) => placeIn(group, each)));
     let [user, around] = [uses[item][0], owner.get(uses[item][0])];
     while (around && around !== group) [user, around] = [around, around.parent];
     return around ? first(user) - 0.5 : first(item);
