@@ -3,7 +3,6 @@
 So do arrays whose dtype is not one of NumPy's, such as PyTorch's tensors.
 """
 
-import inspect
 import re
 from collections.abc import Callable, Mapping
 from functools import wraps
@@ -148,12 +147,13 @@ def _is_ours(error: Exception) -> bool:
 
 def _arrays_among(function: Callable[..., Any], name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of a call by name, with an array for each list where the function takes arrays."""
-    parameters = inspect.signature(function).parameters.values()  # with the annotations, which are ours
+    parameters = signature(function).parameters.values()
+    annotations = function.__annotations__  # ours, which can be evaluated
     first = next(iter(arguments), "")  # which may not be left out, unlike a bias
     takes_arrays = {
         x.name
         for x in parameters
-        if x.annotation is Any and x.kind is Parameter.POSITIONAL_OR_KEYWORD and x.name not in _NO_ARRAYS
+        if annotations.get(x.name) is Any and x.kind is Parameter.POSITIONAL_OR_KEYWORD and x.name not in _NO_ARRAYS
     }
     return {
         parameter: _as_array(x, f"{name}: {parameter}")
