@@ -23,6 +23,11 @@ LARGE = 16_384
 _add_up = np.add.reduce
 
 
+def in_single(x: Any) -> Any:
+    """Numbers of half precision in single precision, as many a sum of squares is too large or small for the former."""
+    return x.astype(np.float32) if x.dtype.char == "e" else x
+
+
 def total(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """The sum of an array of any kind; for a NumPy array, in half the time of np.sum."""
     if type(x) is np.ndarray and x.size >= 512 and x.ndim > 1 and x.shape[-1] <= 8 and _is_last(axis, x):

@@ -90,7 +90,7 @@ def _progress(x: Any) -> Any:
         except OSError:
             return object()  # somebody loops over it, so that it does not tell
     is_of_c = type(x).__module__ in ("builtins", "itertools", "_csv")  # any other has attributes, which are put back
-    held = gc.get_referents(*[x], *[part for part in gc.get_referents(x) if type(part) is tuple]) if is_of_c else []
+    held = gc.get_referents(x, *[part for part in gc.get_referents(x) if type(part) is tuple]) if is_of_c else []
     return (
         x.__length_hint__() if hasattr(x, "__length_hint__") else None,
         repr(x) if type(x) is itertools.count else None,

@@ -9,8 +9,9 @@ import numpy as np
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import InputError, ShapeError
+from tinygrad_lite.foundation.sums import in_single
 from tinygrad_lite.nn.functional.checks import in_real_numbers, shape_of
-from tinygrad_lite.ops.networks.normalization import Standard, in_single, normalization, standard
+from tinygrad_lite.ops.networks.normalization import Standard, normalization, standard
 from tinygrad_lite.readers.complex_step import Followed
 from tinygrad_lite.transforms.dual import innermost
 

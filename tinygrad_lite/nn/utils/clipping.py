@@ -9,6 +9,7 @@ from tinygrad_lite.engine.conversions import constant
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor, wrap
 from tinygrad_lite.errors import InputError, UsageError
+from tinygrad_lite.foundation.sums import in_single
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_", "get_total_norm"]
 
@@ -89,8 +90,7 @@ def get_total_norm(
     """
     arrays = [constant(x) for x in ([tensors] if isinstance(tensors, (Tensor, np.ndarray)) else tensors)]
     # the sum of the squares of float16 may be larger than that holds, and the gradients would be divided by infinity
-    arrays = [x.astype(np.float32) if x.dtype == np.float16 else x for x in arrays]
-    norms = [np.linalg.norm(np.reshape(x, -1), norm_type) for x in arrays]
+    norms = [np.linalg.norm(np.reshape(in_single(x), -1), norm_type) for x in arrays]
     total = np.linalg.norm(np.stack(norms), norm_type) if norms else np.float64(0)
     if error_if_nonfinite and not np.isfinite(total):
         raise InputError(f"the norm of these gradients is {total}, and so they cannot be clipped by it")

@@ -7,7 +7,7 @@ import numpy as np
 from tinygrad_lite.engine.op import POSITIVE, Array, Example, Op, Rule, elementwise, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.foundation.advice import refuse_out
-from tinygrad_lite.foundation.sums import total
+from tinygrad_lite.foundation.sums import in_single, total
 from tinygrad_lite.ops.arithmetic.reductions import (
     EXAMPLES,
     MASKED,
@@ -103,7 +103,7 @@ def _std_vjp(
     else:
         highest = np.max(x, axis=axis, keepdims=keepdims, initial=-np.inf, where=where)
         flat = np.equal(highest, np.min(x, axis=axis, keepdims=keepdims, initial=np.inf, where=where))
-    x = x.astype(np.float32) if x.dtype == np.float16 else x  # few squares are large enough for float16
+    x = in_single(x)
     # twice, since the mean is rounded, and that error would dominate if the entries are equal up to rounding
     deviation = x - np.mean(x, axis=axis, keepdims=True, **mask_keyword(where))
     deviation = deviation - np.mean(deviation, axis=axis, keepdims=True, **mask_keyword(where))

@@ -7,7 +7,7 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Array, Example, primitive
 from tinygrad_lite.errors import ShapeError
-from tinygrad_lite.foundation.sums import total_along, total_of_products
+from tinygrad_lite.foundation.sums import in_single, total_along, total_of_products
 from tinygrad_lite.ops.arithmetic.reductions import divided
 from tinygrad_lite.ops.networks.layouts import copied
 
@@ -29,11 +29,6 @@ class _Sums(NamedTuple):
     g: Array
     total: Array
     product: Array
-
-
-def in_single(x: Array) -> Array:
-    """Numbers of half precision in single precision: beyond 65,504, sums of squares would be infinite."""
-    return x.astype(np.float32) if x.dtype.char == "e" else x
 
 
 def _laid_as(entries: Array, g: Array) -> Array:
