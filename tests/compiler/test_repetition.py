@@ -137,18 +137,31 @@ def test_threads_do_not_disturb_each_other(backend: str) -> None:
     assert wrong == []
 
 
+VARYING: dict[str, tuple[Callable[..., Any], Callable[[int], tuple[Any, ...]]]] = {
+    "sizes": (lambda x: np.cumsum(np.sin(x)), lambda i: (np.arange(i % 8 + 1.0),)),
+    "numbers": (lambda x, rate: np.cumsum(x * rate), lambda i: (np.arange(3.0), i / 7)),
+    "lengths": (lambda x, n: sum(np.sin(x) for _ in range(n)), lambda i: (np.arange(3.0), i % 8)),
+    "texts": (lambda x, by: x * len(by), lambda i: (np.arange(3.0), "a" * (i % 60))),
+    "containers": (lambda xs: sum(map(np.sum, xs)), lambda i: ([np.arange(3.0)] * (i % 8 + 1),)),
+    "sizes and numbers": (lambda x, rate: np.sum(x * rate), lambda i: (np.arange(i % 60 + 1.0), i / 7)),
+}
+"""A function, and its arguments in the i-th call, for everything that can vary from call to call."""
+
+
 @pytest.mark.filterwarnings("ignore:.*was recorded:tinygrad_lite.errors.TinygradWarning")
-def test_threads_may_call_a_function_with_arrays_of_other_sizes(backend: str) -> None:
+@pytest.mark.parametrize("what", VARYING)
+def test_threads_may_call_a_function_with_other_arguments(backend: str, what: str) -> None:
     """While one looks for the program that fits, another one adds one."""
+    f, arguments = VARYING[what]
+    compiled = tg.compile(f, backend)
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
-        f = tg.compile(lambda x: np.cumsum(np.sin(x)), backend)
 
         def work(seed: int) -> None:
-            for size in np.random.default_rng(seed).permutation(np.tile(np.arange(1, 9), 60)):
-                x = np.arange(size) + seed
-                np.testing.assert_allclose(f(x), np.cumsum(np.sin(x)), rtol=1e-12, atol=1e-12)
+            for i in np.random.default_rng(seed).permutation(240):
+                args = arguments(int(i))
+                np.testing.assert_allclose(compiled(*args), f(*args), rtol=1e-12, atol=1e-12)
 
         with ThreadPoolExecutor(6) as pool:
             list(pool.map(work, range(6)))

@@ -30,7 +30,7 @@ class ChangingNumbers:
             return numbers
         form = key.for_any(numbers)
         while form not in self._first and len(self._first) >= MOST:
-            oldest = next(iter(self._first))
+            oldest = next(iter([*self._first]), None)  # threads may take some away
             for memory in (self._first, self._changed, self._needed):
                 memory.pop(oldest, None)
         first = self._first.setdefault(form, {i: leaves[i] for i in numbers})

@@ -76,7 +76,7 @@ class Recordings:
         self._passing = 0
         self._left_out = 0
         self._next = MANY
-        self._forms_left_out: dict[Hashable, None] = {}
+        self._forms_left_out: dict[Hashable, bool] = {}
 
     def note(self, run: "Run") -> None:
         """Note a recording; of those whose run changes what it starts from, only what comes after many in a row."""
@@ -94,16 +94,15 @@ class Recordings:
         Args:
             form: the signature of the call, if no program has it and a later call can have it; else None.
         """
-        if len(self._latest) < MANY or any(run.was_used for run in self._latest):
+        if len(self._latest) < MANY or any(run.was_used for run in [*self._latest]):  # threads may add to it
             self._left_out, self._next = 0, MANY
             return False
         if form is not None:
-            if form in self._forms_left_out:
-                del self._forms_left_out[form]
+            if self._forms_left_out.pop(form, False):
                 return False
-            self._forms_left_out[form] = None
+            self._forms_left_out[form] = True
             if len(self._forms_left_out) > MOST:
-                del self._forms_left_out[next(iter(self._forms_left_out))]
+                self._forms_left_out.pop(next(iter([*self._forms_left_out])), None)
         self._left_out += 1
         if self._left_out < self._next:
             return True
