@@ -69,3 +69,47 @@ def test_what_keeps_its_digits_is_not_warned_of(loss: Callable[[Any], Any]) -> N
     optimizer = tg.optim.Adam(m.parameters())
     loss(m).backward()
     optimizer.step()
+
+
+V, W = (30 * np.random.default_rng(0).normal(size=(2, 6, 64))).astype(np.float16)
+TARGETS = np.array([1, -1, 1, -1, 1, 1])
+LONG: dict[str, Callable[[Any, Any], Any]] = {
+    "cosine_similarity": lambda v, w: F.cosine_similarity(v, w),
+    "pairwise_distance": lambda v, w: F.pairwise_distance(v, w),
+    "pdist": lambda v, w: F.pdist(0.5 * v),
+    "normalize": lambda v, w: F.normalize(v),
+    "lp_pool1d": lambda v, w: F.lp_pool1d(v, norm_type=2, kernel_size=32),
+    "cosine_embedding_loss": lambda v, w: F.cosine_embedding_loss(v, w, TARGETS, margin=-1.0, reduction="none"),
+    "triplet_margin_loss": lambda v, w: F.triplet_margin_loss(v, w, 0.5 * w, reduction="none"),
+    "local_response_norm": lambda v, w: F.local_response_norm(v.reshape(2, 3, 64), 3),
+    "mse_loss": lambda v, w: F.mse_loss(v, w),
+    "multi_margin_loss": lambda v, w: F.multi_margin_loss(v, np.arange(6), p=2),
+    "weight_norm": lambda v, w: nn.utils.parametrizations.WeightLength(0)(w[:, :1], v),
+    "weight_norm of all": lambda v, w: nn.utils.parametrizations.WeightLength(-1)(w[:1, :1], v),
+    "spectral_norm": lambda v, w: nn.utils.parametrizations.Spectral(1, 1, 0, 1e-12).unit(v),
+}
+
+
+def test_vectors_of_half_precision_may_be_longer_than_the_root_of_what_it_holds() -> None:
+    """Their squares were infinite, so that they became 0 and their gradients NaN."""
+    failed = []
+    for name, function in LONG.items():
+        results = {}
+        for dtype in (np.float16, np.float64):
+            v = tg.tensor(V.astype(dtype), requires_grad=True)
+            y = function(v, W.astype(dtype))
+            y.backward(np.ones(y.shape, dtype))
+            results[dtype] = (y, v.grad)
+            failed += [f"{name}: {x.dtype}" for x in results[dtype] if x.dtype != dtype]
+        for half, double in zip(*results.values()):
+            if not np.allclose(half.numpy(), double.numpy(), rtol=0, atol=4e-3 * np.abs(double.numpy()).max()):
+                failed.append(name)
+    assert not failed
+
+
+def test_rows_of_half_precision_are_shortened_to_max_norm() -> None:
+    """They became 0."""
+    table = nn.Parameter(V)
+    length = np.linalg.norm(F.embedding(np.arange(6), table, max_norm=2.0).numpy().astype(float), axis=1)
+    np.testing.assert_allclose(length, 2, rtol=2e-3)
+    assert table.dtype == np.float16

@@ -1,7 +1,7 @@
 """Sums of the entries of an array."""
 
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from functools import lru_cache, wraps
 from itertools import groupby
 from math import prod
 from typing import Any, NamedTuple
@@ -26,6 +26,21 @@ _add_up = np.add.reduce
 def in_single(x: Any) -> Any:
     """Numbers of half precision in single precision, as many a sum of squares is too large or small for the former."""
     return x.astype(np.float32) if x.dtype.char == "e" else x
+
+
+def through_single(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a function of arrays with half precision compute in single precision, and return the former again."""
+
+    @wraps(function)
+    def compute(*arguments: Any, **options: Any) -> Any:
+        kinds = {x.dtype.char for x in (*arguments, *options.values()) if hasattr(x, "dtype") and x.dtype.kind == "f"}
+        if "e" not in kinds:
+            return function(*arguments, **options)
+        wide = [in_single(x) if hasattr(x, "dtype") else x for x in arguments]
+        y = function(*wide, **{name: in_single(x) if hasattr(x, "dtype") else x for name, x in options.items()})
+        return y.astype(np.float16) if kinds == {"e"} and y.dtype == np.float32 else y
+
+    return compute
 
 
 def total(x: Any, axis: Any = None, keepdims: bool = False) -> Any:

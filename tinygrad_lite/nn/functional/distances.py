@@ -4,12 +4,14 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import InputError, ShapeError
+from tinygrad_lite.foundation.sums import through_single
 from tinygrad_lite.nn.functional.checks import shape_of
 from tinygrad_lite.transforms.custom import stop_gradient
 
 __all__ = ["cosine_similarity", "pairwise_distance", "pdist"]
 
 
+@through_single
 def cosine_similarity(x1: Array, x2: Array, axis: int = 1, eps: float = 1e-8) -> Array:
     """u·v / (max(‖u‖, ε) max(‖v‖, ε)) of vectors u and v along an axis; their shapes are broadcast.
 
@@ -18,10 +20,7 @@ def cosine_similarity(x1: Array, x2: Array, axis: int = 1, eps: float = 1e-8) ->
         array([0.96])
     """
     check_broadcast("cosine_similarity", x1, x2)
-    if shape_of(x1) != shape_of(x2):
-        x1, x2 = np.broadcast_arrays(x1, x2)
-    if np.ndim(x1) == 0:
-        x1, x2 = np.reshape(x1, 1), np.reshape(x2, 1)
+    x1, x2 = map(np.atleast_1d, (x1, x2) if shape_of(x1) == shape_of(x2) else np.broadcast_arrays(x1, x2))
     return np.sum(_unit(x1, axis, eps) * _unit(x2, axis, eps), axis=axis)
 
 
@@ -43,6 +42,7 @@ def at_least(x: Array, floor: float) -> Array:
     return x + stop_gradient(np.maximum(x, floor) - x)
 
 
+@through_single
 def pairwise_distance(x1: Array, x2: Array, p: float = 2.0, eps: float = 1e-6, keepdims: bool = False) -> Array:
     """‖u - v + ε‖ₚ of vectors u and v along the last axis; their shapes are broadcast.
 
@@ -54,6 +54,7 @@ def pairwise_distance(x1: Array, x2: Array, p: float = 2.0, eps: float = 1e-6, k
     return np.linalg.norm(x1 - x2 + eps, p, axis=-1, keepdims=keepdims)
 
 
+@through_single
 def pdist(input: Array, p: float = 2.0) -> Array:
     """‖xᵢ - xⱼ‖ₚ of all pairs of rows i < j, first those with row 0.
 

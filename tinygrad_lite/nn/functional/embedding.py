@@ -6,6 +6,7 @@ from tinygrad_lite.engine.grad_mode import no_grad
 from tinygrad_lite.engine.op import Array, Traced
 from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
+from tinygrad_lite.foundation.sums import in_single
 from tinygrad_lite.nn.functional.checks import shape_of, values_of
 from tinygrad_lite.ops.arithmetic.selection import stop_gradient
 from tinygrad_lite.ops.requirements import refuse_where
@@ -173,7 +174,7 @@ def _checked(
     if max_norm is not None:
         if not isinstance(weight, Tensor):
             raise UsageError(f"{name}: max_norm= shortens rows of the weight itself, which must be a tensor, a leaf")
-        norms = np.linalg.norm(weight.detach(), norm_type, axis=1)
+        norms = np.linalg.norm(in_single(weight.detach()), norm_type, axis=1)
         with no_grad():
             factor = np.where((_counts(numbers, weight) > 0) & (norms > max_norm), max_norm / (norms + 1e-7), 1.0)
             weight *= np.expand_dims(factor, 1).astype(weight.dtype)

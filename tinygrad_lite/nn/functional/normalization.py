@@ -9,7 +9,7 @@ import numpy as np
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import InputError, ShapeError
-from tinygrad_lite.foundation.sums import in_single
+from tinygrad_lite.foundation.sums import in_single, through_single
 from tinygrad_lite.nn.functional.checks import in_real_numbers, shape_of
 from tinygrad_lite.ops.networks.normalization import Standard, normalization, standard
 from tinygrad_lite.readers.complex_step import Followed
@@ -180,6 +180,7 @@ def local_response_norm(input: Array, size: int, alpha: float = 1e-4, beta: floa
     return input / (np.mean(windows, axis=-1) * alpha + k) ** beta
 
 
+@through_single
 def normalize(input: Array, p: float = 2.0, axis: int | tuple[int, ...] = 1, eps: float = 1e-12) -> Array:
     """x / max(‖x‖ₚ, ε) along an axis.
 

@@ -11,6 +11,7 @@ from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import InputError, ShapeError
 from tinygrad_lite.foundation.foreign import as_array
 from tinygrad_lite.foundation.settings import remembered
+from tinygrad_lite.foundation.sums import through_single
 from tinygrad_lite.nn.functional.checks import in_real_numbers, shape_of
 from tinygrad_lite.nn.functional.sizes import Shape, Sizes, check_axes, fixed, in_dimensions, per_axis
 from tinygrad_lite.nn.init import Rng
@@ -133,13 +134,12 @@ def avg_pool(
         raise InputError("avg_pool: the divisor must not be 0")
     input = in_real_numbers(input)
     summed = pooling.sum_pool(np.pad(input, at.border) if at.is_padded else input, kernel=at.kernel, stride=at.stride)
-    if divisor_override is not None:
-        return summed / divisor_override
-    counts = at.counts(bool(count_include_pad))
+    counts = at.counts(bool(count_include_pad)) if divisor_override is None else divisor_override
     return summed / (counts.astype(summed.dtype) if isinstance(counts, np.ndarray) else counts)
 
 
 @in_dimensions
+@through_single
 def lp_pool(
     axes: int, input: Array, norm_type: float, kernel_size: Sizes, stride: Sizes | None = None, ceil_mode: bool = False
 ) -> Array:

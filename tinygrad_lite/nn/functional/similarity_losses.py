@@ -4,11 +4,13 @@ Shapes that do not fit together raise `ShapeError`, a margin that must be positi
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import ShapeError
+from tinygrad_lite.foundation.sums import through_single
 from tinygrad_lite.nn.functional.checks import check_positive, shape_of
 from tinygrad_lite.nn.functional.distances import check_broadcast, pairwise_distance
 from tinygrad_lite.nn.functional.reductions import matched, reduced
@@ -53,6 +55,7 @@ def margin_ranking_loss(
     return reduced(_hinge(margin - target * (input1 - input2)), reduction)
 
 
+@through_single
 def cosine_embedding_loss(
     input1: Array, input2: Array, target: Array, margin: float = 0.0, reduction: str = "mean"
 ) -> Array:
@@ -93,11 +96,8 @@ def triplet_margin_loss(
         >>> float(triplet_margin_loss(np.zeros(1), np.array([3.0]), np.array([2.0]), eps=0))
         2.0
     """
-
-    def distance(a: Array, b: Array) -> Array:
-        return pairwise_distance(a, b, p, eps)
-
     check_broadcast("triplet_margin_loss", anchor, positive, negative)
+    distance = partial(pairwise_distance, p=p, eps=eps)
     return _triplet("triplet_margin_loss", (anchor, positive, negative), distance, margin, swap, reduction)
 
 

@@ -9,6 +9,7 @@ from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.errors import AxisError, InputError, UsageError
 from tinygrad_lite.foundation.elsewhere import unknown_names
+from tinygrad_lite.foundation.sums import through_single
 from tinygrad_lite.nn import init
 from tinygrad_lite.nn.convolution import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from tinygrad_lite.nn.module import Module
@@ -77,6 +78,7 @@ class WeightLength(Module):
     def __init__(self, axis: int) -> None:
         self.axis = axis
 
+    @through_single
     def _norm(self, v: Array) -> Array:
         if self.axis == -1:
             return np.sqrt(np.sum(v * v))
@@ -104,6 +106,7 @@ class Spectral(Module):
     def _matrix(self, weight: Array) -> Array:
         return np.reshape(np.moveaxis(weight, self.axis, 0), (weight.shape[self.axis], -1))
 
+    @through_single
     def unit(self, x: Array) -> Array:
         """A vector divided by its length."""
         return x / np.maximum(np.linalg.norm(x), self.eps)
