@@ -280,6 +280,17 @@ def test_independent_parts_are_one_value() -> None:
         D.kl_divergence(p, D.Independent(other, 2))
 
 
+def test_parts_of_one_value_are_not_enumerated_together() -> None:
+    inner = D.Bernoulli(np.array([0.2, 0.3]))
+    alone, together = D.Independent(inner, 0), D.Independent(inner, 1)
+    close(alone.enumerate_support(), inner.enumerate_support())
+    assert (alone.has_enumerate_support, together.has_enumerate_support) == (True, False)
+    with pytest.raises(UsageError, match=r"does not list the combinations.*base_dist\.enumerate_support\(\)"):
+        together.enumerate_support()
+    with pytest.raises(UsageError, match="Normal has no enumerate_support"):
+        D.Independent(D.Normal(np.zeros(2), 1.0), 1).enumerate_support()
+
+
 BAD = [
     (lambda: D.Normal(0.0, np.array([1.0, -2.0])), InputError, r"Normal: scale must be positive, got -2.0"),
     (lambda: D.Normal(np.nan, 1.0), InputError, r"Normal: loc must be a real number, got nan"),

@@ -10,7 +10,7 @@ from tinygrad_lite.distributions.continuous import LOG_2_PI
 from tinygrad_lite.distributions.distribution import Distribution, derived, one_of, sum_last
 from tinygrad_lite.distributions.noise import Rng, noise
 from tinygrad_lite.engine.op import Array
-from tinygrad_lite.errors import MatrixError, ShapeError
+from tinygrad_lite.errors import MatrixError, ShapeError, UsageError
 from tinygrad_lite.ops.linear.triangular import triangular
 
 __all__ = ["Independent", "MultivariateNormal"]
@@ -138,6 +138,10 @@ class Independent(Distribution):
         return self.base_dist.has_rsample
 
     @property
+    def has_enumerate_support(self) -> bool:  # type: ignore[override]
+        return self.base_dist.has_enumerate_support and self.reinterpreted_batch_ndims == 0
+
+    @property
     def support(self) -> Constraint:  # type: ignore[override]
         words, holds, event_dim = self.base_dist.support
         return Constraint(words, holds, event_dim + self.reinterpreted_batch_ndims)
@@ -158,6 +162,14 @@ class Independent(Distribution):
 
     def entropy(self) -> Array:
         return sum_last(self.base_dist.entropy(), self.reinterpreted_batch_ndims)
+
+    def enumerate_support(self, expand: bool = True) -> Array:
+        if self.reinterpreted_batch_ndims and self.base_dist.has_enumerate_support:
+            raise UsageError(
+                "Independent does not list the combinations of its parts' values: base_dist.enumerate_support() lists "
+                "those of each part, and the parts are independent"
+            )
+        return self.base_dist.enumerate_support(expand)
 
     @property
     def mean(self) -> Array:
