@@ -1,7 +1,7 @@
-"""Bystanders: tensors with respect to which a function is differentiated, but which it reads past its arguments.
+"""Bystanders: tensors that a caller passes to be differentiated, and that the function reads elsewhere.
 
-`tg.grad(lambda p: loss(model))(list(model.parameters()))` is zero, since the loss does not depend on p. Unlike with a
-gradient that is rightly zero, the loss depends on the very tensors that the caller passed in.
+`tg.grad(lambda p: loss(model))(list(model.parameters()))` is zero, since the loss does not read p. But it reads the
+model, and so the same tensors as p: the caller surely did not mean zero.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -28,13 +28,13 @@ def warn_of_bystanders(
 ) -> None:
     """Warn if a function reads a leaf among the chosen arguments instead of the variable that stands for the leaf.
 
-    Reading a module's leaves directly warns even if the function also reads their variables. A leaf that is also passed
-    as another argument may be read.
+    For a module's leaves, it warns even if the function reads their variables as well. It does not warn of a leaf that
+    is also passed as another argument, which the function may read.
 
     Args:
         chosen: the arguments that the function is differentiated with respect to.
         values: the leaves of its result.
-        variables: the variables that stand for the chosen arguments; empty if they are known to have no influence.
+        variables: the variables that stand for the chosen arguments; empty if the result depends on none of them.
         passed: the identities of its other arguments.
         within: the leaves of modules among the chosen arguments.
     """
@@ -49,9 +49,9 @@ def warn_of_bystanders(
 
 
 def warn_of_owners(name: str, chosen: Any, values: Sequence[Array]) -> None:
-    """Warn if a result that depends on none of its arguments depends on tensors whose arrays they are.
+    """Warn if a result depends on none of the chosen arrays, but on tensors that hold the same arrays.
 
-    `tg.grad(lambda state: loss(model))(model.state_dict())` is zero, since the loss does not depend on the state.
+    `tg.grad(lambda state: loss(model))(model.state_dict())` is zero, since the loss does not read the state.
     """
     arrays = [(path, x) for path, x in zip(trees.paths(chosen), trees.leaves(chosen)) if isinstance(x, np.ndarray)]
     if arrays:
@@ -71,7 +71,7 @@ def _warn_of_missed(name: str, missed: Sequence[str]) -> None:
 
 
 def _leaf(x: Any) -> Tensor | None:
-    """The leaf that a value is or stands for, as the variable of one transform or of several; None if there is none."""
+    """The leaf itself, or the leaf that a variable of nested transforms stands for; None if there is none."""
     while isinstance(x, Dual):
         x = x.primal
     while isinstance(x, Tensor) and x.op is positive:
@@ -80,7 +80,7 @@ def _leaf(x: Any) -> Tensor | None:
 
 
 def _read(values: Sequence[Array], variables: frozenset[Tensor]) -> Iterator[Tensor]:
-    """The tensors that values depend on, except those that are only read through their variables."""
+    """The tensors that values depend on, except for tensors that are read only through their variables."""
     roots = [tensor for value in values for tensor in _tensors(value)]
     yield from roots
     for node in history(roots, variables):

@@ -22,11 +22,11 @@ from tinygrad_lite.transforms.runs import name_of
 from tinygrad_lite.transforms.whole import AllAtOnce, Packing, operation
 
 recomputes: ContextVar[bool] = ContextVar("recomputes", default=True)
-"""Whether checkpointed functions run again in the backward pass; otherwise they simply run, and keep their results."""
+"""Whether a checkpointed function runs again in the backward pass; if not, it is an ordinary function."""
 
 
 def stop_gradient(x: Any) -> Any:
-    """Return the same values as constants, in the same containers: no derivative of any order or mode flows through.
+    """Return the same values as constants, in the same containers: no derivative of any order or mode passes through.
 
     Example:
         >>> import tinygrad_lite as tg
@@ -70,13 +70,13 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class RuleByHand(AllAtOnce):
-    """A rule that a user wrote. It may read anything, and return another gradient when it runs again."""
+    """A rule that a user wrote. It may read anything, and so may return another gradient when it runs again."""
 
     __slots__ = ()
 
 
 class _WithRule:
-    """A call of a function that returns its value and its own gradient rule, as one operation on its variables.
+    """One call of a function with its own gradient rule, as one operation on the call's variables.
 
     It does not hold the variables, so that they are freed with the graph.
     """
@@ -110,7 +110,7 @@ class _WithRule:
 
     def _gradients(self, g: Array, y: Array, *arrays: Array) -> list[Array]:
         before, rule = self._latest
-        if any(a is not b for a, b in zip(before, arrays)):  # tensors, for the rule to be differentiated again
+        if any(a is not b for a, b in zip(before, arrays)):  # these are tensors: the rule is being differentiated
             rule = self._value_and_rule(arrays)[1]
         with grad_mode.enable_grad():
             by_argument = rule(self._packing.unpack(g))
@@ -163,7 +163,7 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class _Recomputed:
-    """A call of a function that runs again in the backward pass, as one operation on its variables.
+    """One call of a function that runs again in the backward pass, as one operation on the call's variables.
 
     It does not hold the variables, so that they are freed with the graph.
     """
@@ -184,7 +184,7 @@ class _Recomputed:
         return self._packing.unpack(op(*variables, *self._outside))
 
     def _run(self, arrays: Sequence[Array]) -> tuple[Any, list[Tensor]]:
-        """The result as a graph of stand-ins for these variables."""
+        """Run the function on stand-ins for these variables; return its result, a graph of the stand-ins, and them."""
         stand_ins = [variable(x) for x in arrays]
         args, kwargs = _replaced(self._template, stand_ins)
         try:
@@ -219,7 +219,7 @@ def _is_variable(x: Any) -> bool:
 
 
 def _of_values(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same function, which takes what holds a value as the value, and returns what holds its results."""
+    """The same function on the values of holders among its arguments; its results are put into holders as well."""
 
     @wraps(function, updated=())
     def called(*args: Any, **kwargs: Any) -> Any:
@@ -273,7 +273,7 @@ def _has_history(x: Any) -> bool:
 
 
 def _read_from_outside(values: Sequence[Array], variables: Sequence[Tensor], since: int) -> list[Tensor]:
-    """The older tensors that values depend on besides the variables, and that require a gradient."""
+    """The tensors from before this run that values depend on and that require a gradient, without the variables."""
     roots = [y for y in values if isinstance(y, Tensor)]
     path = history(roots, variables, oldest=since)
     read = dict.fromkeys(x for node in path for x in node.inputs if isinstance(x, Tensor)) | dict.fromkeys(roots)

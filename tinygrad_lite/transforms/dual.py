@@ -72,7 +72,7 @@ class Dual(Operators, Elsewhere):
 
     def __trace__(self, op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Any:
         for x in inputs:
-            if isinstance(x, trees.Holder):  # which holds the duals, and so is outside them
+            if isinstance(x, trees.Holder):  # it holds duals, so it goes first
                 return x.__trace__(op, inputs, params)  # type: ignore[attr-defined]
         level = highest_level(inputs)
         if level not in _running:
@@ -169,7 +169,7 @@ class Dual(Operators, Elsewhere):
 
 
 def highest_level(values: Iterable[Any]) -> int:
-    """The highest level among these values, that of the innermost transform; 0 if no value is a dual."""
+    """The highest level among these values, which is the innermost transform's; 0 if no value is a dual."""
     level = 0
     for x in values:
         if type(x) is Dual and x.level > level:
@@ -209,7 +209,7 @@ def pushed(op: Op, y: Array, primals: Sequence[Array], tangents: Sequence[Array]
             continue
         if op.derivatives:  # entry by entry: the Jacobian is diagonal, and its own transpose
             part = op.vjps[i](t, y, *primals, **params) if params else op.vjps[i](t, y, *primals)
-        elif op.linear and "initial" not in params:  # the number that a sum starts from is not part of its change
+        elif op.linear and "initial" not in params:  # the number that a sum starts from does not change
             part = performed(op, (*primals[:i], t, *primals[i + 1 :]), params)
         else:
             rest.append(i)
@@ -231,27 +231,27 @@ def pushed(op: Op, y: Array, primals: Sequence[Array], tangents: Sequence[Array]
 
 
 def _transposed(
-    op: Op, some: list[int], tangents: Sequence[Array], y: Array, primals: Sequence[Array], params: Mapping[str, Any]
+    op: Op, chosen: list[int], tangents: Sequence[Array], y: Array, primals: Sequence[Array], params: Mapping[str, Any]
 ) -> Array:
-    """Σ ∂y/∂xᵢ · tᵢ from the vector-Jacobian products, which are linear in g, so their pullback is the transpose."""
+    """Σ ∂y/∂xᵢ · tᵢ over the chosen i: the pullback of the vector-Jacobian products, which are linear in g."""
     g = variable(np.zeros_like(innermost(y)))
     backs = []
     try:
         with grad_mode.enable_grad(), np.errstate(all="ignore"):  # the value at g = 0 is not used
             arrays = op.in_common(tuple(primals), params, g, y) if op.adjoint else primals
-            for i in some:
+            for i in chosen:
                 back = op.vjps[i](g, y, *arrays, **params)
                 backs.append(whole(fitted(back, primals[i].shape, primals[i].dtype, op, i)))
     finally:
         settle([g])
-    return Pullback(backs, [g])([tangents[i] for i in some])[0]
+    return Pullback(backs, [g])([tangents[i] for i in chosen])[0]
 
 
 _variables: set[Tensor] = set()
 
 
 def variable(x: Array) -> Tensor:
-    """A stand-in for an array or a tensor, which a function takes in its place and at which a gradient arrives."""
+    """A stand-in for an array or a tensor: a function takes it as its argument, and a gradient arrives at it."""
     original = x if isinstance(x, Tensor) else wrap(x)
     stand_in = original.holding(original._array)
     _variables.add(stand_in)
@@ -259,7 +259,7 @@ def variable(x: Array) -> Tensor:
 
 
 def settle(variables: Iterable[Tensor]) -> None:
-    """After the function has run, let variables require a gradient only if their originals do."""
+    """Let variables require a gradient only if their originals do, once the function has run."""
     for x in variables:
         _variables.discard(x)
         x.settle()
@@ -272,7 +272,7 @@ class Pullback:
     results have a history, so that transforms nest.
 
     Attributes:
-        hangs_on_others: whether a value depends on other tensors, which may include the originals of the variables.
+        depends_on_others: whether a value depends on other tensors, such as the originals of the variables.
         reads_others: whether a value depends on other tensors besides the variables.
         is_constant: whether no value depends on a variable.
     """
@@ -282,20 +282,20 @@ class Pullback:
         self._variables = variables
         self._lock = RLock()  # one pass at a time, since it revives the variables
         self._level = highest_level(values)
-        self.hangs_on_others: bool
+        self.depends_on_others: bool
         self.reads_others: bool
         self.is_constant: bool
         self._path: list[Any] = []
         if self._level:
             primals, tangents = split(values, self._level)
             self._of_primals, self._of_tangents = Pullback(primals, variables), Pullback(tangents, variables)
-            self.hangs_on_others = self._of_primals.hangs_on_others or self._of_tangents.hangs_on_others
+            self.depends_on_others = self._of_primals.depends_on_others or self._of_tangents.depends_on_others
             self.reads_others = self._of_primals.reads_others or self._of_tangents.reads_others
             self.is_constant = self._of_primals.is_constant and self._of_tangents.is_constant
         else:
             roots = [value for value in values if isinstance(value, Tensor)]
             self._path, self._between, others = between(roots, frozenset(variables))
-            self.hangs_on_others, self.reads_others = bool(others), not others.issubset(variables)
+            self.depends_on_others, self.reads_others = bool(others), not others.issubset(variables)
             self.is_constant = self._between.isdisjoint(roots)
 
     @property
@@ -327,7 +327,7 @@ class Pullback:
         return [Dual(primal, sum(rest, first), level) for primal, first, *rest in zip(pulled, *parts)]
 
     def _pull(self, gradients: Sequence[Array]) -> list[Array]:
-        create_graph = self.hangs_on_others
+        create_graph = self.depends_on_others
         for g in gradients:
             create_graph = create_graph or (type(g) is Tensor and g.requires_grad)
         create_graph = create_graph and bool(grad_mode.enabled.get())
@@ -352,10 +352,9 @@ class Pullback:
 
 
 def between(roots: Sequence[Tensor], ends: frozenset[Tensor]) -> tuple[list[Tensor], set[Tensor], set[Tensor]]:
-    """The nodes between roots and ends, as a history and as a set, and what else a gradient of the roots flows to.
+    """The nodes between roots and ends, as a history and as a set, and the other tensors that a gradient flows to.
 
-    That is every other tensor that requires a gradient: leaves, variables of running transforms, and each end whose
-    original requires a gradient.
+    These others are the leaves, the variables of running transforms, and each end whose original requires a gradient.
     """
     oldest = min([end.index for end in ends], default=0)
     inner: set[Tensor] = set()
@@ -374,7 +373,7 @@ def between(roots: Sequence[Tensor], ends: frozenset[Tensor]) -> tuple[list[Tens
                 inner.add(x)
                 ahead.append(x.op.inputs_of(x) if x.inputs is None else x.inputs)
     path, on_path = sorted(inner, key=attrgetter("index")), {*inner, *ends}
-    if has_constants or not others <= ends:  # else everything leads to the ends alone
+    if has_constants or not others <= ends:  # otherwise every node leads to the ends alone
         on_path = {*ends}
         for node in path:
             if any(type(x) is Tensor and x in on_path for x in node.inputs):

@@ -151,7 +151,7 @@ def jvp(
 
     def dual(x: Any, t: Any) -> Dual:
         primal = real(x)
-        if isinstance(primal, Tensor) and primal.requires_grad:  # so that reading x itself can be told from this
+        if isinstance(primal, Tensor) and primal.requires_grad:  # tells the argument from x, if f reads x as well
             primal = variable(primal)
             variables.append(primal)
         return Dual(primal, change_of("tangent", x, t), level)

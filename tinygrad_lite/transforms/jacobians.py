@@ -77,7 +77,7 @@ def hessian(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) 
 
 
 def _by_rows(run: Run) -> list[list[Array]]:
-    """For each value, the block of each variable: one reverse pass for each entry of the value."""
+    """The block of each variable, for each value: one reverse pass for each entry of the value."""
     blocks = []
     for k, y in enumerate(run.values):
         others = [None] * len(run.values)
@@ -87,7 +87,7 @@ def _by_rows(run: Run) -> list[list[Array]]:
 
 
 def _by_columns(run: Run) -> list[list[Array]]:
-    """For each value, the block of each variable: one forward run for each entry of the variable."""
+    """The block of each variable, for each value: one forward run for each entry of the variable."""
     primals = [real(x) for x in run.call.leaves]
     columns = [[_changes(run, primals, j, unit) for unit in basis(x)] for j, x in enumerate(primals)]
     return [
@@ -107,7 +107,7 @@ def _changes(run: Run, primals: list[Array], j: int, direction: Array) -> list[A
 
 
 def _block(parts: list[Array], y: Array, x: Array, axis: int) -> Any:
-    """The derivatives of y by x, put together from their rows (along axis 0) or columns (along axis -1)."""
+    """The derivatives of y with respect to x, stacked from rows (along axis 0) or columns (along axis -1)."""
     shape = (*np.shape(y), *np.shape(x))
     return as_traced(
         np.reshape(np.stack(parts, axis), shape) if parts else np.zeros(shape, np.result_type(y if axis else x))

@@ -1,8 +1,8 @@
-"""Gradients with respect to tensors: their numbers at once, their history when somebody asks for it.
+"""Gradients with respect to tensors: their numbers at once, their history only when somebody asks for it.
 
-Such a gradient is a function of these tensors, for another backward pass, but few programs make one. Rules that build a
-graph take several times as long as rules on arrays. So the pass runs on arrays, and only when a history leads through
-one of its gradients, the same pass runs once more on tensors.
+Such a gradient can be differentiated again, but few programs do so, and rules that build a graph take several times as
+long as rules on arrays. So the pass runs on arrays. If a later history leads through one of its gradients, it
+runs once more, on tensors.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,14 +21,14 @@ from tinygrad_lite.transforms.custom import RuleByHand
 from tinygrad_lite.transforms.runs import Run
 
 at_once: ContextVar[bool] = ContextVar("at_once", default=False)
-"""Whether histories are made at once, since somebody is known to ask for them."""
+"""Whether to make histories at once, because they will surely be needed."""
 
 
 def gradient(run: Run, gradients: Sequence[Array]) -> Any:
     """Σ gᵀ ∂value/∂x over the values of a run, in the containers of the chosen arguments."""
     if _is_needed_now(run, gradients):
         return run.gradient(gradients)
-    arrays = [g._array if isinstance(g, Tensor) else g for g in gradients]  # a tensor may get new data until then
+    arrays = [g._array if isinstance(g, Tensor) else g for g in gradients]  # until then, a tensor may get new data
     later = Later(lambda: run.pull(arrays))
     with grad_mode.no_grad():
         values = run.pull(arrays)
@@ -36,11 +36,11 @@ def gradient(run: Run, gradients: Sequence[Array]) -> Any:
 
 
 def _is_needed_now(run: Run, gradients: Sequence[Array]) -> bool:
-    """Whether the gradients need their history at once, or have none that another pass could ask for."""
+    """Whether not to wait: the history is surely needed, or there is none, or a later pass could not make it."""
     pull = run.pull
-    if run.call.holder is not None:  # in which the gradients are handed out
+    if run.call.holder is not None:  # the gradients are returned in holders
         return True
-    if at_once.get() or grad_mode.transforming.get() or not (grad_mode.enabled.get() and pull.hangs_on_others):
+    if at_once.get() or grad_mode.transforming.get() or not (grad_mode.enabled.get() and pull.depends_on_others):
         return True
     if any(isinstance(g, Tensor) and g.requires_grad for g in gradients) or not pull.depends_on_variables_alone:
         return True
@@ -48,7 +48,7 @@ def _is_needed_now(run: Run, gradients: Sequence[Array]) -> bool:
 
 
 class _Gradient(Op):
-    """A gradient whose history nobody has asked for yet; from then on, it is the positive of the same gradient."""
+    """A gradient whose history nobody has asked for yet; when somebody does, it becomes `positive` of a gradient."""
 
     def inputs_of(self, node: Any) -> Any:
         if "of" in node.params:
@@ -80,7 +80,7 @@ class Later:
         self._lock = Lock()
 
     def results(self, values: Sequence[Array]) -> list[Tensor]:
-        """The values, as tensors that know where to ask."""
+        """The values, as tensors that make their history when it is asked for."""
         results = [recorded(x, _gradient, (), (), {"of": self}) for x in values]
         for result in results:
             result.forget()
@@ -90,7 +90,7 @@ class Later:
     def make(self) -> None:
         """Make the histories."""
         with self._lock:
-            if self._again is None:  # another thread was faster
+            if self._again is None:  # another thread has made them
                 return
             since = next_index()
             with grad_mode.enable_grad():
@@ -99,7 +99,7 @@ class Later:
             for i, node in enumerate(nodes, 1):  # older than the results, and than what was computed from them
                 node.index = self._index + i / (len(nodes) + 1)
             for reference, x in zip(self._results, made):
-                if (result := reference()) is not None:  # in an order that is right no matter when another thread looks
+                if (result := reference()) is not None:  # right at each moment, for another thread may look
                     result.arrays = (x._array if isinstance(x, Tensor) else x,)
                     result.inputs = (x,)
                     result.op, result.params = positive, NO_PARAMS

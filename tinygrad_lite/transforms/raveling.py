@@ -1,4 +1,4 @@
-"""A tree of numbers as one flat array and back, for optimisers that take nothing else, such as SciPy's."""
+"""Turns a tree of numbers into one flat array, and back, for optimisers such as SciPy's, which take a flat array."""
 
 from collections.abc import Callable
 from math import prod
@@ -55,7 +55,7 @@ def ravel(tree: Any) -> tuple[Array, Callable[[Array], Any]]:
     flat_size = stops[-1] if stops else 0
     needs_cast = len(set(dtypes)) > 1
     flat = np.concatenate([np.reshape(leaf, -1) for leaf in leaves] or [np.zeros(0)])
-    template = trees.map_leaves(lambda _: 0, containers)  # the containers without the arrays, which may be large
+    template = trees.map_leaves(lambda _: 0, containers)  # keeps the containers, not the arrays, which may be large
 
     def unravel(flat: Array) -> Any:
         if np.shape(flat) != (flat_size,):

@@ -1,4 +1,4 @@
-"""A run of a user's function under a transform: prepares its arguments, and finishes its results."""
+"""Runs a user's function under a transform: prepares its arguments, and converts its results for the user."""
 
 import operator
 import sys
@@ -26,14 +26,14 @@ _PLAIN = {Tensor, Dual, np.ndarray, np.float64, float}
 
 
 class FunctionCall:
-    """A call of a user's function, and the choice of arguments to differentiate with respect to.
+    """A call of a user's function, and the arguments to differentiate it with respect to.
 
     Attributes:
         name: the function's name, for messages.
         chosen: the arguments to differentiate with respect to, as passed; a module becomes the dict of its parameters.
-        leaves: the arrays among them.
-        takes_tensors: whether there is a tensor among them, so that the results are tensors as well.
-        holder: a `trees.Holder` among the arguments or the results, if any; the results are then holders as well.
+        leaves: the arrays in these.
+        takes_tensors: whether one of the leaves is a tensor; then the results are tensors, too.
+        holder: a `trees.Holder` among the arguments or the results, if any; then the results are holders, too.
     """
 
     def __init__(
@@ -82,13 +82,13 @@ class FunctionCall:
         return result if type(result) in _PLAIN else self._without_holders(result)
 
     def _without_holders(self, tree: Any) -> Any:
-        """The same tree with the values of its holders in their places."""
+        """The same tree with each holder replaced by its value."""
         tree, holder = trees.without_holders(tree)
         self.holder = self.holder if holder is None else holder
         return tree
 
     def warn_of_bystanders(self, values: Sequence[Array], variables: Sequence[Tensor] = ()) -> None:
-        """Warn if the function reads leaves among the chosen arguments directly, and not as its arguments."""
+        """Warn if the function reads chosen leaves directly, and not as its arguments."""
         others = [x for i, x in enumerate(self._args) if i not in self._positions] + list(self._kwargs.values())
         passed = {id(x) for x in others}
         opened = [module for key, module in self._modules.items() if key not in passed]
@@ -107,22 +107,22 @@ class FunctionCall:
         tree = self._in_containers(parts)
         return tree[0] if self._is_single else tuple(tree)
 
-    def finished(self, x: Any, hangs_on_others: Callable[[Tensor], bool] = lambda _: True) -> Any:
+    def finished(self, x: Any, depends_on_others: Callable[[Tensor], bool] = lambda _: True) -> Any:
         """Convert an array for the user: to an array if the chosen arguments were arrays, else to a tensor.
 
         A result that depends on an outer tensor keeps its history; one that depends on an outer tangent keeps that.
         """
-        made = self._finished(x, hangs_on_others)
+        made = self._finished(x, depends_on_others)
         is_held = self.holder is not None and isinstance(made, (Traced, np.ndarray))
         return self.holder.holding(made) if self.holder is not None and is_held else made
 
-    def _finished(self, x: Any, hangs_on_others: Callable[[Tensor], bool]) -> Any:
+    def _finished(self, x: Any, depends_on_others: Callable[[Tensor], bool]) -> Any:
         if isinstance(x, Tensor):
-            if x._requires_grad and grad_mode.enabled.get() and hangs_on_others(x):
+            if x._requires_grad and grad_mode.enabled.get() and depends_on_others(x):
                 return x
             return x.detach() if self.takes_tensors else x._array
         if isinstance(x, Dual):
-            primal, tangent = self._finished(x.primal, hangs_on_others), self._finished(x.tangent, hangs_on_others)
+            primal, tangent = self._finished(x.primal, depends_on_others), self._finished(x.tangent, depends_on_others)
             return Dual(primal, tangent, x.level)
         return x
 
@@ -147,9 +147,9 @@ class Run:
         for y in self.values:
             check_number(y, call.name)
         self.pull = Pullback(self.values, self.variables)
-        if self.pull.reads_others and any(x._requires_grad for x in self.variables):  # as what they stand for
+        if self.pull.reads_others and any(x._requires_grad for x in self.variables):  # so the originals do
             call.warn_of_bystanders(self.values, self.variables)
-        if self.pull.is_constant and self.pull.hangs_on_others:
+        if self.pull.is_constant and self.pull.depends_on_others:
             warn_of_owners(call.name, call.chosen, self.values)
 
     def _variable(self, x: Any) -> Array:
@@ -165,9 +165,9 @@ class Run:
         return self.call.shaped([self._handed_out(pulled, k) for k in range(len(pulled))])
 
     def _handed_out(self, pulled: list[Array], k: int) -> Array:
-        """Convert the k-th of the gradients for the user, who may write into an array.
+        """Convert the k-th gradient for the user, who may write into it.
 
-        A rule may return an array that the graph, the user or another gradient holds, too. It is copied.
+        A rule may return an array that the graph, the user or another gradient holds, too. Such an array is copied.
         """
         is_held = sys.getrefcount(pulled[k]) != sys.getrefcount(_HELD_ONCE[0])
         x = pulled[k]
@@ -175,27 +175,27 @@ class Run:
         if not is_free and not isinstance(x, np.generic):
             x = users_own(x)
         if isinstance(x, Traced) or self.call.takes_tensors or self.call.holder is not None:
-            return self.call.finished(as_traced(x), self._hangs_on_others)
+            return self.call.finished(as_traced(x), self._depends_on_others)
         return x
 
     def finished(self, tree: Any) -> Any:
         """Convert a result or a gradient for the user."""
-        return trees.map_leaves(lambda x: self.call.finished(x, self._hangs_on_others), tree)
+        return trees.map_leaves(lambda x: self.call.finished(x, self._depends_on_others), tree)
 
-    def _hangs_on_others(self, x: Tensor) -> bool:
+    def _depends_on_others(self, x: Tensor) -> bool:
         if all(variable._requires_grad for variable in self.variables):
-            return True  # whether it depends on these or on others
+            return True  # each variable's original requires a gradient, so a dependence on either counts
         is_value = any(x is y for y in self.values)
-        return self.pull.hangs_on_others if is_value else bool(between([x], frozenset(self.variables))[2])
+        return self.pull.depends_on_others if is_value else bool(between([x], frozenset(self.variables))[2])
 
 
 def users_own(x: Any) -> Any:
-    """A derivative for the user, who may write into an array: a copy, since others may hold the array itself."""
-    is_array = isinstance(x, np.ndarray) or (hasattr(x, "flags") and x.shape)  # or one that is being recorded
+    """A derivative for the user, who may write into it: a copy, since others may hold the same array."""
+    is_array = isinstance(x, np.ndarray) or (hasattr(x, "flags") and x.shape)  # the latter in a recording
     return x.copy(order="K") if is_array else x
 
 
-_HELD_ONCE = [np.empty(0), np.empty((1, 1)).T]  # an array, and a view of another one that only the list holds
+_HELD_ONCE = [np.empty(0), np.empty((1, 1)).T]  # an array and a view of another array, each held by the list alone
 
 
 def _is_of_own_memory(x: Array) -> bool:
@@ -232,7 +232,7 @@ def _positions(argnums: Any, count: int, name: str) -> list[int]:
 
 
 def check_number(y: Any, name: str) -> None:
-    """Raise the error for a result that is not an array of numbers."""
+    """Raise an error if a result is not an array of real numbers."""
     if not isinstance(y, VALUES):
         raise UsageError(f"{name} must return numbers or arrays to be differentiated, it returned {type(y).__name__}")
     dtype = getattr(y, "dtype", None)
@@ -241,7 +241,7 @@ def check_number(y: Any, name: str) -> None:
 
 
 def check_one_entry_each(primals: Any, tangents: Any, count: int | None, caller: str) -> None:
-    """Raise the error for arguments and tangents that are not tuples, or for too many or too few tangents."""
+    """Raise an error if arguments or tangents are not tuples, or if there are too many or too few tangents."""
     for entries in (primals, tangents):
         if not isinstance(entries, (tuple, list)):
             raise UsageError(
@@ -254,11 +254,11 @@ def check_one_entry_each(primals: Any, tangents: Any, count: int | None, caller:
 
 
 def real(x: Any) -> Array:
-    """The variable: a traced value itself, or a copy of an array, which nobody else can change."""
+    """A chosen argument as real numbers: a traced value itself, or a copy of an array, which nobody else can change."""
     if type(x) is float:
         return np.float64(x)
     value = x if isinstance(x, Traced) else copied(numbers_of(x, "differentiation"))
-    if isinstance(x, np.ndarray) and not x.shape:  # which a function may write into, while a number is none's to write
+    if isinstance(x, np.ndarray) and not x.shape:  # the copy may be a number, but a function may write into an array
         value = np.asarray(value)
     if value.dtype.kind != "f":
         raise UsageError(
@@ -281,7 +281,7 @@ def change_of(role: str, x: Any, change: Any) -> Array:
 
 
 def basis(x: Array) -> Iterator[Array]:
-    """Every array of x's shape and dtype that has a single 1 among zeros."""
+    """The arrays of x's shape and dtype that have a 1 in one entry and 0 in all others."""
     dtype = np.result_type(x)
     for k in range(np.size(x)):
         unit = np.zeros(np.size(x), dtype if dtype.kind == "f" else float)

@@ -24,16 +24,16 @@ class AllAtOnce:
         self._pending: dict[int, Array] = {}
 
     def __call__(self, i: int, g: Array, y: Array, arrays: Sequence[Array]) -> Array:
-        if self._latest is not g or i not in self._pending:  # a pass calls the rules of all arrays with the same g
+        if self._latest is not g or i not in self._pending:  # one pass calls the rules with the same g
             self._latest, self._pending = g, dict(enumerate(self._gradients(g, y, *arrays)))
-        gradient = self._pending.pop(i)  # a pass asks once for each, so nothing is kept
+        gradient = self._pending.pop(i)  # a pass asks for each once, so do not keep it
         if not self._pending:
             self._latest = None
         return gradient if grad_mode.enabled.get() else innermost(gradient)
 
 
 def operation(name: str, forward: Callable[..., Array], rule: Callable[..., Array]) -> Op:
-    """An operation on any number of arrays; the rule takes the number of an array, g, y and the arrays."""
+    """An operation on any number of arrays; its rule takes the index of an array, g, y and the arrays."""
     return Op(forward, ForEach(rule), name="function" if name == "<lambda>" else name, arity=None)
 
 
@@ -46,7 +46,7 @@ class Packing:
     def pack(self, result: Any) -> Array:
         for y in trees.leaves(result):
             check_number(y, self._name)
-        # the containers, shapes and dtypes, without the entries
+        # this keeps the containers, shapes and dtypes, not the entries
         self._like = trees.map_leaves(lambda x: np.broadcast_to(np.zeros((), np.result_type(x)), np.shape(x)), result)
         if isinstance(self._like, np.ndarray):
             return result
