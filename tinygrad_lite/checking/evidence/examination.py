@@ -13,7 +13,7 @@ from tinygrad_lite.checking.evidence import references
 from tinygrad_lite.checking.subjects.subject import EPSILON, Matrix, Subject, Vector, other_shape
 from tinygrad_lite.readers.random_rounding import Rounding
 
-HUGE = 2.0**900  # a value beyond this is divided by its square root, so that the slope in a larger scale is a number
+HUGE = 2.0**900  # a larger value is divided by the root of this, so that its slope in a larger scale does not overflow
 TINY = 2.0**-30  # an entry smaller than this fraction of the others in its array may have a scale of its own
 SUBNORMAL = 64 * float(np.finfo(float).smallest_subnormal)  # how far numbers too small to be normal may be rounded
 _SILENT = ("ignore", None, Warning, None, 0)
@@ -21,7 +21,7 @@ _SILENT = ("ignore", None, Warning, None, 0)
 
 @contextmanager
 def silence() -> Iterator[None]:
-    """A block without warnings about what a function meets beside the point; one inside another costs little."""
+    """Silence warnings about values that a function meets beside the point; a nested block costs little."""
     if warnings.filters[:1] == [_SILENT]:
         yield
     else:
@@ -80,7 +80,7 @@ class Examination:
             self.floor = max(self.floor, 1e-10)  # the values are only as good as the functions that made them
 
     def at(self, x: Vector, rounding: Rounding | None = None) -> Vector:
-        """The weighted sums of the results; NaN outside bounds, and where it raises an exception."""
+        """The weighted sums of the results; NaN outside the bounds, and where the function raises an exception."""
         try:
             with silence():
                 values = self.subject.values(x, rounding)
@@ -92,7 +92,7 @@ class Examination:
         return self._sums(values)
 
     def _sums(self, values: Vector) -> Vector:
-        """The weighted sums of values, NaN for another number of them; for single ones, a NaN does not spread."""
+        """The weighted sums of values; NaN if there are too many or few; a NaN does not spread to single values."""
         if len(values) != self.weights.shape[1]:
             self.refusal = self.refusal or other_shape(len(values), self.weights.shape[1])
             return np.full(len(self.weights), np.nan)
@@ -110,7 +110,7 @@ class Examination:
 
     @silence()
     def difference(self, direction: Vector, *arguments: Any, **options: Any) -> references.Difference:
-        """The same change by differences, as `references.difference` finds it."""
+        """The same change by `references.difference`."""
         return references.difference(
             lambda t: self.at(self.subject.point + t * direction),
             self.at_0,
@@ -127,7 +127,7 @@ class Examination:
 
     @silence()
     def difference_beside(self, aside: Vector, direction: Vector) -> references.Difference:
-        """The same at a point beside, by steps that are far smaller than the distance to it."""
+        """The same at a nearby point, by steps that are far smaller than the distance to it."""
         x = self.subject.point + aside
         steps = references.STEPS[10:]
         return references.difference(lambda t: self.at(x + t * direction), self.at(x), steps)
@@ -147,7 +147,7 @@ class Examination:
         wary: bool = False,
         unknown: Callable[[references.Difference], Vector] | None = None,
     ) -> references.Difference:
-        """The change by one entry, by differences with steps of its own; and where it is unknown, by polynomials."""
+        """The change by one entry, by differences in its own scale, and by polynomials where it stays unknown."""
         unit = np.where(self.size > HUGE, HUGE**0.5, 1.0)
 
         def along(scale: float) -> references.Difference:
@@ -176,7 +176,7 @@ class Examination:
         return measured
 
     def direction(self, columns: Vector) -> Vector:
-        """A random direction of these entries, of few digits, so that a difference moves them without rounding."""
+        """A random direction of these entries; it has few digits, so that no step along it is rounded."""
         direction = np.zeros(len(self.scales))
         weights = np.round(128 * self.rng.uniform(0.5, 1.5, len(columns))) / 128
         direction[columns] = self.scales[columns] * weights * self.rng.choice([-1.0, 1.0], len(columns))
@@ -200,13 +200,13 @@ class Comparison:
         suspicious: the entries where the two differ by more than the bound and rounding.
         noise: how far rounding moves their difference, or the gradient for differences; zero if not measured.
         hidden: the entries whose bound leaves room for another gradient.
-        lost: those of them that are right in longer numbers.
+        lost: the hidden entries that are right in extended precision.
         jumps: the entries where the value jumps.
         right, left: the one-sided slopes, if they were computed.
         side_bound: the bound of their error.
-        unchecked: the columns that the search did not reach; `late` are those for which it had no more time.
-        together: the columns whose gradients, along a direction of them all, are not the slope.
-        resolution: the smallest error of one of many entries that would show, relative to those that matter as much.
+        unchecked: the columns that the search did not reach; `late` are those for which time ran out.
+        together: the columns whose gradients, along a direction of them all, do not give the slope.
+        resolution: the smallest visible error of one among many entries, relative to entries that matter as much.
     """
 
     gradient: Matrix
@@ -229,7 +229,7 @@ class Comparison:
 def _scales(subject: Subject) -> Vector:
     """How far to move each entry for a difference: its own size, or the typical size in its array.
 
-    An array whose numbers are all of one sign may live on that side of 0 only: there, each counts by its own size.
+    If all numbers of an array have one sign, the other sign may be outside its domain: each moves by its own size.
     """
     scales = np.where(subject.varies, np.abs(subject.point), 0)
     for k in range(len(subject.variables)):

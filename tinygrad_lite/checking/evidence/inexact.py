@@ -1,7 +1,7 @@
 """Tells inexact functions from mistakes: errors no larger than the jumps or the rounding of the function itself.
 
-A solver stops at a tolerance, and what is computed from large numbers is rounded as they are: between the jumps of such
-a function, its slope is not the one that the gradient should have.
+A solver stops at a tolerance, and a small difference of large numbers is rounded as coarsely as they are. Such a
+function jumps a little, and its slope between the jumps is not the slope that a right gradient states.
 """
 
 from collections.abc import Callable
@@ -16,11 +16,11 @@ from tinygrad_lite.checking.evidence.examination import Comparison, Examination
 from tinygrad_lite.checking.subjects.subject import EPSILON, Matrix, Vector
 
 CLOSE = 1e-2  # the largest relative error that an inexact function may explain
-ASIDE = 0.7  # how far entries move to find jumps, relative to their size, so that none crosses 0
-JUMPS = 1000  # the slope that a function between jumps of size 1 may have, relative to the right one
-A_LITTLE = 1e-3  # the fraction of this distance over which values show their rounding and no curve
+ASIDE = 0.7  # how far entries move to find jumps, relative to their size: none crosses 0
+JUMPS = 1000  # how far the slope between jumps of size 1 may be from the right one
+A_LITTLE = 1e-3  # the fraction of this distance over which values show rounding and no curve
 NEARBY = 16  # the number of points that show the rounding
-STILL = 4 * EPSILON  # a value that changes by less stands still
+STILL = 4 * EPSILON  # a value that changes by less, relative to its size, stands still
 FURTHEST = 12  # the number of steps, each four times as long, within which it must begin to change
 ROUNDED = 3  # a slope may be off by this many times the noise of rounding
 
@@ -31,7 +31,7 @@ def excuse(look: Examination, found: Comparison, error: Matrix, deadline: float)
     absolute = error * np.abs(look.gradient)
     _excuse_what_stands_still(look, found)
     aside = _aside(look, np.flatnonzero(np.any(close, axis=0)))
-    along = cache(lambda t: look.at(look.subject.point + t * aside))  # which shows the jumps of all results
+    along = cache(lambda t: look.at(look.subject.point + t * aside))  # one line shows the jumps of all results
     slopes = cache(lambda j: _slopes_beside(look, j))
     for row in map(int, np.flatnonzero(np.any(close, axis=1))):
         columns = np.flatnonzero(close[row])
@@ -43,7 +43,7 @@ def excuse(look: Examination, found: Comparison, error: Matrix, deadline: float)
 def _excuse_by_jumps(
     look: Examination, found: Comparison, row: int, columns: Vector, error: Vector, along: Callable[[float], Vector]
 ) -> None:
-    """Excuse errors no larger than the jumps of the value, as those of a solver."""
+    """Excuse errors that jumps of the value explain, such as a solver's."""
 
     def value(t: float) -> float:
         return float(along(t)[row])
@@ -55,9 +55,9 @@ def _excuse_by_jumps(
 
 
 def _excuse_what_stands_still(look: Examination, found: Comparison) -> None:
-    """Note the slopes too small to be seen, because the value stands still around the point.
+    """Note the slopes that are too small to see, because the value stands still around the point.
 
-    The loss of a saturated network stands still: log(1 + 1e-20) is 0, and no value tells that its slope is 1e-20.
+    The loss of a saturated network stands still: log(1 + 1e-20) is 0, and no value shows that its slope is 1e-20.
     """
     still = found.suspicious & (np.abs(found.reference) * look.scales <= STILL * look.size[:, None])
     for row in map(int, np.flatnonzero(np.any(still, axis=1))):
@@ -103,7 +103,7 @@ def _excuse_by_others(
     slopes: Callable[[int], tuple[Vector, Matrix]],
     deadline: float,
 ) -> None:
-    """Excuse errors no larger than the effect of rounding the other entries, the largest error first."""
+    """Excuse errors that rounding of the other entries explains, the largest error first."""
     for k in np.argsort(-error):
         moves, beside = slopes(int(columns[k]))
         allowed = ROUNDED * _noise(moves, beside[:, row])
@@ -113,13 +113,13 @@ def _excuse_by_others(
 
 
 def _slopes_beside(look: Examination, j: int) -> tuple[Vector, Matrix]:
-    """The slopes of all results along an entry where the other entries move a little, and how far these move.
+    """How far the other entries move, and the slopes of all results along this entry at these points.
 
-    What rounds them, as c in log(1 + c²) for a small c, is a constant along this entry, and changes its slope.
+    A term that rounds coarsely, such as log(1 + c²) for a small c, is constant along this entry, but moves its slope.
     """
     others = np.flatnonzero(look.subject.varies & (np.arange(len(look.scales)) != j))
     aside, step = _aside(look, others), look.scales[j] / 8
-    moves = A_LITTLE * look.rng.uniform(-1, 1, NEARBY)  # at random, since numbers in simple ratios round alike
+    moves = A_LITTLE * look.rng.uniform(-1, 1, NEARBY)  # random, since numbers in simple ratios round alike
 
     def values(side: float) -> Matrix:
         points = (look.subject.point + move * aside + side * step * look.unit(j) for move in moves)
@@ -129,14 +129,14 @@ def _slopes_beside(look: Examination, j: int) -> tuple[Vector, Matrix]:
 
 
 def _noise(moves: Vector, slopes: Vector) -> float:
-    """How far slopes jump about."""
+    """How far slopes jump around a smooth curve."""
     if not np.all(np.isfinite(slopes)):
         return 0.0
     return float(np.max(np.abs(slopes - np.polynomial.Polynomial.fit(moves, slopes, 3)(moves))))
 
 
 def _aside(look: Examination, columns: Vector) -> Vector:
-    """A direction that moves these entries by part of their own size, so that none passes 0."""
+    """A direction that moves these entries by part of their own size, so that none crosses 0."""
     direction = np.zeros(len(look.scales))
     direction[columns] = ASIDE * look.own_scales[columns] * look.rng.choice([-1.0, 1.0], len(columns))
     return direction

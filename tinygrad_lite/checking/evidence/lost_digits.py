@@ -1,6 +1,6 @@
 """Tells lost digits from mistakes: errors of a gradient that has more rounding than its reference.
 
-Beside the edge of a domain, say, 1 - x² has fewer digits than x. If a gradient is right when it is computed in extended
+Near the edge of a domain, 1 - x² has fewer digits than x. If a gradient is right when it is computed in extended
 precision, it has only lost digits. Where there is no such precision, it may be off by as much as the last digit of the
 entry changes it; so may differences, in any case.
 """
@@ -15,21 +15,21 @@ from tinygrad_lite.checking.subjects.subject import EPSILON, Matrix
 DIGITS = 5e-7  # a reference whose relative error is larger verifies nothing
 LAST_DIGITS = 2  # how many of an entry's last digits a gradient may have lost
 LOST_PART = 1e-2  # the largest part of a gradient that these digits may hold
-HIDES = 1e-3  # the smallest part that leaves unknown what the last digits of the entry change as much
-HIDES_OTHERS = 1e-8  # the same for others: what is right in longer numbers alone may be differences by tiny steps
-SEEN = 5e-11  # how large an error is, at least, beside the largest effect and the numbers that the function is made of
-UNSEEN = 4  # how many roundings of these are no error if longer numbers are right: 1 - p has as many where p is 1
-LONGER = 50  # how much smaller, at least, the rounding of longer numbers is
+HIDES = 1e-3  # a larger part leaves an entry unknown, where the entry's last digits explain the error
+HIDES_OTHERS = 1e-8  # the same elsewhere: a gradient that only extended precision makes right may be made of tiny steps
+SEEN = 5e-11  # the smallest visible error, beside the largest effect and the numbers on the way to the value
+UNSEEN = 4  # this many roundings of these are no error if longer numbers are right: 1 - p has them where p is nearly 1
+LONGER = 50  # extended precision rounds at least this many times less
 
 
 def forgive(
     look: Examination, comparison: Comparison, columns: list[int], error: Matrix, known: Matrix, bend: Matrix | None
 ) -> None:
-    """Note which errors in these columns are lost digits, and no longer suspicious.
+    """Note which errors in these columns are lost digits: these are no longer suspicious.
 
     Args:
-        known: which error is explained already.
-        bend: how much the slope changes on a step of its scale, if slopes are differences.
+        known: the part of each error that is already explained.
+        bend: how much the slope changes over a step of the entry's scale, if slopes are differences.
     """
     size = np.abs(comparison.reference)
     effects = np.fmax(look.magnitude, np.max(np.abs(look.gradient) * look.scales, axis=1))
@@ -58,7 +58,7 @@ def forgive(
             forgiven = close[:, j] & (right | (few & (same | (bend is not None)))) & ~excused
         comparison.suspicious[:, j] &= ~(forgiven | excused)
         comparison.bound[forgiven, j] += error[forgiven, j]
-        comparison.noise[forgiven | excused, j] = 0  # which would leave it unknown
+        comparison.noise[forgiven | excused, j] = 0  # else noise would leave the entry unknown
         as_it_is = (error[:, j] <= moved) | (error[:, j] * look.scales[j] <= SEEN * effects)
         unknown = np.where(right & as_it_is, HIDES, HIDES_OTHERS)
         hidden = forgiven & (error[:, j] > unknown * size[:, j])
@@ -67,7 +67,7 @@ def forgive(
 
 
 def _in_longer_numbers(look: Examination) -> Matrix:
-    """The gradient computed with numbers of more digits, and then rounded; the same if there are none."""
+    """The gradient in extended precision, rounded; the gradient itself if there is no such precision."""
     subject = look.subject
     if not subject.is_known_at_one_point and np.finfo(np.longdouble).eps < EPSILON / 1000:
         with suppress(Exception), silence():  # the function may refuse such numbers

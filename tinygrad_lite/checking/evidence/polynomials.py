@@ -1,8 +1,8 @@
 """The slope of a function at a point by polynomials through many values around it: numerics, and nothing else.
 
-Differences use few values. Beside the edge of a domain, steps that are short enough for them lose their digits to
-rounding; and next to an offset of 1e7, all steps do. A polynomial through more values than it needs has more digits,
-and what it leaves over shows how far it can be trusted.
+Differences use few values. Near the edge of a domain, steps that are short enough lose their digits to rounding; beside
+an offset of 1e7, all steps do. A polynomial that is fitted to more values than it needs has more digits, and its
+distance from the values shows how far to trust it.
 """
 
 from collections.abc import Callable
@@ -28,15 +28,15 @@ def slope(
 ) -> tuple[float, float]:
     """The slope of f at 0, and a bound of its error, which is infinite if nothing is known.
 
-    The bound is what the values leave over, and twice the distance to the slope of a polynomial of a lower degree. A
-    polynomial does not count if the values of f at smaller steps contradict it, by more than rounding moves them: f has
-    a feature there that is too narrow for the interval.
+    The bound adds the effect of the distance from the values to twice the distance to the slope of a polynomial of a
+    lower degree. A polynomial does not count if it misses values of f at smaller steps by more than rounding: there, f
+    has a feature that is too narrow for the interval.
 
     Args:
         longest, shortest: how far the intervals go to both sides of 0. They get shorter until one tells less than the
-            one before, since on the shortest ones rounding may look like another smooth function.
-        grid: how far apart the arguments are that there are numbers for.
-        others: further steps, to both sides, at which f is known, the largest first.
+            last, since on the shortest ones rounding may look like another smooth function.
+        grid: the spacing of the floating-point numbers that arguments can be.
+        others: further steps, to both sides, at which f is known; the largest comes first.
     """
     best, reach = (np.nan, np.inf), longest
     while reach >= shortest:
@@ -66,7 +66,7 @@ def _within(
 
 
 def _nodes(grid: float) -> Array:
-    """Chebyshev's points between -1 and 1, where there are numbers; or all of these, if there are few."""
+    """Chebyshev's points between -1 and 1, rounded to the grid; or all points of the grid, if these are few."""
     if 2 / grid < 2 * NODES if grid else False:
         count = int(1 / grid)
         return np.arange(-count, count + 1) * grid
@@ -75,7 +75,7 @@ def _nodes(grid: float) -> Array:
 
 
 class _Fit:
-    """The polynomial of a degree that is closest to the values at these nodes, between -1 and 1.
+    """The polynomial of this degree that is closest to the values at nodes between -1 and 1.
 
     Attributes:
         slope: its slope at 0.
@@ -93,7 +93,7 @@ class _Fit:
         self.noise = float(np.max(np.abs(values - basis @ self._coefficients)))
 
     def at(self, reach: float, t: float) -> float:
-        """The polynomial at t, if it goes so far to both sides."""
+        """The polynomial at t, if its interval goes this far to both sides."""
         return float(np.polynomial.chebyshev.chebval(t / reach, self._coefficients))
 
 
@@ -118,7 +118,7 @@ def _is_contradicted(
     steps: Array,
     grid: float,
 ) -> bool:
-    """Whether f leaves the polynomial on the way to any of the steps by more than rounding."""
+    """Whether f leaves the polynomial at any of the steps by more than rounding."""
     at_0, from_0 = f(0.0), polynomial(0.0)
     noise = max(float(np.finfo(float).eps) * abs(at_0), *(beside(f, side * reach / 2, grid)[1] for side in (1, -1)))
     for t in (side * float(step) for step in steps for side in (1, -1)):

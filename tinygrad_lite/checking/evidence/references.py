@@ -1,7 +1,7 @@
 """Derivatives along a direction by differences, with a bound of their error: numerics, and nothing else.
 
-A step can be too large, so that a narrow feature looks flat, or too small, so that only rounding is left. So steps of
-every size are tried, and a slope counts only if no smaller step contradicts it.
+With a step that is too large, a narrow feature looks flat; with one that is too small, only rounding is left. So steps
+of every size are tried, and a slope counts only if no smaller step contradicts it.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,35 +16,35 @@ from tinygrad_lite.checking.evidence import polynomials
 from tinygrad_lite.checking.subjects.subject import EPSILON, Matrix, Vector
 
 RATIO = 4.0  # of a step to the next smaller one
-FIRST_STEP = 1.1875  # in the scale of the argument: of few binary digits, so that x + t is exact, and no likely period
+FIRST_STEP = 1.1875  # in the argument's scale; with few binary digits, x + t is exact; an unlikely period
 STEPS = FIRST_STEP * RATIO ** -np.arange(25.0)  # down to 4e-15
 OTHER_STEPS = STEPS / FIRST_STEP * 0.6875  # for a second look
-MORE_STEPS = [
+MORE_STEPS = [  # a function may round all steps of one sequence alike, but not those of four more
     STEPS / FIRST_STEP * part for part in (0.5625, 0.8125, 1.0625, 1.4375)
-]  # to see what all steps round alike
+]
 ORDERS = 6  # the number of extrapolations
 SMALLEST = 5  # the number of smallest steps that show the noise
-LARGER = 12  # the number of steps beyond the first, which are tried if noise hides the slope
-SMALLER = 64  # the number of steps below the last, which are tried if the function is not smooth on any scale so far
+LARGER = 12  # how many larger steps are tried if noise hides the slope
+SMALLER = 64  # how many smaller steps are tried if the function is not smooth at any step so far
 SAFETY = 4.0
-STAIRS = 5e-4  # the size of the steps of a staircase, relative to its values; what float32 rounds is smaller
-FINE_STAIRS = 1e-5  # the same for steps that are larger than what float64 leaves of 1 + x for a small x
-LEFT_OF_1 = 1e-9
-VISIBLE = 100  # a change that is so many times the noise is not noise
-POINTS = 129  # where a jump is looked for, at first
-STAYS = 12  # how often it should stay as large when the points get closer
-FINEST = 64 * EPSILON  # the shortest way on which a jump is looked for: an argument itself is rounded to 2 or 4 of it
-OFTEN = 3  # of as many stretches, to either side and each 4 times as long, a rounded function jumps in
-KINDS = 3  # of jumps, where parts of a function are rounded differently, the finer ones first
-NEAR = 1e-5  # a slope from smaller steps alone is that of a narrow feature, or of what lies between two jumps
-SMOOTH = 4  # in how many stretches beyond such steps it may leave a straight line before it jumps
-FURTHER = 3  # the number of larger steps to look for its jumps
-SINGLE = 1e-6  # the largest noise, relative to a value, that grows with it, as the rounding to float32 does
-STEEP = 16  # how much steeper a function may be on the way than on average
-OPPOSED = 8  # how much larger a jump may be than the change on the way, where others go the other way
-LASTS = 4  # on how many halves of the way a jump stays as it is
-GRIDS = 64  # a step that is so many times the distance of numbers loses few digits when they are rounded
-SMOOTH_PART = 20  # how much smaller than its changes the noise of a smooth function is beside a point
+STAIRS = 5e-4  # the height of a stair, relative to the values; rounding to float32 makes lower ones
+FINE_STAIRS = 1e-5  # the same, if stairs are also higher than LEFT_OF_1
+LEFT_OF_1 = 1e-9  # float64's rounding of 1 + x, for a small x, makes lower stairs
+VISIBLE = 100  # a change that is this many times the noise is real
+POINTS = 129  # a search for a jump begins with this many points
+STAYS = 12  # how often a jump must keep its size when the points get closer
+FINEST = 64 * EPSILON  # the shortest interval that is searched for a jump; the rounding of arguments is 2 to 4 EPSILON
+OFTEN = 3  # a coarsely rounded function jumps in this many stretches, each 4 times as long as the last
+KINDS = 3  # how many kinds of jumps are told apart, the finest first: parts of a function may be rounded differently
+NEAR = 1e-5  # a slope from smaller steps alone is that of a narrow feature, or of an interval between two jumps
+SMOOTH = 4  # beyond such steps, a function may leave a straight line in this many stretches before it jumps
+FURTHER = 3  # how many larger steps are searched for its jumps
+SINGLE = 1e-6  # the largest noise that may be in proportion to the values, as float32's rounding is
+STEEP = 16  # a jump is this many times as steep as the stretch that it is in
+OPPOSED = 8  # how much larger a jump may be than the change over its stretch, in which opposite jumps cancel
+LASTS = 4  # for how many halvings of its interval a jump must keep its size
+GRIDS = 64  # a step of this many spacings between numbers loses few digits when its ends are rounded
+SMOOTH_PART = 20  # beside a point, the noise of a smooth function is this many times smaller than its changes
 COARSE = 0.05  # the largest noise that leaves a slope visible, relative to the extent of the values
 
 
@@ -56,16 +56,16 @@ class Difference:
         slope: the slope of each result along the direction; one-sided where only one side has values.
         bound: the bound of its error; infinite if nothing is known.
         right, left: the one-sided slopes; `side_bound` is the bound of their error.
-        finer, finer_bound: the one of the two that is better known, and the bound of its error.
+        finer, finer_bound: the better known of the two, and the bound of its error.
         fitted, fitted_bound: the slope by polynomials, where these were asked for, and the bound of its error.
         noise: how far rounding moves each result.
         bend: how much the slope changes on a step of 1, roughly; NaN where only one side has values.
-        rate: the change to either side on a large step; infinite if the values do not change on the way, NaN if they
-            change by noise only.
+        rate: how fast the values change over a large step to either side; infinite if they do not change at all, NaN if
+            they change by noise only.
         extent: the largest change to either side on any step that is not too large.
         jumps: whether the values of each result jump at 0.
-        stairs: whether they stand still around 0, and jump further away, by more than float32 would explain.
-        saws: whether they jump so often that what small steps say is of no use.
+        stairs: whether they are constant around 0 and jump further away, by more than rounding to float32 would.
+        saws: whether they jump so often that small steps tell nothing.
         step: the smallest step of any slope.
     """
 
@@ -88,14 +88,14 @@ class Difference:
     step: float
 
     def per(self, scale: Vector | float) -> "Difference":
-        """The same for a direction that is shorter by this factor, which each result may have for itself."""
+        """The same along a direction that is shorter by this factor, or by one factor for each result."""
         names = ["slope", "bound", "right", "left", "side_bound", "finer", "finer_bound"]
         names += ["fitted", "fitted_bound", "bend", "rate"]
         with np.errstate(all="ignore"):
             return replace(self, **{name: getattr(self, name) / scale for name in names})
 
     def with_polynomials(self) -> "Difference":
-        """The same with the slopes by polynomials, where these are better known."""
+        """The same with the slopes by polynomials where these have a smaller bound."""
         better = self.fitted_bound < self.bound
         slope, bound = np.where(better, self.fitted, self.slope), np.where(better, self.fitted_bound, self.bound)
         return replace(self, slope=slope, bound=bound)
@@ -121,11 +121,11 @@ def difference(
     Args:
         steps: falling by `RATIO`.
         noise: how far rounding moves each result; if it is not known, it is measured at the smallest steps.
-        least_noise: what it is at least, if it is measured.
+        least_noise: the least noise to assume, if it is measured.
         wary: whether to look for jumps beyond the steps of a slope even if these are not small. Where f jumps again and
             again, it is rounded coarsely, and the larger steps are right.
-        grid: how far apart the arguments are that there are numbers for.
-        unknown: which results are not known well enough; polynomials through more points may tell these.
+        grid: the spacing of the floating-point numbers that arguments can be.
+        unknown: tells which results are not known well enough; polynomials through more points may help there.
 
     Reference: C. Ridders, Accurate computation of F'(x) and F'(x)F''(x), Advances in Engineering Software 4 (1982).
     """
@@ -245,7 +245,7 @@ class _Line:
         return raised
 
     def _leave_the_line(self, slope: Vector, least: Vector, relative: Vector, first: Vector) -> Vector:
-        """Whether each result leaves a straight line anywhere by as much as a jump has at least; see `_jump`."""
+        """Whether each result leaves a straight line anywhere by at least the size of a jump; see `_jump`."""
         absolute = np.maximum(least, 4 * EPSILON * np.abs(self._at_0))
         between = np.arange(1, len(self._steps))[:, None] <= first
         leaves = np.zeros(len(slope), bool)
@@ -259,20 +259,20 @@ class _Line:
     def _jump(
         self, row: int, slope: float = 0.0, least: tuple[float, float] = (0.0, 0.0), first: int | None = None
     ) -> float:
-        """By how much one result jumps where it first leaves a straight line, if it goes on to jump; else 0.
+        """The size of the jump where one result first leaves a straight line, if further jumps follow; else 0.
 
-        A jump here and there is what the function does. One that is rounded coarsely jumps everywhere.
+        A function may well jump here and there. A function that is rounded coarsely jumps everywhere.
 
         Args:
-            least: the size of a jump at least, and the same relative to the larger of the values beside it.
-            first: the number of the largest step at which it is known to be smooth.
+            least: the smallest size of a jump, and the same relative to the larger of the values beside it.
+            first: the number of the largest step at which the result is known to be smooth.
         """
         absolute, relative = max(least[0], 4 * EPSILON * abs(float(self._at_0[row]))), least[1]
         patience = SMOOTH if first is not None and self._steps[first] < NEAR else 0
         size, count, smooth = 0.0, 0, 0
         for stretch in self._stretches(row, len(self._steps) - 1 if first is None else first):
             if not size and abs(stretch[1]) > self._steps[0]:
-                break  # nothing jumps where a slope is looked for
+                break  # there is no jump within the steps that slopes come from
             smallest = max(absolute, relative * max(map(abs, stretch[2:])))
             if smallest < _change(*stretch, slope) < np.inf:
                 jump = self._jump_between(row, *stretch, slope, smallest)
@@ -286,9 +286,9 @@ class _Line:
         return 0.0
 
     def _stretches(self, row: int, first: int) -> Iterator[tuple[float, float, float, float]]:
-        """The ends of the stretches between one step and the next larger one, to either side, and its values there.
+        """The ends of the stretches between one step and the next larger one, to either side, and the values there.
 
-        They begin with a step of this number, and end with some larger than all.
+        The first begins at the step of this number, and the last few lie beyond the largest step.
         """
         for k in range(first, 0, -1):
             for side, values in ((1, self._above), (-1, self._below)):
@@ -301,7 +301,7 @@ class _Line:
     def _jump_between(
         self, row: int, a: float, b: float, at_a: float, at_b: float, slope: float, least: float
     ) -> float:
-        """The size of a jump between a and b, of at least this size; 0 if there is none, or a pole."""
+        """The size of a jump between a and b that is at least this large; 0 if there is none, or only a pole."""
         sizes = [_change(a, b, at_a, at_b, slope)]
         width, most = abs(b - a), OPPOSED * sizes[0]
         while least < sizes[-1] < most and abs(b - a) > FINEST * max(1.0, abs(a)):
@@ -313,7 +313,7 @@ class _Line:
                 a, at_a = middle, at_middle
             sizes.append(_change(a, b, at_a, at_b, slope))
         size, before = sizes[-1], sizes[max(0, len(sizes) - 1 - LASTS)]
-        # where nothing jumps, half the way is half the change; and the sides of a pole go apart
+        # without a jump, half the interval has half the change; at a pole, the two sides move apart
         stays = size > STEEP * sizes[0] * abs(b - a) / width and before / 4 < size < 2 * before
         return float(size) if stays and least < size < most else 0.0
 
@@ -344,14 +344,14 @@ class _Line:
         return noise
 
     def _is_coarse(self, noise: Vector) -> Vector:
-        """Whether a result moves, and the noise is so large that it may be what the function does, or hide that."""
+        """Whether a result moves, and its noise is so large that it may be, or hide, what the function does."""
         values = np.concatenate([self._above[self._larger :], self._below[self._larger :]])
         extent = np.fmax.reduce(values) - np.fmin.reduce(values)
         moves = (extent > SAFETY * noise) | (noise > 1000 * EPSILON * np.abs(self._at_0))
         return np.asarray(moves & (noise > COARSE * extent))
 
     def _best(self, noise: Vector) -> tuple[_Best, _Best, _Best]:
-        """The best slopes: of both sides, or of one where only that has values; of the right, and of the left."""
+        """The best slopes: from both sides, or from one if only that has values; from the right; and from the left."""
         if self._known and self._known[1] == len(self._steps) and np.array_equal(self._known[0], noise):
             return self._known[2]
         # where a value hardly moves, steps that are far too large would make it look flat
@@ -360,7 +360,7 @@ class _Line:
             (np.abs(values - self._at_0) > VISIBLE * noise) | usual for values in (self._above, self._below)
         )
         bent = np.abs((self._above + self._below) / 2 - self._at_0)
-        of_all = _best(  # of all three at once: on a few numbers, a call of NumPy takes longer than its work
+        of_all = _best(  # all three at once, since NumPy's calls take longer than its work on a few numbers
             np.concatenate(self._quotients(), axis=1),
             self._steps,
             np.repeat([2, 1, 1], len(noise)),
@@ -379,7 +379,7 @@ class _Line:
         return best, right, left
 
     def difference(self, noise: Vector) -> Difference:
-        """The best slopes, if the values have this noise."""
+        """The best slopes if the values have this noise."""
         best, right, left = self._best(noise)
         coarse = self._is_coarse(noise)
         bound, sides = np.where(coarse, np.inf, best.bound), (right.bound, left.bound)
@@ -433,7 +433,7 @@ class _Line:
         return float(reach)
 
     def _jumps(self) -> Vector:
-        """Whether the values at the smallest steps on one side are all equally far away from the value at 0."""
+        """Whether the values at the smallest steps on one side are all equally far from the value at 0."""
         jumps = np.zeros(len(self._at_0), bool)
         for side, values in ((1, self._above), (-1, self._below)):
             away = np.abs(values[-SMALLEST:] - self._at_0)
@@ -441,7 +441,7 @@ class _Line:
             if not np.any(far):
                 continue
             far &= (np.min(away, axis=0) > 0.9 * np.max(away, axis=0)) & np.isfinite(away[-1])
-            for row in np.flatnonzero(far & ~jumps):  # what is left of far larger terms is rounded as they are
+            for row in np.flatnonzero(far & ~jumps):  # a small rest of large terms is rounded as they are
                 jumps[row] = not away[-1, row] <= VISIBLE * self._noise_beside(int(row), side)
         return jumps
 
@@ -451,7 +451,7 @@ class _Line:
 
 
 def _change(a: float, b: float, at_a: float, at_b: float, slope: float) -> float:
-    """How far a value goes from a straight line."""
+    """How far a value leaves a straight line between a and b."""
     return abs(at_b - at_a - slope * (b - a))
 
 
@@ -482,7 +482,7 @@ def _best(quotients: Matrix, steps: Vector, powers: Vector, noise: Vector, usabl
     slope, bound, rounding = (np.concatenate(parts) for parts in (slopes, bounds, roundings))
     level, first = np.concatenate(levels), np.concatenate(firsts)
     changes = np.abs(np.diff(quotients, axis=0))
-    grows = np.zeros(quotients.shape, bool)  # towards smaller steps: there is no end to it in sight
+    grows = np.zeros(quotients.shape, bool)  # whether the quotients diverge towards smaller steps
     grows[2:] = (changes[1:] > 0.9 * changes[:-1]) & (changes[1:] > 4 * SAFETY * noise / steps[2:, None])
     bound[~(np.isfinite(bound) & usable[first]) | grows[level]] = np.inf
 
@@ -512,7 +512,7 @@ def _best(quotients: Matrix, steps: Vector, powers: Vector, noise: Vector, usabl
 def _contradicted(
     slope: Matrix, bound: Matrix, level: Matrix, quotients: Matrix, steps: Vector, powers: Vector, noise: Vector
 ) -> Matrix:
-    """Whether any smaller step gives another slope than noise, and the curve that the larger steps saw, explain."""
+    """Whether a smaller step gives a slope that noise, and the curve that larger steps show, do not explain."""
     smaller = np.arange(len(steps))[:, None] > level[:, None]
     shrinks = np.minimum((steps[:, None] / steps[level][:, None]) ** powers, 1)
     curve = 2 * np.abs(quotients[level, np.arange(level.shape[1])] - slope)[:, None] * shrinks
@@ -521,9 +521,9 @@ def _contradicted(
 
 
 def _bends_closer(level: Matrix, steps: Vector, noise: Vector, bent: Matrix) -> Matrix:
-    """Whether values on the way to a step bend by more than they would at a kink: the step is too far for the feature.
+    """Whether values within a step bend more than at a kink, so that the step is too large for a narrow feature.
 
-    From afar, waves look flat where noise hides their slope, but not how far they go.
+    At large steps, noise may hide the slope of waves, but not their height.
     """
     smaller = np.arange(len(steps))[:, None] > level[:, None]
     ratio = steps[:, None] / steps[level][:, None]
@@ -563,7 +563,7 @@ def jump(f: Callable[[float], float], noise: float) -> float:
     while stays < STAYS:
         bent = np.abs(np.diff(values, n=6)) / 20  # the largest factor in the sum
         k = int(np.argmax(np.nan_to_num(bent, posinf=0)))
-        if not 10 * noise < bent[k] < 1.5 * size:  # it vanishes, or is a pole, whose sides are ever further apart
+        if not 10 * noise < bent[k] < 1.5 * size:  # it vanishes, or it is a pole, whose sides move apart
             return 0.0
         stays = stays + 1 if bent[k] > 0.75 * size else 0
         size = float(bent[k])

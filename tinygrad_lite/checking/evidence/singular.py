@@ -25,9 +25,9 @@ class Kinks:
     Attributes:
         steps: the operations that are at a kink there.
         jumps: the results and entries whose one-sided slopes differ, after a call of `at`.
-        apart: the entries whose gradient lies between their own slopes, but not together with the others.
+        apart: the entries whose gradient lies between their own slopes, but not when they move with the others.
         unclear: the entries of `apart` for which this is not certain.
-        contrary: the entries whose gradient is no slope of the function, where kinks meet, after a call of `meeting`.
+        contrary: the entries where kinks meet and the gradient is no slope of the function, after a call of `meeting`.
     """
 
     def __init__(self, examination: Examination, steps: Sequence[Step]) -> None:
@@ -51,7 +51,7 @@ class Kinks:
 
     @cached_property
     def _stays(self) -> bool:
-        """Whether every operation stays at its kink however the point moves, as with constants. Two runs show it."""
+        """Whether every operation stays at its kink however the point moves, as on constants; two runs show it."""
         parts = np.random.default_rng(0).uniform(0.5, 1, len(self._subject.point))
         return self._left_behind(ASIDE * parts * self._look.own_scales) is None
 
@@ -79,11 +79,11 @@ class Kinks:
         return np.array([self.touches(column) is not None for column in range(len(self._subject.point))], bool)
 
     def _aside(self, column: int, part: float = 1.0) -> Vector:
-        """A step of this entry so small that it only leaves a kink at the very point."""
+        """A step of this entry that is so small that it leaves only kinks at the point itself."""
         return np.asarray(part * ASIDE * self._look.own_scales[column] * self._look.unit(column))
 
     def _slopes(self, direction: Vector, part: float = 1.0) -> tuple[Vector, Vector]:
-        """The slopes to the right and to the left of the point, by a part of the usual distance."""
+        """The slopes to the right and to the left of the point, at this part of the usual distance."""
         aside = part * ASIDE * direction
         return self._slope_beside(aside, direction), self._slope_beside(-aside, direction)
 
@@ -123,10 +123,10 @@ class Kinks:
     def _is_between_beside(
         self, comparison: Comparison, row: int, columns: Vector, direction: Vector, slope: float, slack: float
     ) -> bool:
-        """Whether the slope is between those at two nearby points: each entry on the side that says more, or less.
+        """Whether the slope is between those at two nearby points, where each entry has its larger, or smaller, slope.
 
-        Where one entry's kink bends up and another's down, the function can be straight along a direction through both,
-        and the slopes of the smooth pieces around are what a gradient may be.
+        Where one entry's kink bends up and another's bends down, the function can be straight along a direction through
+        both. Then the slopes of the smooth pieces around it are the possible gradients.
         """
         look = self._look
         with np.errstate(invalid="ignore"):
@@ -189,7 +189,7 @@ class Kinks:
             slack = unsure[rows] + 1e-6 * (np.abs(low) + np.abs(high) + (np.abs(gradient) @ np.abs(direction))[rows])
             beyond = BEYOND * (high - low)
             are_within &= (slope >= low - slack) & (slope <= high + slack)
-            are_within &= unsure[rows] <= VAGUE * np.fmax(np.abs(low), np.abs(high))  # vague ones admit anything
+            are_within &= unsure[rows] <= VAGUE * np.fmax(np.abs(low), np.abs(high))  # vague slopes allow anything
             are_contrary |= (slope < low - beyond - slack) | (slope > high + beyond + slack)
         chosen = np.ix_(rows, columns)
         within[chosen] = (are_within & ~are_contrary)[:, None]
@@ -205,7 +205,7 @@ class Kinks:
         return (sides.right, sides.left), sides.side_bound
 
     def _slopes_around(self, direction: Vector, columns: Vector) -> tuple[Matrix, Vector]:
-        """The slopes along a direction at points beside, where these entries have moved, and how exact they are."""
+        """The slopes along a direction at nearby points, where these entries have moved, and how exact they are."""
         look, slopes, unsure = self._look, [], np.zeros(len(self._look.at_0))
         for _ in range(POINTS):
             far = np.zeros(len(direction))
@@ -216,7 +216,7 @@ class Kinks:
         return np.array(slopes), unsure
 
     def _slope_around(self, far: Vector, direction: Vector) -> tuple[Vector, Vector]:
-        """The slope along a direction beside the point, extrapolated from three distances, and how exact it is."""
+        """The slope along a direction at a nearby point, extrapolated from three distances, and how exact it is."""
         if self._look.method != "differences":
             return self._slope_beside(ASIDE * far, direction), np.zeros(len(self._look.at_0))
         parts = [self._look.difference_beside(part * BESIDE * far, direction) for part in (1.0, 0.5, 0.25)]
@@ -326,7 +326,7 @@ def _between(gradient: Any, a: Any, b: Any, slack: Any) -> Any:
 
 
 def _expressions(steps: Sequence[Step]) -> dict[int, tuple[Any, float]]:
-    """For each operation with kinks, the expression that is zero there, and where it is zero up to rounding.
+    """For each operation with kinks, the expression that is zero there, and the size below which it counts as zero.
 
     An operation on integers is left out, since integers cannot move a little.
     """
