@@ -415,6 +415,11 @@ def test_a_leaf_that_is_cut_off(cut: Callable[[Any], Any], told: str) -> None:
     [
         (lambda h: h.numpy(), "the result of multiply was detached, by detach(), numpy() or .data, before it met"),
         (lambda h: h.data, "the result of multiply was detached, by detach(), numpy() or .data, before it met"),
+        (lambda h: tg.tensor(h.numpy()), "the result of multiply became plain numbers, which have no history, at"),
+        (lambda h: tg.tensor(h.numpy(), requires_grad=True), "the result of multiply became plain numbers"),
+        (lambda h: h.numpy() * 2, "the result of multiply became plain numbers"),
+        (lambda h: float(np.sum(h)), "the result of sum became plain numbers"),
+        (lambda h: np.array(h.tolist()), "the result of multiply became plain numbers"),
         (lambda h: 1.0, None),  # which computes a value for something else
     ],
 )
@@ -426,6 +431,7 @@ def test_a_leaf_whose_numbers_alone_are_in_the_graph(cut: Callable[[Any], Any], 
         assert not warnings
     else:
         assert f"  w: no gradient: {told}" in warnings[0]
+        assert "test_lesson.py" in warnings[0] or "before it met" in warnings[0]
 
 
 def test_of_two_models_each_leaf_that_is_cut_off_is_named_after_its_own() -> None:
@@ -448,7 +454,7 @@ class Forgetful(nn.Module):
 def test_a_layer_that_its_model_does_not_use() -> None:
     """Of a model that is called itself; others may be there for something else, and so may what is passed instead."""
     model, x = Forgetful(), np.ones((3, 2))
-    told = "forgotten.weight and forgotten.bias: no gradient: unused: no operation on tensors takes it"
+    told = "forgotten.weight and forgotten.bias: no gradient: unused: no operation on tensors takes it\n"
     assert told in tg.explain(lambda: np.sum(model(x) ** 2)).to_text()
     weights = {name: tg.tensor(w.numpy(), requires_grad=True) for name, w in model.named_parameters()}
     a_part = tg.explain(lambda: np.sum(model.used(x) ** 2))

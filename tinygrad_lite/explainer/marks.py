@@ -21,13 +21,13 @@ class Warned:
     """A problem, in a word and in a sentence.
 
     Attributes:
-        node: the node that causes it.
+        node: the node that causes it; None if nothing in the graph does.
         leaves: the leaves whose gradients suffer.
     """
 
     kind: str
     text: str
-    node: Node
+    node: Node | None
     leaves: tuple[Node, ...] = ()
 
 
@@ -42,9 +42,9 @@ def warnings(graph: Graph) -> tuple[list[Warned], str | None]:
         if not is_finite(node.value) and are_finite(node.arrays, node.params)
     ]
     of = {node.tensor: node for node in graph.nodes if node.tensor is not None}
-    apart: dict[tuple[Node, str], list[str]] = {}
+    apart: dict[tuple[Node | None, str], list[str]] = {}
     for name, why in graph.cut_off.items():
-        met = graph.root if why.result is None else of.get(why.result, graph.root)
+        met = None if why.result is None else of.get(why.result)
         apart.setdefault((met, why.text), []).append(name)
     for (met, reason), names in apart.items():
         sentence = phrase("{names}: no gradient: {cause}", names=_listed(names), cause=reason)
@@ -84,7 +84,7 @@ def warnings(graph: Graph) -> tuple[list[Warned], str | None]:
         )
         for (node, kind), told in audited.items()
     ]
-    return sorted([*lost, *suffering], key=lambda warned: warned.node.number), None
+    return sorted([*lost, *suffering], key=lambda warned: -1 if warned.node is None else warned.node.number), None
 
 
 def _cut(graph: Graph, leaf: Node) -> Node | None:

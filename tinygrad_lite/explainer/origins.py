@@ -167,7 +167,7 @@ class Watch:
         name = getattr(f, "__name__", type(f).__name__)
         if isinstance(result, Tensor) and result.op is not None:
             steps = [step for step in self._kept if isinstance(step, Step)]
-            self.seen.cut_off = cut_off(result, steps) | self._unused(steps)
+            self.seen.cut_off = cut_off(result, steps, self.seen.exits) | self._unused(steps)
         if isinstance(result, Tensor) and name.isidentifier():
             self.seen.names.setdefault(id(result), name)
         return result

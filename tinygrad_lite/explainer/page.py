@@ -123,7 +123,7 @@ class _Content:
         warned, unlooked = warnings(graph)
         self._noted: dict[Node, list[Any]] = {}
         for each in warned:
-            for node in dict.fromkeys((each.node, *each.leaves)):
+            for node in dict.fromkeys(x for x in (each.node, *each.leaves) if x is not None):
                 self._noted.setdefault(node, []).append(_sentence(each))
         self._nodes = [self._node(node, backward_pass) for node in graph.nodes]
         steps = [
@@ -144,7 +144,7 @@ class _Content:
             "exit": graph.exit and str(graph.exit),
             "isWatched": graph.is_watched,
             "unknown": [self._numbers[leaf] for leaf in graph.unknown],
-            "warnings": [[_sentence(each), self._numbers[each.node]] for each in warned],
+            "warnings": [[_sentence(each), each.node and self._numbers[each.node]] for each in warned],
             "notLookedInto": unlooked and parts(unlooked),
             "loops": [[loop.start, loop.length, loop.turns] for loop in loops(graph)],
             "mistakes": {name: getattr(mistakes, name) for name in MISTAKES},

@@ -63,7 +63,8 @@ def _warnings(graph: Graph) -> Iterator[str]:
     if warned:
         yield from ("", "Warnings")
     for warning in warned:
-        yield f"  {warning.text}{f', at ({warning.node.number})' if warning.node.op else ''}"
+        place = f", at ({warning.node.number})" if warning.node is not None and warning.node.op else ""
+        yield f"  {warning.text}{place}"
 
 
 def _node(node: Node) -> Iterator[str]:

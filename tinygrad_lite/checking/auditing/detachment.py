@@ -1,6 +1,6 @@
 """Finds why a loss has no path to a parameter: where in a run its values lost their history."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from tinygrad_lite.engine.op import Op
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.foundation.phrases import phrase
 from tinygrad_lite.ops.arithmetic.selection import stop_gradient
-from tinygrad_lite.readers.recording import Step
+from tinygrad_lite.readers.recording import Source, Step
 from tinygrad_lite.transforms.dual import innermost
 
 UNUSED = Cause(phrase("unused: no operation on tensors takes it"))
@@ -30,12 +30,16 @@ def detachment(parameter: Tensor, loss: Tensor, steps: Sequence[Step]) -> Cause:
     return Cause(text, way.last.op.name, way.last.source)
 
 
-def cut_off(loss: Tensor, steps: Sequence[Step]) -> dict[Tensor, Cause]:
-    """The leaves that a loss was computed from in a run, though they are not in its history; and why."""
+def cut_off(loss: Tensor, steps: Sequence[Step], exits: Mapping[Source | None, Tensor]) -> dict[Tensor, Cause]:
+    """The leaves that a loss was computed from in a run, though they are not in its history; and why.
+
+    Also those whose values became plain numbers, at the lines in `exits`: nothing says where these went.
+    """
     tensors = [x for step in steps for x in step.inputs if isinstance(x, Tensor)]
     inside = {x for result in history([loss]) for x in result.inputs if isinstance(x, Tensor)}
     leaves = dict.fromkeys(x for x in tensors if x.requires_grad and x.op is None and x not in inside)
-    causes = {leaf: _Way(leaf, steps).cut_before(loss) for leaf in leaves}
+    ways = {leaf: _Way(leaf, steps) for leaf in leaves}
+    causes = {leaf: way.cut_before(loss) or way.left_at(exits) for leaf, way in ways.items()}
     return {leaf: cause for leaf, cause in causes.items() if cause}
 
 
@@ -81,6 +85,15 @@ class _Way:
             return self.cut[id(loss)]
         if id(loss) not in self.live and _memory(loss.data) in self._memories:
             return Cause(phrase("{what} was detached, and is the loss", what=self._memories[_memory(loss.data)]))
+        return None
+
+    def left_at(self, exits: Mapping[Source | None, Tensor]) -> Cause | None:
+        """The first line at which a value with the parameter in its history became plain numbers; None if none did."""
+        for line, value in exits.items():
+            if id(value) in self.live:
+                what = self._memories.get(_memory(value.data), phrase("the parameter"))
+                text = phrase("{what} became plain numbers, which have no history, at {line}", what=what, line=line)
+                return Cause(text, None, line)
         return None
 
 

@@ -402,6 +402,7 @@ const tables = {
     "the parameter": "der Parameter",
     "the result of {op}": "das Ergebnis von {op}",
     "{what} was detached, by detach(), numpy() or .data, before it met {op}": "{what} wurde abgetrennt, durch detach(), numpy() oder .data, bevor es zu {op} kam",
+    "{what} became plain numbers, which have no history, at {line}": "{what} wurde zu bloßen Zahlen ohne Vorgeschichte, in {line}",
     "{what} was detached, and is the loss": "{what} wurde abgetrennt, und ist der Verlust",
     "{node} is detached": "{node} ist abgetrennt",
     "detached by stop_gradient": "von stop_gradient abgetrennt",

@@ -26,7 +26,7 @@ const overview = (() => {
     return element("a", { href: `#step=${position}` }, say("see {node}, forward {k}", { node: lesson.nodes[i].name, k: position }));
   }
 
-  const sentence = ([text, node], linked) => element("p", { class: "warning" }, tell(text), ". ", linked ? cause(node) : null);
+  const sentence = ([text, node], linked) => element("p", { class: "warning" }, tell(text), ". ", linked && node !== null ? cause(node) : null);
 
   // All warnings, each with a link to the step that causes it.
   function warnings() {
