@@ -109,3 +109,23 @@ def test_a_loop_is_seen_among_many_operations(show: Any) -> None:
     shown = opened.page.evaluate("groups.root.items.map((item) => item.kind ?? 'node')")
     assert shown.count("loop") == 1
     assert len(shown) <= 12
+
+
+def test_a_closed_run_says_what_it_does(show: Any) -> None:
+    """Its first line is the range of its operations; the second, how many they are, would say nothing more."""
+    opened = show(tg.explain(beside_others()))
+    runs = opened.page.evaluate(
+        """groups.root.items.filter((item) => item.kind === "run" && !item.open && groups.does(item)).map((run) => {
+          const operations = lesson.operations.slice(run.range[0] - 1, run.range[1]);
+          const button = document.querySelector(`[data-group="${run.path}"]`);
+          const names = operations.map((i) => lesson.nodes[i].op);
+          return [names, button.querySelector(".small").textContent, button.ariaLabel];
+        })"""
+    )
+    assert runs
+    for names, line, told in runs:
+        in_order = ", ".join(name for k, name in enumerate(names) if k == 0 or name != names[k - 1])
+        shown = line.rstrip("… ").rstrip(",")
+        assert in_order.startswith(shown)
+        assert shown.split(",")[0] in names
+        assert in_order[:20] in told

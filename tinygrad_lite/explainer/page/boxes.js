@@ -104,7 +104,8 @@ const boxViews = (() => {
     const warned = state.marksIn(item);
     const found = shape("g", { class: `group ${item.kind} ${item.open ? "open" : "closed"} ${state.currentIn(item) ? "current" : ""}`, transform: `translate(${box.x} ${box.y})` });
     found.append(shape("rect", { class: "box", width: box.width, height: box.height, rx: 9 }));
-    const told = [item.kind === "run" ? say("operations {range}", { range: whole }) : whole, size, say(isRest ? "Enter shows the turn beside this" : item.open ? "open" : "closed"), isLoop && strips.words(item), warned && counted(warned, "warning")];
+    const does = item.kind === "run" ? groups.does(item) : ""; // its range says how many operations it has, but not which
+    const told = [item.kind === "run" ? say("operations {range}", { range: whole }) : whole, size, does, say(isRest ? "Enter shows the turn beside this" : item.open ? "open" : "closed"), isLoop && strips.words(item), warned && counted(warned, "warning")];
     const button = shape("g", {
       class: "toggle",
       role: "button",
@@ -114,11 +115,12 @@ const boxViews = (() => {
       "data-group": item.path,
     });
     const [width, height] = [item.open && !isLoop ? titleWidth : box.width - 8, item.open || isLoop ? 24 : box.height];
+    button.append(shape("title", {}, [whole, size, does].filter(Boolean).join("\n")));
     button.append(shape("rect", { class: "head", x: 4, y: 1, width, height: height - 2, rx: 6 }));
     button.append(text(BESIDE, 17 * Math.min(Math.max(drawing.unit * 0.9, 1), 1.2), `${sign} ${name}`, width - 8, { size: 13, kind: "name" }));
     if (isLoop) found.append(strips.draw(item, box, strip[1], state));
     else if (!item.open) {
-      const lines = [size, warned ? `! ${counted(warned, "warning")}` : "", state.currentIn(item) ? say("the step shown is inside") : ""].filter(Boolean);
+      const lines = [does || size, warned ? `! ${counted(warned, "warning")}` : "", state.currentIn(item) ? say("the step shown is inside") : ""].filter(Boolean);
       const step = 18 * Math.max(drawing.unit * 0.8, 1);
       lines.forEach((line, k) => 16 + step * (k + 1) <= box.height && button.append(text(BESIDE, 16 + step * (k + 1), line, box.width - 18, { kind: "small" })));
     }

@@ -4,6 +4,7 @@
 
 const RUN = 12; // items side by side that are not gathered in groups
 const PARTS = 10; // of these groups, so that they fit on a screen
+const NAMES = 8; // that say what a group does
 
 const groups = (() => {
   const { nodes, operations, uses } = lesson;
@@ -273,11 +274,21 @@ const groups = (() => {
     return from === to ? say("turn {n}", { n: numbered(from) }) : say("turns {from}–{to}", { from: numbered(from), to: numbered(to) });
   }
 
+  // What a run does first, in the names of its modules, loops and operations; nothing if it has leaves only.
+  function does(run) {
+    run.does ??= (() => {
+      const named = (each) => (typeof each === "number" ? nodes[each].op : each.kind === "run" ? does(each) : name(each));
+      const names = run.items.filter(operationsIn).map(named).filter((each, k, all) => each !== all[k - 1]);
+      return names.slice(0, NAMES).join(", ") + (names.length > NAMES ? ", …" : "");
+    })();
+    return run.does;
+  }
+
   // The name of a node where it stands: without that of the module whose box it is in.
   function shortName(i) {
     const { name, module } = nodes[i];
     return frameOf(i).kind === "module" && name.startsWith(`${module}.`) ? name.slice(module.length + 1) : name;
   }
 
-  return { root, all, shortName, owner, items, frameOf, visible, standIns, follow, operationsIn, first, name };
+  return { root, all, shortName, owner, items, frameOf, visible, standIns, follow, operationsIn, first, name, does };
 })();
