@@ -18,6 +18,7 @@ import scipy.linalg
 import scipy.ndimage
 import scipy.optimize
 import scipy.signal
+import scipy.spatial
 import scipy.special
 import scipy.stats
 import sklearn.linear_model
@@ -28,6 +29,7 @@ from tinygrad_lite.errors import UsageError
 from tinygrad_lite.foundation import advice
 
 ONES = np.ones(3)
+_ENTRYWISE = np.vectorize(lambda entry: entry)
 
 ASKING: dict[str, tuple[Callable[[Any], Any], str]] = {
     "solve_triangular": (lambda x: scipy.linalg.solve_triangular(x, ONES), "use tg.linalg.solve_triangular"),
@@ -52,6 +54,11 @@ ASKING: dict[str, tuple[Callable[[Any], Any], str]] = {
         "scipy.ndimage.gaussian_filter has no derivative here",
     ),
     "zscore": (lambda x: scipy.stats.zscore(x), "scipy.stats.zscore has no derivative here"),
+    "vectorize": (lambda x: _ENTRYWISE(x), r"np.vectorize has .* use np.where for a choice"),
+    "masked": (lambda x: np.ma.masked_array(x, x > 1), r"np.ma.MaskedArray has .* use np.where\(mask, fill, x\)"),
+    "masked_where": (lambda x: np.ma.masked_where(ONES > 1, x), r"masked_where has .* use np.where\(mask, fill, x"),
+    "a polynomial": (lambda x: np.polynomial.Polynomial(x[0]), r"use np.polyval\(coefficients\[::-1\], x\)"),
+    "chebval": (lambda x: np.polynomial.chebyshev.chebval(0.3, x), r"chebvander\(x, degree\) @ coefficients"),
     "fft": (lambda x: scipy.fft.fft(x), "scipy.fft.fft has no derivative here"),
     "a class": (lambda x: scipy.interpolate.CubicSpline(x[0], ONES), "scipy.interpolate.CubicSpline has no derivative"),
     "a frame": (lambda x: pd.DataFrame(x), "pandas.DataFrame has no derivative here"),
@@ -193,16 +200,83 @@ def test_an_array_for_the_result_is_told_from_such_an_assignment() -> None:
         np.add(tg.tensor(ONES), ONES, out=np.zeros(3))  # type: ignore[call-overload]
 
 
-@pytest.mark.parametrize("name", ["stats.zscore", "integrate.trapezoid", "signal.fftconvolve"])
+@pytest.mark.parametrize("name", ["stats.gmean", "integrate.cumulative_trapezoid", "signal.hilbert"])
 def test_a_function_of_scipys_may_take_tensors_with_its_array_api(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     room = importlib.import_module(f"scipy.{name.partition('.')[0]}")
     function = getattr(room, name.partition(".")[2])
-    arguments = [tg.tensor([1.0, 2.0, 4.0], requires_grad=True)] * (1 + (name == "signal.fftconvolve"))
+    x = tg.tensor([1.0, 2.0, 4.0], requires_grad=True)
     for setting, advises in (("", True), ("1", False)):
         monkeypatch.setenv("SCIPY_ARRAY_API", setting)
         with pytest.raises(UsageError, match=rf"scipy\.{name} has no derivative here") as caught:
-            function(*arguments)
+            function(x)
         assert ("set SCIPY_ARRAY_API=1 before Python starts" in str(caught.value)) is advises
+
+
+_M = np.array([[2.0, 0.5, 0.1], [0.5, 1.5, 0.3], [0.1, 0.3, 1.2]])
+_NAMES: dict[str, Any] = {
+    "np": np,
+    "tg": tg,
+    "scipy": scipy,
+    "digamma": scipy.special.digamma,
+    "a": _M,
+    "b": _M[:2],
+    "d": 2,
+    "dx": 1.0,
+    "k": 2.0,
+    "kernel": np.array([1.0, 2.0]),
+    "m": 3,
+    "n": 3,
+    "points": np.array([0.5, 1.2]),
+    "r": ONES,
+    "c": np.arange(3.0),
+    "x": np.arange(3.0),
+    "y": np.arange(3.0) ** 2,
+}
+FORMULAS: dict[str, tuple[str, dict[str, Any]]] = {
+    "np.ndenumerate": ("np.ndenumerate(x)", {"x": _M}),
+    "scipy.fft.dct": ("scipy.fft.dct(x)", {}),
+    "scipy.integrate.simpson": ("scipy.integrate.simpson(y)", {}),
+    "scipy.integrate.trapezoid": ("scipy.integrate.trapezoid(y, x)", {}),
+    "scipy.interpolate.interp1d": ("scipy.interpolate.interp1d(x, y)(points)", {}),
+    "scipy.linalg.block_diag": ("scipy.linalg.block_diag(a, b)", {"zeros": np.zeros((3, 3)), "b": _M}),
+    "scipy.linalg.sqrtm": ("scipy.linalg.sqrtm(a)", {}),
+    "scipy.linalg.toeplitz": ("scipy.linalg.toeplitz(c, r)", {"r": np.array([0.0, 5.0, 6.0])}),
+    "scipy.signal.convolve": ("scipy.signal.convolve(x, kernel)", {}),
+    "scipy.signal.correlate": ("scipy.signal.correlate(x, kernel)", {}),
+    "scipy.signal.fftconvolve": ("scipy.signal.fftconvolve(x, kernel)", {}),
+    "scipy.spatial.distance.cdist": ("scipy.spatial.distance.cdist(a, b)", {}),
+    "scipy.special.comb": ("scipy.special.comb(n, k)", {"n": 3.5}),
+    "scipy.special.factorial": ("scipy.special.factorial(n)", {"n": 3.5}),
+    "scipy.special.multigammaln": ("scipy.special.multigammaln(a, d)", {"a": np.array([2.5, 3.0])}),
+    "scipy.special.polygamma": ("scipy.special.polygamma(n, x)", {"n": 2, "x": np.array([0.7, 2.5])}),
+    "scipy.stats.pearsonr": ("scipy.stats.pearsonr(x, y)[0]", {}),
+    "scipy.stats.zscore": ("scipy.stats.zscore(y)", {"x": np.arange(3.0) ** 2}),
+}
+
+
+def test_the_formula_that_a_message_names_is_that_of_the_function() -> None:
+    """Those of other functions are words, or need a shape that they name."""
+    for name, (call, values) in FORMULAS.items():
+        formula = re.split(r", or | of a symmetric|, with ", advice._FORMULAS[name])[0]
+        names = _NAMES | values
+        if name == "scipy.linalg.sqrtm":
+            names["w"], names["v"] = np.linalg.eigh(_M)
+        computed, expected = eval(formula, names), eval(call, names)
+        if name == "np.ndenumerate":
+            assert list(computed) == list(expected)
+            continue
+        np.testing.assert_allclose(computed, expected, rtol=1e-12, atol=1e-12, err_msg=name)
+
+
+def test_a_convolution_of_images_that_a_message_names_is_scipys() -> None:
+    x, kernel = np.arange(20.0).reshape(4, 5) ** 2, np.array([[1.0, 2.0, 0.5], [0.0, -1.0, 3.0], [0.2, 0.1, 1.0]])
+    names = {"tg": tg, "np": np, "x": x, "kernel": kernel, "pairs": 2}
+    expected = scipy.signal.convolve2d(x, kernel)
+    np.testing.assert_allclose(eval(advice._FORMULAS["scipy.signal.convolve2d"], names), expected, rtol=1e-12)
+    for name in ("convolve", "correlate"):
+        formula = advice._FORMULAS[f"scipy.ndimage.{name}"].partition(" after np.pad")[0]
+        same = eval(formula, names | {"x": np.pad(x, 1)})
+        np.testing.assert_allclose(same, getattr(scipy.ndimage, name)(x, kernel, mode="constant"), rtol=1e-12)
 
 
 SOLVING: dict[str, Callable[[Any], Any]] = {

@@ -51,6 +51,45 @@ _INSTEAD = {
     },
 }
 """What to write in place of a library function that needs a plain array."""
+_FORMULAS = {
+    "np.ndenumerate": "((index, x[index]) for index in np.ndindex(x.shape))",
+    "np.asmatrix": "x itself, with @ for a product",
+    "np.vectorize": "np.where for a choice between formulas, or np.stack([f(entry) for entry in x])",
+    "scipy.fft.dct": "2 * x @ np.cos(np.pi * (np.arange(n)[:, None] + 0.5) * np.arange(n) / n)",
+    "scipy.integrate.simpson": "dx / 3 * (y[0] + 4 * np.sum(y[1:-1:2]) + 2 * np.sum(y[2:-1:2]) + y[-1])",
+    "scipy.integrate.trapezoid": "np.trapezoid(y, x)",
+    "scipy.interpolate.interp1d": "np.interp(points, x, y)",
+    "scipy.linalg.block_diag": "np.block([[a, zeros], [zeros.T, b]])",
+    "scipy.linalg.sqrtm": "(v * np.sqrt(w)) @ v.T of a symmetric matrix, with w, v = np.linalg.eigh(a)",
+    "scipy.linalg.toeplitz": "np.concatenate([r[:0:-1], c])[np.subtract.outer(range(n), range(m)) + m - 1]",
+    "scipy.ndimage.convolve": "tg.nn.functional.conv2d(x[None], kernel[None, None, ::-1, ::-1])[0] after np.pad",
+    "scipy.ndimage.correlate": "tg.nn.functional.conv2d(x[None], kernel[None, None])[0] after np.pad",
+    "scipy.signal.convolve": "np.convolve(x, kernel)",
+    "scipy.signal.convolve2d": "tg.nn.functional.conv2d(np.pad(x, pairs)[None], kernel[None, None, ::-1, ::-1])[0]",
+    "scipy.signal.correlate": "np.correlate(x, kernel, 'full')",
+    "scipy.signal.fftconvolve": "np.convolve(x, kernel)",
+    "scipy.signal.lfilter": "a loop of its steps over lists, and np.stack",
+    "scipy.spatial.distance.cdist": "np.linalg.norm(a[:, None] - b, axis=-1)",
+    "scipy.special.comb": "scipy.special.binom(n, k)",
+    "scipy.special.factorial": "scipy.special.gamma(n + 1)",
+    "scipy.special.multigammaln": (
+        "d * (d - 1) / 4 * np.log(np.pi) + sum(scipy.special.gammaln(a - j / 2) for j in range(d))"
+    ),
+    "scipy.special.polygamma": (
+        "(-1) ** (n + 1) * scipy.special.gamma(n + 1) * scipy.special.zeta(n + 1, x), or digamma(x) for n = 0"
+    ),
+    "scipy.stats.pearsonr": "np.corrcoef(x, y)[0, 1]",
+    "scipy.stats.zscore": "(x - np.mean(x)) / np.std(x)",
+}
+"""The formula of a library function that needs a plain array, in functions that take tensors."""
+_ROOMS = {
+    "np.ma": "np.where(mask, fill, x), or x[~mask] for the entries that are not masked",
+    "np.polynomial": (
+        "np.polyval(coefficients[::-1], x) for powers of x, or coefficients times a matrix of the basis, such as "
+        "np.polynomial.chebyshev.chebvander(x, degree) @ coefficients"
+    ),
+}
+"""What to write in place of all functions of a part of a library."""
 _DISTRIBUTIONS = {
     "norm": "Normal(loc, scale)",
     "lognorm": "LogNormal(np.log(scale), s)",
@@ -211,9 +250,12 @@ def _instead_of(function: str) -> str:
         return expression.format(ours) if ours else "the formula of its density, written with NumPy"
     if library == "scipy.optimize" and not name.startswith("rosen"):  # these are functions to optimise
         return "tg.custom_gradient with the derivative of its solution, or a loop of its steps written with NumPy"
+    if room := next((room for room in _ROOMS if function.startswith(f"{room}.")), None):
+        return _ROOMS[room]
     has_twin = library == "scipy.linalg" and hasattr(np.linalg, name) and name not in ("eig", "eigvals")
     has_twin = has_twin or (library == "scipy.fft" and hasattr(np.fft, name))
-    return _INSTEAD.get(function, f"np.{library.removeprefix('scipy.')}.{name}" if has_twin else "")
+    formula = _INSTEAD.get(function) or _FORMULAS.get(function)
+    return formula or (f"np.{library.removeprefix('scipy.')}.{name}" if has_twin else "")
 
 
 def _distribution_in(function: str) -> str:

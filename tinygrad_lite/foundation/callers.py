@@ -51,6 +51,8 @@ def function_around(frame: FrameType, differentiable: Container[Any]) -> str | N
         inside, outside = outside, outside.f_back
     call = None if outside is None else call_at(outside)
     function: Any = None if outside is None or call is None else value_of(call.func, outside)
+    if isinstance(function, np.vectorize):  # it has the name of the function that it calls
+        return "np.vectorize"
     is_numpys = function is not None and getattr(np, getattr(function, "__name__", ""), None) is function
     home = "numpy" if is_numpys else getattr(function, "__module__", None) or ""  # a ufunc has none
     in_c = inside is None and home.partition(".")[0] == "numpy"
