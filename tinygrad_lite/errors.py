@@ -143,9 +143,11 @@ _ADVICE = {
 def complain(error: Exception, name: str, args: Iterable[Any], params: Mapping[str, Any] | None = None) -> NoReturn:
     """Raise an error of NumPy's or Python's as one of ours, which names the operation and its arguments.
 
-    One of ours, or of another library or the user, is raised as it is.
+    One of ours, or of another library or the user, is raised as it is; a note says in which derivative it happened.
     """
     if isinstance(error, TinygradError) or type(error).__module__.partition(".")[0] not in ("builtins", "numpy"):
+        if name.startswith("a derivative of ") and f"in {name}" not in getattr(error, "__notes__", ()):
+            error.add_note(f"in {name}")
         try:
             raise error
         finally:
