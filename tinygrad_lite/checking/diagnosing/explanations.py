@@ -1,9 +1,9 @@
 """Finds the mistakes that explain a gradient that was derived elsewhere.
 
-Along a direction of a variable, a change of a value's gradient changes the variable's gradient by its product with the
-value's tangent. So one product tells whether a mistake can be the one that was made; only then is it put into a reverse
-pass, at this point and at others. If a line runs again and again, the same mistake is put into each of its runs; and
-what one mistake leaves unexplained is explained by another.
+A mistake changes the gradient of some value. Along a direction of a variable, the variable's gradient then changes by
+the product of that change and the value's tangent. So one product tells whether a mistake fits, and only one that fits
+is tried in a reverse pass, at this point and at others. If a line runs many times, the same mistake is tried in all of
+its runs. What one mistake leaves unexplained, another may explain.
 """
 
 from collections.abc import Container, Iterator, Sequence
@@ -44,10 +44,10 @@ from tinygrad_lite.readers.recording import Step
 LINE = "nothing arrives from this line: it is left out"
 TOLERANCE = 1e-7
 _SHARE = 1e-3  # the largest part of a difference that an explanation may leave open
-_ROUNDS = 3  # the largest number of mistakes, one beside another
+_ROUNDS = 3  # the largest number of mistakes in one gradient
 _TOGETHER = 1_000_000  # the largest number of entries of the mistakes that are tried at once
-_ENDS = 4  # how many of the first and of the last runs of a frequent line are looked at singly
-_LOOKS = 4  # in at least how many of these runs the same mistake counts once
+_ENDS = 4  # of a line that runs often, as many first and as many last runs are looked at one by one
+_LOOKS = 4  # mistakes that do the same in about as many runs of a line count once
 _WORK = 300_000  # the largest number of operations in passes with a mistake in each repeat of a line
 
 
@@ -73,7 +73,7 @@ class Match:
 
 
 def explanations(points: Sequence[Point], wrong: Sequence[int], patience: Patience) -> dict[int, tuple[Step, str]]:
-    """For each variable that can be explained the operation and the mistake; the first point is the one in question."""
+    """The operation and the mistake behind each variable that can be explained; the first point is the one checked."""
     cancelling = _cancelling(points[0])
     for base in (cancelling, UNCHANGED) if cancelling.edges else (UNCHANGED,):
         matches: list[Match] = []
@@ -99,7 +99,7 @@ def explanations(points: Sequence[Point], wrong: Sequence[int], patience: Patien
 
 
 def _cancelling(point: Point) -> Changes:
-    """Leaves out what goes back from values whose gradient cancels, as people do for the largest entry in a softmax."""
+    """Cuts off the gradient behind values where it cancels, as people do for the largest entry in a softmax."""
     trace = point.trace
     done = trace.back(point.weights, keep=True)
     edges: dict[Edge, Any] = {}
@@ -114,7 +114,7 @@ def _cancelling(point: Point) -> Changes:
 
 
 class _Search:
-    """The search for one mistake, beside those in `base`; nothing passes the edges in `cut`."""
+    """The search for one mistake, beside those in `base`; no tangent passes the edges in `cut`."""
 
     def __init__(
         self, points: Sequence[Point], base: Changes, cut: Container[Edge], left: Sequence[int], patience: Patience
@@ -139,7 +139,7 @@ class _Search:
             if best.rank < RATIO or (self._factor is None and best.step not in self._again):
                 return best
             return _best([match for match in (best, *self._repeated(RATIO)) if match])
-        if self._factor is not None:  # what is a multiple of the right gradient has no other values in it
+        if self._factor is not None:  # wrong values would make no multiple of the right gradient
             return _best([match for match in (best, *self._repeated(), *self._single(self._others())) if match])
         best = _best([match for match in (best, *self._single(self._others()), *self._mixed()) if match])
         if self._is_whole(best) and best.rank < WEAK:
@@ -248,13 +248,13 @@ class _Search:
                         break
 
     def _says_something(self, suspect: Suspect, factor: float, k: int) -> bool:
-        """Whether a mistake that fits a variable this many times is more than an accident."""
+        """Whether it is more than a coincidence that a mistake, this many times, fits a variable."""
         if not suspect.sentence and abs(factor - 1) < 2 * SMALL:
             return False
         view = self._views[0]
         if not suspect.scaled or view.is_certain(k):
             return factor == 1 or not suspect.sentence or not view.is_multiple(suspect)
-        if not suspect.sentence and suspect.place.step(self._trace) in self._again:  # any of its runs may be some times
+        if not suspect.sentence and suspect.place.step(self._trace) in self._again:  # it could be any run
             return False
         known = factor == 1 if suspect.sentence else name_of_ratio(factor, self._sizes)
         return bool(len(self._views) > 1 and known)
@@ -267,7 +267,7 @@ class _Search:
                 yield from self._mixed_up(n, g)
 
     def _mixed_up(self, n: int, g: Array) -> Iterator[Match | None]:
-        """One value in place of another in the gradient of a third, some number of times."""
+        """Try one value in place of another, times some number, in the gradient of a third."""
         view, place, name = self._views[0], AtNode(n), self._trace.name_of(n)
         values = [*mixtures(self._done, n)]
         with np.errstate(all="ignore"):
@@ -285,14 +285,14 @@ class _Search:
                     if not (any(reduces) or own[u]):  # neither is part of the gradient
                         continue
                     whole = constant_ratio(g, arrays[w])
-                    if whole and not np.isclose(times, whole, rtol=TOLERANCE):  # it is there another number of times
+                    if whole and not np.isclose(times, whole, rtol=TOLERANCE):  # the gradient holds another multiple
                         continue
                     if there == missing:
                         there += " from another step"
                     odd = not name_of_ratio(times, self._sizes)
                     rank = 5.6 - 0.5 * (own[u] or own[w]) - 0.5 * ("1" not in (there, missing)) + 0.9 * odd
-                    rank += 0.3 * (times != 1)  # of which a factor in the values would be the cause
-                    if size(g - times * arrays[w]) > size(g + times * arrays[u]):  # what is there is subtracted
+                    rank += 0.3 * (times != 1)  # a factor in the values explains it better
+                    if size(g - times * arrays[w]) > size(g + times * arrays[u]):  # it was subtracted
                         there, missing = missing, there
                     sentence = f"in the gradient of {name}, {there} is used in place of {missing}{many}"
                 elif there == name and self._trace.made_by(n) is None:
@@ -307,12 +307,12 @@ class _Search:
     # the same mistake each time that a line is run
 
     def _repeated(self, below: float = np.inf) -> Iterator[Match | None]:
-        """Those of a rank below this."""
+        """Try mistakes of a rank below this in all runs of a line."""
         work, least = 0, np.inf
         together = ((suspects[len(suspects) // 2], suspects) for suspects in self._together())
         tried: set[Any] = set()
         for middle, suspects in sorted(together, key=lambda pair: pair[0].rank):
-            if work > _WORK or middle.rank > least or middle.rank >= below:  # what explains everything says more
+            if work > _WORK or middle.rank > least or middle.rank >= below:  # another explains everything
                 return
             if self._patience.ends():
                 return
@@ -331,7 +331,7 @@ class _Search:
             yield match
 
     def _effect(self, suspects: Sequence[Suspect]) -> Any:
-        """The effect of a mistake on the right contributions at a few of its places; None if it cannot be the one."""
+        """The effect of a mistake on the right contributions at a few of its places; None if it was surely not made."""
         done = replace(self._done, totals={})
         made: list[Any] = []
         changes = False
@@ -365,7 +365,7 @@ class _Search:
         for suspect in self._composites:
             across.setdefault(suspect.place.step(self._trace), []).append(suspect)
         for numbers in self._trace.repeats:
-            is_loop = tuple(numbers) in self._trace.of_instructions  # in which sums may run on
+            is_loop = tuple(numbers) in self._trace.of_instructions  # there, a sum may run on
             by_key: dict[Any, list[Suspect]] = {}
             for k in numbers:
                 edges = [(k, i) for i in range(len(self._trace.inputs[k])) if (k, i) in self._done.contributions]
@@ -382,7 +382,7 @@ class _Search:
             yield from (suspects for suspects in by_key.values() if len(suspects) > 1)
 
     def _of_lines(self) -> Iterator[Match | None]:
-        """A line that is left out, with all its operations."""
+        """Try to leave out a line, with all its operations."""
         lines: dict[Any, list[int]] = {}
         for k, step in enumerate(self._trace.steps):
             if step.source:
@@ -394,7 +394,7 @@ class _Search:
                 yield self._verified(LINE, 3.0, numbers[0], Changes(held))
 
     def _of_other_values(self) -> Iterator[Match | None]:
-        """A gradient whose formula is right, but not the values that it is computed from."""
+        """Try the right formula on wrong values."""
         if 6 * len(self._trace.steps) ** 2 > _WORK:
             return
         for numbers in ([k] for k in range(len(self._trace.steps))):
@@ -433,9 +433,9 @@ class _View:
         self._moves = {k: bool(np.any(np.abs(self._gaps[own]) > self._limits[own])) for k, own in self._of.items()}
 
     def products(self, suspects: Sequence[Suspect]) -> Iterator[tuple[list[Suspect], Vector, Matrix]]:
-        """Mistakes at one place; along each direction what they should give, and what each gives if it is there once.
+        """Mistakes at one place, what they should give along each direction, and what each gives if it was made once.
 
-        They come in parts, none of which takes much memory, without those that do not fit the place.
+        They come in batches that take little memory, without mistakes that do not fit the place.
         """
         place = suspects[0].place
         held, n = place.held(self.done), place.target(self.done.trace)
@@ -447,7 +447,7 @@ class _View:
             candidates: list[Array] = []
             with np.errstate(all="ignore"):
                 for suspect in suspects[first : first + count]:
-                    with suppress(Exception):  # what does not fit is not the mistake that was made
+                    with suppress(Exception):  # a mistake that does not fit was not made
                         candidate = suspect.apply(self.done, held)
                         if np.shape(candidate) == np.shape(right):
                             candidates.append(np.ravel(candidate))
@@ -473,20 +473,20 @@ class _View:
         return self._stacked[n]
 
     def is_certain(self, k: int) -> bool:
-        """Whether more than one wrong entry says how many times a mistake is there in a variable."""
+        """Whether more than one wrong entry of a variable tells how many times a mistake was made."""
         return self._wrong[k] > 1
 
     def is_multiple(self, suspect: Suspect) -> bool:
-        """Whether a mistake makes a multiple of what is right, as each other of them does, some number of times."""
+        """Whether a mistake makes a multiple of the right contribution, as other mistakes do with a factor."""
         held = suspect.place.held(self.done)
         right = suspect.place.right(self.done, held)
         with np.errstate(all="ignore"):
             return constant_ratio(suspect.apply(self.done, held), right) is not None
 
     def factors(self, wanted: Vector, actual: Matrix, k: int, scaled: Vector) -> tuple[Vector, Vector]:
-        """How many times each mistake is there in a variable, and whether that explains what is wrong there.
+        """How many times each mistake was made in a variable, and whether that explains the variable's error.
 
-        Only a `scaled` one may be there more or less than once.
+        Only a `scaled` mistake may have been made more or less than once.
         """
         wanted, actual = wanted[self._of[k]], actual[:, self._of[k]]
         if not self._moves[k]:
@@ -501,14 +501,14 @@ class _View:
         return times, fits & (~scaled | (largest[:, 0] > 0))
 
     def agrees(self, suspect: Suspect, k: int, factor: float) -> bool:
-        """Whether a mistake, this many times, explains what is wrong with a variable here, too."""
+        """Whether a mistake, this many times, explains the error of a variable at this point, too."""
         for _, wanted, actual in self.products([suspect]):
             own = self._of[k]
             return self._moves[k] and bool((np.abs(wanted[own] - factor * actual[0, own]) <= self._limits[own]).all())
         return False
 
     def pairs(self, along: Matrix, k: int) -> Iterator[tuple[int, int, float]]:
-        """The pairs of arrays whose difference, some number of times, explains what is wrong with a variable."""
+        """The pairs of arrays whose difference, times some number, explains the error of a variable."""
         own = self._of[k]
         gaps = self._gaps[own]
         if not self.is_certain(k) or not self._moves[k]:
@@ -522,7 +522,7 @@ class _View:
 
 
 def _explains(gradient: Array, explained: Array, before: Array) -> bool:
-    """Whether a gradient is the one in question, with little left of its difference from the previous one."""
+    """Whether the difference between a gradient and the one before is explained, but for a small part of it."""
     if not same(gradient, explained, TOLERANCE):
         return False
     return bool(np.max(np.abs(gradient - explained)) <= _SHARE * np.max(np.abs(explained - before)))
@@ -534,12 +534,12 @@ def _differing(gradient: Array, right: Array) -> int:
 
 
 def _guessed(words: str) -> str:
-    """The words for a ratio, and that it may be of other numbers that are as large."""
+    """The words for a ratio, as a question if other numbers of this size would fit as well."""
     return f"{words}?" if "in place of a" in words else words
 
 
 def _every_time(sentence: str, times: Sequence[Any]) -> str:
-    """A sentence that is true each time; a question comes last."""
+    """The sentence, with a note that it is true each time; a question in it comes last."""
     said, colon, question = sentence.rpartition(": ") if sentence.endswith("?") else (sentence, "", "")
     return f"{said}, each of the {len(times)} times that the line is run{colon}{question}"
 

@@ -55,9 +55,9 @@ def no_gradient(
 
 
 def is_saturated(look: Examination, row: int, column: int, comparison: Comparison) -> bool:
-    """Whether a derivative is so small, next to the function's values and other derivatives, that rounding swallows it.
+    """Whether a derivative is so small, next to the function's values and other derivatives, that rounding hides it.
 
-    What an entry changes when it moves by its own size is compared with the value, and with what others change.
+    The change that an entry makes when it moves by its own size is compared with the value and with others' changes.
     """
     changes = np.abs(comparison.reference[row]) * look.scales
     if not 0 < changes[column] < np.inf:
@@ -79,9 +79,9 @@ def _largest_part(look: Examination, row: int) -> float:
 
 
 def stationary(look: Examination, columns: Sequence[int]) -> Iterator[int]:
-    """Among entries whose slope is 0, the stationary ones: the value changes when they move, like a power ≥ 2.
+    """The entries among those of slope 0 that still change the value when they move far, as a power ≥ 2 does.
 
-    They are found along directions of many entries, bisected where the value changes.
+    They are searched for along directions of many entries, which are bisected where the value changes.
     """
     ahead = [list(columns)] if len(columns) else []
     while ahead:
@@ -145,7 +145,7 @@ def _why_it_ends(movement: Movement) -> str:
 
 
 def movements(look: Examination, steps: Sequence[Step], column: int) -> list[Movement]:
-    """For each operation, what changes with this entry; empty if the function then performs other operations."""
+    """What changes with this entry, for each operation; empty if the function performs other operations then."""
     with recording() as followed, suppress(Exception):
         look.subject.changes(look.subject.point, look.unit(column), as_tensors=True)
     if _are_alike(steps, followed):
@@ -193,8 +193,7 @@ def first_not_finite(steps: Sequence[Step], values: Vector) -> tuple[str, str]:
     for step in steps:
         value = np.asarray(step.value)
         inputs = [np.asarray(x) for x in step.arrays]
-        came_in = are_finite(inputs, step.params)
-        if came_in and value.dtype.kind == "f" and not np.all(np.isfinite(value)):
+        if are_finite(inputs, step.params) and value.dtype.kind == "f" and not np.all(np.isfinite(value)):
             return call_site(step), "it made a value that is not finite, in the forward pass"
     if not np.all(np.isfinite(values)):
         return "", "a value is not finite, in the forward pass"

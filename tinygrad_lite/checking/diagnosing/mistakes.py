@@ -84,7 +84,7 @@ class Mistake:
     Attributes:
         sentence: what is wrong.
         apply: the contribution that it would give in place of the right one.
-        kind: the sentence without a number that may differ each time that a line runs, if there is one.
+        kind: the sentence without its number, if that may differ each time that a line runs.
     """
 
     sentence: str
@@ -98,13 +98,13 @@ def mistaken(contribution: Contribution) -> Iterator[tuple[str, Array]]:
         try:
             with np.errstate(all="ignore"):
                 candidate = mistake.apply(contribution)
-        except Exception:  # noqa: S112  # what does not fit is not the mistake that was made
+        except Exception:  # noqa: S112  # a mistake that does not fit was not made
             continue
         yield mistake.sentence, candidate
 
 
 def mistakes(contribution: Contribution) -> Iterator[Mistake]:
-    """The mistakes that can be made in an operation like this one, on arrays of these shapes."""
+    """The mistakes that people can make in such an operation, on arrays of these shapes."""
     shape = np.shape(contribution.right)
     yield Mistake(SIGN, lambda c: -c.right)
     yield Mistake(STOPPED, lambda c: np.zeros_like(c.right))
@@ -113,7 +113,7 @@ def mistakes(contribution: Contribution) -> Iterator[Mistake]:
     yield Mistake(TWICE, partial(_multiplied, 2.0))
     yield Mistake(HALF, partial(_multiplied, 0.5))
     yield from _of_other_values(contribution)
-    are_several = np.count_nonzero(contribution.right) > 1  # one alone may be at any other index
+    are_several = np.count_nonzero(contribution.right) > 1  # a single one could be at any other index
     for axis, size in enumerate(shape):
         for by in (1, -1) if size > 1 and are_several else ():
             if size > 2:  # with two entries, it is a flip

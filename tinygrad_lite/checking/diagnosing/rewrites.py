@@ -1,6 +1,6 @@
-"""Changes in the text of a gradient's code that a person could have meant: in conditions, loops, order and indices.
+"""Changes the text of a gradient's code into what its author may have meant: conditions, loops, order and indices.
 
-What decides which operations run, or in which order, is no operation, so no change of an operation mends it.
+Conditions and loops decide which operations run, and in which order. No change of an operation can fix them.
 """
 
 import ast
@@ -29,7 +29,7 @@ _OTHER_COMPARISONS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
     ast.Eq: (ast.NotEq,),
     ast.NotEq: (ast.Eq,),
 }
-"""For each comparison the others that a person may have meant; the last one is its opposite."""
+"""For each comparison, the others that its author may have meant; the last one is its opposite."""
 _OPPOSITE = {kind: others[-1] for kind, others in _OTHER_COMPARISONS.items()}
 _OTHERS: dict[type[ast.operator], type[ast.operator]] = {
     ast.Add: ast.Sub,
@@ -39,21 +39,21 @@ _OTHERS: dict[type[ast.operator], type[ast.operator]] = {
 }
 _SMALLEST_AND_LARGEST = [("argmin", "argmax"), ("nanargmin", "nanargmax"), ("min", "max"), ("minimum", "maximum")]
 _CHOOSING = {a: b for pair in _SMALLEST_AND_LARGEST for a, b in (pair, pair[::-1])}
-"""For each function that chooses one of several numbers, by size, the one that chooses at the other end."""
+"""For each function that chooses the smallest or largest number, the function that chooses at the other end."""
 _ENDLESS = itertools, itertools.count, itertools.cycle, itertools.repeat
-"""Who reads these to the end, as a changed line may, never ends, and runs no lines that could be counted."""
-_PARTS = 24  # in lines of more parts, only those beside each other are exchanged
+"""A changed line might read these to their end, which never comes; and no lines run meanwhile that could be counted."""
+_PARTS = 24  # in a line of more parts, only neighbours are exchanged
 Rewrite = tuple[Callable[..., Any], str, str]
-"""A changed function, the line that changed, and in which words."""
+"""A changed function, the line that changed, and the change in words."""
 
 
 def rewrites(
     gradient: Callable[..., Any], function: Callable[..., Any], are_operations: bool = False
 ) -> Iterator[Rewrite]:
-    """The gradient with one change each, the likeliest first; what `function` does tells what may have been meant.
+    """The gradient with one change each, the likeliest first; the text of `function` tells what may have been meant.
 
     Args:
-        are_operations: whether the changes are those that a change of an operation may make as well, in other words.
+        are_operations: whether to make the changes that a change of an operation could make as well.
     """
     owner = getattr(gradient, "__self__", None)
     text = _Text.of(getattr(gradient, "__func__", gradient))
@@ -68,7 +68,7 @@ def rewrites(
 
 
 def choose() -> None:
-    """Call all that chooses by size, as others' code does: a change may call it even if the gradient does not."""
+    """Call each function that chooses by size, as code outside this package does, since a change may call it."""
     FunctionType(_choose.__code__, {**globals(), "__name__": "others"})()
 
 
@@ -87,7 +87,7 @@ class _Text:
 
     @classmethod
     def of(cls, f: Any) -> "_Text | None":
-        """The text of a function; None where there is none, as for one that is not Python's, or it must not change."""
+        """The text of a function; None if it has none, as a function in C, or must not be changed."""
         if not isinstance(f, FunctionType):
             return None
         names = {*names_read(f.__code__)}
@@ -108,7 +108,7 @@ class _Text:
         return str(Source(self._f.__code__.co_filename, line, self._f.__name__))
 
     def compiled(self) -> FunctionType:
-        """The function that the text is of at present."""
+        """The function of the text as it is now."""
         code, free = self._f.__code__, self._f.__code__.co_freevars
         outer = ast.parse(f"def outer({', '.join(free)}): pass")
         outer.body[0].body = [self.tree]  # type: ignore[attr-defined]
@@ -122,10 +122,10 @@ class _Text:
         return new
 
     def changes_of_order(self, trees: Sequence[ast.AST]) -> Iterator[tuple[int, str]]:
-        """Make each change, yield its line and words while it is made, and take it back: which lines run, and when.
+        """Change which lines run, and when: make each change, yield its line and words, and take it back.
 
         Args:
-            trees: where to look for what may have been meant.
+            trees: the texts that show what may have been meant.
         """
         conditions, indices = (_distinct(map(kind, trees)) for kind in (_conditions, _indices))
         yield from self._replaced(_conditions(self.tree), partial(_other_conditions, conditions))
@@ -140,7 +140,7 @@ class _Text:
         yield from self._replaced(_sums(self.tree), _other_sums)
 
     def changes_of_values(self, trees: Sequence[ast.AST]) -> Iterator[tuple[int, str]]:
-        """The same for what a line computes."""
+        """Change what a line computes, in the same way."""
         yield from self._replaced(_values(self.tree), _of_other_sign)
         sums, calls = (_distinct(map(kind, trees)) for kind in (_sums, _calls))
         yield from self._replaced(_values(self.tree), partial(_larger, [*sums, *calls]))
@@ -151,7 +151,7 @@ class _Text:
     def _replaced(
         self, places: Iterator["_Place"], others: Callable[[Any], Iterator[ast.AST]]
     ) -> Iterator[tuple[int, str]]:
-        """Others in place of an expression."""
+        """Put other expressions in place of each."""
         for place in list(places):
             for other in others(place.node):
                 words = place.written(other), place.written(place.node)
@@ -161,7 +161,7 @@ class _Text:
                     place.put(place.node)
 
     def _moved(self) -> Iterator[tuple[int, str]]:
-        """Two lines, one after the other, the other way round."""
+        """Exchange two successive lines."""
         for block in _blocks(self.tree):
             for k in range(len(block) - 1):
                 first, second = block[k : k + 2]
@@ -170,7 +170,7 @@ class _Text:
                 block[k : k + 2] = first, second
 
     def _added(self, trees: Sequence[ast.AST]) -> Iterator[tuple[int, str]]:
-        """Lines in which the function gives a value that both have a new one, and the gradient does not."""
+        """Add the lines in which the function, but not the gradient, updates a variable that both have."""
         own, known = {ast.unparse(line) for line in _simple(self.tree)}, _names(self.tree)
         lines = [
             line
@@ -187,7 +187,7 @@ class _Text:
                     del block[k]
 
     def _written(self) -> Iterator[tuple[int, str]]:
-        """Adding and subtracting in place of writing, or the reverse; or nothing."""
+        """Add or subtract in place of assigning, or the reverse; or leave a line out."""
         for block in _blocks(self.tree):
             for k, statement in enumerate(block):
                 for other, words in _otherwise(statement):
@@ -196,7 +196,7 @@ class _Text:
                     block[k] = statement
 
     def _together(self, others: Callable[[Any], Iterator[ast.AST]]) -> Iterator[tuple[int, str]]:
-        """Another index wherever a line reads, or writes, with the same one."""
+        """Put another index wherever a line reads, or writes, with the same index."""
         for statement in _simple(self.tree):
             alike: dict[Any, list[_Place]] = {}
             for place in _indices(statement):
@@ -213,7 +213,7 @@ class _Text:
                             place.put(own)
 
     def _exchanged(self, are_in_question: Callable[["_Place", "_Place"], bool]) -> Iterator[tuple[int, str]]:
-        """Two parts of a line exchanged."""
+        """Exchange two parts of a line."""
         for statement in _simple(self.tree):
             read = (place for place in _places(statement) if _is_read(place.node))
             parts = sorted(read, key=lambda place: (place.line, place.node.col_offset))
@@ -248,11 +248,11 @@ class _Place:
 
     @property
     def name_to_exchange(self) -> str:
-        """What is here; for an index, with what it is of."""
+        """The node as text; an index together with what it is an index of."""
         return ast.unparse(self.parent if self.name == "slice" else self.node)
 
     def put(self, node: ast.AST) -> None:
-        """Put a node here, in place of what is here."""
+        """Put another node here."""
         if self._number is None:
             setattr(self.parent, self.name, node)
         else:
@@ -272,7 +272,7 @@ def _places(tree: ast.AST) -> Iterator[_Place]:
 
 
 def _conditions(tree: ast.AST) -> Iterator[_Place]:
-    """What decides which lines run, or which entries count."""
+    """The conditions that decide which lines run, or which entries count."""
     for place in _places(tree):
         if isinstance(place.node, ast.Compare) or place.name in ("test", "ifs"):
             yield place
@@ -284,7 +284,7 @@ def _loops(tree: ast.AST) -> Iterator[_Place]:
 
 
 def _indices(tree: ast.AST) -> Iterator[_Place]:
-    """What is read or written of arrays."""
+    """The indices with which arrays are read or written."""
     return (place for place in _places(tree) if place.name == "slice")
 
 
@@ -294,7 +294,7 @@ def _sums(tree: ast.AST) -> Iterator[_Place]:
 
 
 def _values(tree: ast.AST) -> Iterator[_Place]:
-    """What is read by its name, or as an entry of it."""
+    """Variables that are read, and entries of them."""
     return (p for p in _places(tree) if _is_read(p.node) and isinstance(p.node, ast.Name | ast.Subscript))
 
 
@@ -316,14 +316,14 @@ def _names(tree: ast.AST, context: type[ast.expr_context] = ast.expr_context) ->
 
 
 def _is_update(line: ast.AST) -> TypeGuard[ast.stmt]:
-    """Whether a line gives a value a new one that is computed from it."""
+    """Whether a line computes the new value of a variable from the old one."""
     return isinstance(line, ast.AugAssign) or (
         isinstance(line, ast.Assign) and bool(_names(line, ast.Store) & _names(line, ast.Load))
     )
 
 
 def _simple(tree: ast.AST) -> Iterator[ast.stmt | ast.expr]:
-    """The statements that contain no others, and what those that do begin with: a condition, or what is looped over."""
+    """The statements that contain no others, and the heads of those that do: conditions, and what loops run over."""
     for node in ast.walk(tree):
         if isinstance(node, ast.stmt):
             heads = [getattr(node, name, None) for name in ("test", "iter")]
@@ -336,7 +336,7 @@ def _distinct(places: Iterator[Iterator[_Place]]) -> list[ast.AST]:
 
 
 def _otherwise(statement: ast.stmt) -> Iterator[tuple[ast.stmt, str]]:
-    """Other statements that write the same, and what is said of them."""
+    """Other statements that write to the same target, and the words for each."""
     if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
         target = statement.targets[0]
         if isinstance(target, ast.Name | ast.Attribute | ast.Subscript):
@@ -377,7 +377,7 @@ def _is_inside(node: ast.AST, other: ast.AST) -> bool:
 
 
 def _other_conditions(known: Sequence[ast.AST], test: ast.expr) -> Iterator[ast.AST]:
-    """The opposite, another comparison, one that is made elsewhere, or none."""
+    """The opposite, other comparisons, conditions from elsewhere, or none at all."""
     if isinstance(test, ast.Compare) and len(test.ops) == 1:
         for kind in _OTHER_COMPARISONS.get(type(test.ops[0]), ()):
             yield ast.Compare(test.left, [kind()], test.comparators)
@@ -410,7 +410,7 @@ def _of_other_sign(value: ast.expr) -> Iterator[ast.AST]:
 
 
 def _larger(known: Sequence[Any], part: ast.expr) -> Iterator[ast.AST]:
-    """What is made elsewhere of a value, alone or with another."""
+    """Expressions elsewhere that use this value, alone or with another."""
     name = ast.unparse(part)
     for made in known:
         of = made.args[:1] if isinstance(made, ast.Call) else [made.left, made.right]
@@ -424,7 +424,7 @@ def _other_sums(sum_: ast.BinOp) -> Iterator[ast.AST]:
 
 
 def _other_ways(turns: ast.expr) -> Iterator[ast.AST]:
-    """The same turns the other way round, and those of the whole, of which they are a part."""
+    """The same turns in reverse order, and the turns over the whole if these are over a part."""
     if isinstance(turns, ast.Call) and isinstance(turns.func, ast.Name) and turns.func.id == "reversed":
         yield turns.args[0]
         return
@@ -438,7 +438,7 @@ def _other_ways(turns: ast.expr) -> Iterator[ast.AST]:
 
 
 def _other_indices(known: Sequence[ast.AST], index: ast.expr) -> Iterator[ast.AST]:
-    """Ends that are one off, all from an entry on or up to it, and what is read or written elsewhere."""
+    """Indices that are one off, all entries from one on or up to it, and indices from elsewhere."""
     parts = index.elts if isinstance(index, ast.Tuple) else [index]
     for by in (1, -1):
         if len(parts) > 1:
