@@ -30,7 +30,7 @@ from tinygrad_lite.transforms.dual import innermost
 
 
 class Surroundings(Transcript):
-    """A transcript that hears what the function reads and writes, and turns that into the program's inputs and updates.
+    """A transcript that is told of each read and write outside, and makes the program's inputs and updates of them.
 
     Attributes:
         guards: the attributes that the function read and that the program fixes.
@@ -40,11 +40,11 @@ class Surroundings(Transcript):
         gradients: the tensors whose gradient it read before it wrote one, and whether there was one.
         optimizers: the optimisers that it uses.
         carried: the names whose values it reads and replaces.
-        lent: what stands for the arrays among the arguments.
+        lent: the stand-ins for the arrays among the arguments.
         used: the names of further arrays that must be recorded.
 
     Args:
-        names: those of the tensors from outside.
+        names: the names of the tensors from outside.
         reached: what the function can reach.
         carried: the guards of the names whose values it is known to read and replace.
     """
@@ -160,8 +160,8 @@ class Surroundings(Transcript):
         self.guard(Field(tensor, "_requires_grad", before, f"{self.name_of(tensor)}.requires_grad"))
 
     def switches(self, tensor: Tensor, before: Any) -> None:
-        """Note that the function says of a tensor from outside whether it requires a gradient."""
-        if tensor not in self._made and id(tensor) not in self._owners:  # another call has another argument
+        """Note that the function sets whether a tensor from outside requires a gradient."""
+        if tensor not in self._made and id(tensor) not in self._owners:  # an argument may be another in the next call
             self._guard_gradient(tensor, self._switched.setdefault(tensor, before))
 
     def guard(self, guard: Guard) -> None:
@@ -198,7 +198,7 @@ class Surroundings(Transcript):
         return self._before.get((tensor, slot), UNSET)
 
     def read_attribute(self, owner: Any, name: str, value: Any) -> Any:
-        if (real := original(owner)) is not owner:  # a stand-in is new in each run, but what it was made from is not
+        if (real := original(owner)) is not owner:  # a stand-in is new in each run, its original is not
             if (held := attribute_of(real, name)) is not UNSET:
                 self.read_attribute(real, name, held)
             return self._generator(value) if isinstance(value, np.random.Generator) else value
@@ -221,7 +221,7 @@ class Surroundings(Transcript):
         return self._generator(value) if isinstance(value, np.random.Generator) else value
 
     def read_fields(self, owner: Any, fields: dict[str, Any]) -> None:
-        """Guard all attributes of an object, of which `vars` may read any."""
+        """Guard all attributes of an object, since `vars` may read any of them."""
         if self._is_new(owner):
             return
         read: dict[Key, Guard] = {}
@@ -242,13 +242,13 @@ class Surroundings(Transcript):
             self.guard(Missing(fields, name, f"{type(owner).__name__}.{name}"))
 
     def _read_anew(self, owner: Any, name: str, value: Any) -> None:
-        """Guard an attribute, unless Python computes it from others."""
+        """Guard an attribute; guard its method instead if Python computes it from others."""
         fields, label = _fields(owner), f"{type(owner).__name__}.{name}"
         key = guard_of(owner, name, value).key
         if key in self.carried:
             return
         if fields is not None and dict.get(fields, name, UNSET) is value:
-            is_known = key in self.guards or self.carried.names  # and then has been met before that was known
+            is_known = key in self.guards or self.carried.names  # a carried one was met before
             if isinstance(value, (list, deque, dict, set)) and not is_known:
                 entries: dict[Key, Guard] = {}
                 contents(value, label, entries)
@@ -275,7 +275,7 @@ class Surroundings(Transcript):
                 self._replaced.append(entry)
 
     def _read_of_class(self, owner: Any, name: str, value: Any) -> None:
-        """Guard what an object that the function has made itself has from its class."""
+        """Guard what an object has from its class, if the function itself has made the object."""
         if name in (_fields(owner) or ()):
             return
         kind, method = type(owner), in_class(type(owner), name)
@@ -284,7 +284,7 @@ class Surroundings(Transcript):
             self.guard(of_class(kind, name, f"{kind.__name__}.{name}"))
 
     def _guard_method(self, owner: Any, name: str, method: Any) -> None:
-        """Guard a method or a property: a user's class may get another, and any object an attribute in its place."""
+        """Guard a method or a property: a user may replace it in the class, or hide it by an attribute."""
         fields, kind, label = _fields(owner), type(owner), f"{type(owner).__name__}.{name}"
         is_users = any(name in vars(base) and is_users_class(base) for base in kind.__mro__)
         if is_users:
@@ -292,7 +292,7 @@ class Surroundings(Transcript):
         is_ours = isinstance(method, FunctionType) and not name.startswith("_")
         if fields is None or hasattr(method, "__set__") or not (is_users or is_ours):
             return
-        has_one_test = isinstance(owner, Optimizer) and not is_users  # for all of its methods
+        has_one_test = isinstance(owner, Optimizer) and not is_users  # one for all of its methods
         self.guard(Length(fields, label) if has_one_test else Missing(fields, name, label))
 
     def _is_new(self, owner: Any) -> bool:
@@ -300,7 +300,7 @@ class Surroundings(Transcript):
         if id(owner) in self._new or id(owner) in self.carried.containers:
             return True
         if id(owner) in self._reached.objects or not has_its_own(type(owner), "__setattr__"):
-            return False  # it was there before, or we would have heard of its first attribute
+            return False  # it was there before; else its first attribute would have been reported
         if any(map(self._holds_result, dict.values(_fields(owner) or {}))):
             self._new[id(owner)] = owner
         return id(owner) in self._new
@@ -312,9 +312,9 @@ class Surroundings(Transcript):
 
     def write_attribute(self, owner: Any, name: str, value: Any) -> Any:
         if isinstance(in_class(type(owner), name), property):
-            return value  # its setter writes attributes, of which we hear
+            return value  # its setter writes attributes, which are reported
         if original(owner) is not owner:
-            return value  # and of a stand-in's fields when they are written to the module itself
+            return value  # a stand-in's fields are reported when they are written to the module itself
         if id(owner) in self.carried.containers:
             raise UsageError(
                 f"the function assigns {type(owner).__name__}.{name} of an object, and replaces the object: "
@@ -330,7 +330,7 @@ class Surroundings(Transcript):
         return value
 
     def goes_through(self, tensor: Tensor) -> None:
-        """Refuse that the reverse pass goes on into a history from outside, which it would free for the next run."""
+        """Refuse a reverse pass through a history from outside: it would free that, and the next run has none."""
         if tensor not in self._made:
             raise UsageError(
                 f"the reverse pass goes through a tensor that was computed outside the compiled function{at_line()}\n"
@@ -339,7 +339,7 @@ class Surroundings(Transcript):
             )
 
     def reaches(self, tensor: Tensor, g: Any) -> None:
-        """Note that the reverse pass passes a gradient, or a contribution to it, to a tensor."""
+        """Note that the reverse pass hands a gradient, or a contribution to it, to a tensor."""
         if self._expected is not None:
             return
         array, g = plain(tensor, "_array"), innermost(g)
@@ -347,7 +347,7 @@ class Surroundings(Transcript):
             self.namer.gradient(g.variable, array.variable)
 
     def copied(self, array: Array) -> Array:
-        """A copy of an array from outside, which each run makes anew."""
+        """A copy of an array from outside, which each run makes again."""
         return self.constant(array).copy()
 
     def notes_use(self, arrays: Sequence[Array]) -> bool:
@@ -357,7 +357,7 @@ class Surroundings(Transcript):
 
     def notes_write(self, array: Array) -> bool:
         if type(array) is np.ndarray and not array.flags.writeable:
-            raise ValueError("output array is read-only")  # as NumPy says; it may be locked for the recording alone
+            raise ValueError("output array is read-only")  # NumPy's words; perhaps only this recording locks it
         return self.notes_use([array])
 
     def names_of(self, array: Array) -> list[Guard]:
@@ -365,7 +365,7 @@ class Surroundings(Transcript):
         return self._names_where(lambda x: x is array)
 
     def names_around(self, array: Array) -> list[Guard]:
-        """The names of an array from outside, or, if it is a view that the function makes, of those in its memory."""
+        """The names of an array from outside; if the function makes it as a view, the names of arrays in its memory."""
         memory = memory_of(array)
         return self.names_of(array) or self._names_where(lambda x: memory_of(x) is memory)
 
@@ -375,7 +375,7 @@ class Surroundings(Transcript):
         return [guard for guard in places if any(map(is_meant, filter(_may_be_recorded, _within(guard.value))))]
 
     def truth(self, variable: Variable) -> bool | None:
-        """Whether a setting of an optimiser's is not zero, or what comes of numbers among the inputs; it is guarded."""
+        """Whether an optimiser's setting, or a number that is made of inputs alone, is not zero; this is guarded."""
         truth = self.optimizers.truth(self.program.inputs.get(variable))
         return self._decided(variable, bool) if truth is None else truth
 
@@ -386,7 +386,7 @@ class Surroundings(Transcript):
         return bool(decision.value)
 
     def settled(self, variable: Variable) -> int | None:
-        """A whole number that comes of numbers among the inputs alone, which is guarded; None for any other."""
+        """The whole number that is made of inputs alone, which is guarded; None for any other number."""
         return self._decided(variable, int)  # type: ignore[no-any-return]
 
     def _decision(self, variable: Variable, answer: type) -> Decision | None:
@@ -406,14 +406,14 @@ class Surroundings(Transcript):
             return generator
         if id(generator) not in self._proxies:
             self._proxies[id(generator)] = RecordedGenerator(generator, argument, self.add)
-        else:  # it occurs twice, and next time there may be two generators
+        else:  # it occurs twice; in the next call, there may be two generators
             self.shared.update(
                 {i: generator for i in (argument, self._proxies[id(generator)]._argument) if i is not None}
             )
         return self._proxies[id(generator)]
 
     def _holds_result(self, value: Any) -> bool:
-        """Whether a value, or a leaf of it, is what the function has computed."""
+        """Whether the function has computed a value, or a leaf of it."""
         return any(type(x) is Recorded or (isinstance(x, Tensor) and x in self._made) for x in trees.leaves(value))
 
     @property
@@ -444,12 +444,12 @@ def _may_be_recorded(x: Any) -> bool:
 
 
 def _within(value: Any) -> list[Any]:
-    """A value, or what is in a tuple."""
+    """The value, or the values in a tuple."""
     return [x for part in value for x in _within(part)] if isinstance(value, tuple) else [value]
 
 
 def _fields(owner: Any) -> dict[str, Any] | None:
-    """The dict of an object's attributes, if it has one; it may be the object itself, which is then watched."""
+    """The dict of an object's attributes, if it has one; an object may be its own dict, which is then watched."""
     fields = attribute_of(owner, "__dict__")
     return None if fields is UNSET else fields
 
@@ -463,7 +463,7 @@ def guard_of(owner: Any, name: str, value: Any) -> Guard:
 
 
 def attribute_of(owner: Any, name: str) -> Any:
-    """An attribute, read without a report; UNSET if there is none."""
+    """An attribute, read without reporting it; UNSET if there is none."""
     try:
         return object.__getattribute__(owner, name)
     except AttributeError:
@@ -471,7 +471,7 @@ def attribute_of(owner: Any, name: str) -> Any:
 
 
 def in_class(kind: type, name: str) -> Any:
-    """What a class, or one that it is derived from, holds under a name; None if none does."""
+    """What a class, or the first of its bases, holds under a name; None if none does."""
     return next((vars(base)[name] for base in kind.__mro__ if name in vars(base)), None)
 
 
