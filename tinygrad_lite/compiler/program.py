@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -191,6 +192,11 @@ def variables(tree: Any) -> Iterator[Variable]:
 
 def axes_in_memory(strides: Sequence[int]) -> tuple[int, ...]:
     """The axes of an array from the slowest to the fastest."""
+    return _axes_in_memory(tuple(strides))
+
+
+@lru_cache(1000)
+def _axes_in_memory(strides: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(sorted(range(len(strides)), key=lambda axis: (-abs(strides[axis]), axis)))
 
 

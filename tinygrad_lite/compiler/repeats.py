@@ -68,6 +68,8 @@ def _at_any_size(x: Any) -> Hashable:
 
 def parameters(call: Instruction, with_positions: bool = True) -> Hashable:
     """An instruction's parameters, with or without the numbers in indices; variables among them are wiring."""
+    if not call.params:
+        return ()
     params = mapped(lambda x: Variable if isinstance(x, Variable) else x, call.params)
     for name in () if with_positions else params.keys() & INDICES:
         params[name] = map_numbers(lambda _: int, params[name])

@@ -96,7 +96,7 @@ class Sizes:
         self._first.append(program)
         if len(self._first) > FEW:
             return self._with_numbers_as_data(program, bits)
-        if len(_segments(plan)) > MANY and _differ_in_sizes(program):
+        if len(_segments(plan)) > MANY and _differ_in_sizes(plan):
             other = Sizes()
             other._first += self._first
             shared = other._with_numbers_as_data(program, bits)
@@ -142,10 +142,11 @@ def _segments(plan: Plan) -> dict[str, Segment]:
     return {step.text: step for step in plan.steps if isinstance(step, Segment)}
 
 
-def _differ_in_sizes(program: Program) -> bool:
+def _differ_in_sizes(plan: Plan) -> bool:
     """Whether most operations are the same as others, on arrays of other sizes."""
-    of_sizes = {repeats.form_at_any_position(call) for call in program.calls}
-    return len(of_sizes) > 4 * len({*map(repeats.form_at_any_size, program.calls)})
+    calls = [call for segment in _segments(plan).values() for call in segment.calls]
+    of_sizes = {repeats.form_at_any_position(call) for call in calls}
+    return len(of_sizes) > 4 * len({*map(repeats.form_at_any_size, calls)})
 
 
 def _shapes(program: Program) -> list[tuple[int, ...]]:

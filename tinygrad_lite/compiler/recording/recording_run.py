@@ -112,6 +112,7 @@ class Recorder(Leavings):
             finally:
                 self.restore()
                 self.is_over = True
+                self.frames.clear()
                 recomputes.reset(before)
                 at_once.reset(history_before)
 

@@ -6,9 +6,10 @@ import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from functools import lru_cache, partial
+from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR
 from itertools import chain
 from pathlib import Path
-from types import CodeType
+from types import CodeType, FrameType
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,7 @@ _FORMULA, _UPDATE, _USERS, _ELSEWHERE = "formula", "update", "user's", "elsewher
 _kinds: dict[str, str] = {}
 _source = lru_cache(1000)(Source)  # a line of a loop calls an operation in each turn
 _OF_INDICES = "index", "indices"
+_IS_RESUMED = CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR
 MOST = 1000
 """The most files of which we remember whose code they have."""
 kept_whole: ContextVar[Collection[Op]] = ContextVar("kept_whole", default=())
@@ -68,6 +70,7 @@ class Transcript:
         refusal: what it said the last time that Python needed a value.
         unheard: the same, if that was for code that is neither NumPy's nor ours, and may have caught the error.
         written: the arrays that the function wrote into after it had computed with them.
+        frames: the functions that were running at the latest call, as far as they say where it belongs.
 
     Args:
         expected: the program of an earlier recording, with which this one is compared. As long as a call is the next
@@ -82,6 +85,7 @@ class Transcript:
         self.refusal: str | None = None
         self.unheard: str | None = None
         self.written: list[Array] = []
+        self.frames: list[tuple[FrameType, str]] = []
         self.refused = ""  # the latest operation that raised an error; if the function goes on, it has caught it
         self._expected = expected
         self._expected_constants = [] if expected is None else [*expected.read_constants()]
@@ -413,14 +417,12 @@ class Transcript:
     def _origin(self, result: Variable) -> tuple[str, Source | None]:
         """The pass that is running, and the user's line; also notes what a person would call the result."""
         section, source = FORWARD, None
-        frame = sys._getframe(1)
-        while (code := frame.f_code) is not self._outermost:
-            kind = _kinds.get(code.co_filename) or _kind(code.co_filename)
+        for frame, kind in self._frames_that_say_more():
             if kind is _ELSEWHERE:
-                if code is _PASS:
-                    section = BACKWARD
+                section = BACKWARD
             elif kind is _USERS:
                 if source is None:
+                    code = frame.f_code
                     source = _source(code.co_filename, frame.f_lineno, code.co_name)
                 if section == FORWARD:
                     self.namer.line(result, frame)
@@ -428,8 +430,24 @@ class Transcript:
                 section = UPDATE
                 if kind is _FORMULA:  # an optimiser's formula is read by its own names
                     self.namer.line(result, frame)
-            frame = frame.f_back  # type: ignore[assignment]
         return section, source
+
+    def _frames_that_say_more(self) -> list[tuple[FrameType, str]]:
+        """The running functions of users and of optimisers, and the reverse pass, from the innermost on, with kinds.
+
+        As long as the innermost is the same, so are the others; but a generator may be asked by another each time.
+        """
+        known, frame = self.frames, sys._getframe(2)
+        found: list[tuple[FrameType, str]] = []
+        while (code := frame.f_code) is not self._outermost:
+            kind = _kinds.get(code.co_filename) or _kind(code.co_filename)
+            if kind is not _ELSEWHERE or code is _PASS:
+                if not found and known and known[0][0] is frame and not code.co_flags & _IS_RESUMED:
+                    return known
+                found.append((frame, kind))
+            frame = frame.f_back  # type: ignore[assignment]
+        self.frames = found
+        return found
 
     def with_followed_rules(self, op: Any) -> Any:
         """The operation behind a tensor, with rules that are called as a whole if they read values."""
