@@ -1,6 +1,6 @@
 """Further comparisons of a gradient: with forward mode, with other weights, and with itself in another precision."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -14,6 +14,7 @@ _ENTRIES = 256  # the largest number of entries of a variable that are looked at
 _SAMPLES = 4  # the number of nearby points at which a difference that is not due to rounding is the same
 _ALIKE = 10.0  # the largest ratio of numbers of about the same size
 _SHOWS = 1e-6  # the relative error of one of them that should show in a sum of all
+_FINE = 1e-10  # how far what is computed in float64 throughout may differ, relative to its size
 _OTHER = -3.0  # a factor for tangents and upstream gradients, of another sign and size than those of single entries
 _UPSTREAM = (
     "it is not linear in the upstream gradient g: with -3 in place of 1, it is not -3 times as large. Multiply by g, "
@@ -44,7 +45,7 @@ def _of_upstream(look: Examination) -> Iterator[Finding]:
     subject, supplied = look.subject, look.subject.supplied
     if supplied is not None and not supplied.takes_upstream:
         return
-    if len(look.weights) > 1 and _are_linear(look, list(_alike(look, look.largest))):
+    if len(look.weights) > 1 and any(_are_linear(look, part) for part in sorted({_FINE, _part(look)})):
         return
     weights = _OTHER * look.weights
 
@@ -60,20 +61,24 @@ def _of_upstream(look: Examination) -> Iterator[Finding]:
             yield _finding(look, k, indices, look.gradient[:, indices] + gap[:, indices] / _OTHER, _UPSTREAM)
 
 
-def _are_linear(look: Examination, groups: Sequence[Vector]) -> bool:
-    """Whether the gradient of a weighted sum of each group of rows is the same weighted sum of their gradients."""
+def _are_linear(look: Examination, part: float) -> bool:
+    """Whether the gradient of a weighted sum of each group of rows is the same weighted sum of their gradients.
+
+    The larger the part of them by which they may differ, the fewer rows are in a group.
+    """
+    groups = list(_alike(look.largest, part))
     times = [_OTHER * np.abs(random_weights(look.rng, len(rows))) for rows in groups]
     sums = np.stack([some @ look.weights[rows] for some, rows in zip(times, groups)])
     for pulled, some, rows in zip(look.subject.rows(look.subject.point, sums), times, groups):
-        allowed = np.abs(some) @ (_part(look) * look.largest[rows, None] + look.zero[rows])
+        allowed = np.abs(some) @ (part * look.largest[rows, None] + look.zero[rows])
         if np.any(np.abs(pulled - some @ look.gradient[rows]) > allowed):
             return False
     return True
 
 
-def _alike(look: Examination, sizes: Vector) -> Iterator[Vector]:
+def _alike(sizes: Vector, part: float) -> Iterator[Vector]:
     """Groups of numbers of similar size, so that a small error in one of them still shows in the sum."""
-    most = max(1, int(_SHOWS / _part(look) / _ALIKE))
+    most = max(1, int(_SHOWS / part / _ALIKE))
     order = np.argsort(sizes, kind="stable")
     ends = np.flatnonzero(np.diff(np.floor(np.emath.logn(_ALIKE, np.fmax(sizes[order], np.finfo(float).tiny))))) + 1
     for group in np.split(order, ends):
@@ -83,7 +88,7 @@ def _alike(look: Examination, sizes: Vector) -> Iterator[Vector]:
 def _of_forward_mode(look: Examination, unknown: Matrix) -> Iterator[Finding]:
     subject = look.subject
     wrong: list[int] = []
-    ahead = list(_alike(look, _effects(look)))
+    ahead = list(_alike(_effects(look), _part(look)))
     while ahead:
         group = ahead.pop()
         columns = np.concatenate([np.arange(len(subject.point))[subject.columns(k)] for k in group])

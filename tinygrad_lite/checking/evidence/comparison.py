@@ -31,6 +31,7 @@ FEW_ROWS = 4  # with more rows, entries do not matter equally in all
 SHORT = 4  # as many entries or fewer are a short block
 DENSE = 3  # where as many short blocks have a wrong entry, one after another, larger ones are not divided any more
 BLOCK = 64  # the largest number of entries whose exact slopes are added up
+DIRECTIONS = 4  # along as many at most, while each settles half of what the others left open, and along two at least
 FEW_ENTRIES = 4  # variables of fewer are not told apart before their entries are
 PROVEN = 6  # as many plainly wrong entries are enough to look at the others of an array with fewer steps
 PLAINLY = 100  # how much larger than its bound an error is then
@@ -539,15 +540,44 @@ class _Comparing:
         Args:
             rows: those in which it is asked, if not in all.
         """
-        for _ in range(1 if self._many or not self._by_differences else 2):  # in few digits, errors may cancel
-            differs, vague = self._along(block, slice(None) if rows is None else rows, self._look.direction(block))
-            if differs or np.all(np.any(vague, axis=0)):
+        chosen = slice(None) if rows is None else rows
+        open_ = np.ones((len(self._look.weights), len(block)), bool)
+        if self._by_differences:
+            asked = self._asked(chosen, block)
+            self._found.hidden[asked], self._found.bound[asked] = True, np.inf
+        for k in range(1 if self._many or not self._by_differences else DIRECTIONS):
+            direction = self._look.direction(block)
+            direction[block] *= self._evening(block) if k % 2 else 1.0
+            before = np.sum(open_)
+            differs, vague = self._along(block, chosen, direction)
+            open_ &= vague
+            settled = not np.any(open_) or np.sum(open_) > before / 2 or self._stands
+            if differs or (k > 0 and settled):  # of few digits, errors may cancel along one
                 break
-        return differs, vague
+        return differs, open_
+
+    def _asked(self, rows: Any, block: Vector) -> Any:
+        return np.ix_(np.arange(len(self._look.weights))[rows], block)
+
+    def _evening(self, block: Vector) -> Vector:
+        """Powers of 2 by which to move entries of large effects less, so that they do not hide those of small ones.
+
+        An error that is allowed beside the large ones is smaller then; how well the slope is known stays as it was.
+        """
+        look, known = self._look, self._known
+        if not self._is_fine or known is None:
+            return np.ones(len(block))
+        effects = self._sizes(block)
+        allowed = look.floor * _length(look.gradient[:, block] * look.scales[block])
+        with np.errstate(all="ignore"):
+            least = np.max(known.bound / allowed)
+            most = np.min(effects, where=effects > 0, initial=np.inf) * DIGITS / (4 * look.floor * len(block) ** 0.5)
+            part = np.clip(most / effects, min(least, 1.0), 1.0)
+            return np.asarray(np.exp2(np.floor(np.log2(np.where(np.isfinite(part), part, 1.0)))))
 
     def _along(self, block: Vector, rows: Any, direction: Vector) -> tuple[bool, Matrix]:
         look, found, steps = self._look, self._found, direction[block]
-        asked = np.ix_(np.arange(len(look.weights))[rows], block)
+        asked = self._asked(rows, block)
         terms = look.gradient[:, block] * steps
         size = _length(terms)
         bound = look.floor * size + 4 * EPSILON * np.sum(np.abs(terms), axis=1)
@@ -558,7 +588,7 @@ class _Comparing:
         rough = self._many * ROUGH * usual
         kinked: Any = False
         if self._by_differences:
-            difference, own = self._briefly(direction), bound
+            difference, own = self._briefly(direction, rows), bound
             for _ in range(2):
                 slope, known, noise = difference.slope, difference.bound, difference.noise
                 bound = own + known
@@ -574,7 +604,7 @@ class _Comparing:
                 self._helpless = self._helpless + 1 if np.all(difference.fitted_bound > known) else 0
             sides = np.abs(difference.right) + np.abs(difference.left)
             kinked = np.abs(difference.right - difference.left) > 4 * difference.side_bound + 1e-9 * sides
-            found.hidden[asked] = hidden[rows]
+            found.hidden[asked] &= hidden[rows]
             vague = hidden & better  # alone, it may be better known
             coarse = (known > np.maximum(NOISY * noise, rough))[:, None]
             vague |= coarse & (known[:, None] > 10 * look.floor * np.abs(terms))
@@ -591,20 +621,21 @@ class _Comparing:
             if not self._by_differences and np.any(differs):
                 moved = self._roundings.behind(np.where(differs, error, np.inf), direction, FEW_SAMPLES)
                 differs &= ~(error <= bound + tolerance + ALLOWED * moved)
-            found.bound[asked] = ((bound + tolerance)[:, None] / np.abs(steps))[rows]
+            known = ((bound + tolerance)[:, None] / np.abs(steps))[rows]
+            found.bound[asked] = np.fmin(found.bound[asked], known) if self._by_differences else known
             if self._many and not np.any(differs | kinked):
                 found.resolution = max(found.resolution, float(np.max(bound / usual, initial=0, where=usual > 0)))
         is_open = np.zeros_like(vague)
         is_open[rows] = vague[rows]
         return bool(np.any(differs | kinked)), is_open
 
-    def _briefly(self, direction: Vector) -> references.Difference:
-        """The slope along a direction with few steps, of the size that was best before, if these tell enough."""
+    def _briefly(self, direction: Vector, rows: Any = slice(None)) -> references.Difference:
+        """The slope along a direction with few steps, of the size that was best before, if these tell enough of it."""
         known = self._known
         if known is not None and not np.any(known.stairs):  # which few steps may not see
             steps = known.step * references.RATIO ** np.arange(5.0, -2.0, -1.0)
             brief = self._look.difference(direction, steps, noise=known.noise)
-            if np.all(brief.bound <= np.maximum(NOISY * known.noise, 1e-9 * np.abs(brief.slope))):
+            if np.all((brief.bound <= np.maximum(NOISY * known.noise, 1e-9 * np.abs(brief.slope)))[rows]):
                 return brief
         self._known = full = self._look.difference(direction)
         return full

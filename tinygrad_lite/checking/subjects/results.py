@@ -1,6 +1,8 @@
 """The results of a function as a flat vector of real numbers, and weights of its entries in the results' containers."""
 
 from collections.abc import Sequence
+from functools import cached_property
+from itertools import accumulate, pairwise
 from math import prod
 from typing import Any
 
@@ -30,10 +32,14 @@ class Results:
         """The number of real numbers."""
         return sum(map(prod, self.shapes))
 
+    @cached_property
+    def _places(self) -> list[tuple[int, int]]:
+        """Where the numbers of each real array begin and end."""
+        return list(pairwise([0, *accumulate(map(prod, self.shapes))]))
+
     def weighted(self, weights: Vector) -> Any:
         """Weights of all entries, in the containers; as in PyTorch, that of x + yi in the sum ax + by is a + bi."""
-        bounds = np.cumsum([prod(shape) for shape in self.shapes])[:-1]
-        parts = iter([part.reshape(shape)[()] for part, shape in zip(np.split(weights, bounds), self.shapes)])
+        parts = iter([weights[start:end].reshape(shape)[()] for shape, (start, end) in zip(self.shapes, self._places)])
         arrays = iter([next(parts) + 1j * next(parts) if is_complex else next(parts) for is_complex in self._complex])
         return trees.map_leaves(lambda _: next(arrays), self._containers)
 

@@ -97,15 +97,15 @@ class Program:
         """The results in their containers."""
         return self._values(inputs, self._dtype)
 
-    def pulled(self, *inputs_and_weights: Any) -> list[dict[str, Any]]:
-        """The gradient of each weighted sum of the results, by the names of the arguments."""
+    def pulled(self, *inputs_and_weights: Any) -> dict[str, Any]:
+        """The gradients of all weighted sums of the results, one after another, by the names of the arguments."""
         *inputs, weights = inputs_and_weights
-        return list(map(self._by_name, self._pulled(inputs, weights, self._dtype)))
+        return self._by_name(map(np.stack, zip(*self._pulled(inputs, weights, self._dtype))))
 
-    def pulled_in_own_precision(self, *inputs_and_weights: Any) -> list[dict[str, Any]]:
+    def pulled_in_own_precision(self, *inputs_and_weights: Any) -> dict[str, Any]:
         """The same in the precision of the arguments that the caller has."""
         *inputs, weights = inputs_and_weights
-        return list(map(self._by_name, self._pulled(inputs, weights, None)))
+        return self._by_name(map(np.stack, zip(*self._pulled(inputs, weights, None))))
 
     def _dtypes(self) -> Sequence[Any]:
         """The dtypes to compute in, best first; none if the arguments' own are as good."""
@@ -187,7 +187,8 @@ class Library(Products):
 
     def look(self, call: Call, arguments: Arguments, results: Results) -> dict[int, Any]:
         """The gradient of the sum of all results."""
-        return self._matched(call, arguments, results, np.ones((1, results.size)))[0]
+        gradients = self._matched(call, arguments, results, np.ones((1, results.size)))
+        return {number: of_one[0] for number, of_one in gradients.items()}
 
     def rows(self, call: Call, arguments: Arguments, results: Results, weights: Matrix) -> Matrix:
         """The gradient of each weighted sum."""
@@ -203,13 +204,15 @@ class Library(Products):
 
     def _matched(
         self, call: Call, arguments: Arguments, results: Results, weights: Matrix, pulled: Any = None
-    ) -> list[dict[int, Any]]:
+    ) -> dict[int, Any]:
+        """The gradients of all weighted sums, one after another, by the number of the variable."""
         seeds = [trees.leaves(results.weighted(row)) for row in weights]
-        return [arguments.matched(gradient, self.source) for gradient in call(pulled or self._program.pulled, seeds)]
+        return arguments.matched(call(pulled or self._program.pulled, seeds), self.source)
 
 
-def _rows(arguments: Arguments, rows: Sequence[dict[int, Any]]) -> Matrix:
-    return np.array([flat([gradients[number] for number in arguments.numbers]) for gradients in rows])
+def _rows(arguments: Arguments, gradients: dict[int, Any]) -> Matrix:
+    parts = [np.asarray(gradients[number], float) for number in arguments.numbers]
+    return np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
 
 
 def _as_wide(x: Any) -> Any:
