@@ -72,6 +72,59 @@ def block(x: Any, scale: Any) -> Any:
     return x
 
 
+def parts(z: Any, a: Any) -> Any:
+    return {"z": np.exp(z) * a, "a": np.real(z) * a**2}
+
+
+def total(y: Any) -> Any:
+    return np.sum(np.abs(y["z"]) ** 2) + np.sum(y["a"] * np.arange(1.0, 4.0))
+
+
+OF_COMPLEX: dict[str, tuple[Callable[[Any], Any], Callable[..., Any]]] = {
+    "an argument": (lambda z: np.abs(np.sin(z)) ** 2, lambda x, f: np.sum(f(x * (1 + 2j)) * np.arange(3.0))),
+    "a result": (lambda x: np.exp(1j * x) * x**2, lambda x, f: np.sum(np.real(f(x) * (1 + 1j)))),
+    "both": (lambda z: np.exp(z) * z, lambda x, f: np.sum(np.abs(f(x + 1j * x**2)))),
+    "among others": (lambda z: parts(z, np.abs(z)), lambda x, f: total(f(x * (1 - 1j)))),
+}
+
+
+def rule_of(f: Callable[[Any], Any], factor: float) -> Callable[[Any], Any]:
+    """The function with `factor` times its own gradient as a rule by hand."""
+
+    def with_rule(z: Any) -> Any:
+        y = f(z)
+
+        def rule(g: Any) -> Any:
+            # g · dy/dz for each part of the number, as the conventions have it: ∂/∂Re z - i ∂/∂Im z
+            def moved(re: Any, im: Any) -> Any:
+                moving = f(re + 1j * im if np.iscomplexobj(z) else re)
+                pairs = [(g[k], moving[k]) for k in g] if isinstance(g, dict) else [(g, moving)]
+                return sum(np.sum(np.real(a * b)) for a, b in pairs)
+
+            by_re, by_im = tg.grad(moved, (0, 1))(np.real(z) + 0.0, np.imag(z) + 0.0)
+            return factor * (by_re - 1j * by_im if np.iscomplexobj(z) else by_re)
+
+        return y, rule
+
+    return tg.custom_gradient(with_rule)
+
+
+@pytest.mark.parametrize("name", OF_COMPLEX)
+def test_complex_numbers_on_the_way_are_arguments_and_results_like_others(name: str) -> None:
+    """Of a complex argument, the rule was ignored without a word."""
+    f, use = OF_COMPLEX[name]
+    gradient, hessian = (transform(lambda x: use(x, f))(X) for transform in (tg.grad, tg.hessian))
+    for made, factor in ((tg.checkpoint(f), 1), (rule_of(f, 1), 1), (rule_of(f, 3), 3)):
+
+        def through(x: Any, made: Any = made) -> Any:
+            return use(x, made)
+
+        np.testing.assert_allclose(tg.grad(through)(X), factor * gradient, rtol=1e-12)
+        np.testing.assert_allclose(tg.jvp(through, (X,), (X,))[1], factor * gradient @ X, rtol=1e-12)
+        if factor == 1:
+            np.testing.assert_allclose(tg.hessian(through)(X), hessian, rtol=1e-10, atol=1e-12)
+
+
 def test_checkpoint_has_the_same_gradient_in_every_mode_and_order() -> None:
     def plain(x: Any, scale: Any) -> Any:
         return np.sum(block(block(x, scale), scale) * X)

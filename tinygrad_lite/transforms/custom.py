@@ -41,7 +41,8 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
 
     f(*args) returns (y, rule). rule(g) takes the upstream gradient g and returns gᵀ ∂y/∂x in the containers of the
     arguments: for one argument the gradient itself, for several a tuple, with None for an argument without a gradient.
-    A rule written in NumPy can be differentiated again. Forward mode uses the rule, too, and assumes that it is linear
+    The gradient of a complex number z is ∂/∂Re z - i ∂/∂Im z, and so is g: the result moves by Re(g · dy). A rule
+    written in NumPy can be differentiated again. Forward mode uses the rule, too, and assumes that it is linear
     in g, as a gradient is. A rule that clips g is not linear and only makes sense in reverse mode.
 
     Raises:
@@ -215,7 +216,7 @@ def _name(f: Callable[..., Any]) -> str:
 
 
 def _is_variable(x: Any) -> bool:
-    return isinstance(x, Traced) and x.dtype.kind == "f"
+    return isinstance(x, Traced) and x.dtype.kind in "fc"
 
 
 def _of_values(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -231,7 +232,7 @@ def _of_values(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _variables(tree: Any) -> list[Any]:
-    """The traced real values in containers."""
+    """The traced values in containers that a gradient can flow to."""
     return list(filter(_is_variable, trees.leaves(tree)))
 
 

@@ -231,12 +231,12 @@ def _positions(argnums: Any, count: int, name: str) -> list[int]:
     return positions
 
 
-def check_number(y: Any, name: str) -> None:
-    """Raise an error if a result is not an array of real numbers."""
+def check_number(y: Any, name: str, complex_too: bool = False) -> None:
+    """Raise an error if a result is not an array of real numbers, or of complex ones where these may be, too."""
     if not isinstance(y, VALUES):
         raise UsageError(f"{name} must return numbers or arrays to be differentiated, it returned {type(y).__name__}")
     dtype = getattr(y, "dtype", None)
-    if dtype is not None and dtype.kind == "c":
+    if dtype is not None and dtype.kind == "c" and not complex_too:
         raise UsageError(f"{name} must return real numbers to be differentiated, it returned {dtype}")
 
 

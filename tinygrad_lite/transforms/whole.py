@@ -34,7 +34,7 @@ class AllAtOnce:
 
 def operation(name: str, forward: Callable[..., Array], rule: Callable[..., Array]) -> Op:
     """An operation on any number of arrays; its rule takes the index of an array, g, y and the arrays."""
-    return Op(forward, ForEach(rule), name="function" if name == "<lambda>" else name, arity=None)
+    return Op(forward, ForEach(rule), name="function" if name == "<lambda>" else name, arity=None, takes_complex=True)
 
 
 class Packing:
@@ -45,7 +45,7 @@ class Packing:
 
     def pack(self, result: Any) -> Array:
         for y in trees.leaves(result):
-            check_number(y, self._name)
+            check_number(y, self._name, complex_too=True)
         # this keeps the containers, shapes and dtypes, not the entries
         self._like = trees.map_leaves(lambda x: np.broadcast_to(np.zeros((), np.result_type(x)), np.shape(x)), result)
         if isinstance(self._like, np.ndarray):
@@ -57,4 +57,9 @@ class Packing:
             return array
         sizes = [like.size for like in trees.leaves(self._like)]
         parts = iter(array[stop - size : stop] for size, stop in zip(sizes, np.cumsum(sizes).tolist()))
-        return trees.map_leaves(lambda like: next(parts).reshape(like.shape).astype(like.dtype), self._like)
+        return trees.map_leaves(lambda like: _alike(next(parts).reshape(like.shape), like), self._like)
+
+
+def _alike(part: Array, like: Array) -> Array:
+    """A part of the packed array in its own dtype; a real number that was packed with complex ones is real again."""
+    return (np.real(part) if like.dtype.kind != "c" == part.dtype.kind else part).astype(like.dtype)
