@@ -581,6 +581,7 @@ def test_under_no_grad_and_in_threads() -> None:
     assert found == [True] * 4
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("op", [op for op in operations() if op.vjps and "distributions" not in op.module], ids=str)
 def test_every_operation_has_a_reason_for_what_it_leaves_out(op: Op) -> None:
     """Of a loss that reads one entry of a result, many gradients are 0; of their sum, some are rounding."""

@@ -81,6 +81,7 @@ def test_200_entries_of_every_size_take_few_calls_and_the_smallest_is_held_to_it
     assert np.flatnonzero(report["x"].verdicts[0] == "wrong").tolist() == [smallest]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("of_largest", [1e-9, 1e-3])
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_an_entry_that_is_wrong_beside_larger_ones_is_found(pattern: str, of_largest: float) -> None:
@@ -95,6 +96,7 @@ def test_an_entry_that_is_wrong_beside_larger_ones_is_found(pattern: str, of_lar
     assert np.sum(report["x"].verdicts == "wrong") == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_two_errors_that_cancel_in_a_sum_are_found(pattern: str) -> None:
     f = Mixed(PATTERNS[pattern])

@@ -281,6 +281,7 @@ DERIVED: dict[str, Callable[[Any], Any]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("transform", DERIVED)
 @pytest.mark.parametrize("name", MOVED)
 def test_derivatives_share_no_memory_with_what_was_passed(backend: str, transform: str, name: str) -> None:

@@ -119,6 +119,7 @@ def _agree(one: Any, other: Any) -> None:
     np.testing.assert_array_equal(np.signbit(values[0].real), np.signbit(values[1].real))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("is_argument", [True, False])
 @pytest.mark.parametrize("numbers", [WHOLE, REAL], ids=["whole", "real"])
 @pytest.mark.parametrize("name", [*COMPUTED, *NEEDED])

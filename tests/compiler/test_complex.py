@@ -17,6 +17,7 @@ from tinygrad_lite.engine.op import Op
 from tinygrad_lite.errors import UsageError
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("op", TAKING, ids=str)
 @settings(max_examples=2, suppress_health_check=list(HealthCheck))
 @given(data=st.data())

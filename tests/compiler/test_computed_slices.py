@@ -95,6 +95,7 @@ USES: dict[str, Callable[[Store, Any, Any], Any]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("start", STARTS)
 @pytest.mark.parametrize("use", USES)
 def test_as_eager(use: str, start: str, backend: str) -> None:

@@ -192,6 +192,7 @@ WRITES: dict[str, Callable[[Store, Any, Any], Any]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", WRITES)
 def test_writes(name: str, backend: str) -> None:
     def step(store: Store, i: Any, x: Any) -> Any:

@@ -430,6 +430,7 @@ def calls_of(ufunc: np.ufunc) -> list[tuple[Any, ...]]:
     return found
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("ufunc", UFUNCS, ids=lambda ufunc: ufunc.__name__)
 def test_every_ufunc_is_numpys_for_all_dtypes_and_special_values(ufunc: np.ufunc) -> None:

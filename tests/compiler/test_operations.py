@@ -67,6 +67,7 @@ def same(f: Callable[..., Any], x: Any, backend: str, tolerance: float = 1e-12) 
         np.testing.assert_allclose(found, right, rtol=tolerance, atol=tolerance * scale)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("dtype", [np.float64, pytest.param(np.float32, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("op", DIFFERENTIABLE, ids=str)
 @settings(max_examples=5)
@@ -75,6 +76,7 @@ def test_numpy(op: Op, dtype: Any, data: st.DataObject) -> None:
     holds(op, dtype, data, "numpy")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("dtype", [np.float64, pytest.param(np.float32, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("op", DIFFERENTIABLE, ids=str)
 @settings(max_examples=1, phases=[Phase.generate])
@@ -83,6 +85,7 @@ def test_native(op: Op, dtype: Any, data: st.DataObject) -> None:
     holds(op, dtype, data, "native")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("op", DIFFERENTIABLE, ids=str)
 @settings(max_examples=1, phases=[Phase.generate])
 @given(data=st.data())
@@ -114,6 +117,7 @@ def test_what_a_rule_refuses_is_an_error_of_the_reverse_pass(backend: str) -> No
         y.backward()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("op", [param(op, slow=".linear." not in op.module) for op in DIFFERENTIABLE], ids=str)
 @settings(max_examples=1, phases=[Phase.generate])
 @given(data=st.data())
@@ -174,6 +178,7 @@ def test_second_derivatives(backend: str, program: Program) -> None:
     same(second, program.leaves, backend, 1e-9)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("op", DIFFERENTIABLE, ids=str)
 @settings(max_examples=1, phases=[Phase.generate])
 @given(data=st.data())
@@ -190,6 +195,7 @@ def test_what_the_library_keeps_is_no_array_from_outside(op: Op, data: st.DataOb
     assert not compiled.state()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("op", [op for op in DIFFERENTIABLE if op.shared], ids=str)
 @settings(max_examples=2, phases=[Phase.generate])
 @given(data=st.data())

@@ -34,6 +34,7 @@ def instruction(call: Call, y: Any) -> Instruction:
     return Instruction(call.op, variables, call.params, Variable(y.shape, y.dtype))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("op", operations(), ids=str)
 @settings(max_examples=10)
 @given(data=st.data())
@@ -50,6 +51,7 @@ def test_operations_that_make_an_array_always_do(op: Op, data: st.DataObject) ->
             assert not any(step == 0 and side > 1 for step, side in zip(y.strides, y.shape))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("op", DIFFERENTIABLE, ids=str)
 @settings(max_examples=3)
 @given(data=st.data())

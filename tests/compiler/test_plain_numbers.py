@@ -390,6 +390,7 @@ def test_errors_of_python_for_numbers_that_change(name: str, catches: bool, back
             np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [*RISKY, "sin", "tan", "cbrt", "hypot", "degrees"])
 def test_booleans_that_change_count_as_whole_numbers(name: str, backend: str) -> None:
     state = State()

@@ -158,6 +158,7 @@ def is_same(x: Any, y: Any) -> bool:
     return kinds[0] == kinds[1] and np.allclose(x, y, 1e-7, 1e-7, equal_nan=True)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(140))
 def test_random_programs_that_keep_state(seed: int) -> None:
     with warnings.catch_warnings():

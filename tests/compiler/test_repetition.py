@@ -148,6 +148,7 @@ VARYING: dict[str, tuple[Callable[..., Any], Callable[[int], tuple[Any, ...]]]] 
 """A function, and its arguments in the i-th call, for everything that can vary from call to call."""
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore:.*was recorded:tinygrad_lite.errors.TinygradWarning")
 @pytest.mark.parametrize("what", VARYING)
 def test_threads_may_call_a_function_with_other_arguments(backend: str, what: str) -> None:

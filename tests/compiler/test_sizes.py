@@ -156,7 +156,7 @@ def distances(x: Any) -> Any:
 
 
 @pytest.mark.parametrize("f", [growing, distances])
-@pytest.mark.parametrize("turns", [20, param(64, slow=True)])
+@pytest.mark.parametrize("turns", [12, param(64, slow=True)])
 def test_turns_of_any_sizes_share_their_code(f: Any, turns: int) -> None:
     compiled, x = tg.compile(lambda x: tg.value_and_grad(f)(x), "native"), RNG.normal(size=(turns, 3))
     with mock.patch.object(machine, "Machine", wraps=machine.Machine) as made:

@@ -84,6 +84,7 @@ def test_the_right_answer_is_right(name: str) -> None:
     assert "entr" in mark.summary
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("declaration", "fault"), SPOILT, ids=lambda x: x.name)
 def test_usual_mistakes_are_found_and_named_and_no_mark_tells_the_answer(
     declaration: Declaration, fault: Fault

@@ -53,6 +53,7 @@ def test_each_example_is_marked_as_what_it_is_an_example_of(misconception: Misco
     assert mark.misconception == name, str(mark)
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
 @pytest.mark.parametrize(("name", "wrong", "misconception"), WRONG_ANSWERS)
 def test_what_students_write_is_named_for_what_it_is(name: str, wrong: str, misconception: str) -> None:

@@ -73,6 +73,7 @@ def close(found: Any, expected: Any, scale: float = 1e-10) -> None:
     np.testing.assert_allclose(found, expected, rtol=scale, atol=scale * (1 + np.max(np.abs(expected), initial=0)))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("op", TRIED, ids=str)
 @settings(max_examples=5)
 @given(data=st.data())

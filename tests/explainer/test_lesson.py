@@ -30,6 +30,7 @@ from tinygrad_lite.testing import Program, inputs_of, programs
 from tinygrad_lite.trees import children
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("op", DIFFERENTIABLE, ids=str)
 @settings(max_examples=3)
 @given(data=st.data())

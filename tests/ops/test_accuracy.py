@@ -83,6 +83,7 @@ def test_every_elementwise_operation_has_a_reference() -> None:
     assert curved - EXACT - REACHED_BY_OTHERS - TWINS == set(accuracy.REFERENCES)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("op", dict.fromkeys(op for op, *_ in accuracy.cases()), ids=str)
 def test_derivatives_keep_their_digits(op: Op) -> None:
     """And an operation that has become better leaves the table of limits."""

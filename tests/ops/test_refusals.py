@@ -197,6 +197,7 @@ WITH_AXIS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("op", [op for op, examples in WITH_AXIS.items() if examples], ids=str)
 def test_an_axis_that_is_not_there_is_an_error(op: Op) -> None:
     """With few entries and with many, for which several operations have a faster way."""
