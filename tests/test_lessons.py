@@ -13,7 +13,7 @@ import pytest
 import tinygrad_lite as tg
 from tests.marks import spread
 
-SCRIPT = Path(__file__).parents[1] / "docs" / "static" / "lesson_pages.js"
+STATIC = Path(__file__).parents[1] / "docs" / "static"
 LESSONS = sorted((Path(__file__).parents[1] / "docs" / "lessons").glob("[01]*.md"))
 FIGURE = re.compile(r"^```\{explain\} (.*)\n:step: (\d+)\n", re.MULTILINE)
 
@@ -58,7 +58,9 @@ def test_text_and_figure_show_what_the_other_speaks_of(page: Path, browser: Any,
         parts.append(f'<figure class="page">{frame}</figure>')
         for step in steps or [first]:
             parts.append(f'<a target="page-{k}" href="page-{k}.html#step={step}">step {step}</a>')
-    (tmp_path / "text.html").write_text(f"<!doctype html>{''.join(parts)}<script>{SCRIPT.read_text()}</script>")
+    (tmp_path / "text.html").write_text(
+        f"<!doctype html>{''.join(parts)}<script>{(STATIC / 'lesson_pages.js').read_text()}</script>"
+    )
     shown = browser.new_page()
     errors: list[str] = []
     shown.on("pageerror", lambda error: errors.append(str(error)))
@@ -84,6 +86,37 @@ def test_text_and_figure_show_what_the_other_speaks_of(page: Path, browser: Any,
         )
     shown.close()
     assert not errors
+
+
+def test_a_picture_with_many_frames_plays(browser: Any) -> None:
+    """From the first frame to the last, or on from where it was stopped; whoever moves the slider stops it."""
+    frames = "".join(f'<g class="frame" data-words="frame {k}"></g>' for k in range(61))
+    controls = '<label>x <input type="range" min="0" max="60" value="40"></label><output></output>'
+    shown = browser.new_page()
+    shown.set_content(f'<div class="plot"><svg>{frames}</svg>{controls}</div>')
+    shown.add_script_tag(path=STATIC / "figures.js")
+    button, slider, words = shown.get_by_role("button"), shown.get_by_role("slider"), shown.locator("output")
+
+    def wait_for(frame: int) -> None:
+        shown.wait_for_function("k => +document.querySelector('input').value >= k", arg=frame)
+
+    button.click()
+    assert int(slider.input_value()) < 40
+    wait_for(2)
+    button.click()
+    stopped = int(slider.input_value())
+    assert words.inner_text() == f"frame {stopped}"
+    assert button.inner_text() == "▶ Play"
+    button.click()
+    wait_for(stopped + 1)
+    slider.fill("58")
+    assert button.inner_text() == "▶ Play"
+    button.click()
+    shown.wait_for_function("document.querySelector('button').innerText === '▶ Play'")
+    assert slider.input_value() == "60"
+    button.click()
+    assert int(slider.input_value()) < 58
+    shown.close()
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/index.md", "docs/lessons/index.md"])

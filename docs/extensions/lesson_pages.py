@@ -6,8 +6,8 @@
     A caption.
     ```
 
-runs the Python blocks above it and shows the page of `loss` at step 4. A link `[text](#step=6)` takes the figure that
-stands before it (or, before the first, that one) to step 6.
+runs the Python blocks above it and shows the page of `loss` at step 4; with `:play:` instead, the page plays unasked.
+A link `[text](#step=6)` takes the figure that stands before it (or, before the first, that one) to step 6.
 """
 
 import contextlib
@@ -18,12 +18,14 @@ from html import escape
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy
 from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
 from sphinx.util.docutils import SphinxDirective
 
+import tinygrad_lite
 from tinygrad_lite.readers.recording import hearing_exits
 
 FOLDER = "pages"
@@ -41,14 +43,14 @@ class Explain(SphinxDirective):
     required_arguments = 1
     final_argument_whitespace = True
     has_content = True
-    option_spec: ClassVar = {"step": directives.nonnegative_int}
+    option_spec: ClassVar = {"step": directives.nonnegative_int, "play": directives.flag}
 
     def run(self) -> list[nodes.Node]:
         expression = self.arguments[0]
         looks: list[Any] = []
         with hearing_exits(looks.append):
-            names = names_above(self)
-            run(f"import tinygrad_lite\n_lesson = tinygrad_lite.explain({expression})", names)
+            names = names_of(text_above(self))
+            run(f"_lesson = tg.explain({expression})", names)
         graph = names["_lesson"].graph
         graph.is_watched = not any(map(graph.is_behind, looks))  # if no number of it was read, no code chose by one
         count = self.env.temp_data["pages"] = self.env.temp_data.get("pages", 0) + 1
@@ -56,24 +58,30 @@ class Explain(SphinxDirective):
         path = Path(self.env.app.outdir, file)
         path.parent.mkdir(parents=True, exist_ok=True)
         names["_lesson"].to_html(path)
-        page = Page(name=f"page-{count}", address=_to_root(self.env.docname) + file, step=self.options.get("step", 0))
+        begin = "playing" if "play" in self.options else f"step={self.options.get('step', 0)}"
+        page = Page(name=f"page-{count}", address=_to_root(self.env.docname) + file, begin=begin)
         page["title"] = f"The backward pass of {names['_lesson'].graph.root.name}, step by step"
         page += self.parse_content_to_nodes()
         return [page]
 
 
-def blocks_above(directive: SphinxDirective) -> list[str]:
-    """The code of the Python blocks above a directive."""
+def text_above(directive: SphinxDirective) -> str:
+    """The text of a page above a directive."""
     lines = Path(directive.env.doc2path(directive.env.docname)).read_text().splitlines(keepends=True)
-    blocks = BLOCK.findall("".join(lines[: directive.lineno - 1]))
+    return "".join(lines[: directive.lineno - 1])
+
+
+def blocks_of(text: str) -> list[str]:
+    """The code of the Python blocks of a text."""
+    blocks = BLOCK.findall(text)
     return ["".join(example.source for example in doctest.DocTestParser().get_examples(block)) for block in blocks]
 
 
-def names_above(directive: SphinxDirective) -> dict[str, Any]:
-    """What the Python blocks above a directive define."""
-    names: dict[str, Any] = {"__name__": "__main__"}
+def names_of(text: str) -> dict[str, Any]:
+    """What the Python blocks of a text define."""
+    names: dict[str, Any] = {"__name__": "__main__", "np": numpy, "tg": tinygrad_lite}
     with contextlib.redirect_stdout(io.StringIO()):
-        for block in blocks_above(directive):
+        for block in blocks_of(text):
             run(block, names)
     return names
 
@@ -108,7 +116,7 @@ def visit(translator: Any, node: Page) -> None:
     address, name, title = node["address"], node["name"], escape(node["title"])
     translator.body.append(
         f'<figure class="page" id="{name}"><iframe name="{name}" title="{title}" loading="lazy"'
-        f' src="{address}#step={node["step"]}"></iframe>\n<figcaption>'
+        f' src="{address}#{node["begin"]}"></iframe>\n<figcaption>'
         f'<p class="alone"><a href="{address}">This figure by itself</a></p>'
     )
 

@@ -28,7 +28,7 @@ from typing import Any, ClassVar
 import cells
 from docutils import nodes
 from docutils.parsers.rst import directives
-from lesson_pages import blocks_above, names_above, run
+from lesson_pages import blocks_of, names_of, run, text_above
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
@@ -52,9 +52,9 @@ class TryIt(SphinxDirective):
             code, cell["asked"] = cells.exercise(name), str(exercises.start(name))
         else:
             code = "\n".join(self.content) + "\n"
-            cell["before"] = blocks_above(self)
+            cell["before"] = blocks_of(text_above(self))
             with contextlib.redirect_stdout(io.StringIO()):
-                run(code, names_above(self))
+                run(code, names_of(text_above(self)))
         cell += nodes.literal_block(code, code, language="python")
         return [cell]
 

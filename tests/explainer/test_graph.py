@@ -360,6 +360,22 @@ def test_play(show: Show, name: str) -> None:
     assert opened.page.locator("#slider").input_value() == str(turning + 1)
 
 
+@pytest.mark.parametrize(
+    ("settings", "plays"),
+    [
+        ({}, True),
+        param({"reduced_motion": "reduce"}, False, slow=True),
+        param({"viewport": {"width": 390, "height": 844}}, False, slow=True),  # where the graph is in its drawer
+    ],
+)
+def test_an_address_that_plays(show: Show, settings: Any, plays: bool) -> None:
+    opened = show(scalar(), **settings)
+    opened.page.goto("about:blank")
+    opened.page.goto(opened.path.as_uri() + "#playing")
+    assert opened.page.inner_text("#play").endswith("Pause" if plays else "Play")
+    assert opened.page.evaluate("document.activeElement === document.body"), "what moves unasked takes no focus"
+
+
 @pytest.mark.slow
 def test_play_to_the_end_and_from_the_start(show: Show) -> None:
     opened = show(scalar(), step=0, reduced_motion="reduce")

@@ -183,8 +183,10 @@ const main = (() => {
         open(tabs[(k + step + tabs.length) % tabs.length], true);
       });
     });
+    const plays = location.hash === "#playing"; // not an id, which would take the focus
     open("step");
     go(fromAddress() ?? 0);
+    if (plays) play.show();
   }
 
   return { start, choose, redraw, go, tellWhyRecorded, arrived, position: () => position };

@@ -113,5 +113,10 @@ const play = (() => {
     button.addEventListener("click", () => (running ? stop() : start()));
   }
 
-  return { connect, label, stop };
+  // Play unasked, where there is a graph to be seen and nobody prefers less motion.
+  function show() {
+    if (!still.matches && document.querySelector("#graph svg")?.getClientRects().length) start();
+  }
+
+  return { connect, label, show, stop };
 })();
