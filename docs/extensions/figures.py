@@ -116,6 +116,18 @@ def with_minus(words: str) -> str:
     return re.sub(r"(?<![\w.])-(?=[\d.])", "−", words)
 
 
+def still(drawn: Drawn) -> str:
+    """The picture as it stands before anybody moves it; what it shows is told beside it."""
+    size = f'viewBox="0 0 {drawn.canvas.width} {drawn.canvas.height}"'
+    frame = drawn.frames[drawn.start][0] if drawn.frames else ""
+    return f'<div class="plot"><svg aria-hidden="true" {size}>{_signs(drawn.fixed + frame)}</svg></div>'
+
+
+def _signs(drawing: str) -> str:
+    """A drawing in which the minus of a number is not a hyphen."""
+    return re.sub(r">-(?=[\d.])", ">−", drawing)
+
+
 def html(drawn: Drawn) -> str:
     canvas = drawn.canvas
     frames = "".join(
@@ -124,8 +136,7 @@ def html(drawn: Drawn) -> str:
     )
     drag = "" if drawn.drag is None else f' data-drag="{",".join(str(canvas.across(x)) for x in drawn.drag)}"'
     size = f'viewBox="0 0 {canvas.width} {canvas.height}"'
-    drawing = re.sub(r">-(?=[\d.])", ">−", drawn.fixed + frames)
-    svg = f'<svg role="img" aria-label="{escape(drawn.title)}" {size}{drag}>{drawing}</svg>'
+    svg = f'<svg role="img" aria-label="{escape(drawn.title)}" {size}{drag}>{_signs(drawn.fixed + frames)}</svg>'
     if not drawn.frames:
         return svg
     words = escape(with_minus(drawn.frames[drawn.start][1]))
