@@ -1,6 +1,8 @@
 """Functions whose gradient is stopped, given by hand, or recomputed."""
 
+from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,62 @@ def test_stop_gradient_stops_every_mode_and_keeps_containers() -> None:
     assert stopped["b"] is None
     # d/dx of d/dy (x y) at a y that is x, stopped: the perturbation of x stops, the inner gradient does not
     assert float(tg.grad(lambda x: tg.grad(lambda y: x * y)(tg.stop_gradient(x)))(3.0)) == 1
+
+
+class Held:
+    """An object with a value."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __call__(self) -> Any:
+        return self.value
+
+
+HOLDERS: dict[str, Callable[[Any], Any]] = {
+    "an object": Held,
+    "a set": lambda x: {x},
+    "a deque": lambda x: deque([x]),
+    "the values of a dict": lambda x: {"x": x}.values(),
+    "a generator": lambda x: (value for value in [x]),
+    "a distribution": lambda x: tg.distributions.Normal(x, 1.0),
+    "a module": lambda x: nn.Linear(3, 1),
+    "a method": lambda x: Held(x).__call__,
+    "a partial": lambda x: partial(np.multiply, x),
+}
+
+
+def test_stop_gradient_refuses_what_may_hold_a_value_out_of_its_sight() -> None:
+    """Their gradients passed."""
+    for hold in HOLDERS.values():
+        for attempt in (
+            lambda x, hold=hold: tg.stop_gradient(hold(x)),
+            lambda x, hold=hold: tg.stop_gradient({"a": [x, hold(x)]}),
+        ):
+            with pytest.raises(UsageError, match="stop_gradient does not see the values inside"):
+                tg.grad(attempt)(X)
+    kept = {"name": "linear", "size": 3, "f": np.tanh, "g": len, "kind": np.float32, "none": None, "on": True}
+    assert tg.stop_gradient(kept) == kept
+
+
+def test_a_rule_is_never_passed_over_because_the_value_comes_in_another_way() -> None:
+    """The gradient of the value itself came out, not that of the rule."""
+    x, module = tg.tensor(X, requires_grad=True), nn.Linear(3, 1)
+    with_rule = tg.custom_gradient(lambda held: (held() * 2, lambda g: 100 * g))
+    through_module = tg.custom_gradient(lambda module, x: (module(x), lambda g: (None, 100 * g)))
+    from_outside = tg.custom_gradient(lambda y: (x * y, lambda g: 100 * g))
+    for attempt in (
+        lambda: with_rule(Held(x)),
+        lambda: tg.grad(lambda x: np.sum(with_rule(Held(x))))(X),
+        lambda: tg.jvp(lambda x: with_rule(Held(x)), (X,), (X,)),
+        lambda: through_module(module, X),
+        lambda: tg.grad(lambda module: np.sum(through_module(module, X)))(module),
+        lambda: from_outside(X),
+    ):
+        with pytest.raises(UsageError, match="is not an argument: make it an argument, not inside another object"):
+            attempt()
+    with tg.no_grad():
+        np.testing.assert_array_equal(with_rule(Held(x)).numpy(), 2 * X)
 
 
 @tg.custom_gradient

@@ -6,6 +6,7 @@ The last two turn a whole function into one operation on the traced values among
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from functools import wraps
+from types import BuiltinFunctionType, FunctionType, NoneType
 from typing import Any
 
 import numpy as np
@@ -25,15 +26,33 @@ recomputes: ContextVar[bool] = ContextVar("recomputes", default=True)
 """Whether a checkpointed function runs again in the backward pass; if not, it is an ordinary function."""
 
 
+_CONSTANTS = (NoneType, str, bytes, int, float, complex, type, FunctionType, BuiltinFunctionType, np.ufunc, np.dtype)
+"""What may be among values in containers, and holds no value that is being differentiated."""
+
+
 def stop_gradient(x: Any) -> Any:
     """Return the same values as constants, in the same containers: no derivative of any order or mode passes through.
+
+    Raises:
+        UsageError: if a module, a set or another object is among the values, since it may hold more of them.
 
     Example:
         >>> import tinygrad_lite as tg
         >>> float(tg.grad(lambda x: x * tg.stop_gradient(x))(3.0))
         3.0
     """
-    return trees.map_leaves(selection.stop_gradient, x)
+    return trees.map_leaves(_stopped, x)
+
+
+def _stopped(x: Any) -> Any:
+    is_array = hasattr(x, "dtype") and hasattr(x, "shape") and getattr(x.dtype, "kind", "") != "O"
+    if not (is_array or isinstance(x, _CONSTANTS)):
+        raise UsageError(
+            f"stop_gradient does not see the values inside {type(x).__name__}, and would let their gradients pass: "
+            "give it these values, or the result of a call, as in tg.stop_gradient(module(x)); it knows arrays, and "
+            "tuples, lists, dicts and dataclasses of them"
+        )
+    return selection.stop_gradient(x)
 
 
 def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
@@ -90,7 +109,7 @@ class _WithRule:
 
     def result(self, variables: Sequence[Array]) -> Any:
         if not variables:
-            return self._value_and_rule([])[0]
+            return self._value([])[0]
         return self._packing.unpack(operation(self._name, self._forward, RuleByHand(self._gradients))(*variables))
 
     def _value_and_rule(self, arrays: Sequence[Array]) -> tuple[Any, Callable[..., Any]]:
@@ -99,13 +118,18 @@ class _WithRule:
             raise UsageError(f"{self._name} has a gradient of its own, and so must return a pair (value, rule)")
         return result
 
-    def _forward(self, *arrays: Array) -> Array:
+    def _value(self, arrays: Sequence[Array]) -> tuple[Any, Callable[..., Any]]:
+        """The value, which depends on no other variables, and the rule."""
         y, rule = self._value_and_rule(arrays)
-        if any(_has_history(part) for part in trees.leaves(y)):
+        if any(map(_has_history, trees.leaves(y))):
             raise UsageError(
                 f"{self._name} has a gradient of its own, but reads a tensor that requires a gradient and is not an "
-                "argument: make it an argument, or write tg.stop_gradient(tensor)"
+                "argument: make it an argument, not inside another object, or write tg.stop_gradient(tensor)"
             )
+        return y, rule
+
+    def _forward(self, *arrays: Array) -> Array:
+        y, rule = self._value(arrays)
         self._latest = arrays, rule
         return _copied(self._packing.pack(y))
 
