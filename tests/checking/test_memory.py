@@ -1,5 +1,6 @@
 """Functions that keep something for their next call: a check leaves no tensor and no complex step there."""
 
+from collections import deque
 from collections.abc import Callable
 from types import CellType, SimpleNamespace
 from typing import Any
@@ -63,6 +64,16 @@ def _in_a_dict() -> Callable[..., float]:
     return f
 
 
+def _in_a_queue() -> Callable[..., float]:
+    ends = deque([np.zeros(3)], maxlen=1)
+
+    def f(x: Any) -> float:
+        ends.append(solved(x, ends[0]))
+        return float(np.sum(ends[0]))
+
+    return f
+
+
 def _in_an_object_of_a_tuple() -> Callable[..., float]:
     layers = (_Solver(),)
     return lambda x: layers[0].value(x)
@@ -100,11 +111,12 @@ def test_little_is_copied_of_what_is_around_a_function() -> None:
         _in_a_closure(),
         _in_a_list(),
         _in_a_dict(),
+        _in_a_queue(),
         _Solver().value,
         _in_an_object_of_a_tuple(),
         in_an_attribute_of_the_function,
     ],
-    ids=["global", "closure", "list", "dict", "method", "tuple", "attribute"],
+    ids=["global", "closure", "list", "dict", "queue", "method", "tuple", "attribute"],
 )
 def test_iterations_begin_where_their_last_call_ended(f: Callable[..., float], wrong: float) -> None:
     report = tg.gradcheck(f, X, gradient=lambda x: wrong * gradient(x), raise_exception=False)

@@ -22,6 +22,7 @@ ANSWERS = (_rng.random((5, 4)) < 0.5).astype(float)
 COUNTS, RATES = np.array([0, 0, 3, 1, 0, 2.0]), _rng.normal(size=(6, 2))
 IMAGE, FIXED = _rng.normal(size=(6, 6)), _rng.normal(size=(3, 3))
 SIGNAL = _rng.normal(size=12)
+REFLECTIONS = _rng.integers(0, 3, (5, 3)) / 2
 LENGTHS, GOAL = np.array([1.0, 0.8, 0.5]), np.array([0.9, 1.2])
 
 
@@ -199,6 +200,68 @@ def reach_gradient(q: Any) -> Any:
     return g
 
 
+def epidemic(rates: Any) -> Any:
+    contact, onset, recovery = rates
+    exposed, ill, total = 0.05, 0.05, 0.0
+    for seen in COUNTS:
+        new = contact * (1 - exposed - ill) * ill
+        exposed, ill = exposed + 0.2 * (new - onset * exposed), ill + 0.2 * (onset * exposed - recovery * ill)
+        total += float((ill - seen) ** 2)
+    return total
+
+
+def epidemic_gradient(rates: Any) -> Any:
+    contact, onset, recovery = rates
+    exposed, ill = 0.05, 0.05
+    of_exposed, of_ill, g = np.zeros(3), np.zeros(3), np.zeros(3)
+    for seen in COUNTS:
+        growth = contact * ((1 - exposed - ill) * of_ill - (of_exposed + of_ill) * ill)
+        growth[0] += (1 - exposed - ill) * ill
+        flow = onset * of_exposed
+        flow[1] += exposed
+        leaving = recovery * of_ill
+        leaving[2] += ill
+        of_exposed, of_ill = of_exposed + 0.2 * (growth - flow), of_ill + 0.2 * (flow - leaving)
+        new = contact * (1 - exposed - ill) * ill
+        exposed, ill = exposed + 0.2 * (new - onset * exposed), ill + 0.2 * (onset * exposed - recovery * ill)
+        g += 2 * (ill - seen) * of_ill
+    return g
+
+
+def scattering(places: Any, widths: Any) -> Any:
+    phases = REFLECTIONS @ places.T
+    damped = np.exp(-widths * np.sum(REFLECTIONS**2, axis=1)[:, None])
+    sums = np.sum(damped * np.cos(phases), axis=1) ** 2 + np.sum(damped * np.sin(phases), axis=1) ** 2
+    return float(np.sum((sums - 1) ** 2))
+
+
+def scattering_gradient(places: Any, widths: Any) -> Any:
+    phases = REFLECTIONS @ places.T
+    orders = np.sum(REFLECTIONS**2, axis=1)[:, None]
+    c, s = np.exp(-widths * orders) * np.cos(phases), np.exp(-widths * orders) * np.sin(phases)
+    real, imaginary = np.sum(c, axis=1)[:, None], np.sum(s, axis=1)[:, None]
+    r = 4 * (real**2 + imaginary**2 - 1)
+    by_phase = r * (imaginary * c - real * s)
+    return by_phase.T @ REFLECTIONS, np.sum(r * (real * c + imaginary * s) * -orders, axis=0)
+
+
+def voltage(conductances: Any) -> Any:
+    v = 0.0
+    for _ in range(60):
+        v = v - (conductances[0] * (v - 1) + np.exp(v) - 1 + conductances[1] * v) / (sum(conductances) + np.exp(v))
+    return v
+
+
+def circuit(conductances: Any) -> Any:
+    return float(3 * voltage(conductances) ** 2 + conductances[0] ** 2)
+
+
+def circuit_gradient(conductances: Any) -> Any:
+    v = voltage(conductances)
+    adjoint = float(6 * v) / float(sum(conductances) + np.exp(v))
+    return np.array([float(2 * conductances[0] - adjoint * (v - 1)), float(-adjoint * v)])
+
+
 INPUTS: dict[Callable[..., Any], tuple[Any, ...]] = {
     survival: (np.array([0.3, -0.5, 0.2]),),
     answers: (_rng.normal(size=5), np.array([0.8, 1.2, 1.5, 0.6]), _rng.normal(size=4)),
@@ -210,6 +273,9 @@ INPUTS: dict[Callable[..., Any], tuple[Any, ...]] = {
     censored: (np.array([0.3, -0.5, 0.2]),),
     turned: (_rng.normal(size=(3, 3)),),
     reach: (np.array([0.4, -0.3, 0.9]),),
+    epidemic: (np.array([2.0, 0.8, 0.5]),),
+    scattering: (_rng.random((3, 3)), np.array([0.3, 0.7, 0.5])),
+    circuit: (np.array([2.0, 1.0]),),
 }
 MISTAKES = [
     (survival, "if EVENTS[i]:", "if True:", "EVENTS[i] in place of True"),
@@ -242,6 +308,10 @@ MISTAKES = [
     (reach, "tip[0]), (np.cos(a), 6 * tip[1]", "tip[1]), (np.cos(a), 6 * tip[0]", "tip[1] and tip[0] exchanged"),
     (reach, "    tip = tip - GOAL\n", "", "tip = tip - GOAL, before it"),
     (censored, "RISKS:", "RISKS[1:]:", "RISKS in place of RISKS[1:]"),
+    (epidemic, "flow[1] += exposed", "flow[1] += ill", "exposed in place of ill"),
+    (scattering, " * -orders", "", "* -orders in place of"),
+    (scattering, "real * c + imaginary * s) *", "real * s + imaginary * c) *", "exchanged"),
+    (circuit, "6 * v", "3 * v", "6 in place of 3"),
 ]
 
 

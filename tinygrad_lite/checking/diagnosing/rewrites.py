@@ -40,9 +40,12 @@ _OTHERS: dict[type[ast.operator], type[ast.operator]] = {
 _SMALLEST_AND_LARGEST = [("argmin", "argmax"), ("nanargmin", "nanargmax"), ("min", "max"), ("minimum", "maximum")]
 _CHOOSING = {a: b for pair in _SMALLEST_AND_LARGEST for a, b in (pair, pair[::-1])}
 """For each function that chooses the smallest or largest number, the function that chooses at the other end."""
+_RELATED = {"sin": "cos", "cos": "sin", "sinh": "cosh", "cosh": "sinh", "log": "log1p", "log1p": "log"}
+"""For each function of one number, another that is mistaken for it."""
 _ENDLESS = itertools, itertools.count, itertools.cycle, itertools.repeat
 """A changed line might read these to their end, which never comes; and no lines run meanwhile that could be counted."""
-_PARTS = 24  # in a line of more parts, only neighbours are exchanged
+_PARTS = 24  # in a line of more parts, only neighbours and variables are exchanged
+_COMPUTED = "value", "left", "right", "args"  # the places in the text of what may lack a factor
 Rewrite = tuple[Callable[..., Any], str, str]
 """A changed function, the line that changed, and the change in words."""
 
@@ -68,7 +71,7 @@ def rewrites(
 
 
 def choose() -> None:
-    """Call each function that chooses by size, as code outside this package does, since a change may call it."""
+    """Call each function that a change may call, as code outside this package does."""
     FunctionType(_choose.__code__, {**globals(), "__name__": "others"})()
 
 
@@ -76,6 +79,8 @@ def _choose() -> None:
     x = np.ones(1)
     for name in _CHOOSING:
         getattr(np, name)(*(x, x) if name in ("minimum", "maximum") else (x,))
+    for name in _RELATED:
+        getattr(np, name)(x)
     x.argmin(), x.argmax(), x.min(), x.max(), min(0, 1), max(0, 1)
 
 
@@ -142,11 +147,16 @@ class _Text:
     def changes_of_values(self, trees: Sequence[ast.AST]) -> Iterator[tuple[int, str]]:
         """Change what a line computes, in the same way."""
         yield from self._replaced(_values(self.tree), _of_other_sign)
+        yield from self._replaced(_calls(self.tree), _by_a_related_function)
+        yield from self._replaced(_numbers(self.tree), _other_numbers)
         sums, calls = (_distinct(map(kind, trees)) for kind in (_sums, _calls))
         yield from self._replaced(_values(self.tree), partial(_larger, [*sums, *calls]))
         yield from self._replaced(_calls(self.tree), lambda _: map(deepcopy, calls))
         yield from self._exchanged(_are_beside)
         yield from self._exchanged(_are_apart)
+        names = [ast.Name(name, ast.Load()) for name in sorted(_variables(self.tree))]
+        yield from self._replaced(_names_read(self.tree), lambda _: iter(names))
+        yield from self._replaced(_factors(self.tree), partial(_with_a_factor, names))
 
     def _replaced(
         self, places: Iterator["_Place"], others: Callable[[Any], Iterator[ast.AST]]
@@ -217,8 +227,9 @@ class _Text:
         for statement in _simple(self.tree):
             read = (place for place in _places(statement) if _is_read(place.node))
             parts = sorted(read, key=lambda place: (place.line, place.node.col_offset))
-            are_few = len(parts) <= _PARTS or are_in_question is not _are_apart
-            for a, b in combinations(parts if are_few else (), 2):
+            if len(parts) > _PARTS and are_in_question is _are_apart:
+                parts = [place for place in parts if isinstance(place.node, ast.Name)]
+            for a, b in combinations(parts, 2):
                 names = a.name_to_exchange, b.name_to_exchange
                 is_inside = _is_inside(a.node, b.node) or _is_inside(b.node, a.node)
                 if names[0] != names[1] and not is_inside and are_in_question(a, b):
@@ -296,6 +307,33 @@ def _sums(tree: ast.AST) -> Iterator[_Place]:
 def _values(tree: ast.AST) -> Iterator[_Place]:
     """Variables that are read, and entries of them."""
     return (p for p in _places(tree) if _is_read(p.node) and isinstance(p.node, ast.Name | ast.Subscript))
+
+
+def _names_read(tree: ast.AST) -> Iterator[_Place]:
+    """Variables that are read, but not the modules and functions among them."""
+    for place in _places(tree):
+        is_variable = place.name not in ("func", "value") or not isinstance(place.parent, ast.Call | ast.Attribute)
+        if isinstance(place.node, ast.Name) and _is_read(place.node) and is_variable:
+            yield place
+
+
+def _variables(tree: ast.AST) -> set[str]:
+    """The names of variables that are read anywhere."""
+    return {place.node.id for place in _names_read(tree)}
+
+
+def _numbers(tree: ast.AST) -> Iterator[_Place]:
+    """Numbers in sums, products and powers."""
+    for place in _places(tree):
+        number = isinstance(place.node, ast.Constant) and type(place.node.value) in (int, float)
+        if number and isinstance(place.parent, ast.BinOp):
+            yield place
+
+
+def _factors(tree: ast.AST) -> Iterator[_Place]:
+    """What is computed, and may lack a factor."""
+    kinds = ast.BinOp | ast.Subscript | ast.Call | ast.Name
+    return (p for p in _places(tree) if isinstance(p.node, kinds) and _is_read(p.node) and p.name in _COMPUTED)
 
 
 def _calls(tree: ast.AST) -> Iterator[_Place]:
@@ -407,6 +445,26 @@ def _at_the_other_end(call: ast.Call) -> Iterator[ast.AST]:
 
 def _of_other_sign(value: ast.expr) -> Iterator[ast.AST]:
     yield ast.UnaryOp(ast.USub(), value)
+
+
+def _by_a_related_function(call: ast.Call) -> Iterator[ast.AST]:
+    if isinstance(call.func, ast.Attribute) and call.func.attr in _RELATED:
+        other = ast.Attribute(call.func.value, _RELATED[call.func.attr], ast.Load())
+        yield ast.Call(other, call.args, call.keywords)
+
+
+def _other_numbers(number: ast.Constant) -> Iterator[ast.AST]:
+    """Twice and half a number, one more and one less."""
+    value: Any = number.value
+    for other in (2 * value, value / 2, value + 1, value - 1):
+        yield ast.Constant(int(other) if other == int(other) and isinstance(value, int) else other)
+
+
+def _with_a_factor(known: Sequence[ast.expr], part: ast.expr) -> Iterator[ast.AST]:
+    """A product with a variable, or with its negative."""
+    for name in known:
+        yield ast.BinOp(part, ast.Mult(), name)
+        yield ast.BinOp(part, ast.Mult(), ast.UnaryOp(ast.USub(), name))
 
 
 def _larger(known: Sequence[Any], part: ast.expr) -> Iterator[ast.AST]:

@@ -3,6 +3,7 @@
 A solver that begins where its last call ended would otherwise begin at a tensor, or at a complex step.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dis import opmap
@@ -19,7 +20,7 @@ from tinygrad_lite.errors import UsageError
 
 _MOST = 1000  # how many values around a function are looked at, and entries of what may change
 _STORES = opmap["STORE_GLOBAL"]
-_Place = dict[Any, Any] | list[Any] | CellType
+_Place = dict[Any, Any] | list[Any] | deque[Any] | CellType
 
 
 class Memory:
@@ -56,9 +57,10 @@ def _put_back(place: _Place, old: Any) -> None:
                 place[key] = old[key]
             elif key not in old and _is_traced([key, x]):
                 del place[key]
-    elif isinstance(place, list):
+    elif isinstance(place, list | deque):
         if any(_is_traced(x) for x, before in zip_longest(place, old) if x is not before):
-            place[:] = old
+            place.clear()
+            place.extend(old)
     elif _is_traced(content(place)):
         place.cell_contents = old
 
@@ -79,9 +81,9 @@ def _places(f: Callable[..., Any]) -> Iterator[_Place]:
         if id(x) in seen:
             continue
         seen[id(x)] = x
-        if isinstance(x, dict | list):
+        if isinstance(x, dict | list | deque):
             yield x
-        if isinstance(x, dict | list | tuple | set | frozenset):
+        if isinstance(x, dict | list | deque | tuple | set | frozenset):
             if len(x) <= _MOST:
                 ahead += x.values() if isinstance(x, dict) else x
         elif isinstance(x, partial):
