@@ -65,12 +65,24 @@ def one_in(stride: int, cases: Sequence[Any], name: str, *, number: int = 0, kee
     return cases[first::stride]
 
 
+def one_backend_each(calls: Sequence[Any], name: str) -> set[int]:
+    """The indices of the cases of this test without those that differ from another one only in their backend.
+
+    All backends get the same recordings, and the tests of operations try each of them on all of these.
+    """
+    alike: dict[str, list[int]] = {}
+    for index, call in enumerate(calls):
+        backend = str(call.params.get("backend", ""))
+        alike.setdefault(call.id.replace(backend, "", 1), []).append(index)
+    return {one_in(len(group), group, f"{name}[{case}]")[0] for case, group in alike.items()}
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> Iterator[None]:
     """Mark most cases of a long loop as slow; cases that the run does not ask for are not even made into tests.
 
     The usual run takes every eleventh case of a loop of many, and every fifth of one that takes long. With even
-    numbers, loops over pairs would leave out all of a kind.
+    numbers, loops over pairs would leave out all of a kind. Of any other loop, it takes one backend for each case.
     """
     yield
     definition, calls = metafunc.definition, metafunc._calls
@@ -84,6 +96,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> Iterator[None]:
     for stride, least in [(11, MANY)] + [(5, 4)] * ("long" in of_all):
         if len(loop) >= least:
             usual.intersection_update(one_in(stride, range(len(loop)), definition.nodeid))
+    if len(usual) == len(loop):
+        usual = one_backend_each(loop, definition.nodeid)
     for index, call in enumerate(loop):
         if index not in usual:
             call.marks.append(pytest.mark.slow.mark)

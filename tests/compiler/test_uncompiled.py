@@ -15,15 +15,11 @@ import numpy as np
 import pytest
 
 import tinygrad_lite as tg
-from tests.compiler.conftest import BACKENDS
 from tests.compiler.outside import Turns
-from tests.marks import param
 from tinygrad_lite import optim, trees
 from tinygrad_lite.errors import ShapeError, UncompiledWarning, UsageError
 
 X = np.array([0.5, -1.0, 2.0])
-ONE_BACKEND = pytest.mark.parametrize("backend", [param(name, slow=name != "numpy") for name in BACKENDS])
-"""For functions that no backend gets to compile."""
 
 
 class Trainer:
@@ -230,7 +226,6 @@ def _assert_same(found: Any, expected: Any) -> None:
             assert a == b
 
 
-@ONE_BACKEND
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step.__name__)
 def test_what_cannot_be_compiled_runs_as_it_is(step: Callable[[Trainer, Any], Any], backend: str) -> None:
     eager, compiled = Trainer(), Trainer()
@@ -277,7 +272,6 @@ def test_arguments_that_no_program_takes(kind: Any, backend: str) -> None:
     assert [warning.category for warning in told] == [UncompiledWarning]
 
 
-@ONE_BACKEND
 def test_many_turns_of_what_cannot_be_compiled(backend: str) -> None:
     eager, compiled = Trainer(), Trainer()
     step = tg.compile(lambda: _kept(compiled, X), backend)
