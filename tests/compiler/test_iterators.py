@@ -88,7 +88,7 @@ def test_what_a_recording_reads_from_a_file_is_put_back(read: Callable[[Any], st
 
 
 def test_what_a_compiled_function_writes_is_written_in_each_run(tmp_path: Path) -> None:
-    """Twice more in the first call, since nobody else's lines may be taken out of a file with those of a recording."""
+    """Once more in the first call, since nobody else's lines may be taken out of a file with those of a recording."""
     path = tmp_path / "log.txt"
     with path.open("w") as file:
 
@@ -99,7 +99,7 @@ def test_what_a_compiled_function_writes_is_written_in_each_run(tmp_path: Path) 
 
         with pytest.warns(UncompiledWarning, match="reads or writes a file"):
             assert [float(step(X)) for _ in range(20)] == [11] * 20
-    assert path.read_text().splitlines() == ["a step"] * 22
+    assert path.read_text().splitlines() == ["a step"] * 21
 
 
 def test_what_is_written_to_a_pipe_or_a_terminal_is_written_while_recording() -> None:

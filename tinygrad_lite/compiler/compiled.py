@@ -16,6 +16,7 @@ from tinygrad_lite.compiler import many_turns
 from tinygrad_lite.compiler.changing_numbers import ChangingNumbers
 from tinygrad_lite.compiler.compile_report import CompileReport
 from tinygrad_lite.compiler.entry import MISS, REFUSED
+from tinygrad_lite.compiler.recording.appearances import Appearance
 from tinygrad_lite.compiler.recording.decisions import Decision
 from tinygrad_lite.compiler.recording.iterators import TakenError
 from tinygrad_lite.compiler.recording.watching import is_watching
@@ -71,6 +72,7 @@ class Compiled:
         self._refusals = Refusals()
         self._numbers = ChangingNumbers()
         self._in_common: dict[int, Any] = {}
+        self._changing: dict[int, Appearance] = {}
         self._entry: tuple[int, Callable[..., Any]] = 0, lambda *_: MISS
         self._entries: dict[tuple[Any, ...], dict[Run, Callable[..., Any]]] = {}
 
@@ -223,7 +225,19 @@ class Compiled:
                 may_run_again = not any(run.was_asked for known in [*self._runs.values()] for run in known)
                 known = {key: name for run in runs for key, name in run.carried.items()} | changed
                 is_new, in_common = chosen is None, self._in_common
-                made = Run(self._f, args, kwargs, self.backend, say, is_new, may_run_again, in_common, known, numbers)
+                made = Run(
+                    self._f,
+                    args,
+                    kwargs,
+                    self.backend,
+                    say,
+                    is_new,
+                    may_run_again,
+                    in_common,
+                    known,
+                    numbers,
+                    self._changing,
+                )
             self._numbers.note_needed(exact, leaves, numbers - made.numbers)
             self._numbers.note_needed_names(name for name in changed if not made.takes(name))
             key = exact.for_any(made.numbers)

@@ -17,6 +17,7 @@ from tinygrad_lite.compiler.passes.own_memory import with_memory_of_their_own
 from tinygrad_lite.compiler.places import Argument, Carried, Data, Gradient, Leaves, Outside
 from tinygrad_lite.compiler.program import Program, is_python_number
 from tinygrad_lite.compiler.pullback import Pullback, Rerun, own, split
+from tinygrad_lite.compiler.recording.appearances import Appearance
 from tinygrad_lite.compiler.recording.carrying import Form
 from tinygrad_lite.compiler.recording.decisions import Decision
 from tinygrad_lite.compiler.recording.guards import Guard, Key
@@ -53,6 +54,7 @@ class Run:
         in_common: for each program of a run, what native code of the same function has in common.
         known: the names of values that other programs of the function carry, and of numbers that have changed.
         numbers: the leaves of the arguments that are Python numbers, and inputs if Python does not need them.
+        changing: what the function has changed in earlier calls, and no program follows, by id.
     """
 
     def __init__(
@@ -67,12 +69,15 @@ class Run:
         in_common: dict[int, Any],
         known: Mapping[Key, Guard],
         numbers: frozenset[int],
+        changing: dict[int, Appearance],
     ) -> None:
         self.name = name_of(f)
         self.parameters = parameters = named_parameters(f, args, kwargs)
         self._f = f
         self._in_common = in_common
-        recorder, self.guards = recorded_twice(f, args, kwargs, parameters, say, is_new, may_run_again, known, numbers)
+        recorder, self.guards = recorded_twice(
+            f, args, kwargs, parameters, say, is_new, may_run_again, known, numbers, changing
+        )
         self.numbers = recorder.numbers
         self.uses = 0
         self._names = frozenset(recorder.carried.names)

@@ -342,18 +342,19 @@ class Entries(Guard):
 
     def __init__(self, owner: Any, label: str) -> None:
         self._step = 0 if owner.nbytes <= WHOLE else owner.size // COMPARED | 1  # odd, so that all columns are reached
+        self._array = owner if type(owner) is np.ndarray else owner.view(np.ndarray)  # a mask has ways of its own
         super().__init__(owner, None, None, f"the entries of {label}")
         self.value = self.now()
 
     def put(self, value: Any) -> None:
-        if not self._step and self.owner.flags.writeable and not self.owner.dtype.hasobject:
-            self.owner[...] = np.frombuffer(value, self.owner.dtype).reshape(self.owner.shape)
+        if not self._step and self._array.flags.writeable and not self._array.dtype.hasobject:
+            self._array[...] = np.frombuffer(value, self._array.dtype).reshape(self._array.shape)
 
     def now(self) -> Any:
-        return self.owner.flat[:: self._step].tobytes() if self._step else self.owner.tobytes()
+        return self._array.flat[:: self._step].tobytes() if self._step else self._array.tobytes()
 
     def reading(self, writer: "EntryWriter") -> str:
-        return f"{writer.name(self.owner)}{f'.flat[::{self._step}]' if self._step else ''}.tobytes()"
+        return f"{writer.name(self._array)}{f'.flat[::{self._step}]' if self._step else ''}.tobytes()"
 
 
 class Snapshot:

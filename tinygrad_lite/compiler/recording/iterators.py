@@ -6,20 +6,24 @@
 import gc
 import io
 import itertools
+import warnings
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
 from functools import wraps
 from types import GeneratorType
-from typing import Any
+from typing import Any, NoReturn
 
 from tinygrad_lite.compiler.recording.recorded import at_line
+from tinygrad_lite.compiler.recording.watching import UNSET
 from tinygrad_lite.errors import UsageError
 
 _ADVICE = "which is another in each run: call next before, and pass what it returns as an argument"
 
+IN_MEMORY = io.StringIO, io.BytesIO
+"""Files that are put back as they were, with what was written into them."""
+
 
 class TakenError(UsageError):
-    """A function takes from an iterator of outside, or reads or writes a file, which it does again in each run.
+    """A function takes from an iterator of outside, writes into a file, or changes what nobody can change back.
 
     Attributes:
         is_put_back: whether everything was put back, so that the function itself can run.
@@ -44,44 +48,12 @@ def next_of(outside: Collection[int]) -> Callable[..., Any]:
     return function
 
 
-@contextmanager
-def untaken(iterators: Collection[Any]) -> Iterator[None]:
-    """A block that must take nothing from these iterators, and write into none of them that is a file.
-
-    Raises:
-        TakenError: if it did; what it read from a file is put back.
-    """
-    before = [(x, _progress(x)) for x in iterators]
-    try:
-        yield
-    finally:
-        changed = [(x, progress) for x, progress in before if _progress(x) != progress]
-        if lost := [x for x, progress in changed if not _is_put_back(x, progress)]:
-            raise TakenError(
-                f"a compiled function takes what is next from a {type(lost[0]).__name__} of outside, {_ADVICE}. What "
-                "its recording took cannot be put back",
-                is_put_back=False,
-            ) from None
-        if changed:
-            raise TakenError(
-                "a compiled function reads or writes a file of outside: read before, and pass what was read as an "
-                "argument; return what to write"
-            ) from None
-
-
-class _Held(list[Any]):
-    """Objects that are the same as others if they are those."""
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, list) and [*map(id, self)] == [*map(id, other)]
-
-    __hash__ = None
-
-
-def _progress(x: Any) -> Any:
-    """How far an iterator has come, in so far as it shows."""
+def progress(x: Any) -> Any:
+    """How far an iterator or a file has come, in so far as it shows; UNSET for anything else."""
+    if not isinstance(x, Iterator):
+        return UNSET
     if isinstance(x, GeneratorType):
-        return x.gi_frame and (x.gi_frame.f_lasti, _Held(x.gi_frame.f_locals.values()))
+        return x.gi_frame and (x.gi_frame.f_lasti, [*map(id, x.gi_frame.f_locals.values())])
     if isinstance(x, io.IOBase):
         if x.closed or not x.seekable():  # a terminal, or a pipe
             return None
@@ -89,20 +61,62 @@ def _progress(x: Any) -> Any:
             return x.tell()
         except OSError:
             return object()  # somebody loops over it, so that it does not tell
-    is_of_c = type(x).__module__ in ("builtins", "itertools", "_csv")  # any other has attributes, which are put back
-    held = gc.get_referents(x, *[part for part in gc.get_referents(x) if type(part) is tuple]) if is_of_c else []
+    held = gc.get_referents(x, *[part for part in gc.get_referents(x) if _is_of_iterators(part)]) if is_of_c(x) else []
     return (
         x.__length_hint__() if hasattr(x, "__length_hint__") else None,
         repr(x) if type(x) is itertools.count else None,
         [len(part) for part in held if type(part) is list] if type(x) is itertools.cycle else None,
-        [_progress(part) for part in held if isinstance(part, Iterator)],
+        [progress(part) for part in held if isinstance(part, Iterator)],
+        _index_of_tee(x) if type(x) is _TEE else None,
     )
 
 
-def _is_put_back(x: Any, progress: Any) -> bool:
-    """Put back what was taken from an iterator, if that can be; what was written into a file stays there."""
-    if not isinstance(x, io.IOBase) or not isinstance(progress, int):
-        return False
-    if not x.writable():
-        x.seek(progress)
-    return True
+_TEE: type = type(itertools.tee(())[0])
+
+
+def _index_of_tee(x: Any) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return x.__reduce__()[-1][-1] if hasattr(type(x), "__setstate__") else None
+
+
+def _is_of_iterators(part: Any) -> bool:
+    """Whether an object is a part of an iterator, behind which there may be others."""
+    return type(part) is tuple or type(part).__name__ == "_tee_dataobject"
+
+
+def is_of_c(x: Any) -> bool:
+    """Whether an object is an iterator or a file that is not written in Python, and shows only how far it has come."""
+    return isinstance(x, io.IOBase) or (
+        isinstance(x, Iterator) and type(x).__module__ in ("builtins", "itertools", "_csv")
+    )
+
+
+def go_back(file: Any, position: Any) -> None:
+    """Let a file that nobody writes into be where it was; what was taken from an iterator cannot be put back."""
+    if isinstance(file, io.IOBase) and isinstance(position, int) and not file.writable():
+        file.seek(position)
+
+
+def refuse_taking(thing: Any, label: str) -> NoReturn:
+    """Raise an error for an object that a recording has changed, and that cannot be as it was.
+
+    Raises:
+        TakenError: always.
+    """
+    if isinstance(thing, io.IOBase):
+        raise TakenError(
+            "a compiled function reads or writes a file of outside: read before, and pass what was read as an "
+            "argument; return what to write"
+        ) from None
+    if isinstance(thing, Iterator):
+        raise TakenError(
+            f"a compiled function takes what is next from a {type(thing).__name__} of outside, {_ADVICE}. What its "
+            "recording took cannot be put back",
+            is_put_back=False,
+        ) from None
+    raise TakenError(
+        f"a compiled function changes {label}, which its program would not do in the next runs: change it outside, "
+        "after the call. What its recording changed cannot be put back",
+        is_put_back=False,
+    ) from None

@@ -65,6 +65,7 @@ class Reached:
         names: all names in the functions' code, some of which they may read from a module.
         spaces: the global names of the functions, by id.
         iterators: what `next` would take something from, by id.
+        others: all that may have something to see besides what the guards know, each with a label, by id.
 
     Args:
         roots: the functions and objects to begin with, each with what a person would call it.
@@ -84,6 +85,7 @@ class Reached:
         self.held: dict[int, tuple[Any, str]] = {}
         self.spaces: dict[int, dict[str, Any]] = {}
         self.iterators: dict[int, Any] = {}
+        self.others: dict[int, tuple[Any, str]] = {}
         self._seen: dict[int, Any] = {}
         self.names = set(names)
         self._modules: list[tuple[Any, str]] = []
@@ -119,8 +121,9 @@ class Reached:
         if _is_only_a_value(kind) or id(thing) in self._seen:
             return
         self._seen[id(thing)] = thing
+        self.others.setdefault(id(thing), (thing, label))
         if is_users_class(kind):
-            self._discover(thing)  # even a number or a list may have attributes
+            self._discover(thing, label)  # even a number or a list may have attributes
         if kind is FunctionType:
             self._function(thing)
         elif kind is MethodType:
@@ -279,9 +282,9 @@ class Reached:
             self._ahead.append((thing.__wrapped__, label))  # behind a decorator that is a class, such as ours
         if is_namespace(thing):
             self._ahead.append((vars(thing), label))
-        self._discover(thing)
+        self._discover(thing, label)
 
-    def _discover(self, thing: Any) -> None:
+    def _discover(self, thing: Any, label: str) -> None:
         """Note the users' classes of an object and of those that it holds."""
         ahead = [thing]
         while ahead and len(self.objects) < _MOST:
@@ -291,6 +294,7 @@ class Reached:
                 self.held[id(thing)] = thing, "an array"
             if _is_only_a_value(kind) or issubclass(kind, type) or id(thing) in self.objects:
                 continue
+            self.others.setdefault(id(thing), (thing, label))
             if issubclass(kind, Iterator):
                 self.iterators[id(thing)] = thing
             elif issubclass(kind, HIDDEN):

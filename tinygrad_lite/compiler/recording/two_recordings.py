@@ -1,6 +1,7 @@
 """Two recordings of a call, which must agree, since a program cannot repeat what differs from run to run."""
 
 import inspect
+import io
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial, wraps
@@ -14,9 +15,10 @@ from tinygrad_lite import trees
 from tinygrad_lite.compiler.identifiers import unique
 from tinygrad_lite.compiler.places import Argument, Entry, Gradient, Leaves
 from tinygrad_lite.compiler.program import Program
+from tinygrad_lite.compiler.recording.appearances import Appearance, appearances
 from tinygrad_lite.compiler.recording.carrying import CarriedError
-from tinygrad_lite.compiler.recording.guards import Entries, Field, Guard, Held, Item, Key, agreeing, changed
-from tinygrad_lite.compiler.recording.iterators import TakenError, untaken
+from tinygrad_lite.compiler.recording.guards import Entries, Field, Guard, Held, Item, Key, Whole, agreeing, changed
+from tinygrad_lite.compiler.recording.iterators import IN_MEMORY, TakenError, refuse_taking
 from tinygrad_lite.compiler.recording.making import Makings
 from tinygrad_lite.compiler.recording.randomness import DrawError, undrawn
 from tinygrad_lite.compiler.recording.reached import Reached
@@ -85,6 +87,7 @@ def recorded_twice(
     may_run_again: bool = True,
     known: Mapping[Key, Guard] = NO_NAMES,
     numbers: frozenset[int] = frozenset(),
+    changing: dict[int, Appearance] | None = None,
 ) -> tuple[Recorder, list[Guard]]:
     """The first of two recordings, and what both of them read; after an error, all names have their former values.
 
@@ -95,17 +98,23 @@ def recorded_twice(
     numbers among the arguments as inputs, they are made again without whole numbers, which Python often needs, and then
     without any.
 
+    To `changing` is added what the function changes and no program follows, by id: it may be a cache, which stays as it
+    is in the next recording. What changes again then is refused.
+
     Raises:
         UsageError: if the recordings differ, or the function changes what it reads.
     """
     carried: dict[Key, Guard] = {}
     met: dict[Key, Guard] = {}
+    changing = {} if changing is None else changing
     otherwise: UsageError | None = None
     without: tuple[Recorder, list[Guard]] | None = None
     while True:
         before = {key: guard.varying for key, guard in carried.items()}
         try:
-            made = _recorded_twice(f, args, kwargs, parameters, say, may_pass, may_run_again, carried, met, numbers)
+            made = _recorded_twice(
+                f, args, kwargs, parameters, say, may_pass, may_run_again, carried, met, numbers, changing
+            )
             if not known.keys() - carried.keys() or made[0].is_passing:
                 return made
             without = made
@@ -147,22 +156,23 @@ def _recorded_twice(
     carried: dict[Key, Guard],
     met: dict[Key, Guard],
     numbers: frozenset[int],
+    changing: dict[int, Appearance],
 ) -> tuple[Recorder, list[Guard]]:
     """Two recordings; to `met` is added what they have reached, which they restore after an error."""
     once = partial(_recorded_once, f, args, kwargs, parameters, may_run_again, carried, numbers)
-    recordings = _TwoRecordings(name_of(f), once, _roots(f, args, kwargs, parameters), met)
+    recordings = _TwoRecordings(name_of(f), once, _roots(f, args, kwargs, parameters), met, changing)
     try:
-        with untaken(recordings.reached.iterators.values()):
-            say("recording")
-            first, read = recordings.make_first()
-            _refuse_inputs_filled_by_numpy(first, recordings.outside, carried)
-            if (may_pass and is_passing(first, trees.leaves((args, dict(kwargs))))) or first.adds_entries:
-                first.is_passing = True
-                recordings.restore()  # the function itself runs now, and goes on from what was there before
-                return first, [*read.values()]
-            say("recording again, to compare")
-            recordings.make_second()
-            return first, recordings.requirements()
+        say("recording")
+        first, read = recordings.make_first()
+        _refuse_inputs_filled_by_numpy(first, recordings.outside, carried)
+        is_alone = may_pass and is_passing(first, trees.leaves((args, dict(kwargs))))
+        if is_alone or first.adds_entries or recordings.has_changed_others():
+            first.is_passing = True
+            recordings.restore()  # the function itself runs now, and goes on from what was there before
+            return first, [*read.values()]
+        say("recording again, to compare")
+        recordings.make_second()
+        return first, recordings.requirements()
     except BaseException:
         recordings.restore()
         raise
@@ -181,19 +191,58 @@ class _TwoRecordings:
         once: makes a recording, given what the function reaches.
         roots: the functions and objects to look through for names, each with a label.
         met: what earlier recordings of the call have reached.
+        changing: what has changed in earlier calls, and no program follows, by id.
     """
 
     def __init__(
-        self, name: str, once: Callable[..., Recording], roots: list[tuple[Any, str]], met: Mapping[Key, Guard]
+        self,
+        name: str,
+        once: Callable[..., Recording],
+        roots: list[tuple[Any, str]],
+        met: Mapping[Key, Guard],
+        changing: dict[int, Appearance],
     ) -> None:
-        self._name, self._once, self._roots = name, once, roots
+        self._name, self._once, self._roots, self._changing = name, once, roots, changing
         self.reached = Reached(roots, with_held=True)
         self.reached.guards = {**met, **self.reached.guards}
         self.outside = [Entries(array, label) for array, label in {**self.reached.held, **self.reached.arrays}.values()]
+        known = {id(x.owner) for x in self.outside if not x.owner.dtype.hasobject}
+        objects = [(x.owner, x.label) for x in self.outside if x.owner.dtype.hasobject]
+        self._others = appearances([*self.reached.others.values(), *objects], self.reached.objects, known)
 
     def restore(self) -> None:
-        """Put everything back as it was before the first recording."""
+        """Put everything back as it was before the first recording.
+
+        Raises:
+            TakenError: if something cannot be put back.
+        """
         _restore(self.reached, self.outside)
+        for look in self._others:
+            look.restore()
+        for look in self._others:
+            if not look.holds() and not look.has_only_gained():
+                refuse_taking(look.owner, look.label)
+
+    def has_changed_others(self) -> bool:
+        """Whether the first recording has changed what no program follows.
+
+        Raises:
+            UsageError: if that did not stay as it was in the last recording either.
+        """
+        names = {**self.reached.guards, **self._first.guards}.values()
+        followed = {id(guard.owner) for guard in names if isinstance(guard, (Item, Whole))}
+        changes = [look for look in self._others if not look.holds() and id(look.owner) not in followed]
+        for look in changes:
+            if isinstance(look.owner, io.IOBase) and not isinstance(look.owner, IN_MEMORY):
+                refuse_taking(look.owner, look.label)
+            known = self._changing.get(id(look.owner))
+            if known is not None and not known.has_settled:
+                raise UsageError(
+                    f"{self._name} changes {look.label}, in each run, which its program would not do: return what it "
+                    "is to hold, and change it outside"
+                )
+        self._changing.update({id(look.owner): look for look in changes})
+        return bool(changes)
 
     def make_first(self) -> Recording:
         """Make the first recording, while nobody can write into arrays from outside, unless the function does."""
@@ -249,7 +298,10 @@ class _TwoRecordings:
             entries = not_followed(program, entries)
         _refuse_changes(self._name, changed(self._before, self._after.values()))
         self._first.program = program
-        return [*agreeing(self._before, self._after).values(), *entries]
+        settled = [look for look in self._others if id(look.owner) in self._changing]
+        for look in settled:
+            self._changing[id(look.owner)].has_settled = True
+        return [*agreeing(self._before, self._after).values(), *entries, *settled]
 
     def _filled(self, program: Program) -> list[Entries]:
         """The arrays from outside that the function fills by itself, if only with the entries that they have already.

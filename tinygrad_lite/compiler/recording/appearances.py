@@ -1,0 +1,342 @@
+"""What can be seen of objects before a recording and after it, whatever they are: what has changed, and the way back.
+
+Tensors, names, attributes and containers have guards, which know what a program does with them. Everything else that a
+function reaches, such as a bytearray, a queue or a frame of pandas, is only looked at: its entries, its attributes, its
+memory, what it pickles, how far it has come, and the objects that it refers to. No program can repeat such a change.
+"""
+
+import gc
+import pickle
+import sys
+from collections import OrderedDict, deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
+from contextvars import ContextVar
+from functools import partial
+from types import (
+    BuiltinMethodType,
+    CodeType,
+    FrameType,
+    FunctionType,
+    GetSetDescriptorType,
+    MemberDescriptorType,
+    MethodWrapperType,
+    ModuleType,
+)
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from tinygrad_lite.compiler.recording.guards import KEPT, MOST, Entries, Guard
+from tinygrad_lite.compiler.recording.iterators import IN_MEMORY, go_back, is_of_c, progress
+from tinygrad_lite.compiler.recording.reached import HIDDEN
+from tinygrad_lite.compiler.recording.watching import UNSET, WATCHED
+from tinygrad_lite.compiler.signature import SCALARS, fields_and_slots
+from tinygrad_lite.engine.op import Op, Traced
+
+if TYPE_CHECKING:
+    from tinygrad_lite.compiler.entry import EntryWriter
+
+OBJECTS = 5000
+"""The most objects that are looked at."""
+
+_HAVE_NOTHING_TO_SEE = (*SCALARS, type, ModuleType, CodeType, FrameType, Traced, Op, *WATCHED, *HIDDEN)
+_KINDS: tuple[Any, ...] = (OrderedDict, dict, list, deque, set)
+
+
+class Held(list[Any]):
+    """Objects that are the same as others if they are those, and not if they are only equal."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, list) and [*map(id, self)] == [*map(id, other)]
+
+    __hash__ = None
+
+
+def _kind_of_container(x: Any) -> Any:
+    return next((kind for kind in _KINDS if isinstance(x, kind)), None)
+
+
+def _entries(x: Any) -> Any:
+    kind = _kind_of_container(x)
+    if kind is None:
+        return UNSET
+    if len(x) > MOST:
+        return len(x)
+    if kind is set:  # in any order
+        return Held(sorted(x, key=id))
+    return Held([part for pair in kind.items(x) for part in pair] if issubclass(kind, dict) else kind.__iter__(x))
+
+
+def _put_entries(x: Any, entries: Held) -> None:
+    kind = _kind_of_container(x)
+    kind.clear(x)
+    if issubclass(kind, dict):
+        for key, value in zip(entries[::2], entries[1::2]):
+            kind.__setitem__(x, key, value)
+    else:
+        (kind.update if kind is set else kind.extend)(x, entries)
+
+
+def _attributes(x: Any) -> Any:
+    fields, slots = fields_and_slots(x)
+    return (Held(fields), Held(fields.values()), Held(slots), Held(slots.values())) if fields or slots else ()
+
+
+def _put_attributes(x: Any, attributes: Any) -> None:
+    names, values, slots, held = attributes or ((), (), (), ())
+    fields, present = fields_and_slots(x)
+    dict.clear(fields)
+    dict.update(fields, zip(names, values))
+    for name in {*present} - {*slots}:
+        object.__delattr__(x, name)
+    for name, value in zip(slots, held):
+        object.__setattr__(x, name, value)
+
+
+def _settings(x: Any) -> Any:
+    """What a class of Python's or NumPy's hands out as attributes, but does not keep in a dict: plain values alone."""
+    if isinstance(x, np.ndarray) or not _is_of_c(x):
+        return UNSET
+    names = [
+        name for base in type(x).__mro__[:-1] for name, of in vars(base).items() if type(of) is GetSetDescriptorType
+    ]
+    return {name: value for name in names if isinstance(value := getattr(x, name, None), SCALARS)}
+
+
+def _is_of_c(x: Any) -> bool:
+    """Whether an object's class may be one of Python's or NumPy's that is written in C."""
+    return type(x).__module__.partition(".")[0] in {*sys.stdlib_module_names, "numpy"}
+
+
+def _put_settings(x: Any, settings: Mapping[str, Any]) -> None:
+    for name, value in settings.items():
+        if getattr(x, name) != value:
+            setattr(x, name, value)
+
+
+def _memory(x: Any) -> Any:
+    if isinstance(x, np.ndarray):
+        return UNSET
+    try:
+        with memoryview(x) as memory:
+            return UNSET if memory.readonly or memory.nbytes > KEPT else memory.tobytes()
+    except (TypeError, ValueError, BufferError):
+        return UNSET
+
+
+def _put_memory(x: Any, memory: bytes) -> None:
+    with memoryview(x) as now:
+        has_grown = now.nbytes != len(memory)
+    if has_grown:  # only what grows itself can have done so
+        del x[:]
+        (x.frombytes if hasattr(x, "frombytes") else x.extend)(memory)
+    else:
+        np.frombuffer(x, np.uint8)[...] = np.frombuffer(memory, np.uint8)
+
+
+def _array(x: Any) -> Any:
+    if not isinstance(x, np.ndarray):
+        return UNSET
+    return Held(x.ravel().tolist()) if x.dtype == object else Entries(x, "").value
+
+
+def _put_array(x: Any, entries: Any) -> None:
+    if x.dtype == object:
+        for i, entry in enumerate(entries):
+            x.flat[i] = entry
+    else:
+        Entries(x, "").put(entries)
+
+
+def _state(x: Any) -> Any:
+    """What an object of C pickles, if it can take that back."""
+    kind = type(x)
+    has_own = hasattr(kind, "__setstate__") and not isinstance(x, np.ndarray) and not kind.__dictoffset__
+    if not _is_of_c(x) or not (has_own or isinstance(x, IN_MEMORY)):
+        return UNSET
+    return x.__getstate__()
+
+
+def _value(x: Any) -> Any:
+    if not isinstance(x, ContextVar):
+        return UNSET
+    try:
+        return Held([x.get()])
+    except LookupError:
+        return Held()
+
+
+def _put_value(x: Any, value: Held) -> None:
+    x.set(*value)
+
+
+def _position(x: Any) -> Any:
+    has_one = _is_of_c(x) and hasattr(type(x), "seek") and not isinstance(x, Iterator)
+    return x.tell() if has_one else UNSET
+
+
+def _size(x: Any) -> Any:
+    """How much is in a queue that is not written in Python, and shows nothing else."""
+    return x.qsize() if type(x).__module__ == "_queue" else UNSET
+
+
+def _remembered(x: Any) -> Any:
+    """How much a function with a cache has put there."""
+    return x.cache_info()[1] if _is_cached(x) else UNSET
+
+
+def _is_cached(x: Any) -> bool:
+    return hasattr(type(x), "cache_clear") and hasattr(type(x), "cache_info")
+
+
+def _referents(x: Any) -> Any:
+    if _kind_of_container(x) or _is_cached(x) or isinstance(x, (FunctionType, Iterator, np.ndarray)):
+        return UNSET  # seen otherwise
+    return Held(gc.get_referents(x))
+
+
+class Aspect(NamedTuple):
+    """One side from which an object can be seen.
+
+    Attributes:
+        see: what can be seen, which is equal to what is seen later unless it has changed; UNSET if there is nothing.
+        put_back: makes an object look as it did; None if nothing can.
+    """
+
+    see: Callable[[Any], Any]
+    put_back: Callable[[Any, Any], Any] | None
+
+
+ASPECTS = (
+    Aspect(_entries, _put_entries),
+    Aspect(_attributes, _put_attributes),
+    Aspect(_settings, _put_settings),
+    Aspect(_memory, _put_memory),
+    Aspect(_array, _put_array),
+    Aspect(_state, lambda x, state: x.__setstate__(state)),
+    Aspect(_value, _put_value),
+    Aspect(_remembered, lambda x, _: x.cache_clear()),
+    Aspect(progress, go_back),
+    Aspect(_position, lambda x, position: x.seek(position)),
+    Aspect(_size, None),
+    Aspect(_referents, None),
+)
+
+
+class Appearance(Guard):
+    """What can be seen of an object.
+
+    Attributes:
+        has_settled: whether a later recording has left the object alone, as that of a function which fills a cache.
+
+    Args:
+        is_watched: whether its attributes are followed by a recording.
+    """
+
+    has_settled = False
+
+    def __init__(self, owner: Any, label: str, is_watched: bool = False) -> None:
+        self._aspects = [aspect for aspect in ASPECTS if not (is_watched and aspect.see in (_attributes, _referents))]
+        super().__init__(owner, None, None, label)
+        self.value = self.now()
+
+    def now(self) -> Any:
+        return [_seen(aspect, self.owner) for aspect in self._aspects]
+
+    def holds(self) -> bool:
+        return all(map(_agree, self.now(), self.value))
+
+    def has_only_gained(self) -> bool:
+        """Whether it refers to more objects than before, and has not changed otherwise, as one with a cache does."""
+        changes = [pair for pair in zip(self._aspects, self.now(), self.value) if not _agree(*pair[1:])]
+        return all(
+            aspect.see is _referents and {*map(id, before)} - {id(None)} <= {*map(id, now)}
+            for aspect, now, before in changes
+        )
+
+    def renewed(self) -> "Appearance":
+        return Appearance(self.owner, self.label, len(self._aspects) < len(ASPECTS))
+
+    def reading(self, writer: "EntryWriter") -> str:
+        return f"{writer.name(self.holds)}()"
+
+    def require(self, writer: "EntryWriter") -> None:
+        writer.tests.append(f"not {self.reading(writer)}")
+
+    def put(self, value: Any) -> None:
+        for aspect, before in zip(self._aspects, value):
+            if before is not UNSET and not _agree(_seen(aspect, self.owner), before) and aspect.put_back is not None:
+                with suppress(Exception):  # whether it has worked will be seen
+                    aspect.put_back(self.owner, before)
+
+
+def _seen(aspect: Aspect, x: Any) -> Any:
+    try:
+        return aspect.see(x)
+    except Exception:  # noqa: BLE001, RUF100  # an object of somebody's may raise anything when asked
+        return UNSET
+
+
+def _agree(a: Any, b: Any) -> bool:
+    if a is UNSET or b is UNSET:
+        return a is b
+    try:
+        return bool(a == b) or (isinstance(a, dict) and repr(a) == repr(b))  # in which NaN may be a value
+    except ValueError:  # of arrays
+        return pickle.dumps(a) == pickle.dumps(b)
+
+
+def appearances(roots: Iterable[tuple[Any, str]], watched: Collection[int], known: Collection[int]) -> list[Appearance]:
+    """What can be seen of these objects, and of those that they hold.
+
+    Args:
+        roots: the objects, each with what a person would call it.
+        watched: the ids of those whose attributes are followed.
+        known: the ids of those at which others look.
+    """
+    ahead = deque([(thing, f"{label}, a {type(thing).__name__}") for thing, label in roots])
+    seen: dict[int, Appearance] = {}
+    while ahead and len(seen) < OBJECTS:
+        thing, label = ahead.popleft()
+        kind = type(thing)
+        if id(thing) in seen or id(thing) in known or issubclass(kind, _HAVE_NOTHING_TO_SEE):
+            continue
+        if kind.__module__.startswith("tinygrad_lite."):
+            continue
+        seen[id(thing)] = Appearance(thing, label, id(thing) in watched)
+        ahead += [(x, label) for x in _inside(thing)]
+    return [*seen.values()]
+
+
+def _inside(x: Any) -> list[Any]:
+    """The objects that an object holds, without the containers that it hides, on whose entries it may rely."""
+    if isinstance(x, FunctionType):
+        return [content for cell in x.__closure__ or () if (content := _content(cell)) is not cell]
+    if isinstance(x, np.ndarray):
+        return x.ravel().tolist() if x.dtype == object else []
+    if is_of_c(x):
+        return []
+    referents = gc.get_referents(x)
+    if _kind_of_container(x) or isinstance(x, tuple):
+        return referents if len(x) <= MOST else []
+    fields, slots = fields_and_slots(x)
+    members = [of for base in type(x).__mro__ for of in vars(base).values() if type(of) is MemberDescriptorType]
+    shown = [*fields.values(), *slots.values(), *map(partial(_member, x), members)]
+    if isinstance(x, (BuiltinMethodType, MethodWrapperType)):
+        shown.append(x.__self__)
+    return [*shown, *[part for part in referents if _kind_of_container(part) is None]]
+
+
+def _member(x: Any, of: MemberDescriptorType) -> Any:
+    try:
+        return of.__get__(x)
+    except AttributeError:  # a slot that is empty
+        return None
+
+
+def _content(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return cell
