@@ -228,7 +228,7 @@ class Appearance(Guard):
     """What can be seen of an object.
 
     Attributes:
-        has_settled: whether a later recording has left the object alone, as that of a function which fills a cache.
+        has_settled: whether another recording has left the object alone, as that of a function which fills a cache.
 
     Args:
         is_watched: whether its attributes are followed by a recording.

@@ -227,7 +227,7 @@ class _TwoRecordings:
         """Whether the first recording has changed what no program follows.
 
         Raises:
-            UsageError: if that did not stay as it was in the last recording either.
+            UsageError: if that has not stayed as it was in any other recording either.
         """
         names = {**self.reached.guards, **self._first.guards}.values()
         followed = {id(guard.owner) for guard in names if isinstance(guard, (Item, Whole))}
@@ -241,7 +241,7 @@ class _TwoRecordings:
                     f"{self._name} changes {look.label}, in each run, which its program would not do: return what it "
                     "is to hold, and change it outside"
                 )
-        self._changing.update({id(look.owner): look for look in changes})
+            self._changing.setdefault(id(look.owner), look)
         return bool(changes)
 
     def make_first(self) -> Recording:
