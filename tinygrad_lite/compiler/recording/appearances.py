@@ -6,7 +6,6 @@ memory, what it pickles, how far it has come, and the objects that it refers to.
 """
 
 import gc
-import pickle
 import sys
 from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -237,9 +236,11 @@ class Appearance(Guard):
     has_settled = False
 
     def __init__(self, owner: Any, label: str, is_watched: bool = False) -> None:
-        self._aspects = [aspect for aspect in ASPECTS if not (is_watched and aspect.see in (_attributes, _referents))]
-        super().__init__(owner, None, None, label)
-        self.value = self.now()
+        self._is_watched = is_watched
+        sides = [aspect for aspect in ASPECTS if not (is_watched and aspect.see in (_attributes, _referents))]
+        seen = {aspect: value for aspect in sides if (value := _seen(aspect, owner)) is not UNSET}
+        super().__init__(owner, None, [*seen.values()], label)
+        self._aspects = [*seen]
 
     def now(self) -> Any:
         return [_seen(aspect, self.owner) for aspect in self._aspects]
@@ -256,7 +257,7 @@ class Appearance(Guard):
         )
 
     def renewed(self) -> "Appearance":
-        return Appearance(self.owner, self.label, len(self._aspects) < len(ASPECTS))
+        return Appearance(self.owner, self.label, self._is_watched)
 
     def reading(self, writer: "EntryWriter") -> str:
         return f"{writer.name(self.holds)}()"
@@ -266,7 +267,7 @@ class Appearance(Guard):
 
     def put(self, value: Any) -> None:
         for aspect, before in zip(self._aspects, value):
-            if before is not UNSET and not _agree(_seen(aspect, self.owner), before) and aspect.put_back is not None:
+            if aspect.put_back is not None and not _agree(_seen(aspect, self.owner), before):
                 with suppress(Exception):  # whether it has worked will be seen
                     aspect.put_back(self.owner, before)
 
@@ -279,12 +280,12 @@ def _seen(aspect: Aspect, x: Any) -> Any:
 
 
 def _agree(a: Any, b: Any) -> bool:
-    if a is UNSET or b is UNSET:
-        return a is b
+    if a is UNSET:
+        return False
     try:
         return bool(a == b) or (isinstance(a, dict) and repr(a) == repr(b))  # in which NaN may be a value
     except ValueError:  # of arrays
-        return pickle.dumps(a) == pickle.dumps(b)
+        return repr(a) == repr(b)
 
 
 def appearances(roots: Iterable[tuple[Any, str]], watched: Collection[int], known: Collection[int]) -> list[Appearance]:
@@ -305,7 +306,8 @@ def appearances(roots: Iterable[tuple[Any, str]], watched: Collection[int], know
         if kind.__module__.startswith("tinygrad_lite."):
             continue
         seen[id(thing)] = Appearance(thing, label, id(thing) in watched)
-        ahead += [(x, label) for x in _inside(thing)]
+        with suppress(Exception):  # as another thread may change the object meanwhile
+            ahead += [(x, label) for x in _inside(thing)]
     return [*seen.values()]
 
 
