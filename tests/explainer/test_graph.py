@@ -127,6 +127,24 @@ def test_the_drawer_makes_room_for_what_is_asked_for(show: Show) -> None:
     assert "Question 1 of" in opened.panel()
 
 
+def test_play_opens_the_drawer_with_all_of_the_graph_in_it(show: Show) -> None:
+    """In a phone's first screen, and in a figure of the site, which is lower."""
+    opened = show(scalar(), viewport=PHONE | {"height": 576}, has_touch=True)
+    opened.page.tap("#play")
+    opened.page.wait_for_selector("#graph .token")
+    opened.page.tap("#play")
+    assert opened.page.evaluate(
+        """() => {
+          const [graph, status, drawer] = ["#graph", "#status", "#drawer"].map((name) => document.querySelector(name));
+          const room = graph.getBoundingClientRect();
+          const boxes = [...graph.querySelectorAll("[data-node]")].map((each) => each.getBoundingClientRect());
+          const isWhole = boxes.every(({ top, bottom }) => top >= room.top && bottom <= room.bottom);
+          const isClear = status.getBoundingClientRect().bottom <= drawer.getBoundingClientRect().top;
+          return [boxes.length, isWhole && room.bottom <= innerHeight, isClear];
+        }"""
+    ) == [4, True, True]
+
+
 @pytest.mark.parametrize("width", [820, 990, 1280])
 def test_nothing_moves_below_a_number_that_is_dragged(show: Show, width: int) -> None:
     opened = show(scalar(), viewport={"width": width, "height": 800})

@@ -110,7 +110,11 @@ const play = (() => {
 
   function connect() {
     if (lesson.last * STEP > 2 * WHOLE) speed.append(element("option", { value: "whole" }, "20 s"));
-    button.addEventListener("click", () => (running ? stop() : start()));
+    button.addEventListener("click", () => {
+      if (running) return stop();
+      reader.pull(); // on a phone, what moves is in the drawer
+      start();
+    });
   }
 
   // Play unasked, where there is a graph to be seen and nobody prefers less motion.

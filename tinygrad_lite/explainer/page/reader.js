@@ -15,6 +15,7 @@ const reader = (() => {
     window.dispatchEvent(new Event("resize")); // the graph has room now
     main.redraw();
   }
+  const pull = () => drawer.getClientRects().length && open(true); // where there is one
   const close = () => section.classList.contains("pulled") && open(false);
   document.querySelectorAll('[role="tab"]').forEach((tab) => tab.addEventListener("click", close)); // to see what it shows
   document.addEventListener("keydown", ({ key }) => key === "Escape" && close());
@@ -95,7 +96,7 @@ const reader = (() => {
     translate();
   }
 
-  return { start };
+  return { pull, start };
 })();
 
 reader.start();
