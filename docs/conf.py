@@ -20,7 +20,7 @@ extensions = [
     "sphinx.ext.viewcode",
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
-    "course",
+    "cards",
     "docstrings",
     "figures",
     "landmarks",
