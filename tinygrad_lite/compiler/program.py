@@ -91,7 +91,7 @@ class Instruction:
         self.reads = [x for x in self.inputs if type(x) is Variable]
         if self.params:
             self.reads += variables(tuple(self.params.values()))
-        self.has_effect = self.draws or self.refuses
+        self.has_effect = self.op is refuse_where or isinstance(self.op, Draw)  # faster than to ask the two below
 
     @property
     def has_computed_params(self) -> bool:

@@ -95,7 +95,8 @@ def operation(call: Instruction) -> Hashable:
 
 def values(call: Instruction) -> Hashable:
     """The forms of an instruction's inputs and result, and which input the result shares its memory with."""
-    shared = call.inputs.index(call.view_of) if call.view_of in call.inputs else call.view_of is not None
+    view_of: Any = call.view_of
+    shared = view_of is not None and (call.inputs.index(view_of) if view_of in call.inputs else True)
     return _value(call.result), shared, *map(_value, call.inputs)
 
 

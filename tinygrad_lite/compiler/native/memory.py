@@ -33,6 +33,8 @@ class Layout:
 
 def contiguous(shape: Sequence[int], order: Sequence[int] | None = None) -> tuple[int, ...]:
     """The strides of an array without gaps; `order` has its axes from the slowest to the fastest."""
+    if len(shape) < 2:
+        return (1,) * len(shape)
     strides = [0] * len(shape)
     step = 1
     for axis in reversed(range(len(shape)) if order is None else order):

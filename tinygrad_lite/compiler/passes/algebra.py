@@ -31,22 +31,22 @@ class Definitions:
 
     def __init__(self, program: Program) -> None:
         self._calls: dict[Variable, Instruction] = {}
-        self._of: dict[tuple[Op, Variable], list[Instruction]] = {}
+        self._with_number: dict[tuple[Op, Variable], list[Instruction]] = {}
         self._uses = program.uses()
 
     def add(self, call: Instruction) -> None:
         self._calls[call.result] = call
-        if call.inputs:
-            self._of.setdefault((call.op, call.inputs[0]), []).append(call)
+        if len(call.inputs) == 2 and type(call.inputs[1]) is not Variable:
+            self._with_number.setdefault((call.op, call.inputs[0]), []).append(call)
 
     def made(self, x: Any, op: Op) -> Instruction | None:
         """The call that made a variable, if it is a call of this operation."""
-        call = self._calls.get(x) if isinstance(x, Variable) else None
+        call = self._calls.get(x) if type(x) is Variable else None
         return call if call is not None and call.op is op else None
 
     def result(self, op: Op, x: Any, number: float) -> Variable | None:
         """The result of an operation on a variable and a number, if the program computes it."""
-        calls = self._of.get((op, x), [])
+        calls = self._with_number.get((op, x), [])
         return next((call.result for call in calls if _is(number)(call.inputs[1])), None)
 
     def hand_over_name(self, call: Instruction, x: Any) -> None:
@@ -132,7 +132,7 @@ def _same_form(call: Instruction, _: Definitions) -> Any:
 def _stretched_by_itself(call: Instruction, definitions: Definitions) -> Any:
     """An array need not be broadcast if an elementwise operation combines it with one of the result's shape."""
     for i, x in enumerate(call.inputs):
-        if type(x) is not Variable or not (broadcast := definitions.made(x, shaping.broadcast_to)):
+        if (broadcast := definitions.made(x, shaping.broadcast_to)) is None:
             continue
         source = broadcast.inputs[0]
         others = [y.shape for j, y in enumerate(call.inputs) if j != i and isinstance(y, Variable)]

@@ -47,6 +47,8 @@ def identity(x: Any) -> Hashable:
     """A key that is equal for identical values; 1 differs from 1.0, and 0.0 from -0.0."""
     if type(x) is Variable:
         return x
+    if type(x) is int or type(x) is float:  # as nearly all others are
+        return type(x), repr(x)
     if isinstance(x, (tuple, list)):
         return type(x), *map(identity, x)
     if isinstance(x, slice):

@@ -588,6 +588,8 @@ def _variable(x: Any) -> Any:
 
 def _refuse_numbers(param: Any) -> None:
     """Refuse a number that changes as a parameter, such as an axis, by which results may have another shape."""
+    if type(param) is not tuple and type(param) is not Recorded:
+        return
 
     def refused(x: Any) -> Any:
         return x._needed() if type(x) is Recorded and x.variable.is_number else x

@@ -92,14 +92,16 @@ def _switch(tensor: Tensor, value: bool) -> None:
 
 def _reported(node: Tensor, g: Any, gradients: dict[Tensor, Any], *settings: Any) -> None:
     """Report the contributions that the reverse pass adds up."""
-    if _active.watcher is not None:
-        _active.watcher.goes_through(node)
+    watcher = _active.watcher
+    if watcher is None:
+        _contribute(node, g, gradients, *settings)
+        return
+    watcher.goes_through(node)
     _contribute(node, g, gradients, *settings)
-    if _active.watcher is not None:
-        _active.watcher.reaches(node, g)
-        for x in node.inputs:
-            if isinstance(x, Tensor) and x in gradients:
-                _active.watcher.reaches(x, gradients[x])
+    watcher.reaches(node, g)
+    for x in node.inputs:
+        if type(x) is Tensor and x in gradients:
+            watcher.reaches(x, gradients[x])
 
 
 def _copied(array: Any, dtype: Any = None) -> Any:
