@@ -35,7 +35,8 @@ def _asked_by_three(x: Any) -> Any:
     waves = _waves(x)
 
     def second() -> Any:
-        return next(waves)
+        another = next(waves)
+        return another * another
 
     first = next(waves)
     both = first + second()
