@@ -173,3 +173,62 @@ def test_a_rule_that_returns_more_entries_than_a_single_number_is_refused(direct
     scaled = tg.elementwise(lambda x: x * factors.mean(), lambda y, x: factors, name="scaled")
     with pytest.raises(ShapeError, match="derivative of scaled"):
         PASSES[direction](scaled, np.float64(2.0))
+
+
+W = np.array([0.5, -1.2, 2.0])
+READING: dict[str, Callable[[Any], Any]] = {
+    "elementwise": lambda w: tg.elementwise(lambda x: w * x, lambda y, x: np.ones_like(x), name="read"),
+    "primitive": lambda w: tg.primitive(lambda x: w * x, lambda g, y, x: g, name="read"),
+    "any number of arguments": lambda w: tg.primitive(lambda *x: w * x[0], each=lambda i, g, y, x: g, name="read"),
+    "a shared expression": lambda w: tg.elementwise(
+        lambda x, s: w * s, lambda y, x, s: np.ones_like(s), shared=lambda x: x + 0, name="read"
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", READING)
+def test_a_value_read_from_outside_is_refused_since_no_rule_covers_it(kind: str) -> None:
+    """Its gradient was lost without a word."""
+    declare = READING[kind]
+    leaf = tg.tensor(W, requires_grad=True)
+    for attempt in (
+        lambda: declare(leaf)(leaf),
+        lambda: tg.grad(lambda x: np.sum(declare(x)(x)))(W),
+        lambda: tg.hessian(lambda x: np.sum(declare(x)(x)))(W),
+        lambda: tg.jvp(lambda x: declare(x)(x), (W,), (W,)),
+        lambda: tg.jvp(lambda w: tg.grad(lambda x: np.sum(declare(w)(x)))(W), (W,), (W,)),
+    ):
+        with pytest.raises(UsageError, match="read reads a tensor that is being differentiated and is not an argument"):
+            attempt()
+    for constant in (W, tg.tensor(W), leaf.detach()):
+        y = declare(constant)(leaf)
+        assert type(y.data) is np.ndarray
+        np.testing.assert_array_equal(y.numpy(), W**2)
+    np.testing.assert_array_equal(tg.grad(lambda x: np.sum(declare(tg.stop_gradient(x))(x)))(W), np.ones(3))
+
+
+RULES_READING: dict[str, Callable[[Any], Any]] = {
+    "elementwise": lambda w: tg.elementwise(np.sin, lambda y, x: w * np.cos(x), name="steeper"),
+    "primitive": lambda w: tg.primitive(np.sin, lambda g, y, x: g * w * np.cos(x), name="steeper"),
+    "any number of arguments": lambda w: tg.primitive(
+        lambda *x: np.sin(x[0]), each=lambda i, g, y, x: g * w * np.cos(x[i]), name="steeper"
+    ),
+    "an adjoint": lambda w: tg.primitive(
+        np.sin, lambda g, y, x, back: back, adjoint=lambda g, y, x: g * w * np.cos(x), name="steeper"
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", RULES_READING)
+def test_a_rule_that_reads_the_variable_of_a_transform_around_depends_on_it(kind: str) -> None:
+    """That variable's gradient was 0."""
+    x = np.array([0.3, -0.4, 0.9])
+
+    def inner(w: Any) -> Any:
+        return np.sum(tg.grad(lambda x: np.sum(RULES_READING[kind](w)(x)))(x))
+
+    np.testing.assert_allclose(tg.grad(inner)(W), np.cos(x), rtol=1e-14)
+    np.testing.assert_allclose(tg.jvp(inner, (W,), (W,))[1], W @ np.cos(x), rtol=1e-14)
+    np.testing.assert_allclose(tg.jvp(tg.grad(lambda w: inner(w) ** 2), (W,), (W,))[1], 2 * np.cos(x) * (W @ np.cos(x)))
+    plain = tg.grad(lambda x: np.sum(RULES_READING[kind](tg.tensor(W, requires_grad=True))(x)))(x)
+    np.testing.assert_allclose(np.asarray(getattr(plain, "data", plain)), W * np.cos(x), rtol=1e-14)

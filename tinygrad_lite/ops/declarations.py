@@ -6,7 +6,7 @@ from typing import Any, get_args
 import numpy as np
 
 from tinygrad_lite.engine.arguments import ForEach
-from tinygrad_lite.engine.op import Array, Facts, Op, listeners
+from tinygrad_lite.engine.op import Array, Facts, Op, Traced, listeners
 from tinygrad_lite.errors import ShapeError, UsageError
 from tinygrad_lite.foundation.signatures import signature_of
 
@@ -19,6 +19,7 @@ def _look_at(op: Op) -> None:
     if _is_ours(op):
         return
     _check_facts(op)
+    op.compute = _of_arguments_alone(op, op.compute)
     has_one_rule = isinstance(op.vjps, ForEach)
     if (op.adjoint and (op.derivatives or has_one_rule or not op.vjps)) or (op.shared and has_one_rule):
         raise UsageError(
@@ -89,6 +90,31 @@ def _check_rule(title: str, rule: Any, names: Sequence[str], params: set[str] | 
     if takes_more:
         listed = ", ".join(names)
         raise UsageError(f"{title} is called with {listed}; this one takes {signature}: write lambda {listed}: …")
+
+
+def _of_arguments_alone(op: Op, compute: Callable[..., Array]) -> Callable[..., Array]:
+    """How to compute an operation on arrays, from which no value that is being differentiated can come out.
+
+    Its rules do not cover a tensor that it reads from outside, whose gradient would be lost.
+    """
+
+    def checked(*arrays: Array, **params: Any) -> Array:
+        y = compute(*arrays, **params)
+        if not isinstance(y, Traced) or any(isinstance(x, Traced) for x in arrays):
+            return y
+        if y.holds_tangent or getattr(y, "requires_grad", False):
+            raise UsageError(reads_from_outside(op))
+        return getattr(y, "data", y)
+
+    return checked
+
+
+def reads_from_outside(op: Op) -> str:
+    """The message for an operation whose value depends on a tensor that is not an argument."""
+    return (
+        f"{op.name} reads a tensor that is being differentiated and is not an argument, so that no rule covers it: "
+        "make it an argument, or let the operation read tg.stop_gradient(tensor)"
+    )
 
 
 def _entry_by_entry(op: Op, compute: Callable[..., Array]) -> Callable[..., Array]:

@@ -10,6 +10,7 @@ is therefore the reverse pass of its parts, and that is how `Pullback` computes 
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from itertools import count
 from operator import attrgetter
 from threading import RLock
@@ -31,6 +32,7 @@ from tinygrad_lite.foundation.callers import writes_an_entry
 from tinygrad_lite.foundation.elsewhere import Elsewhere
 from tinygrad_lite.foundation.foreign import DATA_WITHOUT_HISTORY, numbers_of, without_history
 from tinygrad_lite.ops.arithmetic import selection
+from tinygrad_lite.ops.declarations import reads_from_outside
 from tinygrad_lite.ops.shapes.indexing import performed
 
 _next_level = count(1).__next__
@@ -90,6 +92,8 @@ class Dual(Operators, Elsewhere):
             complain(error, op.name, primals)
         if not op.vjps:
             return y
+        if type(y) is Dual and y.level == level:
+            raise UsageError(reads_from_outside(op))
         if not hasattr(y, "dtype"):
             y = number(y, op)
         if y.dtype.kind == "c":
@@ -309,6 +313,11 @@ class Pullback:
         inputs = (x for node in self._path for x in node.inputs or () if type(x) is Tensor)
         return not self._level and all(x in self._between or not x._requires_grad for x in inputs)
 
+    @cached_property
+    def _has_rules_of_users(self) -> bool:
+        """Whether a rule may read the variables of transforms around this one, on which the gradients then depend."""
+        return not all(op.module.startswith("tinygrad_lite.") for op in self.operations)
+
     def __call__(self, gradients: Sequence[Array]) -> list[Array]:
         level = highest_level(gradients)
         if level or self._level:
@@ -330,6 +339,8 @@ class Pullback:
         create_graph = self.depends_on_others
         for g in gradients:
             create_graph = create_graph or (type(g) is Tensor and g.requires_grad)
+        is_inside = grad_mode.transforming.get() or pushes_tangents()
+        create_graph = create_graph or (is_inside and self._has_rules_of_users)
         create_graph = create_graph and bool(grad_mode.enabled.get())
         for node in self._path:
             if node.inputs is None:  # it was freed, which is an error
