@@ -377,3 +377,48 @@ def test_a_file_on_disk_that_numpy_writes_into(tmp_path: Path) -> None:
     with pytest.warns(UncompiledWarning, match="reads and changes the entries of rows"):
         assert [float(compiled(X)) for _ in range(4)] == [3] * 4
     assert rows[1] == 4
+
+
+class Counting(type):
+    """A class of classes that count their objects."""
+
+    made = 0
+
+    def __call__(cls, *args: Any) -> Any:
+        cls.made += 1
+        return super().__call__(*args)
+
+
+def test_what_classes_and_their_observers_count() -> None:
+    class Squares(metaclass=Counting):
+        def __init__(self, x: Any) -> None:
+            self.x = x
+
+    class Observer(Plain):
+        calls = 0
+
+        def __call__(self) -> None:
+            self.calls += 1
+
+    observers = [Observer(), Observer()]
+    seen = weakref.WeakSet(observers)
+
+    def step(x: Any) -> Any:
+        for observer in [*seen]:
+            observer()
+        return np.sum(Squares(x).x ** 2)
+
+    step = tg.compile(step, "numpy")
+    with pytest.warns(UncompiledWarning, match="in each run"):
+        assert [float(step(X)) for _ in range(4)] == [5] * 4
+    assert Squares.made == 4
+    assert [observer.calls for observer in observers] == [4, 4]
+
+
+def test_a_coroutine_is_refused_before_it_is_made() -> None:
+    async def step(x: Any) -> Any:
+        return x * 2
+
+    compiled = tg.compile(step, "numpy")
+    with pytest.warns(UncompiledWarning, match="step is a generator or a coroutine"):
+        np.testing.assert_array_equal(asyncio.run(compiled(X)), 2 * X)

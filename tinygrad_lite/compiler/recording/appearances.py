@@ -7,6 +7,7 @@ memory, what it pickles, how far it has come, and the objects that it refers to.
 
 import gc
 import sys
+import weakref
 from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -28,7 +29,7 @@ import numpy as np
 
 from tinygrad_lite.compiler.recording.guards import KEPT, MOST, Entries, Guard
 from tinygrad_lite.compiler.recording.iterators import IN_MEMORY, go_back, is_of_c, progress
-from tinygrad_lite.compiler.recording.reached import HIDDEN
+from tinygrad_lite.compiler.recording.reached import HIDDEN, is_users_class
 from tinygrad_lite.compiler.recording.watching import UNSET, WATCHED
 from tinygrad_lite.compiler.signature import SCALARS, fields_and_slots
 from tinygrad_lite.engine.op import Op, Traced
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 OBJECTS = 5000
 """The most objects that are looked at."""
 
-_HAVE_NOTHING_TO_SEE = (*SCALARS, type, ModuleType, CodeType, FrameType, Traced, Op, *WATCHED, *HIDDEN)
+_HAVE_NOTHING_TO_SEE = (*SCALARS, ModuleType, CodeType, FrameType, Traced, Op, *WATCHED, *HIDDEN)
 _KINDS: tuple[Any, ...] = (OrderedDict, dict, list, deque, set)
 
 
@@ -91,6 +92,23 @@ def _put_attributes(x: Any, attributes: Any) -> None:
         object.__delattr__(x, name)
     for name, value in zip(slots, held):
         object.__setattr__(x, name, value)
+
+
+def _of_class(x: Any) -> Any:
+    """What a class has under the names that are not Python's own."""
+    if not isinstance(x, type):
+        return UNSET
+    names = [name for name in vars(x) if not name.startswith("__")]
+    return Held(names), Held(vars(x)[name] for name in names)
+
+
+def _put_of_class(x: type, held: tuple[Held, Held]) -> None:
+    before = dict(zip(*held))
+    for name in [name for name in vars(x) if not name.startswith("__") and name not in before]:
+        type.__delattr__(x, name)
+    for name, value in before.items():
+        if vars(x).get(name, UNSET) is not value:
+            type.__setattr__(x, name, value)
 
 
 def _settings(x: Any) -> Any:
@@ -209,6 +227,7 @@ class Aspect(NamedTuple):
 
 ASPECTS = (
     Aspect(_entries, _put_entries),
+    Aspect(_of_class, _put_of_class),
     Aspect(_attributes, _put_attributes),
     Aspect(_settings, _put_settings),
     Aspect(_memory, _put_memory),
@@ -238,6 +257,8 @@ class Appearance(Guard):
     def __init__(self, owner: Any, label: str, is_watched: bool = False) -> None:
         self._is_watched = is_watched
         sides = [aspect for aspect in ASPECTS if not (is_watched and aspect.see in (_attributes, _referents))]
+        if isinstance(owner, type):
+            sides = [aspect for aspect in ASPECTS if aspect.see is _of_class]
         seen = {aspect: value for aspect in sides if (value := _seen(aspect, owner)) is not UNSET}
         super().__init__(owner, None, [*seen.values()], label)
         self._aspects = [*seen]
@@ -303,7 +324,7 @@ def appearances(roots: Iterable[tuple[Any, str]], watched: Collection[int], know
         kind = type(thing)
         if id(thing) in seen or id(thing) in known or issubclass(kind, _HAVE_NOTHING_TO_SEE):
             continue
-        if kind.__module__.startswith("tinygrad_lite."):
+        if kind.__module__.startswith("tinygrad_lite.") or (issubclass(kind, type) and not is_users_class(thing)):
             continue
         seen[id(thing)] = Appearance(thing, label, id(thing) in watched)
         with suppress(Exception):  # as another thread may change the object meanwhile
@@ -317,6 +338,10 @@ def _inside(x: Any) -> list[Any]:
         return [content for cell in x.__closure__ or () if (content := _content(cell)) is not cell]
     if isinstance(x, np.ndarray):
         return x.ravel().tolist() if x.dtype == object else []
+    if isinstance(x, type):
+        return []
+    if isinstance(x, weakref.ref):
+        return [x()]
     if is_of_c(x):
         return []
     referents = gc.get_referents(x)

@@ -134,7 +134,7 @@ class Field(Guard):
 
 
 class Held(Guard):
-    """What a class itself holds under a name, not what it hands out. A function may count it up, but not follow it."""
+    """What a class itself holds under a name, not what it hands out."""
 
     def put(self, value: Any) -> None:
         setattr(self.owner, self.name, value)

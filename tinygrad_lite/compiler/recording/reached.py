@@ -174,6 +174,7 @@ class Reached:
         """Follow the methods of a class that Python calls by itself; those that make an object, if it has a name."""
         if is_users_class(kind):
             self._kinds.append(kind)
+            self.others.setdefault(id(kind), (kind, kind.__name__))
         self._ahead += [(method, label) for _, method in self._special_methods(kind, kind in self._named)]
 
     def _special_methods(self, kind: type, may_make: bool) -> list[tuple[str, FunctionType]]:

@@ -5,6 +5,7 @@ import io
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial, wraps
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from threading import active_count
 from types import MappingProxyType
 from typing import Any, NoReturn, ParamSpec, TypeVar
@@ -106,6 +107,11 @@ def recorded_twice(
     """
     carried: dict[Key, Guard] = {}
     met: dict[Key, Guard] = {}
+    if iscoroutinefunction(f) or isgeneratorfunction(f) or isasyncgenfunction(f):
+        raise UsageError(
+            f"{name_of(f)} is a generator or a coroutine, which computes after the call: compile the functions that it "
+            "calls"
+        )
     changing = {} if changing is None else changing
     otherwise: UsageError | None = None
     without: tuple[Recorder, list[Guard]] | None = None
@@ -231,6 +237,8 @@ class _TwoRecordings:
         """
         names = {**self.reached.guards, **self._first.guards}.values()
         followed = {id(guard.owner) for guard in names if isinstance(guard, (Item, Whole))}
+        classes = [guard for guard in names if isinstance(guard, (Field, Held)) and isinstance(guard.owner, type)]
+        followed |= {id(guard.owner) for guard in classes if not guard.holds()}
         changes = [look for look in self._others if not look.holds() and id(look.owner) not in followed]
         for look in changes:
             if isinstance(look.owner, io.IOBase) and not isinstance(look.owner, IN_MEMORY):
@@ -476,7 +484,7 @@ def _refuse_difference(name: str, differs: str, recorder: Recorder) -> NoReturn:
 
 def _refuse_changes(name: str, guards: list[Guard]) -> None:
     for guard in guards:
-        if isinstance(guard, (Item, Field, Entries)) and isinstance(guard.value, (*SCALARS, Tensor, np.ndarray)):
+        if isinstance(guard, (Item, Field, Held, Entries)) and isinstance(guard.value, (*SCALARS, Tensor, np.ndarray)):
             inside = "; or, if each run fills it anew, make the array inside" if isinstance(guard, Entries) else ""
             raise UsageError(
                 f"{name} reads and changes {guard.label}, but its program would do neither in the next runs: keep it "
