@@ -23,31 +23,31 @@ from tinygrad_lite.checking.subjects.subject import EPSILON, FULL, Matrix, Vecto
 NAMED = 64  # the largest number of wrong entries that a search finds in an array
 LOST = 1e-280  # a change below this is lost in a complex step
 FEW_DIGITS = 1e-4  # a reference that is less exact, relative to a gradient in float32, verifies nothing
-NEGLIGIBLE = 5e-11  # how well an entry should be known in any case, next to the one that matters most
+NEGLIGIBLE = 5e-11  # how well each entry must be known, relative to the entry with the largest effect
 UNSTABLE = 1e-11  # a gradient with so much rounding, relative to what it is made of, may be made of differences
-ROUGH = 0.1  # how well one of many entries should be known, next to those that matter as much
+ROUGH = 0.1  # how well one of many entries must be known, relative to entries with an effect as large
 FEW = 100  # the largest number of entries whose exact slopes are all computed
-FEW_ROWS = 4  # with more rows, entries do not matter equally in all
-SHORT = 4  # as many entries or fewer are a short block
-DENSE = 3  # where as many short blocks have a wrong entry, one after another, larger ones are not divided any more
+FEW_ROWS = 4  # with more rows, few entries have effects of the same size in all of them
+SHORT = 4  # the largest number of entries in a short block
+DENSE = 3  # after this many short blocks in a row with a wrong entry, larger blocks are no longer divided
 BLOCK = 64  # the largest number of entries whose exact slopes are added up
 DIRECTIONS = 4  # along as many at most, while each settles half of what the others left open, and along two at least
-FEW_ENTRIES = 4  # variables of fewer are not told apart before their entries are
-PROVEN = 6  # as many plainly wrong entries are enough to look at the others of an array with fewer steps
-PLAINLY = 100  # how much larger than its bound an error is then
-STAIRS = 6  # as many entries on a staircase, one after another, are enough of an array
-HELPLESS = 3  # polynomials are no longer tried after as many columns that they do not help with
-LAST_DIGITS = 4  # how many roundings of the largest entry or effect may be behind an error, at most
-AROUND = 12  # the number of points around at which errors by rounding are not all about the same
-FAR_ENOUGH = 3e-3  # how far these are, relative to the entries: what is a last digit of 1 rounds in another way there
-ROUNDINGS = 64  # how many roundings of the largest effect a result may move by that is rounding and nothing else
-MATTERS = 1e-3  # the smallest gradient, relative to the largest, that has to be known
-PART = 1e-2  # how well, if it hardly changes a value
-FEWER = 5  # small entries are looked at in blocks if there are so many times fewer blocks than columns
-SMALL = 0.5  # how large all entries of a block that are small in a row may be together, relative to the largest
-APART = 1e6  # entries whose effects differ by more are not looked at together
-ALONE = 100  # an entry may be better known alone if the bound of its block is this many times the noise
-NOISY = 2e4  # a slope is known about as well as it can be if its bound is this many times the noise
+FEW_ENTRIES = 4  # blocks are not divided by variables if these have fewer entries on average
+PROVEN = 6  # after this many plainly wrong entries, the others of an array are looked at with fewer steps
+PLAINLY = 100  # the error of a plainly wrong entry is this many times its bound
+STAIRS = 6  # after this many entries in a row on a staircase, the others of an array count as unknown
+HELPLESS = 3  # after this many columns in a row that polynomials do not help with, they are no longer tried
+LAST_DIGITS = 4  # how many roundings of the largest entry or effect may explain an error
+AROUND = 12  # at this many nearby points, errors by rounding are not all about the same
+FAR_ENOUGH = 3e-3  # how far away these are, relative to the entries: there, a last digit of 1 is rounded in another way
+ROUNDINGS = 64  # a result that moves by fewer roundings of the largest effect is nothing but rounding
+MATTERS = 1e-3  # a gradient that is larger, relative to the largest, must be known
+PART = 1e-2  # how well it must be known if it hardly changes a value
+FEWER = 5  # small entries are looked at in blocks if there are this many times fewer blocks than columns
+SMALL = 0.5  # how large all small entries of a block may be together, relative to the largest in their row
+APART = 1e6  # entries whose effects differ by more are not in one block
+ALONE = 100  # if the bound of a block is this many times its noise, an entry may be better known alone
+NOISY = 2e4  # a slope whose bound is no more than this many times its noise is known about as well as it can be
 
 
 def compared(
@@ -58,7 +58,7 @@ def compared(
 
 
 class _Comparing:
-    """The steps of a comparison."""
+    """The steps of a comparison, which fill in what is known of each entry."""
 
     def __init__(self, examination: Examination, kinks: Kinks, rtol: float, atol: float, deadline: float) -> None:
         self._look = examination
@@ -67,29 +67,13 @@ class _Comparing:
         self._by_differences = examination.method == "differences"
         self._roundings = Roundings(examination)
         gradient = examination.gradient
-        nan, zero = np.full(gradient.shape, np.nan), np.zeros(gradient.shape)
-        no = np.zeros(gradient.shape, bool)
-        self._found = Comparison(
-            gradient,
-            nan,
-            zero,
-            no,
-            zero.copy(),
-            no.copy(),
-            no.copy(),
-            no.copy(),
-            nan.copy(),
-            nan.copy(),
-            zero.copy(),
-            no[0].copy(),
-            no[0].copy(),
-            no[0].copy(),
-        )
+        self._found = Comparison.begun(gradient)
+        no, zero = np.zeros(gradient.shape, bool), np.zeros(gradient.shape)
         self._saws, self._stairs, self._bend = no.copy(), no.copy(), zero.copy()
-        self._rounding = no.copy()  # the entries that are nothing but rounding of others
+        self._rounding = no.copy()  # the entries that are nothing but the rounding of others
         self._agrees_with_others = no[0].copy()  # the columns that agreed with their references along several at once
         self._stands = False  # whether the last direction did not move any result off its stair
-        self._helpless = 0  # of as many columns, one after another, no polynomial tells more than differences
+        self._helpless = 0  # the number of columns in a row that polynomials did not help with
         self._known: references.Difference | None = None
         sums = np.abs(gradient) * examination.scales
         self._largest = np.max(sums, axis=1, initial=0, where=np.isfinite(sums))[:, None]
@@ -98,7 +82,7 @@ class _Comparing:
     def compare(self) -> Comparison:
         look, found = self._look, self._found
         varying = np.flatnonzero(look.subject.varies)
-        many = len(varying) > (FEW if len(look.weights) <= FEW_ROWS else FULL)  # one slope is one of each row
+        many = len(varying) > (FEW if len(look.weights) <= FEW_ROWS else FULL)  # one slope serves all rows
         searches = self._by_differences or many
         columns = self._referred(self._searched(varying) if searches else varying.tolist())
         with np.errstate(invalid="ignore"):
@@ -137,9 +121,9 @@ class _Comparing:
         return found
 
     def _leave_open(self, error: Matrix) -> None:
-        """Note which errors are a last digit of the largest entry or effect, where rounding is not measured.
+        """Note which errors are no more than a last digit of the largest entry or effect, where rounding is unmeasured.
 
-        Inside a gradient that is not made of operations, 1 - y² and p - 1 are rounded as 1 is.
+        A gradient that is not made of operations may hold 1 - y² or p - 1, which are rounded as 1 is.
         """
         look, found = self._look, self._found
         if self._by_differences or not look.subject.plain or look.subject.is_known_at_one_point:
@@ -162,7 +146,7 @@ class _Comparing:
             found.bound[tiny] += error[tiny]
 
     def _persists(self, entries: Matrix) -> Matrix:
-        """Whether the errors of these entries are about the same at points around, where rounding makes others."""
+        """Whether the errors of these entries are about the same at nearby points; errors by rounding are not."""
         look, found = self._look, self._found
         columns = np.flatnonzero(np.any(entries, axis=0)).tolist()
         here = (look.gradient - found.reference)[:, columns]
@@ -182,8 +166,8 @@ class _Comparing:
     def _referred(self, columns: list[int]) -> list[int]:
         """Compute the references of these columns, until the deadline; return those that were reached.
 
-        Where one entry after another of an array stands on a staircase, so do the others: they are unknown as well. And
-        where several are plainly wrong, a few steps are enough for the others.
+        If one entry after another of an array is on a staircase, the others are, too, and stay unknown. If several are
+        plainly wrong, a few steps are enough for the others.
         """
         done: list[int] = []
         if not self._by_differences:
@@ -208,8 +192,8 @@ class _Comparing:
     def _exactly(self, columns: Sequence[int]) -> tuple[list[int], list[int]]:
         """Compute the exact slopes of these columns, until the deadline.
 
-        Returns those that were reached, and those of them that have none: there is no continuation at this point, as
-        for a quotient 0 / 0, or the change is too small.
+        Returns the columns that were reached, and those of them without an exact slope: there is no continuation at
+        this point, as for a quotient 0 / 0, or the change is too small.
         """
         look, found, done = self._look, self._found, list[int]()
         for j in columns:
@@ -238,7 +222,7 @@ class _Comparing:
         return monotonic() > self._deadline
 
     def _complete(self) -> None:
-        """Compute all references of each array with a wrong entry, for they show what kind of mistake it is."""
+        """Compute all references of each array with a wrong entry: together they show what kind of mistake it is."""
         subject = self._look.subject
         for k in range(len(subject.variables)):
             inside = np.arange(len(subject.point))[subject.columns(k)]
@@ -260,9 +244,9 @@ class _Comparing:
             return np.asarray((error > PLAINLY * found.bound[:, j]) & (error > CLOSE * np.abs(found.reference[:, j])))
 
     def _refer(self, j: int, others_are_wrong: bool) -> None:
-        """Compute the reference of a column by differences: by few steps, if they show what was expected.
+        """Compute the reference of a column by differences; few steps are enough if they show what is expected.
 
-        That is a right gradient if the column agreed along a direction with others, and a wrong one among wrong ones.
+        A column that agreed along a direction with others should be right, and one among wrong ones should be wrong.
         """
         look = self._look
         if others_are_wrong or self._agrees_with_others[j]:
@@ -281,7 +265,7 @@ class _Comparing:
         return np.asarray(right & ~kinked & ~found.hidden[:, j] & ~found.jumps[:, j])
 
     def _with_polynomials(self, j: int) -> references.Difference:
-        """The differences of a column; by polynomials, too, where they leave open whether the gradient is right."""
+        """The differences of a column, and polynomials where these leave open whether the gradient is right."""
 
         def is_open(found: references.Difference) -> Vector:
             hidden = self._is_hidden_by(j, found.rate, np.fmin(found.bound, found.fitted_bound))
@@ -334,9 +318,9 @@ class _Comparing:
         self._judge_rounding(j, difference.extent)
 
     def _judge_rounding(self, j: int, extent: Vector) -> None:
-        """Hold results that do not move, or move only as rounding would, to a slope of 0.
+        """Compare results that do not move, or move only as rounding does, with a slope of 0.
 
-        So do the entries of a rotation times its transpose, and the gradient of such a one is rounding as well.
+        The entries of a rotation times its transpose are such results, and their gradient is rounding, too.
         """
         look, found = self._look, self._found
         rounding = ROUNDINGS * look.epsilon * np.max(self._largest, initial=0)
@@ -347,7 +331,7 @@ class _Comparing:
         found.hidden[still, j] = found.jumps[still, j] = False
 
     def _repeat(self, doubtful: list[int]) -> None:
-        """Look at these columns again, by other steps, wary of jumps; if slopes differ, both are overconfident."""
+        """Look at these columns again, by other steps, wary of jumps; if the slopes differ, the bounds grow."""
         look, found = self._look, self._found
         found.noise[:, doubtful] = self._roundings.of_gradient[:, doubtful]
         proven = np.zeros(len(look.subject.variables), int)
@@ -381,9 +365,9 @@ class _Comparing:
             proven[variable] += np.any(self._is_far_off(j))
 
     def _rounded_alike(self, j: int) -> Vector:
-        """How far slopes by steps of other digits are apart, where a column is off by what float32 rounds.
+        """How far apart slopes by steps of other digits are, where a column is off by about a rounding to float32.
 
-        A function that rounds what grows in proportion to a step, as t / 3, rounds all steps of a ratio of 4 alike.
+        A function that rounds a term in proportion to the step, such as t / 3, rounds all steps of one sequence alike.
         """
         look, found = self._look, self._found
         size = np.abs(found.reference[:, j])
@@ -397,14 +381,14 @@ class _Comparing:
         return np.where(slight & (apart < references.SINGLE * size), 2 * apart, 0.0)
 
     def _is_close(self, j: int, _: Any) -> Vector:
-        """Whether each entry of a column is called wrong for a small part of it."""
+        """Whether each entry of a column is called wrong, but by a small part of itself."""
         found = self._found
         with np.errstate(invalid="ignore"):
             error = np.abs(found.gradient[:, j] - found.reference[:, j])
             return np.asarray(found.suspicious[:, j] & (error < CLOSE * np.abs(found.reference[:, j])))
 
     def _is_rougher(self, noisy: Matrix) -> Matrix:
-        """Whether a gradient has far more rounding than its reference, as one that was made of differences has."""
+        """Whether a gradient has far more rounding than its reference, as a gradient by differences has."""
         rougher = noisy.copy()
         if not self._by_differences:
             for j in np.flatnonzero(np.any(noisy, axis=0)):
@@ -412,10 +396,10 @@ class _Comparing:
         return rougher
 
     def _searched(self, columns: Vector) -> list[int]:
-        """The columns that have to be looked at alone: those where the gradient differs from its reference.
+        """The columns that have to be looked at alone, where the gradient differs from its reference.
 
-        They are found along directions of fewer and fewer entries. If there are many, the search ends early, and notes
-        the entries that it did not reach.
+        The search for them goes along directions of fewer and fewer entries. If there are many, it ends early, and
+        notes the entries that it did not reach.
         """
         blocks = self._blocks if self._many else self._by_size if self._by_differences else self._of_equals
         ahead: list[tuple[Vector, Vector | None]] = [(block, None) for block in blocks(columns)]
@@ -469,7 +453,7 @@ class _Comparing:
         self._found.unchecked[columns] = self._found.late[columns] = True
 
     def _sizes(self, columns: Vector) -> Vector:
-        """How far the sums change, by the gradient in question, if an entry changes by its scale."""
+        """How far the sums change, by the gradient to check, if an entry changes by its scale."""
         size: Vector = np.max(np.abs(self._look.gradient[:, columns]), axis=0) * self._look.scales[columns]
         return size
 
@@ -500,7 +484,7 @@ class _Comparing:
             yield from np.array_split(mine, -(-len(mine) // size))
 
     def _parts(self, block: Vector, count: int) -> list[Vector]:
-        """A block in parts: by variables, if these are not tiny, or else into entries that matter about equally."""
+        """The parts of a block: its variables, if these are not tiny, or else entries that matter about equally."""
         variables = list(self._by_variable(block))
         if 1 < len(variables) <= max(count, len(block) // FEW_ENTRIES) or (self._many and len(variables) > 1):
             return variables
@@ -510,8 +494,8 @@ class _Comparing:
     def _covers(self, columns: Vector, open_: Matrix) -> Iterator[tuple[Vector, Vector]]:
         """Blocks, each with rows in which all its entries are small, so that each open entry is in one of them.
 
-        There, the errors of larger entries do not hide those of small ones, and 0 is seen to be 0. The blocks are
-        chosen greedily, out of columns that are small in the same rows.
+        In these rows, no larger entries hide the errors of small ones, and a 0 is seen to be 0. The blocks are chosen
+        greedily, from columns that are small in the same rows.
         """
         are_small, kinds = np.unique(self._are_small(columns), axis=1, return_inverse=True)
         counts = np.stack([np.sum(open_[:, kinds == kind], axis=1) for kind in range(are_small.shape[1])], axis=1)

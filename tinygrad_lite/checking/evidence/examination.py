@@ -11,6 +11,7 @@ import numpy as np
 
 from tinygrad_lite.checking.evidence import references
 from tinygrad_lite.checking.subjects.subject import EPSILON, Matrix, Subject, Vector, other_shape
+from tinygrad_lite.engine.op import Array
 from tinygrad_lite.readers.random_rounding import Rounding
 
 HUGE = 2.0**900  # a larger value is divided by the root of this, so that its slope in a larger scale does not overflow
@@ -224,6 +225,30 @@ class Comparison:
     late: Vector
     together: Vector
     resolution: float = 0.0
+
+    @classmethod
+    def begun(cls, gradient: Matrix) -> "Comparison":
+        """The comparison of a gradient of which nothing is known yet."""
+
+        def filled(value: Any, like: Array = gradient) -> Array:
+            return np.full(like.shape, value)
+
+        return cls(
+            gradient,
+            reference=filled(np.nan),
+            bound=filled(0.0),
+            suspicious=filled(False),
+            noise=filled(0.0),
+            hidden=filled(False),
+            lost=filled(False),
+            jumps=filled(False),
+            right=filled(np.nan),
+            left=filled(np.nan),
+            side_bound=filled(0.0),
+            unchecked=filled(False, gradient[0]),
+            late=filled(False, gradient[0]),
+            together=filled(False, gradient[0]),
+        )
 
 
 def _scales(subject: Subject) -> Vector:
