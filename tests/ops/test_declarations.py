@@ -227,6 +227,16 @@ def test_a_rule_that_reads_the_variable_of_a_transform_around_depends_on_it(kind
     def inner(w: Any) -> Any:
         return np.sum(tg.grad(lambda x: np.sum(RULES_READING[kind](w)(x)))(x))
 
+    others: list[Callable[[Any], Any]] = [
+        lambda f: tg.grad(lambda x: np.sum(tg.checkpoint(f)(x)))(x),
+        lambda f: tg.value_and_grad(lambda x: np.sum(f(x)))(x)[1],
+        lambda f: tg.vjp(f, x)[1](np.ones(3))[0],
+        lambda f: tg.jacobian(f)(x),
+        lambda f: tg.jvp(f, (x,), (np.ones(3),))[1],
+    ]
+    for transform in others:
+        by_w = tg.grad(lambda w, transform=transform: np.sum(transform(RULES_READING[kind](w))))(W)
+        np.testing.assert_allclose(by_w, np.cos(x), rtol=1e-14)
     np.testing.assert_allclose(tg.grad(inner)(W), np.cos(x), rtol=1e-14)
     np.testing.assert_allclose(tg.jvp(inner, (W,), (W,))[1], W @ np.cos(x), rtol=1e-14)
     np.testing.assert_allclose(tg.jvp(tg.grad(lambda w: inner(w) ** 2), (W,), (W,))[1], 2 * np.cos(x) * (W @ np.cos(x)))

@@ -206,6 +206,7 @@ class _Recomputed:
         packed = self._packing.pack(result)
         value = innermost(packed) if isinstance(packed, Tensor) else _copied(packed)
         op = operation(self._name, lambda *_: value, AllAtOnce(self._gradients))
+        op.module = ""  # none of this package's: a user's function calls whatever operations
         return self._packing.unpack(op(*variables, *self._outside))
 
     def _run(self, arrays: Sequence[Array]) -> tuple[Any, list[Tensor]]:
