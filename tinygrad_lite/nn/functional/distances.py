@@ -20,7 +20,8 @@ def cosine_similarity(x1: Array, x2: Array, axis: int = 1, eps: float = 1e-8) ->
         array([0.96])
     """
     check_broadcast("cosine_similarity", x1, x2)
-    x1, x2 = map(np.atleast_1d, (x1, x2) if shape_of(x1) == shape_of(x2) else np.broadcast_arrays(x1, x2))
+    pair = (x1, x2) if shape_of(x1) == shape_of(x2) else np.broadcast_arrays(x1, x2)
+    x1, x2 = (x if shape_of(x) else np.reshape(x, 1) for x in pair)
     return np.sum(_unit(x1, axis, eps) * _unit(x2, axis, eps), axis=axis)
 
 
