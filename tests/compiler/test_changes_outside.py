@@ -415,6 +415,19 @@ def test_what_classes_and_their_observers_count() -> None:
     assert [observer.calls for observer in observers] == [4, 4]
 
 
+def test_a_global_name_that_is_set_without_being_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(globals(), "TURNS", 0)
+
+    def step(x: Any) -> Any:
+        globals()["TURNS"] += 1
+        return np.sum(x)
+
+    step = tg.compile(step, "numpy")
+    with pytest.warns(UncompiledWarning, match="changes global names of .*test_changes_outside"):
+        assert [float(step(X)) for _ in range(4)] == [3] * 4
+    assert globals()["TURNS"] == 4
+
+
 def test_a_coroutine_is_refused_before_it_is_made() -> None:
     async def step(x: Any) -> Any:
         return x * 2

@@ -293,6 +293,33 @@ class Appearance(Guard):
                     aspect.put_back(self.owner, before)
 
 
+class GlobalNames(Appearance):
+    """The values of a module's global names, but for those that a recording follows."""
+
+    def __init__(self, owner: dict[str, Any], followed: Collection[str]) -> None:
+        self._followed = followed
+        Guard.__init__(self, owner, None, None, f"global names of {owner.get('__name__', 'a module')}")
+        self.value = self.now()
+
+    def now(self) -> Any:
+        names = [name for name in self.owner if name not in self._followed]
+        return [Held(names), Held(self.owner[name] for name in names)]
+
+    def has_only_gained(self) -> bool:
+        return False
+
+    def renewed(self) -> "Appearance":
+        return GlobalNames(self.owner, self._followed)
+
+    def put(self, value: Any) -> None:
+        names, values = value
+        for name in {*self.owner} - {*names} - {*self._followed}:
+            del self.owner[name]
+        for name, before in zip(names, values):  # one by one, as another thread may read the others meanwhile
+            if self.owner.get(name, UNSET) is not before:
+                self.owner[name] = before
+
+
 def _seen(aspect: Aspect, x: Any) -> Any:
     try:
         return aspect.see(x)

@@ -16,7 +16,7 @@ from tinygrad_lite import trees
 from tinygrad_lite.compiler.identifiers import unique
 from tinygrad_lite.compiler.places import Argument, Entry, Gradient, Leaves
 from tinygrad_lite.compiler.program import Program
-from tinygrad_lite.compiler.recording.appearances import Appearance, appearances
+from tinygrad_lite.compiler.recording.appearances import Appearance, GlobalNames, appearances
 from tinygrad_lite.compiler.recording.carrying import CarriedError
 from tinygrad_lite.compiler.recording.guards import Entries, Field, Guard, Held, Item, Key, Whole, agreeing, changed
 from tinygrad_lite.compiler.recording.iterators import IN_MEMORY, TakenError, refuse_taking
@@ -215,6 +215,11 @@ class _TwoRecordings:
         known = {id(x.owner) for x in self.outside if not x.owner.dtype.hasobject}
         objects = [(x.owner, x.label) for x in self.outside if x.owner.dtype.hasobject]
         self._others = appearances([*self.reached.others.values(), *objects], self.reached.objects, known)
+        self._others += [GlobalNames(space, self._followed_in(space)) for space in self.reached.spaces.values()]
+
+    def _followed_in(self, space: dict[str, Any]) -> set[str]:
+        """The global names that the function reads."""
+        return {guard.name for guard in self.reached.guards.values() if type(guard) is Item and guard.owner is space}
 
     def restore(self) -> None:
         """Put everything back as it was before the first recording.
@@ -239,7 +244,8 @@ class _TwoRecordings:
         followed = {id(guard.owner) for guard in names if isinstance(guard, (Item, Whole))}
         classes = [guard for guard in names if isinstance(guard, (Field, Held)) and isinstance(guard.owner, type)]
         followed |= {id(guard.owner) for guard in classes if not guard.holds()}
-        changes = [look for look in self._others if not look.holds() and id(look.owner) not in followed]
+        looks = [look for look in self._others if isinstance(look, GlobalNames) or id(look.owner) not in followed]
+        changes = [look for look in looks if not look.holds()]
         for look in changes:
             if isinstance(look.owner, io.IOBase) and not isinstance(look.owner, IN_MEMORY):
                 refuse_taking(look.owner, look.label)
