@@ -428,6 +428,30 @@ def test_a_global_name_that_is_set_without_being_read(monkeypatch: pytest.Monkey
     assert globals()["TURNS"] == 4
 
 
+def test_what_another_thread_puts_into_a_queue_stays_there() -> None:
+    batches: queue.Queue[int] = queue.Queue()
+    begin, done = threading.Event(), threading.Event()
+
+    def produce() -> None:
+        begin.wait()
+        batches.put(1)
+        batches.put(2)
+        done.set()
+        begin.wait()
+
+    def step(x: Any) -> Any:
+        begin.set()
+        done.wait()
+        return np.sum(x) * (batches.maxsize + 1)
+
+    thread = threading.Thread(target=produce)
+    thread.start()
+    compiled = tg.compile(step, "numpy")
+    assert [float(compiled(X)) for _ in range(3)] == [3] * 3
+    thread.join()
+    assert [*batches.queue] == [1, 2]
+
+
 def test_a_coroutine_is_refused_before_it_is_made() -> None:
     async def step(x: Any) -> Any:
         return x * 2

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from contextvars import ContextVar
 from functools import partial
+from threading import active_count
 from types import (
     BuiltinMethodType,
     CodeType,
@@ -344,6 +345,7 @@ def appearances(roots: Iterable[tuple[Any, str]], watched: Collection[int], know
         watched: the ids of those whose attributes are followed.
         known: the ids of those at which others look.
     """
+    is_alone = active_count() == 1
     ahead = deque([(thing, f"{label}, a {type(thing).__name__}") for thing, label in roots])
     seen: dict[int, Appearance] = {}
     while ahead and len(seen) < OBJECTS:
@@ -353,10 +355,18 @@ def appearances(roots: Iterable[tuple[Any, str]], watched: Collection[int], know
             continue
         if kind.__module__.startswith("tinygrad_lite.") or (issubclass(kind, type) and not is_users_class(thing)):
             continue
+        if not is_alone and _is_for_threads(thing):  # another one may change it, whose change nobody may take back
+            continue
         seen[id(thing)] = Appearance(thing, label, id(thing) in watched)
         with suppress(Exception):  # as another thread may change the object meanwhile
             ahead += [(x, label) for x in _inside(thing)]
     return [*seen.values()]
+
+
+def _is_for_threads(x: Any) -> bool:
+    """Whether an object is made to be changed by several threads: a queue, or what holds a lock."""
+    kinds = [type(x), *map(type, getattr(x, "__dict__", {}).values())]
+    return any(kind.__module__ in ("_thread", "threading", "_queue") for kind in kinds)
 
 
 def _inside(x: Any) -> list[Any]:

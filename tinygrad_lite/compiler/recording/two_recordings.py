@@ -35,7 +35,7 @@ from tinygrad_lite.compiler.recording.same import (
     same,
     with_live_arrays,
 )
-from tinygrad_lite.compiler.recording.watching import hooked
+from tinygrad_lite.compiler.recording.watching import hooked, in_turn
 from tinygrad_lite.compiler.signature import SCALARS, attributes_of, containers
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import TinygradError, UsageError
@@ -76,6 +76,7 @@ def _or_with_made_arrays(record: Callable[_P, _T]) -> Callable[_P, _T]:
     return again
 
 
+@in_turn()
 @hooked()
 @_or_with_made_arrays
 def recorded_twice(
@@ -215,7 +216,8 @@ class _TwoRecordings:
         known = {id(x.owner) for x in self.outside if not x.owner.dtype.hasobject}
         objects = [(x.owner, x.label) for x in self.outside if x.owner.dtype.hasobject]
         self._others = appearances([*self.reached.others.values(), *objects], self.reached.objects, known)
-        self._others += [GlobalNames(space, self._followed_in(space)) for space in self.reached.spaces.values()]
+        if active_count() == 1:  # else another thread may set names of its own
+            self._others += [GlobalNames(space, self._followed_in(space)) for space in self.reached.spaces.values()]
 
     def _followed_in(self, space: dict[str, Any]) -> set[str]:
         """The global names that the function reads."""

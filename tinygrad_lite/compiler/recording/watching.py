@@ -51,7 +51,7 @@ class _Active(threading.local):
 
 _active = _Active()
 _lock = threading.Lock()
-_turn = threading.Lock()  # held by the thread that is recording
+_turn = threading.RLock()  # held by the thread that is recording
 _recording: list[Watcher] = []
 """Its watcher."""
 _open: Counter[type] = Counter()
@@ -218,6 +218,13 @@ def hooked(classes: Collection[type] = ()) -> Iterator[None]:
                 setattr(Tensor, "requires_grad", _REQUIRES_GRAD)  # noqa: B010
                 setattr(backward, "contribute", _contribute)  # noqa: B010
                 setattr(foreign, "copy_of", np.array)  # noqa: B010
+
+
+@contextmanager
+def in_turn() -> Iterator[None]:
+    """A block during which no other thread records, so that whoever looks around finds nothing that is not to stay."""
+    with _turn:
+        yield
 
 
 @contextmanager
