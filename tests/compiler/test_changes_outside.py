@@ -28,11 +28,14 @@ from array import array
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest import mock
 
 import numpy as np
 import pytest
 
 import tinygrad_lite as tg
+from tests.compiler.outside import Turns
+from tinygrad_lite.compiler.recording import two_recordings
 from tinygrad_lite.compiler.recording.iterators import TakenError
 from tinygrad_lite.errors import UncompiledWarning, UsageError
 
@@ -331,6 +334,100 @@ def test_a_cache_is_filled_by_the_function_itself_and_then_there_is_a_program() 
         assert remembering.cache_info().misses == 1
         assert step.source
         remembering.cache_clear()
+
+
+@pytest.mark.parametrize("size", [None, 128, 3])
+def test_what_a_cache_had_before_stays_there(size: int | None) -> None:
+    remembering = functools.lru_cache(size)(lambda name: [Plain(), len(name)])
+    old = remembering("a")
+    step = tg.compile(lambda x: np.sum(x * remembering("bb")[1] * remembering("a")[1]), "numpy")
+    assert [float(step(X)) for _ in range(3)] == [6, 6, 6]
+    assert step.source
+    assert remembering("a") is old
+    assert remembering.cache_info().currsize == 2
+
+
+def test_a_cache_may_get_more_for_arrays_of_other_sizes() -> None:
+    remembering = functools.lru_cache(lambda size: np.arange(float(size)))
+    step = tg.compile(lambda x: np.sum(x * remembering(len(x))), "numpy")
+    recorded_once = two_recordings._recorded_once
+    with mock.patch.object(two_recordings, "_recorded_once", side_effect=recorded_once) as recordings:
+        for size in (3, 4, 5) * 2:
+            assert step(np.ones(size)) == sum(range(size))
+        before = recordings.call_count
+        for size in (3, 4, 5) * 2:
+            assert step(np.ones(size)) == sum(range(size))
+        assert recordings.call_count == before
+
+
+@pytest.mark.parametrize("name", ["Mock", "a logger", "bytearray", "cached"])
+def test_what_changes_in_each_run_is_hardly_recorded_again(name: str) -> None:
+    log, text, remembering, keys = logging.Logger("a"), bytearray(), functools.lru_cache(None)(float), Turns()
+    log.addHandler(logging.StreamHandler(io.StringIO()))
+    change = {
+        "Mock": mock.Mock(),
+        "a logger": lambda: log.warning("text"),
+        "bytearray": lambda: text.append(1),
+        "cached": lambda: remembering(keys()),
+    }[name]
+
+    def step(x: Any) -> Any:
+        change()
+        return np.sum(x)
+
+    step, recorded_once = tg.compile(step, "numpy"), two_recordings._recorded_once
+    with mock.patch.object(two_recordings, "_recorded_once", side_effect=recorded_once) as recordings:
+        with pytest.warns(UncompiledWarning, match="in each run"):
+            assert [float(step(X)) for _ in range(100)] == [3] * 100
+        assert recordings.call_count < 15
+
+
+def test_a_global_name_may_get_the_same_number_in_each_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(globals(), "TURNS", 0.0)
+
+    def step(x: Any) -> Any:
+        globals()["TURNS"] = float("5")
+        return np.sum(x)
+
+    step = tg.compile(step, "numpy")
+    assert [float(step(X)) for _ in range(4)] == [3] * 4
+    assert globals()["TURNS"] == 5
+    assert step.source
+
+
+class Asked:
+    """An object and an iterator that notes what is asked of it."""
+
+    def __init__(self, asked: set[str]) -> None:
+        vars(self).update(asked=asked)
+
+    def __getattr__(self, name: str) -> Any:
+        self.asked.add(name)
+        raise AttributeError(name)
+
+
+def _asking(name: str) -> Any:
+    def method(self: Asked, *args: Any) -> Any:
+        self.asked.add(name)
+        raise TypeError(name)
+
+    return method
+
+
+METHODS = (
+    *("__iter__", "__next__", "__length_hint__", "__len__", "__bool__", "__eq__", "__repr__", "__reduce__"),
+    *("__getstate__", "__setstate__", "__array__", "__buffer__", "tell", "seek", "qsize", "cache_info", "cache_clear"),
+)
+
+
+def test_nothing_is_asked_of_users_objects() -> None:
+    asked: set[str] = set()
+    kind = type("Kind", (Asked,), {name: _asking(name) for name in METHODS} | {"__hash__": object.__hash__})
+    holder = Plain()
+    vars(holder).update(thing=kind(asked), others=[kind(asked)])
+    step = tg.compile(lambda x: np.sum(x) * (holder is not None), "numpy")
+    assert [float(step(X)) for _ in range(2)] == [3, 3]
+    assert not asked
 
 
 def test_what_changes_in_each_run_is_told_once_and_needs_no_program() -> None:

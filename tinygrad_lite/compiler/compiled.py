@@ -215,7 +215,7 @@ class Compiled:
         key = exact.for_any(numbers)
         runs = self._runs.get(key, [])
         chosen = next((run for run in runs if run.fits(leaves)), None)
-        if chosen is None and self._refusals.leave_out(exact, leaves):
+        if (chosen is None or chosen.is_passing) and self._refusals.leave_out(exact, leaves):
             return None
         if chosen is None and self._recordings.are_in_vain(key if not runs and can_come_again(args, kwargs) else None):
             return None

@@ -9,10 +9,11 @@ import gc
 import sys
 import weakref
 from collections import OrderedDict, deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
-from functools import partial
+from functools import lru_cache, partial
+from operator import is_
 from threading import active_count
 from types import (
     BuiltinMethodType,
@@ -43,15 +44,22 @@ OBJECTS = 5000
 
 _HAVE_NOTHING_TO_SEE = (*SCALARS, ModuleType, CodeType, FrameType, Traced, Op, *WATCHED, *HIDDEN)
 _KINDS: tuple[Any, ...] = (OrderedDict, dict, list, deque, set)
+_CACHED: type = type(lru_cache(len))
 
 
 class Held(list[Any]):
-    """Objects that are the same as others if they are those, and not if they are only equal."""
+    """Objects that are the same as others if they are those, and not if they are only equal, unless they are plain."""
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, list) and [*map(id, self)] == [*map(id, other)]
+        if not isinstance(other, list) or len(self) != len(other):
+            return False
+        return all(map(is_, self, other)) or all(map(_is_same, self, other))
 
     __hash__ = None
+
+
+def _is_same(x: Any, y: Any) -> bool:
+    return x is y or (type(x) is type(y) and type(x) in SCALARS and repr(x) == repr(y))
 
 
 def _kind_of_container(x: Any) -> Any:
@@ -114,17 +122,20 @@ def _put_of_class(x: type, held: tuple[Held, Held]) -> None:
 
 def _settings(x: Any) -> Any:
     """What a class of Python's or NumPy's hands out as attributes, but does not keep in a dict: plain values alone."""
-    if isinstance(x, np.ndarray) or not _is_of_c(x):
+    kind = type(x)
+    if isinstance(x, np.ndarray) or not _is_of_c(kind):
         return UNSET
-    names = [
-        name for base in type(x).__mro__[:-1] for name, of in vars(base).items() if type(of) is GetSetDescriptorType
-    ]
+    names = [name for base in kind.__mro__[:-1] for name, of in vars(base).items() if type(of) is GetSetDescriptorType]
     return {name: value for name in names if isinstance(value := getattr(x, name, None), SCALARS)}
 
 
-def _is_of_c(x: Any) -> bool:
-    """Whether an object's class may be one of Python's or NumPy's that is written in C."""
-    return type(x).__module__.partition(".")[0] in {*sys.stdlib_module_names, "numpy"}
+def _may_be_of_c(kind: type) -> bool:
+    """Whether a class may be one of Python's or NumPy's that is written in C."""
+    home = kind.__module__.partition(".")[0]
+    return home == "numpy" or home in sys.stdlib_module_names
+
+
+_is_of_c: Callable[[type], bool] = lru_cache(1000)(_may_be_of_c)
 
 
 def _put_settings(x: Any, settings: Mapping[str, Any]) -> None:
@@ -156,7 +167,9 @@ def _put_memory(x: Any, memory: bytes) -> None:
 def _array(x: Any) -> Any:
     if not isinstance(x, np.ndarray):
         return UNSET
-    return Held(x.ravel().tolist()) if x.dtype == object else Entries(x, "").value
+    if x.dtype == object:
+        return x.size if x.nbytes > KEPT else Held(x.ravel().tolist())
+    return Entries(x, "").value
 
 
 def _put_array(x: Any, entries: Any) -> None:
@@ -171,7 +184,7 @@ def _state(x: Any) -> Any:
     """What an object of C pickles, if it can take that back."""
     kind = type(x)
     has_own = hasattr(kind, "__setstate__") and not isinstance(x, np.ndarray) and not kind.__dictoffset__
-    if not _is_of_c(x) or not (has_own or isinstance(x, IN_MEMORY)):
+    if not _is_of_c(kind) or not (has_own or isinstance(x, IN_MEMORY)):
         return UNSET
     return x.__getstate__()
 
@@ -190,7 +203,7 @@ def _put_value(x: Any, value: Held) -> None:
 
 
 def _position(x: Any) -> Any:
-    has_one = _is_of_c(x) and hasattr(type(x), "seek") and not isinstance(x, Iterator)
+    has_one = _is_of_c(type(x)) and hasattr(type(x), "seek") and not isinstance(x, Iterator)
     return x.tell() if has_one else UNSET
 
 
@@ -200,17 +213,27 @@ def _size(x: Any) -> Any:
 
 
 def _remembered(x: Any) -> Any:
-    """How much a function with a cache has put there."""
-    return x.cache_info()[1] if _is_cached(x) else UNSET
+    """For which arguments a function with a cache has put something there, in this order."""
+    return tuple(_cache(x)) if isinstance(x, _CACHED) else UNSET
 
 
-def _is_cached(x: Any) -> bool:
-    return hasattr(type(x), "cache_clear") and hasattr(type(x), "cache_info")
+def _cache(x: Any) -> dict[Any, Any]:
+    """The results that a function with a cache keeps; the other dict that it refers to has its attributes."""
+    return next(part for part in gc.get_referents(x) if type(part) is dict and part is not vars(x))
+
+
+def _forget(x: Any, before: tuple[Any, ...]) -> None:
+    """Take out of a cache what is new there; everything, if something else had to go for it, as it may again."""
+    cache = _cache(x)
+    if not before or tuple(cache)[: len(before)] != before:  # also counts from zero again
+        x.cache_clear()
+    for key in [*cache][len(before) :]:
+        del cache[key]
 
 
 def _referents(x: Any) -> Any:
-    if _kind_of_container(x) or _is_cached(x) or isinstance(x, (FunctionType, Iterator, np.ndarray)):
-        return UNSET  # seen otherwise
+    if _kind_of_container(x) or isinstance(x, (_CACHED, FunctionType, Iterator, np.ndarray, tuple, frozenset)):
+        return UNSET  # seen otherwise, or nothing that changes
     return Held(gc.get_referents(x))
 
 
@@ -235,7 +258,7 @@ ASPECTS = (
     Aspect(_array, _put_array),
     Aspect(_state, lambda x, state: x.__setstate__(state)),
     Aspect(_value, _put_value),
-    Aspect(_remembered, lambda x, _: x.cache_clear()),
+    Aspect(_remembered, _forget),
     Aspect(progress, go_back),
     Aspect(_position, lambda x, position: x.seek(position)),
     Aspect(_size, None),
@@ -248,12 +271,14 @@ class Appearance(Guard):
 
     Attributes:
         has_settled: whether another recording has left the object alone, as that of a function which fills a cache.
+        changes: how many recordings have changed it.
 
     Args:
         is_watched: whether its attributes are followed by a recording.
     """
 
     has_settled = False
+    changes = 0
 
     def __init__(self, owner: Any, label: str, is_watched: bool = False) -> None:
         self._is_watched = is_watched
@@ -270,19 +295,28 @@ class Appearance(Guard):
     def holds(self) -> bool:
         return all(map(_agree, self.now(), self.value))
 
-    def has_only_gained(self) -> bool:
-        """Whether it refers to more objects than before, and has not changed otherwise, as one with a cache does."""
-        changes = [pair for pair in zip(self._aspects, self.now(), self.value) if not _agree(*pair[1:])]
-        return all(
-            aspect.see is _referents and {*map(id, before)} - {id(None)} <= {*map(id, now)}
-            for aspect, now, before in changes
+    def fits(self, _: Sequence[Any] = ()) -> bool:
+        """Whether it looks the same, but for a cache, which may have more in it."""
+        return self.holds() or all(
+            aspect.see is _remembered and {*before} <= {*now} for aspect, now, before in self._changes()
         )
+
+    def has_only_gained(self) -> bool:
+        """Whether it refers to more objects than before, or its cache is empty, and it has not changed otherwise."""
+        return all(
+            (aspect.see is _referents and {*map(id, before)} - {id(None)} <= {*map(id, now)})
+            or (aspect.see is _remembered and not now)
+            for aspect, now, before in self._changes()
+        )
+
+    def _changes(self) -> list[tuple[Aspect, Any, Any]]:
+        return [pair for pair in zip(self._aspects, self.now(), self.value) if not _agree(*pair[1:])]
 
     def renewed(self) -> "Appearance":
         return Appearance(self.owner, self.label, self._is_watched)
 
     def reading(self, writer: "EntryWriter") -> str:
-        return f"{writer.name(self.holds)}()"
+        return f"{writer.name(self.fits)}()"
 
     def require(self, writer: "EntryWriter") -> None:
         writer.tests.append(f"not {self.reading(writer)}")
@@ -305,6 +339,9 @@ class GlobalNames(Appearance):
     def now(self) -> Any:
         names = [name for name in self.owner if name not in self._followed]
         return [Held(names), Held(self.owner[name] for name in names)]
+
+    def fits(self, _: Sequence[Any] = ()) -> bool:
+        return self.holds()
 
     def has_only_gained(self) -> bool:
         return False
@@ -374,7 +411,7 @@ def _inside(x: Any) -> list[Any]:
     if isinstance(x, FunctionType):
         return [content for cell in x.__closure__ or () if (content := _content(cell)) is not cell]
     if isinstance(x, np.ndarray):
-        return x.ravel().tolist() if x.dtype == object else []
+        return x.ravel().tolist() if x.dtype == object and x.size <= MOST else []
     if isinstance(x, type):
         return []
     if isinstance(x, weakref.ref):
@@ -382,7 +419,7 @@ def _inside(x: Any) -> list[Any]:
     if is_of_c(x):
         return []
     referents = gc.get_referents(x)
-    if _kind_of_container(x) or isinstance(x, tuple):
+    if _kind_of_container(x) or isinstance(x, (tuple, frozenset)):
         return referents if len(x) <= MOST else []
     fields, slots = fields_and_slots(x)
     members = [of for base in type(x).__mro__ for of in vars(base).values() if type(of) is MemberDescriptorType]

@@ -6,12 +6,14 @@
 import gc
 import io
 import itertools
+import operator
 import warnings
 from collections.abc import Callable, Collection, Iterator
 from functools import wraps
 from types import GeneratorType
 from typing import Any, NoReturn
 
+from tinygrad_lite.compiler.recording.reached import is_users_class
 from tinygrad_lite.compiler.recording.recorded import at_line
 from tinygrad_lite.compiler.recording.watching import UNSET
 from tinygrad_lite.errors import UsageError
@@ -63,7 +65,7 @@ def progress(x: Any) -> Any:
             return object()  # somebody loops over it, so that it does not tell
     held = gc.get_referents(x, *[part for part in gc.get_referents(x) if _is_of_iterators(part)]) if is_of_c(x) else []
     return (
-        x.__length_hint__() if hasattr(x, "__length_hint__") else None,
+        operator.length_hint(x) if hasattr(type(x), "__length_hint__") and not is_users_class(type(x)) else None,
         repr(x) if type(x) is itertools.count else None,
         [len(part) for part in held if type(part) is list] if type(x) is itertools.cycle else None,
         [progress(part) for part in held if isinstance(part, Iterator)],

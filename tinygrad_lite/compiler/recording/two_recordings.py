@@ -54,6 +54,9 @@ _READ_ONLY = ValueError, TypeError, BufferError
 ATTEMPTS = 20
 """How often a recording is made if somebody draws from a global generator meanwhile, which may be another thread."""
 
+FILLINGS = 5
+"""How many recordings in a row may put something into a cache, as those for arrays of several sizes do."""
+
 
 def _or_with_made_arrays(record: Callable[_P, _T]) -> Callable[_P, _T]:
     """Record again after a refusal, with something in place of the arrays that the function makes of nothing."""
@@ -251,13 +254,13 @@ class _TwoRecordings:
         for look in changes:
             if isinstance(look.owner, io.IOBase) and not isinstance(look.owner, IN_MEMORY):
                 refuse_taking(look.owner, look.label)
-            known = self._changing.get(id(look.owner))
-            if known is not None and not known.has_settled:
+            known = self._changing.setdefault(id(look.owner), look)
+            known.changes += 1
+            if known.changes > (FILLINGS if look.fits() else 1) and not known.has_settled:
                 raise UsageError(
                     f"{self._name} changes {look.label}, in each run, which its program would not do: return what it "
                     "is to hold, and change it outside"
                 )
-            self._changing.setdefault(id(look.owner), look)
         return bool(changes)
 
     def make_first(self) -> Recording:
