@@ -2,7 +2,12 @@
 
 from collections import deque
 from collections.abc import Callable
+from datetime import date, timedelta
+from decimal import Decimal
+from enum import Enum
+from fractions import Fraction
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,6 +41,12 @@ class Held:
         return self.value
 
 
+class Color(Enum):
+    """A setting."""
+
+    RED = 1
+
+
 HOLDERS: dict[str, Callable[[Any], Any]] = {
     "an object": Held,
     "a set": lambda x: {x},
@@ -58,7 +69,13 @@ def test_stop_gradient_refuses_what_may_hold_a_value_out_of_its_sight() -> None:
         ):
             with pytest.raises(UsageError, match="stop_gradient does not see the values inside"):
                 tg.grad(attempt)(X)
-    kept = {"name": "linear", "size": 3, "f": np.tanh, "g": len, "kind": np.float32, "none": None, "on": True}
+
+
+def test_stop_gradient_keeps_what_holds_no_values() -> None:
+    """Settings, names and generators travel with the values of a batch or a state."""
+    kept = ["linear", b"", 3, 2.5, 1j, Fraction(1, 3), Decimal(1), True, None, range(3), Color.RED, Path("a")]
+    kept += [date(2020, 1, 1), timedelta(1), np.tanh, len, np.exp, np.float32, np.dtype(float)]
+    kept += [np.datetime64("2020"), np.str_("a"), np.random.default_rng(0), lambda x: x]
     assert tg.stop_gradient(kept) == kept
 
 
@@ -76,7 +93,7 @@ def test_a_rule_is_never_passed_over_because_the_value_comes_in_another_way() ->
         lambda: tg.grad(lambda module: np.sum(through_module(module, X)))(module),
         lambda: from_outside(X),
     ):
-        with pytest.raises(UsageError, match="is not an argument: make it an argument, not inside another object"):
+        with pytest.raises(UsageError, match="is not an argument: make it an argument of its own"):
             attempt()
     with tg.no_grad():
         np.testing.assert_array_equal(with_rule(Held(x)).numpy(), 2 * X)

@@ -5,7 +5,11 @@ The last two turn a whole function into one operation on the traced values among
 
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
+from datetime import date, timedelta
+from enum import Enum
 from functools import wraps
+from numbers import Number
+from pathlib import PurePath
 from types import BuiltinFunctionType, FunctionType, NoneType
 from typing import Any
 
@@ -25,8 +29,10 @@ from tinygrad_lite.transforms.whole import AllAtOnce, Packing, operation
 recomputes: ContextVar[bool] = ContextVar("recomputes", default=True)
 """Whether a checkpointed function runs again in the backward pass; if not, it is an ordinary function."""
 
-
-_CONSTANTS = (NoneType, str, bytes, int, float, complex, type, FunctionType, BuiltinFunctionType, np.ufunc, np.dtype)
+_CONSTANTS = (
+    *(NoneType, Number, str, bytes, range, Enum, date, timedelta, PurePath),
+    *(type, FunctionType, BuiltinFunctionType, np.ufunc, np.dtype),
+)
 """What may be among values in containers, and holds no value that is being differentiated."""
 
 
@@ -46,7 +52,8 @@ def stop_gradient(x: Any) -> Any:
 
 def _stopped(x: Any) -> Any:
     is_array = hasattr(x, "dtype") and hasattr(x, "shape") and getattr(x.dtype, "kind", "") != "O"
-    if not (is_array or isinstance(x, _CONSTANTS)):
+    may_hold_values = not (is_array or isinstance(x, _CONSTANTS))
+    if may_hold_values and not isinstance(x, np.random.Generator):  # last: to name it imports np.random
         raise UsageError(
             f"stop_gradient does not see the values inside {type(x).__name__}, and would let their gradients pass: "
             "give it these values, or the result of a call, as in tg.stop_gradient(module(x)); it knows arrays, and "
@@ -124,7 +131,7 @@ class _WithRule:
         if any(map(_has_history, trees.leaves(y))):
             raise UsageError(
                 f"{self._name} has a gradient of its own, but reads a tensor that requires a gradient and is not an "
-                "argument: make it an argument, not inside another object, or write tg.stop_gradient(tensor)"
+                "argument: make it an argument of its own, or write tg.stop_gradient(tensor)"
             )
         return y, rule
 
