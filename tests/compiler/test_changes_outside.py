@@ -19,6 +19,7 @@ import logging
 import mmap
 import queue
 import random
+import sqlite3
 import threading
 import types
 import warnings
@@ -26,6 +27,7 @@ import weakref
 import xml.etree.ElementTree as ElementTree
 from array import array
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
@@ -547,6 +549,37 @@ def test_what_another_thread_puts_into_a_queue_stays_there() -> None:
     assert [float(compiled(X)) for _ in range(3)] == [3] * 3
     thread.join()
     assert [*batches.queue] == [1, 2]
+
+
+def test_a_thread_that_the_function_starts_may_work_for_others() -> None:
+    with ThreadPoolExecutor(1) as pool:
+        step = tg.compile(lambda x: np.sum(x) * pool.submit(float, 2).result(), "numpy")
+        assert [float(step(X)) for _ in range(3)] == [6] * 3
+        assert len({pool.submit(threading.get_ident).result() for _ in range(9)}) == 1
+
+
+READS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
+    "column": (_frame, lambda x: x["a"].sum()),
+    "entry": (_frame, lambda x: x.loc[1, "a"]),
+    "row": (_frame, lambda x: x.iloc[1]["a"]),
+    "rows": (_frame, lambda x: x[x["a"] > 1]["a"].sum()),
+    "groups": (_frame, lambda x: x.groupby("a")["a"].sum()[2.0]),
+    "database": (lambda: sqlite3.connect(":memory:"), lambda x: x.execute("select 2.0").fetchone()[0]),
+}
+"""What makes an object of a library, and what reads from it, of which the library keeps notes."""
+
+
+@pytest.mark.parametrize("is_held", [True, False])
+@pytest.mark.parametrize("name", READS)
+def test_what_only_reads_changes_nothing(name: str, is_held: bool) -> None:
+    make, read = READS[name]
+    thing, holder = make(), Plain()
+    vars(holder).update(thing=thing)
+    held = tg.compile(lambda x: np.sum(x) * read(holder.thing), "numpy")  # type: ignore[attr-defined]
+    named = tg.compile(lambda x: np.sum(x) * read(thing), "numpy")
+    assert [float((held if is_held else named)(X)) for _ in range(3)] == [3.0 * read(thing)] * 3
+    if name == "database":
+        thing.close()
 
 
 def test_a_coroutine_is_refused_before_it_is_made() -> None:

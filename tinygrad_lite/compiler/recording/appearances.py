@@ -234,7 +234,14 @@ def _forget(x: Any, before: tuple[Any, ...]) -> None:
 def _referents(x: Any) -> Any:
     if _kind_of_container(x) or isinstance(x, (_CACHED, FunctionType, Iterator, np.ndarray, tuple, frozenset)):
         return UNSET  # seen otherwise, or nothing that changes
-    return Held(gc.get_referents(x))
+    return Held(part for referent in gc.get_referents(x) for part in _living(referent))
+
+
+def _living(referent: Any) -> list[Any]:
+    """What an object refers to, or what a list of weak references does: reading from a frame of pandas adds to one."""
+    if type(referent) is list and len(referent) <= MOST and all(isinstance(x, weakref.ref) for x in referent):
+        return [x for x in referent if x() is not None]
+    return [referent]
 
 
 class Aspect(NamedTuple):
@@ -272,6 +279,7 @@ class Appearance(Guard):
     Attributes:
         has_settled: whether another recording has left the object alone, as that of a function which fills a cache.
         changes: how many recordings have changed it.
+        is_for_threads: whether several threads may change it.
 
     Args:
         is_watched: whether its attributes are followed by a recording.
@@ -279,6 +287,7 @@ class Appearance(Guard):
 
     has_settled = False
     changes = 0
+    is_for_threads = False
 
     def __init__(self, owner: Any, label: str, is_watched: bool = False) -> None:
         self._is_watched = is_watched
@@ -330,6 +339,8 @@ class Appearance(Guard):
 
 class GlobalNames(Appearance):
     """The values of a module's global names, but for those that a recording follows."""
+
+    is_for_threads = True
 
     def __init__(self, owner: dict[str, Any], followed: Collection[str]) -> None:
         self._followed = followed
@@ -383,27 +394,29 @@ def appearances(roots: Iterable[tuple[Any, str]], watched: Collection[int], know
         known: the ids of those at which others look.
     """
     is_alone = active_count() == 1
-    ahead = deque([(thing, f"{label}, a {type(thing).__name__}") for thing, label in roots])
+    ahead = deque([(thing, f"{label}, a {type(thing).__name__}", False) for thing, label in roots])
     seen: dict[int, Appearance] = {}
     while ahead and len(seen) < OBJECTS:
-        thing, label = ahead.popleft()
+        thing, label, is_for_threads = ahead.popleft()
         kind = type(thing)
         if id(thing) in seen or id(thing) in known or issubclass(kind, _HAVE_NOTHING_TO_SEE):
             continue
         if kind.__module__.startswith("tinygrad_lite.") or (issubclass(kind, type) and not is_users_class(thing)):
             continue
-        if not is_alone and _is_for_threads(thing):  # another one may change it, whose change nobody may take back
+        is_for_threads = is_for_threads or _is_for_threads(thing)
+        if is_for_threads and not is_alone:  # another one may change it, whose change nobody may take back
             continue
-        seen[id(thing)] = Appearance(thing, label, id(thing) in watched)
+        seen[id(thing)] = look = Appearance(thing, label, id(thing) in watched)
+        look.is_for_threads = is_for_threads
         with suppress(Exception):  # as another thread may change the object meanwhile
-            ahead += [(x, label) for x in _inside(thing)]
+            ahead += [(x, label, is_for_threads) for x in _inside(thing)]
     return [*seen.values()]
 
 
 def _is_for_threads(x: Any) -> bool:
     """Whether an object is made to be changed by several threads: a queue, or what holds a lock."""
-    kinds = [type(x), *map(type, getattr(x, "__dict__", {}).values())]
-    return any(kind.__module__ in ("_thread", "threading", "_queue") for kind in kinds)
+    fields = object.__getattribute__(x, "__dict__") if type(x).__dictoffset__ else {}
+    return any(kind.__module__ in ("_thread", "threading", "_queue") for kind in (type(x), *map(type, fields.values())))
 
 
 def _inside(x: Any) -> list[Any]:

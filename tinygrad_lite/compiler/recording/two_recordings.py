@@ -218,9 +218,14 @@ class _TwoRecordings:
         self.outside = [Entries(array, label) for array, label in {**self.reached.held, **self.reached.arrays}.values()]
         known = {id(x.owner) for x in self.outside if not x.owner.dtype.hasobject}
         objects = [(x.owner, x.label) for x in self.outside if x.owner.dtype.hasobject]
-        self._others = appearances([*self.reached.others.values(), *objects], self.reached.objects, known)
+        self._looks = appearances([*self.reached.others.values(), *objects], self.reached.objects, known)
         if active_count() == 1:  # else another thread may set names of its own
-            self._others += [GlobalNames(space, self._followed_in(space)) for space in self.reached.spaces.values()]
+            self._looks += [GlobalNames(space, self._followed_in(space)) for space in self.reached.spaces.values()]
+
+    @property
+    def _others(self) -> list[Appearance]:
+        """What else can be seen of outside, without what a thread may change that the function has started."""
+        return [look for look in self._looks if not look.is_for_threads or active_count() == 1]
 
     def _followed_in(self, space: dict[str, Any]) -> set[str]:
         """The global names that the function reads."""
