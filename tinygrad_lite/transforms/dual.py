@@ -316,7 +316,8 @@ class Pullback:
     @cached_property
     def _has_rules_of_users(self) -> bool:
         """Whether a rule may read the variables of transforms around this one, on which the gradients then depend."""
-        return not all(op.module.startswith("tinygrad_lite.") for op in self.operations)
+        modules = {op.module for op in self.operations}
+        return not all(module.startswith("tinygrad_lite.") for module in modules)
 
     def __call__(self, gradients: Sequence[Array]) -> list[Array]:
         level = highest_level(gradients)
@@ -336,12 +337,11 @@ class Pullback:
         return [Dual(primal, sum(rest, first), level) for primal, first, *rest in zip(pulled, *parts)]
 
     def _pull(self, gradients: Sequence[Array]) -> list[Array]:
-        create_graph = self.depends_on_others
-        for g in gradients:
-            create_graph = create_graph or (type(g) is Tensor and g.requires_grad)
-        is_inside = grad_mode.transforming.get() or pushes_tangents()
-        create_graph = create_graph or (is_inside and self._has_rules_of_users)
-        create_graph = create_graph and bool(grad_mode.enabled.get())
+        create_graph = bool(grad_mode.enabled.get()) and (
+            self.depends_on_others
+            or any(type(g) is Tensor and g.requires_grad for g in gradients)
+            or ((pushes_tangents() or grad_mode.transforming.get()) and self._has_rules_of_users)
+        )
         for node in self._path:
             if node.inputs is None:  # it was freed, which is an error
                 node.op.inputs_of(node)
