@@ -32,14 +32,22 @@ def _triangle(a: Array, lower: bool, unit_diagonal: bool) -> Array:
 
 def _solve(a: Array, b: Array, transposed: bool = False, lower: bool = False, unit_diagonal: bool = False) -> Array:
     triangle = _triangle(a, lower, unit_diagonal)
-    (columns,) = as_columns(b, b)
+    (stack,) = as_columns(b, b)
+    columns = _side_by_side(a, stack)
     if transposed:
         triangle = triangle.mT
     if transposed == lower:
         y = _substituted(triangle, columns)
     else:
         y = _substituted(triangle[..., ::-1, ::-1], columns[..., ::-1, :])[..., ::-1, :]
+    if columns is not stack:
+        y = np.moveaxis(y.reshape(len(a), *stack.shape[:-2], stack.shape[-1]), 0, -2)
     return as_of_columns(b, y)
+
+
+def _side_by_side(a: Array, stack: Array) -> Array:
+    """The columns of all matrices of a stack in one matrix, if a is not a stack: one call of LAPACK serves them all."""
+    return np.moveaxis(stack, -2, 0).reshape(len(a), -1) if a.ndim == 2 < stack.ndim and stack.size else stack
 
 
 def _substituted(upper: Array, b: Array) -> Array:
@@ -72,6 +80,7 @@ def _solve_vjp_a(
     unit_diagonal: bool = False,
 ) -> Array:
     (y,) = as_columns(b, y)
+    y, back = _side_by_side(a, y), _side_by_side(a, back)
     gradient = -y @ back.mT if transposed else -back @ y.mT
     read = _below(a.shape[-1], -1 if unit_diagonal else 0)
     return np.where(read if lower else read.T, gradient, 0)
@@ -100,6 +109,7 @@ triangular = primitive(
             ([(3, 3), (3,)], True, False, True),
             ([(3, 2, 2), (2,)], False, True, False),
             ([(2, 2), (3, 2, 1)], False, False, False),
+            ([(2, 2), (2, 3, 2, 2)], True, True, False),
         )
     ],
 )
