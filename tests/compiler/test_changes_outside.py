@@ -558,6 +558,31 @@ def test_a_thread_that_the_function_starts_may_work_for_others() -> None:
         assert len({pool.submit(threading.get_ident).result() for _ in range(9)}) == 1
 
 
+@pytest.mark.parametrize("make", [list, collections.deque, set, bytearray, collections.OrderedDict])
+def test_what_another_thread_puts_beside_a_function_stays_there(make: Callable[[], Any]) -> None:
+    holder, begin, done = Plain(), threading.Event(), threading.Event()
+    vars(holder).update(scale=1.0, others=make(), begin=begin)
+    put = next(getattr(make, name) for name in ("append", "add", "setdefault") if hasattr(make, name))
+
+    def produce() -> None:
+        begin.wait()
+        put(vars(holder)["others"], 7)
+        done.set()
+        begin.wait()
+
+    def step(x: Any) -> Any:
+        begin.set()
+        done.wait()
+        return np.sum(x) * holder.scale  # type: ignore[attr-defined]
+
+    thread = threading.Thread(target=produce)
+    thread.start()
+    compiled = tg.compile(step, "numpy")
+    assert [float(compiled(X)) for _ in range(3)] == [3] * 3
+    thread.join()
+    assert [*vars(holder)["others"]] == [7]
+
+
 READS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
     "column": (_frame, lambda x: x["a"].sum()),
     "entry": (_frame, lambda x: x.loc[1, "a"]),

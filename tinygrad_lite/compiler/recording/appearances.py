@@ -9,7 +9,7 @@ import gc
 import sys
 import weakref
 from collections import OrderedDict, deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
 from functools import lru_cache, partial
@@ -279,18 +279,17 @@ class Appearance(Guard):
     Attributes:
         has_settled: whether another recording has left the object alone, as that of a function which fills a cache.
         changes: how many recordings have changed it.
-        is_for_threads: whether several threads may change it.
 
     Args:
         is_watched: whether its attributes are followed by a recording.
+        is_for_threads: whether to look away while other threads run, which may change it.
     """
 
     has_settled = False
     changes = 0
-    is_for_threads = False
 
-    def __init__(self, owner: Any, label: str, is_watched: bool = False) -> None:
-        self._is_watched = is_watched
+    def __init__(self, owner: Any, label: str, is_watched: bool, is_for_threads: bool) -> None:
+        self._is_watched, self.is_for_threads = is_watched, is_for_threads
         sides = [aspect for aspect in ASPECTS if not (is_watched and aspect.see in (_attributes, _referents))]
         if isinstance(owner, type):
             sides = [aspect for aspect in ASPECTS if aspect.see is _of_class]
@@ -322,7 +321,7 @@ class Appearance(Guard):
         return [pair for pair in zip(self._aspects, self.now(), self.value) if not _agree(*pair[1:])]
 
     def renewed(self) -> "Appearance":
-        return Appearance(self.owner, self.label, self._is_watched)
+        return Appearance(self.owner, self.label, self._is_watched, self.is_for_threads)
 
     def reading(self, writer: "EntryWriter") -> str:
         return f"{writer.name(self.fits)}()"
@@ -385,7 +384,7 @@ def _agree(a: Any, b: Any) -> bool:
         return repr(a) == repr(b)
 
 
-def appearances(roots: Iterable[tuple[Any, str]], watched: Collection[int], known: Collection[int]) -> list[Appearance]:
+def appearances(roots: Sequence[tuple[Any, str]], watched: Collection[int], known: Collection[int]) -> list[Appearance]:
     """What can be seen of these objects, and of those that they hold.
 
     Args:
@@ -394,29 +393,37 @@ def appearances(roots: Iterable[tuple[Any, str]], watched: Collection[int], know
         known: the ids of those at which others look.
     """
     is_alone = active_count() == 1
-    ahead = deque([(thing, f"{label}, a {type(thing).__name__}", False) for thing, label in roots])
-    seen: dict[int, Appearance] = {}
+    labels = {id(thing): f"{label}, a {type(thing).__name__}" for thing, label in roots}
+    ahead = deque([(thing, labels[id(thing)], False, False) for thing, _ in roots])
+    seen: dict[int, Appearance | None] = {}
     while ahead and len(seen) < OBJECTS:
-        thing, label, is_for_threads = ahead.popleft()
-        kind = type(thing)
+        thing, label, is_for_threads, is_reported = ahead.popleft()
+        kind, label = type(thing), labels.get(id(thing), label)
         if id(thing) in seen or id(thing) in known or issubclass(kind, _HAVE_NOTHING_TO_SEE):
             continue
         if kind.__module__.startswith("tinygrad_lite.") or (issubclass(kind, type) and not is_users_class(thing)):
             continue
+        is_container, is_watched = _kind_of_container(thing) is not None, id(thing) in watched
+        if is_container or isinstance(thing, (tuple, frozenset)):
+            is_reported = is_reported and is_container and is_watched
+        else:
+            is_reported = is_watched  # and with it the containers among its attributes
         is_for_threads = is_for_threads or _is_for_threads(thing)
-        if is_for_threads and not is_alone:  # another one may change it, whose change nobody may take back
-            continue
-        seen[id(thing)] = look = Appearance(thing, label, id(thing) in watched)
-        look.is_for_threads = is_for_threads
+        may_change = is_for_threads or (is_reported and is_container)
+        # nobody may take back what another thread changes meanwhile
+        seen[id(thing)] = Appearance(thing, label, is_watched, may_change) if is_alone or not may_change else None
         with suppress(Exception):  # as another thread may change the object meanwhile
-            ahead += [(x, label, is_for_threads) for x in _inside(thing)]
-    return [*seen.values()]
+            ahead.extendleft([(x, label, is_for_threads, is_reported) for x in _inside(thing)])
+    return [look for look in seen.values() if look is not None]
 
 
 def _is_for_threads(x: Any) -> bool:
     """Whether an object is made to be changed by several threads: a queue, or what holds a lock."""
-    fields = object.__getattribute__(x, "__dict__") if type(x).__dictoffset__ else {}
-    return any(kind.__module__ in ("_thread", "threading", "_queue") for kind in (type(x), *map(type, fields.values())))
+    try:
+        kinds = [type(x), *map(type, object.__getattribute__(x, "__dict__").values())]
+    except AttributeError:  # there is no dict
+        kinds = [type(x)]
+    return any(kind.__module__ in ("_thread", "threading", "_queue") for kind in kinds)
 
 
 def _inside(x: Any) -> list[Any]:
