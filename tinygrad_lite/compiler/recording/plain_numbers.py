@@ -60,10 +60,12 @@ def _extreme(of_python: Callable[..., Any], is_further: Callable[[Any, Any], Any
         kinds = [type(_value(x)) for x in (a, b)]
         if type(prefers) is Recorded and set(kinds) == {int, float}:
             recorder, variable = prefers.recorder, prefers.variable
-            if kinds[bool(prefers.value)] is float:
-                recorder.requires(variable)  # a call in which it is a whole number has another program
-            elif recorder.truth(variable) is not None:
-                return b if prefers.value else a
+            answer = recorder.requires(
+                variable
+            )  # a call in which the other kind of number is chosen has another program
+            is_second = bool(prefers.value) if answer is None else answer  # values of a second recording are made up
+            if kinds[is_second] is int and recorder.truth(variable) is not None:
+                return b if is_second else a
         chosen = np.where(prefers, b, a)
         return chosen.item() if all(is_python_number(x) or _is_a_number(x) for x in (a, b)) else chosen[()]
 
