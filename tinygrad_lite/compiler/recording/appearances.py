@@ -282,14 +282,14 @@ class Appearance(Guard):
 
     Args:
         is_watched: whether its attributes are followed by a recording.
-        is_for_threads: whether to look away while other threads run, which may change it.
+        is_shared: whether to look away while other threads run, which may change it.
     """
 
     has_settled = False
     changes = 0
 
-    def __init__(self, owner: Any, label: str, is_watched: bool, is_for_threads: bool) -> None:
-        self._is_watched, self.is_for_threads = is_watched, is_for_threads
+    def __init__(self, owner: Any, label: str, is_watched: bool, is_shared: bool) -> None:
+        self._is_watched, self.is_shared = is_watched, is_shared
         sides = [aspect for aspect in ASPECTS if not (is_watched and aspect.see in (_attributes, _referents))]
         if isinstance(owner, type):
             sides = [aspect for aspect in ASPECTS if aspect.see is _of_class]
@@ -321,7 +321,7 @@ class Appearance(Guard):
         return [pair for pair in zip(self._aspects, self.now(), self.value) if not _agree(*pair[1:])]
 
     def renewed(self) -> "Appearance":
-        return Appearance(self.owner, self.label, self._is_watched, self.is_for_threads)
+        return Appearance(self.owner, self.label, self._is_watched, self.is_shared)
 
     def reading(self, writer: "EntryWriter") -> str:
         return f"{writer.name(self.fits)}()"
@@ -339,7 +339,7 @@ class Appearance(Guard):
 class GlobalNames(Appearance):
     """The values of a module's global names, but for those that a recording follows."""
 
-    is_for_threads = True
+    is_shared = True
 
     def __init__(self, owner: dict[str, Any], followed: Collection[str]) -> None:
         self._followed = followed
@@ -409,9 +409,8 @@ def appearances(roots: Sequence[tuple[Any, str]], watched: Collection[int], know
         else:
             is_reported = is_watched  # and with it the containers among its attributes
         is_for_threads = is_for_threads or _is_for_threads(thing)
-        may_change = is_for_threads or (is_reported and is_container)
-        # nobody may take back what another thread changes meanwhile
-        seen[id(thing)] = Appearance(thing, label, is_watched, may_change) if is_alone or not may_change else None
+        is_shared = is_for_threads or (is_reported and is_container)  # nobody may take back another thread's change
+        seen[id(thing)] = Appearance(thing, label, is_watched, is_shared) if is_alone or not is_shared else None
         with suppress(Exception):  # as another thread may change the object meanwhile
             ahead.extendleft([(x, label, is_for_threads, is_reported) for x in _inside(thing)])
     return [look for look in seen.values() if look is not None]
@@ -438,15 +437,14 @@ def _inside(x: Any) -> list[Any]:
         return [x()]
     if is_of_c(x):
         return []
-    referents = gc.get_referents(x)
     if _kind_of_container(x) or isinstance(x, (tuple, frozenset)):
-        return referents if len(x) <= MOST else []
+        return gc.get_referents(x) if len(x) <= MOST else []
     fields, slots = fields_and_slots(x)
     members = [of for base in type(x).__mro__ for of in vars(base).values() if type(of) is MemberDescriptorType]
     shown = [*fields.values(), *slots.values(), *map(partial(_member, x), members)]
     if isinstance(x, (BuiltinMethodType, MethodWrapperType)):
         shown.append(x.__self__)
-    return [*shown, *[part for part in referents if _kind_of_container(part) is None]]
+    return [*shown, *[part for part in gc.get_referents(x) if _kind_of_container(part) is None]]
 
 
 def _member(x: Any, of: MemberDescriptorType) -> Any:

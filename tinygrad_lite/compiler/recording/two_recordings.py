@@ -225,7 +225,7 @@ class _TwoRecordings:
     @property
     def _others(self) -> list[Appearance]:
         """What else can be seen of outside, without what a thread may change that the function has started."""
-        return [look for look in self._looks if not look.is_for_threads or active_count() == 1]
+        return [look for look in self._looks if not look.is_shared or active_count() == 1]
 
     def _followed_in(self, space: dict[str, Any]) -> set[str]:
         """The global names that the function reads."""
