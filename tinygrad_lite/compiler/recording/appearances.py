@@ -145,8 +145,10 @@ def _put_settings(x: Any, settings: Mapping[str, Any]) -> None:
 
 
 def _memory(x: Any) -> Any:
-    if isinstance(x, np.ndarray):
+    if isinstance(x, np.ndarray) or isinstance(getattr(type(x), "__buffer__", None), FunctionType):
         return UNSET
+    if type(x) is bytearray:  # at once, as no other thread can append to it while somebody views its memory
+        return bytes(x) if len(x) <= KEPT else UNSET
     try:
         with memoryview(x) as memory:
             return UNSET if memory.readonly or memory.nbytes > KEPT else memory.tobytes()
