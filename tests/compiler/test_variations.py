@@ -4,6 +4,7 @@ import gc
 import io
 import time
 import warnings
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -149,3 +150,16 @@ def test_shapes_are_recorded_while_they_come_again(
             for rows in range(1, 41):
                 assert compiled(np.ones(rows)) == 2 * rows
     assert fewest <= len(recorded) <= most
+
+
+def test_what_first_calls_leave_is_collected_while_others_go_on(backend: str) -> None:
+    left: list[weakref.ref[Any]] = []
+    for _ in range(60):
+        weights = tg.tensor(X, requires_grad=True)
+        left.append(weakref.ref(weights))
+
+        def loss(weights: Any = weights) -> Any:
+            return np.sum(weights * weights)
+
+        tg.compile(loss, backend)()
+    assert sum(ref() is not None for ref in left) < 30

@@ -24,9 +24,6 @@ def without_collections() -> Iterator[None]:
     try:
         yield
     finally:
-        if not gc.get_freeze_count():  # what was made meanwhile is old now, or the next collection would look at it all
-            gc.freeze()
-            gc.unfreeze()
         if is_enabled:
             gc.enable()
 
