@@ -43,22 +43,24 @@ def test_the_right_jacobian_is_verified(pattern: str) -> None:
 
 
 def test_parameters_that_hardly_matter_in_most_results_take_few_calls() -> None:
-    rows, first, second = (rng.normal(size=shape) for shape in ((10, 8), (8, 16), (16, 5)))
+    """How few depends on the numbers: the mean over five networks counts."""
+    calls, shapes = 0, ((10, 8), (8, 16), (16, 5))
+    for seed in range(5):
+        of_network = np.random.default_rng(seed)
+        rows, first, second = (of_network.normal(size=shape) for shape in shapes)
 
-    def network(first: Any, second: Any) -> Any:
-        return np.tanh(rows @ first) @ second  # mostly saturated
+        def network(first: Any, second: Any, rows: Any = rows) -> Any:
+            return np.tanh(rows @ first) @ second  # mostly saturated
 
-    calls = 0
+        def opaque(first: Any, second: Any, network: Any = network) -> Any:
+            nonlocal calls
+            calls += 1
+            return np.reshape([float(y) for y in network(first, second).flat], (10, 5))
 
-    def opaque(first: Any, second: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        return np.reshape([float(y) for y in network(first, second).flat], (10, 5))
-
-    jacobian = tg.jacobian(network, argnums=(0, 1))
-    report = tg.gradcheck(opaque, first, second, gradient=jacobian, raise_exception=False)
-    assert report.ok, str(report)
-    assert calls < 8 * (first.size + second.size)
+        jacobian = tg.jacobian(network, argnums=(0, 1))
+        report = tg.gradcheck(opaque, first, second, gradient=jacobian, raise_exception=False)
+        assert report.ok, str(report)
+    assert calls / 5 < 8 * (8 * 16 + 16 * 5)
 
 
 @pytest.mark.parametrize("spread", [0, 2, 3])

@@ -440,7 +440,7 @@ def test_what_changes_in_each_run_is_told_once_and_needs_no_program() -> None:
         return np.sum(x)
 
     compiled = tg.compile(step, "numpy")
-    with pytest.warns(UncompiledWarning, match=r"step changes text, a bytearray, in each run"):
+    with pytest.warns(UncompiledWarning, match=r"step changes text \(bytearray\) in each run"):
         assert [float(compiled(X)) for _ in range(3)] == [3, 3, 3]
     assert text == b"xxx"
     with warnings.catch_warnings():

@@ -395,7 +395,7 @@ def appearances(roots: Sequence[tuple[Any, str]], watched: Collection[int], know
         known: the ids of those at which others look.
     """
     is_alone = active_count() == 1
-    labels = {id(thing): f"{label}, a {type(thing).__name__}" for thing, label in roots}
+    labels = {id(thing): f"{label} ({type(thing).__name__})" for thing, label in roots}
     ahead = deque([(thing, labels[id(thing)], False, False) for thing, _ in roots])
     seen: dict[int, Appearance | None] = {}
     while ahead and len(seen) < OBJECTS:

@@ -263,7 +263,7 @@ class _TwoRecordings:
             known.changes += 1
             if known.changes > (FILLINGS if look.fits() else 1) and not known.has_settled:
                 raise UsageError(
-                    f"{self._name} changes {look.label}, in each run, which its program would not do: return what it "
+                    f"{self._name} changes {look.label} in each run, which its program would not do: return what it "
                     "is to hold, and change it outside"
                 )
         return bool(changes)
