@@ -31,7 +31,7 @@ import numpy as np
 
 from tinygrad_lite.compiler.recording.guards import KEPT, MOST, Entries, Guard
 from tinygrad_lite.compiler.recording.iterators import IN_MEMORY, go_back, is_of_c, progress
-from tinygrad_lite.compiler.recording.reached import HIDDEN, is_users_class
+from tinygrad_lite.compiler.recording.reached import HIDDEN, content_of, is_users_class
 from tinygrad_lite.compiler.recording.watching import UNSET, WATCHED
 from tinygrad_lite.compiler.signature import SCALARS, fields_and_slots
 from tinygrad_lite.engine.op import Op, Traced
@@ -430,7 +430,7 @@ def _is_for_threads(x: Any) -> bool:
 def _inside(x: Any) -> list[Any]:
     """The objects that an object holds, without the containers that it hides, on whose entries it may rely."""
     if isinstance(x, FunctionType):
-        return [content for cell in x.__closure__ or () if (content := _content(cell)) is not cell]
+        return [content for cell in x.__closure__ or () if (content := content_of(cell)) is not cell]
     if isinstance(x, np.ndarray):
         return x.ravel().tolist() if x.dtype == object and x.size <= MOST else []
     if isinstance(x, type):
@@ -454,10 +454,3 @@ def _member(x: Any, of: MemberDescriptorType) -> Any:
         return of.__get__(x)
     except AttributeError:  # a slot that is empty
         return None
-
-
-def _content(cell: Any) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:
-        return cell

@@ -60,10 +60,9 @@ def _extreme(of_python: Callable[..., Any], is_further: Callable[[Any, Any], Any
         kinds = [type(_value(x)) for x in (a, b)]
         if type(prefers) is Recorded and set(kinds) == {int, float}:
             recorder, variable = prefers.recorder, prefers.variable
-            answer = recorder.requires(
-                variable
-            )  # a call in which the other kind of number is chosen has another program
-            is_second = bool(prefers.value) if answer is None else answer  # values of a second recording are made up
+            # a call in which the other kind of number is chosen has another program; a second recording makes up values
+            answer = recorder.requires(variable)
+            is_second = bool(prefers.value) if answer is None else answer
             if kinds[is_second] is int and recorder.truth(variable) is not None:
                 return b if is_second else a
         chosen = np.where(prefers, b, a)

@@ -192,7 +192,7 @@ class Reached:
     def _function(self, function: FunctionType) -> None:
         cells = dict(zip(function.__code__.co_freevars, function.__closure__ or ()))
         if not is_followed(function.__code__.co_filename):  # of a library's decorators, follow only what they wrap
-            inner = [x for x in map(_content, cells.values()) if isinstance(x, (FunctionType, MethodType))]
+            inner = [x for x in map(content_of, cells.values()) if isinstance(x, (FunctionType, MethodType))]
             self._ahead += [(x, function.__name__) for x in (getattr(function, "__wrapped__", None), *inner)]
             return
         self.names |= names_in(function.__code__)
@@ -200,7 +200,7 @@ class Reached:
         for read in reads_of(function.__code__):
             if not read.is_free and read.name in function.__globals__:
                 self._name(Item(function.__globals__, read.name, function.__globals__[read.name], read.name), read)
-            elif read.is_free and _content(cell := cells[read.name]) is not cell:
+            elif read.is_free and content_of(cell := cells[read.name]) is not cell:
                 self._name(Field(cell, "cell_contents", cell.cell_contents, read.name), read)
         for name, level in imports_of(function.__code__):
             path = resolve_name("." * level + name, function.__globals__.get("__package__") or "") if level else name
@@ -386,7 +386,7 @@ def _guard_of(thing: Any) -> Callable[[Any, str], Guard] | None:
         return None
 
 
-def _content(cell: Any) -> Any:
+def content_of(cell: Any) -> Any:
     """What is in a cell; the cell itself if it is empty."""
     try:
         return cell.cell_contents
