@@ -240,5 +240,62 @@ def test_a_rule_that_reads_the_variable_of_a_transform_around_depends_on_it(kind
     np.testing.assert_allclose(tg.grad(inner)(W), np.cos(x), rtol=1e-14)
     np.testing.assert_allclose(tg.jvp(inner, (W,), (W,))[1], W @ np.cos(x), rtol=1e-14)
     np.testing.assert_allclose(tg.jvp(tg.grad(lambda w: inner(w) ** 2), (W,), (W,))[1], 2 * np.cos(x) * (W @ np.cos(x)))
-    plain = tg.grad(lambda x: np.sum(RULES_READING[kind](tg.tensor(W, requires_grad=True))(x)))(x)
-    np.testing.assert_allclose(np.asarray(getattr(plain, "data", plain)), W * np.cos(x), rtol=1e-14)
+
+
+DERIVATIVES: dict[str, Callable[[Callable[[Any], Any], Any], Any]] = {
+    "grad": lambda f, x: tg.grad(f)(x),
+    "value_and_grad": lambda f, x: tg.value_and_grad(f)(x)[1],
+    "vjp": lambda f, x: tg.vjp(f, x)[1](1.0)[0],
+    "jvp": lambda f, x: tg.jvp(f, (x,), (np.ones(3),))[1],
+    "jacobian by rows": lambda f, x: tg.jacobian(f, mode="reverse")(x),
+    "jacobian by columns": lambda f, x: tg.jacobian(f, mode="forward")(x),
+    "grad through a checkpoint": lambda f, x: tg.grad(tg.checkpoint(f))(x),
+}
+
+
+@pytest.mark.parametrize("derivative", DERIVATIVES)
+def test_a_rule_that_reads_a_leaf_gives_it_a_gradient_outside_of_transforms(derivative: str) -> None:
+    """The leaf got none, without a word."""
+    x = np.array([0.3, -0.4, 0.9])
+
+    def total(steeper: Any) -> Callable[[Any], Any]:
+        return lambda x: np.sum(steeper(x))
+
+    for kind, declare in RULES_READING.items():
+        for argument in (x, tg.tensor(x), tg.tensor(x, requires_grad=True)):
+            leaf = tg.tensor(W, requires_grad=True)
+            f = total(declare(leaf))
+            slopes = DERIVATIVES[derivative](f, argument)
+            np.testing.assert_allclose(np.sum(slopes).item(), W @ np.cos(x), rtol=1e-14, err_msg=kind)
+            np.sum(slopes * slopes if np.ndim(slopes) else slopes).backward()
+            expected = np.cos(x) if np.ndim(slopes) == 0 else 2 * W * np.cos(x) ** 2
+            np.testing.assert_allclose(leaf.grad.numpy(), expected, rtol=1e-14, err_msg=kind)
+            with tg.no_grad():
+                slopes = DERIVATIVES[derivative](f, argument)
+                assert not getattr(slopes, "requires_grad", False)
+
+
+@pytest.mark.parametrize("kind", RULES_READING)
+def test_backward_inside_a_transform_keeps_the_variable_that_a_rule_reads(kind: str) -> None:
+    """So it does with the variable in its upstream gradient; the gradients with respect to both were 0."""
+    x = np.array([0.3, -0.4, 0.9])
+
+    def by_rule(w: Any) -> Any:
+        leaf = tg.tensor(x, requires_grad=True)
+        RULES_READING[kind](w)(leaf).backward(np.ones(3))
+        return np.sum(leaf.grad**2)
+
+    def by_upstream_gradient(w: Any) -> Any:
+        leaf = tg.tensor(x, requires_grad=True)
+        RULES_READING[kind](W)(leaf).backward(w)
+        return np.sum(leaf.grad**2)
+
+    for function in (by_rule, by_upstream_gradient):
+        slopes = 2 * W * np.cos(x) ** 2 * W ** (2 if function is by_upstream_gradient else 0)
+        np.testing.assert_allclose(tg.grad(function)(W).data, slopes, rtol=1e-14)
+        with pytest.raises(UsageError, match="being differentiated"):
+            tg.jvp(function, (W,), (W,))
+    outside = tg.tensor(x, requires_grad=True)
+    by_leaf = RULES_READING[kind](tg.tensor(W, requires_grad=True))(outside)
+    by_leaf.backward(np.ones(3))
+    assert not outside.grad.requires_grad

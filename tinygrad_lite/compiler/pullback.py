@@ -16,7 +16,7 @@ from tinygrad_lite.compiler.passes.dead_code import without_dead_code
 from tinygrad_lite.compiler.places import Argument, Carried, Leaves, Outside, TensorPlace, Upstream
 from tinygrad_lite.compiler.program import Instruction, Program, Variable
 from tinygrad_lite.engine import grad_mode
-from tinygrad_lite.engine.op import Array
+from tinygrad_lite.engine.op import Array, Traced
 from tinygrad_lite.engine.tensor import Tensor, recorded
 from tinygrad_lite.errors import GraphError, UsageError
 from tinygrad_lite.transforms import dual
@@ -104,9 +104,9 @@ class Pullback:
         is_single = len(roots) == 1
         array = roots[0] if is_single else self._packing.pack([*roots.values()])
 
-        def gradients(g: Array, *_: Array) -> list[Array]:
+        def gradients(g: Array, y: Array, *_: Array) -> list[Array]:
             upstreams = [g] if is_single else trees.leaves(self._packing.unpack(g))
-            if not grad_mode.enabled.get():
+            if not (isinstance(g, Traced) or isinstance(y, Traced)):
                 return self._run([*saved, *upstreams])
             check_unchanged(self._name, zip((x._array for x in tensors), arrays))
             return self._again(leaves, tensors)(upstreams)

@@ -68,26 +68,29 @@ def history(roots: Iterable[Any], ends: Collection[Any] = (), oldest: float = 0)
 
 
 def propagate(
-    path: list[Any], arrived: dict[Any, Array], create_graph: bool, only: Collection[Any] | None = None
+    path: list[Any], arrived: dict[Any, Array], create_graph: bool | None, only: Collection[Any] | None = None
 ) -> dict[Any, Array]:
     """Go through a history, from the upstream gradients of its roots to the gradients of its leaves.
 
     `arrived` holds the gradient that has arrived at each node so far: at first those of the roots, in the end those of
-    the leaves and of the nodes that retain theirs. With `only`, no other node gets a gradient.
+    the leaves and of the nodes that retain theirs. With `only`, no other node gets a gradient. If
+    `create_graph` is None, the gradients have a graph only if a rule reads a value with a history that is not on the
+    path.
     """
-    mode, _ = grad_mode.enabled.set(create_graph), widened.set(None)
+    first, watch = {**arrived}, grad_mode.Watch()
+    mode, _ = grad_mode.enabled.set(watch if create_graph is None else create_graph), widened.set(None)
     try:
         for node in reversed(path):
             g = arrived.get(node) if node.retains_grad else arrived.pop(node, None)
             if g is not None:
                 try:
-                    contribute(node, g, arrived, create_graph, only)
+                    contribute(node, g, arrived, bool(create_graph), only)
                 except RESTATED as error:
                     complain(error, f"a derivative of {node.op}", (g, *node.arrays), node.params)
         arrived.update({x: g.whole() for x, g in arrived.items() if isinstance(g, Deferred)})
     finally:
         grad_mode.enabled.reset(mode)
-    return arrived
+    return propagate(path, first, True, only) if watch.noticed and grad_mode.enabled.get() else arrived
 
 
 def contribute(

@@ -11,28 +11,27 @@ from typing import Any, Self
 
 from tinygrad_lite.errors import UsageError
 
-enabled: "ContextVar[bool | _InGenerator]" = ContextVar("enabled", default=True)
+enabled: "ContextVar[bool | Watch | _InGenerator]" = ContextVar("enabled", default=True)
 """Whether operations are recorded in the graph."""
 
 transforming: ContextVar[bool] = ContextVar("transforming", default=False)
 """Whether a transform is running a user's function."""
 
 
-class Differentiating:
-    """A block in which a transform runs a user's function."""
+class Watch:
+    """The mode of a pass without a graph; it notices whether a rule reads a value with a history."""
 
-    def __enter__(self) -> None:
-        self._before = enabled.set(True), transforming.set(True)
+    noticed = False
 
-    def __exit__(self, *exception: Any) -> None:
-        enabled.reset(self._before[0])
-        transforming.reset(self._before[1])
+    def __bool__(self) -> bool:
+        self.noticed = True
+        return False
 
 
 class _InGenerator:
     """The mode of a block in a generator; while the generator is suspended, its consumer keeps its own mode."""
 
-    def __init__(self, frame: FrameType, setting: bool, before: "bool | _InGenerator") -> None:
+    def __init__(self, frame: FrameType, setting: bool, before: "bool | Watch | _InGenerator") -> None:
         self.frame: FrameType | None = frame
         self.setting, self.before = setting, before
 
@@ -46,7 +45,7 @@ class _InGenerator:
 class _Switch:
     def __init__(self, setting: bool) -> None:
         self._setting: Any = setting
-        self._entered: list[bool | _InGenerator] = []
+        self._entered: list[bool | Watch | _InGenerator] = []
 
     def __enter__(self) -> Self:
         frame, before, mode = sys._getframe(1), enabled.get(), self._setting

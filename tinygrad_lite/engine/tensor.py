@@ -181,15 +181,15 @@ class Tensor(Conversions):
         if self.dtype.kind == "c":
             raise UsageError(f"backward() starts at real numbers, this is {self.dtype}: take np.real or np.abs of it")
         g = self._ones() if gradient is None else self._fitting(gradient)
-        path = history([self])  # with the variable of a running transform, which must not be lost from the gradients
-        create_graph = create_graph or (grad_mode.transforming.get() and any(node.op is positive for node in path))
-        if isinstance(g, Tensor) and not create_graph:
-            g = g._array
-        gradients = propagate(path, {self: g}, create_graph)
+        path, inside = history([self]), grad_mode.transforming.get()
+        # the variable of a running transform must not be lost from the gradients
+        graph = create_graph or (inside and (any(x.op is positive for x in history([self, g])) or None))
+        g = g._array if isinstance(g, Tensor) and not graph else g
+        gradients = propagate(path, {self: g}, graph)
         with _accumulating:
             for x, gradient in gradients.items():
                 x.accumulate(gradient)
-        if not (create_graph if retain_graph is None else retain_graph):
+        if not (graph is not False if retain_graph is None else retain_graph):
             for node in path:
                 node.forget()
 
@@ -211,7 +211,7 @@ class Tensor(Conversions):
     def accumulate(self, gradient: Array) -> None:
         """Add to `.grad`."""
         if not isinstance(gradient, Tensor):
-            gradient = wrap(gradient)
+            gradient = wrap(gradient if type(gradient) is ndarray else constant(gradient))
         elif self._grad is None:  # a tensor of its own, so that updating one gradient does not change another
             gradient = gradient.holding(gradient._array) if gradient._requires_grad else wrap(gradient._array)
         self._grad = gradient if self._grad is None else self._grad + gradient
@@ -293,7 +293,7 @@ def _by_held_value(held: Traced, op: Op, inputs: tuple[Array, ...], params: Mapp
         value = op(*arrays, **params)
     except RESTATED as error:
         complain(error, op.name, arrays)
-    if op.vjps and grad_mode.enabled.get() and any(type(x) is Tensor and x._requires_grad for x in inputs):
+    if op.vjps and any(type(x) is Tensor and x._requires_grad for x in inputs) and grad_mode.enabled.get():
         return recorded(value, op, inputs, arrays, params)
     return wrap(value) if hasattr(value, "dtype") else _answer(value, op)
 

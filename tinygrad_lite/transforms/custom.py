@@ -146,7 +146,7 @@ class _WithRule:
             rule = self._value_and_rule(arrays)[1]
         with grad_mode.enable_grad():
             by_argument = rule(self._packing.unpack(g))
-        if not grad_mode.enabled.get() and any(map(_has_history, trees.leaves(by_argument))):
+        if any(map(_has_history, trees.leaves(by_argument))) and not grad_mode.enabled.get():
             raise UsageError(
                 f"the rule of {self._name} reads a tensor that requires a gradient and is not an argument, which the "
                 "second derivative would miss: make it an argument, or return tg.stop_gradient(gradient) from the "
@@ -213,7 +213,6 @@ class _Recomputed:
         packed = self._packing.pack(result)
         value = innermost(packed) if isinstance(packed, Tensor) else _copied(packed)
         op = operation(self._name, lambda *_: value, AllAtOnce(self._gradients))
-        op.module = ""  # none of this package's: a user's function calls whatever operations
         return self._packing.unpack(op(*variables, *self._outside))
 
     def _run(self, arrays: Sequence[Array]) -> tuple[Any, list[Tensor]]:

@@ -10,7 +10,6 @@ is therefore the reverse pass of its parts, and that is how `Pullback` computes 
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cached_property
 from itertools import count
 from operator import attrgetter
 from threading import RLock
@@ -313,12 +312,6 @@ class Pullback:
         inputs = (x for node in self._path for x in node.inputs or () if type(x) is Tensor)
         return not self._level and all(x in self._between or not x._requires_grad for x in inputs)
 
-    @cached_property
-    def _has_rules_of_users(self) -> bool:
-        """Whether a rule may read the variables of transforms around this one, on which the gradients then depend."""
-        modules = {op.module for op in self.operations}
-        return not all(module.startswith("tinygrad_lite.") for module in modules)
-
     def __call__(self, gradients: Sequence[Array]) -> list[Array]:
         level = highest_level(gradients)
         if level or self._level:
@@ -337,11 +330,8 @@ class Pullback:
         return [Dual(primal, sum(rest, first), level) for primal, first, *rest in zip(pulled, *parts)]
 
     def _pull(self, gradients: Sequence[Array]) -> list[Array]:
-        create_graph = bool(grad_mode.enabled.get()) and (
-            self.depends_on_others
-            or any(type(g) is Tensor and g.requires_grad for g in gradients)
-            or ((pushes_tangents() or grad_mode.transforming.get()) and self._has_rules_of_users)
-        )
+        linked = self.depends_on_others or any(type(g) is Tensor and g.requires_grad for g in gradients)
+        create_graph = bool(grad_mode.enabled.get()) if linked else None
         for node in self._path:
             if node.inputs is None:  # it was freed, which is an error
                 node.op.inputs_of(node)
@@ -355,7 +345,7 @@ class Pullback:
             try:
                 for x in settled:  # they require a gradient again, since a pass may run a function once more
                     x._requires_grad = True
-                propagate(self._path, arrived, create_graph, self._between)
+                arrived = propagate(self._path, arrived, create_graph, self._between)
             finally:
                 for x in settled:
                     x._requires_grad = False

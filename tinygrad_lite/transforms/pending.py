@@ -18,6 +18,7 @@ from tinygrad_lite.engine.backward import history
 from tinygrad_lite.engine.op import NO_PARAMS, Array, Op
 from tinygrad_lite.engine.tensor import Tensor, next_index, positive, recorded
 from tinygrad_lite.transforms.custom import RuleByHand
+from tinygrad_lite.transforms.dual import innermost
 from tinygrad_lite.transforms.runs import Run
 
 at_once: ContextVar[bool] = ContextVar("at_once", default=False)
@@ -31,7 +32,7 @@ def gradient(run: Run, gradients: Sequence[Array]) -> Any:
     arrays = [g._array if isinstance(g, Tensor) else g for g in gradients]  # until then, a tensor may get new data
     later = Later(lambda: run.pull(arrays))
     with grad_mode.no_grad():
-        values = run.pull(arrays)
+        values = [innermost(x) for x in run.pull(arrays)]  # a tensor, if a rule reads one
     return run.call.shaped(later.results(values))
 
 
@@ -40,7 +41,7 @@ def _is_needed_now(run: Run, gradients: Sequence[Array]) -> bool:
     pull = run.pull
     if run.call.holder is not None:  # the gradients are returned in holders
         return True
-    if at_once.get() or grad_mode.transforming.get() or not (grad_mode.enabled.get() and pull.depends_on_others):
+    if at_once.get() or grad_mode.transforming.get() or not (pull.depends_on_others and grad_mode.enabled.get()):
         return True
     if any(isinstance(g, Tensor) and g.requires_grad for g in gradients) or not pull.depends_on_variables_alone:
         return True

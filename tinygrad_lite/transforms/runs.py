@@ -25,6 +25,17 @@ _OPENED = (trees.Parametric, trees.Holder)
 _PLAIN = {Tensor, Dual, np.ndarray, np.float64, float}
 
 
+class Differentiating:
+    """A block in which a transform runs a user's function."""
+
+    def __enter__(self) -> None:
+        self._before = grad_mode.enabled.set(True), grad_mode.transforming.set(True)
+
+    def __exit__(self, *exception: Any) -> None:
+        grad_mode.enabled.reset(self._before[0])
+        grad_mode.transforming.reset(self._before[1])
+
+
 class FunctionCall:
     """A call of a user's function, and the arguments to differentiate it with respect to.
 
@@ -72,7 +83,7 @@ class FunctionCall:
         args = list(self._args)
         for position, x in zip(self._positions, chosen, strict=True):
             args[position] = x
-        with grad_mode.Differentiating():
+        with Differentiating():
             try:
                 result = self._f(*args, **self._kwargs)
             except ValueError as error:

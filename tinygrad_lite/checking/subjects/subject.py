@@ -32,7 +32,7 @@ from tinygrad_lite.readers.random_rounding import Rounding, randomly_rounded, ro
 from tinygrad_lite.readers.recording import Step, recording
 from tinygrad_lite.transforms.custom import recomputes
 from tinygrad_lite.transforms.dual import Dual, Pullback, innermost, new_level, settle, variable
-from tinygrad_lite.transforms.runs import name_of
+from tinygrad_lite.transforms.runs import Differentiating, name_of
 
 FULL = 1000  # the largest number of argument entries that are looked at one by one
 
@@ -253,7 +253,7 @@ class Subject:
         arrays = [array.astype(v.array.dtype)[()] for v, array in zip(self.variables, self.split(x))]
         variables = [variable(array) for array in _rounded(arrays, rounding)]
         try:
-            with grad_mode.Differentiating():
+            with Differentiating():
                 results = self.call(variables)
                 settle(variables)
                 pull = Pullback(results, variables)
