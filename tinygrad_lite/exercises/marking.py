@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,7 @@ from tinygrad_lite.checking.diagnosing.mistakes import (
     UPSTREAM,
     VALUE,
 )
+from tinygrad_lite.checking.diagnosing.patience import Patience
 from tinygrad_lite.checking.diagnosing.patterns import SIZE, constant_ratio
 from tinygrad_lite.checking.report import Finding
 from tinygrad_lite.engine.op import NO_PARAMS, Array, Op
@@ -70,12 +70,13 @@ _FACTORS = (*_RATIOS, "extra_factor")
 """Sentences that rest only on the ratio of an answer to the right one."""
 _EXACT = (AXIS, LENGTH, LOST_AXIS, POWER, ROOT, SAMPLE, UPSIDE_DOWN)
 """Sentences about one word of a submission, which say more than a ratio or a factor."""
+_AT_AN_INDEX = "it is wrong exactly at ind"
 _OF_ANOTHER = "is taken for that of"
-"""In the checker's sentences on the rule of another function."""
+"""In the checker's sentences on entries that are wrong, and on the rule of another function."""
 _EXACTLY = 1e-6
 """How far what is computed may be off, relative to the largest entry."""
-_TRYING = 1.0
-"""For how many seconds a submission is tried with another word."""
+_TRYING = 0.2
+"""For which share of a search's time a submission is tried with another word."""
 _REPEATED = "was repeated by broadcasting, and the gradient is not summed over the copies"
 
 # Σ g·y, whose gradient is what a vjp computes; it is not in the registry, and is recognised by its name
@@ -236,7 +237,8 @@ class _Marking:
         if answer.shape != shape and (answer.shape or self._declaration.write != "derivative"):
             return self._of_shape(answer.shape, shape)
         by_hand = self._declaration.write == "numbers"
-        gradient = np.broadcast_to(answer, shape) if by_hand else self._gradient
+        # as a partial, it has no text, in which the checker would look for a learner's mistake
+        gradient = np.broadcast_to(answer, shape) if by_hand else partial(self._gradient)
         self.report = gradcheck(
             self._weighted, self._x, gradient=gradient, raise_exception=False, rtol=_BY_HAND if by_hand else 0.0
         )
@@ -297,9 +299,9 @@ class _Marking:
         Args:
             right: the right answer; None if the submission has none, since the shapes in it do not fit.
         """
-        end = monotonic() + _TRYING
+        patience = Patience()
         for sentence, other in getattr(self._submission, "variants", list)():
-            if monotonic() > end:  # a slow submission needs its time for its mark
+            if patience.ends(_TRYING):  # a slow submission needs its time for its mark
                 break
             if right is None and sentence != LOST_AXIS:
                 continue
@@ -388,7 +390,7 @@ class _Marking:
             return "", SIGN
         if answer.size > 1 and same(answer, np.abs(right), _BY_HAND if by_hand else _EXACTLY):
             return "", SIZE
-        if self._declaration.elementwise and same(answer, self._y, 1e-9):
+        if self._is_the_value(answer):
             return "", VALUE
         by_uses = (
             "" if self._declaration.write == "vjp" else of_uses(answer, uses_of(self._weighted, self._x), _BY_HAND)
@@ -407,6 +409,10 @@ class _Marking:
             return "", why
         if self._is_by_another_argument(answer):
             return "", SWAPPED
+        if self._declaration.elementwise:  # which has no g to put y for
+            failing = [f for f in failing if not (f.where.startswith(_weigh.name) and f.why == SWAPPED)]
+        else:  # and in which no entry has a case of its own
+            failing = [f for f in failing if not f.why.startswith(_AT_AN_INDEX)]
         of_value = any(f.where.startswith(_weigh.name) and f.why == SWAPPED for f in failing)
         if of_value or self._ignores_upstream(answer):
             return "", _VALUE_FOR_G if of_value else UPSTREAM
@@ -415,6 +421,12 @@ class _Marking:
             if finding.why and (finding.why == SIGN or not one_number):
                 return operation, finding.why
         return "", ""
+
+    def _is_the_value(self, answer: Array) -> bool:
+        """Whether the value stands where its derivative should be, in each entry of it."""
+        if self._declaration.write == "numbers":
+            return np.size(self._y) == 1 and same(answer, np.full_like(answer, self._y), _BY_HAND)
+        return self._declaration.elementwise and same(answer, self._y, 1e-9)
 
     def _is_by_another_argument(self, answer: Array) -> bool:
         """Whether it is right, but for another argument of the function."""
@@ -510,4 +522,6 @@ def _not_for(trial: Mapping[str, Array], hardcoded: bool) -> str:
     """A remark that it is right for the trial that the question shows, but wrong for another."""
     inputs = ", ".join(f"{name} = {brief(x)}" for name, x in trial.items())
     question = ": is a size, or a value, written as a number?" if hardcoded else ""
+    if hardcoded and any(np.ndim(x) > 1 for x in trial.values()):
+        question += " Or is the length of one axis taken for the number of entries?"
     return f"it is right for the inputs that were shown, but not for {inputs}{question}"

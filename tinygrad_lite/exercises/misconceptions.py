@@ -390,7 +390,7 @@ _TABLE = [
         "The right formula, on the values of another function",
         {
             forwards.WITHOUT: "the formula is right, but a part is left out of the values that go into it",
-            forwards.ALSO_BACK: "a part is left out, of the values and of the formula",
+            forwards.ALSO_BACK: "it is the derivative of the function without one of its parts",
             forwards.SIGN: "the formula is right, but a sign is wrong in the values that go into it",
             forwards.POWER: "the formula is right, but a square is left out of the values that go into it",
             "{} is used where {} should be": "one value is used where another one should be",
@@ -591,6 +591,8 @@ _TABLE = [
             structures.REORDERED: "its entries are in another order",
             structures.SYMMETRY: "a part of it is transposed, or on one side only",
             mistakes.NOT_ADJOINT: "an operation is applied as it is, where its transpose should be",
+            "the constant in {} is transposed where {}": "a factor is transposed where it should not be, or the other "
+            "way round",
             "{} is transposed where {}": "",
             "one of two terms is not transposed": "",
         },
