@@ -484,3 +484,44 @@ def test_the_settings_of_a_module_may_have_any_name() -> None:
     model = Named(**{name: k for k, name in enumerate(names)})
     assert [getattr(model, name) for name in names] == [*range(len(names))]
     assert model(**dict.fromkeys(names, 1)) == dict.fromkeys(names, 1)
+
+
+WITH_PARAMETERS: list[nn.Module] = [
+    *(nn.Linear(3, 3), nn.Bilinear(2, 2, 2), nn.Conv2d(2, 2, 2), nn.ConvTranspose1d(2, 2, 2), nn.BatchNorm1d(3)),
+    *(nn.LayerNorm(3), nn.GroupNorm(1, 2), nn.LSTM(2, 2), nn.GRUCell(2, 2), nn.MultiheadAttention(2, 1), nn.PReLU()),
+    *(nn.Embedding(3, 2), nn.RMSNorm(3)),
+]
+REPLACEMENTS: dict[str, Callable[[tg.Tensor], Any]] = {
+    "array": lambda w: np.ones(w.shape),
+    "number": lambda w: 1.0,
+    "constant": lambda w: tg.tensor(np.ones(w.shape)),
+    "result": lambda w: w * 2,
+}
+
+
+@pytest.mark.parametrize("kind", REPLACEMENTS)
+def test_a_parameter_is_not_replaced_by_what_would_not_be_trained(kind: str) -> None:
+    """It became a constant without a word, which the optimiser did not know."""
+    for module in WITH_PARAMETERS:
+        for name, parameter in module.named_parameters(recurse=False):
+            for is_frozen in (False, True):
+                parameter.requires_grad = not is_frozen
+                with pytest.raises(UsageError, match=f"{name} of {type(module).__name__} is a parameter"):
+                    setattr(module, name, REPLACEMENTS[kind](parameter))
+                assert getattr(module, name) is parameter
+                parameter.requires_grad = True
+
+
+def test_a_parameter_is_replaced_by_another_or_by_none() -> None:
+    layer = nn.Linear(3, 3)
+    layer.weight = weight = nn.Parameter(np.eye(3))
+    layer.bias = None
+    assert [*layer.parameters()] == [weight]
+    with tg.no_grad():
+        layer.weight -= 1.0
+    assert layer.weight is weight
+    layer.running = np.zeros(3)
+    layer.running = 0.5 * layer.running + layer.weight[0]  # a field that is none may hold anything
+    del layer.weight
+    layer.weight = np.eye(3)
+    assert [*layer.parameters()] == []

@@ -32,6 +32,12 @@ class State(Structure):
 
     _transient: frozenset[str] = frozenset()
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        before = vars(self).get(name)
+        if type(before) is Tensor and value is not before and before.op is None and is_parameter(before):
+            _check_replaces(f"{name} of {type(self).__name__}", value)
+        object.__setattr__(self, name, value)
+
     def in_order(self) -> Sequence[tuple[str, Any]]:
         """The fields as PyTorch orders them: parameters, then buffers, then what may hold more of them."""
         parameters: list[tuple[str, Any]] = []
@@ -350,6 +356,17 @@ class State(Structure):
 def is_parameter(field: Tensor) -> bool:
     """Whether a leaf requires a gradient, or did until it was frozen."""
     return field._requires_grad is not False
+
+
+def _check_replaces(name: str, value: Any) -> None:
+    """Raise if a value that replaces a parameter is a number or an array that would not be trained in its place."""
+    is_trained = type(value) is Tensor and value.op is None and is_parameter(value)
+    if not is_trained and isinstance(value, (Traced, np.ndarray, np.generic, int, float)):
+        raise UsageError(
+            f"{name} is a parameter, and {type(value).__name__} would not be trained in its place: to give it other "
+            "values, assign to its .data; to put another parameter there, assign tg.nn.Parameter(values); to compute "
+            "with other values, write tg.nn.functional_call(module, state, *inputs)"
+        )
 
 
 def _is_array(field: Any) -> bool:

@@ -25,6 +25,7 @@ _SLOTS = {name: getattr(Tensor, name) for name in ("_array", "_grad", "op")}
 _HOMES = {name: Tensor if name in vars(Tensor) else Node for name in _SLOTS}
 _REQUIRES_GRAD: property = vars(Tensor)["requires_grad"]
 _contribute = backward.contribute
+_set_field = Module.__setattr__
 WATCHED = (Module, Optimizer, LRScheduler)
 
 
@@ -142,7 +143,8 @@ def _get(self: Any, name: str) -> Any:
 
 def _set(self: Any, name: str, value: Any) -> None:
     watcher = _active.watcher
-    object.__setattr__(self, name, value if watcher is None else watcher.write_attribute(self, name, value))
+    assign = _set_field if isinstance(self, Module) else object.__setattr__
+    assign(self, name, value if watcher is None else watcher.write_attribute(self, name, value))
 
 
 def _delete(self: Any, name: str) -> None:
@@ -177,7 +179,7 @@ def _copy_by(make: Any, *args: Any) -> Any:
 _CHANGES = {"__setattr__": _set, "__delattr__": _delete, "__reduce_ex__": _reduced}
 _PYTHONS = {
     getattr(kind, name) for kind in (object, list, dict, set, deque) for name in ("__getattribute__", *_CHANGES)
-}
+} | {_set_field}
 
 
 @contextmanager
