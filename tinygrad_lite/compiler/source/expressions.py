@@ -44,6 +44,7 @@ OPERATORS: dict[Any, tuple[str, int]] = {
     np.greater_equal: (">=", _COMPARISON),
 }
 _DEFAULTS = (("axis", None), ("keepdims", False))
+_MANY = 4096  # entries; it takes longer to make more of them anew than to look them up
 _JOINING = (("axis", 0), ("dtype", None), ("casting", "same_kind"))
 
 
@@ -107,6 +108,9 @@ class Expressions:
             return Text(literal(array))
         if array.ndim == 1 and array.dtype == np.int64 and np.array_equal(array, np.arange(len(array))):
             return Text(f"np.arange({len(array)})")
+        if array.size <= _MANY and array.dtype in (np.float32, np.float64) and (array == 1).all():
+            shape = array.shape[0] if array.ndim == 1 else array.shape
+            return _called("np.ones", map(literal, (shape, array.dtype)[: 1 + (array.dtype != float)]))
         x.name = x.name or "constant"
         name = self.names[x]
         self.constants[name] = array

@@ -15,6 +15,7 @@ from tinygrad_lite.compiler.identifiers import identifier
 from tinygrad_lite.compiler.places import Argument, Gradient, Place
 from tinygrad_lite.compiler.program import FORWARD, Instruction, Program, Variable
 from tinygrad_lite.compiler.source.expressions import ATOM, OPERATORS, Expressions, Text, broken_call, literal
+from tinygrad_lite.compiler.source.long_loops import with_long_loops
 from tinygrad_lite.compiler.source.loops import Heading, Iterable, for_lines, plural, value_name
 from tinygrad_lite.compiler.source.outline import Item, Loop, outline
 from tinygrad_lite.compiler.source.ownership import is_plain_ufunc
@@ -78,8 +79,9 @@ class NumpySource:
         self._inline: dict[Variable, Instruction] = {}
         self._former: dict[Variable, list[Variable]] = {}  # the values that a loop hands on and an expression reads
         self._kept_in: dict[Variable, list[Place]] = {}
-        self._items = items = outline(program) if items is None else items
-        self._uses = Uses(items, program, large)
+        self._performed = program if is_pure or items is not None else with_long_loops(program)
+        self._items = items = outline(self._performed) if items is None else items
+        self._uses = Uses(items, self._performed, large)
         for place, x in program.updates.items():
             if x not in self._uses.written:
                 self._kept_in.setdefault(x, []).append(place)
@@ -88,19 +90,18 @@ class NumpySource:
                     x.name = f"new_{identifier(place.name)}"
         self.expressions = Expressions(self.parameters, self._taken, is_pure)
         self.expressions.sequence = self._neighbours
-        for call in program.calls:
+        for call in self._performed.calls:
             self.expressions.reserve(call)
         self._share_names(items)
         self.text = self._written(items)
 
     def at_speed(self) -> "NumpySource":
         """The same function in its fastest form, which overwrites arrays even if that costs readability."""
-        return NumpySource(self.program, self.name, self.parameters, self._taken[1:], MEDIUM, self._items)
+        return NumpySource(self._performed, self.name, self.parameters, self._taken[1:], MEDIUM, self._items)
 
     def as_pure(self) -> "NumpySource":
         """The same function in a form that JAX can compile."""
-        settings = (sys.maxsize, self._items, True)
-        return NumpySource(self.program, self.name, self.parameters, self._taken[1:], *settings)
+        return NumpySource(self.program, self.name, self.parameters, self._taken[1:], sys.maxsize, is_pure=True)
 
     def _share_names(self, items: Sequence[Item], scope: set[str] | None = None) -> None:
         """Let values that take each other's place have one name, and loops use names again."""
@@ -127,7 +128,7 @@ class NumpySource:
     # The function as a whole
 
     def _written(self, items: Sequence[Item]) -> str:
-        program = self.program
+        program = self._performed
         inputs = {x: place for x, place in program.inputs.items() if self._uses.is_used(x)}
         self.places = {place: x for x, place in inputs.items() if not isinstance(place, Argument)}
         for x, place in inputs.items():

@@ -42,7 +42,8 @@ def makes_an_array(call: Instruction) -> bool:
 
 def shared_with(call: Instruction) -> Sequence[Variable]:
     """The variables whose memory the result may share: all that are read, unless the operation makes an array."""
-    always_makes = isinstance(call.op.forward, np.ufunc) or (call.op in _tables() and not _may_share(call))
+    is_numpys = isinstance(call.op.forward, np.ufunc) or call.op.forward is np.repeat
+    always_makes = is_numpys or (call.op in _tables() and not _may_share(call))
     return () if always_makes and call.view_of is None else call.reads
 
 
