@@ -85,8 +85,9 @@ def one_backend_each(calls: Sequence[Any], name: str) -> set[int]:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> Iterator[None]:
     """Mark most cases of a long loop as slow; cases that the run does not ask for are not even made into tests.
 
-    The usual run takes every eleventh case of a loop of many, and every fifth of one that takes long. With even
-    numbers, loops over pairs would leave out all of a kind. Of any other loop, it takes one backend for each case.
+    The usual run takes every eleventh case of a loop of many, every fifth of one that takes long, and every fifth of
+    one in the browser, where a case takes half a second, or one. With even numbers, loops over pairs would leave out
+    all of a kind. Of any other loop, it takes one backend for each case.
     """
     yield
     definition, calls = metafunc.definition, metafunc._calls
@@ -97,7 +98,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> Iterator[None]:
 
     loop = [call for call in calls if marks(call).isdisjoint({"slow", "whole", "compare"})]
     usual = set(range(len(loop)))
-    for stride, least in [(11, MANY)] + [(5, 4)] * ("long" in of_all):
+    in_browser = "browser" in metafunc.fixturenames
+    for stride, least in [(11, MANY)] + [(5, 4)] * ("long" in of_all) + [(5, 2)] * in_browser:
         if len(loop) >= least:
             usual.intersection_update(one_in(stride, range(len(loop)), definition.nodeid))
     if len(usual) == len(loop):
