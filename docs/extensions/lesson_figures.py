@@ -12,6 +12,11 @@ from tinygrad_lite import nn, optim
 from tinygrad_lite.nn import functional as F
 
 
+def _term(number: float) -> str:
+    """A number as a term of a sum or a product, in brackets if it is negative."""
+    return f"({number:g})" if number < 0 else f"{number:g}"
+
+
 def two_ways() -> Drawn:
     """Lesson 1: a nudge is multiplied along each path, and added where the paths meet."""
 
@@ -51,9 +56,10 @@ def two_ways() -> Drawn:
         ):
             picture += canvas.box((min(start, end), max(start, end)), (row - 0.09, row + 0.09), f"bar {kind}")
         picture += canvas.dot(x + h, 3.1, "k2")
-        words = f"x moves by {h:g}, so u moves by {along:g} · {h:g} = {along * h:g}. Through u, y moves by {by_u:g} · "
-        words += f"{along * h:g} = {through:g} (blue), and straight from x by {straight:g} (orange). "
-        frames.append((picture, words + f"Together y moves by {through:g} + {straight:g} = {through + straight:g}."))
+        words = f"x moves by {h:g}, so u moves by {along:g} · {_term(h)} = {along * h:g}. Through u, y moves by "
+        words += f"{by_u:g} · {_term(along * h)} = {through:g} (blue), and straight from x by {straight:g} (orange). "
+        both = f"{through:g} + {_term(straight)} = {through + straight:g}"
+        frames.append((picture, words + f"Together y moves by {both}."))
     title = "A nudge of x, on its two paths to y"
     return Drawn(canvas, title, fixed, "x", frames, 30, (0, 2))
 
@@ -75,6 +81,35 @@ def tangent() -> Drawn:
         frames.append((picture, words + f"slope times nudge, {slope / 10:.2f}, and 0.1 squared, 0.01."))
     fixed = canvas.axes(range(-2, 4), range(-3, 13, 3)) + canvas.line(xs, f(xs), "k0")
     return Drawn(canvas, "The square, and its tangent at a point that moves", fixed, "x", frames, 50, (-2, 3.4))
+
+
+def rectangle() -> Drawn:
+    """Lesson 2: a side that is used twice, once as it is and once doubled, and the area."""
+
+    def area(b):
+        return b * (b + b)
+
+    b = 2.0
+    c, (direct, through) = b + b, tg.grad(lambda b, c: b * c, argnums=(0, 1))(b, b + b)
+    canvas = Canvas((-1.6, 9.2), (-0.3, 6.6), width=620, height=400)
+    fixed = canvas.box((0, b), (0, c), "cell") + canvas.text(b / 2, c / 2 - 0.1, f"d = {b * c:g}", "", "middle")
+    fixed += canvas.text(b / 2, -0.5, "b", "", "middle") + canvas.text(-0.15, c / 2 - 0.1, "c = b + b", "", "end")
+    frames = []
+    for h in np.linspace(0, 1, 21).round(2):
+        corner = area(b + h) - area(b) - direct * h - through * 2 * h
+        assert np.isclose(corner, 2 * h * h)
+        picture = canvas.box((b, b + h), (0, c), "bar k0") + canvas.box((0, b), (c, c + 2 * h), "bar k1")
+        picture += canvas.line((b, b + h, b + h), (c + 2 * h, c + 2 * h, c), "ink thin dashed")
+        for at, text, kind in (
+            (5.6, f"b as a side: c · {h:g} = {direct * h:.3g}", "k0"),
+            (4.7, f"b inside c: b · {2 * h:g} = {through * 2 * h:.3g}", "k1"),
+            (3.8, f"the corner: {corner:.3g}", ""),
+        ):
+            picture += canvas.text(4.2, at, text, kind)
+        words = f"b grows by {h:g}, and c by {2 * h:g}. The area grows by {direct * h:.3g} at the side (blue) and by "
+        words += f"{through * 2 * h:.3g} on top (orange), together {direct + through * 2:g} · {h:g}. "
+        frames.append((picture, words + f"The corner adds {corner:.3g}."))
+    return Drawn(canvas, "A rectangle with the sides b and b + b, which grows", fixed, "Nudge of b", frames, 8)
 
 
 def forgetting() -> Drawn:
@@ -213,7 +248,7 @@ def row_meets_column() -> Drawn:
             picture += canvas.text(0.75, down - height / 2 - 0.1, names[0], "", "end")
             picture += canvas.text(across + wide / 2, 5.6, names[1], "", "middle")
             picture += canvas.text(across + wide + 0.2, down - height / 2 - 0.1, f"the gradient of {name}")
-            pairs = ([f"({v:g})" if v < 0 else f"{v:g}" for v in pair] for pair in zip(left[i], right[:, j]))
+            pairs = (map(_term, pair) for pair in zip(left[i], right[:, j]))
             terms = " + ".join(" · ".join(pair) for pair in pairs)
             words = f"Row {i + 1} of {names[0]} meets column {j + 1} of {names[1]}: {terms} = {product[i, j]:g}."
             frames.append((picture, words))
@@ -318,6 +353,26 @@ def kink() -> Drawn:
     return Drawn(canvas, "A corner, and a line through it", fixed, "Slope", frames, 5)
 
 
+def sigmoids() -> Drawn:
+    """Lesson 9: what is left of a gradient after one sigmoid, two, and more."""
+    x, most = 0.0, 8
+    slopes = []
+    for _ in range(most):
+        x, slope = tg.value_and_grad(F.sigmoid)(x)
+        slopes.append(slope)
+    canvas = Canvas((-0.8, 8.8), (0, 1.2), ("steps back, through a sigmoid each", "gradient"))
+    fixed = canvas.axes(range(most + 1), (0, 0.25, 0.5, 0.75, 1))
+    left = np.cumprod([1.0, *slopes[::-1]])
+    frames = []
+    for n in range(most + 1):
+        picture = "".join(canvas.box((k - 0.3, k + 0.3), (0, left[k]), "bar k0") for k in range(n + 1))
+        picture += "".join(canvas.text(k, left[k] + 0.02, f"{left[k]:.2g}", "", "middle") for k in range(min(n, 3) + 1))
+        number = f"{left[n]:.2g}" if left[n] > 1e-4 else f"{left[n]:.6f}"
+        words = f"After {n} {'step' if n == 1 else 'steps'} back, {number} of the gradient is left."
+        frames.append((picture, words if n else "The gradient sets out with 1, at the end of the chain."))
+    return Drawn(canvas, "A gradient on its way back through eight sigmoids", fixed, "Steps back", frames, 2)
+
+
 @cache
 def _layers(activation: str, scale: float, depth: int = 20) -> tuple[np.ndarray, np.ndarray]:
     """The sizes of values and of gradients in each layer of a network whose weights have a size."""
@@ -357,6 +412,35 @@ def gradient_per_layer() -> Drawn:
         frames.append((_bars(canvas, relative, "k0", -8), words))
     fixed = canvas.axes((1, 5, 10, 15, 20), range(-8, 5, 2)) + canvas.line((0.4, 20.6), (0, 0), "ink thin dashed")
     return Drawn(canvas, "The gradient at each of twenty layers", fixed, "Size of the weights", frames, 2)
+
+
+def equal_starts() -> Drawn:
+    """Initialisation: the weights of four hidden units in training, from starts that differ more or less."""
+    x = np.array([[1.0, -2.0], [0.5, 1.0], [2.0, 1.5], [-1.5, 0.5], [-1.0, -1.0], [0.0, 2.0]])
+    t = np.array([1.0, -1.0, 1.0, -1.0, 1.0, -1.0])[:, None]
+    away = np.random.default_rng(4).normal(size=(2, 4))
+
+    def loss(w, v):
+        return np.mean((np.tanh(x @ w) @ v - t) ** 2)
+
+    step_of = tg.value_and_grad(loss, argnums=(0, 1))
+    canvas = Canvas((-1.6, 2.6), (-2.4, 1.6), ("first weight of a unit", "second weight"))
+    fixed = canvas.axes(range(-1, 3), range(-2, 2))
+    frames = []
+    for spread in (0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5):
+        w, v = 0.5 + spread * away, np.full((4, 1), 0.5)
+        path = [w]
+        for _ in range(300):
+            found, (by_w, by_v) = step_of(w, v)
+            w, v = w - 0.1 * by_w, v - 0.1 * by_v
+            path.append(w)
+        ways = np.array(path)
+        picture = "".join(canvas.line(ways[:, 0, k], ways[:, 1, k], f"k{k % 3}") for k in range(4))
+        picture += "".join(canvas.dot(*ways[-1, :, k], f"k{k % 3}") for k in range(4))
+        count = len({tuple(unit) for unit in w.T.round(6)})
+        units = {1: "all four units are the same", 4: "no two units are the same"}[count]
+        frames.append((picture, f"Starts spread by {spread:g}: after 300 steps, {units}, and the loss is {found:.3f}."))
+    return Drawn(canvas, "The ways of four hidden units in training", fixed, "Spread of the starts", frames, 0)
 
 
 def values_per_layer() -> Drawn:

@@ -1224,8 +1224,17 @@ def test_products_of_columns_and_their_captions_fit_on_a_phone(show: Callable[..
 
 
 @pytest.mark.parametrize("locale", ["en", "de"])
-def test_what_the_search_is_for_can_be_read(show: Callable[..., Opened], locale: str) -> None:
-    opened = show(heart(), locale=locale)
+@pytest.mark.parametrize("width", [360, 1280])
+def test_what_the_search_is_for_can_be_read(show: Callable[..., Opened], locale: str, width: int) -> None:
+    opened = show(heart(), locale=locale, viewport={"width": width, "height": 800})
+    opened.page.evaluate("reader.pull()")  # on a phone, it is in the drawer
+    covered = opened.page.evaluate(
+        """() => {
+          const status = document.getElementById("status").getBoundingClientRect();
+          return status.bottom > document.getElementById("drawer").getBoundingClientRect().top && innerWidth < 700;
+        }"""
+    )
+    assert not covered
     wide, room = opened.page.evaluate(
         """() => {
           const field = document.getElementById("search"), style = getComputedStyle(field);

@@ -186,7 +186,7 @@ const main = (() => {
     const plays = location.hash === "#playing"; // not an id, which would take the focus
     open("step");
     go(fromAddress() ?? 0);
-    if (plays) play.show();
+    if (plays) window.addEventListener("load", play.show); // when the reader is there, too
   }
 
   return { start, choose, redraw, go, tellWhyRecorded, arrived, position: () => position };

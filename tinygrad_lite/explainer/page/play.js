@@ -119,6 +119,7 @@ const play = (() => {
 
   // Play unasked, where there is a graph to be seen and nobody prefers less motion.
   function show() {
+    reader.pull(); // a phone's first view is the graph, too
     if (!still.matches && document.querySelector("#graph svg")?.getClientRects().length) start();
   }
 

@@ -10,6 +10,7 @@ const reader = (() => {
   const section = get("graph-section");
   const drawer = element("button", { type: "button", id: "drawer", "aria-expanded": "false", "aria-controls": "graph", onclick: () => open(!section.classList.contains("pulled")) });
   function open(wanted) {
+    section.style.setProperty("--header", `${document.querySelector("header").offsetHeight}px`);
     section.classList.toggle("pulled", wanted);
     drawer.setAttribute("aria-expanded", String(wanted));
     window.dispatchEvent(new Event("resize")); // the graph has room now
