@@ -85,9 +85,9 @@ def one_backend_each(calls: Sequence[Any], name: str) -> set[int]:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> Iterator[None]:
     """Mark most cases of a long loop as slow; cases that the run does not ask for are not even made into tests.
 
-    The usual run takes every eleventh case of a loop of many, every fifth of one that takes long, and every fifth of
-    one in the browser, where a case takes half a second, or one. With even numbers, loops over pairs would leave out
-    all of a kind. Of any other loop, it takes one backend for each case.
+    The usual run takes every eleventh case of a loop of many, and every fifth, or one, of a loop that takes long, as
+    all do in the browser: half a second for a case. With even numbers, loops over pairs would leave out all of a kind.
+    Of any other loop, it takes one backend for each case.
     """
     yield
     definition, calls = metafunc.definition, metafunc._calls
@@ -97,11 +97,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> Iterator[None]:
         return of_all.union(mark.name for mark in call.marks)
 
     loop = [call for call in calls if marks(call).isdisjoint({"slow", "whole", "compare"})]
-    usual = set(range(len(loop)))
-    in_browser = "browser" in metafunc.fixturenames
-    for stride, least in [(11, MANY)] + [(5, 4)] * ("long" in of_all) + [(5, 2)] * in_browser:
-        if len(loop) >= least:
-            usual.intersection_update(one_in(stride, range(len(loop)), definition.nodeid))
+    is_long = "long" in of_all or "browser" in metafunc.fixturenames
+    stride = (11 if len(loop) >= MANY else 1) * (5 if is_long else 1)
+    usual = set(one_in(stride, range(len(loop)), definition.nodeid)) if loop else set()
     if len(usual) == len(loop):
         usual = one_backend_each(loop, definition.nodeid)
     for index, call in enumerate(loop):

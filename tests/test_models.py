@@ -8,6 +8,7 @@ from benchmarks.models import MODELS, losses, ours, pytorchs
 from tests.marks import spread
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", spread(MODELS, 0))
 def test_the_compiled_step_has_the_same_losses(name: str) -> None:
     eager = losses(ours(name))

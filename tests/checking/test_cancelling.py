@@ -71,12 +71,14 @@ def wrong() -> dict[str, tuple[Callable[..., Any], Any, dict[str, Any]]]:
     }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("method", ["auto", "differences"])
 def test_what_is_wrong_is_not_taken_for_rounding(method: Any) -> None:
     for name, (f, x, options) in wrong().items():
         assert not tg.gradcheck(f, x, method=method, raise_exception=False, **options).ok, name
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("factor", [-1.0, 2.0])
 def test_a_wrong_gradient_with_many_jumps_close_by(factor: float) -> None:
     """Written in loops, which cannot be rounded at random."""

@@ -221,6 +221,7 @@ def test_noise_beside_a_point_is_no_meeting_of_kinks() -> None:
     assert tg.gradcheck(f, x, gradient=right * [1, -1, 1], raise_exception=False).outcome != "passed"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("power", [param(power, slow=power % 3 != 0) for power in range(-12, -4)])
 def test_the_rounding_of_one_entry_is_no_mistake_in_another(power: int) -> None:
     """Of exp(c) - 1 with a small c, few digits are left; along b, they are a constant factor."""

@@ -363,6 +363,7 @@ def test_gradients_in_the_wrong_order() -> None:
 WAYS = {"size": np.abs, "opposite": np.negative, "sign": np.sign, "flipped": np.flip, "positive": lambda g: g * (g > 0)}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("way", "at"), spread([(way, at) for way in WAYS for at in (0, 2, 3)], 5))
 def test_a_state_that_begins_as_zeros_like_a_variable_has_no_gradient_to_mistake(way: str, at: int) -> None:
     rng = np.random.default_rng(0)

@@ -60,6 +60,7 @@ def test_what_rounding_alone_makes_different_from_nothing_is_right() -> None:
     assert report.ok, str(report)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("method", "error"), [("complex", 1e-12), ("differences", 1e-8), ("taylor", 1e-8)])
 def test_the_smallest_error_in_one_entry_of_200_is_found(method: Any, error: float) -> None:
     rng = np.random.default_rng(0)
@@ -623,6 +624,7 @@ def test_a_staircase_has_neither_the_slope_of_its_steps_nor_that_from_afar(rise:
         assert not check(stairs, steps, gradient=slope).ok
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("away", [1e-11, 1e-9, 1e-6])
 def test_beside_a_kink_the_smooth_side_tells_the_slope(away: float) -> None:
     def largest(x: Any) -> float:
@@ -657,6 +659,7 @@ def _by_rule(f: Callable[..., Any]) -> Callable[..., Any]:
     return tg.custom_gradient(with_rule)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("whole", [tg.checkpoint, _by_rule, tg.functionalize], ids=["checkpoint", "rule", "functional"])
 def test_a_chain_of_functions_that_are_one_operation_each_is_checked_like_their_bodies(whole: Any) -> None:
     weights = [0.3 * np.random.default_rng(k).normal(size=(8, 8)) for k in range(6)]

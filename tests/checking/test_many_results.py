@@ -63,6 +63,7 @@ def test_parameters_that_hardly_matter_in_most_results_take_few_calls() -> None:
     assert calls / 5 < 8 * (8 * 16 + 16 * 5)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("spread", [0, 2, 3])
 def test_200_entries_of_every_size_take_few_calls_and_the_smallest_is_held_to_its_own_size(spread: float) -> None:
     weights = 10 ** rng.uniform(-spread, 0, 200)

@@ -103,6 +103,7 @@ def test_little_is_copied_of_what_is_around_a_function() -> None:
     assert sum(1 if isinstance(place, CellType) else len(place) for place in memory._places) <= 1000
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("wrong", [1.0, 1.1])
 @pytest.mark.parametrize(
     "f",

@@ -332,6 +332,7 @@ def test_the_right_gradients_are_right(f: Callable[..., Any]) -> None:
     assert tg.gradcheck(f, *INPUTS[f], gradient=gradient_of(f)).ok
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("f", "right", "wrong", "words"), spread(MISTAKES, 3), ids=[words for *_, words in MISTAKES])
 def test_a_mistake_in_the_text_of_a_gradient_is_found(f: Any, right: str, wrong: str, words: str) -> None:
     report = tg.gradcheck(f, *INPUTS[f], gradient=gradient_of(f, right, wrong), raise_exception=False)

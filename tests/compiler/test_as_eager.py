@@ -549,6 +549,7 @@ NEEDING: list[tuple[Callable[[Any, Any], Any], str]] = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("i", range(len(NEEDING)))
 def test_what_needs_a_value_that_is_not_known_yet(i: int) -> None:
     f, instead = NEEDING[i]

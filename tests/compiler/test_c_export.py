@@ -63,6 +63,7 @@ def assert_same_state(function: CFunction, state: Any, compiled: Any, tolerance:
         np.testing.assert_allclose(state[name], expected, rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("compiler", COMPILERS)
 @pytest.mark.parametrize(
     ("network", "optimizer", "dtype"),

@@ -314,6 +314,7 @@ def _called(kind: Kind, change: Callable[[Any], Any], compiled: Callable[[Any], 
     return made
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", KINDS)
 def test_what_changes_outside_changes_as_without_compiling(name: str, backend: str) -> None:
     kind, different = KINDS[name], []

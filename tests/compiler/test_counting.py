@@ -78,6 +78,7 @@ def test_native_code_is_numpy(name: str, dtype: str) -> None:
         assert KNOWN.isdisjoint(compiled.report().falls_back), compiled.report()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["sort", "median", "quantiles"])
 def test_numpy_orders_many_entries(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tinygrad_lite.compiler.native.expansions.expanded.__defaults__", (0,))

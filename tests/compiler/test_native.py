@@ -272,6 +272,7 @@ READS: dict[str, Any] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("read", [param(read, slow=i > 1) for i, read in enumerate(READS.values())], ids=READS)
 def test_turns_that_read_at_computed_indices_are_compiled_once(read: Any) -> None:
     rng = np.random.default_rng(0)
@@ -287,6 +288,7 @@ def test_turns_that_read_at_computed_indices_are_compiled_once(read: Any) -> Non
     assert len(found) > 3 >= len({segment.text for segment in found})
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("sweeps", [1, 2, 5])
 def test_a_loop_in_a_loop_is_compiled_once(sweeps: int) -> None:
     w = np.random.default_rng(0).normal(size=(9, 9)) / 3

@@ -105,6 +105,7 @@ def arrays(results: Any) -> list[Any]:
     return [np.asarray(x.detach() if isinstance(x, tg.Tensor) else x) for x in trees.leaves(results)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [param(name, slow=name not in QUICK) for name in PROGRAMS])
 def test_each_size_is_right(name: str) -> None:
     f, arguments = PROGRAMS[name]
@@ -119,6 +120,7 @@ def test_each_size_is_right(name: str) -> None:
     assert compiled.report().backend == "native"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [param(name, slow=name not in QUICK) for name in SAME_TEXT])
 def test_a_new_size_compiles_no_code(name: str) -> None:
     f, arguments = PROGRAMS[name]
@@ -155,6 +157,7 @@ def distances(x: Any) -> Any:
     return sum(np.sum(np.tanh(x[k:] - x[:-k]) ** 2) for k in range(1, len(x)))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("f", [growing, distances])
 @pytest.mark.parametrize("turns", [12, param(64, slow=True)])
 def test_turns_of_any_sizes_share_their_code(f: Any, turns: int) -> None:

@@ -322,6 +322,7 @@ GROWING: dict[type, Callable[[Any], Any]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("is_argument", [False, True])
 @pytest.mark.parametrize("kind", GROWING)
 def test_what_grows_in_each_call_grows_as_without_compiling_and_is_rarely_recorded(

@@ -109,6 +109,7 @@ def codes(step: Any) -> int:
     return len({part.text for part in step._latest.executor.plan.steps if isinstance(part, Segment)})
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("loop", spread(LOOPS, 4))
 def test_code_serves_all_turns(loop: Loop) -> None:
     def count(turns: int) -> int:

@@ -49,6 +49,7 @@ def test_every_script_is_here() -> None:
     assert sorted(MODELS) == sorted(path.stem for path in SCRIPTS.glob("*.py"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", spread(MODELS, 0))
 def test_a_gallery_model_runs_without_making_a_nan(name: str) -> None:
     with tg.detect_anomaly():  # under which compiled functions run eagerly: nothing waits for a compiler

@@ -239,6 +239,7 @@ def test_the_derivative_with_respect_to_another_argument_is_named(declaration: D
     assert mark.misconception in ("other_argument", "sign"), str(mark)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fault", ["tanh", "rows"])
 def test_a_mistake_inside_a_network_is_placed(fault: str) -> None:
     def vjp(g: Any, y: Any, w1: Any, b1: Any, w2: Any, b2: Any, x: Any, t: Any) -> Any:

@@ -72,6 +72,7 @@ MODELS: dict[str, tuple[Any, tuple[int, ...]]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", MODELS)
 def test_models_come_back_with_their_parameters_and_gradients(name: str, tmp_path: Path) -> None:
     network, shape = MODELS[name]

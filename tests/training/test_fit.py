@@ -638,6 +638,7 @@ def test_a_schedule_of_another_optimiser_is_refused(schedule: Callable[[optim.Op
             tg.fit(one, F.mse_loss, (X, REAL), epochs=1, optimizer=optimizer, scheduler=schedule(own))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("compile", [False, param("numpy", slow=True), "native"])
 @pytest.mark.parametrize("stops", [param((2,), slow=True), param((1, 4), slow=False)])
 def test_a_training_goes_on_from_its_checkpoint(compile: Any, stops: tuple[int, ...], tmp_path: Path) -> None:

@@ -232,6 +232,7 @@ def test_derivatives_that_are_infinite_on_the_way_are_named() -> None:
         tg.fit_scipy(lambda x: np.sqrt(x) + np.array([5.0, 4.0]), np.array([1.0]))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "settings", [{"options": {"maxiter": 300}}, pytest.param({}, marks=pytest.mark.slow)], ids=["short", "long"]
 )
