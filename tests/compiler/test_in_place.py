@@ -479,3 +479,32 @@ def test_what_numpy_alone_writes_into_two_arrays(backend: str) -> None:
         assert third.tolist() == [*second[1:], 0.0]
         first += 1
         second[2] += i
+
+
+def test_a_ufunc_does_not_compute_where_it_is_not_asked_to(backend: str) -> None:
+    """Warnings are errors here, so an entry outside the domain may not even be tried."""
+    x = np.array([-3.0, -0.0, 0.5, 2.0])
+    domains = {
+        np.sqrt: x >= 0,
+        np.log: x > 0,
+        np.log1p: x > -1,
+        np.arcsin: np.abs(x) < 1,
+        np.arccosh: x > 1,
+        np.reciprocal: x != 0,
+        np.divide: x != 0,
+        np.float_power: x > 0,
+    }
+    for ufunc, mask in domains.items():
+
+        def f(x: Any, mask: Any, ufunc: Any = ufunc) -> Any:
+            args = (x, x) if ufunc.nin == 2 else (x,)
+            kept = ufunc(*args, out=np.full_like(x, 7), where=mask)
+            return kept, np.where(mask, ufunc(*args, out=None, where=mask), 0), np.add(x, kept, out=x, where=mask)
+
+        for dtype in (np.float64, np.float32):
+            y, changed = x.astype(dtype), x.astype(dtype)
+            compiled = tg.compile(f, backend=backend)
+            for _ in range(2):
+                for result, expected in zip(compiled(changed, mask), f(y, mask)):
+                    np.testing.assert_allclose(result, expected, rtol=1e-6, err_msg=ufunc.__name__)
+                y[:] = changed[:] = x

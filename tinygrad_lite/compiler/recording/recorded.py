@@ -79,6 +79,13 @@ def _is_an_array(x: Any) -> bool:
     return isinstance(x, (Traced, np.ndarray))
 
 
+def _chosen(args: Sequence[Any], where: Any) -> Sequence[Any]:
+    """The arguments of a ufunc where it computes; elsewhere 1, of which hardly a function warns."""
+    if where is True:
+        return args
+    return [np.where(where, x, np.ones((), x.dtype)) if _is_an_array(x) and not _is_number(x) else x for x in args]
+
+
 def _fixed(x: Any) -> Any:
     """What a tensor holds of an array to which others may write."""
     return x if type(x) is not Recorded or x.is_fixed else x.recorder.another(x, is_fixed=True)
@@ -372,6 +379,8 @@ class Recorded(Assigning, OfVariable):
             if len(params.get("out", ())) == 1:
                 function = ufunc if method == "__call__" else getattr(ufunc, method)
                 return self._put_by(function, inputs, {**params, "out": params["out"][0]})
+            if method == "__call__" and not params.get("out"):  # elsewhere, the result has any entries
+                inputs = _chosen(inputs, params.pop("where", True))
         try:
             return self.recorder.by_numpy(super().__array_ufunc__, ufunc, method, *inputs, **params)
         except NoDerivativeError:
@@ -412,11 +421,12 @@ class Recorded(Assigning, OfVariable):
         others = dict(params)
         out, where = others.pop("out"), others.get("where", True)
         others.pop("casting", None)
+        keeps_some = isinstance(function, np.ufunc) and where is not True
         if isinstance(function, np.ufunc):  # elsewhere, `out` stays as it is
             others.pop("where", None)
+            args = _chosen(args, where)
         result = function(*args, **others)
         if type(out) is Recorded:
-            keeps_some = isinstance(function, np.ufunc) and where is not True
             result = np.where(where, result, out) if keeps_some else result
             return put_into(out, result, params.get("casting", "same_kind"), path_of(function))
         if not self.recorder.notes_write(out):
