@@ -1,6 +1,7 @@
 """Values that a function finds under a name and replaces there, beside eager: states, averages, moments."""
 
 import copy
+import operator
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -286,6 +287,27 @@ def test_whole_numbers_that_grow_are_refused() -> None:
         with pytest.raises(UsageError, match=r"a number in each run, Box\.\w+,(.|\n)*more than 64 bits"):
             tg.compile(f, "numpy")(np.ones(2))
         assert box.value == 1
+
+
+def test_a_whole_number_that_is_already_too_large() -> None:
+    for operation in (operator.add, operator.mul, operator.floordiv, operator.and_, operator.xor, operator.neg):
+        state = {"hash": 2**64 + 1}
+
+        def f(x: Any, operation: Any = operation, state: Any = state) -> Any:
+            state["hash"] = operation(state["hash"], *[3] * (operation is not operator.neg))
+            return x * (state["hash"] % 7)
+
+        with pytest.raises(UsageError, match=r"hash.*may become a whole number of more than 64 bits"):
+            tg.compile(f, "numpy")(np.ones(2))
+        assert state["hash"] == 2**64 + 1
+
+    def masked(x: Any) -> Any:
+        small["hash"] = (small["hash"] * 3) & 0xFFFFFFFFFFFFFFFF
+        return x * small["hash"]
+
+    small = {"hash": 5}
+    with pytest.raises(UsageError, match=r"bitwise_and at test_carrying.py(.|\n)*more than 64 bits"):
+        tg.compile(masked, "numpy")(np.ones(2))
 
 
 def test_totals_of_counts(backend: str) -> None:

@@ -380,7 +380,7 @@ class Recorded(Assigning, OfVariable):
                 function = ufunc if method == "__call__" else getattr(ufunc, method)
                 return self._put_by(function, inputs, {**params, "out": params["out"][0]})
             if method == "__call__" and not params.get("out"):  # elsewhere, the result has any entries
-                inputs = _chosen(inputs, params.pop("where", True))
+                inputs = (*_chosen(inputs, params.pop("where", True)),)
         try:
             return self.recorder.by_numpy(super().__array_ufunc__, ufunc, method, *inputs, **params)
         except NoDerivativeError:

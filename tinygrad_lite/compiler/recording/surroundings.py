@@ -21,6 +21,7 @@ from tinygrad_lite.compiler.recording.recorded import Recorded, at_line
 from tinygrad_lite.compiler.recording.same import memory_of
 from tinygrad_lite.compiler.recording.transcript import Transcript
 from tinygrad_lite.compiler.recording.watching import UNSET, has_its_own, plain, set_plain
+from tinygrad_lite.compiler.recording.whole_numbers import MOST, too_large
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import UsageError
@@ -107,6 +108,8 @@ class Surroundings(Transcript):
         """Record the value in a place as an input of the program."""
         place = self._known(place)
         if place not in self._places:
+            if type(value) is int and value.bit_length() > MOST:
+                raise too_large(place.name)
             variable, expected = self._next(self._expected_inputs, len(self.program.inputs)) or (None, None)
             self._places[place] = made = self.recorded(value, variable if place == expected else None)
             made.is_fixed = True

@@ -34,6 +34,7 @@ from tinygrad_lite.compiler.recording.guards import Snapshot
 from tinygrad_lite.compiler.recording.naming import Namer
 from tinygrad_lite.compiler.recording.recorded import Recorded, at_line
 from tinygrad_lite.compiler.recording.same import DifferenceError, another, may_change, memory_of, same
+from tinygrad_lite.compiler.recording.whole_numbers import too_large
 from tinygrad_lite.engine import backward
 from tinygrad_lite.engine.op import Array, Op
 from tinygrad_lite.engine.tensor import Tensor, positive
@@ -41,7 +42,7 @@ from tinygrad_lite.errors import GraphError, InputError, UsageError
 from tinygrad_lite.foundation.foreign import numbers_of
 from tinygrad_lite.ops.declarations import check_entries
 from tinygrad_lite.ops.requirements import refuse_where
-from tinygrad_lite.readers.recording import Source, is_users
+from tinygrad_lite.readers.recording import Source, calling_line, is_users
 from tinygrad_lite.transforms.dual import innermost
 
 _FORMULAS = frozenset({optim.adaptive.__file__, optim.descent.__file__})
@@ -338,7 +339,9 @@ class Transcript:
         arrays = [x.value if type(x) is Recorded else x for x in operands]
         try:
             value = op.forward(*arrays, **mapped(_value, params)) if params else op.forward(*arrays)
-        except Exception:
+        except Exception as error:
+            if isinstance(error, OverflowError) and all(map(_is_number, operands)):
+                raise too_large(f"the result of {op}", calling_line()) from None
             self.refused = f"{op}{at_line()}"
             raise
         check_entries(op, value, arrays)

@@ -10,14 +10,16 @@ from typing import Any
 
 from tinygrad_lite import trees
 from tinygrad_lite.compiler.places import Argument, Carried
-from tinygrad_lite.compiler.program import Instruction, Program, Variable, item
+from tinygrad_lite.compiler.program import Program, Variable, item
 from tinygrad_lite.compiler.recording.guards import Guard
 from tinygrad_lite.errors import UsageError
+from tinygrad_lite.readers.recording import Source
 
 _OF_A_COUNT = 31
 """The bits of a count where it is multiplied, and of what may be added to it in each call."""
 _OF_A_TOTAL = 61
-_MOST = 63
+MOST = 63
+"""The bits of a program's whole numbers, besides their sign."""
 
 _BITS: dict[str, Callable[..., int]] = {
     **dict.fromkeys(("add", "subtract"), lambda a, b: max(a, b) + 1),
@@ -47,7 +49,7 @@ class Room(Guard):
         self._bits = _OF_A_TOTAL if is_total else _OF_A_COUNT
         super().__init__(name.owner, (name.name, index), True, f"the size of {name.label}")
         if number.bit_length() > self._bits:
-            raise _too_large(name.label, None)
+            raise too_large(name.label)
 
     def now(self) -> Any:
         return trees.leaves(self._name.now())[self.name[1]].bit_length() <= self._bits
@@ -70,7 +72,7 @@ def totals_among(program: Program, left: Sequence[tuple[str, Variable, Variable]
         for label, before, after in left:
             if _is_whole(after) and bits.get(after, 0) > _OF_A_COUNT:
                 if before not in origins.get(after, ()):
-                    raise _too_large(label, next((call for call in program.calls if call.result is after), None))
+                    raise too_large(label, next((call.source for call in program.calls if call.result is after), None))
                 totals.add(before)
         if len(totals) == met:
             return [i for i, (_, before, _) in enumerate(left) if before in totals]
@@ -90,8 +92,8 @@ def _sizes(program: Program, totals: Collection[Variable]) -> tuple[dict[Variabl
                 bits[call.result] = _OF_A_COUNT
             continue
         sizes = [bits.get(x, _OF_A_COUNT) if isinstance(x, Variable) else x.bit_length() for x in call.inputs]
-        if call.op.name not in _BITS or (size := _BITS[call.op.name](*sizes)) > _MOST:
-            raise _too_large(f"the result of {call.op.name}", call)
+        if call.op.name not in _BITS or (size := _BITS[call.op.name](*sizes)) > MOST:
+            raise too_large(f"the result of {call.op.name}", call.source)
         is_sum = call.op.name in ("add", "subtract")
         added = [size for x, size in zip(call.inputs, sizes) if x not in counts]
         if is_count := is_sum and len(added) == 1 and added[0] <= _OF_A_COUNT:
@@ -107,8 +109,9 @@ def _is_whole(x: Variable) -> bool:
     return x.is_number and x.dtype.kind == "i"
 
 
-def _too_large(name: str, call: Instruction | None) -> UsageError:
-    line = f" at {call.source}" if call is not None and call.source else ""
+def too_large(name: str, source: Source | str | None = None) -> UsageError:
+    """The refusal of a whole number for its size, which a line of the user's computes."""
+    line = f" at {source}" if source else ""
     return UsageError(
         f"{name}{line} may become a whole number of more than 64 bits, which a program does not have: make it a float, "
         "as in 2.0**t, or keep it in an array"
