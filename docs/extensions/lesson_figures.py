@@ -437,6 +437,7 @@ def equal_starts() -> Drawn:
         ways = np.array(path)
         picture = "".join(canvas.line(ways[:, 0, k], ways[:, 1, k], f"k{k % 3}") for k in range(4))
         picture += "".join(canvas.dot(*ways[-1, :, k], f"k{k % 3}") for k in range(4))
+        picture += "".join(canvas.text(*ways[0, :, k], "start", "", "middle") for k in range(4 if spread > 0.2 else 1))
         count = len({tuple(unit) for unit in w.T.round(6)})
         units = {1: "all four units are the same", 4: "no two units are the same"}[count]
         frames.append((picture, f"Starts spread by {spread:g}: after 300 steps, {units}, and the loss is {found:.3f}."))

@@ -245,6 +245,8 @@ def test_early_stopping_brings_back_the_best_weights() -> None:
     for wrong in (0, 1, 2, 2.0, -0.1, np.nan, "0.1", None):
         with pytest.raises((InputError, UsageError), match="validation_fraction must"):
             model.set_params(validation_fraction=wrong).fit(X, noise)
+        with pytest.raises((InputError, UsageError), match="validation_fraction must"):  # a grid may say it by mistake
+            Classifier(validation_fraction=wrong).fit(X, noise)
 
 
 @pytest.mark.parametrize("compile", [False, "numpy"])

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -643,6 +644,7 @@ def test_what_onnx_lacks_is_named_and_the_file_stays(tmp_path: Path) -> None:
         (lambda x: x * 1j, (np.ones(2),), "no numbers of dtype complex128"),
         (lambda x: x if np.sum(x) > 0 else -x, (np.ones(2),), "needs a value while it is recorded"),
         (np.ones(2), (np.ones(2),), "takes a function or a model, got ndarray"),
+        (SimpleNamespace(module_=dropout), (np.ones(2),), "got SimpleNamespace: pass its module_"),
         (lambda x: None, (np.ones(2),), "would have no results"),
         (lambda x: x * 2, (3.0,), "would have no inputs"),
     ]

@@ -113,11 +113,12 @@ class Network(Settings):
         module = self._built(X, outputs, rng) if is_new else self.module_
         loss, data = self._loss_and_data(module, X, y, weights)
         optimizer = self._optimizer_of(module)
+        share = fraction("validation_fraction", positive("validation_fraction", self.validation_fraction))
         validation = None
         if self.early_stopping:
             training, held_out = train_test_split(
                 np.arange(X.shape[0]),
-                test_size=fraction("validation_fraction", positive("validation_fraction", self.validation_fraction)),
+                test_size=share,
                 random_state=int(rng.integers(2**31)),
                 stratify=self._strata(y),
             )

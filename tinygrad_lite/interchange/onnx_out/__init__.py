@@ -52,7 +52,8 @@ def export_onnx(
         [array([ 1., -1.])]
     """
     if not callable(f):
-        raise UsageError(f"export_onnx takes a function or a model, got {type(f).__name__}")
+        advice = ": pass its module_, or a function that calls it" if hasattr(f, "module_") else ""
+        raise UsageError(f"export_onnx takes a function or a model, got {type(f).__name__}{advice}")
     axes = _axes(batch_axis, examples)
     from tinygrad_lite.foundation.whole_files import replace
     from tinygrad_lite.interchange.onnx_out.batch_axis import with_any_batch
