@@ -10,8 +10,9 @@ import numpy as np
 
 from tinygrad_lite.checking.agreement import disagreements
 from tinygrad_lite.checking.diagnosing.patience import SECONDS
-from tinygrad_lite.checking.evidence.comparison import ROUNDINGS, compared
+from tinygrad_lite.checking.evidence.comparison import compared
 from tinygrad_lite.checking.evidence.examination import Comparison, Examination
+from tinygrad_lite.checking.evidence.known import ROUNDINGS
 from tinygrad_lite.checking.evidence.references import remainder_slope
 from tinygrad_lite.checking.evidence.singular import Kinks, at_kink
 from tinygrad_lite.checking.report import Report, Verdict

@@ -8,9 +8,9 @@ import numpy as np
 
 from tinygrad_lite.checking.diagnosing import influence
 from tinygrad_lite.checking.diagnosing.diagnosis import Diagnosis
-from tinygrad_lite.checking.evidence.comparison import NAMED
 from tinygrad_lite.checking.evidence.examination import Comparison, Examination
 from tinygrad_lite.checking.evidence.roundings import ALLOWED
+from tinygrad_lite.checking.evidence.search import NAMED
 from tinygrad_lite.checking.evidence.singular import Kinks, outside_domain
 from tinygrad_lite.checking.report import FAILING, Checked, Finding, Verdict
 from tinygrad_lite.checking.subjects.subject import FULL, Vector
