@@ -4,15 +4,17 @@ The rank of an entry is the number of entries that come before it. For a few doz
 less time than a call of NumPy's; NumPy sorts more.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.compiler.passes import sorting
 from tinygrad_lite.engine.op import Op
 from tinygrad_lite.ops.arithmetic import ordering, selection
 
 FEW = 2**13  # comparisons; more of them take longer than a call that sorts
+MANY = 4096  # entries; NumPy finds the place of the largest of so many, one behind another, in less time
 
 
 def _ranks(lines: Any) -> Any:
@@ -59,6 +61,8 @@ def _place_of(extremum: Callable[..., Any]) -> Callable[..., Any]:
         """The first of the entries that are NaN, or else of those that equal the extremum."""
         if not x.size or not x.ndim:
             return None
+        if x.is_numpys_otherwise and x.size >= MANY and axis in (None, -1, x.ndim - 1):
+            return None
         lines: Any = np.reshape(x, (-1,)) if axis is None else np.swapaxes(x, axis, -1)
         count = float(lines.shape[-1])
         is_found = np.isnan(lines) | np.equal(lines, extremum(lines, axis=-1, keepdims=True))
@@ -93,6 +97,15 @@ def _with_rank(lines: Any, ranks: Any, rank: Any) -> Any:
     return np.sum(np.where(np.equal(ranks, rank), lines, 0), axis=-1)
 
 
+def _by_rank(lines: Any, ranks: Collection[int]) -> Callable[[Any], Any]:
+    """What returns the entries that have one of these ranks in each line, or several of them, along the first axes."""
+    if lines.size * lines.shape[-1] <= lines.few or lines.shape[-1] == 1:
+        places, around = _ranks(lines), (1,) * lines.ndim
+        return lambda rank: _with_rank(lines, places, lines.constant(np.reshape(rank, (*np.shape(rank), *around))))
+    parted = lines.__trace__(sorting.partition, (lines,), {"kth": (*sorted({*ranks}),), "axis": -1})
+    return lambda rank: np.moveaxis(parted[..., np.ravel(rank)], -1, 0).reshape(*np.shape(rank), *lines.shape[:-1])
+
+
 def _nan_if_any(y: Any, lines: Any) -> Any:
     return np.where(np.any(np.isnan(lines), axis=-1), np.nan, y)
 
@@ -102,9 +115,8 @@ def _median(x: Any, axis: Any = None, out: Any = None, overwrite_input: bool = F
     if lines is None:
         return None
     middle, is_odd = divmod(lines.shape[-1], 2)
-    ranks = _ranks(lines)
-    y = _with_rank(lines, ranks, middle)
-    y = y if is_odd else (_with_rank(lines, ranks, middle - 1) + y) / 2
+    entry = _by_rank(lines, (middle - 1, middle)[is_odd:])
+    y = entry(middle) if is_odd else (entry(middle - 1) + entry(middle)) / 2
     return np.reshape(_nan_if_any(y, lines), np.median(np.empty(x.shape), axis, keepdims=keepdims).shape)
 
 
@@ -119,12 +131,9 @@ def _quantile(percent: bool) -> Callable[..., Any]:
         places = ordering.quantile_places(count, x.dtype, q, method, percent)
         share = places % 1
         below = np.asarray(places - share, int)
-        ranks, around = _ranks(lines), (1,) * (lines.ndim - 1)
-        first, last = (
-            _with_rank(lines, ranks, lines.constant(np.reshape(rank, (*rank.shape, *around, 1))))
-            for rank in (below, np.minimum(below + 1, count - 1))
-        )
-        share = np.reshape(share, (*share.shape, *around))
+        above = np.minimum(below + 1, count - 1)
+        first, last = map(_by_rank(lines, [*below.flat, *above.flat]), (below, above))
+        share = np.reshape(share, (*share.shape, *(1,) * (lines.ndim - 1)))
         whole = last - first
         from_first, from_last = first + whole * lines.constant(share), last - whole * lines.constant(1 - share)
         y = np.where(lines.constant(share < 0.5), from_first, from_last)

@@ -11,6 +11,7 @@ import numpy as np
 
 from tinygrad_lite.compiler.draws import Draw
 from tinygrad_lite.compiler.entry import MISS, REFUSED, EntryWriter
+from tinygrad_lite.compiler.native.counting import FEW
 from tinygrad_lite.compiler.native.expansions import expanded
 from tinygrad_lite.compiler.native.machine import RUNNER, STATE, callable_at, machines, table_runner, vector_bits
 from tinygrad_lite.compiler.native.memory import contiguous
@@ -18,6 +19,7 @@ from tinygrad_lite.compiler.native.pairs import with_pairs
 from tinygrad_lite.compiler.native.plan import ALIGNED, Native, Segment, with_former_values
 from tinygrad_lite.compiler.native.sizes import Sizes
 from tinygrad_lite.compiler.native.varying_numbers import with_numbers_as_data
+from tinygrad_lite.compiler.passes.sorting import with_own_sorts
 from tinygrad_lite.compiler.places import Argument, Data, Gradient, Leaves, Place, TensorPlace
 from tinygrad_lite.compiler.program import Instruction, Program, Variable, mapped
 from tinygrad_lite.engine.op import Array
@@ -46,7 +48,8 @@ class NativeExecutor:
 
     def __init__(self, program: Program, sizes: Sizes) -> None:
         target = Native(vector_bits())
-        self.program = program = with_former_values(with_numbers_as_data(expanded(with_pairs(program)), target))
+        program = expanded(with_own_sorts(with_pairs(program), FEW))
+        self.program = program = with_former_values(with_numbers_as_data(program, target))
         self.lock = Lock()  # the arena serves one run at a time
         self.plan = plan = sizes.planned(program, vector_bits())
         self.falls_back = [step.op.name for step in plan.steps if isinstance(step, Instruction)]

@@ -79,11 +79,12 @@ def _is_an_array(x: Any) -> bool:
     return isinstance(x, (Traced, np.ndarray))
 
 
-def _chosen(args: Sequence[Any], where: Any) -> Sequence[Any]:
+def _chosen(args: tuple[Any, ...], where: Any) -> tuple[Any, ...]:
     """The arguments of a ufunc where it computes; elsewhere 1, of which hardly a function warns."""
     if where is True:
         return args
-    return [np.where(where, x, np.ones((), x.dtype)) if _is_an_array(x) and not _is_number(x) else x for x in args]
+    are_arrays = [_is_an_array(x) and not _is_number(x) for x in args]
+    return tuple([np.where(where, x, np.ones((), x.dtype)) if is_array else x for x, is_array in zip(args, are_arrays)])
 
 
 def _fixed(x: Any) -> Any:
@@ -380,7 +381,7 @@ class Recorded(Assigning, OfVariable):
                 function = ufunc if method == "__call__" else getattr(ufunc, method)
                 return self._put_by(function, inputs, {**params, "out": params["out"][0]})
             if method == "__call__" and not params.get("out"):  # elsewhere, the result has any entries
-                inputs = (*_chosen(inputs, params.pop("where", True)),)
+                inputs = _chosen(inputs, params.pop("where", True))
         try:
             return self.recorder.by_numpy(super().__array_ufunc__, ufunc, method, *inputs, **params)
         except NoDerivativeError:

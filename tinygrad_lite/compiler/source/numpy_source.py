@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.compiler.identifiers import identifier
+from tinygrad_lite.compiler.passes.sorting import with_own_sorts
 from tinygrad_lite.compiler.places import Argument, Gradient, Place
 from tinygrad_lite.compiler.program import FORWARD, Instruction, Program, Variable
 from tinygrad_lite.compiler.source.expressions import ATOM, OPERATORS, Expressions, Text, broken_call, literal
@@ -79,7 +80,7 @@ class NumpySource:
         self._inline: dict[Variable, Instruction] = {}
         self._former: dict[Variable, list[Variable]] = {}  # the values that a loop hands on and an expression reads
         self._kept_in: dict[Variable, list[Place]] = {}
-        self._performed = program if is_pure or items is not None else with_long_loops(program)
+        self._performed = program if is_pure or items is not None else with_long_loops(with_own_sorts(program))
         self._items = items = outline(self._performed) if items is None else items
         self._uses = Uses(items, self._performed, large)
         for place, x in program.updates.items():

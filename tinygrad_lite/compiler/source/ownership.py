@@ -29,6 +29,9 @@ _SHARING = frozenset(
     }
 )
 
+_COPYING = np.repeat, np.sort, np.partition
+"""NumPy's functions, called as they are, that always make an array."""
+
 
 def is_plain_ufunc(call: Instruction) -> bool:
     """Whether a call is a ufunc that computes entry by entry, without further settings."""
@@ -42,7 +45,7 @@ def makes_an_array(call: Instruction) -> bool:
 
 def shared_with(call: Instruction) -> Sequence[Variable]:
     """The variables whose memory the result may share: all that are read, unless the operation makes an array."""
-    is_numpys = isinstance(call.op.forward, np.ufunc) or call.op.forward is np.repeat
+    is_numpys = isinstance(call.op.forward, np.ufunc) or call.op.forward in _COPYING
     always_makes = is_numpys or (call.op in _tables() and not _may_share(call))
     return () if always_makes and call.view_of is None else call.reads
 
