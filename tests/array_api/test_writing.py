@@ -719,3 +719,88 @@ def test_what_functionalize_refuses(write: Callable[[Any], Any], kind: type[Exce
         tg.grad(tg.functionalize(write))(np.ones(3))
     with pytest.raises(errors.UsageError, match="never change"):  # outside, as before
         tg.tensor([1.0])[0] = 2.0
+
+
+ENTRIES = np.cos(np.arange(24.0)).reshape(2, 4, 3)
+LYING: dict[str, Any] = {
+    "by columns": np.asfortranarray(ENTRIES),
+    "permuted": ENTRIES.reshape(4, 3, 2).transpose(2, 0, 1),
+    "backwards": np.asfortranarray(ENTRIES)[:, ::-1],
+    "every second": ENTRIES.reshape(3, 4, 2).T.repeat(2, axis=1)[:, ::2],
+    "repeated": np.broadcast_to(np.asfortranarray(ENTRIES[:, :, :1]), ENTRIES.shape),
+    "float32": np.asfortranarray(ENTRIES.astype(np.float32)),
+    "whole numbers": np.asfortranarray(np.arange(24).reshape(2, 4, 3)),
+}
+JOINED: dict[str, Callable[[Any, Any], Any]] = {
+    "product": lambda x, c: np.sum(x) * c,
+    "sum": lambda x, c: c + np.transpose(x, (1, 0))[0, 0],
+    "choice": lambda x, c: np.where(c > 0, np.sum(x), c),
+    "power": lambda x, c: np.power(1.1 + np.abs(c), x[0, 0]),
+    "complex": lambda x, c: np.abs(np.sum(x) + 1j * c),
+    "a count": lambda x, c: np.count_nonzero(x) * (np.sum(x) + c),
+    "running": lambda x, c: np.logaddexp.accumulate(np.sum(x) + c, axis=1),
+}
+
+
+@pytest.mark.parametrize("lying", LYING)
+def test_what_is_made_with_an_array_from_outside_has_the_views_of_numpys_result(lying: str) -> None:
+    """Where the array does not lie by rows, its copy did, and so a reshape was a view where NumPy's is a copy."""
+    x = np.array([[0.3, -0.2], [0.5, 0.9]])
+    for name, joined in JOINED.items():
+
+        def function(x: Any, joined: Any = joined) -> Any:
+            made = joined(x, LYING[lying])
+            made.reshape(-1)[1] += 1.0
+            made.T.reshape(-1)[2] *= 0.5
+            return np.sum(np.sin(made))
+
+        functional = tg.functionalize(function)
+        value, slope = tg.value_and_grad(functional)(x)
+        primal, change = tg.jvp(functional, (x,), (np.ones((2, 2)),))
+        np.testing.assert_allclose([value, primal], function(x), rtol=1e-14, err_msg=name)
+        np.testing.assert_allclose(np.sum(slope), change, rtol=1e-12, err_msg=name)
+
+
+READ_ONLY: dict[str, Callable[[Any], Any]] = {
+    "broadcast_to": lambda x: np.broadcast_to(x, (2, 4)),
+    "broadcast_arrays": lambda x: np.broadcast_arrays(x, np.zeros((2, 4)))[0],
+    "meshgrid": lambda x: np.meshgrid(x, x, copy=False)[0],
+    "windows": lambda x: np.lib.stride_tricks.sliding_window_view(x, 2),
+    "diagonal": lambda x: np.diagonal(x.reshape(2, 2)),
+    "diag": lambda x: np.diag(x.reshape(2, 2)),
+    "an entry of windows": lambda x: np.lib.stride_tricks.sliding_window_view(x, 2)[1:],
+}
+WRITES: list[Callable[[Any], Any]] = [
+    *(lambda x: x.fill(0.3), lambda x: x.sort(), lambda x: np.add(x, 1.0, out=x), lambda x: np.add.at(x, 0, 1.0)),
+    *(lambda x: operator.setitem(x, 0, 0.3), lambda x: operator.iadd(x, 1.0), lambda x: np.put(x, [0], 0.7)),
+]
+
+
+@pytest.mark.parametrize("kind", READ_ONLY)
+def test_what_is_read_only_in_numpy_is_not_written_into(kind: str) -> None:
+    """Each of several entries that are one entry got its own value, and their array another one than in NumPy."""
+    x = np.array([0.3, -0.2, 0.5, 0.9])
+    for write in WRITES:
+
+        def function(x: Any, write: Any = write) -> Any:
+            x = x * 1.0
+            write(READ_ONLY[kind](x))
+            return np.sum(x)
+
+        with pytest.raises(errors.UsageError, match="read-only, as in NumPy"):
+            tg.grad(tg.functionalize(function))(x)
+
+
+def test_arrays_that_are_not_stretched_are_written_into() -> None:
+    def function(x: Any) -> Any:
+        x = x * 1.0
+        rows, columns = np.broadcast_arrays(x, 2 * x)
+        rows[0] = columns[1]
+        grid, _ = np.meshgrid(x, x)
+        grid[0] = 0.0
+        return np.sum(x**2) + np.sum(grid**3)
+
+    x = np.array([0.3, -0.2, 0.5])
+    value, slope = tg.value_and_grad(tg.functionalize(function))(x)
+    assert value == pytest.approx(function(x))
+    np.testing.assert_allclose(slope, [0.0, 10 * x[1] + 54 * x[1] ** 2, 2 * x[2] + 6 * x[2] ** 2])

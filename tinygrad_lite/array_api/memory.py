@@ -28,7 +28,7 @@ class Memory:
 
     def copied(self, array: Array) -> Any:
         """A plain copy of an array, which would not see what is written into this memory later."""
-        array = array.copy()
+        array = array.copy(order="K")
         array.flags.writeable = False
         self.copies = [copy for copy in self.copies if copy() is not None] + [ref(array)]
         return array

@@ -122,6 +122,8 @@ class Writable(Assigning, trees.Holder):
         result = super().__array_ufunc__(ufunc, method, *inputs, **asked)
         if isinstance(result, Writable):  # NumPy's results of these are new, also where ours are made of views
             result = Writable(result.value, is_number=not result.shape)
+            if method != "__call__":
+                result = _as_numpys(result, getattr(ufunc, method), inputs, asked)
         if len(out) == 1:
             return _put(result, out[0], ufunc, params)
         return tuple(_put(x, into, ufunc, params) for x, into in zip(result, out, strict=True))
@@ -181,6 +183,11 @@ class Writable(Assigning, trees.Holder):
         else:
             op, array, params = self._view
             entries = op.forward(np.arange(array.size).reshape(array.shape), **params)
+            if isinstance(entries, np.ndarray) and not entries.flags.writeable:
+                raise UsageError(
+                    "this array is read-only, as in NumPy: it is a diagonal, or several of its entries are one entry "
+                    "of the array that it shows, as after np.broadcast_to: write into a copy, x.copy()"
+                )
             is_same = not array.shape  # the array has one entry, which is the view's
             array._write(
                 np.reshape(value, ()) if is_same else array.value.at[np.unravel_index(entries, array.shape)].set(value)

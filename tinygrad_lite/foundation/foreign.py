@@ -127,10 +127,10 @@ def _copied(array: Any) -> Any:
         return array.copy()
     size, steps = array.itemsize, array.strides
     if min(steps) < 0 or any(step % size for step in steps):
-        return array.copy()
+        return array.copy(order="K")
     count = sum(step // size * (length - 1) for step, length in zip(steps, array.shape)) + 1
     if count >= array.size:
-        return array.copy()
+        return array.copy(order="K")
     memory = np.lib.stride_tricks.as_strided(array, (count,), (size,)).copy()
     return np.ndarray(array.shape, array.dtype, memory, strides=steps)
 

@@ -63,7 +63,7 @@ class Module(State, ModulesElsewhere):
         try:
             result = self.forward(*inputs, **options)
         except RESTATED as error:
-            if not type(self).forward.__module__.startswith("tinygrad_lite."):
+            if not str(type(self).forward.__module__).startswith("tinygrad_lite."):
                 advise(error)
                 raise
             result = called_again(self.forward, self.summary(), inputs, options, error)

@@ -280,7 +280,7 @@ def _template(tree: Any) -> Any:
 
 
 def _copied(x: Any) -> Any:
-    return x.copy() if isinstance(x, np.ndarray) else x
+    return x.copy(order="K") if isinstance(x, np.ndarray) else x
 
 
 def _replaced(template: Any, arrays: Sequence[Array]) -> Any:

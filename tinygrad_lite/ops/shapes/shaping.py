@@ -327,7 +327,12 @@ for _function in (np.atleast_1d, np.atleast_2d, np.atleast_3d):
 @implements(np.broadcast_arrays)
 def broadcast_arrays(*args: Array, subok: bool = False) -> tuple[Array, ...]:
     stand_ins = asked(np.broadcast_arrays, args, *[_of_shape(np.shape(x)) for x in args])
-    return tuple(broadcast_to(x, shape=stand_in.shape) for x, stand_in in zip(args, stand_ins))
+    return tuple(_stretched(as_array(x), stand_in.shape) for x, stand_in in zip(args, stand_ins))
+
+
+def _stretched(x: Array, shape: tuple[int, ...]) -> Array:
+    """The array broadcast to a shape; an array of that shape is itself, into which one may write."""
+    return x if x.shape == shape else broadcast_to(x, shape=shape)
 
 
 @implements(np.meshgrid)
@@ -337,7 +342,7 @@ def meshgrid(*xi: Array, copy: bool = True, sparse: bool = False, indexing: str 
     opened = [reshape(as_array(x), shape=grid.shape) for x, grid in zip(xi, grids)]
     if not sparse:
         shape = np.broadcast_shapes(*[grid.shape for grid in grids])
-        opened = [broadcast_to(x, shape=shape) for x in opened]
+        opened = [_stretched(x, shape) for x in opened]
     return type(grids)(opened)  # type: ignore[no-any-return]
 
 
