@@ -28,6 +28,7 @@ extensions = [
     "mathml",
     "pictures",
     "playground",
+    "class_report",
     "sources",
     "try_it",
 ]

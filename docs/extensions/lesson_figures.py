@@ -690,7 +690,7 @@ def nothing_learned() -> Drawn:
 
 
 def gone_wrong() -> Drawn:
-    """Lesson 16: the share of patients that are right, as one mistake after the other is mended."""
+    """Lesson 16: the share of patients that are right, as one mistake after the other is fixed."""
     patients, ill = tg.datasets.load_heart(return_X_y=True)
     column = ill[:, None].astype(float)
     scaled = (patients - patients.mean(axis=0)) / patients.std(axis=0)
@@ -712,7 +712,7 @@ def gone_wrong() -> Drawn:
             (before + canvas.line(range(201), shares, "k1"), f"{name}: after 200 steps, {shares[-1]:.0%} right.")
         )
         before += canvas.line(range(201), shares, "k0 thin")
-    return Drawn(canvas, "A training run, as its mistakes are mended", fixed, "Mended", frames)
+    return Drawn(canvas, "A training run, as its mistakes are fixed", fixed, "Fixed", frames)
 
 
 def wrong_entries() -> Drawn:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -277,3 +278,13 @@ def test_a_solution_is_printed_for_a_teacher_and_nobody_else(capsys: Any) -> Non
     assert main(["class", "--solution", "softmax"]) == 0
     assert "return y * (g - np.sum(g * y, axis=1, keepdims=True))" in capsys.readouterr().out
     assert [*SOLUTIONS] == [declaration.name for declaration in COURSE]
+
+
+@pytest.mark.slow
+def test_each_wrong_answer_of_the_class_that_the_site_shows_is_named() -> None:
+    path = Path(__file__).parents[2] / "docs" / "extensions" / "class_report.py"
+    shown = runpy.run_path(str(path))["report"]()
+    wrong = shown.count('<td class="wrong">')
+    assert wrong == 8
+    assert shown.count('<td class="right">') == 6
+    assert shown.count('<small><a href="#') == wrong

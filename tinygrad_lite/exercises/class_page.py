@@ -33,6 +33,7 @@ article { border-top: 1px solid var(--line); padding-top: .5rem }
 img { max-width: 100% }
 pre { white-space: pre-wrap; font-size: 14px }
 summary { cursor: pointer; padding: .3rem 0 }
+@media screen and (prefers-color-scheme: dark) { img { filter: invert(.92) hue-rotate(180deg) } }
 @media print { details { break-inside: avoid } }
 """
 
