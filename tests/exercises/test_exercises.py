@@ -141,6 +141,13 @@ def test_an_exception_is_passed_on_with_its_line() -> None:
         ("def derivative(y, x):\n    return np.exp(x)", "begin with `import numpy as np`"),
         ("import math\ndef derivative(y, x):\n    return math.exp(x)", "write NumPy's functions, such as np.exp"),
         ("def derivative(y, x):\n    return 2 if x > 0 else 0", "choose entry by entry"),
+        ("def derivative(y, x):\n    return e**x", "as np.exp(x) and np.e do"),
+        ("def derivative(y, x):\n    return 1 \u2212 x", "a minus is written with the - of the keyboard"),
+        ("def derivative(y, x):\n    return 2 \u00d7 x", "a product is written with *"),
+        ("def derivative(y, x):\n    return x\u00b2", "a power is written with **"),
+        (">>> def derivative(y, x):\n...     return 2 * x", "leave out the prompts"),
+        ("def square(y, x):\n    return 2 * x", "has no `derivative`, which the exercise asks for: call it that in pl"),
+        ("def derivative(x, y):\n    return 2 * x", "in another order, y, x: begin with `def derivative(y, x):`"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:.*is not callable:SyntaxWarning")
@@ -150,6 +157,18 @@ def test_what_is_written_as_on_paper_gets_advice(code: str, words: str, tmp_path
     with pytest.raises(Exception) as caught:  # noqa: PT011, RUF100  whatever it is, it has the advice
         tg.exercises.start("square").check(answer_in(file, "derivative"))
     assert words in "\n".join([str(caught.value), *getattr(caught.value, "__notes__", [])])
+
+
+def test_numbers_in_a_file_get_advice(tmp_path: Path) -> None:
+    file = tmp_path / "reciprocal.py"
+    file.write_text("answer = -0.5\n")
+    with pytest.raises(
+        InputError, match=r"has no `numbers`, which the exercise asks for: call it that in place of answer"
+    ):
+        answer_in(file, "numbers")
+    with pytest.raises(UsageError, match=r"not text: take the quotes away from '-0\.5'"):
+        tg.exercises.start("reciprocal").check("-0.5")
+    assert "the decimals behind a point" in str(tg.exercises.start("reciprocal").check((-0, 5)))
 
 
 @pytest.mark.parametrize(

@@ -8,15 +8,25 @@ from types import ModuleType
 from typing import Any
 
 from tinygrad_lite.errors import InputError
-from tinygrad_lite.exercises.submission import advice_on
+from tinygrad_lite.exercises.advice import advice_on
 
 
 def answer_in(path: Path, name: str) -> Any:
     """The function, or the numbers, of this name in a learner's file."""
+    module = loaded(path)
     try:
-        return getattr(loaded(path), name)
+        return getattr(module, name)
     except AttributeError:
-        raise InputError(f"{path.name} has no `{name}`, which the exercise asks for") from None
+        own = [other for other, x in vars(module).items() if not other.startswith("_") and _is_like(name, x, path.stem)]
+        advice = f": call it that in place of {own[0]}" if len(own) == 1 else ""
+        raise InputError(f"{path.name} has no `{name}`, which the exercise asks for{advice}") from None
+
+
+def _is_like(name: str, value: Any, module: str) -> bool:
+    """Whether a value may be the answer that should have this name: numbers, or a function of the module's own."""
+    if name == "numbers":
+        return not callable(value) and not isinstance(value, ModuleType)
+    return callable(value) and getattr(value, "__module__", "") == module
 
 
 def said_of(error: BaseException) -> str:

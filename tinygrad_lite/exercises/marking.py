@@ -357,6 +357,8 @@ class _Marking:
         self.has_rows_alone = shape == expected[:1]
         name = self._declaration.argument
         told = f"it has shape {shape}; a gradient has the shape of its argument, and {name} has {expected}"
+        if self._declaration.write == "numbers" and (shape, expected) == ((2,), ()):
+            told += "; if these are not two numbers, write the decimals behind a point, as in 0.25"
         if shape == np.shape(self._y) and len(shape) > len(expected):
             return _recognised((told,), f"{name} {_REPEATED}")
         return _recognised((told,), TRANSPOSED if shape == expected[::-1] else told)

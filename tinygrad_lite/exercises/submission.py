@@ -12,6 +12,7 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import UsageError
+from tinygrad_lite.exercises.advice import advice_on
 from tinygrad_lite.exercises.misfit import misfit_of
 from tinygrad_lite.exercises.variants import variants
 from tinygrad_lite.foundation.signatures import signature
@@ -46,26 +47,6 @@ class Task:
         return f"def {self.write}({', '.join(self.parameters)}):"
 
 
-_WHOLE = "it is called with whole arrays: "
-_PRODUCT = "a product is written with *, as in 2 * (x + 1)"
-_ADVICE = {
-    "truth value of an array": _WHOLE + "choose entry by entry, with np.where(condition, a, b)",
-    "can be converted to Python scalars": _WHOLE + "write NumPy's functions, such as np.exp, in place of those of math",
-    "bitwise_xor": "a power is written with **, as in x**2: in Python, ^ is another operation",
-    "for ^: ": "a power is written with **, as in x**2: in Python, ^ is another operation",
-    "object is not callable": _PRODUCT,
-    "invalid decimal literal": _PRODUCT,
-    "name 'np' is not defined": "NumPy is called np once it is imported: begin with `import numpy as np`",
-    "name 'numpy' is not defined": "NumPy is called np here, once it is imported: begin with `import numpy as np`",
-}
-"""What to do about errors in code that was written as on paper, or for a single number."""
-
-
-def advice_on(error: BaseException) -> str:
-    """What a learner may have meant where Python's message does not say it; empty if that is not known."""
-    return next((advice for words, advice in _ADVICE.items() if words in str(error)), "")
-
-
 class Submission:
     """A learner's function, which takes the arguments of an exercise; or numbers, whatever the arguments are."""
 
@@ -80,6 +61,7 @@ class Submission:
             form = signature(self._function)
         except (TypeError, ValueError):  # written in C, without a signature: the call will show
             return
+        names = list(form.parameters)
         try:
             form.bind(*task.parameters)
         except TypeError:
@@ -87,6 +69,11 @@ class Submission:
                 f"{self._name}{form} cannot be called with the {len(task.parameters)} arguments that it is "
                 f"given, {', '.join(task.parameters)}: begin with `{task.head}`"
             ) from None
+        if names != task.parameters and sorted(names) == sorted(task.parameters):
+            raise UsageError(
+                f"{self._name}{form} is given its arguments in another order, {', '.join(task.parameters)}: begin with "
+                f"`{task.head}`"
+            )
 
     def variants(self) -> list[tuple[str, Callable[..., Array]]]:
         """Sentences about a mistake, each with the submission without that mistake, if its code is known.
@@ -146,6 +133,8 @@ def _constant(numbers: Any) -> Callable[..., Any]:
     """A function that returns what was worked out by hand."""
     if callable(numbers) or numbers is None or numbers is ...:
         raise UsageError(f"submit the numbers that you worked out, not {type(numbers).__name__}")
+    if isinstance(numbers, str):
+        raise UsageError(f"submit the numbers that you worked out, not text: take the quotes away from {numbers!r}")
     return lambda *_: numbers
 
 

@@ -1,0 +1,38 @@
+"""What a learner may have meant whose code was written as on paper, or for a single number."""
+
+_WHOLE = "it is called with whole arrays: "
+_PRODUCT = "a product is written with *, as in 2 * (x + 1)"
+_POWER = "a power is written with **, as in x**2"
+_NUMPYS = "NumPy's functions and numbers begin with np., as np.exp(x) and np.e do"
+_ADVICE = {
+    "truth value of an array": _WHOLE + "choose entry by entry, with np.where(condition, a, b)",
+    "can be converted to Python scalars": _WHOLE + "write NumPy's functions, such as np.exp, in place of those of math",
+    "bitwise_xor": f"{_POWER}: in Python, ^ is another operation",
+    "for ^: ": f"{_POWER}: in Python, ^ is another operation",
+    "object is not callable": _PRODUCT,
+    "invalid decimal literal": _PRODUCT,
+    "name 'np' is not defined": "NumPy is called np once it is imported: begin with `import numpy as np`",
+    "name 'numpy' is not defined": "NumPy is called np here, once it is imported: begin with `import numpy as np`",
+    **{
+        f"name '{name}' is not defined": _NUMPYS
+        for name in ("e", "pi", "exp", "log", "ln", "sin", "cos", "tanh", "sqrt", "maximum", "where", "zeros", "ones")
+    },
+    **{
+        f"invalid character '{character}'": advice
+        for characters, advice in {
+            "−–—": "a minus is written with the - of the keyboard",
+            "×·⋅∙": _PRODUCT,
+            "÷⁄∕": "a quotient is written with /",
+            "⁰¹²³⁴⁵⁶⁷⁸⁹ⁿ": _POWER,
+            "“”„‘’": "text stands between straight quotes",
+        }.items()
+        for character in characters
+    },
+}
+
+
+def advice_on(error: BaseException) -> str:
+    """What to do about an error where Python's message does not say it; empty if that is not known."""
+    if isinstance(error, SyntaxError) and (error.text or "").lstrip().startswith((">>>", "...")):
+        return "leave out the prompts, >>> and ..."
+    return next((advice for words, advice in _ADVICE.items() if words in str(error)), "")
