@@ -114,6 +114,13 @@ def test_what_numpy_has_beyond_the_standard_is_there_but_nothing_that_writes() -
     assert "put_along_axis" not in dir(XP)
 
 
+def test_all_names_can_be_imported_at_once() -> None:
+    names: dict[str, Any] = {}
+    exec("from tinygrad_lite.array_api import *", names)
+    assert {name.split(".")[0] for name in CALLS} <= names.keys()
+    assert not {"fill_diagonal", "put", "creation", "updates", "Any"} & names.keys()
+
+
 def test_an_array_that_knows_nothing_but_the_standard_becomes_numpys() -> None:
     x = tg.tensor(strict.asarray([1.0, 2.0]), requires_grad=True)
     (x**3).sum().backward()

@@ -21,9 +21,14 @@ globals().update(creation.FUNCTIONS | differences.FUNCTIONS)
 
 
 def __getattr__(name: str) -> Any:
-    """NumPy's function of this name; or `special`, where SciPy looks for what it would else take out of the graph."""
+    """NumPy's function of this name; or `special`, where SciPy looks for what it would else take out of the graph.
+
+    `__all__`, for `import *`, has no functions that write into an array.
+    """
     if name == "special":
         return import_module("tinygrad_lite.array_api.special")
+    if name == "__all__":
+        return sorted({*np.__all__, *creation.FUNCTIONS, *differences.FUNCTIONS, "functionalize"} - _WRITING)
     if name in _WRITING:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}, since arrays in a graph never change")
     return getattr(np, name)
