@@ -168,6 +168,7 @@ READ: dict[str, Callable[[Any], Any]] = {
     "reshaped copy": lambda x: (
         np.reshape(x, (3, 2), copy=True) if np.lib.NumpyVersion(np.__version__) >= "2.1.0" else x
     ),
+    **{f"padded by none, {mode}": lambda x, mode=mode: np.pad(x, 0, mode=mode) for mode in ("edge", "mean", "wrap")},
     "grid of views": lambda x: np.meshgrid(x[0], copy=False)[0],
     "ravel": lambda x: x.ravel(),
     "row of a transposed": lambda x: x.T.reshape(-1),

@@ -362,7 +362,8 @@ def _as_numpys(result: Any, function: Any, args: Any, params: Any) -> Any:
     given, made = ([x for x in trees.leaves(tree) if isinstance(x, Writable)] for tree in ((args, params), result))
     may_be_array = function in _MAKING_ARRAYS or all(x.size == 1 for x in given)
     is_asked = function in _VIEWING or "order" in params
-    is_plain = not is_asked and all(x._view is None and (x.shape or not may_be_array) for x in made)
+    is_new = not {*map(id, made)} & {*map(id, given)}
+    is_plain = is_new and not is_asked and all(x._view is None and (x.shape or not may_be_array) for x in made)
     calls_back = any(callable(x) and not isinstance(x, type) for x in trees.leaves((args, params)))
     if calls_back or (is_plain and all(_plain(x).flags.c_contiguous for x in (*given, *made))):
         return result
@@ -381,7 +382,7 @@ def _as_numpys(result: Any, function: Any, args: Any, params: Any) -> Any:
         shown = next((a for a in given if np.may_share_memory(numpy, arrays[id(a)])), None)
         if shown is None:
             return Writable(laid_out(x.value, numpy), is_number=not isinstance(numpy, np.ndarray))
-        if x._view is not None or len(given) > 1:
+        if x._view is not None or x is shown or len(given) > 1:
             return x
         read = _Shown(lambda array: function(*(array if a is shown else a for a in args), **params))
         return Writable(x.value, shown._memory, (read, shown, {}), like=numpy)

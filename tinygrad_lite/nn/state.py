@@ -391,7 +391,10 @@ def _in_the_form_of(path: str, field: Any, value: Any) -> Any:
     value = constant(value)
     array = value if isinstance(value, Traced) else as_numpy(value)
     if not np.can_cast(array.dtype, field.dtype, "same_kind"):
-        raise UsageError(f"{path} has dtype {array.dtype}, which would not keep its values as {field.dtype}")
+        raise UsageError(
+            f"{path} has dtype {array.dtype}, which would not keep its values as {field.dtype}: cast it on purpose, "
+            f"value.astype(np.{field.dtype})"
+        )
     if array is value and isinstance(value, Traced):  # of a function that is being compiled
         return array.astype(field.dtype)
     layout = field.numpy() if isinstance(field, Tensor) else field
