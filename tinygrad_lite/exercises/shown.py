@@ -44,4 +44,5 @@ def brief(x: Any) -> str:
         return f"{x.item():.4g}"
     if x.size > _MANY:
         return f"an array of shape {x.shape}"
-    return np.array2string(x, precision=4, separator=", ").replace("\n", "")
+    kinds: Any = {"float_kind": "{:.6g}".format, "int_kind": str, "bool": str}
+    return np.array2string(x, separator=", ", formatter=kinds, max_line_width=1000).replace("\n", "")

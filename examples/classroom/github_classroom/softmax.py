@@ -9,7 +9,7 @@ Given g, the upstream gradient, of y's shape, write what goes on to x, of the sh
 
 It is tried on these inputs, and on others:
 
-    x = [[ 1.  , -0.5 ,  2.  ], [ 0.25,  1.5 , -1.  ]]
+    x = [[1, -0.5, 2], [0.25, 1.5, -1]]
 
 Hints: 3 (`hint()`, or `--hint 1` in a shell)
 """
