@@ -92,3 +92,5 @@ def test_what_is_worked_out_by_hand_may_be_rounded_to_three_digits() -> None:
     assert exercise.check(np.array([-0.156, 0.114, 0.042])).ok
     assert not exercise.check([-0.16, 0.11, 0.05]).ok
     assert "it has shape (2,)" in str(exercise.check([1, 2]))
+    assert tg.exercises.start("reciprocal").check([-0.5]).ok
+    assert not tg.exercises.start("reciprocal").check([0.5]).ok

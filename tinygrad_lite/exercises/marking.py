@@ -234,6 +234,8 @@ class _Marking:
     def _remarks(self) -> Remarks:
         answer = self._submission(self._g, self._y, self._trial)
         shape = np.shape(self._x)
+        if self._declaration.write == "numbers" and answer.size == 1 == np.size(self._x):
+            answer = answer.reshape(shape)  # one number is right in brackets, too
         if answer.shape != shape and (answer.shape or self._declaration.write != "derivative"):
             return self._of_shape(answer.shape, shape)
         by_hand = self._declaration.write == "numbers"
