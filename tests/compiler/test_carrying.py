@@ -1114,3 +1114,70 @@ def test_a_branch_that_leaves_an_array_alone_follows_what_another_branch_puts_th
         for x, y in zip(those, others, strict=True):
             np.testing.assert_allclose(x, y, rtol=1e-12)
     assert sum(map(len, compiled._runs.values())) <= 4
+
+
+class Lazy(nn.Module):
+    """A module that makes what it needs when it first sees an input."""
+
+    scale: Any = None
+
+    def __init__(self) -> None:
+        self.layers: Any = None
+        self.rng: Any = None
+
+    def forward(self, x: Any) -> Any:
+        if self.layers is None:
+            self.layers = [nn.Linear(x.shape[1], 3, rng=i) for i in range(1)]
+        if not hasattr(self, "output"):
+            self.output = nn.Linear(3, 1, rng=2)
+        if self.scale is None:
+            self.scale = nn.Parameter(np.ones(1))
+        if self.rng is None:
+            self.rng = np.random.default_rng(3)
+        return self.scale * self.output(np.tanh(self.layers[0](x))) + self.rng.normal()
+
+
+def test_what_the_first_call_finds_missing_is_made_then(backend: str) -> None:
+    def training() -> tuple[Any, nn.Module]:
+        model = Lazy()
+        optimizer = None
+
+        def step(x: Any) -> Any:
+            nonlocal optimizer
+            loss = np.mean(model(x) ** 2)
+            if optimizer is None:
+                optimizer = tg.optim.Adam(model.parameters())
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        return step, model
+
+    (step, expected), (compiled, model) = training(), training()
+    compiled = tg.compile(compiled, backend)
+    x = np.arange(6.0).reshape(3, 2)
+    for turn in range(5):
+        np.testing.assert_allclose(compiled(x).numpy(), step(x).numpy())
+        for y, z in zip(model.parameters(), expected.parameters(), strict=True):
+            np.testing.assert_allclose(y.numpy(), z.numpy())
+        if turn == 0:
+            with pytest.raises(UsageError, match="no recording yet: its call has made optimizer: call it once more"):
+                _ = compiled.source
+    assert sum(map(len, compiled._runs.values())) == 2
+    assert "lr" in compiled.source
+
+
+def test_what_is_missing_in_each_call_is_refused() -> None:
+    box = Box()
+
+    def f(x: Any) -> Any:
+        if box.value is None:
+            box.value = Weights(2.0, 0, 0)
+        return x * box.value.w
+
+    compiled = tg.compile(f, "numpy")
+    assert compiled(np.ones(2)).tolist() == [2, 2]
+    box.value = None
+    with pytest.raises(UsageError, match=r"finds no Box\.value, and makes it, in more than one call"):
+        compiled(np.ones(2))

@@ -365,6 +365,9 @@ class Compiled:
         if self._latest is None:
             why = self._refusals.latest or "call it once first"
             raise UsageError(f"{name_of(self._f)} has no recording yet: {why}")
+        if self._latest.parts:
+            made = self._latest.parts[0]
+            raise UsageError(f"{name_of(self._f)} has no recording yet: its call has made {made}: call it once more")
         return self._latest
 
 

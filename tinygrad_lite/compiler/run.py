@@ -41,6 +41,7 @@ class Run:
         program: the recorded program.
         is_passing: whether the function itself runs, once: the run changes what the program starts from, such as the
             state of an optimiser, so that the next one hardly needs the same program.
+        parts: what the function makes in this call, and finds in the next ones; there is no program then.
         executor: the executor that runs the program, unless it is passing.
         name, parameters: the names of the function and of the leaves of its arguments.
         guards: what the program relies on outside tensors, optimisers and arguments.
@@ -83,6 +84,7 @@ class Run:
         self._names = frozenset(recorder.carried.names)
         self.guards.sort(key=lambda guard: not isinstance(guard, Decision))  # by which the programs of a call differ
         self.is_passing = recorder.is_passing
+        self.parts = recorder.parts
         leaves = trees.leaves((args, kwargs))
         self._note(recorder, leaves)
         say("simplifying the program")

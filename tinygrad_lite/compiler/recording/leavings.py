@@ -63,6 +63,8 @@ class Leavings(Surroundings):
         overwritten: those of these names that stood for tensors which it does not read.
         written_into: the places of the arrays into which it writes.
         adds_entries: whether it puts what it computes under a new key of a dict, or into a deque that is not full yet.
+        parts: what it finds missing, and makes: an object such as a layer, or a parameter, which no program makes. The
+            next calls have it.
         settings: what else it assigns, each with the value that it has in the end.
     """
 
@@ -72,8 +74,30 @@ class Leavings(Surroundings):
         self.overwritten: set[Key] = set()
         self.written_into: list[Carried | Argument] = []
         self.adds_entries = False
+        self.parts: list[str] = []
         self.settings: dict[tuple[int, str], tuple[Assigned | Switched, Any]] = {}
         self._moved: list[Guard] = []
+
+    def find_parts(self) -> None:
+        """Find out which `parts` the function makes."""
+        names = {**self._reached.guards, **self.guards}.values()
+        missing = [place for place in names if type(place) in (Item, Field) and place.value is None]
+        made = [place for place in missing if self._has_parts(self.carried.replaced(place))]
+        self._moved += made
+        for owner, name, before in self._attributes.values():
+            place = guard_of(owner, name, before)
+            of_class = ((Field, id(kind), name) for kind in type(owner).__mro__)
+            has_read = self._has_read(owner, place) or any(key in self.guards for key in of_class)
+            if before is UNSET and has_read and self._has_parts(attribute_of(owner, name)):
+                made.append(place)
+        self.parts = [place.label for place in made]
+
+    def _has_parts(self, value: Any) -> bool:
+        tensors = [x for x in trees.leaves(value) if isinstance(x, Tensor) and x in self._made]
+        if any(x._requires_grad and plain(x, "op") is None for x in tensors):
+            return True
+        is_a_value = value is UNSET or isinstance(value, (*SCALARS, np.ndarray, Recorded, Tensor))
+        return not is_a_value and not self._may_leave(value)
 
     def leave(self, returned: Any) -> list[Any]:
         """Note where the function leaves what it computes, and its settings; return what it leaves.

@@ -91,6 +91,11 @@ class Recorder(Leavings):
             try:
                 passed = [(x, trees.children(x) or {}, attributes(x)) for x in containers((args, kwargs))]
                 returned = self._undisguised(f, args, kwargs)
+                self.find_parts()
+                if self.parts:
+                    self.returned = ()
+                    self.namer.finish()
+                    return
                 for container, held, around in passed:
                     _refuse_changes_of_an_argument(container, held, around)
                 left = self.leave(returned)

@@ -175,6 +175,11 @@ def _recorded_twice(
         say("recording")
         first, read = recordings.make_first()
         _refuse_inputs_filled_by_numpy(first, recordings.outside, carried)
+        if first.parts and not may_pass:
+            raise UsageError(
+                f"{name_of(f)} finds no {first.parts[0]}, and makes it, in more than one call, which its program would "
+                "not do: keep it from call to call, or make it outside"
+            )
         is_alone = may_pass and is_passing(first, trees.leaves((args, dict(kwargs))))
         if is_alone or first.adds_entries or recordings.has_changed_others():
             first.is_passing = True
@@ -417,7 +422,7 @@ def adds_state(recorder: Recorder, leaves: Leaves) -> bool:
     A gradient comes and goes in each round of a training that adds up those of several batches.
     """
     made = (isinstance(place, Entry) and place.read(leaves) is None for place in recorder.program.updates)
-    return recorder.adds_entries or any(made)
+    return recorder.adds_entries or bool(recorder.parts) or any(made)
 
 
 def _undisturbed(once: Callable[..., Recording], reached: Reached, roots: Sequence[tuple[Any, str]]) -> Recording:
