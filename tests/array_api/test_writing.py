@@ -260,6 +260,7 @@ ENTRY: dict[str, Callable[[Any], Any]] = {
     "vectors' product": lambda x: np.linalg.vecdot(x[0], x[1]),
     "covariance": lambda x: np.cov(x[0]),
     "norm": np.linalg.norm,
+    "real part of a number": lambda x: np.real(np.sum(x)),
     "median": np.median,
     "determinant": lambda x: np.linalg.det(x[:, 1:]),
     "from a number of Python's": lambda x: sum(x[0]),
@@ -277,6 +278,23 @@ def test_nothing_writes_into_a_number_and_what_is_an_array_without_axes_is_one_a
     x = np.arange(6.0).reshape(2, 3) ** 2 + 1
     np.testing.assert_allclose(tg.functionalize(f)(tg.tensor(x)), f(x.copy()), rtol=1e-12)
     assert_slopes(f, x)
+
+
+def test_an_array_made_of_a_number_is_no_view_of_it() -> None:
+    """NumPy's number was taken for an array without axes."""
+    made: list[Callable[[Any], Any]] = [
+        *(np.ravel, np.atleast_2d, lambda y: np.ravel(y, order="F"), lambda y: np.reshape(y, (1, 1), order="F")),
+        *(lambda y: np.expand_dims(y, 0), lambda y: y[None], lambda y: np.pad(y, 0), lambda y: np.resize(y, 1)),
+    ]
+
+    def f(x: Any) -> Any:
+        total = np.sum(x)
+        for make in made:
+            make(total)[...] = 7.0
+        return total * 1.0
+
+    x = np.arange(6.0).reshape(2, 3)
+    assert tg.functionalize(f)(tg.tensor(x)) == f(x)
 
 
 WITHOUT_AXES: dict[str, Callable[[Any], Any]] = {

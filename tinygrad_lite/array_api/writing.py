@@ -391,9 +391,11 @@ def _as_numpys(result: Any, function: Any, args: Any, params: Any) -> Any:
 
 
 def _plain(x: Writable) -> Any:
-    """NumPy's array in one that can be written into; if it is elsewhere, one like it."""
+    """NumPy's array, or number, in one that can be written into; if it is elsewhere, one like it."""
     array = in_memory(x.value)
     array = np.zeros(x.shape, x.dtype) if array is None else np.asarray(array)
+    if x._is_number:
+        return array[()]
     return array if x._like is None else lying_as(x._like, array)
 
 
