@@ -31,12 +31,14 @@ class Namer:
 
         A new turn has begun if the frame was at another line since, or goes back within its line.
         """
-        line, instruction, visit = self._open.get(frame, (0, 0, 0))  # frames, since another may have an id later
-        if frame.f_lineno != line or frame.f_lasti < instruction:
+        known, instruction, visit = self._open.get(frame, (0, -1, 0))  # frames, since another may have an id later
+        now = frame.f_lasti
+        line = known if now == instruction else frame.f_lineno  # for which Python reads a table from its beginning
+        if line != known or now < instruction:
             visit = len(self._visits)
-            self._visits.append((frame, frame.f_lineno, result))
-        self._visits[visit] = frame, frame.f_lineno, result
-        self._open[frame] = frame.f_lineno, frame.f_lasti, visit
+            self._visits.append((frame, line, result))
+        self._visits[visit] = frame, line, result
+        self._open[frame] = line, now, visit
 
     def gradient(self, result: Variable, of: Variable) -> None:
         """Note that the result was computed for the gradient of this; the last such result is the gradient."""

@@ -92,6 +92,7 @@ class Transcript:
         self._expected_constants = [] if expected is None else [*expected.read_constants()]
         self._matched = 0
         self._outermost = outermost
+        self._in_pass: tuple[str, Source | None] | None = None  # the origin of the reverse pass's calls
         self._constants: dict[int, tuple[Recorded, Snapshot | None]] = {}
         self._values: list[weakref.ref[Recorded]] = []
         self._viewed: set[int] = set()  # the memory of which there are views, by id
@@ -419,8 +420,11 @@ class Transcript:
 
     def _origin(self, result: Variable) -> tuple[str, Source | None]:
         """The pass that is running, and the user's line; also notes what a person would call the result."""
+        frames = self._frames_that_say_more()
+        if self._in_pass is not None:
+            return self._in_pass
         section, source = FORWARD, None
-        for frame, kind in self._frames_that_say_more():
+        for frame, kind in frames:
             if kind is _ELSEWHERE:
                 section = BACKWARD
             elif kind is _USERS:
@@ -433,6 +437,8 @@ class Transcript:
                 section = UPDATE
                 if kind is _FORMULA:  # an optimiser's formula is read by its own names
                     self.namer.line(result, frame)
+        if section == BACKWARD and frames[0][1] is _ELSEWHERE:  # until it has returned, its callers stay where they are
+            self._in_pass = section, source
         return section, source
 
     def _frames_that_say_more(self) -> list[tuple[FrameType, str]]:
@@ -440,16 +446,17 @@ class Transcript:
 
         As long as the innermost is the same, so are the others; but a generator may be asked by another each time.
         """
-        known, frame = self.frames, sys._getframe(2)
+        known, frame, outermost = self.frames, sys._getframe(2), self._outermost
+        innermost = known[0][0] if known and not known[0][0].f_code.co_flags & _IS_RESUMED else None
         found: list[tuple[FrameType, str]] = []
-        while (code := frame.f_code) is not self._outermost:
+        while (code := frame.f_code) is not outermost:
+            if frame is innermost and not found:
+                return known
             kind = _kinds.get(code.co_filename) or _kind(code.co_filename)
             if kind is not _ELSEWHERE or code is _PASS:
-                if not found and known and known[0][0] is frame and not code.co_flags & _IS_RESUMED:
-                    return known
                 found.append((frame, kind))
             frame = frame.f_back  # type: ignore[assignment]
-        self.frames = found
+        self.frames, self._in_pass = found, None
         return found
 
     def with_followed_rules(self, op: Any) -> Any:
