@@ -365,3 +365,21 @@ def test_the_note_on_a_gradient_of_0_that_rounding_hides_gives_the_tolerance_tha
     assert float(atol) < 1e-11
     assert outcome(0, float(atol)) == ("passed", [])
     assert outcome(10 * float(atol), float(atol))[0] == "failed"
+
+
+@pytest.mark.parametrize("rate", [3.7, 3.9, 3.99])
+def test_a_chaotic_function_has_no_slope_that_its_values_could_tell(rate: float) -> None:
+    def turns(r: Any) -> Any:
+        x = 0.3
+        for _ in range(100):
+            x = float(r) * x * (1 - x)  # above 4, it overflows
+        return x
+
+    def gradient(r: Any) -> Any:
+        x, slope = 0.3, 0.0
+        for _ in range(100):
+            x, slope = r * x * (1 - x), x * (1 - x) + r * (1 - 2 * x) * slope
+        return slope
+
+    report = tg.gradcheck(turns, rate, gradient=gradient, raise_exception=False)
+    assert report.outcome == "inconclusive", report

@@ -13,6 +13,8 @@ from tinygrad_lite.checking.diagnosing import composites, mistakes
 from tinygrad_lite.checking.diagnosing.patterns import name_of_ratio, pattern
 from tinygrad_lite.checking.diagnosing.regions import place, region
 from tinygrad_lite.checking.diagnosing.structures import structure
+from tinygrad_lite.checking.diagnosing.trace import Trace
+from tinygrad_lite.readers.recording import recording
 
 MODELS = sorted({planted.model for planted in PLANTED})
 
@@ -535,3 +537,38 @@ def test_what_runs_once_is_not_added_up_from_run_to_run() -> None:
     report = tg.gradcheck(f, np.array([-1.0, 0.3, 0.2]), gradient=gradient, raise_exception=False)
     assert not report.ok
     assert "from one run to the next" not in str(report)
+
+
+def _raised(x: Any, power: int) -> Any:
+    return x**power
+
+
+@pytest.mark.parametrize(("power", "sign"), [(2, -1), (1, 1)])
+def test_what_a_function_computes_beside_its_value_is_not_to_blame(power: float, sign: float) -> None:
+    def both(a: Any, b: Any) -> Any:
+        value = np.sum(np.sin(a) * b) + np.sum(a**2)
+        slope = np.cos(a) * b
+        return value, (slope + power * a, sign * np.sin(a))
+
+    a, b = np.array([0.3, -0.5, 0.8]), np.array([0.7, 1.2, 0.4])
+    report = tg.gradcheck(lambda a, b: both(a, b)[0], a, b, gradient=lambda a, b: both(a, b)[1], raise_exception=False)
+    (finding,) = (finding for finding in report.findings if finding.fails)
+    assert "value = np.sum" in finding.where, report
+    assert finding.why, report
+    assert "slope" not in finding.why, report
+
+
+def test_an_argument_of_a_call_is_not_named_after_its_result() -> None:
+    def f(x: Any) -> Any:
+        value = _raised(x - 0.5, 3)
+        return np.sum(value)
+
+    x = tg.tensor([0.7, 1.2, 0.4], requires_grad=True)
+    with recording() as steps:
+        y = f(x)
+    trace = Trace(steps, [x], [y], ["x"])
+    assert [trace.name_of(1 + k) for k in range(3)] == [
+        "the result of subtract",
+        "the result of power",
+        "the result of sum",
+    ]

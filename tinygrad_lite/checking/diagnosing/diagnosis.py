@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import cached_property
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -24,8 +25,9 @@ from tinygrad_lite.checking.diagnosing.second_order import SECOND, is_wrong_in_s
 from tinygrad_lite.checking.diagnosing.structures import structure
 from tinygrad_lite.checking.diagnosing.trace import Trace
 from tinygrad_lite.checking.evidence.examination import Comparison, Examination
-from tinygrad_lite.checking.subjects.subject import GradientOf, Matrix, random_weights
+from tinygrad_lite.checking.subjects.subject import GradientOf, Matrix, Subject, Vector, random_weights
 from tinygrad_lite.engine.op import Array
+from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.readers.recording import Step
 
 _LONG = 1000  # the largest number of operations for which mistakes are tried on the whole
@@ -152,7 +154,8 @@ class Diagnosis:
             return {}
         mix = np.cos(np.arange(len(look.weights)))
         paths = [v.path for v in subject.variables]
-        trace = Trace(self._steps, self._variables, self._results, paths)
+        steps = list(_used_for(self._results, self._steps))
+        trace = Trace(steps, self._variables, self._results, paths)
         point = Point(trace, mix @ look.weights, subject.split(mix @ look.gradient))
         references = subject.split(mix @ self._reference())
         wrong = [k for k in wrong if self._is_followed(k, point, references[k], paths)]
@@ -172,7 +175,7 @@ class Diagnosis:
         direction = np.zeros(len(look.scales))
         direction[subject.columns(k)] = look.scales[subject.columns(k)] * random_weights(rng, reference.size)
         with suppress(Exception):  # a function may refuse a nearby point
-            trace = Trace(*subject.traced_inside(subject.point + aside), paths)
+            trace = _trace(subject, subject.point + aside, paths)
             own = trace.back(point.weights).of_variables[k].ravel() @ direction[subject.columns(k)]
             slopes = look.slopes_beside(aside, direction)
             return same(own, slopes @ np.cos(np.arange(len(slopes))), _FOLLOWED)
@@ -187,7 +190,27 @@ class Diagnosis:
         for _ in range(_OTHERS):
             x = subject.point + _ASIDE * look.scales * rng.uniform(-1, 1, len(subject.point))
             with suppress(Exception):  # a function may refuse a nearby point
-                trace = Trace(*subject.traced_inside(x), paths)
+                trace = _trace(subject, x, paths)
                 gradient = subject.rows(x, point.weights[None])[0]
                 if trace.is_like(point.trace) and np.all(np.isfinite(gradient)):
                     yield Point(trace, point.weights, subject.split(gradient))
+
+
+def _trace(subject: Subject, x: Vector, paths: Sequence[str]) -> Trace:
+    """The run of a function at a point, without what its results do not depend on."""
+    steps, variables, results = subject.traced_inside(x)
+    return Trace(list(_used_for(results, steps)), variables, results, paths)
+
+
+def _used_for(results: Sequence[Any], steps: Sequence[Step]) -> Iterator[Step]:
+    """The operations that results depend on, and those with results that are no tensors, in their order.
+
+    A function that also computes its own gradient, and returns only the value, holds the mistake among the others.
+    """
+    used = {id(y) for y in results}
+    kept: list[Step] = []
+    for step in reversed(steps):
+        if id(step.result) in used or not isinstance(step.result, Tensor):
+            used.update(map(id, step.inputs))
+            kept.append(step)
+    return reversed(kept)

@@ -4,8 +4,10 @@ Its values have numbers: first the variables, then the result of each operation.
 point, has the same numbers, so that what explains a gradient at one point can be tried at the other.
 """
 
+import ast
 import re
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,6 +25,15 @@ from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.readers.recording import Source, Step
 from tinygrad_lite.transforms.dual import pushed
 
+_OPERATORS: dict[type, set[str]] = {
+    ast.Add: {"add"},
+    ast.Sub: {"subtract"},
+    ast.Mult: {"multiply"},
+    ast.Div: {"divide"},
+    ast.MatMult: {"matmul"},
+    ast.Pow: {"power", "square"},
+    ast.USub: {"negative"},
+}
 _MANY = 3  # how often an operation may occur in a line that runs once
 Edge = tuple[int, int]
 """An operation and one of its arguments."""
@@ -311,7 +322,19 @@ class Trace:
         step = self.steps[k]
         text = step.source.text if step.source and k in self._last_of_lines else ""
         assigned = re.match(r"(?:for .*?: *)?(\w+) *[-+*/@]?=(?!=)", text)
-        return assigned[1] if assigned else f"the result of {step.op}"
+        if assigned and step.op.name not in _operators_in_arguments(text[assigned.end() :]):
+            return assigned[1]
+        return f"the result of {step.op}"
+
+
+def _operators_in_arguments(text: str) -> set[str]:
+    """The names of the operators among the arguments of an expression that is a call."""
+    with suppress(SyntaxError):
+        call = ast.parse(text.strip(), mode="eval").body
+        if isinstance(call, ast.Call):
+            inside = (node for argument in call.args for node in ast.walk(argument))
+            return set().union(*(_OPERATORS.get(type(getattr(node, "op", None)), ()) for node in inside))
+    return set()
 
 
 def instruction(source: Source) -> tuple[Source, int]:

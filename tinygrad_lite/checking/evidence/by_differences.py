@@ -10,7 +10,7 @@ from tinygrad_lite.checking.evidence.examination import SUBNORMAL
 from tinygrad_lite.checking.evidence.inexact import CLOSE
 from tinygrad_lite.checking.evidence.known import HELPLESS, ROUNDINGS, Known
 from tinygrad_lite.checking.evidence.roundings import Roundings
-from tinygrad_lite.checking.subjects.subject import Vector
+from tinygrad_lite.checking.subjects.subject import EPSILON, Vector
 
 PROVEN = 6  # after this many plainly wrong entries, the others of an array are looked at with fewer steps
 PLAINLY = 100  # the error of a plainly wrong entry is this many times its bound
@@ -89,6 +89,7 @@ class ByDifferences:
         apart, bound = np.abs(difference.right - difference.left), difference.side_bound
         with np.errstate(invalid="ignore"):
             agree = result.hidden[:, j] & (apart <= 4 * bound) & (bound + apart < result.bound[:, j])
+            agree &= ~self._is_wild(difference)
         if np.any(agree):
             result.reference[agree, j] = ((difference.right + difference.left) / 2)[agree]
             result.bound[agree, j] = (bound + apart)[agree]
@@ -110,6 +111,11 @@ class ByDifferences:
             result.bound[between, j] = np.fmax(result.bound[:, j], 2 * np.abs(slope))[between]
             result.hidden[between, j] = True
         self._judge_rounding(j, difference.extent)
+
+    def _is_wild(self, difference: references.Difference) -> Vector:
+        """Whether a result moves at random by so much that it is not rounding, as a chaotic function does."""
+        rounding = references.ROUGH * EPSILON * self._look.magnitude
+        return np.asarray(np.isinf(difference.bound) & (difference.noise > rounding))
 
     def _judge_rounding(self, j: int, extent: Vector) -> None:
         """Compare results that do not move, or move only as rounding does, with a slope of 0.

@@ -30,6 +30,7 @@ SAFETY = 4.0
 STAIRS = 5e-4  # the height of a stair, relative to the values; rounding to float32 makes lower ones
 FINE_STAIRS = 1e-5  # the same, if stairs are also higher than LEFT_OF_1
 LEFT_OF_1 = 1e-9  # float64's rounding of 1 + x, for a small x, makes lower stairs
+ROUGH = 1000  # rounding moves a smooth function by fewer roundings of its value
 VISIBLE = 100  # a change that is this many times the noise is real
 POINTS = 129  # a search for a jump begins with this many points
 STAYS = 12  # how often a jump must keep its size when the points get closer
@@ -194,7 +195,7 @@ class _Line:
             change = np.diff(quotients[-SMALLEST - 2 :], axis=0)
             left_over.append((change[1:] - change[:-1] / RATIO**power) * self._steps[-SMALLEST:, None] / 2)
         noise = np.max(np.nan_to_num(np.abs(np.concatenate(left_over)), posinf=0.0), axis=0)
-        for row in np.flatnonzero(noise > 1000 * EPSILON * np.abs(self._at_0)):
+        for row in np.flatnonzero(noise > ROUGH * EPSILON * np.abs(self._at_0)):
             noise[row] = min(noise[row], self._noise_of_smooth(int(row)))
         if np.any(stands := self._stand_still()):
             none = np.zeros(len(noise))
@@ -346,8 +347,9 @@ class _Line:
     def _is_coarse(self, noise: Vector) -> Vector:
         """Whether a result moves, and its noise is so large that it may be, or hide, what the function does."""
         values = np.concatenate([self._above[self._larger :], self._below[self._larger :]])
+        values = np.where(np.isfinite(values), values, np.nan)
         extent = np.fmax.reduce(values) - np.fmin.reduce(values)
-        moves = (extent > SAFETY * noise) | (noise > 1000 * EPSILON * np.abs(self._at_0))
+        moves = (extent > SAFETY * noise) | (noise > ROUGH * EPSILON * np.abs(self._at_0))
         return np.asarray(moves & (noise > COARSE * extent))
 
     def _best(self, noise: Vector) -> tuple[_Best, _Best, _Best]:
@@ -437,7 +439,7 @@ class _Line:
         jumps = np.zeros(len(self._at_0), bool)
         for side, values in ((1, self._above), (-1, self._below)):
             away = np.abs(values[-SMALLEST:] - self._at_0)
-            far = np.all(away > 1000 * EPSILON * np.abs(values[-SMALLEST:]), axis=0)
+            far = np.all(away > ROUGH * EPSILON * np.abs(values[-SMALLEST:]), axis=0)
             if not np.any(far):
                 continue
             far &= (np.min(away, axis=0) > 0.9 * np.max(away, axis=0)) & np.isfinite(away[-1])
