@@ -532,3 +532,74 @@ def by_torch(loss: Any, z: Any) -> Any:
     """The gradient by PyTorch."""
     z = z.detach().requires_grad_()
     return torch.autograd.grad(loss(z), z)[0]
+
+
+class Swish(torch.autograd.Function):
+    """With a term of its derivative left out, in the form without a context in `forward`."""
+
+    @staticmethod
+    def forward(x: Any, slope: Any, power: int) -> Any:
+        return x * torch.sigmoid(slope * x) ** power
+
+    @staticmethod
+    def setup_context(context: Any, inputs: Any, output: Any) -> None:
+        context.save_for_backward(*inputs[:2])
+
+    @staticmethod
+    def backward(context: Any, g: Any) -> Any:
+        x, slope = context.saved_tensors
+        s = torch.sigmoid(slope * x)
+        return g * s, g * x * x * s * (1 - s), None
+
+
+@jax.custom_vjp
+def tempered(z: Any, options: Any) -> Any:
+    return options["t"] * jax.nn.logsumexp(z / options["t"])
+
+
+def _tempered_forward(z: Any, options: Any) -> Any:
+    return options["t"] * jax.nn.logsumexp(z / options["t"]), (z, options["t"])
+
+
+def _tempered_backward(kept: Any, g: Any) -> Any:
+    z, t = kept
+    p = jax.nn.softmax(z / t)
+    return g * p, {"t": g * (jax.nn.logsumexp(z / t) - jnp.dot(p, z))}
+
+
+tempered.defvjp(_tempered_forward, _tempered_backward)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_function_of_pytorch_with_a_wrong_rule_of_its_own_is_named(dtype: Any) -> None:
+    cube, swish = Cube.apply, Swish.apply
+    kept = Cube.__dict__["forward"], Swish.__dict__["forward"]
+    slope = torch.ones(3, dtype=dtype, requires_grad=True)
+    x = drawn(3, dtype=dtype).requires_grad_()
+    report = check(lambda x, slope: torch.sum(torch.sin(swish(x, slope, 1))), x, slope)
+    (finding,) = report.findings
+    assert finding.path == "x", report
+    assert finding.where.startswith("Swish, called at test_frameworks.py:"), report
+    assert finding.why.startswith("its own derivative with respect to x is wrong"), report
+    report = check(lambda x: torch.sum(torch.sin(cube(torch.exp(x)))), x)
+    assert "torch.sum(torch.sin(cube(" in report.findings[0].where, report
+    assert "0.666667 times what it should be: 2/3" in report.findings[0].why, report
+    assert (Cube.__dict__["forward"], Swish.__dict__["forward"]) == kept
+    report = check(lambda x: 3 * torch.sum(cube(swish(x, torch.ones_like(x), 1))), x)
+    assert "Cube" in str(report), report
+    assert "Swish" in str(report), report
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_function_of_jax_with_a_wrong_rule_of_its_own_is_named(dtype: Any) -> None:
+    call = jax.custom_vjp.__call__
+    with jax.enable_x64(dtype is np.float64):
+        z, t = jnp.asarray([[0.3, -0.5, 0.8], [1.2, 0.1, -0.4]], dtype), jnp.asarray(0.7, dtype)
+        for batched in (False, True):
+            each = jax.vmap(tempered, in_axes=(0, None)) if batched else lambda z, options: tempered(z[0], options)
+            report = check(lambda z, t, each=each: jnp.sum(jnp.sin(each(z, {"t": t}))), z, t)
+            (finding,) = (finding for finding in report.findings if finding.fails)
+            assert finding.path == "t", report
+            assert finding.where.startswith("tempered, called at test_frameworks.py:"), report
+            assert finding.why.startswith("its own derivative with respect to options.t is wrong"), report
+    assert jax.custom_vjp.__call__ is call

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from time import monotonic
 from typing import Any, Literal
@@ -16,7 +17,8 @@ from tinygrad_lite.checking.evidence.known import ROUNDINGS
 from tinygrad_lite.checking.evidence.references import remainder_slope
 from tinygrad_lite.checking.evidence.singular import Kinks, at_kink
 from tinygrad_lite.checking.report import Report, Verdict
-from tinygrad_lite.checking.subjects.frameworks import program_of
+from tinygrad_lite.checking.subjects.frameworks import Program, program_of
+from tinygrad_lite.checking.subjects.frameworks.foreign_program import Library
 from tinygrad_lite.checking.subjects.kinds import subject_of
 from tinygrad_lite.checking.subjects.subject import EPSILON, FULL, Matrix, Subject, Vector
 from tinygrad_lite.checking.verdicts import Judgement
@@ -34,6 +36,7 @@ _ROWS = 256  # the largest number of results whose gradients are checked one by 
 _REPEATED = 16  # the number of results whose gradients are computed twice, to see whether they are the same
 _LAST_DIGITS = 64  # how far a sum in another order may differ, in roundings of its largest term
 _AGREES = 1e-2  # how well an entry that agrees with a reference is known, relative to its size
+_CALLS = 32  # how many calls of functions with derivatives of their own are looked at
 _ENTRIES = 2_000_000  # the largest number of entries of a Jacobian that is kept
 
 
@@ -122,9 +125,31 @@ def gradcheck(
         check = _Check(subject, method, rng, rtol, atol, nondet_tol, 2 if hvp else order)
         with np.errstate(over="ignore"):  # of slopes close to the largest numbers
             report = check.report(monotonic() + time_budget)
+        if program and isinstance(subject.supplied, Library) and report.outcome == "failed":
+            report = _with_own_rules(report, program)
     if raise_exception and not report.ok:
         raise GradientError(report)
     return report
+
+
+def _with_own_rules(report: Report, program: Program) -> Report:
+    """The report, with a function whose own derivative is wrong in each finding whose place is not known."""
+    said: dict[str, str] = {}
+    for call in program.own_rules()[:_CALLS]:
+        own = gradcheck(call, *call.inputs, raise_exception=False)
+        wrong = [finding for finding in own.findings if finding.verdict is Verdict.WRONG]
+        if wrong and not any(where.startswith(f"{own.name},") for where in said):
+            of_each = (f"with respect to {x.path} is wrong{f': {x.why}' if x.why else ''}" for x in wrong)
+            said[call.where] = f"its own derivative {', and '.join(of_each)}"
+    if not said:
+        return report
+    where, *others = said
+    why = "; ".join([said[where], *(f"{other}: {said[other]}" for other in others)])
+    findings = [
+        replace(finding, where=where, why=why) if finding.verdict is Verdict.WRONG and not finding.where else finding
+        for finding in report.findings
+    ]
+    return replace(report, findings=findings)
 
 
 def _counted(count: int) -> str:

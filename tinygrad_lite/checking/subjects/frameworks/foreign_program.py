@@ -8,6 +8,7 @@ import numpy as np
 
 from tinygrad_lite import trees
 from tinygrad_lite.checking.subjects.arguments import Arguments, argument_names
+from tinygrad_lite.checking.subjects.frameworks.own_rules import AppliedFunction
 from tinygrad_lite.checking.subjects.results import Results, flat
 from tinygrad_lite.checking.subjects.supplied import Call, Matrix, Products
 from tinygrad_lite.checking.subjects.variables import EPSILON, Vector
@@ -88,6 +89,10 @@ class Program:
     def preserved(self) -> AbstractContextManager[Any]:
         """A block after which the library's random state is as it was."""
         return nullcontext()
+
+    def own_rules(self) -> Sequence[AppliedFunction]:
+        """The functions with a derivative of their own that it calls."""
+        return ()
 
     def differentiated(self, weights: Sequence[Array]) -> Self:
         """The gradient of the sum of the results with these weights, as a program of its own."""

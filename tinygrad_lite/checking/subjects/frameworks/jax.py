@@ -13,6 +13,8 @@ from jax import numpy as jnp
 from tinygrad_lite import trees
 from tinygrad_lite.checking.subjects.frameworks.closures import Copies
 from tinygrad_lite.checking.subjects.frameworks.foreign_program import Held, Program, are_close
+from tinygrad_lite.checking.subjects.frameworks.jax_functions import noting
+from tinygrad_lite.checking.subjects.frameworks.own_rules import AppliedFunction
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import UsageError
 
@@ -40,6 +42,14 @@ class JaxProgram(Program):
         second.name, second._weights = f"the gradient of {self.name}", weights
         second._compiled = {}
         return second
+
+    def own_rules(self) -> Sequence[AppliedFunction]:
+        """The calls of functions with a `custom_vjp`."""
+        calls: list[AppliedFunction] = []
+        if not isinstance(self._f, AppliedFunction):
+            with noting(calls):
+                self._results(*self._arrays(self.inputs, None))
+        return calls
 
     def _dtypes(self) -> Sequence[Any]:
         """Double precision."""

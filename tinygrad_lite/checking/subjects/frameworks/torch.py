@@ -16,6 +16,8 @@ from tinygrad_lite import trees
 from tinygrad_lite.checking.subjects.arguments import argument_names
 from tinygrad_lite.checking.subjects.frameworks.closures import Copies
 from tinygrad_lite.checking.subjects.frameworks.foreign_program import Held, Program
+from tinygrad_lite.checking.subjects.frameworks.own_rules import AppliedFunction
+from tinygrad_lite.checking.subjects.frameworks.torch_functions import kinds_behind, noting
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import UsageError
 
@@ -67,6 +69,18 @@ class TorchProgram(Program):
         if any(require):
             self._detached = {i for i, requires in enumerate(require) if not requires}
             self.remarks += [f"result {i} does not require a gradient: left out" for i in sorted(self._detached)]
+
+    def own_rules(self) -> Sequence[AppliedFunction]:
+        """The calls of functions with a `backward` of their own, in float64, where it runs so."""
+        calls: list[AppliedFunction] = []
+        if not isinstance(self._f, AppliedFunction):
+            with ExitStack() as stack:
+                kinds = kinds_behind(trees.leaves(self._run(self.inputs, self._dtype, True, stack)[1]))
+            with ExitStack() as stack:
+                for kind in kinds:
+                    stack.enter_context(noting(kind, calls))
+                self._run(self.inputs, self._dtype, True, stack)
+        return calls
 
     @contextmanager
     def preserved(self) -> Iterator[None]:
