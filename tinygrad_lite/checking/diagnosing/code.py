@@ -81,5 +81,7 @@ class Code:
 def _in_shape(change: Change, trace: Trace, k: int) -> Array:
     """What a changed operation gives, in the shape of what it gave; a sum along another axis may have another."""
     value, shape = np.asarray(change(trace, k)), np.shape(trace.steps[k].value)
+    if value.shape == shape:
+        return value[()]
     is_turned = value.ndim == len(shape) and value.shape != shape and 1 in shape and 1 in value.shape
     return (value if is_turned else np.broadcast_to(value, shape))[()]

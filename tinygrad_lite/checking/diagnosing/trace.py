@@ -105,6 +105,7 @@ class Trace:
         self.constants: Mapping[Any, str] = {}
         self.alike: dict[Any, list[tuple[Edge, bool]]] = {}
         self._names: dict[int, str] = {}
+        self._known_behind: dict[tuple[int, ...], list[tuple[int, list[tuple[int, int]]]]] = {}
         self._edges: list[list[tuple[int, int, int]]] = [[] for _ in variables]  # with the argument's number
         self.arrays = [step.arrays for step in steps]
         self.values = [step.value for step in steps]
@@ -187,25 +188,36 @@ class Trace:
         """The same operations on other values; these functions compute the results of some of them from the new run."""
         new = copy(self)
         new.values, new.arrays, new.alike = list(self.values), list(self.arrays), {}
-        changed = set[int]()
-        ahead = sorted(replaced)  # the operations to perform again, as a heap
-        known = set(ahead)
+        behind = self._behind(tuple(sorted(replaced)))
         with np.errstate(all="ignore"):
+            for k, changed in behind:
+                if changed:
+                    arrays = new.arrays[k] = list(self.arrays[k])
+                    for i, made in changed:
+                        arrays[i] = new.values[made]
+                step, other = self.steps[k], replaced.get(k)
+                new.values[k] = step.op.forward(*new.arrays[k], **step.params) if other is None else other(new, k)
+        new.performed = len(behind)
+        return new
+
+    def _behind(self, numbers: tuple[int, ...]) -> list[tuple[int, list[tuple[int, int]]]]:
+        """These operations and all that depend on them, in order; for each, the arguments that do, and what made them.
+
+        The search for a mistake changes the same operations in many ways.
+        """
+        if numbers not in self._known_behind:
+            behind: dict[int, list[tuple[int, int]]] = {}
+            ahead, known, count = list(numbers), set(numbers), len(self.variables)
             while ahead:
                 k = heappop(ahead)
-                numbers, step = self.inputs[k], self.steps[k]
-                if not changed.isdisjoint(numbers):
-                    new.arrays[k] = [
-                        new.value(n) if n is not None and n in changed else x for x, n in zip(self.arrays[k], numbers)
-                    ]
-                new.values[k] = replaced[k](new, k) if k in replaced else step.op.forward(*new.arrays[k], **step.params)
-                changed.add(len(self.variables) + k)
-                for reader in self._readers.get(len(self.variables) + k, ()):
+                made = ((i, n - count) for i, n in enumerate(self.inputs[k]) if n is not None)
+                behind[k] = [(i, n) for i, n in made if n in behind]
+                for reader in self._readers.get(count + k, ()):
                     if reader not in known:
                         known.add(reader)
                         heappush(ahead, reader)
-        new.performed = len(known)
-        return new
+            self._known_behind[numbers] = list(behind.items())
+        return self._known_behind[numbers]
 
     @cached_property
     def _readers(self) -> dict[int, list[int]]:
