@@ -17,6 +17,7 @@ from tinygrad_lite.compiler.changing_numbers import ChangingNumbers
 from tinygrad_lite.compiler.compile_report import CompileReport
 from tinygrad_lite.compiler.entry import MISS, REFUSED
 from tinygrad_lite.compiler.recording.appearances import Appearance
+from tinygrad_lite.compiler.recording.call_to_record import CallToRecord, named_parameters
 from tinygrad_lite.compiler.recording.decisions import Decision
 from tinygrad_lite.compiler.recording.iterators import TakenError
 from tinygrad_lite.compiler.recording.watching import is_watching
@@ -222,22 +223,20 @@ class Compiled:
         if chosen is None or chosen.is_passing:
             changed = self._numbers.among_names(guard for run in runs for guard in run.guards)
             with without_collections(), patiently(f"compiling {name_of(self._f)}") as say:
-                may_run_again = not any(run.was_asked for known in [*self._runs.values()] for run in known)
-                known = {key: name for run in runs for key, name in run.carried.items()} | changed
-                is_new, in_common = chosen is None, self._in_common
-                made = Run(
+                carried = {key: name for run in runs for key, name in run.carried.items()}
+                call = CallToRecord(
                     self._f,
                     args,
                     kwargs,
-                    self.backend,
+                    named_parameters(self._f, args, kwargs),
                     say,
-                    is_new,
-                    may_run_again,
-                    in_common,
-                    known,
-                    numbers,
-                    self._changing,
+                    may_pass=chosen is None,
+                    may_run_again=not any(run.was_asked for known in [*self._runs.values()] for run in known),
+                    known=carried | changed,
+                    numbers=numbers,
+                    changing=self._changing,
                 )
+                made = Run(call, self.backend, self._in_common)
             self._numbers.note_needed(exact, leaves, numbers - made.numbers)
             self._numbers.note_needed_names(name for name in changed if not made.takes(name))
             key = exact.for_any(made.numbers)

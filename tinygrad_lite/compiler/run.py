@@ -17,18 +17,17 @@ from tinygrad_lite.compiler.passes.own_memory import with_memory_of_their_own
 from tinygrad_lite.compiler.places import Argument, Carried, Data, Gradient, Leaves, Outside
 from tinygrad_lite.compiler.program import Program, is_python_number
 from tinygrad_lite.compiler.pullback import Pullback, Rerun, own, split
-from tinygrad_lite.compiler.recording.appearances import Appearance
+from tinygrad_lite.compiler.recording.call_to_record import CallToRecord
 from tinygrad_lite.compiler.recording.carrying import Form
 from tinygrad_lite.compiler.recording.decisions import Decision
-from tinygrad_lite.compiler.recording.guards import Guard, Key
+from tinygrad_lite.compiler.recording.guards import Key
 from tinygrad_lite.compiler.recording.recording_run import Recorder
-from tinygrad_lite.compiler.recording.two_recordings import adds_state, named_parameters, recorded_twice
+from tinygrad_lite.compiler.recording.two_recordings import adds_state, recorded_twice
 from tinygrad_lite.compiler.source.executor import NumpyExecutor
 from tinygrad_lite.compiler.source.numpy_source import NumpySource
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor, wrap
 from tinygrad_lite.readers.recording import plain_trace
-from tinygrad_lite.transforms.runs import name_of
 
 WORTH = 3
 """How often a program runs again before it counts as used."""
@@ -53,44 +52,24 @@ class Run:
 
     Args:
         in_common: for each program of a run, what native code of the same function has in common.
-        known: the names of values that other programs of the function carry, and of numbers that have changed.
-        numbers: the leaves of the arguments that are Python numbers, and inputs if Python does not need them.
-        changing: what the function has changed in earlier calls, and no program follows, by id.
     """
 
-    def __init__(
-        self,
-        f: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
-        backend: str,
-        say: Callable[[str], None],
-        is_new: bool,
-        may_run_again: bool,
-        in_common: dict[int, Any],
-        known: Mapping[Key, Guard],
-        numbers: frozenset[int],
-        changing: dict[int, Appearance],
-    ) -> None:
-        self.name = name_of(f)
-        self.parameters = parameters = named_parameters(f, args, kwargs)
-        self._f = f
+    def __init__(self, call: CallToRecord, backend: str, in_common: dict[int, Any]) -> None:
+        self.name, self.parameters = call.name, call.parameters
+        self._f = call.f
         self._in_common = in_common
-        recorder, self.guards = recorded_twice(
-            f, args, kwargs, parameters, say, is_new, may_run_again, known, numbers, changing
-        )
+        recorder, self.guards = recorded_twice(call)
         self.numbers = recorder.numbers
         self.uses = 0
         self._names = frozenset(recorder.carried.names)
         self.guards.sort(key=lambda guard: not isinstance(guard, Decision))  # by which the programs of a call differ
         self.is_passing = recorder.is_passing
         self.parts = recorder.parts
-        leaves = trees.leaves((args, kwargs))
-        self._note(recorder, leaves)
-        say("simplifying the program")
-        self._programs = _programs(recorder, leaves, self._wrapped)
+        self._note(recorder, call.leaves)
+        call.say("simplifying the program")
+        self._programs = _programs(recorder, call.leaves, self._wrapped)
         self.program = self._programs[0]
-        changes_its_start = self.is_passing or adds_state(recorder, leaves)
+        changes_its_start = self.is_passing or adds_state(recorder, call.leaves)
         self.reason = ""
         if changes_its_start:
             self.reason = "it ran once, and made what the next run starts from, such as the state of an optimiser"
@@ -99,10 +78,10 @@ class Run:
         self._backend = "numpy" if self.reason else backend
         self._pullback: Pullback | Rerun | None = None
         if not self.is_passing:
-            say("making the code that runs")
+            call.say("making the code that runs")
             self.executor = self.executors[0]
             if recorder.linked:
-                self._pullback = self._link(recorder, args, kwargs)
+                self._pullback = self._link(recorder, call.args, call.kwargs)
         self._cannot_enter = (
             changes_its_start
             or bool(self._new_leaves)

@@ -1,22 +1,20 @@
 """Two recordings of a call, which must agree, since a program cannot repeat what differs from run to run."""
 
-import inspect
 import io
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial, wraps
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from threading import active_count
-from types import MappingProxyType
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import numpy as np
 
 from tinygrad_lite import trees
-from tinygrad_lite.compiler.identifiers import unique
 from tinygrad_lite.compiler.places import Argument, Entry, Gradient, Leaves
 from tinygrad_lite.compiler.program import Program
 from tinygrad_lite.compiler.recording.appearances import Appearance, GlobalNames, appearances
+from tinygrad_lite.compiler.recording.call_to_record import CallToRecord, tensor_names
 from tinygrad_lite.compiler.recording.carrying import CarriedError
 from tinygrad_lite.compiler.recording.guards import Entries, Field, Guard, Held, Item, Key, Whole, agreeing, changed
 from tinygrad_lite.compiler.recording.iterators import IN_MEMORY, TakenError, refuse_taking
@@ -36,17 +34,14 @@ from tinygrad_lite.compiler.recording.same import (
     with_live_arrays,
 )
 from tinygrad_lite.compiler.recording.watching import hooked, in_turn
-from tinygrad_lite.compiler.signature import SCALARS, attributes_of, containers
+from tinygrad_lite.compiler.signature import SCALARS
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import TinygradError, UsageError
 from tinygrad_lite.foundation.entrances import advise
-from tinygrad_lite.foundation.signatures import outside_of, signature
-from tinygrad_lite.transforms.runs import name_of
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 _K = TypeVar("_K")
-NO_NAMES: Mapping[Key, Guard] = MappingProxyType({})
 Recording = tuple[Recorder, dict[Key, Guard]]
 _READ_ONLY = ValueError, TypeError, BufferError
 """What NumPy and other libraries raise for an array that they cannot write into."""
@@ -82,110 +77,98 @@ def _or_with_made_arrays(record: Callable[_P, _T]) -> Callable[_P, _T]:
 @in_turn()
 @hooked()
 @_or_with_made_arrays
-def recorded_twice(
-    f: Callable[..., Any],
-    args: tuple[Any, ...],
-    kwargs: Mapping[str, Any],
-    parameters: list[str],
-    say: Callable[[str], None],
-    may_pass: bool = False,
-    may_run_again: bool = True,
-    known: Mapping[Key, Guard] = NO_NAMES,
-    numbers: frozenset[int] = frozenset(),
-    changing: dict[int, Appearance] | None = None,
-) -> tuple[Recorder, list[Guard]]:
+def recorded_twice(call: CallToRecord) -> tuple[Recorder, list[Guard]]:
     """The first of two recordings, and what both of them read; after an error, all names have their former values.
-
-    With `may_pass`, there is only one recording if the run changes what the program starts from; it `is_passing` then.
-
-    Both are made again once it is known which values the function carries from call to call, and once more if it might
-    also carry what other programs of the function carry, the `known` values. If that fails, or the recording with
-    numbers among the arguments as inputs, they are made again without whole numbers, which Python often needs, and then
-    without any.
-
-    To `changing` is added what the function changes and no program follows, by id: it may be a cache, which stays as it
-    is in the next recording. What changes again then is refused.
 
     Raises:
         UsageError: if the recordings differ, or the function changes what it reads.
     """
-    carried: dict[Key, Guard] = {}
-    met: dict[Key, Guard] = {}
-    if iscoroutinefunction(f) or isgeneratorfunction(f) or isasyncgenfunction(f):
+    if iscoroutinefunction(call.f) or isgeneratorfunction(call.f) or isasyncgenfunction(call.f):
         raise UsageError(
-            f"{name_of(f)} is a generator or a coroutine, which computes after the call: compile the functions that it "
+            f"{call.name} is a generator or a coroutine, which computes after the call: compile the functions that it "
             "calls"
         )
-    changing = {} if changing is None else changing
-    otherwise: UsageError | None = None
-    without: tuple[Recorder, list[Guard]] | None = None
-    while True:
-        before = {key: guard.varying for key, guard in carried.items()}
-        try:
-            made = _recorded_twice(
-                f, args, kwargs, parameters, say, may_pass, may_run_again, carried, met, numbers, changing
-            )
-            if not known.keys() - carried.keys() or made[0].is_passing:
-                return made
-            without = made
-        except CarriedError as error:
-            for key, guard in error.names.items():
-                guard.varying |= before.get(key, frozenset())
-                carried[key] = guard
-            assert before != {key: guard.varying for key, guard in carried.items()}, "it carries these already"
-            otherwise = otherwise or error.otherwise
-        except TakenError:
-            raise
-        except Exception as error:
-            if known or numbers:  # perhaps some cannot be inputs here
-                if without is None:
-                    numbers = _without_whole_numbers(numbers, dict(enumerate(trees.leaves((args, dict(kwargs))))))
-                fewer = _without_whole_numbers(known, {key: guard.value for key, guard in known.items()})
-                known, before_known = {key: known[key] for key in fewer}, known
-                carried = {key: x for key, x in carried.items() if key not in before_known or key in known}
-                if known or without is None:
-                    carried = {**{key: guard.renewed() for key, guard in known.items()}, **carried}
-                    continue
-            if without is not None:
-                return without
-            if otherwise is None:
-                advise(error)
+    return _Attempts(call).made()
+
+
+class _Attempts:
+    """Attempts to record a call twice, until it is known what the function carries, and which numbers are inputs.
+
+    Both recordings are made again once it is known which values the function carries from call to call, and once more
+    if it might also carry what other programs of the function carry, the `known` values. If that fails, or a recording
+    with numbers among the arguments as inputs, they are made again without whole numbers, which Python often needs, and
+    then without any.
+    """
+
+    def __init__(self, call: CallToRecord) -> None:
+        self._call = call
+        self._known, self._numbers = call.known, call.numbers
+        self._carried: dict[Key, Guard] = {}
+        self._met: dict[Key, Guard] = {}  # what the recordings so far have reached
+        self._refusal: UsageError | None = None  # the reason to carry values, which is told if that fails
+        self._without_known: tuple[Recorder, list[Guard]] | None = None
+
+    def made(self) -> tuple[Recorder, list[Guard]]:
+        """The recordings with all that the function may carry; if these fail, with what it carries for certain."""
+        while True:
+            before = {key: guard.varying for key, guard in self._carried.items()}
+            try:
+                made = _recorded_twice(self._call, self._carried, self._met, self._numbers)
+                if not self._known.keys() - self._carried.keys() or made[0].is_passing:
+                    return made
+                self._without_known = made
+            except CarriedError as error:
+                for key, guard in error.names.items():
+                    guard.varying |= before.get(key, frozenset())
+                    self._carried[key] = guard
+                now = {key: guard.varying for key, guard in self._carried.items()}
+                assert now != before, "it carries these already"
+                self._refusal = self._refusal or error.otherwise
+            except TakenError:
                 raise
-            raise UsageError(f"{otherwise}\n{error}") from None
-        carried = {**{key: guard.renewed() for key, guard in known.items()}, **carried}
+            except Exception as error:
+                if not self._leaves_out_inputs():
+                    if self._without_known is not None:
+                        return self._without_known
+                    if self._refusal is None:
+                        advise(error)
+                        raise
+                    raise UsageError(f"{self._refusal}\n{error}") from None
+            self._carried = {**{key: guard.renewed() for key, guard in self._known.items()}, **self._carried}
+
+    def _leaves_out_inputs(self) -> bool:
+        """Leave out inputs with which no recording succeeds; False if there is nothing left to try."""
+        if not self._known and not self._numbers:
+            return False
+        if self._without_known is None:
+            self._numbers = _without_whole_numbers(self._numbers, dict(enumerate(self._call.leaves)))
+        fewer = _without_whole_numbers(self._known, {key: guard.value for key, guard in self._known.items()})
+        left_out = self._known.keys() - fewer
+        self._known = {key: self._known[key] for key in fewer}
+        self._carried = {key: guard for key, guard in self._carried.items() if key not in left_out}
+        return bool(self._known) or self._without_known is None
 
 
 def _recorded_twice(
-    f: Callable[..., Any],
-    args: tuple[Any, ...],
-    kwargs: Mapping[str, Any],
-    parameters: list[str],
-    say: Callable[[str], None],
-    may_pass: bool,
-    may_run_again: bool,
-    carried: dict[Key, Guard],
-    met: dict[Key, Guard],
-    numbers: frozenset[int],
-    changing: dict[int, Appearance],
+    call: CallToRecord, carried: dict[Key, Guard], met: dict[Key, Guard], numbers: frozenset[int]
 ) -> tuple[Recorder, list[Guard]]:
     """Two recordings; to `met` is added what they have reached, which they restore after an error."""
-    once = partial(_recorded_once, f, args, kwargs, parameters, may_run_again, carried, numbers)
-    recordings = _TwoRecordings(name_of(f), once, _roots(f, args, kwargs, parameters), met, changing)
+    recordings = _TwoRecordings(call, partial(_recorded_once, call, carried, numbers), met)
     try:
-        say("recording")
+        call.say("recording")
         first, read = recordings.make_first()
         _refuse_inputs_filled_by_numpy(first, recordings.outside, carried)
-        if first.parts and not may_pass:
+        if first.parts and not call.may_pass:
             raise UsageError(
-                f"{name_of(f)} finds no {first.parts[0]}, and makes it, in more than one call, which its program would "
+                f"{call.name} finds no {first.parts[0]}, and makes it, in more than one call, which its program would "
                 "not do: keep it from call to call, or make it outside"
             )
-        is_alone = may_pass and is_passing(first, trees.leaves((args, dict(kwargs))))
+        is_alone = call.may_pass and is_passing(first, call.leaves)
         if is_alone or first.adds_entries or recordings.has_changed_others():
             first.is_passing = True
             recordings.restore()  # the function itself runs now, and goes on from what was there before
             return first, [*read.values()]
-        say("recording again, to compare")
+        call.say("recording again, to compare")
         recordings.make_second()
         return first, recordings.requirements()
     except BaseException:
@@ -204,21 +187,13 @@ class _TwoRecordings:
 
     Args:
         once: makes a recording, given what the function reaches.
-        roots: the functions and objects to look through for names, each with a label.
         met: what earlier recordings of the call have reached.
-        changing: what has changed in earlier calls, and no program follows, by id.
     """
 
-    def __init__(
-        self,
-        name: str,
-        once: Callable[..., Recording],
-        roots: list[tuple[Any, str]],
-        met: Mapping[Key, Guard],
-        changing: dict[int, Appearance],
-    ) -> None:
-        self._name, self._once, self._roots, self._changing = name, once, roots, changing
-        self.reached = Reached(roots, with_held=True)
+    def __init__(self, call: CallToRecord, once: Callable[..., Recording], met: Mapping[Key, Guard]) -> None:
+        self._name, self._once, self._changing = call.name, once, call.changing
+        self._roots = call.roots()
+        self.reached = Reached(self._roots, with_held=True)
         self.reached.guards = {**met, **self.reached.guards}
         self.outside = [Entries(array, label) for array, label in {**self.reached.held, **self.reached.arrays}.values()]
         known = {id(x.owner) for x in self.outside if not x.owner.dtype.hasobject}
@@ -347,19 +322,6 @@ class _TwoRecordings:
         return filled
 
 
-def _roots(
-    f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], parameters: list[str]
-) -> list[tuple[Any, str]]:
-    """The function, the objects among its arguments, and what the classes of its containers have, each with a label."""
-    leaves = trees.leaves((args, dict(kwargs)))
-    objects = [(x, path) for x, path in zip(leaves, parameters) if not isinstance(x, (Tensor, np.ndarray))]
-    roots = [(f, name_of(f)), *objects]
-    for container in containers((args, dict(kwargs))):
-        kind, others = type(container), attributes_of(container)
-        roots += [(kind, kind.__name__), *((x, f"{kind.__name__}.{name}") for name, key, x in others if key is None)]
-    return roots
-
-
 def _refuse_inputs_filled_by_numpy(recorder: Recorder, outside: Sequence[Entries], carried: dict[Key, Guard]) -> None:
     """Raise `CarriedError` if NumPy alone has filled an array that a carried value has, and other names have, too."""
     inputs = {id(memory_of(x)) for x in _leaves_of(carried)}
@@ -440,11 +402,7 @@ def _undisturbed(once: Callable[..., Recording], reached: Reached, roots: Sequen
 
 
 def _recorded_once(
-    f: Callable[..., Any],
-    args: tuple[Any, ...],
-    kwargs: Mapping[str, Any],
-    parameters: list[str],
-    may_run_again: bool,
+    call: CallToRecord,
     carried: dict[Key, Guard],
     numbers: frozenset[int],
     reached: Reached,
@@ -452,35 +410,38 @@ def _recorded_once(
     expected: Program | None = None,
 ) -> Recording:
     """The recording of a call, and what it read; `roots` are the functions and objects to look through for names."""
-    recorder = Recorder(_names(f), reached, expected, may_run_again, carried)
+    recorder = Recorder(tensor_names(call.f), reached, expected, call.may_run_again, carried)
     recorder.numbers = numbers
-    places = iter([Argument(i, name) for i, name in enumerate(parameters)])
+    places = iter([Argument(i, name) for i, name in enumerate(call.parameters)])
 
     def passed_in(x: Any) -> Any:
         place = next(places)
         return recorder.passed_in(place, x, place.index in numbers)
 
-    arguments, keywords = trees.map_leaves(passed_in, (args, dict(kwargs)))
+    arguments, keywords = trees.map_leaves(passed_in, (call.args, dict(call.kwargs)))
     try:
         with undrawn(reached.hidden):
-            recorder.run(f, arguments, keywords)
+            recorder.run(call.f, arguments, keywords)
     except BaseException:
         for guard in recorder.guards.values():  # what it changed unnoticed, as by object.__setattr__
             guard.restore()
         raise
     del arguments, keywords
     recorder.let_go()
-    called = [(x, name_of(f)) for x in recorder.called]
-    values = [(guard.value, guard.label) for guard in recorder.guards.values()]
-    named = Reached([*roots, *called])
-    behind = Reached(values, named.names)
+    return recorder, _read_by(recorder, [*roots, *((x, call.name) for x in recorder.called)], carried)
+
+
+def _read_by(recorder: Recorder, roots: list[tuple[Any, str]], carried: Mapping[Key, Guard]) -> dict[Key, Guard]:
+    """What a recording read from outside, without what the function carries; the recorder gets the arrays in that."""
+    named = Reached(roots)
+    behind = Reached([(guard.value, guard.label) for guard in recorder.guards.values()], named.names)
     inputs = {*map(id, _leaves_of(carried))}
     arrays = {**behind.arrays, **named.arrays}
     recorder.arrays = {i: x for i, x in arrays.items() if i not in inputs or recorder.names_of(x[0])}
     held = {key: guard for key, guard in behind.guards.items() if key not in recorder.optimizers.followed}
     guards = {**held, **named.guards, **recorder.guards}
     fixed = {(kind, *place) for _, *place in (*carried, *recorder.overwritten) for kind in (Item, Field, Held)}
-    return recorder, {key: guard for key, guard in guards.items() if key not in fixed}
+    return {key: guard for key, guard in guards.items() if key not in fixed}
 
 
 def _leaves_of(carried: Mapping[Key, Guard]) -> list[Any]:
@@ -517,29 +478,3 @@ def _without_whole_numbers(places: Iterable[_K], values: Mapping[_K, Any]) -> fr
     """The places of other numbers; none if there are no whole numbers among these."""
     others = frozenset(place for place in places if type(values[place]) is not int)
     return others if len(others) < len([*places]) else frozenset()
-
-
-def named_parameters(f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[str]:
-    """A name for each leaf of the arguments."""
-    try:
-        bound = dict(signature(f).bind(*args, **kwargs).arguments)
-        paths = [path.replace(".", "_") for path in trees.paths(bound)]
-    except (TypeError, ValueError):
-        paths = []
-    count = len(trees.leaves((args, kwargs)))
-    return unique(paths) if len(paths) == count else [f"x{i + 1}" for i in range(count)]
-
-
-def _names(f: Any, depth: int = 3) -> dict[int, str]:
-    """The names that the function, and the functions that it calls, have for outside tensors."""
-    function = getattr(f, "__func__", f) if inspect.ismethod(f) else f
-    # statically, since an object may return anything when asked for an attribute
-    while (inner := inspect.getattr_static(function, "__wrapped__", None)) is not None:
-        function = inner
-    if not inspect.isfunction(function) or not depth:
-        return {}
-    read, around = outside_of(function)
-    names: dict[int, str] = {}
-    for name, value in {**read, **around}.items():
-        names |= {id(value): name} if isinstance(value, Tensor) else _names(value, depth - 1)
-    return names

@@ -13,9 +13,10 @@ from tinygrad_lite.compiler.native.scalars import of_parts
 from tinygrad_lite.compiler.passes import simplified
 from tinygrad_lite.compiler.places import Argument, Data, Entry, Gradient, Outside, Place
 from tinygrad_lite.compiler.program import Program, Variable
+from tinygrad_lite.compiler.recording.call_to_record import CallToRecord, named_parameters
 from tinygrad_lite.compiler.recording.reached import Reached
 from tinygrad_lite.compiler.recording.transcript import kept_whole
-from tinygrad_lite.compiler.recording.two_recordings import named_parameters, recorded_twice
+from tinygrad_lite.compiler.recording.two_recordings import recorded_twice
 from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.errors import InputError, UsageError
 from tinygrad_lite.interchange.onnx_out.formulas import ENTRY_BY_ENTRY
@@ -159,7 +160,7 @@ def _recorded(f: Callable[..., Any], args: tuple[Any, ...], passes: Pass) -> tup
     before = kept_whole.set(WHOLE)
     try:
         parameters = named_parameters(f.forward if isinstance(f, Module) else f, args, {})
-        recorder, _ = recorded_twice(detached, args, {}, parameters, lambda _: None)
+        recorder, _ = recorded_twice(CallToRecord(detached, args, {}, parameters, lambda _: None))
     finally:
         kept_whole.reset(before)
     program = recorder.program
