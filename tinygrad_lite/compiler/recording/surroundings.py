@@ -14,6 +14,7 @@ from tinygrad_lite.compiler.program import Program, Variable
 from tinygrad_lite.compiler.recording.carrying import Names, StandIn
 from tinygrad_lite.compiler.recording.decisions import Decision, decision_by
 from tinygrad_lite.compiler.recording.guards import Field, Guard, Item, Key, Length, Missing, contents, of_class
+from tinygrad_lite.compiler.recording.making import makings
 from tinygrad_lite.compiler.recording.optimizers import Optimizers
 from tinygrad_lite.compiler.recording.randomness import RecordedGenerator
 from tinygrad_lite.compiler.recording.reached import Reached, generators_in, is_users_class
@@ -361,7 +362,18 @@ class Surroundings(Transcript):
     def notes_write(self, array: Array) -> bool:
         if type(array) is np.ndarray and not array.flags.writeable:
             raise ValueError("output array is read-only")  # NumPy's words; perhaps only this recording locks it
-        return self.notes_use([array])
+        return self.notes_use([array]) or self._notes_origins()
+
+    def _notes_origins(self) -> bool:
+        """Note all arrays from outside, of which NumPy alone may have made one; whether there are any.
+
+        Not yet if the function makes arrays of nothing: it is recorded again with these, of which it may be one.
+        """
+        made = makings.get()
+        if made is not None and made.are_met and not made.are_recorded:
+            return False
+        self.used += (names := self._names_where(lambda x: x.dtype.kind in "biufc"))
+        return bool(names)
 
     def names_of(self, array: Array) -> list[Guard]:
         """The names of an array from outside that the function may read, even if it is in a tuple."""
