@@ -107,7 +107,8 @@ class Pullback:
         def gradients(g: Array, y: Array, *_: Array) -> list[Array]:
             upstreams = [g] if is_single else trees.leaves(self._packing.unpack(g))
             if not (isinstance(g, Traced) or isinstance(y, Traced)):
-                return self._run([*saved, *upstreams])
+                with grad_mode.no_grad():  # the mode for which it was recorded
+                    return self._run([*saved, *upstreams])
             check_unchanged(self._name, zip((x._array for x in tensors), arrays))
             return self._again(leaves, tensors)(upstreams)
 
