@@ -193,6 +193,59 @@ def test_settings_that_a_function_assigns(backend: str) -> None:
         np.testing.assert_array_equal(layer.mask, eager.mask)
 
 
+SHARED = np.full((4, 4), 2.0)
+
+
+def _an_array(layer: Any, x: Any) -> None:
+    layer.mask = np.tri(len(x), 2)
+
+
+def _a_buffer(layer: Any, x: Any) -> None:
+    layer.register_buffer("mask", np.tri(len(x), 2), persistent=False)
+
+
+def _an_array_twice(layer: Any, x: Any) -> None:
+    layer.mask = layer.again = np.tri(len(x), 2)
+
+
+def _an_array_and_its_transpose(layer: Any, x: Any) -> None:
+    layer.mask = np.tri(len(x), 2)
+    layer.again = layer.mask.T
+
+
+def _a_view_of_a_shared_one(layer: Any, x: Any) -> None:
+    layer.mask = SHARED[: len(x), :2]
+
+
+@pytest.mark.filterwarnings("ignore:.*runs without being compiled")
+@pytest.mark.parametrize("start", [None, np.zeros((1, 1))], ids=["from nothing", "from an array"])
+@pytest.mark.parametrize(
+    "assign", [_an_array, _a_buffer, _an_array_twice, _an_array_and_its_transpose, _a_view_of_a_shared_one]
+)
+def test_an_array_that_a_function_assigns_in_each_call(assign: Callable[..., None], start: Any, backend: str) -> None:
+    class Layer(nn.Module):
+        def __init__(self) -> None:
+            self.mask = self.again = start
+
+        def forward(self, x: Any) -> Any:
+            assign(self, x)
+            return np.sum(x * self.mask)
+
+    eager, layer = Layer(), Layer()
+    compiled = tg.compile(layer, backend)
+    for rows in (3, 4, 3, 3, 4, 4):
+        x = RNG.normal(size=(rows, 2))
+        assert float(compiled(x)) == pytest.approx(float(eager(x)))
+        assert list(layer.state_dict()) == list(eager.state_dict())
+        for each in (eager, layer):  # what shares memory goes on to share it, and the next call has an array of its own
+            each.mask[0, 1] += 7.0
+        np.testing.assert_array_equal(layer.mask, eager.mask)
+        np.testing.assert_array_equal(layer.again, eager.again)
+        SHARED[:] = 2.0
+    if assign in (_an_array, _a_buffer):
+        assert "2 programs" in repr(compiled) or "3 programs" in repr(compiled)
+
+
 def _deleted_and_set(layer: Any, x: Any) -> Any:
     del layer.rate
     layer.rate = 3.0

@@ -144,7 +144,8 @@ class State(Structure):
                 f"got {tensor!r}"
             )
         self._register(name, tensor)
-        self._transient = self._transient - {name} if persistent else self._transient | {name}
+        if persistent == (name in self._transient):  # a compiled forward may register the same buffer in each call
+            self._transient ^= {name}
 
     def _parameters(self, fields: "Iterable[Field] | None" = None) -> Iterator[tuple[str, Tensor]]:
         seen: set[int] = set()

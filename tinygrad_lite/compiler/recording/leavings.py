@@ -173,7 +173,7 @@ class Leavings(Surroundings):
             elif self._may_leave(value):
                 if not has_read or before is UNSET or isinstance(before, SCALARS):
                     self._leave(place, value, values)
-            elif isinstance(place, Item) and _may_set(value, before, has_read):
+            elif isinstance(place, Item) and _may_set(value, before, has_read) and self._is_alone(value):
                 self.settings[id(owner), name] = Assigned(place.owner, name), value
             elif same(value, before):  # if another value may be there before a call, the program must store this one
                 self.guard(place)
@@ -283,6 +283,13 @@ class Leavings(Surroundings):
         """Whether each run has a value of its own: what it computes, or a tensor among the arguments."""
         owners = (self._owners.get(id(x)) for x in trees.leaves(value))
         return self._holds_result(value) or any(isinstance(owner, Argument) for owner in owners)
+
+    def _is_alone(self, value: Any) -> bool:
+        """Whether nothing else holds what an array does, as each run puts an array of its own there."""
+        if not isinstance(value, np.ndarray):
+            return True
+        others = [*(x for x, _ in self._outside.values()), *(x for _, x in self.settings.values())]
+        return not any(isinstance(x, np.ndarray) and np.may_share_memory(x, value) for x in others)
 
     def _has_read(self, owner: Any, place: Guard) -> bool:
         """Whether the function has read an attribute before it wrote to it."""
@@ -396,6 +403,5 @@ def _has_another_name(place: Guard) -> UsageError:
 
 def _may_set(value: Any, before: Any, has_read: bool) -> bool:
     """Whether a program sets an attribute to a value in each run: not if the value depends on what was there before."""
-    if before is None or before is UNSET:  # the next call finds it there, and needs another program
-        return isinstance(value, (*SCALARS, np.ndarray))
-    return isinstance(value, _SWITCHES if has_read else SCALARS)
+    is_new = before is None or before is UNSET  # the next call finds it there, and needs another program
+    return isinstance(value, (*SCALARS, np.ndarray) if is_new or not has_read else _SWITCHES)
