@@ -448,16 +448,16 @@ class Transcript:
         """
         known, frame, outermost = self.frames, sys._getframe(2), self._outermost
         innermost = known[0][0] if known and not known[0][0].f_code.co_flags & _IS_RESUMED else None
-        found: list[tuple[FrameType, str]] = []
+        frames: list[tuple[FrameType, str]] = []
         while (code := frame.f_code) is not outermost:
-            if frame is innermost and not found:
+            if frame is innermost and not frames:
                 return known
             kind = _kinds.get(code.co_filename) or _kind(code.co_filename)
             if kind is not _ELSEWHERE or code is _PASS:
-                found.append((frame, kind))
+                frames.append((frame, kind))
             frame = frame.f_back  # type: ignore[assignment]
-        self.frames, self._in_pass = found, None
-        return found
+        self.frames, self._in_pass = frames, None
+        return frames
 
     def with_followed_rules(self, op: Any) -> Any:
         """The operation behind a tensor, with rules that are called as a whole if they read values."""
