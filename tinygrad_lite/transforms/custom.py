@@ -22,7 +22,7 @@ from tinygrad_lite.engine.op import Array, Traced
 from tinygrad_lite.engine.tensor import Tensor, next_index
 from tinygrad_lite.errors import GraphError, UsageError
 from tinygrad_lite.ops.arithmetic import selection
-from tinygrad_lite.transforms.dual import Dual, Pullback, innermost, pushes_tangents, settle, variable
+from tinygrad_lite.transforms.dual import Pullback, has_history, innermost, pushes_tangents, settle, variable
 from tinygrad_lite.transforms.runs import name_of
 from tinygrad_lite.transforms.whole import AllAtOnce, Packing, operation
 
@@ -128,7 +128,7 @@ class _WithRule:
     def _value(self, arrays: Sequence[Array]) -> tuple[Any, Callable[..., Any]]:
         """The value, which depends on no other variables, and the rule."""
         y, rule = self._value_and_rule(arrays)
-        if any(map(_has_history, trees.leaves(y))):
+        if any(map(has_history, trees.leaves(y))):
             raise UsageError(
                 f"{self._name} has a gradient of its own, but reads a tensor that requires a gradient and is not an "
                 "argument: make it an argument of its own, or write tg.stop_gradient(tensor)"
@@ -146,7 +146,7 @@ class _WithRule:
             rule = self._value_and_rule(arrays)[1]
         with grad_mode.enable_grad():
             by_argument = rule(self._packing.unpack(g))
-        if any(map(_has_history, trees.leaves(by_argument))) and not grad_mode.enabled.get():
+        if any(map(has_history, trees.leaves(by_argument))) and not grad_mode.enabled.get():
             raise UsageError(
                 f"the rule of {self._name} reads a tensor that requires a gradient and is not an argument, which the "
                 "second derivative would miss: make it an argument, or return tg.stop_gradient(gradient) from the "
@@ -298,10 +298,6 @@ def _of_variables(template: Any, gradient: Any, arrays: Iterator[Array]) -> list
     for _ in parts:
         next(arrays)
     return [_copied(part) for part in parts]
-
-
-def _has_history(x: Any) -> bool:
-    return isinstance(x, Dual) or (isinstance(x, Tensor) and x.requires_grad)
 
 
 def _read_from_outside(values: Sequence[Array], variables: Sequence[Tensor], since: int) -> list[Tensor]:

@@ -193,6 +193,11 @@ def split(values: Iterable[Any], level: int) -> tuple[list[Any], list[Any]]:
     return primals, tangents
 
 
+def has_history(x: Any) -> bool:
+    """Whether a value depends on what is being differentiated."""
+    return isinstance(x, Dual) or (isinstance(x, Tensor) and x.requires_grad)
+
+
 def innermost(x: Array) -> Array:
     """The array inside a tensor or a dual, below all levels."""
     while isinstance(x, (Tensor, Dual)):

@@ -9,7 +9,7 @@ from tinygrad_lite import trees
 from tinygrad_lite.engine import grad_mode
 from tinygrad_lite.engine.arguments import ForEach
 from tinygrad_lite.engine.op import Array, Op, Traced
-from tinygrad_lite.transforms.dual import innermost
+from tinygrad_lite.transforms.dual import has_history, innermost
 from tinygrad_lite.transforms.runs import check_number
 
 
@@ -29,7 +29,9 @@ class AllAtOnce:
         gradient = self._pending.pop(i)  # a pass asks for each once, so do not keep it
         if not self._pending:
             self._latest = None
-        return innermost(gradient) if isinstance(gradient, Traced) and not grad_mode.enabled.get() else gradient
+        if not isinstance(gradient, Traced) or (has_history(gradient) and grad_mode.enabled.get()):
+            return gradient
+        return innermost(gradient)
 
 
 def operation(name: str, forward: Callable[..., Array], rule: Callable[..., Array]) -> Op:
