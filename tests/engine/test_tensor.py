@@ -361,3 +361,16 @@ def test_pandas_leaves_the_operation_to_the_tensor(x: tg.Tensor) -> None:
         with pytest.raises(UsageError, match=r"labels of this Series .* pass its plain array"):
             multiply()
     np.testing.assert_array_equal((series.to_numpy() * x).numpy(), [1, 4, 9])
+
+
+@pytest.mark.parametrize("index", [1, [1], [[1]], [1, 2], [], [True, False, True], [[True, False]] * 3])
+def test_a_tensor_picks_from_an_array_what_an_array_picks(index: Any) -> None:
+    a, i = np.arange(6).reshape(3, 2), np.array(index, bool if np.array(index).dtype == bool else int)
+    np.testing.assert_array_equal(a[tg.tensor(i)], a[i], strict=True)
+
+
+def test_only_one_integer_without_axes_is_pythons_index() -> None:
+    assert [7, 8][tg.tensor(1)] == 8
+    for wrong in ([1], [[1]], 1.0, [1, 2]):
+        with pytest.raises(UsageError, match="one integer"):
+            range(tg.tensor(wrong))  # type: ignore[arg-type]

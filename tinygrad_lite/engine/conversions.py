@@ -94,8 +94,8 @@ class Conversions(Operators, Node, Elsewhere):
         return int(self.item())
 
     def __index__(self) -> int:
-        if self.dtype.kind not in "iu":
-            raise UsageError(f"an index must be an integer tensor, got {self.dtype}: write int(tensor)")
+        if self.dtype.kind not in "iu" or self.ndim:  # NumPy then reads a tensor with axes as an array of indices
+            raise UsageError(f"an index must be one integer, got {self.dtype}{list(self.shape)}: write int(tensor)")
         return int(self.item())
 
     def __bool__(self) -> bool:
