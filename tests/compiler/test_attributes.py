@@ -217,28 +217,44 @@ def _a_view_of_a_shared_one(layer: Any, x: Any) -> None:
     layer.mask = SHARED[: len(x), :2]
 
 
+def _one_that_it_returns(layer: Any, x: Any) -> Any:
+    layer.mask = np.tri(len(x), 2)
+    return layer.mask
+
+
+def _one_of_which_it_returns_rows(layer: Any, x: Any) -> Any:
+    layer.mask = np.tri(len(x), 2)
+    return layer.mask[:2]
+
+
 @pytest.mark.filterwarnings("ignore:.*runs without being compiled")
 @pytest.mark.parametrize("start", [None, np.zeros((1, 1))], ids=["from nothing", "from an array"])
 @pytest.mark.parametrize(
-    "assign", [_an_array, _a_buffer, _an_array_twice, _an_array_and_its_transpose, _a_view_of_a_shared_one]
+    "assign",
+    [
+        *(_an_array, _a_buffer, _an_array_twice, _an_array_and_its_transpose, _a_view_of_a_shared_one),
+        *(_one_that_it_returns, _one_of_which_it_returns_rows),
+    ],
 )
-def test_an_array_that_a_function_assigns_in_each_call(assign: Callable[..., None], start: Any, backend: str) -> None:
+def test_an_array_that_a_function_assigns_in_each_call(assign: Callable[..., Any], start: Any, backend: str) -> None:
     class Layer(nn.Module):
         def __init__(self) -> None:
             self.mask = self.again = start
 
         def forward(self, x: Any) -> Any:
-            assign(self, x)
-            return np.sum(x * self.mask)
+            returned = assign(self, x)
+            return np.sum(x * self.mask), returned
 
     eager, layer = Layer(), Layer()
     compiled = tg.compile(layer, backend)
     for rows in (3, 4, 3, 3, 4, 4):
         x = RNG.normal(size=(rows, 2))
-        assert float(compiled(x)) == pytest.approx(float(eager(x)))
+        (total, returned), (expected, array) = compiled(x), eager(x)
+        assert float(total) == pytest.approx(float(expected))
         assert list(layer.state_dict()) == list(eager.state_dict())
         for each in (eager, layer):  # what shares memory goes on to share it, and the next call has an array of its own
             each.mask[0, 1] += 7.0
+        np.testing.assert_array_equal(returned, array)
         np.testing.assert_array_equal(layer.mask, eager.mask)
         np.testing.assert_array_equal(layer.again, eager.again)
         SHARED[:] = 2.0

@@ -110,7 +110,7 @@ class Leavings(Surroundings):
         values: list[Any] = []
         self._refuse_other_lengths()
         self.adds_entries = bool(self._grown())
-        to_carry = self._leave_in_attributes(values)
+        to_carry = self._leave_in_attributes(values, trees.leaves(returned))
         to_carry += self._leave_under_names(values)
         to_carry += self._leave_in_arrays(values)
         self._refuse_to_hand_on(returned)
@@ -156,7 +156,7 @@ class Leavings(Surroundings):
                 else None,
             )
 
-    def _leave_in_attributes(self, values: list[Any]) -> list[Guard]:
+    def _leave_in_attributes(self, values: list[Any], returned: list[Any]) -> list[Guard]:
         """Note what the function leaves in attributes; return those that it has read before."""
         to_carry: list[Guard] = []
         for owner, name, before in self._attributes.values():
@@ -173,7 +173,7 @@ class Leavings(Surroundings):
             elif self._may_leave(value):
                 if not has_read or before is UNSET or isinstance(before, SCALARS):
                     self._leave(place, value, values)
-            elif isinstance(place, Item) and _may_set(value, before, has_read) and self._is_alone(value):
+            elif isinstance(place, Item) and _may_set(value, before, has_read) and self._is_alone(value, returned):
                 self.settings[id(owner), name] = Assigned(place.owner, name), value
             elif same(value, before):  # if another value may be there before a call, the program must store this one
                 self.guard(place)
@@ -284,11 +284,11 @@ class Leavings(Surroundings):
         owners = (self._owners.get(id(x)) for x in trees.leaves(value))
         return self._holds_result(value) or any(isinstance(owner, Argument) for owner in owners)
 
-    def _is_alone(self, value: Any) -> bool:
-        """Whether nothing else holds what an array does, as each run puts an array of its own there."""
+    def _is_alone(self, value: Any, returned: list[Any]) -> bool:
+        """Whether nothing else holds what an array does, nor is returned: each run puts an array of its own there."""
         if not isinstance(value, np.ndarray):
             return True
-        others = [*(x for x, _ in self._outside.values()), *(x for _, x in self.settings.values())]
+        others = [*(x for x, _ in self._outside.values()), *(x for _, x in self.settings.values()), *returned]
         return not any(isinstance(x, np.ndarray) and np.may_share_memory(x, value) for x in others)
 
     def _has_read(self, owner: Any, place: Guard) -> bool:
