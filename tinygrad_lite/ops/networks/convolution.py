@@ -6,8 +6,9 @@ kind, and the three operations here are each other's derivatives, to any order.
 
 Inside, small images lie in memory channel by channel and pixel by pixel, with the batch last: what one place of the
 kernel reads along a row of all images is then one piece of memory, and all images make one product of matrices. Where a
-row of a single image is piece enough, the images stay as they are, and each makes a product of its own. Images in
-memory make a product for each row of the result, where rows share what they read: see strips.py.
+row of a single image is piece enough, the images stay as they are, and each makes a product of its own. So it does
+where the kernel is one pixel, whatever the row. Images in memory make a product for each row of the result, where rows
+share what they read: see strips.py.
 """
 
 from collections.abc import Iterable
@@ -30,6 +31,9 @@ LARGEST = 2**24
 
 MORE = 2
 """Above this ratio of the results' channels to the images', reading the results takes longer."""
+
+WORTH = 2
+"""Products of single images take longer than copies if they have more entries than this for each entry they read."""
 
 FEW = 2**15
 """So few entries are laid out in less time than it takes to look for rows that share them."""
@@ -71,6 +75,18 @@ def _stay_as_they_are(x: Array, at: Geometry) -> bool:
     """Whether images in their own order are laid out as fast as with the batch last."""
     flags = getattr(x, "flags", None)  # only an array in memory has them
     return flags is not None and flags.c_contiguous and x.shape[0] > 1 and at.out[-1] >= WIDE
+
+
+def _is_by_pixels(x: Array, at: Geometry, groups: int) -> bool:
+    """Whether an image in memory is itself the matrix of what the kernel reads, which then is one pixel."""
+    flags = getattr(x, "flags", None)
+    return at.is_pointwise and groups == 1 and flags is not None and flags.c_contiguous and x.size > 0
+
+
+def _of_pixels(matrix: Array, x: Array) -> Array:
+    """The product of a matrix and the channels of each pixel."""
+    batch, channels, *size = x.shape
+    return np.matmul(matrix, x.reshape((batch, channels, prod(size)))).reshape((batch, len(matrix), *size))
 
 
 def _is_by_rows(x: Array, other: Array, at: Geometry, out: int, groups: int) -> bool:
@@ -176,6 +192,8 @@ def _read_by(x: Array, at: Geometry) -> Iterable[tuple[Sizes, Array]]:
 
 def _convolution(x: Array, weight: Array, stride: Sizes, padding: Widths, dilation: Sizes, groups: int) -> Array:
     at = geometry(x.shape[2:], weight.shape[2:], stride, padding, dilation)
+    if _is_by_pixels(x, at, groups):
+        return _of_pixels(weight.reshape(weight.shape[:2]), x)
     if _is_by_places(x, at, weight.shape[0], groups):
         factors: Any = weight.reshape((groups, *at.kernel, *[1] * len(at.kernel)))
         return reduce(np.add, (seen * factors[:, *place] for place, seen in _read_by(x, at)))
@@ -227,6 +245,8 @@ def _transposed_convolution(
     y: Array, weight: Array, size: Sizes, stride: Sizes, padding: Widths, dilation: Sizes, groups: int
 ) -> Array:
     at = geometry(size, weight.shape[2:], stride, padding, dilation)
+    if _is_by_pixels(y, at, groups):
+        return _of_pixels(weight.reshape(weight.shape[:2]).T, y)
     channels, batch = groups * weight.shape[1], y.shape[0]
     borders = tuple((r - 1 - before, r - 1 - after) for r, (before, after) in zip(at.reach, padding))
     fits = {*stride} == {1} and min(map(min, borders)) >= 0
@@ -268,6 +288,11 @@ def _kernel_correlation(
         axes = (0, *range(2, x.ndim))
         by_place = [np.sum(seen * y, axis=axes) for _, seen in _read_by(x, at)]
         return np.stack(by_place, axis=1).reshape((groups, 1, *kernel))
+    if _is_by_pixels(x, at, groups) and _is_by_pixels(y, at, groups):
+        pixels, sizes = prod(at.out), (y.shape[1], x.shape[1])
+        if prod(sizes) <= WORTH * pixels * sum(sizes):
+            images, results = (array.reshape((*array.shape[:2], pixels)) for array in (x, y))
+            return np.sum(np.matmul(results, images.swapaxes(1, 2)), axis=0).reshape((*sizes, *kernel))
     are_kept = _stay_as_they_are(x, at)
     if _is_by_rows(x, y, at, y.shape[1], groups) and prod(at.out[1:]) * (1 if are_kept else len(x)) >= NARROW:
         return kernel_by_rows(x, y, at, not are_kept)

@@ -28,6 +28,11 @@ class Geometry:
         return tuple([slice(before, before + n) for (before, _), n in zip(self.padding, self.size)])
 
     @cached_property
+    def is_pointwise(self) -> bool:
+        """Whether a kernel of one pixel is put on each pixel, once."""
+        return {*self.kernel, *self.stride} == {1} and self.padded == self.size
+
+    @cached_property
     def reach(self) -> Sizes:
         """How far a kernel reaches."""
         return tuple(d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation))
