@@ -126,6 +126,47 @@ def test_custom_gradient_is_the_rule_in_both_modes_and_all_orders() -> None:
     np.testing.assert_allclose(tg.hvp(lambda x: twice_as_steep(x).sum(), (X,), (X,)), -2 * np.sin(X) * X)
 
 
+def _without_grad(slope: Any, g: Any) -> Any:
+    with tg.no_grad():
+        return slope * g
+
+
+HIDING: dict[str, Callable[[Any, Any], Any]] = {
+    "stop_gradient": lambda slope, g: tg.stop_gradient(slope * g),
+    "no_grad": _without_grad,
+    "no g at all": lambda slope, g: slope,
+    "of other values, too": lambda slope, g: slope * tg.stop_gradient(g - np.mean(g)),
+}
+DECLARED: dict[str, Callable[[Callable[[Any, Any], Any]], Callable[[Any], Any]]] = {
+    "custom_gradient": lambda rule: tg.custom_gradient(lambda x: (np.sin(x), lambda g: rule(np.cos(x), g))),
+    "primitive": lambda rule: tg.primitive(np.sin, lambda g, y, x: rule(np.cos(x), g), name="by_rule"),
+    "second argument": lambda rule: (
+        lambda x: tg.custom_gradient(lambda w, x: (w * np.sin(x), lambda g: (g * np.sin(x), rule(w * np.cos(x), g))))(
+            x / x, x
+        )
+    ),
+}
+
+
+@pytest.mark.parametrize("declared", DECLARED)
+def test_forward_mode_refuses_a_rule_that_hides_its_upstream_gradient(declared: str) -> None:
+    """Its derivative was 0 in forward mode, without a word."""
+    for leaf in (X, tg.tensor(X), tg.tensor(X, requires_grad=True)):
+        for rule in HIDING.values():
+            f = DECLARED[declared](rule)
+            for attempt in (
+                lambda f=f, x=leaf: tg.jvp(f, (x,), (np.ones(3),)),
+                lambda f=f, x=leaf: tg.jacobian(f, mode="forward")(x),
+                lambda f=f, x=leaf: tg.grad(lambda x: np.sum(tg.jvp(f, (x,), (np.ones(3),))[1]))(x),
+            ):
+                with pytest.raises(UsageError, match="does not follow its upstream gradient g"):
+                    attempt()
+        slope = tg.jvp(DECLARED[declared](lambda slope, g: tg.stop_gradient(slope) * g), (leaf,), (np.ones(3),))[1]
+        np.testing.assert_allclose(getattr(slope, "data", slope), np.cos(X), rtol=1e-14)
+        zero = tg.jvp(DECLARED[declared](lambda slope, g: np.zeros(3)), (leaf,), (np.ones(3),))[1]
+        np.testing.assert_allclose(getattr(zero, "data", zero), np.zeros(3), atol=1e-15)
+
+
 def test_custom_gradient_with_containers() -> None:
     def f(p: Any, y: Any) -> Any:
         result = product(p, 3.0, y)

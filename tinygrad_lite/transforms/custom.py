@@ -149,8 +149,8 @@ class _WithRule:
         if any(map(has_history, trees.leaves(by_argument))) and not grad_mode.enabled.get():
             raise UsageError(
                 f"the rule of {self._name} reads a tensor that requires a gradient and is not an argument, which the "
-                "second derivative would miss: make it an argument, or return tg.stop_gradient(gradient) from the "
-                "rule, which then has no second derivative"
+                "second derivative would miss: make it an argument, or read tg.stop_gradient(tensor), which is a "
+                "constant for derivatives of any order"
             )
         count = len(self._template)
         by_argument = (by_argument,) if count == 1 else by_argument

@@ -242,17 +242,36 @@ def _transposed(
     op: Op, chosen: list[int], tangents: Sequence[Array], y: Array, primals: Sequence[Array], params: Mapping[str, Any]
 ) -> Array:
     """Σ ∂y/∂xᵢ · tᵢ over the chosen i: the pullback of the vector-Jacobian products, which are linear in g."""
-    g = variable(np.zeros_like(innermost(y)))
-    backs = []
+    zeros = np.zeros_like(innermost(y))
+    g = variable(zeros)
     try:
         with grad_mode.enable_grad(), np.errstate(all="ignore"):  # the value at g = 0 is not used
-            arrays = op.in_common(tuple(primals), params, g, y) if op.adjoint else primals
-            for i in chosen:
-                back = op.vjps[i](g, y, *arrays, **params)
-                backs.append(whole(fitted(back, primals[i].shape, primals[i].dtype, op, i)))
+            backs = _pulled(op, chosen, g, y, primals, params)
     finally:
         settle([g])
+    if constant := [i for i, back in zip(chosen, backs) if Pullback([back], [g]).is_constant]:
+        another = np.arange(1, zeros.size + 1).reshape(zeros.shape).astype(zeros.dtype)
+        with np.errstate(all="ignore"):
+            _check_zero(op, _pulled(op, constant, another, y, primals, params))
     return Pullback(backs, [g])([tangents[i] for i in chosen])[0]
+
+
+def _pulled(
+    op: Op, chosen: list[int], g: Array, y: Array, primals: Sequence[Array], params: Mapping[str, Any]
+) -> list[Array]:
+    """The vector-Jacobian product gᵀ ∂y/∂xᵢ for each chosen i."""
+    arrays = op.in_common(tuple(primals), params, g, y) if op.adjoint else primals
+    backs = [(i, op.vjps[i](g, y, *arrays, **params)) for i in chosen]
+    return [whole(fitted(back, primals[i].shape, primals[i].dtype, op, i)) for i, back in backs]
+
+
+def _check_zero(op: Op, backs: list[Array]) -> None:
+    """Raise unless gradients that do not follow the upstream gradient are 0."""
+    if any(np.any(innermost(back)) for back in backs):
+        raise UsageError(
+            f"the gradient of {op} is not 0, but does not follow its upstream gradient g, so that forward mode would "
+            "miss it: write g outside of tg.stop_gradient and tg.no_grad, as in g * tg.stop_gradient(slope)"
+        )
 
 
 _variables: set[Tensor] = set()
