@@ -15,6 +15,8 @@ from tinygrad_lite.errors import InputError, UsageError
 pytestmark = pytest.mark.compare
 torch = pytest.importorskip("torch", reason="PyTorch comes with the extra `compare`")
 jax = pytest.importorskip("jax", reason="JAX comes with the extra `compare`")
+from tinygrad_lite.checking.subjects.frameworks.torch import TorchProgram  # noqa: E402
+
 jnp = jax.numpy
 nn, F = torch.nn, torch.nn.functional
 
@@ -588,6 +590,58 @@ def test_a_function_of_pytorch_with_a_wrong_rule_of_its_own_is_named(dtype: Any)
     report = check(lambda x: 3 * torch.sum(cube(swish(x, torch.ones_like(x), 1))), x)
     assert "Cube" in str(report), report
     assert "Swish" in str(report), report
+
+
+def test_a_function_with_a_wrong_rule_is_not_blamed_for_what_does_not_go_through_it() -> None:
+    x, y = drawn(2, dtype=torch.float64), drawn(3, dtype=torch.float64)
+    mistakes = {
+        "detached": lambda x, y: Cube.apply(x).sum() + (y.detach() ** 2 * y).sum(),
+        "another argument": lambda x, y: Cube.apply(x).sum() + Swish.apply(y, torch.ones_like(y), 1).sum(),
+    }
+    said = {}
+    for mistake, f in mistakes.items():
+        for bounds in (None, {"y": (-10, np.max(y.numpy()))}):
+            of_x, of_y = check(f, x, y, bounds=bounds).findings
+            assert of_x.where.startswith("Cube, called at"), of_x
+            assert "Swish" not in of_x.why, of_x
+            said[mistake] = of_y
+    assert "Cube" not in str(said["detached"])
+    assert said["another argument"].where.startswith("Swish, called at"), said
+    assert "Cube" not in said["another argument"].why
+
+
+def test_a_rule_that_cannot_be_checked_alone_leaves_the_report() -> None:
+    calls = [0]
+
+    class Tired(torch.autograd.Function):
+        @staticmethod
+        def forward(context: Any, x: Any) -> Any:
+            calls[0] += 1
+            if calls[0] > allowed:
+                raise RuntimeError("no more")
+            return x * 2
+
+        @staticmethod
+        def backward(context: Any, g: Any) -> Any:
+            return 3 * g
+
+    def f(x: Any) -> Any:
+        return torch.sum(Tired.apply(x))
+
+    x, allowed = drawn(2, dtype=torch.float64), 10**6
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(TorchProgram, "own_rules", lambda *_: ())
+        report, needed = str(check(f, x)), calls[0]
+    for more in range(5):
+        calls[0], allowed = 0, needed + more
+        assert str(check(f, x)) == report, more
+
+    @partial(jax.custom_vjp, nondiff_argnums=(1,))
+    def multiple(x: Any, k: float) -> Any:
+        return k * x
+
+    multiple.defvjp(lambda x, k: (k * x, None), lambda k, kept, g: (g * (k + 1),))
+    assert check(lambda x: jnp.sum(multiple(x, 2.0)), jnp.ones(2)).outcome == "failed"
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -1,16 +1,16 @@
 """`gradcheck`: a verdict on each entry of a gradient, and where and why entries are wrong."""
 
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from time import monotonic
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 
 from tinygrad_lite.checking.agreement import disagreements
-from tinygrad_lite.checking.diagnosing.patience import SECONDS
+from tinygrad_lite.checking.diagnosing.patience import SECONDS, Patience
 from tinygrad_lite.checking.evidence.comparison import compared
 from tinygrad_lite.checking.evidence.examination import Comparison, Examination
 from tinygrad_lite.checking.evidence.known import ROUNDINGS
@@ -19,6 +19,7 @@ from tinygrad_lite.checking.evidence.singular import Kinks, at_kink
 from tinygrad_lite.checking.report import Report, Verdict
 from tinygrad_lite.checking.subjects.frameworks import Program, program_of
 from tinygrad_lite.checking.subjects.frameworks.foreign_program import Library
+from tinygrad_lite.checking.subjects.frameworks.own_rules import AppliedFunction
 from tinygrad_lite.checking.subjects.kinds import subject_of
 from tinygrad_lite.checking.subjects.subject import EPSILON, FULL, Matrix, Subject, Vector
 from tinygrad_lite.checking.verdicts import Judgement
@@ -37,6 +38,7 @@ _REPEATED = 16  # the number of results whose gradients are computed twice, to s
 _LAST_DIGITS = 64  # how far a sum in another order may differ, in roundings of its largest term
 _AGREES = 1e-2  # how well an entry that agrees with a reference is known, relative to its size
 _CALLS = 32  # how many calls of functions with derivatives of their own are looked at
+_NEARBY = 1e-3  # how far a variable is moved to see which of these calls that moves, relative to its size
 _ENTRIES = 2_000_000  # the largest number of entries of a Jacobian that is kept
 
 
@@ -126,30 +128,64 @@ def gradcheck(
         with np.errstate(over="ignore"):  # of slopes close to the largest numbers
             report = check.report(monotonic() + time_budget)
         if program and isinstance(subject.supplied, Library) and report.outcome == "failed":
-            report = _with_own_rules(report, program)
+            report = _with_own_rules(report, subject, program)
     if raise_exception and not report.ok:
         raise GradientError(report)
     return report
 
 
-def _with_own_rules(report: Report, program: Program) -> Report:
-    """The report, with a function whose own derivative is wrong in each finding whose place is not known."""
-    said: dict[str, str] = {}
-    for call in program.own_rules()[:_CALLS]:
-        own = gradcheck(call, *call.inputs, raise_exception=False)
-        wrong = [finding for finding in own.findings if finding.verdict is Verdict.WRONG]
-        if wrong and not any(where.startswith(f"{own.name},") for where in said):
-            of_each = (f"with respect to {x.path} is wrong{f': {x.why}' if x.why else ''}" for x in wrong)
-            said[call.where] = f"its own derivative {', and '.join(of_each)}"
-    if not said:
-        return report
-    where, *others = said
-    why = "; ".join([said[where], *(f"{other}: {said[other]}" for other in others)])
-    findings = [
-        replace(finding, where=where, why=why) if finding.verdict is Verdict.WRONG and not finding.where else finding
-        for finding in report.findings
-    ]
+def _with_own_rules(report: Report, subject: Subject, program: Program) -> Report:
+    """The report, with the functions whose own derivative is wrong in each finding whose place is not known."""
+    calls = _calls_at(subject.point, subject, program)
+    said = _said_of(calls[:_CALLS])
+    findings = list(report.findings)
+    for i, finding in enumerate(findings if said else ()):
+        if finding.verdict is Verdict.WRONG and not finding.where:
+            behind: dict[str, AppliedFunction] = {}
+            for call in _calls_behind(subject, program, finding.path, calls):
+                if call.__name__ in said:
+                    behind.setdefault(call.__name__, call)
+            if behind:
+                first, *others = behind.values()
+                why = [said[first.__name__], *(f"{other.where}: {said[other.__name__]}" for other in others)]
+                findings[i] = replace(finding, where=first.where, why="; ".join(why))
     return replace(report, findings=findings)
+
+
+def _said_of(calls: Sequence[AppliedFunction]) -> dict[str, str]:
+    """What is wrong with the derivatives of functions of these names, as far as the time allows."""
+    said: dict[str, str] = {}
+    patience = Patience()
+    for call in calls:
+        if patience.ends():
+            break
+        if call.__name__ in said:
+            continue
+        with suppress(Exception):  # alone, it may be asked for more than in its place
+            own = gradcheck(call, *call.inputs, time_budget=SECONDS, raise_exception=False)
+            wrong = [finding for finding in own.findings if finding.verdict is Verdict.WRONG]
+            of_each = (f"with respect to {x.path} is wrong{f': {x.why}' if x.why else ''}" for x in wrong)
+            if wrong:
+                said[call.__name__] = f"its own derivative {', and '.join(of_each)}"
+    return said
+
+
+def _calls_behind(
+    subject: Subject, program: Program, path: str, calls: Sequence[AppliedFunction]
+) -> list[AppliedFunction]:
+    """Those of the calls that get other arguments if a variable moves: others are not to blame for its gradient."""
+    x, inside = subject.point.copy(), subject.columns([v.path for v in subject.variables].index(path))
+    step = _NEARBY * (np.max(np.abs(x[inside]), initial=0) or 1.0)
+    x[inside] += np.where(x[inside] + step > subject.upper[inside], -step, step)
+    moved = _calls_at(subject.rounded(x), subject, program)
+    return [call for call, other in zip(calls, moved) if not program.is_same_call(call, other)]
+
+
+def _calls_at(x: Vector, subject: Subject, program: Program) -> Sequence[AppliedFunction]:
+    """The calls of functions with derivatives of their own at a point; none where it is refused."""
+    with suppress(Exception):
+        return cast(Sequence[AppliedFunction], subject.arguments.call(program.own_rules, subject.split(x)))
+    return []
 
 
 def _counted(count: int) -> str:

@@ -90,9 +90,14 @@ class Program:
         """A block after which the library's random state is as it was."""
         return nullcontext()
 
-    def own_rules(self) -> Sequence[AppliedFunction]:
+    def own_rules(self, *inputs: Any) -> Sequence[AppliedFunction]:
         """The functions with a derivative of their own that it calls."""
         return ()
+
+    def is_same_call(self, call: AppliedFunction, other: AppliedFunction) -> bool:
+        """Whether two calls have the same arrays as arguments."""
+        pairs = zip(trees.leaves(call.inputs), trees.leaves(other.inputs))
+        return all(np.array_equal(self._as_numpy(a), self._as_numpy(b), equal_nan=True) for a, b in pairs)
 
     def differentiated(self, weights: Sequence[Array]) -> Self:
         """The gradient of the sum of the results with these weights, as a program of its own."""

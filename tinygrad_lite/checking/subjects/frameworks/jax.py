@@ -43,12 +43,12 @@ class JaxProgram(Program):
         second._compiled = {}
         return second
 
-    def own_rules(self) -> Sequence[AppliedFunction]:
+    def own_rules(self, *inputs: Any) -> Sequence[AppliedFunction]:
         """The calls of functions with a `custom_vjp`."""
         calls: list[AppliedFunction] = []
         if not isinstance(self._f, AppliedFunction):
             with noting(calls):
-                self._results(*self._arrays(self.inputs, None))
+                self._results(*self._arrays(inputs, None))
         return calls
 
     def _dtypes(self) -> Sequence[Any]:

@@ -70,16 +70,16 @@ class TorchProgram(Program):
             self._detached = {i for i, requires in enumerate(require) if not requires}
             self.remarks += [f"result {i} does not require a gradient: left out" for i in sorted(self._detached)]
 
-    def own_rules(self) -> Sequence[AppliedFunction]:
+    def own_rules(self, *inputs: Any) -> Sequence[AppliedFunction]:
         """The calls of functions with a `backward` of their own, in float64, where it runs so."""
         calls: list[AppliedFunction] = []
         if not isinstance(self._f, AppliedFunction):
             with ExitStack() as stack:
-                kinds = kinds_behind(trees.leaves(self._run(self.inputs, self._dtype, True, stack)[1]))
+                kinds = kinds_behind(trees.leaves(self._run(inputs, self._dtype, True, stack)[1]))
             with ExitStack() as stack:
                 for kind in kinds:
                     stack.enter_context(noting(kind, calls))
-                self._run(self.inputs, self._dtype, True, stack)
+                self._run(inputs, self._dtype, True, stack)
         return calls
 
     @contextmanager
