@@ -636,7 +636,10 @@ TABLE = np.array([4.0, 5.0, 6.0])
 
 @cache
 def of_a_table() -> Any:
-    return tg.primitive(lambda x: float(np.sum(x) * 0), lambda g, y, x: TABLE, name="test_of_a_table")
+    def rule(g: Any, y: Any, x: Any) -> Any:
+        return TABLE if isinstance(g, (np.ndarray, np.generic)) and g == 1 else g * TABLE
+
+    return tg.primitive(lambda x: float(np.sum(x) * 0), rule, name="test_of_a_table")
 
 
 # a name: a function of two arrays, whose gradients are arrays that others may hold, too
