@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -51,6 +52,22 @@ def test_each_example_is_marked_as_what_it_is_an_example_of(misconception: Misco
     name = misconception.name
     mark = Exercise(misconception.example.declaration(name)).check(misconception.example.submission(name))
     assert mark.misconception == name, str(mark)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", [each.name for each in COURSE if each.write != "numbers"])
+def test_a_slip_in_one_entry_is_not_a_usual_mistake(name: str) -> None:
+    def answer(*arguments: Any) -> Any:
+        right = np.array(ANSWERS[name](*arguments), float)
+        right.flat[-1] += 0.1
+        return right
+
+    declaration = next(each for each in COURSE if each.name == name)
+    argument = np.asarray(declaration.inputs[0][declaration.argument])
+    if argument.ndim:
+        mark = Exercise(declaration).check(answer)
+        assert not mark.ok
+        assert not mark.misconception, str(mark)
 
 
 @pytest.mark.long

@@ -288,7 +288,7 @@ class _Marking:
             and same(answer * right, 1 + 0 * right, _EXACTLY)
         ):
             operation, why = "", UPSIDE_DOWN
-        if (not why or why.startswith("a factor of")) and self._is_antiderivative():
+        if (not why or why.startswith("a factor of")) and self._is_antiderivative(right):
             operation, why = "", ANTIDERIVATIVE
         told = self._told(failing)
         if "nearly right" in told and why.startswith("in the gradient of"):  # some term fits every small difference
@@ -332,8 +332,9 @@ class _Marking:
         tolerance = _BY_HAND if declaration.write == "numbers" else _EXACTLY
         return rates is not None and same(answer, np.reshape(rates, answer.shape), tolerance)
 
-    def _is_antiderivative(self) -> bool:
-        if self._declaration.write != "derivative":
+    def _is_antiderivative(self, right: Array) -> bool:
+        is_own_derivative = same(right, self._y, _EXACTLY)  # as of exp, to which any constant may be added
+        if self._declaration.write != "derivative" or is_own_derivative:
             return False
         try:
             return is_antiderivative(self._gradient, self._x, self._y)
