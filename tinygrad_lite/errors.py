@@ -72,6 +72,10 @@ class NoDerivativeError(UsageError):
         return type(self), (self.path,)
 
 
+class ConstantRuleError(UsageError):
+    """A gradient that is not 0 and does not follow its upstream gradient, so that forward mode would miss it."""
+
+
 class GraphError(TinygradError, RuntimeError):
     """A graph that does not support the request: it has no history, or it was already freed."""
 

@@ -151,6 +151,25 @@ def test_what_is_ill_conditioned_differs_by_rounding(size: int) -> None:
         assert not [finding for finding in report.findings if "forward mode" in finding.why], str(report)
 
 
+@pytest.mark.parametrize("kind", ["stop_gradient", "no_grad"])
+def test_a_rule_that_forward_mode_refuses_since_it_would_miss_it(kind: str) -> None:
+    @tg.custom_gradient
+    def sine(x: Any) -> Any:
+        def rule(g: Any) -> Any:
+            if kind == "stop_gradient":
+                return tg.stop_gradient(g * np.cos(x))
+            with tg.no_grad():
+                return g * np.cos(x)
+
+        return np.sin(x), rule
+
+    report = check(lambda x, y: np.sum(sine(x) ** 2) + np.sum(y**2), X, X)
+    (finding,) = report.findings
+    assert not report.ok
+    assert (finding.path, finding.verdict) == ("x", Verdict.WRONG)
+    assert "forward mode differs from reverse mode" in finding.why
+
+
 def test_a_function_that_forward_mode_does_not_take_is_no_finding() -> None:
     def f(x: Any) -> Any:
         if type(x).__name__ == "Dual":

@@ -86,7 +86,8 @@ def test_numpy_orders_many_entries(name: str, monkeypatch: pytest.MonkeyPatch) -
         compiled = tg.compile(lambda x, f=f: f(x), "native")
         for x in (*ARRAYS, SPECIAL):
             assert_same(compiled(x), f(x))
-        assert compiled.report().falls_back.keys() == {"argsort"}
+        by_numpy = compiled.report().falls_back.keys()
+        assert by_numpy & {"argsort", "partition"} == by_numpy != set(), compiled.report()
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)

@@ -40,6 +40,7 @@ SORTS = {
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64, np.uint8])
 @pytest.mark.parametrize("shape", [(8,), (200,), (5, 6), (40, 200), (2, 90, 30)])
 def test_small_and_large(backend: str, shape: tuple[int, ...], dtype: Any) -> None:
+    rounding = 100 * np.finfo(np.result_type(dtype, np.float32)).eps  # of entries below 100, which cancel in a quantile
     for name, f in SORTS.items():
         compiled = tg.compile(f, backend=backend)
         for _ in range(2):
@@ -47,7 +48,7 @@ def test_small_and_large(backend: str, shape: tuple[int, ...], dtype: Any) -> No
             results, expected = compiled(x), f(x)
             for y, z in zip(*(x if isinstance(x, tuple) else (x,) for x in (results, expected)), strict=True):
                 assert y.dtype == z.dtype, name
-                np.testing.assert_allclose(y, z, rtol=1e-6, err_msg=name)
+                np.testing.assert_allclose(y, z, rtol=1e-6, atol=rounding, err_msg=name)
 
 
 def test_positions_are_found_only_where_somebody_needs_them() -> None:

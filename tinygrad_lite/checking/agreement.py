@@ -7,7 +7,8 @@ import numpy as np
 from tinygrad_lite.checking.evidence.examination import Examination
 from tinygrad_lite.checking.report import Finding, Verdict
 from tinygrad_lite.checking.subjects.frameworks.foreign_program import Library
-from tinygrad_lite.checking.subjects.subject import EPSILON, Matrix, Vector, random_weights
+from tinygrad_lite.checking.subjects.subject import EPSILON, Matrix, Subject, Vector, random_weights
+from tinygrad_lite.errors import ConstantRuleError
 from tinygrad_lite.readers.random_rounding import Rounding
 
 _ENTRIES = 256  # the largest number of entries of a variable that are looked at one by one, where forward mode differs
@@ -120,8 +121,16 @@ def _effects(look: Examination) -> Vector:
 
 def _by_tangents(look: Examination, columns: Vector, factor: float) -> Matrix:
     """The gradient of these entries by forward mode, with tangents of this size."""
-    changes = [look.subject.tangents(look.subject.point, factor * look.unit(j)) / factor for j in columns]
+    changes = [_tangents(look.subject, look.subject.point, factor * look.unit(j)) / factor for j in columns]
     return np.asarray(look.weights @ np.stack(changes, axis=1))
+
+
+def _tangents(subject: Subject, x: Vector, direction: Vector, rounding: Rounding | None = None) -> Vector:
+    """How far the results move by forward mode: not at all by a rule that it refuses since it would miss it."""
+    try:
+        return subject.tangents(x, direction, rounding)
+    except ConstantRuleError:
+        return np.zeros(subject.results.size)
 
 
 def _differs_along(look: Examination, unknown: Matrix, direction: Vector) -> bool:
@@ -129,10 +138,10 @@ def _differs_along(look: Examination, unknown: Matrix, direction: Vector) -> boo
     subject = look.subject
 
     def difference(x: Vector, rounding: Rounding | None) -> Vector:
-        change = look.weights @ subject.tangents(x, direction, rounding)
+        change = look.weights @ _tangents(subject, x, direction, rounding)
         return np.asarray(change - subject.rows(x, look.weights, rounding) @ direction)
 
-    gap = look.weights @ subject.tangents(subject.point, direction) - look.gradient @ direction
+    gap = look.weights @ _tangents(subject, subject.point, direction) - look.gradient @ direction
     allowed = (_part(look) * np.abs(look.gradient) + look.zero + unknown) @ np.abs(direction)
     # changes of values that are larger than the result, as of logits beside a loss, may cancel in one mode alone
     moved = look.scales > 0

@@ -25,7 +25,7 @@ from tinygrad_lite.engine.op import Array, Op, Traced
 from tinygrad_lite.engine.operators import Operators
 from tinygrad_lite.engine.registry import ANSWERS
 from tinygrad_lite.engine.tensor import Tensor, wrap
-from tinygrad_lite.errors import RESTATED, InputError, ShapeError, UsageError, complain
+from tinygrad_lite.errors import RESTATED, ConstantRuleError, InputError, ShapeError, UsageError, complain
 from tinygrad_lite.foundation.advice import WRITTEN, lost_array, taken_by_library
 from tinygrad_lite.foundation.callers import writes_an_entry
 from tinygrad_lite.foundation.elsewhere import Elsewhere
@@ -252,7 +252,8 @@ def _transposed(
     if constant := [i for i, back in zip(chosen, backs) if Pullback([back], [g]).is_constant]:
         another = np.arange(1, zeros.size + 1).reshape(zeros.shape).astype(zeros.dtype)
         with np.errstate(all="ignore"):
-            _check_zero(op, _pulled(op, constant, another, y, primals, params))
+            pulled = _pulled(op, constant, another, y, primals, params)
+            _check_misses_nothing(op, pulled, [tangents[i] for i in constant])
     return Pullback(backs, [g])([tangents[i] for i in chosen])[0]
 
 
@@ -265,10 +266,10 @@ def _pulled(
     return [whole(fitted(back, primals[i].shape, primals[i].dtype, op, i)) for i, back in backs]
 
 
-def _check_zero(op: Op, backs: list[Array]) -> None:
-    """Raise unless gradients that do not follow the upstream gradient are 0."""
-    if any(np.any(innermost(back)) for back in backs):
-        raise UsageError(
+def _check_misses_nothing(op: Op, backs: list[Array], tangents: list[Array]) -> None:
+    """Raise unless gradients that do not follow the upstream gradient, or the tangents they belong to, are 0."""
+    if any(np.any(innermost(back)) and np.any(innermost(t)) for back, t in zip(backs, tangents)):
+        raise ConstantRuleError(
             f"the gradient of {op} is not 0, but does not follow its upstream gradient g, so that forward mode would "
             "miss it: write g outside of tg.stop_gradient and tg.no_grad, as in g * tg.stop_gradient(slope)"
         )
