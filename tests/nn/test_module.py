@@ -494,6 +494,7 @@ WITH_PARAMETERS: list[nn.Module] = [
 REPLACEMENTS: dict[str, Callable[[tg.Tensor], Any]] = {
     "array": lambda w: np.ones(w.shape),
     "number": lambda w: 1.0,
+    "complex number": lambda w: 1j,
     "constant": lambda w: tg.tensor(np.ones(w.shape)),
     "result": lambda w: w * 2,
 }

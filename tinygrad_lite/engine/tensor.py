@@ -183,7 +183,7 @@ class Tensor(Conversions):
         g = self._ones() if gradient is None else self._fitting(gradient)
         path, inside = history([self]), grad_mode.transforming.get()
         # the variable of a running transform must not be lost from the gradients
-        graph = create_graph or (inside and (any(x.op is positive for x in history([self, g])) or None))
+        graph = create_graph or (inside and (any(x.op is positive for x in (*path, *history([g]))) or None))
         g = g._array if isinstance(g, Tensor) and not graph else g
         gradients = propagate(path, {self: g}, graph)
         with _accumulating:

@@ -362,7 +362,7 @@ def is_parameter(field: Tensor) -> bool:
 def _check_replaces(name: str, value: Any) -> None:
     """Raise if a value that replaces a parameter is a number or an array that would not be trained in its place."""
     is_trained = type(value) is Tensor and value.op is None and is_parameter(value)
-    if not is_trained and isinstance(value, (Traced, np.ndarray, np.generic, int, float)):
+    if not is_trained and isinstance(value, (Traced, np.ndarray, np.generic, int, float, complex)):
         raise UsageError(
             f"{name} is a parameter, and {type(value).__name__} would not be trained in its place: to give it other "
             "values, assign to its .data; to put another parameter there, assign tg.nn.Parameter(values); to compute "

@@ -268,7 +268,7 @@ def _pulled(
 
 def _check_misses_nothing(op: Op, backs: list[Array], tangents: list[Array]) -> None:
     """Raise unless gradients that do not follow the upstream gradient, or the tangents they belong to, are 0."""
-    if any(np.any(innermost(back)) and np.any(innermost(t)) for back, t in zip(backs, tangents)):
+    if any(np.any(innermost(back)) and (has_history(t) or np.any(t)) for back, t in zip(backs, tangents)):
         raise ConstantRuleError(
             f"the gradient of {op} is not 0, but does not follow its upstream gradient g, so that forward mode would "
             "miss it: write g outside of tg.stop_gradient and tg.no_grad, as in g * tg.stop_gradient(slope)"
