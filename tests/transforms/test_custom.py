@@ -167,6 +167,14 @@ def test_forward_mode_refuses_a_rule_that_hides_its_upstream_gradient(declared: 
         np.testing.assert_allclose(getattr(zero, "data", zero), np.zeros(3), atol=1e-15)
 
 
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+def test_an_argument_without_a_gradient_in_compiled_forward_mode(backend: str) -> None:
+    product = tg.custom_gradient(lambda x, w: (x * w, lambda g: (g * w, None)))
+    compiled = tg.compile(lambda x: tg.jvp(lambda x: product(x, 2 * x), (x,), (np.ones(3),))[1], backend)
+    for x in (X, 2 * X, X):
+        np.testing.assert_array_equal(compiled(x), 2 * x)
+
+
 def test_custom_gradient_with_containers() -> None:
     def f(p: Any, y: Any) -> Any:
         result = product(p, 3.0, y)

@@ -289,10 +289,16 @@ def _replaced(template: Any, arrays: Sequence[Array]) -> Any:
     return trees.map_leaves(lambda x: next(remaining) if x is _GAP else x, template)
 
 
+def _zeros_like(x: Array) -> Array:
+    """Zeros of this shape and dtype, which a recording knows to be 0."""
+    shape, dtype = x.shape, x.dtype
+    return np.zeros(shape, dtype) if isinstance(x, Traced) else np.zeros_like(x)
+
+
 def _of_variables(template: Any, gradient: Any, arrays: Iterator[Array]) -> list[Array]:
     """The gradients of the variables in one argument; None in place of all of them stands for zero."""
     if gradient is None:
-        return [np.zeros_like(innermost(next(arrays))) for x in trees.leaves(template) if x is _GAP]
+        return [_zeros_like(innermost(next(arrays))) for x in trees.leaves(template) if x is _GAP]
     parts: list[Any] = []
     trees.map_leaves(lambda x, part: parts.append(part) if x is _GAP else None, template, gradient)
     for _ in parts:
