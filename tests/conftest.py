@@ -26,9 +26,12 @@ os.environ["OMP_NUM_THREADS"] = "1"  # else threads of matrix products wait for 
 os.environ["NUMBA_OPT"] = "0"  # what other libraries compile here runs once
 
 import tinygrad_lite.distributions  # a loop over the registry is the same in each part of the suite
+from tinygrad_lite.array_api.writing import is_writing
 from tinygrad_lite.checking.diagnosing import patience
-from tinygrad_lite.engine import registry
+from tinygrad_lite.engine import grad_mode, registry
 from tinygrad_lite.exercises import marking
+from tinygrad_lite.transforms.custom import recomputes
+from tinygrad_lite.transforms.pending import at_once
 
 if find_spec("scipy"):
     import tinygrad_lite.ops.continuations.special  # noqa: F401  for the same reason
@@ -185,6 +188,17 @@ def _operations_end_with_the_test_that_declared_them() -> Iterator[None]:
     """Else a wrong one, or one of a page that was run, is among those that a later test draws from."""
     with former_operations():
         yield
+
+
+MODES = (grad_mode.enabled, grad_mode.transforming, recomputes, at_once, is_writing)
+
+
+@pytest.fixture(autouse=True)
+def _modes_end_with_the_test_that_set_them() -> Iterator[None]:
+    """Else an error has left one behind, in which whatever comes next works in another way."""
+    before = [mode.get() for mode in MODES]
+    yield
+    assert [mode.get() for mode in MODES] == before
 
 
 @pytest.fixture(autouse=True, scope="session")

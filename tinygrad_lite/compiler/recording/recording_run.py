@@ -3,7 +3,8 @@
 import gc
 import logging
 import weakref
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager
 from threading import active_count
 from time import sleep
 from typing import Any
@@ -78,11 +79,10 @@ class Recorder(Leavings):
 
     def run(self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         """Record what the function does, and restore everything afterwards."""
-        before = recomputes.set(False)  # the program decides what it keeps for the reverse pass
-        history_before = at_once.set(not self._may_run_again)
         if (known := makings.get()) is not None:
             known.constant = self.constant
         with (
+            _as_a_program(self._may_run_again),
             watching(self, self._reached.classes),
             replaced(self._reached.generators, self._generator),
             self.carried.standing_in(self.read),
@@ -118,8 +118,6 @@ class Recorder(Leavings):
                 self.restore()
                 self.is_over = True
                 self.frames.clear()
-                recomputes.reset(before)
-                at_once.reset(history_before)
 
     def _undisguised(self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Call a function; raise our refusal of a value where NumPy or Python raised an error of its own instead.
@@ -244,3 +242,14 @@ def _refuse_changes_of_an_argument(
             f"the function puts something into an argument, a {type(container).__name__}, which its program does not "
             "do in the next runs: return it, and keep what the call returns"
         )
+
+
+@contextmanager
+def _as_a_program(may_run_again: bool) -> Iterator[None]:
+    """What checkpoints and transforms leave to the program while it is recorded, such as what it keeps for later."""
+    before, history_before = recomputes.set(False), at_once.set(not may_run_again)
+    try:
+        yield
+    finally:
+        recomputes.reset(before)
+        at_once.reset(history_before)
