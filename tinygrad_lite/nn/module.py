@@ -13,7 +13,7 @@ from tinygrad_lite.foundation.entrances import advise, called_again
 from tinygrad_lite.foundation.foreign import as_array
 from tinygrad_lite.foundation.signatures import signature
 from tinygrad_lite.nn import hooks
-from tinygrad_lite.nn.state import State, is_parameter
+from tinygrad_lite.nn.state import State, is_a_parameter
 from tinygrad_lite.nn.structure import parts
 from tinygrad_lite.nn.substitution import opened, substituted
 from tinygrad_lite.trees import Opened
@@ -148,7 +148,7 @@ class _ParameterType(type):
     """The type of `Parameter`, which makes tensors its instances without a class of their own."""
 
     def __instancecheck__(cls, value: Any) -> bool:
-        return type(value) is Tensor and value.op is None and is_parameter(value)
+        return is_a_parameter(value)
 
 
 class Parameter(metaclass=_ParameterType):

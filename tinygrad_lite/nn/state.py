@@ -34,7 +34,7 @@ class State(Structure):
 
     def __setattr__(self, name: str, value: Any) -> None:
         before = vars(self).get(name)
-        if type(before) is Tensor and value is not before and before.op is None and is_parameter(before):
+        if type(before) is Tensor and value is not before and is_a_parameter(before):
             _check_replaces(f"{name} of {type(self).__name__}", value)
         object.__setattr__(self, name, value)
 
@@ -116,7 +116,7 @@ class State(Structure):
         Raises:
             UsageError: if it is not a parameter, or another kind of attribute has that name.
         """
-        if param is not None and not (isinstance(param, Tensor) and param.is_leaf and is_parameter(param)):
+        if param is not None and not is_a_parameter(param):
             raise UsageError(f"{name} is not a parameter: make one with tg.nn.Parameter(data); got {param!r}")
         self._register(name, param)
 
@@ -359,10 +359,14 @@ def is_parameter(field: Tensor) -> bool:
     return field._requires_grad is not False
 
 
+def is_a_parameter(value: Any) -> bool:
+    """Whether a value is a parameter."""
+    return type(value) is Tensor and value.op is None and is_parameter(value)
+
+
 def _check_replaces(name: str, value: Any) -> None:
     """Raise if a value that replaces a parameter is a number or an array that would not be trained in its place."""
-    is_trained = type(value) is Tensor and value.op is None and is_parameter(value)
-    if not is_trained and isinstance(value, (Traced, np.ndarray, np.generic, int, float, complex)):
+    if not is_a_parameter(value) and isinstance(value, (Traced, np.ndarray, np.generic, int, float, complex)):
         raise UsageError(
             f"{name} is a parameter, and {type(value).__name__} would not be trained in its place: to give it other "
             "values, assign to its .data; to put another parameter there, assign tg.nn.Parameter(values); to compute "

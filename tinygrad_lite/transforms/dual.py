@@ -249,12 +249,13 @@ def _transposed(
             backs = _pulled(op, chosen, g, y, primals, params)
     finally:
         settle([g])
-    if constant := [i for i, back in zip(chosen, backs) if Pullback([back], [g]).is_constant]:
+    pull = Pullback(backs, [g])
+    if constant := [i for i, follows in zip(chosen, pull.follow) if not follows]:
         another = np.arange(1, zeros.size + 1).reshape(zeros.shape).astype(zeros.dtype)
         with np.errstate(all="ignore"):
             pulled = _pulled(op, constant, another, y, primals, params)
             _check_misses_nothing(op, pulled, [tangents[i] for i in constant])
-    return Pullback(backs, [g])([tangents[i] for i in chosen])[0]
+    return pull([tangents[i] for i in chosen])[0]
 
 
 def _pulled(
@@ -302,7 +303,7 @@ class Pullback:
     Attributes:
         depends_on_others: whether a value depends on other tensors, such as the originals of the variables.
         reads_others: whether a value depends on other tensors besides the variables.
-        is_constant: whether no value depends on a variable.
+        follow: for each value, whether it depends on a variable.
     """
 
     def __init__(self, values: Sequence[Array], variables: Sequence[Tensor]) -> None:
@@ -312,19 +313,19 @@ class Pullback:
         self._level = highest_level(values)
         self.depends_on_others: bool
         self.reads_others: bool
-        self.is_constant: bool
+        self.follow: list[bool]
         self._path: list[Any] = []
         if self._level:
             primals, tangents = split(values, self._level)
             self._of_primals, self._of_tangents = Pullback(primals, variables), Pullback(tangents, variables)
             self.depends_on_others = self._of_primals.depends_on_others or self._of_tangents.depends_on_others
             self.reads_others = self._of_primals.reads_others or self._of_tangents.reads_others
-            self.is_constant = self._of_primals.is_constant and self._of_tangents.is_constant
+            self.follow = [a or b for a, b in zip(self._of_primals.follow, self._of_tangents.follow)]
         else:
             roots = [value for value in values if isinstance(value, Tensor)]
             self._path, self._between, others = between(roots, frozenset(variables))
             self.depends_on_others, self.reads_others = bool(others), not others.issubset(variables)
-            self.is_constant = self._between.isdisjoint(roots)
+            self.follow = [isinstance(value, Tensor) and value in self._between for value in values]
 
     @property
     def operations(self) -> Iterator[Op]:

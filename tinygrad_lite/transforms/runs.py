@@ -160,7 +160,7 @@ class Run:
         self.pull = Pullback(self.values, self.variables)
         if self.pull.reads_others and any(x._requires_grad for x in self.variables):  # so the originals do
             call.warn_of_bystanders(self.values, self.variables)
-        if self.pull.is_constant and self.pull.depends_on_others:
+        if self.pull.depends_on_others and not any(self.pull.follow):
             warn_of_owners(call.name, call.chosen, self.values)
 
     def _variable(self, x: Any) -> Array:

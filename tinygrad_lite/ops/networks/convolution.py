@@ -83,10 +83,14 @@ def _is_by_pixels(x: Array, at: Geometry, groups: int) -> bool:
     return at.is_pointwise and groups == 1 and flags is not None and flags.c_contiguous and x.size > 0
 
 
+def _channels(x: Array) -> Array:
+    """Images as a matrix for each of them, with a row for each channel."""
+    return x.reshape((*x.shape[:2], prod(x.shape[2:])))
+
+
 def _of_pixels(matrix: Array, x: Array) -> Array:
     """The product of a matrix and the channels of each pixel."""
-    batch, channels, *size = x.shape
-    return np.matmul(matrix, x.reshape((batch, channels, prod(size)))).reshape((batch, len(matrix), *size))
+    return np.matmul(matrix, _channels(x)).reshape((len(x), len(matrix), *x.shape[2:]))
 
 
 def _is_by_rows(x: Array, other: Array, at: Geometry, out: int, groups: int) -> bool:
@@ -221,7 +225,7 @@ def _spread(y: Array, weight: Array, at: Geometry) -> Array:
     """What each pixel of the results adds to the images, padded; both stay as they are."""
     batch, channels = y.shape[0], weight.shape[1]
     back = weight.reshape((weight.shape[0], channels * prod(at.kernel))).T
-    rows = y.reshape((batch, y.shape[1], prod(at.out)))
+    rows = _channels(y)
     shape = (batch, channels, *at.padded)
     among = [(slice(None), *place) for place in at.among]
     read = [(slice(None), slice(None), *index) for index in at.shown]
@@ -289,15 +293,15 @@ def _kernel_correlation(
         by_place = [np.sum(seen * y, axis=axes) for _, seen in _read_by(x, at)]
         return np.stack(by_place, axis=1).reshape((groups, 1, *kernel))
     if _is_by_pixels(x, at, groups) and _is_by_pixels(y, at, groups):
-        pixels, sizes = prod(at.out), (y.shape[1], x.shape[1])
-        if prod(sizes) <= WORTH * pixels * sum(sizes):
-            images, results = (array.reshape((*array.shape[:2], pixels)) for array in (x, y))
-            return np.sum(np.matmul(results, images.swapaxes(1, 2)), axis=0).reshape((*sizes, *kernel))
+        sizes = y.shape[1], x.shape[1]
+        if prod(sizes) <= WORTH * prod(at.out) * sum(sizes):
+            total = np.sum(np.matmul(_channels(y), _channels(x).swapaxes(1, 2)), axis=0)
+            return total.reshape((*sizes, *kernel))
     are_kept = _stay_as_they_are(x, at)
     if _is_by_rows(x, y, at, y.shape[1], groups) and prod(at.out[1:]) * (1 if are_kept else len(x)) >= NARROW:
         return kernel_by_rows(x, y, at, not are_kept)
     if groups == 1 and are_kept:
-        rows = y.reshape((y.shape[0], y.shape[1], prod(at.out))).swapaxes(1, 2)
+        rows = _channels(y).swapaxes(1, 2)
         sums = (np.sum(summed_product(columns, rows[i]), axis=0) for i, columns in _images(x, at))
         return reduce(np.add, sums).T.reshape((y.shape[1], x.shape[1], *kernel))
     image, y = _with_batch_last(x, at), batch_last(y)

@@ -49,7 +49,7 @@ def names_of(f: Callable[..., Any], count: int) -> list[str]:
 
 def calling_line(library: ModuleType) -> Source | None:
     """The innermost line outside this package and a library."""
-    not_the_users = str(PACKAGE), *library.__path__
+    not_the_users = PACKAGE, *library.__path__
     frame: Any = sys._getframe()
     while frame is not None and frame.f_code.co_filename.startswith(not_the_users):
         frame = frame.f_back
