@@ -102,6 +102,25 @@ def test_schedules(name: str, kind: str) -> None:
             yours._last_lr = [group["lr"] for group in theirs.param_groups]
 
 
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_a_group_that_comes_later(name: str) -> None:
+    """As in PyTorch, unless that fails: it has no rates of this group for some schedules."""
+    ours = optim.SGD(groups([tg.tensor(1.0, requires_grad=True) for _ in range(2)]), lr=0.1, momentum=0.9)
+    theirs = torch.optim.SGD(groups([torch.ones(1, requires_grad=True) for _ in range(2)]), lr=0.1, momentum=0.9)
+    mine, yours = SCHEDULES[name](optim.lr_scheduler, ours), SCHEDULES[name](torch.optim.lr_scheduler, theirs)
+    for turn in range(12):
+        if turn == 4:
+            ours.add_param_group({"params": [tg.tensor(1.0, requires_grad=True)], "lr": 0.03})
+            theirs.add_param_group({"params": [torch.ones(1, requires_grad=True)], "lr": 0.03})
+        theirs.step()
+        try:
+            yours.step()
+        except (ValueError, KeyError):
+            return
+        mine.step()
+        np.testing.assert_allclose(mine.get_last_lr(), yours.get_last_lr(), rtol=1e-10, atol=1e-15)
+
+
 @pytest.mark.parametrize("mode", ["min", "max"])
 @pytest.mark.parametrize("threshold_mode", ["rel", "abs"])
 def test_reduction_on_a_plateau(mode: str, threshold_mode: str) -> None:

@@ -497,6 +497,12 @@ REPLACEMENTS: dict[str, Callable[[tg.Tensor], Any]] = {
     "complex number": lambda w: 1j,
     "constant": lambda w: tg.tensor(np.ones(w.shape)),
     "result": lambda w: w * 2,
+    "list": lambda w: w.tolist(),
+    "tuple of parameters": lambda w: (w, w),
+    "dict": lambda w: {"w": np.ones(w.shape)},
+    "text": lambda w: "w",
+    "module": lambda w: nn.Linear(1, 1),
+    "function": lambda w: np.sin,
 }
 
 

@@ -88,6 +88,25 @@ def test_state_goes_on_where_it_stopped(name: str) -> None:
     assert repr(two) == before
 
 
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_a_group_that_comes_later_follows_or_is_refused(name: str) -> None:
+    """The error was one of `zip`. The schedule goes on for the others in any case as if the group were not there."""
+    own, alone = optimizer(momentum=0.9), optimizer(momentum=0.9)
+    schedule, other = SCHEDULES[name](lr_scheduler, own), SCHEDULES[name](lr_scheduler, alone)
+    for _ in range(4):
+        schedule.step(), other.step()
+    own.add_param_group({"params": [tg.tensor(1.0, requires_grad=True)], "lr": 0.03})
+    try:
+        for _ in range(8):
+            schedule.step(), other.step()
+            assert schedule.get_last_lr()[:2] == other.get_last_lr()
+    except (InputError, UsageError) as error:
+        assert "one for each of the 3 groups" in str(error) or "add all groups before" in str(error)
+    else:
+        is_over = name in ("ConstantLR", "LinearLR to 0")  # after four steps
+        assert (own.param_groups[2]["lr"] == 0.03) == is_over
+
+
 def test_copies_go_on_alone() -> None:
     one = lr_scheduler.CosineAnnealingLR(optimizer(), 10)
     for two in (copy.deepcopy(one), pickle.loads(pickle.dumps(one))):

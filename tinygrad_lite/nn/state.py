@@ -365,8 +365,8 @@ def is_a_parameter(value: Any) -> bool:
 
 
 def _check_replaces(name: str, value: Any) -> None:
-    """Raise if a value that replaces a parameter is a number or an array that would not be trained in its place."""
-    if not is_a_parameter(value) and isinstance(value, (Traced, np.ndarray, np.generic, int, float, complex)):
+    """Raise if a value that replaces a parameter is neither a parameter nor None, and so would not be trained."""
+    if value is not None and not is_a_parameter(value):
         raise UsageError(
             f"{name} is a parameter, and {type(value).__name__} would not be trained in its place: to give it other "
             "values, assign to its .data; to put another parameter there, assign tg.nn.Parameter(values); to compute "

@@ -68,11 +68,11 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
     f(*args) returns (y, rule). rule(g) takes the upstream gradient g and returns gᵀ ∂y/∂x in the containers of the
     arguments: for one argument the gradient itself, for several a tuple, with None for an argument without a gradient.
     The gradient of a complex number z is ∂/∂Re z - i ∂/∂Im z, and so is g: the result moves by Re(g · dy). A rule
-    written in NumPy can be differentiated again. Forward mode uses the rule, too, and assumes that it is linear
+    written in NumPy can be differentiated again, also with respect to tensors that it reads. Forward mode uses the rule, too, and assumes that it is linear
     in g, as a gradient is. A rule that clips g is not linear and only makes sense in reverse mode.
 
     Raises:
-        UsageError: if f reads a tensor that requires a gradient and is not an argument, since the rule does not cover
+        UsageError: if y follows a tensor that requires a gradient and is not an argument, since the rule does not cover
             it; if a tensor is passed by keyword; or if the rule returns other containers than the arguments.
 
     Example:
@@ -146,12 +146,6 @@ class _WithRule:
             rule = self._value_and_rule(arrays)[1]
         with grad_mode.enable_grad():
             by_argument = rule(self._packing.unpack(g))
-        if any(map(has_history, trees.leaves(by_argument))) and not grad_mode.enabled.get():
-            raise UsageError(
-                f"the rule of {self._name} reads a tensor that requires a gradient and is not an argument, which the "
-                "second derivative would miss: make it an argument, or read tg.stop_gradient(tensor), which is a "
-                "constant for derivatives of any order"
-            )
         count = len(self._template)
         by_argument = (by_argument,) if count == 1 else by_argument
         if not isinstance(by_argument, tuple) or len(by_argument) != count:

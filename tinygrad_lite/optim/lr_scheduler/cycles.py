@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.errors import InputError
+from tinygrad_lite.errors import InputError, UsageError
 from tinygrad_lite.foundation.settings import not_negative, positive, share, whole
 from tinygrad_lite.ops.requirements import refuse_where
 from tinygrad_lite.optim.lr_scheduler.schedule import LRScheduler, checked_function, per_group
@@ -31,6 +31,14 @@ class _MomentumCycle(LRScheduler):
             if last_epoch == -1:
                 group.update(base_momentum=low, max_momentum=high)
                 self._set_momentum(group, high)
+
+    def _first_rates(self) -> list[Any]:
+        if len(self.optimizer.param_groups) != len(self.base_lrs):
+            raise UsageError(
+                f"the optimiser has got another group since this {type(self).__name__} was made, which has rates of "
+                "its own for each group: add all groups before, or give new ones a schedule such as LambdaLR"
+            )
+        return self.base_lrs
 
     def _set_momentum(self, group: Group, value: Any) -> None:
         value = number_of(value)
@@ -101,7 +109,7 @@ class CyclicLR(_MomentumCycle):
         self.base_lrs = lows
 
     def get_lr(self) -> list[Any]:
-        t = self.last_epoch
+        t, lows = self.last_epoch, self._first_rates()
         cycle = 1 + t // self.total_size
         x = 1 + t / self.total_size - cycle
         falling = (x - 1) / (self.step_ratio - 1) if self.step_ratio < 1 else 0.0
@@ -110,7 +118,7 @@ class CyclicLR(_MomentumCycle):
         for group in self.optimizer.param_groups if self.cycle_momentum else ():
             high, low = group["max_momentum"], group["base_momentum"]
             self._set_momentum(group, high - (high - low) * height)
-        return [low + (high - low) * height for low, high in zip(self.base_lrs, self.max_lrs)]
+        return [low + (high - low) * height for low, high in zip(lows, self.max_lrs)]
 
 
 class OneCycleLR(_MomentumCycle):
@@ -185,6 +193,7 @@ class OneCycleLR(_MomentumCycle):
         return phases
 
     def get_lr(self) -> list[Any]:
+        self._first_rates()
         message = (
             f"this cycle has total_steps={self.total_steps} steps, and this is step {{}}: it counts steps of the "
             "optimiser, one for each batch, and not epochs"

@@ -48,13 +48,18 @@ class ReduceLROnPlateau(LRScheduler):
             raise InputError(f"mode must be 'min' or 'max', got {mode!r}")
         if threshold_mode not in ("rel", "abs"):
             raise InputError(f"threshold_mode must be 'rel' or 'abs', got {threshold_mode!r}")
-        self.min_lrs = per_group("min_lr", optimizer, min_lr, not_negative)
-        self.optimizer = optimizer
+        per_group("min_lr", optimizer, min_lr, not_negative)
+        self.optimizer, self._min_lr = optimizer, min_lr
         self.mode, self.factor, self.eps = mode, factor, not_negative("eps", eps)
         self.patience, self.cooldown = whole("patience", patience, 0), whole("cooldown", cooldown, 0)
         self.threshold, self.threshold_mode = number("threshold", threshold), threshold_mode
         self.best = inf if mode == "min" else -inf
         self.last_epoch = self.num_bad_epochs = self.cooldown_counter = 0
+
+    @property
+    def min_lrs(self) -> list[float]:
+        """The least rate of each group."""
+        return per_group("min_lr", self.optimizer, self._min_lr, not_negative)
 
     def step(self, metrics: Any) -> None:  # type: ignore[override]
         """Count a step after which the metric, such as the validation loss, has this value."""
@@ -71,7 +76,7 @@ class ReduceLROnPlateau(LRScheduler):
         if self.num_bad_epochs > self.patience:
             self.cooldown_counter = self.cooldown
             self.num_bad_epochs = 0
-            for group, least in zip(self.optimizer.param_groups, self.min_lrs, strict=True):
+            for group, least in zip(self.optimizer.param_groups, self.min_lrs):
                 reduced = max(group["lr"] * self.factor, least)
                 if group["lr"] - reduced > self.eps:
                     group["lr"] = reduced

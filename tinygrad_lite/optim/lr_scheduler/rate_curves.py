@@ -14,7 +14,21 @@ from tinygrad_lite.optim.optimizer import Optimizer, number_of
 Factors = Callable[[int], float] | Sequence[Callable[[int], float]]
 
 
-class LambdaLR(LRScheduler):
+class _OfFunctions(LRScheduler):
+    """A schedule with one function of the number of steps, or one for each group."""
+
+    def __init__(self, optimizer: Optimizer, lr_lambda: Factors, last_epoch: int = -1) -> None:
+        per_group("lr_lambda", optimizer, lr_lambda, checked_function)
+        self._lr_lambda = lr_lambda
+        super().__init__(optimizer, last_epoch)
+
+    @property
+    def lr_lambdas(self) -> list[Callable[[int], float]]:
+        """The function of each group."""
+        return per_group("lr_lambda", self.optimizer, self._lr_lambda, checked_function)
+
+
+class LambdaLR(_OfFunctions):
     """A multiple of the first rate: η(t) = η₀ · f(t), with one function or one for each group.
 
     Example:
@@ -26,15 +40,11 @@ class LambdaLR(LRScheduler):
         [0.05]
     """
 
-    def __init__(self, optimizer: Optimizer, lr_lambda: Factors, last_epoch: int = -1) -> None:
-        self.lr_lambdas = per_group("lr_lambda", optimizer, lr_lambda, checked_function)
-        super().__init__(optimizer, last_epoch)
-
     def get_lr(self) -> list[Any]:
-        return [base * f(self.last_epoch) for base, f in zip(self.base_lrs, self.lr_lambdas)]
+        return [base * f(self.last_epoch) for base, f in zip(self._first_rates(), self.lr_lambdas)]
 
 
-class MultiplicativeLR(LRScheduler):
+class MultiplicativeLR(_OfFunctions):
     """A multiple of the rate before: η(t) = η(t - 1) · f(t), with one function or one for each group.
 
     Example:
@@ -45,10 +55,6 @@ class MultiplicativeLR(LRScheduler):
         >>> scheduler.get_last_lr()
         [0.05]
     """
-
-    def __init__(self, optimizer: Optimizer, lr_lambda: Factors, last_epoch: int = -1) -> None:
-        self.lr_lambdas = per_group("lr_lambda", optimizer, lr_lambda, checked_function)
-        super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[Any]:
         rates = self.get_last_lr()

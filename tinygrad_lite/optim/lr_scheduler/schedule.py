@@ -14,7 +14,7 @@ class LRScheduler(SettingsElsewhere):
 
     Attributes:
         optimizer: the optimiser whose rates it sets, at once and after each step.
-        base_lrs: the rates that the groups had at first.
+        base_lrs: the rates that the groups had at first; of a group that was added later, the rate that it came with.
         last_epoch: the number of steps taken so far; as an argument, that of a schedule to continue.
 
     Example:
@@ -56,7 +56,13 @@ class LRScheduler(SettingsElsewhere):
     def get_lr(self) -> list[Any]:
         """The rate of each group after `last_epoch` steps."""
         groups = self.optimizer.param_groups
-        return [self.rate(self.last_epoch, group["lr"], base) for group, base in zip(groups, self.base_lrs)]
+        return [self.rate(self.last_epoch, group["lr"], base) for group, base in zip(groups, self._first_rates())]
+
+    def _first_rates(self) -> list[Any]:
+        """The first rate of each group, also of those that the optimiser has got since the last step."""
+        for group in self.optimizer.param_groups[len(self.base_lrs) :]:
+            self.base_lrs = [*self.base_lrs, group.setdefault("initial_lr", group["lr"])]
+        return self.base_lrs
 
     def get_last_lr(self) -> list[Any]:
         """The present rate of each group."""
@@ -85,7 +91,7 @@ class LRScheduler(SettingsElsewhere):
 
     def _restart(self) -> None:
         """Begin again from the first rates, in a sequence of schedules."""
-        self._set("lr", self.base_lrs)
+        self._set("lr", self._first_rates())
         self.last_epoch = -1
         self._initial_step()
 
