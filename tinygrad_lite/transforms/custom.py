@@ -68,8 +68,9 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
     f(*args) returns (y, rule). rule(g) takes the upstream gradient g and returns gᵀ ∂y/∂x in the containers of the
     arguments: for one argument the gradient itself, for several a tuple, with None for an argument without a gradient.
     The gradient of a complex number z is ∂/∂Re z - i ∂/∂Im z, and so is g: the result moves by Re(g · dy). A rule
-    written in NumPy can be differentiated again, also with respect to tensors that it reads. Forward mode uses the rule, too, and assumes that it is linear
-    in g, as a gradient is. A rule that clips g is not linear and only makes sense in reverse mode.
+    written in NumPy can be differentiated again, also with respect to tensors that it reads. Forward mode uses the
+    rule, too, and assumes that it is linear in g, as a gradient is. A rule that clips g is not linear and only makes
+    sense in reverse mode.
 
     Raises:
         UsageError: if y follows a tensor that requires a gradient and is not an argument, since the rule does not cover

@@ -61,7 +61,8 @@ class LRScheduler(SettingsElsewhere):
     def _first_rates(self) -> list[Any]:
         """The first rate of each group, also of those that the optimiser has got since the last step."""
         for group in self.optimizer.param_groups[len(self.base_lrs) :]:
-            self.base_lrs = [*self.base_lrs, group.setdefault("initial_lr", group["lr"])]
+            group.setdefault("initial_lr", group["lr"])
+            self.base_lrs = [*self.base_lrs, group["initial_lr"]]
         return self.base_lrs
 
     def get_last_lr(self) -> list[Any]:
