@@ -325,7 +325,30 @@ def test_frames_with_rows_in_another_order_are_refused() -> None:
     assert len(DataLoader((x, y.reset_index(drop=True)))) == 3, "other labels say nothing of the order"
 
 
-def test_a_generator_of_batches_is_told_what_to_do() -> None:
-    for batches in ((np.ones(2) for _ in range(3)), lambda: iter([np.ones(2)])):
+class Batches:
+    """What can be gone through, but has no rows by number."""
+
+    def __iter__(self) -> Any:
+        return iter([np.ones(2)])
+
+
+class LoaderOfPyTorch(Batches):
+    dataset = X
+
+
+class LazyFrame:
+    """A frame of polars that is still to be computed."""
+
+    def collect(self) -> Any:
+        return X
+
+
+def test_what_has_no_rows_yet_is_told_what_to_do() -> None:
+    for batches in ((np.ones(2) for _ in range(3)), lambda: iter([np.ones(2)]), Batches(), {1, 2}):
         with pytest.raises(UsageError, match="join its batches into arrays"):
             DataLoader(batches)
+    with pytest.raises(UsageError, match="pass its dataset, and batch_size="):
+        DataLoader(LoaderOfPyTorch())
+    for frames in (LazyFrame(), (LazyFrame(), Y)):
+        with pytest.raises(UsageError, match=r"call its collect\(\) first"):
+            DataLoader(frames)

@@ -429,6 +429,12 @@ WRONG: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
     ("lr", lambda: quick(lr=-1).fit(X, y), InputError, "lr must not be negative"),
     ("epochs", lambda: quick(epochs=0).fit(X, y), InputError, "epochs must be"),
     ("batch_size", lambda: quick(batch_size=0).fit(X, y), InputError, "batch_size must be"),
+    (
+        "too few rows to set some aside",
+        lambda: quick(early_stopping=True).fit(X[48:53], y[48:53]),
+        InputError,
+        r"early_stopping=True cannot set validation_fraction=0.1 of 5 rows aside: .*classes",
+    ),
     ("a loss of one's own", lambda: quick(loss=brier).fit(X, y), InputError, "say what kind of outputs it takes"),
     *(
         (

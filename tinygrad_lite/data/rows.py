@@ -144,7 +144,8 @@ def _array_of(path: str, x: Any) -> Any:
     else:
         array = x if hasattr(x, "__array_function__") else as_numpy(x)
     if not getattr(array, "shape", ()):
-        raise UsageError(f"a dataset needs arrays with rows; data{path} is {type(x).__name__}: {x!r:.80}")
+        kind = type(x).__name__
+        raise UsageError(f"a dataset needs arrays with rows; data{path} is {kind}: {x!r:.80}{_what_to_pass(x)}")
     if array.dtype.kind not in "biufc":
         are_labels = array.ndim == 1 and all(isinstance(label, (str, bytes)) for label in array[:1].tolist())
         labels = "names, numbers = np.unique(labels, return_inverse=True)"
@@ -167,6 +168,16 @@ def _is_numeric(dtype: Any) -> bool:
     return dtype.is_numeric() if hasattr(dtype, "is_numeric") else getattr(dtype, "kind", "O") in "biufc"
 
 
+def _what_to_pass(x: Any) -> str:
+    """What to pass in place of something that has no rows yet, as the end of a sentence."""
+    if hasattr(x, "collect"):  # a lazy frame of polars
+        return "; call its collect() first"
+    if hasattr(x, "dataset"):  # a loader of PyTorch
+        return "; pass its dataset, and batch_size= and shuffle= as you want them"
+    is_iterable = hasattr(x, "__iter__") and not isinstance(x, str)
+    return "; make a list of its samples, or join its batches into arrays" if callable(x) or is_iterable else ""
+
+
 class _Samples:
     """A dataset whose samples are stacked."""
 
@@ -175,11 +186,7 @@ class _Samples:
             kind = f"{type(dataset).__module__}.{type(dataset).__name__}".removeprefix("builtins.")
             raise UsageError(
                 f"a dataset is an array, a tuple or a dict of arrays, or has __len__ and __getitem__; got {kind}"
-                + (
-                    "; make a list of its samples, or join its batches into arrays"
-                    if callable(dataset) or hasattr(dataset, "__next__")
-                    else ""
-                )
+                + _what_to_pass(dataset)
             )
         self._dataset: Sequence[Any] = dataset
 

@@ -116,12 +116,7 @@ class Network(Settings):
         share = fraction("validation_fraction", positive("validation_fraction", self.validation_fraction))
         validation = None
         if self.early_stopping:
-            training, held_out = train_test_split(
-                np.arange(X.shape[0]),
-                test_size=share,
-                random_state=int(rng.integers(2**31)),
-                stratify=self._strata(y),
-            )
+            training, held_out = _split(X.shape[0], share, int(rng.integers(2**31)), self._strata(y))
             data, validation = _taken(data, training), _taken(data, held_out)
         with without_progress():
             history = fit(
@@ -250,6 +245,16 @@ def _check_times(name: str, data: Any) -> None:
         raise InputError(
             f"{name} has times{where}, of dtype {dtype}: turn them into numbers, such as days or the hour of the day"
         )
+
+
+def _split(rows: int, share: float, seed: int, strata: Any) -> Any:
+    """The numbers of the rows for training, and of those for validation."""
+    try:
+        return train_test_split(np.arange(rows), test_size=share, random_state=seed, stratify=strata)
+    except ValueError as error:
+        raise InputError(
+            f"early_stopping=True cannot set validation_fraction={share} of {rows} rows aside: {error}"
+        ) from error
 
 
 def _taken(data: tuple[Any, Any], rows: Any) -> tuple[Any, Any]:

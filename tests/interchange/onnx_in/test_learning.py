@@ -188,3 +188,22 @@ def test_what_is_not_known_is_refused(operator: str, settings: Any, kind: Any, m
     proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("ai.onnx.ml", 3)], ir_version=8)
     with pytest.raises(kind, match=message):
         tg.from_onnx(proto)
+
+
+def test_an_error_says_how_skl2onnx_writes_what_can_be_read() -> None:
+    nodes = [
+        helper.make_node("Scaler", ["x"], ["scaled"], domain="ai.onnx.ml", **SCALER),
+        helper.make_node("Cast", ["scaled"], ["cast"], to=TensorProto.FLOAT),
+        helper.make_node("ZipMap", ["cast"], ["y"], domain="ai.onnx.ml", classlabels_int64s=[0, 1, 2, 3]),
+    ]
+    infos = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 4])]
+    of = helper.make_map_type_proto(TensorProto.INT64, helper.make_tensor_type_proto(TensorProto.FLOAT, []))
+    infos.append(helper.make_value_info("y", helper.make_sequence_type_proto(of)))
+    graph = helper.make_graph(nodes, "graph", infos[:1], infos[1:])
+    opsets = [helper.make_opsetid("", 9), helper.make_opsetid("ai.onnx.ml", 1)]
+    with pytest.raises(UsageError) as caught:
+        tg.from_onnx(helper.make_model(graph, opset_imports=opsets, ir_version=8))
+    assert str(caught.value).endswith(
+        'To skl2onnx, pass options={"zipmap": False}, for an array of probabilities; and target_opset=17, since '
+        "ai.onnx.ml.Scaler can be read from version 13 on"
+    )

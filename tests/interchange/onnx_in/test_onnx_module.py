@@ -253,6 +253,21 @@ def test_before_version_7_an_axis_says_how_arrays_are_broadcast() -> None:
     assert np.array_equal(network(x).numpy(), x + shift[:, None])
 
 
+@pytest.mark.parametrize("operator", ["GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool"])
+def test_a_pool_over_all_pixels_need_not_know_how_many_axes_there_are(operator: str) -> None:
+    """As behind a group normalisation by PyTorch's older exporter, which reshapes to a shape of its input."""
+    proto = onnx.parser.parse_model(
+        f"""<ir_version: 10, opset_import: ["" : 17]>
+        f (float[N, 2, 3, 3] x, int64[M] shape) => (float[N, 2, A, B] y) {{
+            z = Reshape (x, shape)
+            y = {operator} (z)
+        }}"""
+    )
+    for shape in ((2, 2, 3, 3), (2, 2, 9)):
+        pooled = tg.from_onnx(proto)(_random(2, 2, 3, 3), np.array(shape))
+        assert pooled.shape == (2, 2, *[1] * (len(shape) - 2))
+
+
 def test_variables_end_with_their_last_use() -> None:
     chain = "\n".join(f"x{k + 1} = Tanh(x{k})" for k in range(20))
     proto = onnx.parser.parse_model(

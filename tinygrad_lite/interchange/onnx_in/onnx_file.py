@@ -10,7 +10,7 @@ from typing import Any
 
 from tinygrad_lite.errors import InputError, MissingExtraError, UsageError
 from tinygrad_lite.foundation.whole_files import check_regular
-from tinygrad_lite.interchange.onnx_in.onnx_learning import in_default_domain
+from tinygrad_lite.interchange.onnx_in.onnx_learning import how_to_export, in_default_domain
 from tinygrad_lite.interchange.onnx_in.onnx_limits import MOST_AXES, MOST_NUMBERS, excess_of_functions, growth
 from tinygrad_lite.interchange.onnx_in.onnx_nodes import OPERATORS
 from tinygrad_lite.interchange.onnx_in.onnx_translation import STRUCTURES, array_of, inner_graphs, read_by
@@ -230,7 +230,7 @@ def _check_operators(proto: Any) -> None:
         raise UsageError(
             f"from_onnx does not know these operators of the model: {names}. Export the model with operators of ONNX's "
             "default domain that docs/onnx_import.md lists, or cut the model in front of them with "
-            "onnx.utils.extract_model"
+            f"onnx.utils.extract_model{how_to_export(unknown)}"
         )
 
 

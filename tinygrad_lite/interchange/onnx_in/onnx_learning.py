@@ -4,7 +4,7 @@ Linear models, scalers and the like, as in scikit-learn's pipelines. There, what
 nodes; here it becomes arrays of the graph, under names such as `scaler.scale`, and so parameters.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import count
 from typing import Any
 
@@ -178,6 +178,17 @@ def _forms(onnx: Any, proto: Any) -> dict[str, tuple[int, int]]:
     types = {x.name: x.type.tensor_type for x in (*graph.input, *graph.value_info)}
     forms = {name: (of.elem_type, len(of.shape.dim)) for name, of in types.items()}
     return forms | {x.name: (x.data_type, len(x.dims)) for x in graph.initializer}
+
+
+def how_to_export(unknown: Iterable[str]) -> str:
+    """How `skl2onnx` writes a model without these operators, as the end of a sentence."""
+    settings = []
+    if f"{DOMAIN}.ZipMap" in unknown:
+        settings.append('options={"zipmap": False}, for an array of probabilities')
+    old = [name for name in unknown if name.removeprefix(f"{DOMAIN}.") in _WRITERS]
+    if old:
+        settings.append(f"target_opset={_OPSET}, since {', '.join(old)} can be read from version {_LEAST} on")
+    return f". To skl2onnx, pass {'; and '.join(settings)}" if settings else ""
 
 
 def in_default_domain(onnx: Any, proto: Any) -> None:

@@ -134,8 +134,9 @@ _GLOBAL = {
 
 @operator(*_GLOBAL)
 def _global_pool(node: Node) -> str:
-    axes = tuple(range(2, node.axes_of()))
-    return _GLOBAL[node.op].format(x=node[0], axes=written(axes), p=node.setting("p", default=2))
+    ndim = node.needs(0).ndim
+    axes = f"tuple(range(2, {node[0]}.ndim))" if ndim is None else written(tuple(range(2, ndim)))
+    return _GLOBAL[node.op].format(x=node[0], axes=axes, p=node.setting("p", default=2))
 
 
 @operator("BatchNormalization")
