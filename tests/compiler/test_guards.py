@@ -2,6 +2,8 @@
 
 # ruff: noqa: NPY002  # what users draw from is tested
 
+import os
+import pickle
 import random
 import threading
 import time
@@ -11,9 +13,11 @@ from array import array
 from collections import ChainMap, OrderedDict, UserDict, UserList, deque
 from collections.abc import Callable
 from contextvars import ContextVar
+from copy import copy, deepcopy
 from ctypes import c_double
 from dataclasses import dataclass
 from functools import partial, wraps
+from os import environ, getenv
 from types import MappingProxyType, SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -25,6 +29,7 @@ import tinygrad_lite as tg
 from tests.compiler import outside
 from tinygrad_lite import nn, optim
 from tinygrad_lite.compiler.compiled import Compiled
+from tinygrad_lite.data import DataLoader
 from tinygrad_lite.errors import UsageError
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*was recorded 5 times")
@@ -733,6 +738,124 @@ def test_draws_that_python_decides_by_are_refused(draw: Callable[[], float]) -> 
     with pytest.raises(UsageError, match=r"(?s)draws from .*rng = np\.random\.default_rng\(seed\) outside"):
         f(X)
     assert before == (random.getstate(), np.random.get_state()[1].tobytes())
+
+
+def _restores(rng: np.random.Generator) -> Any:
+    rng.bit_generator.state = _start
+    return rng.normal()
+
+
+_start = np.random.default_rng(8).bit_generator.state
+STATES: dict[str, Callable[[np.random.Generator], Any]] = {
+    "set": _restores,
+    "read": lambda rng: rng.bit_generator.state["state"]["state"] % 5,
+    "advanced": lambda rng: rng.normal() if rng.bit_generator.advance(9) else 0.0,
+    "raw": lambda rng: rng.bit_generator.random_raw() % 7,
+    "another generator": lambda rng: np.random.Generator(rng.bit_generator).normal(),
+    "jumped": lambda rng: np.random.Generator(rng.bit_generator.jumped()).normal(),
+    "copy": lambda rng: copy(rng).normal(),
+    "deep copy": lambda rng: deepcopy(rng).normal(),
+    "pickled": lambda rng: pickle.loads(pickle.dumps(rng)).normal(),
+    "spawned": lambda rng: rng.spawn(1)[0].normal(),
+}
+
+
+@pytest.mark.filterwarnings("ignore::tinygrad_lite.errors.UncompiledWarning")
+def test_the_state_of_a_generator_is_no_part_of_a_program() -> None:
+    """Whatever a function does with it, results and states are those without compiling."""
+
+    def calls(compiled: bool, ask: Callable[[Any], Any], is_argument: bool) -> list[Any]:
+        rng, results = np.random.default_rng(5), []
+
+        def f(x: Any, generator: Any) -> Any:
+            return x * ask(rng if generator is None else generator)
+
+        step = tg.compile(f, "numpy") if compiled else f
+        for turn in range(4):
+            if turn == 2:
+                rng.normal()
+            results.append((np.asarray(step(X, rng if is_argument else None)).tolist(), rng.bit_generator.state))
+        return results
+
+    for name, ask in STATES.items():
+        for is_argument in (False, True):
+            assert calls(True, ask, is_argument) == calls(False, ask, is_argument), (name, is_argument)
+
+
+@pytest.mark.filterwarnings("ignore::tinygrad_lite.errors.UncompiledWarning")
+def test_a_generator_that_a_function_seeds_is_left_as_without_compiling() -> None:
+    """Although each run leaves it as the run before did."""
+
+    def numpys(x: Any) -> Any:
+        np.random.seed(3)
+        return x * np.random.normal()
+
+    def pythons(x: Any) -> Any:
+        random.seed(3)
+        return x * random.random()
+
+    def next_draws(f: Callable[[Any], Any]) -> list[Any]:
+        draws = []
+        for turn in range(4):
+            draws += [f(X).tolist(), *([np.random.normal(), random.random()] if turn == 2 else [])]
+        return [*draws, np.random.normal(), random.random()]
+
+    for f in (numpys, pythons):
+        before = random.getstate(), np.random.get_state()
+        expected = next_draws(f)
+        random.setstate(before[0])
+        np.random.set_state(before[1])
+        assert next_draws(tg.compile(f, "numpy")) == expected
+
+
+@pytest.mark.filterwarnings("ignore::tinygrad_lite.errors.UncompiledWarning")
+def test_a_loader_goes_on_as_without_compiling() -> None:
+    def loader() -> DataLoader:
+        return DataLoader(np.arange(12.0).reshape(6, 2), batch_size=2, shuffle=True, rng=0)
+
+    mine, other, holder = loader(), loader(), SimpleNamespace(loader=loader())
+    ways: list[tuple[Any, Callable[[Any], Any]]] = [
+        (mine, lambda w: sum(np.sum(batch @ w) * batch[0, 0] for batch in mine)),
+        (holder.loader, lambda w: sum(np.sum(batch @ w) * batch[0, 0] for batch in holder.loader)),
+    ]
+    for used, epoch in ways:
+        other, step = loader(), tg.compile(epoch, "numpy")
+        for _ in range(4):
+            expected = sum(np.sum(batch @ np.ones(2)) * batch[0, 0] for batch in other)
+            assert float(step(np.ones(2))) == expected
+            assert used.state_dict() == other.state_dict()
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda: float(os.environ["TG_SCALE"]),
+        lambda: float(os.getenv("TG_SCALE", "3")),
+        lambda: float(getenv("TG_SCALE", "3")),
+        lambda: float(environ.get("TG_SCALE", "3")),
+        lambda: 2.0 if "TG_SCALE" in os.environ else 3.0,
+        lambda: float(os.environ.setdefault("TG_SCALE", "5")),
+    ],
+)
+def test_the_environment_is_followed(read: Callable[[], float], monkeypatch: pytest.MonkeyPatch) -> None:
+    f = tg.compile(lambda x: x * read(), "numpy")
+    for value in (2.0, 2.0, 3.0, 2.0):
+        monkeypatch.setenv("TG_SCALE", str(value))
+        np.testing.assert_array_equal(f(X), X * read())
+
+
+def test_the_environment_is_set_in_each_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    def f(x: Any) -> Any:
+        os.environ["TG_SET"] = "1"
+        return x * 2
+
+    f = tg.compile(f, "numpy")
+    monkeypatch.setenv("TG_SET", "0")  # and takes it away in the end
+    for turn in range(4):
+        if turn == 2:
+            os.environ["TG_SET"] = "2"
+        np.testing.assert_array_equal(f(X), X * 2)
+        assert os.environ["TG_SET"] == "1"
 
 
 _rng = np.random.default_rng(3)

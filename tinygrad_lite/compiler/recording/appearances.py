@@ -403,7 +403,7 @@ def appearances(roots: Sequence[tuple[Any, str]], watched: Collection[int], know
         kind, label = type(thing), labels.get(id(thing), label)
         if id(thing) in seen or id(thing) in known or issubclass(kind, _HAVE_NOTHING_TO_SEE):
             continue
-        if kind.__module__.startswith("tinygrad_lite.") or (issubclass(kind, type) and not is_users_class(thing)):
+        if _is_followed_otherwise(kind) or (issubclass(kind, type) and not is_users_class(thing)):
             continue
         is_container, is_watched = _kind_of_container(thing) is not None, id(thing) in watched
         if is_container or isinstance(thing, (tuple, frozenset)):
@@ -416,6 +416,12 @@ def appearances(roots: Sequence[tuple[Any, str]], watched: Collection[int], know
         with suppress(Exception):  # as another thread may change the object meanwhile
             ahead.extendleft([(x, label, is_for_threads, is_reported) for x in _inside(thing)])
     return [look for look in seen.values() if look is not None]
+
+
+def _is_followed_otherwise(kind: type) -> bool:
+    """Whether a class is ours, but not one whose objects come along while somebody trains, such as a loader."""
+    home = kind.__module__
+    return home.startswith("tinygrad_lite.") and not home.startswith(("tinygrad_lite.data.", "tinygrad_lite.training."))
 
 
 def _is_for_threads(x: Any) -> bool:

@@ -17,6 +17,8 @@ from tinygrad_lite.compiler.recording.guards import Guard
 from tinygrad_lite.errors import UsageError
 
 _IN_PLACE = ("shuffle", "spawn")
+_STATE = {"bit_generator", "__reduce__", "__reduce_ex__", "__getstate__", "__setstate__"}
+"""What gives or takes the state of a generator, also to the functions that copy one."""
 
 
 class RecordedGenerator(np.random.Generator):
@@ -39,8 +41,13 @@ class RecordedGenerator(np.random.Generator):
         self._original.bit_generator.state = self._state
 
     def __getattribute__(self, name: str) -> Any:
+        if name in _STATE:
+            raise UsageError(
+                "a compiled function reads or sets the state of a generator, or copies one, which its program would "
+                "not do: draw with rng.normal() and the like, and treat the state outside, before or after the call"
+            )
         plain = object.__getattribute__(self, name)
-        if name.startswith("_") or name in ("restore", "bit_generator") or not callable(plain):
+        if name.startswith("_") or name == "restore" or not callable(plain):
             return plain
         if name in _IN_PLACE:
             raise UsageError(f"rng.{name}() in a compiled function: write rng.permutation, which returns what it draws")
@@ -93,22 +100,26 @@ class DrawError(UsageError):
 def undrawn(hidden: Sequence[Any]) -> Iterator[None]:
     """A block that must not draw from Python's `random`, from NumPy's global generator, or from these generators.
 
+    Meanwhile they are a draw further on, since a function that sets the state, as `np.random.seed(0)` does, may leave
+    the very state that its last call left.
+
     Raises:
         DrawError: if it did, or if another thread did.
     """
-    before = [(generator, _state(generator)) for generator in (_OF_PYTHON, _OF_NUMPY, *hidden)]
-
-    def drawn() -> list[tuple[Any, Any]]:
-        return [(x, state) for x, state in before if not _is_equal(_state(x), state)]
-
+    generators = (_OF_PYTHON, _OF_NUMPY, *hidden)
+    before = [_state(generator) for generator in generators]
+    for generator in generators:
+        generator.random()
+    further = [_state(generator) for generator in generators]
     try:
         yield
-    except BaseException:
-        for generator, state in drawn():
+    finally:
+        now = [_state(generator) for generator in generators]
+        for generator, state in zip(generators, before):
             _set_state(generator, state)
-        raise
-    if reason := drawn():
-        raise DrawError(reason)
+    drawn = [entry for entry in zip(generators, before, further, now) if not _is_equal(entry[2], entry[3])]
+    if drawn:
+        raise DrawError([entry[:2] for entry in drawn])
 
 
 _OF_PYTHON: random.Random = random._inst
@@ -118,7 +129,11 @@ _OF_NUMPY: np.random.RandomState = np.random.mtrand._rand
 def _in_words(generator: Any) -> str:
     if generator is _OF_PYTHON:
         return "Python's module random"
-    return "NumPy's global np.random" if generator is _OF_NUMPY else f"a {type(generator).__name__} in a container"
+    return (
+        "NumPy's global np.random"
+        if generator is _OF_NUMPY
+        else f"a {type(generator).__name__} in a container or an object"
+    )
 
 
 def _is_equal(state: Any, other: Any) -> bool:

@@ -6,6 +6,7 @@ so here we only find out whose attributes there are to watch.
 
 import functools
 import gc
+import os
 import random
 import sys
 import threading
@@ -41,7 +42,7 @@ from tinygrad_lite.readers.recording import is_followed
 
 _IMMUTABLE = 1 << 8  # the flag of a type whose attributes cannot be set
 _CONTAINERS = (list, tuple, dict, set, deque)
-_HOLDERS = (UserDict, UserList, ChainMap, weakref.WeakKeyDictionary, weakref.WeakValueDictionary)
+_HOLDERS = (UserDict, UserList, ChainMap, weakref.WeakKeyDictionary, weakref.WeakValueDictionary, type(os.environ))
 _MOST = 5000  # the largest number of objects, and of entries of a container, to look through
 _MAKING = {"__init__", "__new__", "__post_init__", "__init_subclass__", "__set_name__"}
 _OF_AN_OBJECT = {"type", "__class__", "replace"}
@@ -190,6 +191,8 @@ class Reached:
         return [(name, x) for name, x in every if may_make or name not in _MAKING]
 
     def _function(self, function: FunctionType) -> None:
+        if function is os.getenv:
+            self._ahead.append((os.environ, "os.environ"))
         cells = dict(zip(function.__code__.co_freevars, function.__closure__ or ()))
         if not is_followed(function.__code__.co_filename):  # of a library's decorators, follow only what they wrap
             inner = [x for x in map(content_of, cells.values()) if isinstance(x, (FunctionType, MethodType))]
@@ -250,6 +253,8 @@ class Reached:
             return Item(vars(owner), name, vars(owner)[name], label) if name in vars(owner) else None
         if isinstance(owner, ModuleType) and is_followed(getattr(owner, "__file__", None) or ""):
             return Item(vars(owner), name, vars(owner)[name], label) if name in vars(owner) else None
+        if owner is os and name in ("environ", "getenv"):
+            self._ahead.append((os.environ, "os.environ"))
         if isinstance(owner, type) and is_users_class(owner):
             value = next((vars(kind)[name] for kind in owner.__mro__ if name in vars(kind)), None)
             if not hasattr(value, "__get__"):
@@ -318,6 +323,8 @@ class Reached:
                 ahead += self._attributes(thing)
                 held_by_class = (x for base in filter(is_users_class, kind.__mro__) for x in vars(base).values())
                 ahead += [x for x in held_by_class if is_users_class(type(x))]
+            elif kind.__dictoffset__:
+                self.hidden += _generators_inside(thing)
 
     def _attributes(self, thing: Any) -> list[Any]:
         """The values of an object's attributes; all are guarded if reads of them are not reported."""
@@ -341,6 +348,18 @@ class Reached:
 def generators_in(guards: Iterable[Guard]) -> list[Guard]:
     """The guards of entries that are NumPy's generators."""
     return [guard for guard in guards if type(guard) is Item and isinstance(guard.value, np.random.Generator)]
+
+
+def _generators_inside(thing: Any) -> list[Any]:
+    """The generators in an object of a library and in what it holds of the same library, as a loader has one."""
+    home, ahead, seen = type(thing).__module__.partition(".")[0], [thing], dict[int, Any]()
+    while ahead and len(seen) < _MOST:
+        holder = ahead.pop()
+        is_new = id(holder) not in seen and type(holder).__module__.partition(".")[0] == home
+        seen[id(holder)] = holder
+        if is_new and type(holder).__dictoffset__ and not isinstance(holder, (type, FunctionType, ModuleType)):
+            ahead += object.__getattribute__(holder, "__dict__").values()
+    return [x for x in seen.values() if isinstance(x, HIDDEN)]
 
 
 def _holds_nothing(kind: type) -> bool:

@@ -418,9 +418,9 @@ def _recorded_once(
         place = next(places)
         return recorder.passed_in(place, x, place.index in numbers)
 
-    arguments, keywords = trees.map_leaves(passed_in, (call.args, dict(call.kwargs)))
     try:
         with undrawn(reached.hidden):
+            arguments, keywords = trees.map_leaves(passed_in, (call.args, dict(call.kwargs)))
             recorder.run(call.f, arguments, keywords)
     except BaseException:
         for guard in recorder.guards.values():  # what it changed unnoticed, as by object.__setattr__
