@@ -19,7 +19,7 @@ import pytest
 import tinygrad_lite as tg
 from tinygrad_lite import nn, optim, trees
 from tinygrad_lite.engine.registry import answer_to
-from tinygrad_lite.errors import AnomalyError, GraphError, NoDerivativeError, UsageError
+from tinygrad_lite.errors import AnomalyError, GraphError, NoDerivativeError, UncompiledWarning, UsageError
 from tinygrad_lite.foundation.signatures import path_of
 
 X = np.array([1.0, -2.0, 3.0])
@@ -346,6 +346,65 @@ def test_errors_are_raised_as_numpy_is_told_to(backend: str) -> None:
             warnings.simplefilter("error")
             assert f(bad)[0] == np.inf
         assert f(good)[0] == 1.0
+
+
+def _caught(x: Any) -> Any:
+    with np.errstate(divide="raise"):
+        try:
+            return 1.0 / x
+        except FloatingPointError:
+            return x * 0.0
+
+
+def _called(x: Any) -> Any:
+    noted: list[str] = []
+    with np.errstate(divide="call", call=lambda kind, flag: noted.append(kind)):
+        return 1.0 / x + len(noted)
+
+
+def _warned(x: Any) -> Any:
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        y = 1.0 / x
+    return y + len(told)
+
+
+def _warnings_are_errors(x: Any) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        try:
+            return 1.0 / x
+        except RuntimeWarning:
+            return x * 0.0
+
+
+def _without_errors(x: Any) -> Any:
+    with np.errstate(divide="ignore"):
+        return 1.0 / x
+
+
+def _without_warnings(x: Any) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return 1.0 / x
+
+
+@pytest.mark.parametrize("f", [_caught, _called, _warned, _warnings_are_errors])
+def test_what_a_function_does_at_an_error_is_done_in_each_call(f: Callable[[Any], Any], backend: str) -> None:
+    with pytest.raises(UsageError, match="does not look for floating-point errors"):
+        tg.compile(f, backend)(np.ones(2))
+    step = tg.compile(f, backend)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UncompiledWarning)
+        for x in ([1.0, 2.0], [1.0, 2.0], [0.0, 2.0], [1.0, 2.0]):
+            np.testing.assert_array_equal(step(np.array(x)), f(np.array(x)))
+
+
+@pytest.mark.parametrize("f", [_without_errors, _without_warnings])
+def test_warnings_that_a_function_hides_are_hidden(f: Callable[[Any], Any], backend: str) -> None:
+    step = tg.compile(f, backend)
+    for x in ([1.0, 2.0], [1.0, 2.0], [0.0, 2.0], [1.0, 2.0]):
+        np.testing.assert_array_equal(step(np.array(x)), f(np.array(x)))
 
 
 def test_shifts_of_bits(backend: str) -> None:

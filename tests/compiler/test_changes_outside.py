@@ -100,6 +100,19 @@ def _of_a_thread() -> Any:
     return made
 
 
+def _handled() -> Any:
+    """A logger, and what a handler of a class of the user's puts into a list that only its method knows."""
+    messages: list[str] = []
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            messages.append(record.getMessage())
+
+    logger = logging.Logger("a")
+    logger.addHandler(Handler())
+    return logger, messages
+
+
 def _frame() -> Any:
     return pytest.importorskip("pandas").DataFrame({"a": [1.0, 2.0]})
 
@@ -282,6 +295,11 @@ KINDS: dict[str, Kind] = {
         graphlib.TopologicalSorter, lambda x: len(x._node2info), (lambda x: x.add(len(x._node2info)),)
     ),
     "ExitStack": Kind(contextlib.ExitStack, lambda x: len(x._exit_callbacks), (lambda x: x.callback(print),)),
+    "a handler of the user's": Kind(
+        _handled,
+        lambda x: [*x[1]],
+        (lambda x: x[0].warning("a"),),
+    ),
     "Logger": Kind(
         lambda: logging.Logger("a"),
         lambda x: (x.level, len(x.handlers)),

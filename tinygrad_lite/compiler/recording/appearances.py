@@ -452,6 +452,8 @@ def _inside(x: Any) -> list[Any]:
     shown = [*fields.values(), *slots.values(), *map(partial(_member, x), members)]
     if isinstance(x, (BuiltinMethodType, MethodWrapperType)):
         shown.append(x.__self__)
+    methods = [f for base in type(x).__mro__ if is_users_class(base) for f in vars(base).values()]
+    shown += [f for f in methods if isinstance(f, FunctionType)]  # with what their closures hold
     return [*shown, *[part for part in gc.get_referents(x) if _kind_of_container(part) is None]]
 
 

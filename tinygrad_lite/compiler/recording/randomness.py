@@ -7,6 +7,7 @@ import pickle
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from threading import active_count
 from typing import Any
 
 import numpy as np
@@ -111,15 +112,21 @@ def undrawn(hidden: Sequence[Any]) -> Iterator[None]:
     for generator in generators:
         generator.random()
     further = [_state(generator) for generator in generators]
-    try:
-        yield
-    finally:
-        now = [_state(generator) for generator in generators]
+
+    def put_back() -> None:
         for generator, state in zip(generators, before):
             _set_state(generator, state)
-    drawn = [entry for entry in zip(generators, before, further, now) if not _is_equal(entry[2], entry[3])]
+
+    try:
+        yield
+    except BaseException:
+        put_back()
+        raise
+    drawn = [i for i, generator in enumerate(generators) if not _is_equal(_state(generator), further[i])]
+    if not drawn or active_count() == 1:  # else another thread may have drawn, and goes on from there
+        put_back()
     if drawn:
-        raise DrawError([entry[:2] for entry in drawn])
+        raise DrawError([(generators[i], before[i]) for i in drawn])
 
 
 _OF_PYTHON: random.Random = random._inst

@@ -2,6 +2,7 @@
 
 import operator
 import sys
+import warnings
 import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
@@ -61,6 +62,29 @@ kept_whole: ContextVar[Collection[Op]] = ContextVar("kept_whole", default=())
 """The operations that are recorded as a whole, although their forwards are composed of others."""
 
 
+def _handling_by_kind() -> dict[str, str]:
+    """What NumPy does at this moment with each kind of floating-point error."""
+    return dict(np.geterr())  # type: ignore[arg-type]
+
+
+def _first_filter() -> Any:
+    """The filter of warnings that was set last."""
+    return warnings.filters[0] if warnings.filters else None
+
+
+def _told_of_warnings(entry: Any) -> str | None:
+    """What a filter does with NumPy's warnings about floating-point errors; None if it is for other warnings."""
+    action, _, category, _, _ = entry
+    return str(action) if issubclass(RuntimeWarning, category) else None
+
+
+def _listens(to: str) -> UsageError:
+    return UsageError(
+        f"{to} in a compiled function, whose program does not look for floating-point errors: write it around the call "
+        "of the compiled function, or ask before, as by np.where"
+    )
+
+
 class Transcript:
     """The program of one run, written call by call.
 
@@ -100,8 +124,9 @@ class Transcript:
         self._ops: dict[Op, Op] = {}
         self._in_common: dict[Variable, tuple[list[Any], tuple[Any, ...]]] = {}
         self._opened: list[Op] = [*kept_whole.get()]
-        self._errors = np.geterr()
-        self._handling: Any = None
+        self._errors = _handling_by_kind()
+        self._first_filter = _first_filter()
+        self._handling: tuple[Any, Any] = None, None
         self._ignored: frozenset[str] = frozenset()
 
     def constant(self, array: Array) -> Recorded:
@@ -410,12 +435,23 @@ class Transcript:
         return made
 
     def _ignoring(self) -> frozenset[str]:
-        """The floating-point errors that the function ignores at this moment, and its caller does not."""
-        handling = errors_handling()
-        if handling is not self._handling:
-            now = np.geterr()
+        """The floating-point errors that the function ignores at this moment, and its caller does not.
+
+        Raises:
+            UsageError: if the function asks NumPy for errors, or listens to its warnings.
+        """
+        handling = errors_handling(), _first_filter()
+        if handling[0] is not self._handling[0] or handling[1] is not self._handling[1]:
+            now = _handling_by_kind()
+            before = self._errors
             self._handling = handling
-            self._ignored = frozenset(kind for kind in _ERRORS if now[kind] == "ignore" != self._errors[kind])  # type: ignore[literal-required]
+            told = _told_of_warnings(handling[1]) if handling[1] is not self._first_filter else None
+            for kind, does in now.items():
+                if does not in ("ignore", "warn", before[kind]):
+                    raise _listens(f'np.errstate({kind}="{does}")')
+            if told not in (None, "ignore"):
+                raise _listens(f'warnings.simplefilter("{told}")')
+            self._ignored = frozenset(x for x in _ERRORS if "ignore" in (now[x], told) and before[x] != "ignore")
         return self._ignored
 
     def _origin(self, result: Variable) -> tuple[str, Source | None]:
