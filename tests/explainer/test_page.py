@@ -7,6 +7,7 @@ import tempfile
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -1103,6 +1104,21 @@ def test_paper_is_white_on_a_dark_page_too(show: Show) -> None:
     assert found["light"][0] != found["dark"][0]
     assert len(found["light"][1]) > 50
     assert found["light"][1] == found["dark"][1]
+
+
+def test_a_figure_in_a_text_is_its_graph_on_paper(open_file: Any, tmp_path: Path) -> None:
+    """The frame is as high as it was made for the screen: of all steps one below the other, it would cut most off."""
+    heart().to_html(tmp_path / "lesson.html")
+    source = escape((tmp_path / "lesson.html").read_text())
+    (tmp_path / "text.html").write_text(f'<iframe srcdoc="{source}" style="width: 600px; height: 400px"></iframe>')
+    page = open_file(tmp_path / "text.html")
+    frame = page.frame_locator("iframe")
+    frame.locator("#graph svg").wait_for(state="attached")
+    page.emulate_media(media="print")
+    frame.locator("#handout .drawn svg").wait_for()
+    assert frame.locator("#handout article").count() == 0
+    outside, last = page.locator("iframe").bounding_box(), frame.locator("#handout .node.root").bounding_box()
+    assert outside["y"] < last["y"] < last["y"] + last["height"] < outside["y"] + outside["height"]
 
 
 def test_sheets_of_paper_are_filled(show: Show) -> None:

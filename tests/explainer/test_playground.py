@@ -85,6 +85,20 @@ def test_accessible_and_as_wide_as_the_screen(opened: Any, settings: Any) -> Non
     assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
 
 
+def test_paper_is_white_on_a_dark_page_too(opened: Any) -> None:
+    pictures = "() => [...document.querySelectorAll('canvas')].map((each) => each.toDataURL())"
+    page = opened(color_scheme="light")
+    light = page.evaluate(pictures)
+    page = opened(color_scheme="dark")
+    dark = page.evaluate(pictures)
+    page.emulate_media(media="print", color_scheme="dark")
+    page.wait_for_function(f"dark => ({pictures})()[0] !== dark", arg=dark[0])
+    assert page.evaluate(pictures) == light != dark
+    page.emulate_media(media="screen", color_scheme="dark")
+    page.wait_for_function(f"light => ({pictures})()[0] !== light", arg=light[0])
+    assert page.evaluate(pictures) == dark
+
+
 def test_play_pause_step_and_choices(opened: Any) -> None:
     page = opened()
 

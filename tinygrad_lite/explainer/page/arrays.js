@@ -115,6 +115,21 @@ function mix(x, largest, inks, list, from) {
 // Whether pictures are drawn for a dark page; paper is white.
 const shades = { onPaper: false, get dark() { return dark.matches && !this.onPaper; } };
 
+// Calls back before the page is printed, and when it is on the screen again.
+function onPaper(before, after) {
+  window.addEventListener("beforeprint", before);
+  window.addEventListener("afterprint", after);
+  const paper = window.matchMedia("print");
+  paper.addEventListener("change", () => (paper.matches ? before() : after()));
+}
+
+// Draws anew when the page becomes dark or light, and for paper.
+function redrawnInItsShades(redraw) {
+  dark.addEventListener("change", redraw);
+  const put = (is) => ((shades.onPaper = is), redraw());
+  onPaper(() => put(true), () => put(false));
+}
+
 const inksNow = () => (shades.dark ? INKS.dark : INKS.light);
 
 function mixture(x, largest) {

@@ -232,7 +232,7 @@ const playback = (() => {
   slider.addEventListener("input", () => (stop(), show(+slider.value)));
   document.getElementById("previous").addEventListener("click", () => (stop(), show(at - 1)));
   document.getElementById("next").addEventListener("click", () => (stop(), show(at + 1)));
-  dark.addEventListener("change", () => show(at));
+  redrawnInItsShades(() => show(at));
   stop();
   show(at);
   return { show, epochs };

@@ -153,6 +153,6 @@ const playground = (() => {
 
   all.className = "overview";
   restart();
-  dark.addEventListener("change", show);
+  redrawnInItsShades(show);
   return { training: () => training, network: () => network, inputs: () => inputs };
 })();

@@ -24,17 +24,22 @@ const reader = (() => {
   // ---- paper
 
   const handout = element("div", { id: "handout", hidden: true });
-  function printed() {
-    shades.onPaper = true;
+  const inText = window.parent !== window; // as a figure, which has room for its graph alone
+  function steps() {
     const positions = Array.from({ length: lesson.last + 1 }, (_, k) => k);
     const left = positions.length - 2 * PRINTED;
     const shown = left > 0 ? [...positions.slice(0, PRINTED), null, ...positions.slice(-PRINTED)] : positions;
-    const pages = shown.map((position) => (position === null ? element("p", { class: "note" }, say("{n} steps are left out here.", { n: left })) : element("article", {}, stepView.content(position))));
-    handout.replaceChildren(...graphView.sheets().map((sheet) => element("figure", { class: "drawn" }, sheet)), ...pages);
+    return shown.map((position) => (position === null ? element("p", { class: "note" }, say("{n} steps are left out here.", { n: left })) : element("article", {}, stepView.content(position))));
+  }
+  function printed() {
+    shades.onPaper = true;
+    const sheets = inText ? [graphView.picture().picture] : graphView.sheets();
+    handout.replaceChildren(...sheets.map((sheet) => element("figure", { class: "drawn" }, sheet)), ...(inText ? [] : steps()));
     handout.querySelectorAll("[id]").forEach((each) => each.removeAttribute("id")); // which the page has already
     formulas.fitOnPaper(handout);
     handout.hidden = false;
     document.body.classList.add("printing");
+    document.body.classList.toggle("in-text", inText);
   }
   function put() {
     shades.onPaper = false;
@@ -83,17 +88,14 @@ const reader = (() => {
   }
 
   function start() {
-    if (window.parent !== window) {
+    if (inText) {
       lesson.listeners.push(report);
       window.addEventListener("message", restore);
     }
     section.prepend(element("h2", { class: "drawer" }, drawer));
     document.body.append(handout);
     document.querySelector("header").append(choice);
-    window.addEventListener("beforeprint", printed);
-    window.addEventListener("afterprint", put);
-    const paper = window.matchMedia("print");
-    paper.addEventListener("change", () => (paper.matches ? printed() : put()));
+    onPaper(printed, put);
     translate();
   }
 
