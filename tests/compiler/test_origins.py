@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 import tinygrad_lite as tg
-from tinygrad_lite.compiler.recording.transcript import Transcript
+from tinygrad_lite.compiler.recording.origins import Origins
 
-_look = Transcript._frames_that_say_more
+_look = Origins._frames_that_say_more
 
 
-def _look_at_all(transcript: Transcript) -> Any:
-    transcript.frames = []
-    return _look(transcript)
+def _look_at_all(origins: Origins) -> Any:
+    origins.frames = []
+    return _look(origins)
 
 
 def _nested(x: Any) -> Any:
@@ -81,6 +81,6 @@ def test_line_pass_and_name_of_each_operation(name: str, monkeypatch: pytest.Mon
         return [(call.op.name, call.section, call.source, call.result.name) for call in step._recorded().program.calls]
 
     found = described()
-    monkeypatch.setattr(Transcript, "_frames_that_say_more", _look_at_all)
+    monkeypatch.setattr(Origins, "_frames_that_say_more", _look_at_all)
     assert found == described()
     assert len({source for _, _, source, _ in found}) > 1

@@ -17,8 +17,9 @@ from tinygrad_lite.compiler.recording.carrying import (
 from tinygrad_lite.compiler.recording.guards import Field, Guard, Item, Key, Missing, Whole
 from tinygrad_lite.compiler.recording.recorded import Recorded
 from tinygrad_lite.compiler.recording.same import memory_of
+from tinygrad_lite.compiler.recording.shared_memory import in_numpys_memory
 from tinygrad_lite.compiler.recording.surroundings import Surroundings, attribute_of, guard_of, varying_names
-from tinygrad_lite.compiler.recording.transcript import has_all, in_numpys_memory
+from tinygrad_lite.compiler.recording.transcript import has_all
 from tinygrad_lite.compiler.recording.watching import UNSET, plain
 from tinygrad_lite.compiler.recording.whole_numbers import Room, totals_among
 from tinygrad_lite.compiler.signature import SCALARS, same

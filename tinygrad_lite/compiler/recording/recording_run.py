@@ -117,7 +117,7 @@ class Recorder(Leavings):
             finally:
                 self.restore()
                 self.is_over = True
-                self.frames.clear()
+                self.origins.frames.clear()
 
     def _undisguised(self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Call a function; raise our refusal of a value where NumPy or Python raised an error of its own instead.

@@ -1,27 +1,17 @@
 """The transcript: what a run computes, as a program of constants and calls in order."""
 
 import operator
-import sys
-import warnings
-import weakref
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextvars import ContextVar
-from functools import lru_cache, partial
-from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR
+from functools import partial
 from itertools import chain
-from pathlib import Path
-from types import CodeType, FrameType
+from types import CodeType
 from typing import Any
 
 import numpy as np
 
-from tinygrad_lite import optim
-from tinygrad_lite.compiler.entry import errors_handling
 from tinygrad_lite.compiler.program import (
-    BACKWARD,
     DTYPES,
-    FORWARD,
-    UPDATE,
     Instruction,
     Program,
     Variable,
@@ -31,10 +21,13 @@ from tinygrad_lite.compiler.program import (
     mapped,
 )
 from tinygrad_lite.compiler.recording.computed_slices import by_entries, is_computed, length_between
+from tinygrad_lite.compiler.recording.floating_errors import FloatingErrors
 from tinygrad_lite.compiler.recording.guards import Snapshot
 from tinygrad_lite.compiler.recording.naming import Namer
+from tinygrad_lite.compiler.recording.origins import Origins
 from tinygrad_lite.compiler.recording.recorded import Recorded, at_line
-from tinygrad_lite.compiler.recording.same import DifferenceError, another, may_change, memory_of, same
+from tinygrad_lite.compiler.recording.same import DifferenceError, another, may_change, same
+from tinygrad_lite.compiler.recording.shared_memory import SharedMemory, share_memory, value_of
 from tinygrad_lite.compiler.recording.whole_numbers import too_large
 from tinygrad_lite.engine import backward
 from tinygrad_lite.engine.op import Array, Op
@@ -43,49 +36,15 @@ from tinygrad_lite.errors import GraphError, InputError, UsageError
 from tinygrad_lite.foundation.foreign import numbers_of
 from tinygrad_lite.ops.declarations import check_entries
 from tinygrad_lite.ops.requirements import refuse_where
-from tinygrad_lite.readers.recording import Source, calling_line, is_users
+from tinygrad_lite.readers.recording import calling_line
 from tinygrad_lite.transforms.dual import innermost
 
-_FORMULAS = frozenset({optim.adaptive.__file__, optim.descent.__file__})
-_SCHEDULES = map(str, Path(optim.lr_scheduler.__file__).parent.glob("*.py"))
-_UPDATING = frozenset({*_FORMULAS, optim.optimizer.__file__, *_SCHEDULES})
-_ERRORS = ("divide", "over", "under", "invalid")
-_PASS = backward.propagate.__code__
-_FORMULA, _UPDATE, _USERS, _ELSEWHERE = "formula", "update", "user's", "elsewhere"
-_kinds: dict[str, str] = {}
-_source = lru_cache(1000)(Source)  # a line of a loop calls an operation in each turn
 _OF_INDICES = "index", "indices"
-_IS_RESUMED = CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR
-MOST = 1000
-"""The most files of which we remember whose code they have."""
 kept_whole: ContextVar[Collection[Op]] = ContextVar("kept_whole", default=())
 """The operations that are recorded as a whole, although their forwards are composed of others."""
 
 
-def _handling_by_kind() -> dict[str, str]:
-    """What NumPy does at this moment with each kind of floating-point error."""
-    return dict(np.geterr())  # type: ignore[arg-type]
-
-
-def _first_filter() -> Any:
-    """The filter of warnings that was set last."""
-    return warnings.filters[0] if warnings.filters else None
-
-
-def _told_of_warnings(entry: Any) -> str | None:
-    """What a filter does with NumPy's warnings about floating-point errors; None if it is for other warnings."""
-    action, _, category, _, _ = entry
-    return str(action) if issubclass(RuntimeWarning, category) else None
-
-
-def _listens(to: str) -> UsageError:
-    return UsageError(
-        f"{to} in a compiled function, whose program does not look for floating-point errors: write it around the call "
-        "of the compiled function, or ask before, as by np.where"
-    )
-
-
-class Transcript:
+class Transcript(SharedMemory):
     """The program of one run, written call by call.
 
     Attributes:
@@ -95,7 +54,7 @@ class Transcript:
         refusal: what it said the last time that Python needed a value.
         unheard: the same, if that was for code that is neither NumPy's nor ours, and may have caught the error.
         written: the arrays that the function wrote into after it had computed with them.
-        frames: the functions that were running at the latest call, as far as they say where it belongs.
+        origins: where its calls belong.
 
     Args:
         expected: the program of an earlier recording, with which this one is compared. As long as a call is the next
@@ -104,30 +63,23 @@ class Transcript:
     """
 
     def __init__(self, expected: Program | None, outermost: CodeType) -> None:
+        super().__init__()
         self.program = Program()
         self.namer = Namer()
+        self.origins = Origins(outermost, self.namer)
         self.is_over = False
         self.refusal: str | None = None
         self.unheard: str | None = None
         self.written: list[Array] = []
-        self.frames: list[tuple[FrameType, str]] = []
         self.refused = ""  # the latest operation that raised an error; if the function goes on, it has caught it
         self._expected = expected
         self._expected_constants = [] if expected is None else [*expected.read_constants()]
         self._matched = 0
-        self._outermost = outermost
-        self._in_pass: tuple[str, Source | None] | None = None  # the origin of the reverse pass's calls
         self._constants: dict[int, tuple[Recorded, Snapshot | None]] = {}
-        self._values: list[weakref.ref[Recorded]] = []
-        self._viewed: set[int] = set()  # the memory of which there are views, by id
-        self._cuts: list[weakref.ref[Recorded]] = []
         self._ops: dict[Op, Op] = {}
         self._in_common: dict[Variable, tuple[list[Any], tuple[Any, ...]]] = {}
+        self._floating_errors = FloatingErrors()
         self._opened: list[Op] = [*kept_whole.get()]
-        self._errors = _handling_by_kind()
-        self._first_filter = _first_filter()
-        self._handling: tuple[Any, Any] = None, None
-        self._ignored: frozenset[str] = frozenset()
 
     def constant(self, array: Array) -> Recorded:
         """Record an array that is the same in each run; after the function has written into it, it is another one."""
@@ -180,21 +132,12 @@ class Transcript:
 
     def _standing_for(self, variable: Variable, value: Any, is_fixed: bool = False) -> Recorded:
         made = Recorded(value, variable, self, is_fixed)
-        self._values.append(weakref.ref(made))
+        self.note_value(made)
         return made
 
     def another(self, x: Recorded, is_fixed: bool) -> Recorded:
         """Another object for the same value."""
         return self._standing_for(x.variable, x.value, is_fixed)
-
-    def let_view(self, x: Recorded, value: Array) -> None:
-        """Let an object have a value that is a view of another one's memory."""
-        x.value = value
-        self._viewed.add(id(memory_of(value)))
-
-    def note_cut(self, x: Recorded) -> None:
-        """Note a slice with recorded bounds, which is a view in NumPy and has memory of its own here."""
-        self._cuts.append(weakref.ref(x))
 
     def number(self, x: Recorded) -> Recorded:
         """The only entry of an array as a Python number."""
@@ -210,36 +153,6 @@ class Transcript:
                 x.variable.is_number = False
                 x.value = np.asarray(x.value)[()]
         return result
-
-    def write(self, into: Recorded, x: Recorded, operator: str, part: Recorded | None = None) -> None:
-        """Let an object that stands for an array have the entries of another one, as after `into += y`.
-
-        Other views of its memory cannot be read any more, except for the part of it that has been written into.
-
-        Raises:
-            ValueError, TypeError: if NumPy would refuse to write these entries.
-        """
-        if x.shape != into.shape:
-            raise ValueError(f"non-broadcastable output operand with shape {into.shape} doesn't match {x.shape}")
-        if not np.can_cast(x.dtype, into.dtype, "same_kind"):
-            raise TypeError(f"cannot cast the output of {operator} from {x.dtype} to {into.dtype}: write x = x + y")
-        x = x.astype(into.dtype) if x.dtype != into.dtype else x
-        wholes, changed, index = [*_wholes(into)], None, None
-        if into.part_of is not None and wholes:
-            index = into.part_of[1]
-            changed = wholes[0].at[index].set(x)
-        cuts = [cut for cut in (reference() for reference in self._cuts) if cut is not None]
-        if id(memory_of(into.value)) in self._viewed or cuts:
-            known = {id(whole) for whole in (into, part, *wholes)}
-            for other in (reference() for reference in self._values):
-                if other is not None and id(other) not in known and _may_see(other, into, cuts):
-                    other.overwritten = "" if other.is_fixed else f"{operator}{at_line()}"
-        into.variable, into.value = x.variable, np.asarray(x.value)
-        if changed is not None:
-            self.write(wholes[0], changed, operator, into)
-        if changed is not None and not any(into is cut for cut in cuts):
-            into.value = wholes[0].value[mapped(_value, {"index": index})["index"]]
-            self._viewed.add(id(memory_of(into.value)))
 
     def _expected_constant(self, array: Array) -> Variable | None:
         """The next constant of the earlier recording that has the same entries.
@@ -364,7 +277,7 @@ class Transcript:
             return self._as_expected(op, operands, params)
         arrays = [x.value if type(x) is Recorded else x for x in operands]
         try:
-            value = op.forward(*arrays, **mapped(_value, params)) if params else op.forward(*arrays)
+            value = op.forward(*arrays, **mapped(value_of, params)) if params else op.forward(*arrays)
         except Exception as error:
             if isinstance(error, OverflowError) and all(map(_is_number, operands)):
                 raise too_large(f"the result of {op}", calling_line()) from None
@@ -411,8 +324,8 @@ class Transcript:
         elif call.view_of is None:
             value = call.result.zeros()
         else:
-            value = op.forward(*[_value(x) for x in operands], **mapped(_value, params))
-            self._viewed.add(id(memory_of(value)))
+            value = op.forward(*[value_of(x) for x in operands], **mapped(value_of, params))
+            self.note_view(value)
         return self._standing_for(call.result, value)
 
     def add(
@@ -422,78 +335,19 @@ class Transcript:
         if self._expected is not None:
             return self._as_expected(op, inputs, params, value)
         made = self.recorded(value)
-        section, source = self._origin(made.variable)
+        section, source = self.origins.of(made.variable)
         fixed = mapped(_variable, params) if params else {}
         view_of = None
         if isinstance(value, np.ndarray) and (value.base is not None or any(_is_of(value, x) for x in arrays)):
-            view_of = next((x for x, array in zip(inputs, arrays) if _shares_memory(array, value)), None)
-            self._viewed.add(id(memory_of(value)))
+            view_of = next((x for x, array in zip(inputs, arrays) if share_memory(array, value)), None)
+            self.note_view(value)
         self.program.calls.append(
-            Instruction(op, tuple(inputs), fixed, made.variable, section, source, self._ignoring(), view_of)
+            Instruction(
+                op, tuple(inputs), fixed, made.variable, section, source, self._floating_errors.ignored(), view_of
+            )
         )
         self.namer.operation(made.variable, op)
         return made
-
-    def _ignoring(self) -> frozenset[str]:
-        """The floating-point errors that the function ignores at this moment, and its caller does not.
-
-        Raises:
-            UsageError: if the function asks NumPy for errors, or listens to its warnings.
-        """
-        handling = errors_handling(), _first_filter()
-        if handling[0] is not self._handling[0] or handling[1] is not self._handling[1]:
-            now = _handling_by_kind()
-            before = self._errors
-            self._handling = handling
-            told = _told_of_warnings(handling[1]) if handling[1] is not self._first_filter else None
-            for kind, does in now.items():
-                if does not in ("ignore", "warn", before[kind]):
-                    raise _listens(f'np.errstate({kind}="{does}")')
-            if told not in (None, "ignore"):
-                raise _listens(f'warnings.simplefilter("{told}")')
-            self._ignored = frozenset(x for x in _ERRORS if "ignore" in (now[x], told) and before[x] != "ignore")
-        return self._ignored
-
-    def _origin(self, result: Variable) -> tuple[str, Source | None]:
-        """The pass that is running, and the user's line; also notes what a person would call the result."""
-        frames = self._frames_that_say_more()
-        if self._in_pass is not None:
-            return self._in_pass
-        section, source = FORWARD, None
-        for frame, kind in frames:
-            if kind is _ELSEWHERE:
-                section = BACKWARD
-            elif kind is _USERS:
-                if source is None:
-                    code = frame.f_code
-                    source = _source(code.co_filename, frame.f_lineno, code.co_name)
-                if section == FORWARD:
-                    self.namer.line(result, frame)
-            else:
-                section = UPDATE
-                if kind is _FORMULA:  # an optimiser's formula is read by its own names
-                    self.namer.line(result, frame)
-        if section == BACKWARD and frames[0][1] is _ELSEWHERE:  # until it has returned, its callers stay where they are
-            self._in_pass = section, source
-        return section, source
-
-    def _frames_that_say_more(self) -> list[tuple[FrameType, str]]:
-        """The running functions of users and of optimisers, and the reverse pass, from the innermost on, with kinds.
-
-        As long as the innermost is the same, so are the others; but a generator may be asked by another each time.
-        """
-        known, frame, outermost = self.frames, sys._getframe(2), self._outermost
-        innermost = known[0][0] if known and not known[0][0].f_code.co_flags & _IS_RESUMED else None
-        frames: list[tuple[FrameType, str]] = []
-        while (code := frame.f_code) is not outermost:
-            if frame is innermost and not frames:
-                return known
-            kind = _kinds.get(code.co_filename) or _kind(code.co_filename)
-            if kind is not _ELSEWHERE or code is _PASS:
-                frames.append((frame, kind))
-            frame = frame.f_back  # type: ignore[assignment]
-        self.frames, self._in_pass = frames, None
-        return frames
 
     def with_followed_rules(self, op: Any) -> Any:
         """The operation behind a tensor, with rules that are called as a whole if they read values."""
@@ -544,18 +398,6 @@ class Transcript:
         return shared
 
 
-def _kind(file: str) -> str:
-    """Whose code a file has."""
-    if file in _UPDATING:
-        kind = _FORMULA if file in _FORMULAS else _UPDATE
-    else:
-        kind = _USERS if is_users(file) else _ELSEWHERE
-    if len(_kinds) >= MOST:
-        _kinds.clear()
-    _kinds[file] = kind
-    return kind
-
-
 def _is_of(array: Array, x: Any) -> bool:
     """Whether a value is this array, or a view of it."""
     return x is array or getattr(x, "base", None) is array
@@ -563,26 +405,6 @@ def _is_of(array: Array, x: Any) -> bool:
 
 def _is_number(x: Any) -> bool:
     return x.variable.is_number if type(x) is Recorded else is_python_number(x)
-
-
-def _shares_memory(x: Any, value: Any) -> bool:
-    return isinstance(x, np.ndarray) and isinstance(value, np.ndarray) and np.may_share_memory(x, value)
-
-
-def _may_see(x: Recorded, written: Recorded, cuts: Sequence[Recorded]) -> bool:
-    """Whether a value may have other entries after another one has been written into, since their memory is the same.
-
-    Args:
-        cuts: the slices with recorded bounds, which share the memory of their wholes in NumPy alone.
-    """
-    memory = [written.value]
-    for cut in cuts:
-        whole = cut.part_of[0]  # type: ignore[index]
-        if _shares_memory(cut.value, written.value) and not cut.is_fixed:
-            memory.append(whole.value)
-        elif _shares_memory(whole.value, written.value):
-            memory.append(cut.value)
-    return any(_shares_memory(x.value, value) for value in memory)
 
 
 def _is_inside(start: Recorded, stop: Any, count: int, length: int) -> Any:
@@ -597,21 +419,6 @@ def _is_inside(start: Recorded, stop: Any, count: int, length: int) -> Any:
 
 def _in_64_bits(x: Any) -> Any:
     return x.astype(np.int64) if type(x) is Recorded and not x.variable.is_number else x
-
-
-def in_numpys_memory(x: Any) -> Any:
-    """The array of a value; for a slice with recorded bounds, its whole, whose memory it shares in NumPy alone."""
-    if type(x) is not Recorded or x.part_of is None:
-        return x.value if type(x) is Recorded else x
-    *_, whole = x, *_wholes(x)
-    return x.value if _shares_memory(x.value, whole.value) else whole.value[...]
-
-
-def _wholes(x: Recorded) -> Iterator[Recorded]:
-    """The arrays of which a value is a view at an index, or a view of such a view."""
-    while x.part_of is not None and not x.part_of[0].is_fixed:
-        x = x.part_of[0]
-        yield x
 
 
 def _readable(x: Recorded) -> Recorded:
@@ -647,10 +454,6 @@ def _made(x: Variable, calls: Iterable[Instruction]) -> bool:
     return any(call.result is x for call in calls)
 
 
-def _value(x: Any) -> Any:
-    return x.value if type(x) is Recorded else x
-
-
 def _depends_on_values(op: Op, operands: Sequence[Any], params: Mapping[str, Any], value: Array) -> bool:
     """Whether the shape of a result depends on values."""
     for name in params.keys() & {"index", "indices"}:
@@ -661,7 +464,7 @@ def _depends_on_values(op: Op, operands: Sequence[Any], params: Mapping[str, Any
     if op.vjps or isinstance(op.forward, np.ufunc) or op is refuse_where:
         return False
     for fill in (np.zeros_like, np.ones_like):
-        other = op(*[fill(x.value) if type(x) is Recorded else x for x in operands], **mapped(_value, params))
+        other = op(*[fill(x.value) if type(x) is Recorded else x for x in operands], **mapped(value_of, params))
         if np.shape(other) != np.shape(value):
             return True
     return False
