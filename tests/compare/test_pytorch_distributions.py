@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lite as tg
+from tests.distributions.composed import COMPOSED, Made
 from tests.distributions.samples import IDS, MOMENTS, SAMPLES, Parameters, differentiable, made
 from tinygrad_lite import distributions as D
 from tinygrad_lite.errors import UsageError
@@ -93,6 +94,33 @@ def test_values_and_gradients(name: str, parameters: Parameters, value: Any) -> 
         compare(of_ours(), expected, leaves, their_leaves, tolerance)
         compared += 1
     assert compared >= 4
+
+
+@pytest.mark.parametrize(("make", "parameters"), COMPOSED.values(), ids=COMPOSED)
+def test_what_is_made_of_others(make: Made, parameters: Any) -> None:
+    ours = {str(i): tg.tensor(x, requires_grad=True) for i, x in enumerate(parameters)}
+    others = {str(i): theirs(x) for i, x in enumerate(parameters)}
+    p, q = make(D, *ours.values()), make(torch.distributions, *others.values())
+    assert (p.batch_shape, p.event_shape) == (tuple(q.batch_shape), tuple(q.event_shape))
+    value = np.array(p.sample((4,), rng=0))
+    asked: list[tuple[Any, Any]] = [
+        (lambda: p.log_prob(value), lambda: q.log_prob(torch.tensor(value))),
+        (lambda: p.cdf(value), lambda: q.cdf(torch.tensor(value))),
+        (
+            lambda: p.icdf(np.full(p.batch_shape, 0.3)),
+            lambda: q.icdf(torch.full(q.batch_shape, 0.3, dtype=torch.float64)),
+        ),
+        *((lambda moment=moment: getattr(p, moment), lambda moment=moment: getattr(q, moment)) for moment in MOMENTS),
+    ]
+    compared = 0
+    for of_ours, of_theirs in asked:
+        try:
+            expected = of_theirs()
+        except (NotImplementedError, AttributeError):
+            continue
+        compare(of_ours(), expected, ours, others, 1e-8)
+        compared += 1
+    assert compared >= 1
 
 
 KINDS = sorted({name for name, *_ in SAMPLES} - {"Chi2", "Multinomial"})

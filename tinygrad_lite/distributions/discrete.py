@@ -17,7 +17,16 @@ from tinygrad_lite.ops.gamma_functions import lgamma
 from tinygrad_lite.ops.networks.activations import log_softmax, sigmoid, softmax, softplus
 from tinygrad_lite.transforms.custom import stop_gradient
 
-__all__ = ["Bernoulli", "Binomial", "Categorical", "Geometric", "Multinomial", "OneHotCategorical", "Poisson"]
+__all__ = [
+    "Bernoulli",
+    "Binomial",
+    "Categorical",
+    "Geometric",
+    "Multinomial",
+    "NegativeBinomial",
+    "OneHotCategorical",
+    "Poisson",
+]
 
 
 class _Discrete(Distribution):
@@ -182,6 +191,49 @@ class Binomial(_OfProbability):
     @property
     def variance(self) -> Array:
         return self.total_count * self.probs * (1 - self.probs)
+
+
+class NegativeBinomial(_OfProbability):
+    """p(k) = Γ(n + k) pᵏ (1 - p)ⁿ / (Γ(n) k!): the number of successes before n = `total_count` failures.
+
+    n need not be a whole number. With the mean μ and the dispersion α, n = 1 / α and p = μ / (n + μ).
+
+    Example:
+        >>> float(NegativeBinomial(3.0, probs=0.5).mean)
+        3.0
+    """
+
+    arg_constraints: ClassVar = {"total_count": constraints.nonnegative, **_OfProbability.arg_constraints}
+    support = constraints.natural
+    total_count: Array
+
+    def __init__(
+        self, total_count: Array, probs: Array = None, logits: Array = None, validate_args: bool | None = None
+    ) -> None:
+        self._take(validate_args, total_count=total_count, **one_of(self, probs=probs, logits=logits))
+        self._require(constraints.positive, "1 - probs", 1 - self.probs)
+
+    def _drawn(self, shape: noise.Shape, rng: np.random.Generator) -> Array:
+        rate = np.exp(noise.log_gamma(self.total_count, shape, rng) + self.logits)
+        return noise.poisson(rate, shape, rng)
+
+    def log_prob(self, value: Array) -> Array:
+        k, n = self._checked(value), self.total_count
+        is_certain = np.equal(k, 0) & np.equal(n, 0)  # where both Γ are infinite
+        some = np.where(is_certain, 1, n)
+        return lgamma(some + k) - lgamma(some) - lgamma(k + 1) + self._log_chance(k, n)
+
+    @property
+    def mean(self) -> Array:
+        return self.total_count * np.exp(self.logits)
+
+    @property
+    def mode(self) -> Array:
+        return np.maximum(np.floor((self.total_count - 1) * np.exp(self.logits)), 0)
+
+    @property
+    def variance(self) -> Array:
+        return self.mean * (1 + np.exp(self.logits))
 
 
 class Poisson(_Discrete):

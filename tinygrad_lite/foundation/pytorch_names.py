@@ -482,10 +482,23 @@ NAMES: dict[str, dict[str, str]] = {
         "dependent|dependent_property|is_dependent|independent|cat|stack|\\w+Constraint": "a Constraint of your own",
     },
     "tinygrad_lite.distributions": {
-        "TransformedDistribution|transforms|.*Transform": _SUBCLASS,
-        "Pareto|Weibull|Relaxed.*|MixtureSameFamily|.*StraightThrough|HalfCauchy|Wishart|VonMises": _SUBCLASS,
-        "FisherSnedecor|GeneralizedPareto|InverseGamma|LKJCholesky|LogisticNormal|LowRank.*": _SUBCLASS,
-        "ContinuousBernoulli|Kumaraswamy|NegativeBinomial|ExponentialFamily": _SUBCLASS,
+        "Pareto": "TransformedDistribution(Exponential(alpha), [ExpTransform(), AffineTransform(0, scale)])",
+        "Weibull": "TransformedDistribution(Exponential(1.0), [PowerTransform(1 / k), AffineTransform(0, scale)])",
+        "InverseGamma": "TransformedDistribution(Gamma(concentration, rate), PowerTransform(-1.0))",
+        "Kumaraswamy": (
+            "TransformedDistribution(Uniform(0.0, 1.0), "
+            "[PowerTransform(1 / b), AffineTransform(1, -1), PowerTransform(1 / a)])"
+        ),
+        "RelaxedOneHotCategorical": "nn.functional.gumbel_softmax(logits, tau), which draws a sample",
+        "RelaxedBernoulli": (
+            "TransformedDistribution(Uniform(0.0, 1.0), "
+            "[SigmoidTransform().inv, AffineTransform(logits / t, 1 / t), SigmoidTransform()])"
+        ),
+        "LowRankMultivariateNormal": "MultivariateNormal(loc, factor @ factor.T + np.diag(diagonal))",
+        ".*StraightThrough|HalfCauchy|Wishart|VonMises": _SUBCLASS,
+        "FisherSnedecor|GeneralizedPareto|LKJCholesky|LogisticNormal": _SUBCLASS,
+        "ContinuousBernoulli|ExponentialFamily": _SUBCLASS,
+        ".*Transform": "a subclass of distributions.Transform, with _call, _inverse and log_abs_det_jacobian",
         "biject_to|transform_to|identity_transform": "np.exp of a parameter that must be positive, and the like",
     },
 }

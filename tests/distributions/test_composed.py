@@ -1,0 +1,175 @@
+"""Mixtures, transformed distributions and the negative binomial, in every mode of the library."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_lite as tg
+from tests.distributions.composed import COMPOSED, MEANS, RATES, SCALES, Made
+from tinygrad_lite import distributions as D
+from tinygrad_lite.errors import InputError, ShapeError, UsageError
+
+stats = pytest.importorskip("scipy.stats", reason="SciPy comes with the extra `examples`")
+
+each = pytest.mark.parametrize(("make", "parameters"), COMPOSED.values(), ids=COMPOSED)
+
+
+@each
+def test_samples_have_the_shapes_and_moments(make: Made, parameters: Any) -> None:
+    p = make(D, *parameters)
+    for draw in [p.sample] + [p.rsample] * p.has_rsample:
+        x = draw((2, 1000), rng=0)
+        assert x.shape == (2, 1000, *p.batch_shape, *p.event_shape)
+        np.testing.assert_array_equal(x, draw((2, 1000), rng=0))
+        leaves = [tg.tensor(x, requires_grad=True) for x in parameters]
+        follows = getattr(make(D, *leaves), draw.__name__)(rng=0)
+        assert (isinstance(follows, tg.Tensor) and follows.requires_grad) == (draw.__name__ == "rsample")
+        if isinstance(p, D.TransformedDistribution):
+            continue
+        assert np.all(np.abs(np.mean(x, axis=(0, 1)) - p.mean) <= 5 * p.stddev / np.sqrt(2000))
+        np.testing.assert_allclose(np.var(x, axis=(0, 1)), p.variance, rtol=0.3)
+    shape = (3, *p.batch_shape)
+    np.testing.assert_allclose(p.expand(shape).log_prob(x[0, 0]), np.broadcast_to(p.log_prob(x[0, 0]), shape))
+
+
+@each
+def test_the_density_is_the_slope_of_the_cdf(make: Made, parameters: Any) -> None:
+    p = make(D, *parameters)
+    x = p.sample((4,), rng=1)
+    if p.event_shape or np.all(x == np.floor(x)):  # vectors or counts
+        with pytest.raises(UsageError, match="has no cdf"):
+            p.cdf(x)
+        return
+    slope = tg.grad(lambda x: np.sum(p.cdf(x)))(x)
+    np.testing.assert_allclose(np.exp(p.log_prob(x)), np.abs(slope), rtol=1e-8)
+    if isinstance(p, D.TransformedDistribution):
+        np.testing.assert_allclose(p.icdf(p.cdf(x)), x, rtol=1e-7)
+
+
+@pytest.mark.long
+@each
+def test_gradients_to_second_order(make: Made, parameters: Any) -> None:
+    x = make(D, *parameters).sample((2,), rng=2)
+
+    def f(*parameters: Any) -> Any:
+        p = make(D, *parameters)
+        return np.mean(p.log_prob(x)) + (np.mean(np.tanh(p.rsample((2,), rng=1))) if p.has_rsample else 0.0)
+
+    tg.gradcheck(f, *parameters)
+    tg.gradcheck(f, *parameters, order=2)
+
+
+@each
+def test_float32_stays_float32_and_compiles(make: Made, parameters: Any) -> None:
+    narrow = [np.float32(x) for x in parameters]
+    x = make(D, *narrow).sample((2,), rng=0)
+    assert x.dtype == np.float32
+    log_prob = make(D, *narrow).log_prob(x)
+    assert log_prob.dtype == np.float32
+    compiled = tg.compile(lambda x, *parameters: make(D, *parameters).log_prob(x))
+    for _ in range(2):
+        np.testing.assert_allclose(compiled(x, *narrow), log_prob, rtol=1e-5, atol=1e-5)
+
+
+def test_the_negative_binomial_is_that_of_scipy() -> None:
+    n, k = 3 * SCALES, np.arange(5.0)[:, None, None]
+    p, q = D.NegativeBinomial(n, probs=RATES), stats.nbinom(n, 1 - RATES)
+    np.testing.assert_allclose(p.log_prob(k), q.logpmf(k), rtol=1e-12)
+    np.testing.assert_allclose([p.mean, p.variance], [q.mean(), q.var()], rtol=1e-12)
+    np.testing.assert_array_equal(np.exp(D.NegativeBinomial(0.0, 0.3).log_prob(np.arange(3.0))), [1, 0, 0])
+
+
+def test_transforms_give_the_distributions_that_they_stand_for() -> None:
+    """The advice for names that are PyTorch's alone."""
+    a, b, x = 1.5, 0.7, np.array([0.2, 0.6, 0.9])
+    made = {
+        "pareto": D.TransformedDistribution(D.Exponential(a), [D.ExpTransform(), D.AffineTransform(0, b)]),
+        "weibull": D.TransformedDistribution(D.Exponential(1.0), [D.PowerTransform(1 / a), D.AffineTransform(0, b)]),
+        "inverse gamma": D.TransformedDistribution(D.Gamma(a, b), D.PowerTransform(-1.0)),
+        "kumaraswamy": D.TransformedDistribution(
+            D.Uniform(0.0, 1.0), [D.PowerTransform(1 / b), D.AffineTransform(1, -1), D.PowerTransform(1 / a)]
+        ),
+    }
+    theirs = {
+        "pareto": stats.pareto(a, scale=b).logpdf(x + b),
+        "weibull": stats.weibull_min(a, scale=b).logpdf(x),
+        "inverse gamma": stats.invgamma(a, scale=b).logpdf(x),
+        "kumaraswamy": np.log(a * b * x ** (a - 1) * (1 - x**a) ** (b - 1)),
+    }
+    for name, p in made.items():
+        np.testing.assert_allclose(p.log_prob(x + b if name == "pareto" else x), theirs[name], rtol=1e-12, err_msg=name)
+
+
+class Turned(D.Transform):
+    """A map of vectors: their entries times those of a triangle."""
+
+    domain = codomain = D.constraints.real_vector
+
+    def __init__(self, lower: Any) -> None:
+        self.lower = lower
+
+    def _call(self, x: Any) -> Any:
+        return x @ self.lower.T
+
+    def _inverse(self, y: Any) -> Any:
+        return np.linalg.solve(self.lower, y[..., None])[..., 0]
+
+    def log_abs_det_jacobian(self, x: Any, y: Any) -> Any:
+        return np.sum(np.log(np.diagonal(self.lower))) + np.zeros(x.shape[:-1])
+
+
+def test_a_map_of_vectors_takes_an_axis_of_the_batch() -> None:
+    lower = np.array([[1.0, 0, 0], [0.5, 2.0, 0], [-1.0, 0.3, 0.7]])
+    for transforms in (Turned(lower), [Turned(lower)], D.ComposeTransform([Turned(lower)])):
+        p = D.TransformedDistribution(D.Normal(np.zeros((4, 3)), 1.0), transforms)
+        assert (p.batch_shape, p.event_shape) == ((4,), (3,))
+        q = D.MultivariateNormal(np.zeros(3), scale_tril=lower)
+        np.testing.assert_allclose(p.log_prob(MEANS[0]), np.broadcast_to(q.log_prob(MEANS[0]), 4))
+    p = D.TransformedDistribution(D.Normal(np.zeros((4, 3)), 1.0), [Turned(lower), D.ExpTransform()])
+    x = MEANS[0]
+    np.testing.assert_allclose(p.log_prob(np.exp(x)), np.broadcast_to(q.log_prob(x) - np.sum(x), 4))
+
+
+BAD: list[tuple[Any, type, str]] = [
+    (
+        lambda: D.MixtureSameFamily(D.Normal(0.0, 1.0), D.Normal(0.0, 1.0)),
+        UsageError,
+        "must be a Categorical, got Norm",
+    ),
+    (
+        lambda: D.MixtureSameFamily(D.Categorical(np.ones(2)), D.Normal(np.zeros(3), 1.0)),
+        ShapeError,
+        r"components of batch \(3,\) and probabilities of shape \(2,\)",
+    ),
+    (
+        lambda: D.MixtureSameFamily(D.Categorical(np.ones((4, 3))), D.Normal(np.zeros((2, 3)), 1.0)),
+        ShapeError,
+        "the mixture's batch must broadcast",
+    ),
+    (
+        lambda: D.MixtureSameFamily(D.Categorical(np.ones(2)), D.Poisson(np.ones(2))).log_prob(0.5),
+        InputError,
+        "MixtureSameFamily: a value must be a whole number",
+    ),
+    (
+        lambda: D.TransformedDistribution(D.Normal(0.0, 1.0), np.exp),
+        UsageError,
+        r"such as ExpTransform\(\), got <ufunc",
+    ),
+    (
+        lambda: D.TransformedDistribution(D.Normal(0.0, 1.0), D.ExpTransform()).log_prob(-1.0),
+        InputError,
+        "a value must be positive, got -1",
+    ),
+    (lambda: D.TransformedDistribution(D.Normal(0.0, 1.0), D.Transform()).sample(), UsageError, "defines no _call"),
+    (lambda: D.TransformedDistribution(D.Normal(0.0, 1.0), D.ExpTransform()).mean, UsageError, "has no mean"),
+    (lambda: D.NegativeBinomial(-1.0, 0.5), InputError, "total_count must be at least 0"),
+    (lambda: D.NegativeBinomial(1.0, 1.0), InputError, "1 - probs must be positive"),
+]
+
+
+@pytest.mark.parametrize(("attempt", "kind", "message"), BAD, ids=[message for *_, message in BAD])
+def test_bad_input_is_refused(attempt: Any, kind: type, message: str) -> None:
+    with pytest.raises(kind, match=message):
+        attempt()
