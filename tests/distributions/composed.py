@@ -42,7 +42,7 @@ COMPOSED: dict[str, tuple[Made, tuple[Any, ...]]] = {
     ),
     "tanh": (_transformed(lambda d: d.TanhTransform()), (MEANS, RATES)),
     "softplus, power": (
-        _transformed(lambda d: d.SoftplusTransform(), lambda d: d.PowerTransform(-1.5)),
+        _transformed(lambda d: d.SoftplusTransform(), lambda d: d.PowerTransform(-2.0)),
         (MEANS, RATES),
     ),
     "inverse": (_transformed(lambda d: d.ComposeTransform([d.SoftplusTransform().inv.inv])), (MEANS, RATES)),

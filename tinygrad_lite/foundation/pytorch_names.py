@@ -332,6 +332,7 @@ _TRANSFORM = "tg.grad, tg.vjp or another transform of a function; tg.custom_grad
 _AVERAGE = "optim.ExponentialMovingAverage"
 _OWN_DATASET = "a list or an array, or any object with __len__ and __getitem__"
 _OF_NUMBERS = "constraints.interval(low, high, words), or a Constraint of your own"
+_OWN_TRANSFORM = "a subclass of distributions.Transform, with _call, _inverse and log_abs_det_jacobian"
 _SUBCLASS = "a subclass of distributions.Distribution, with the log_prob of it"
 # of each of our modules, by patterns
 NAMES: dict[str, dict[str, str]] = {
@@ -498,7 +499,8 @@ NAMES: dict[str, dict[str, str]] = {
         ".*StraightThrough|HalfCauchy|Wishart|VonMises": _SUBCLASS,
         "FisherSnedecor|GeneralizedPareto|LKJCholesky|LogisticNormal": _SUBCLASS,
         "ContinuousBernoulli|ExponentialFamily": _SUBCLASS,
-        ".*Transform": "a subclass of distributions.Transform, with _call, _inverse and log_abs_det_jacobian",
+        "(Abs|Cat|CorrCholesky|CumulativeDistribution|Independent|LowerCholesky)Transform": _OWN_TRANSFORM,
+        "(PositiveDefinite|Reshape|Softmax|Stack|StickBreaking)Transform": _OWN_TRANSFORM,
         "biject_to|transform_to|identity_transform": "np.exp of a parameter that must be positive, and the like",
     },
 }
