@@ -133,6 +133,7 @@ def test_in_german(opened: Any) -> None:
     page = opened(MADE["plane"](), locale="de-DE")
     assert "Nach 12 von 12 Epochen" in page.locator("#status").text_content()
     assert page.evaluate("document.documentElement.lang") == "de"
+    assert page.title() == page.locator("h1").text_content() == "Das Training von Sequential"
 
 
 def test_a_notebook_shows_the_page() -> None:

@@ -65,8 +65,9 @@ class Playback:
 
     def html(self) -> str:
         """The page."""
-        title = f"The training of {type(next(iter(self.recorders.values())).model).__name__}"
-        return page("playback.html", title, _content(self.recorders), SCRIPTS, STYLES, [])
+        model = type(next(iter(self.recorders.values())).model).__name__
+        title = phrase("The training of {model}", model=model)
+        return page("playback.html", title, _content(self.recorders) | {"title": parts(title)}, SCRIPTS, STYLES, [])
 
     def to_html(self, path: str | os.PathLike[str]) -> None:
         """Write the page: one file to open in a browser.

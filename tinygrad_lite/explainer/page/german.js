@@ -339,6 +339,7 @@ const tables = {
     "Problem": "Aufgabe",
     "The loss over the steps": "Der Verlust über die Schritte",
     "The network and its training": "Das Netz und sein Training",
+    "The training of {model}": "Das Training von {model}",
     "Units": "Einheiten",
     "a circle": "ein Kreis",
     "exclusive or": "entweder oder",

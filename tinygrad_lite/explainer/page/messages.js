@@ -29,6 +29,11 @@ function say(text, values = {}) {
   return found.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
 }
 
+// The title, on the page and on its tab.
+function entitle(text) {
+  document.title = document.getElementById("title").textContent = text;
+}
+
 // What Python said: a text, or a template with its values, which may be such themselves.
 function tell(phrase) {
   if (typeof phrase === "string") return phrase;

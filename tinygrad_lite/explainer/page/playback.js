@@ -8,6 +8,7 @@ const NOT_FINITE = -32768;
 const LONGEST = 12; // seconds that playing takes at most
 
 document.documentElement.lang = language.now();
+entitle(tell(training.title));
 
 const still = window.matchMedia("(prefers-reduced-motion: reduce)");
 

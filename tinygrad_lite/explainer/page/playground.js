@@ -1,7 +1,7 @@
 // The playground: a network of the reader's choice, trained in the page by the declarations.
 
 document.documentElement.lang = language.now();
-document.getElementById("title").textContent = say("A network to play with");
+entitle(say("A network to play with"));
 
 const content = JSON.parse(document.getElementById("data").textContent);
 const SIDE = 40; // points along each axis of the plane

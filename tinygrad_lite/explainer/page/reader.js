@@ -69,7 +69,7 @@ const reader = (() => {
     }
     drawer.textContent = say("The graph");
     get("key").textContent = lesson.nodes.some((node) => node.value.shape.length) ? say("In each box: the value on the left, its gradient on the right. Blue: below zero. Orange: above.") : say("In each box: the value on the left, and its gradient g on the right.");
-    get("title").textContent = say("The backward pass of {root}", { root: lesson.nodes[lesson.root].name });
+    entitle(say("The backward pass of {root}", { root: lesson.nodes[lesson.root].name }));
     lossView.draw();
   }
 
