@@ -126,7 +126,31 @@ def test_links_pipes_and_other_endings_are_not_marked(tmp_path: Path) -> None:
     assert [result.outcome for result in room.results] == ["right", "error", "error", "missing"]
     assert "tanh.py is a link to another file" in room.of("bob")[0].text
     assert "is not a regular file" in room.of("cleo")[0].text
-    assert "there is no tanh.py; there is tanh.ipynb, tanh.py.txt" in room.of("dan")[0].text
+    command = "jupyter nbconvert --to script tanh.ipynb"
+    there = f"tanh.ipynb (a notebook: {command} makes a file of it), tanh.py.txt (should it be tanh.py?)"
+    assert f"there is no tanh.py; there is {there}" in room.of("dan")[0].text
+
+
+def test_a_file_may_be_named_almost_as_its_exercise(tmp_path: Path) -> None:
+    """By a phone, which writes capitals, by a browser, which numbers downloads, and by a pupil, who likes hyphens."""
+    names = ["Square", "square (1)", "SQUARE", "square"]
+    for student, name in enumerate(names):
+        (tmp_path / f"{student}").mkdir()
+        (tmp_path / f"{student}" / f"{name}.py").write_text("def derivative(y, x): return 2 * x")
+    (tmp_path / "0" / "Used-twice (2).py").write_text("def derivative(y, x): return x")
+    (tmp_path / "3" / "Square (1).py").write_text("def derivative(y, x): return x")  # the very name counts
+    room = mark_class(tmp_path)
+    assert room.exercises == ["square", "used_twice"]
+    assert [result.outcome for result in room.results if result.exercise == "square"] == ["right"] * 4
+    assert [result.outcome for result in room.results if result.exercise == "used_twice"][1:] == ["missing"] * 3
+    assert not room.of("3")[1].other_files
+
+
+def test_a_class_of_notebooks_is_told_how_they_become_files(tmp_path: Path) -> None:
+    (tmp_path / "ada").mkdir()
+    (tmp_path / "ada" / "square.ipynb").write_text("{}")
+    with pytest.raises(InputError, match=r"jupyter nbconvert --to script square\.ipynb makes a file of it"):
+        mark_class(tmp_path)
 
 
 def test_what_is_not_handed_in_is_missing(classroom: Classroom) -> None:
@@ -143,11 +167,11 @@ def test_files_that_match_no_exercise_are_listed_and_errors_reported(tmp_path: P
     assert main(["class", str(tmp_path), "--html", str(tmp_path / "report.html")]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert "cleo, square: square.py, line 1: expected ':'" in lines
-    assert "bob: no exercise is named sqare<.py" in lines
+    assert "bob: no exercise is named sqare<.py (should it be square.py?)" in lines
     assert not [line for line in lines if line.startswith(("ada:", "cleo:"))]
     assert lines[-1].startswith("python -m tinygrad_lite exercise --about constant_factor")
     page = (tmp_path / "report.html").read_text()
-    assert "Not handed in: square. No exercise is named sqare&lt;.py." in page
+    assert "Not handed in: square. No exercise is named sqare&lt;.py (should it be square.py?)." in page
 
 
 def test_the_report_has_attempts_hints_and_mistakes(classroom: Classroom) -> None:

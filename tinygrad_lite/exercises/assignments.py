@@ -9,7 +9,7 @@ from time import perf_counter
 from tinygrad_lite.errors import InputError, TinygradError
 from tinygrad_lite.exercises import start
 from tinygrad_lite.exercises.attempts import Event, Log
-from tinygrad_lite.exercises.catalogue import Catalogue, find
+from tinygrad_lite.exercises.catalogue import Catalogue, exercise_of, find, meant_by
 from tinygrad_lite.exercises.learners_file import said_of
 from tinygrad_lite.exercises.mark import Mark
 from tinygrad_lite.exercises.misconceptions import MISCONCEPTIONS
@@ -29,7 +29,8 @@ class Result:
         outcome: "right", "wrong", "error" or "missing".
         text: the mark, or why there is none.
         misconception: the name of the mistake, if the mark names one.
-        other_files: the student's files that match no exercise, if this one was not handed in.
+        other_files: the student's files that match no exercise, if this one was not handed in, each with what it may
+            have been meant for.
         events: the attempts and hints in the student's own log, which the student could have changed.
     """
 
@@ -131,6 +132,8 @@ def mark_class(
 ) -> Classroom:
     """Mark the files of a class: FOLDER/STUDENT/EXERCISE.py, anywhere below the student's folder.
 
+    A file may differ from its exercise's name in capitals, hyphens, spaces and a browser's `(1)`.
+
     Args:
         names: the exercises; by default all those for which somebody has a file.
         seeded: whether each student had inputs of their own, with the name of their folder as the seed.
@@ -145,12 +148,22 @@ def mark_class(
     students = sorted(folders, key=lambda path: (path.name.casefold(), path.name))
     if not students:
         raise InputError(f"{folder} has no folder in it: it should have one for each student, with EXERCISE.py in it")
-    files = {student: {path.stem: path for path in sorted(student.rglob("*.py"))} for student in students}
-    there = {stem for own in files.values() for stem in own}
+    files = {student: _handed_in(student) for student in students}
+    there = {name for own in files.values() for name in own}
     names = [find(name).name for name in names] if names else [name for name in Catalogue() if name in there]
     if not names:
-        raise InputError(f"no file below {folder} has the name of an exercise, such as square.py")
+        notebook = next((meant_by(path.name) for path in sorted(folder.rglob("*.ipynb"))), "")
+        raise InputError(f"no file below {folder} has the name of an exercise, such as square.py{notebook}")
     return Classroom([*_results(files, names, seeded, time_limit)])
+
+
+def _handed_in(folder: Path) -> dict[str, Path]:
+    """A student's Python files by exercise: that of the exercise's very name, if there are several."""
+    return {exercise_of(path.stem): path for path in sorted(folder.rglob("*.py"), key=_fit)}
+
+
+def _fit(path: Path) -> tuple[bool, Path]:
+    return path.stem == exercise_of(path.stem), path
 
 
 def _results(files: dict[Path, dict[str, Path]], names: Sequence[str], seeded: bool, limit: float) -> Iterator[Result]:
@@ -164,20 +177,26 @@ def _results(files: dict[Path, dict[str, Path]], names: Sequence[str], seeded: b
             yield _result(folder, name, own, [event for event in events if event.exercise == name], seeded, limit)
 
 
+def _is_for(name: str, path: Path) -> bool:
+    """Whether a file that is not Python's has the name of an exercise, up to its first dot."""
+    return path.is_file() and exercise_of(path.name.partition(".")[0]) == name
+
+
 def _result(
     folder: Path, name: str, own: dict[str, Path], events: Sequence[Event], seeded: bool, limit: float
 ) -> Result:
     student = folder.name
     if name not in own:
-        others = [path.name for path in own.values() if path.stem not in Catalogue()]
-        others += sorted(path.name for path in folder.rglob(f"{name}.*") if path.suffix != ".py" and path.is_file())
+        others = [path.name for key, path in own.items() if key not in Catalogue()]
+        others += sorted(path.name for path in folder.rglob("*.*") if path.suffix != ".py" and _is_for(name, path))
+        others = [other + meant_by(other) for other in others]
         said = f"; there is {', '.join(others)}" if others else ""
         text = f"{name}: there is no {name}.py{said}"
         return Result(student, name, "missing", text, other_files=others, events=events)
     exercise, started = start(name, seed=student if seeded else None), perf_counter()
     try:
         if own[name].is_symlink():
-            raise InputError(f"{name}.py is a link to another file: hand in the file itself")
+            raise InputError(f"{own[name].name} is a link to another file: hand in the file itself")
         marked = of_mark(exercise.check_file(own[name], time_limit=limit), student)
         fields = {"outcome": marked.outcome, "text": marked.text, "misconception": marked.misconception}
         fields["printed"] = marked.printed

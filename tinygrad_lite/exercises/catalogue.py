@@ -1,5 +1,6 @@
 """The catalogue of exercises: those of the course, and those that were declared since."""
 
+import re
 from collections.abc import Iterator
 from difflib import get_close_matches
 
@@ -23,6 +24,24 @@ def find(name: str) -> Declaration:
     close = get_close_matches(str(name), _DECLARED)
     advice = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(_DECLARED)}"
     raise InputError(f"there is no exercise called {name!r}; {advice}")
+
+
+def exercise_of(stem: str) -> str:
+    """The exercise that a file of this name is for; a name that is no exercise's stays as it is.
+
+    Capitals, hyphens, spaces and the number that a browser adds to a second download do not count.
+    """
+    name = re.sub(r"[\s-]+", "_", re.sub(r"\s*\(\d+\)$", "", stem)).casefold()
+    return stem if stem in _DECLARED or name not in _DECLARED else name
+
+
+def meant_by(name: str) -> str:
+    """What a file that is no exercise's should be called, or become, as the end of a sentence."""
+    stem, _, ending = name.rpartition(".")
+    if ending == "ipynb":
+        return f" (a notebook: jupyter nbconvert --to script {name} makes a file of it)"
+    close = get_close_matches(exercise_of(stem.partition(".")[0]), _DECLARED, 1)
+    return f" (should it be {close[0]}.py?)" if close else ""
 
 
 class Catalogue(Shown):
