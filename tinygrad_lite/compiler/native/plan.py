@@ -175,7 +175,7 @@ class Plan:
         self._pinned.update((self.layouts[x].root, None) for x in program.results if isinstance(x, Variable))
         calls = self._with_stores(calls)
         self._kept_roots = {self.layouts[x].root for x in self.kept.values()}
-        parts = _segments(calls, self._native, target.turn)
+        parts = parted(calls, self._native, target.turn)
         self._uses = _uses(parts, self.layouts)
         self.steps: list[Any] = []
         self._life: dict[Variable, tuple[int, int]] = {}
@@ -464,7 +464,7 @@ def _cuts(calls: Sequence[Instruction], form: repeats.Form, least: int = 0) -> s
     return cuts
 
 
-def _segments(calls: Sequence[Instruction], native: Container[Instruction], form: repeats.Form) -> list[Any]:
+def parted(calls: Sequence[Instruction], native: Container[Instruction], form: repeats.Form) -> list[Any]:
     """Lists of operations, one for each segment, and single operations that are NumPy calls."""
     cuts = _cuts(calls, form)
     parts: list[Any] = []

@@ -18,7 +18,7 @@ import numpy as np
 
 from tinygrad_lite.compiler import repeats
 from tinygrad_lite.compiler.native.machine import has_code
-from tinygrad_lite.compiler.native.plan import Native, Plan, Segment
+from tinygrad_lite.compiler.native.plan import Native, Plan, Segment, parted
 from tinygrad_lite.compiler.native.writer import name_of_function
 from tinygrad_lite.compiler.program import Program, Variable
 from tinygrad_lite.engine.op import Array
@@ -28,6 +28,9 @@ FEW = 2
 
 MANY = 8
 """The number of segments of a program that get code of their own although they differ only in sizes."""
+
+ALIKE = 4
+"""The number of sizes, on average, from which on segments that differ only in these are written for any sizes."""
 
 _LINES = re.compile(
     r"^  (?:%\w+ = (?:add|sub|mul|udiv|icmp \w+)(?: nuw| nsw)* i64 |%\w+ = getelementptr |%\w+ = alloca \w+, i64 "
@@ -143,10 +146,16 @@ def _segments(plan: Plan) -> dict[str, Segment]:
 
 
 def _differ_in_sizes(plan: Plan) -> bool:
-    """Whether most operations are the same as others, on arrays of other sizes."""
-    calls = [call for segment in _segments(plan).values() for call in segment.calls]
-    of_sizes = {repeats.form_at_any_position(call) for call in calls}
-    return len(of_sizes) > 4 * len({*map(repeats.form_at_any_size, calls)})
+    """Whether most of the code would be the same but for sizes if turns of loops were cut alike, whatever their sizes.
+
+    To write the code for any sizes only to find that it is no shorter would take as long as the plan.
+    """
+    steps = [step.calls if isinstance(step, Segment) else [step] for step in plan.steps]
+    native = {call for step in plan.steps if isinstance(step, Segment) for call in step.calls}
+    parts = parted([*chain.from_iterable(steps)], native, repeats.form_at_any_size)
+    of_sizes = {tuple(map(repeats.form_at_any_position, part)): part for part in parts if isinstance(part, list)}
+    alike = {tuple(map(repeats.form_at_any_size, part)) for part in of_sizes.values()}
+    return sum(map(len, of_sizes)) > ALIKE * sum(map(len, alike))
 
 
 def _shapes(program: Program) -> list[tuple[int, ...]]:
