@@ -17,11 +17,6 @@ from tinygrad_lite import nn
 from tinygrad_lite.engine.op import Op
 from tinygrad_lite.engine.registry import operations
 
-dask = pytest.importorskip("dask", reason="Dask comes with the extra `arrays`")
-distributed = pytest.importorskip("distributed", reason="Dask's cluster comes with the extra `arrays`")
-sparse = pytest.importorskip("sparse", reason="sparse comes with the extra `arrays`")
-da = pytest.importorskip("dask.array")
-numba_errors = pytest.importorskip("numba.core.errors")
 pytest.importorskip("tinygrad_lite.ops.special", reason="SciPy comes with the extra `examples`")
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "out_of_core.py"
@@ -43,8 +38,24 @@ DIFFERENTIABLE = [op for op in operations() if op.vjps]
 LAZY = [op for op in DIFFERENTIABLE if (op.derivatives or op.name in LAZY_PRIMITIVES) and op.name not in EAGER]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _libraries() -> None:
+    """They take seconds to import, which only a process spends that runs these tests."""
+    global da, dask, distributed, sparse, S
+    dask = pytest.importorskip("dask", reason="Dask comes with the extra `arrays`")
+    distributed = pytest.importorskip("distributed", reason="Dask's cluster comes with the extra `arrays`")
+    sparse = pytest.importorskip("sparse", reason="sparse comes with the extra `arrays`")
+    da = pytest.importorskip("dask.array")
+    rng = np.random.default_rng(0)
+    S = stored(rng.uniform(size=(12, 5)) * (rng.uniform(size=(12, 5)) < 0.3))
+
+
 def in_chunks(x: Any) -> Any:
     return da.from_array(x, chunks=tuple(max(1, (size + 1) // 2) for size in x.shape))
+
+
+def stored(x: Any) -> Any:
+    return sparse.COO.from_numpy(x)
 
 
 def dense(x: Any) -> Any:
@@ -80,7 +91,7 @@ def example_of(op: Op) -> tuple[list[Any], dict[str, Any]]:
     [
         pytest.param(op, lift, id=f"{op}-{name}", marks=[pytest.mark.slow] if name == "sparse" or i % 6 else [])
         for i, op in enumerate(DIFFERENTIABLE)
-        for name, lift in (("dask", in_chunks), ("sparse", sparse.COO.from_numpy))  # the latter compiles
+        for name, lift in (("dask", in_chunks), ("sparse", stored))  # the latter compiles
     ],
 )
 def test_every_operation_is_right_or_refused(op: Op, lift: Callable[[Any], Any]) -> None:
@@ -211,21 +222,17 @@ def test_numbers_and_text_of_a_sparse_tensor() -> None:
 
 
 def test_what_a_tensor_was_given_may_change_afterwards() -> None:
-    lazy, stored = in_chunks(X), sparse.COO.from_numpy(X)
-    tensors = [tg.tensor(lazy), tg.tensor(stored)]
+    lazy, entries = in_chunks(X), stored(X)
+    tensors = [tg.tensor(lazy), tg.tensor(entries)]
     w = tg.tensor(np.ones((12, 3)), requires_grad=True)
     mixed = w * lazy
     lazy[0] = 100.0
-    stored.data[:] = 100.0
+    entries.data[:] = 100.0
     for x in tensors:
         np.testing.assert_array_equal(dense(x.data), X)
     with dask.config.set(scheduler="synchronous"):
         mixed.sum().backward()
         np.testing.assert_array_equal(dense(w.grad.data), X)
-
-
-_rng = np.random.default_rng(0)
-S = sparse.COO.from_numpy(_rng.uniform(size=(12, 5)) * (_rng.uniform(size=(12, 5)) < 0.3))
 
 
 @pytest.mark.slow
@@ -241,6 +248,7 @@ def test_a_sparse_design_matrix(shape: tuple[int, ...]) -> None:
     np.testing.assert_allclose(gradient(S), gradient(dense(S)), rtol=1e-12)
 
 
+@pytest.mark.slow  # sparse compiles another product
 def test_second_derivatives_beside_a_sparse_design_matrix() -> None:
     def curvature(x: Any) -> Any:
         return tg.hvp(lambda w: np.sum(np.tanh(tg.tensor(x) @ w) ** 2), (np.ones(5),), (np.arange(5.0),))
@@ -269,5 +277,5 @@ def test_a_sparse_array_beside_a_tensor() -> None:
     w = tg.tensor(np.ones(5), requires_grad=True)
     np.sum(S * w + w * S).backward()
     np.testing.assert_allclose(dense(w.grad.data), 2 * dense(S).sum(axis=0), rtol=1e-12)
-    with pytest.raises(numba_errors.NumbaError):
+    with pytest.raises(pytest.importorskip("numba").NumbaError):
         S @ w

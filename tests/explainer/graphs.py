@@ -118,11 +118,11 @@ def fan_out() -> Lesson:
 
 
 @cache
-def long() -> Lesson:
-    """10,000 operations one after another."""
+def long(turns: int = 5_000) -> Lesson:
+    """Two operations in each turn, one after another."""
     x = tg.tensor(0.5, requires_grad=True, name="x")
     y = x
-    for _ in range(5_000):
+    for _ in range(turns):
         y = np.sin(y) + 0.1
     return tg.explain(y)
 
