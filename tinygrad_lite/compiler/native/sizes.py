@@ -150,10 +150,9 @@ def _differ_in_sizes(plan: Plan) -> bool:
 
     To write the code for any sizes only to find that it is no shorter would take as long as the plan.
     """
-    steps = [step.calls if isinstance(step, Segment) else [step] for step in plan.steps]
-    native = {call for step in plan.steps if isinstance(step, Segment) for call in step.calls}
-    parts = parted([*chain.from_iterable(steps)], native, repeats.form_at_any_size)
-    of_sizes = {tuple(map(repeats.form_at_any_position, part)): part for part in parts if isinstance(part, list)}
+    calls = [call for segment in _segments(plan).values() for call in segment.calls]
+    parts = parted(calls, {*calls}, repeats.form_at_any_size)
+    of_sizes = {tuple(map(repeats.form_at_any_position, part)): part for part in parts}
     alike = {tuple(map(repeats.form_at_any_size, part)) for part in of_sizes.values()}
     return sum(map(len, of_sizes)) > ALIKE * sum(map(len, alike))
 
