@@ -1,5 +1,6 @@
 """Containers however deep: walked, or refused with an error of ours."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -187,6 +188,12 @@ def test_an_attribute_that_is_an_array_of_the_container() -> None:
     weights.scale = weights[1]
     first, second = tg.grad(lambda w: np.sum(w[0] * w.scale))(weights)
     np.testing.assert_array_equal([first, second], [np.ones(3), np.arange(3.0)])
+
+
+def test_a_counter_is_rebuilt_as_any_dict_is() -> None:
+    counts = Counter("abca")
+    assert sorted(trees.leaves(counts)) == [1, 1, 2]
+    assert trees.map_leaves(lambda n: n + 1, counts) == Counter({"a": 3, "b": 2, "c": 2})
 
 
 def test_a_tuple_that_holds_one_type_alone_becomes_a_plain_one() -> None:

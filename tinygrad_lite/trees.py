@@ -181,7 +181,8 @@ def _rebuilt(tree: Any, children: dict[Any, Any]) -> Any:
     else:
         made = copy(tree)
         if isinstance(tree, dict):
-            made.update(children)
+            for key, child in children.items():
+                made[key] = child  # a Counter's update adds up
         else:
             for name, child in children.items():
                 object.__setattr__(made, name, child)  # works on a frozen dataclass, too

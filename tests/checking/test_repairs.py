@@ -137,13 +137,13 @@ def test_what_no_single_change_makes_right_is_not_explained_by_one() -> None:
 def test_a_gradient_is_followed_from_where_its_numbers_come_back_from_other_code() -> None:
     f, _, x = planted("Brier", "return", "return")
 
-    def in_numbers(x: Any, sign: int) -> Any:
-        p = np.array([1 / (1 + math.exp(-t * sign)) for t in x])
-        return 2 * (p - LABELS) * p * (1 + sign * p)
+    def in_numbers(x: Any, factor: int) -> Any:
+        p = np.array([1 / (1 + math.exp(-t * factor)) for t in x])
+        return 2 * (p - LABELS) * p * np.add(1, factor * p)  # where no text shows the sum
 
     report = tg.gradcheck(f, x, gradient=lambda x: in_numbers(x, 1), raise_exception=False)
     assert report.findings[0].why == "this line of the gradient is right with a difference in place of a sum"
-    report = tg.gradcheck(f, x, gradient=lambda x: in_numbers(x, -1), raise_exception=False)
+    report = tg.gradcheck(f, x, gradient=lambda x: in_numbers(x, 2), raise_exception=False)
     assert report.outcome == "failed"
     assert "line of the gradient" not in report.findings[0].why
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import cached_property, partial
 from math import prod
+from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -21,11 +22,20 @@ from tinygrad_lite.checking.diagnosing.lines import Lines, counting_lines, notin
 from tinygrad_lite.checking.diagnosing.local import same
 from tinygrad_lite.checking.diagnosing.patience import Patience
 from tinygrad_lite.checking.diagnosing.patterns import name_of_ratio
-from tinygrad_lite.checking.diagnosing.rewrites import choose, rewrites
+from tinygrad_lite.checking.diagnosing.rewrites import Kind, choose, rewrites
 from tinygrad_lite.checking.diagnosing.trace import Trace
 from tinygrad_lite.checking.diagnosing.turns import Ranges, other_turns
 from tinygrad_lite.checking.evidence.examination import Comparison, Examination, silence
-from tinygrad_lite.checking.subjects.following import arrays_around, followed, keeping, names_of_arrays, renamed
+from tinygrad_lite.checking.subjects.following import (
+    arrays_around,
+    followed,
+    keeping,
+    names_of_arrays,
+    renamed,
+    uncompiled,
+    with_others,
+    with_what_it_calls,
+)
 from tinygrad_lite.checking.subjects.frameworks.closures import apart, reads_much
 from tinygrad_lite.checking.subjects.subject import Matrix, Vector, random_weights
 from tinygrad_lite.checking.subjects.supplied import Gradient
@@ -41,7 +51,7 @@ _LONG = 3000  # a gradient of more operations is not searched
 _LARGE = 3_000_000  # nor one whose results have more entries
 _WORK = 1_500_000  # the largest number of operations on small arrays that a search performs
 _SHARE = 0.6  # the share of the time after which the search changes the text instead
-_LINES = 200_000  # the largest number of lines of rewritten code that a search runs
+_LINES = 500_000  # the largest number of lines of rewritten code that a search runs
 _SHORTEST = 100  # a run of fewer lines counts as this many
 _LIKE = 1e-3  # how well the effect of a change, where it is proportional to it, is known beforehand
 _STEPS = 12  # how often the search corrects a number that makes a gradient right
@@ -74,12 +84,15 @@ class Repair:
 
     def by_text(self) -> tuple[str, str] | None:
         """The line of the gradient that should be written otherwise, and how; None if none is found."""
-        return self._found(partial(self._other_text, are_operations=False))
+        return self._found(partial(self._other_text, "order"))
 
     def by_operations(self) -> tuple[str, str] | None:
         """The line of the gradient that is wrong, and the change that would make it right; None if none is found."""
-        search = partial(self._other_text, are_operations=True)
-        return self._found(self._other_operations) or self._found(search)
+        return (
+            self._found(self._other_operations)
+            or self._found(partial(self._other_text, "values"))
+            or self._found(partial(self._other_text, "factors"))
+        )
 
     def _found(self, search: Callable[[], tuple[str, str] | None]) -> tuple[str, str] | None:
         subject = self._look.subject
@@ -115,32 +128,42 @@ class Repair:
                 return where, RIGHT_WITH.format(words)
         return None
 
-    def _other_text(self, are_operations: bool) -> tuple[str, str] | None:
+    def _other_text(self, kind: Kind) -> tuple[str, str] | None:
         subject = self._look.subject
         assert isinstance(subject.supplied, Gradient)
-        gradient = subject.supplied.gradient
+        gradient, function = uncompiled(subject.supplied.gradient), uncompiled(subject.f)
         arrays = arrays_around(gradient)
+        watched, inside = with_what_it_calls(apart(gradient, arrays))
+        watched_function, inside_function = with_what_it_calls(function)
         with keeping(arrays), counting_lines() as before, noting_calls() as calls:
-            self._rows(subject.point, lambda f: apart(f, arrays))
-            subject.values(subject.point)
+            for f in (apart(gradient, arrays), watched):
+                self._rows(subject.point, lambda _, f=f: f)  # type: ignore[misc]
+            subject.arguments.call(watched_function, subject.split(subject.point))
             choose()
         left = _LINES
 
-        def run(changed: Callable[..., Any], x: Vector) -> Matrix | None:
+        def run(changed: Callable[..., Any], of: CodeType | None, x: Vector) -> Matrix | None:
             nonlocal left
             with suppress(Exception, SystemExit), keeping(arrays), counting_lines(before) as lines:
                 try:
+                    own = apart(gradient if of else changed, arrays)
+                    whole = with_others(own, {of: apart(changed, arrays)}) if of else own
                     with noting_calls(calls):
-                        return self._rows(x, lambda _: apart(changed, arrays))
+                        return self._rows(x, lambda _: whole)
                 finally:
                     left -= max(lines.count, _SHORTEST)
             return None
 
-        for changed, where, words in rewrites(gradient, subject.f, are_operations):
-            if self._is_right_everywhere(partial(run, changed)):
-                return where, RIGHT_WITH.format(words)
-            if left < 0 or self._patience.ends():
-                break
+        # what the function calls as well is right, or the function would have the same mistake
+        others = {code: f for code, f in inside.items() if code not in inside_function}
+        others.pop(getattr(gradient, "__func__", gradient).__code__, None)
+        texts: list[tuple[CodeType | None, Callable[..., Any]]] = [(None, gradient), *others.items()]
+        for of, text in texts:
+            for changed, where, words in rewrites(text, [*inside_function.values()], kind):
+                if self._is_right_everywhere(partial(run, changed, of)):
+                    return where, RIGHT_WITH.format(words)
+                if left < 0 or self._patience.ends():
+                    return None
         return None
 
     def _rows(self, x: Vector, changed: Callable[[Any], Any]) -> Matrix:
@@ -253,7 +276,9 @@ class Repair:
         What is in a line more than once, as in a * b * c, is also looked at by itself.
         """
         again = {k for numbers in trace.of_instructions for k in numbers}
-        return [*([k] for k in range(len(trace.steps)) if k not in again), *trace.repeats]
+        groups = [*([k] for k in range(len(trace.steps)) if k not in again), *trace.repeats]
+        inside = trace.inside_of_functions
+        return [numbers for numbers in groups if inside.isdisjoint(numbers)]
 
     def _influential(
         self, code: Code, weights: Matrix, effects: Sequence[Array | None]

@@ -4,16 +4,18 @@ Conditions and loops decide which operations run, and in which order. No change 
 """
 
 import ast
+import builtins
 import inspect
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from copy import deepcopy
 from functools import partial
-from itertools import combinations
+from itertools import combinations, product
 from textwrap import dedent
 from types import CodeType, FunctionType, MethodType
-from typing import Any, TypeGuard
+from typing import Any, Literal, TypeGuard
 
 import numpy as np
 
@@ -45,26 +47,27 @@ _RELATED = {"sin": "cos", "cos": "sin", "sinh": "cosh", "cosh": "sinh", "log": "
 _ENDLESS = itertools, itertools.count, itertools.cycle, itertools.repeat
 """A changed line might read these to their end, which never comes; and no lines run meanwhile that could be counted."""
 _PARTS = 24  # in a line of more parts, only neighbours and variables are exchanged
+_ENDS = "[1:-1]", "[[0, -1]]", "[0]", "[-1]"
 _COMPUTED = "value", "left", "right", "args"  # the places in the text of what may lack a factor
+Kind = Literal["order", "values", "factors"]
 Rewrite = tuple[Callable[..., Any], str, str]
 """A changed function, the line that changed, and the change in words."""
 
 
-def rewrites(
-    gradient: Callable[..., Any], function: Callable[..., Any], are_operations: bool = False
-) -> Iterator[Rewrite]:
-    """The gradient with one change each, the likeliest first; the text of `function` tells what may have been meant.
+def rewrites(gradient: Callable[..., Any], functions: Sequence[Callable[..., Any]], kind: Kind) -> Iterator[Rewrite]:
+    """The gradient with one change each, the likeliest first; the texts of others tell what may have been meant.
 
     Args:
-        are_operations: whether to make the changes that a change of an operation could make as well.
+        functions: what it is the gradient of, and what that calls.
+        kind: what changes: which lines run, and when; what a line computes; or by what it multiplies.
     """
     owner = getattr(gradient, "__self__", None)
     text = _Text.of(getattr(gradient, "__func__", gradient))
     if text is None:
         return
-    original = _Text.of(getattr(function, "__func__", function))
-    changes = text.changes_of_values if are_operations else text.changes_of_order
-    for line, words in changes([text.tree, *([original.tree] if original else [])]):
+    originals = (_Text.of(getattr(function, "__func__", function)) for function in functions)
+    changes = {"order": text.changes_of_order, "values": text.changes_of_values, "factors": text.changes_of_factors}
+    for line, words in changes[kind]([text.tree, *(original.tree for original in originals if original)]):
         with suppress(SyntaxError, ValueError):
             changed = text.compiled()
             yield (changed if owner is None else MethodType(changed, owner)), text.at(line), words
@@ -81,6 +84,7 @@ def _choose() -> None:
         getattr(np, name)(*(x, x) if name in ("minimum", "maximum") else (x,))
     for name in _RELATED:
         getattr(np, name)(x)
+        getattr(math, name)(1.0)
     x.argmin(), x.argmax(), x.min(), x.max(), min(0, 1), max(0, 1)
 
 
@@ -154,9 +158,24 @@ class _Text:
         yield from self._replaced(_calls(self.tree), lambda _: map(deepcopy, calls))
         yield from self._exchanged(_are_beside)
         yield from self._exchanged(_are_apart)
+        yield from self._replaced(_calls(self.tree), _with_other_letters)
         names = [ast.Name(name, ast.Load()) for name in sorted(_variables(self.tree))]
         yield from self._replaced(_names_read(self.tree), lambda _: iter(names))
-        yield from self._replaced(_factors(self.tree), partial(_with_a_factor, names))
+
+    def changes_of_factors(self, trees: Sequence[ast.AST]) -> Iterator[tuple[int, str]]:
+        """Multiply by what the texts multiply by, or count what is at the ends of an array twice, in the same way."""
+        yield from self._at_the_ends()
+        names = [ast.Name(name, ast.Load()) for tree in trees for name in sorted(_variables(tree))]
+        factors = {
+            ast.unparse(x): deepcopy(x) for x in [*names, *_distinct(map(_in_products, trees))] if self._knows(x)
+        }
+        yield from self._replaced(_factors(self.tree), partial(_with_a_factor, [*factors.values()]))
+
+    def _knows(self, expression: ast.AST) -> bool:
+        """Whether all names in an expression have a meaning in this text."""
+        code = self._f.__code__
+        known = {*code.co_varnames, *code.co_cellvars, *code.co_freevars, *self._f.__globals__, *vars(builtins)}
+        return _names(expression) <= known
 
     def _replaced(
         self, places: Iterator["_Place"], others: Callable[[Any], Iterator[ast.AST]]
@@ -204,6 +223,18 @@ class _Text:
                     block[k] = other
                     yield statement.lineno, words
                     block[k] = statement
+
+    def _at_the_ends(self) -> Iterator[tuple[int, str]]:
+        """Double or halve what is at an end of an array, or all between the ends, after a line that computes it."""
+        for block in _blocks(self.tree):
+            for k, line in enumerate(block):
+                target = line.targets[0] if isinstance(line, ast.Assign) and len(line.targets) == 1 else None
+                if isinstance(target, ast.Name):
+                    for index, operator in product(_ENDS, ("*=", "/=")):
+                        added = ast.parse(f"{target.id}{index} {operator} 2").body[0]
+                        block.insert(k + 1, ast.copy_location(added, line))
+                        yield line.lineno, f"{ast.unparse(added)} after it"
+                        del block[k + 1]
 
     def _together(self, others: Callable[[Any], Iterator[ast.AST]]) -> Iterator[tuple[int, str]]:
         """Put another index wherever a line reads, or writes, with the same index."""
@@ -336,6 +367,14 @@ def _factors(tree: ast.AST) -> Iterator[_Place]:
     return (p for p in _places(tree) if isinstance(p.node, kinds) and _is_read(p.node) and p.name in _COMPUTED)
 
 
+def _in_products(tree: ast.AST) -> Iterator[_Place]:
+    """Entries of arrays, and what functions return, that are factors."""
+    for place in _places(tree):
+        is_factor = isinstance(place.parent, ast.BinOp) and isinstance(place.parent.op, ast.Mult)
+        if is_factor and isinstance(place.node, ast.Subscript | ast.Call):
+            yield place
+
+
 def _calls(tree: ast.AST) -> Iterator[_Place]:
     """Calls of functions."""
     return (place for place in _places(tree) if isinstance(place.node, ast.Call))
@@ -435,12 +474,7 @@ def _opposite(condition: Any) -> ast.expr:
 
 def _at_the_other_end(call: ast.Call) -> Iterator[ast.AST]:
     """The largest in place of the smallest, or the reverse."""
-    function = call.func
-    if isinstance(function, ast.Attribute) and function.attr in _CHOOSING:
-        other: ast.expr = ast.Attribute(function.value, _CHOOSING[function.attr], ast.Load())
-        yield ast.Call(other, call.args, call.keywords)
-    elif isinstance(function, ast.Name) and function.id in _CHOOSING:
-        yield ast.Call(ast.Name(_CHOOSING[function.id], ast.Load()), call.args, call.keywords)
+    return _by_another(_CHOOSING, call)
 
 
 def _of_other_sign(value: ast.expr) -> Iterator[ast.AST]:
@@ -448,9 +482,39 @@ def _of_other_sign(value: ast.expr) -> Iterator[ast.AST]:
 
 
 def _by_a_related_function(call: ast.Call) -> Iterator[ast.AST]:
-    if isinstance(call.func, ast.Attribute) and call.func.attr in _RELATED:
-        other = ast.Attribute(call.func.value, _RELATED[call.func.attr], ast.Load())
+    return _by_another(_RELATED, call)
+
+
+def _by_another(others: Mapping[str, str], call: ast.Call) -> Iterator[ast.AST]:
+    """A call of another function, from the same module."""
+    function = call.func
+    if isinstance(function, ast.Attribute) and function.attr in others:
+        other: ast.expr = ast.Attribute(function.value, others[function.attr], ast.Load())
         yield ast.Call(other, call.args, call.keywords)
+    elif isinstance(function, ast.Name) and function.id in others:
+        yield ast.Call(ast.Name(others[function.id], ast.Load()), call.args, call.keywords)
+
+
+def _with_other_letters(call: ast.Call) -> Iterator[ast.AST]:
+    """Other letters for an axis in what tells einsum which axes to multiply and to sum."""
+    if not (isinstance(call.func, ast.Attribute) and call.func.attr == "einsum" and call.args):
+        return
+    subscripts = getattr(call.args[0], "value", None)
+    if isinstance(subscripts, str):
+        for other in _other_subscripts(subscripts):
+            yield ast.Call(call.func, [ast.Constant(other), *call.args[1:]], call.keywords)
+
+
+def _other_subscripts(subscripts: str) -> Iterator[str]:
+    """Two letters exchanged in a term, or another letter in place of one."""
+    places = [k for k, letter in enumerate(subscripts) if letter.isalpha()]
+    for a, b in combinations(places, 2):
+        if subscripts[a : b + 1].isalpha():
+            yield subscripts[:a] + subscripts[b] + subscripts[a + 1 : b] + subscripts[a] + subscripts[b + 1 :]
+    for k in places:
+        for letter in dict.fromkeys(filter(str.isalpha, subscripts)):
+            if letter != subscripts[k]:
+                yield subscripts[:k] + letter + subscripts[k + 1 :]
 
 
 def _other_numbers(number: ast.Constant) -> Iterator[ast.AST]:
@@ -460,7 +524,7 @@ def _other_numbers(number: ast.Constant) -> Iterator[ast.AST]:
         yield ast.Constant(int(other) if other == int(other) and isinstance(value, int) else other)
 
 
-def _with_a_factor(known: Sequence[ast.expr], part: ast.expr) -> Iterator[ast.AST]:
+def _with_a_factor(known: Sequence[Any], part: ast.expr) -> Iterator[ast.AST]:
     """A product with a variable, or with its negative."""
     for name in known:
         yield ast.BinOp(part, ast.Mult(), name)
@@ -503,8 +567,8 @@ def _other_indices(known: Sequence[ast.AST], index: ast.expr) -> Iterator[ast.AS
             moved = [_moved_by(part, by) for part in parts]
             yield ast.Tuple(moved, ast.Load())
         for k, part in enumerate(parts):
-            new = _moved_by(part, by)
-            yield ast.Tuple([*parts[:k], new, *parts[k + 1 :]], ast.Load()) if len(parts) > 1 else new
+            for new in _moved_in_part(part, by):
+                yield ast.Tuple([*parts[:k], new, *parts[k + 1 :]], ast.Load()) if len(parts) > 1 else new
     if isinstance(index, ast.Name | ast.BinOp):
         yield ast.Slice(index, None)
         yield ast.Slice(None, index)
@@ -517,6 +581,15 @@ def _moved_by(part: ast.expr, by: int) -> ast.expr:
         upper = _plus(part.upper, by) if part.upper else ast.Constant(by) if by < 0 else None
         return ast.Slice(lower, upper, part.step)
     return _plus(part, by)
+
+
+def _moved_in_part(part: ast.expr, by: int) -> Iterator[ast.expr]:
+    """What is one off; of a slice both ends, or one of them."""
+    moved = _moved_by(part, by)
+    yield moved
+    if isinstance(part, ast.Slice) and isinstance(moved, ast.Slice):
+        yield ast.Slice(moved.lower, part.upper, part.step)
+        yield ast.Slice(part.lower, moved.upper, part.step)
 
 
 def _plus(number: ast.expr, by: int) -> ast.expr:

@@ -260,7 +260,18 @@ class Trace:
     @cached_property
     def of_instructions(self) -> list[tuple[int, ...]]:
         """The operations that the same instruction, reached by the same calls, performed again and again."""
-        return self._series(lambda step: step.source and tuple(map(instruction, (step.source, *step.source.callers))))
+        return self._series(_place)
+
+    @cached_property
+    def inside_of_functions(self) -> set[int]:
+        """The operations on the way to the result of a function that is made of several, such as `np.gradient`."""
+        places = [*map(_place, self.steps)]
+        ops: dict[Any, set[Any]] = {}
+        for place, step in zip(places, self.steps):
+            ops.setdefault(place, set()).add(step.op.name)
+        return {
+            k for k, pair in enumerate(pairwise(places)) if pair[0] and pair[0] == pair[1] and len(ops[pair[0]]) > 1
+        }
 
     def _series(self, place: Callable[[Step], Any]) -> list[tuple[int, ...]]:
         """The operations that the same place performed repeatedly, grouped by its parts."""
@@ -372,6 +383,11 @@ def _stretches(ops: Sequence[Any]) -> Iterator[tuple[int, int, int]]:
                 yield start, period, stop
                 break
         start = stop
+
+
+def _place(step: Step) -> Any:
+    """The instruction that performed an operation, with the calls that led there."""
+    return step.source and tuple(map(instruction, (step.source, *step.source.callers)))
 
 
 def _breaks(numbers: Sequence[int]) -> list[int]:

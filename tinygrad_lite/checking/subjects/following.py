@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from functools import cache, partial, wraps
-from types import CellType, FunctionType, MappingProxyType, MethodType, ModuleType
+from types import CellType, CodeType, FunctionType, MappingProxyType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -45,12 +45,28 @@ _OF_NUMPY = {id(getattr(np, name)): f for name, f in _FUNCTIONS.items()}
 
 def followed(f: Callable[..., Any]) -> Callable[..., Any]:
     """The same function for tensors, with copies of what it reads."""
-    return functionalize(_Following(package_of(f)).copy(f))
+    return functionalize(_Following(package_of(f), takes_tensors=True).copy(f))
 
 
 def renamed(f: Callable[..., Any], names: Mapping[str, Any]) -> Callable[..., Any]:
     """The same function for arrays, with something else under some of Python's own names."""
     return _Following(package_of(f), names).copy(f)  # type: ignore[no-any-return]
+
+
+def with_others(f: Callable[..., Any], functions: Mapping[CodeType, Callable[..., Any]]) -> Callable[..., Any]:
+    """The same function for arrays, with others in place of the functions with this code that it calls."""
+    return _Following(package_of(f), functions=functions).copy(f)  # type: ignore[no-any-return]
+
+
+def with_what_it_calls(f: Callable[..., Any]) -> tuple[Callable[..., Any], dict[CodeType, FunctionType]]:
+    """The same function for arrays, and the functions of its package that run when it is called, itself among them."""
+    following = _Following(package_of(f))
+    return following.copy(f), following.ran
+
+
+def uncompiled(f: Callable[..., Any]) -> Callable[..., Any]:
+    """The function as it is written, if Numba has compiled it."""
+    return getattr(f, "py_func", f)
 
 
 def names_of_arrays(f: Callable[..., Any]) -> dict[Any, str]:
@@ -101,11 +117,23 @@ class _Following:
     Args:
         package: the package whose functions get copies of all objects. Those of others get only copies of objects that
             hold arrays: others may be known by their identity.
-        names: what they read in place of what Python calls so; if there are any, arrays and NumPy stay as they are.
+        names: what they read in place of what Python calls so.
+        functions: what they call in place of functions with this code.
+        takes_tensors: whether the copies run with tensors; if not, arrays and NumPy stay as they are.
+
+    Attributes:
+        ran: the functions of the package whose copies have run with arrays, by their code.
     """
 
-    def __init__(self, package: str, names: Mapping[str, Any] = MappingProxyType({})) -> None:
-        self._package, self._names = package, names
+    def __init__(
+        self,
+        package: str,
+        names: Mapping[str, Any] = MappingProxyType({}),
+        functions: Mapping[CodeType, Callable[..., Any]] = MappingProxyType({}),
+        takes_tensors: bool = False,
+    ) -> None:
+        self._package, self._names, self._functions, self._takes_tensors = package, names, functions, takes_tensors
+        self.ran: dict[CodeType, FunctionType] = {}
         self._made: dict[int, tuple[Any, Any]] = {}  # by the identity of what they are of, which they hold as well
         self._left = _DEEP
 
@@ -116,9 +144,9 @@ class _Following:
     def _is_copied(self, x: Any, everything: bool = True) -> bool:
         """Whether a function gets a copy of this in its place."""
         if isinstance(x, np.ndarray):
-            return _is_array(x) and not self._names
+            return _is_array(x) and self._takes_tensors
         if x is np or id(x) in _OF_NUMPY:
-            return not self._names
+            return self._takes_tensors
         package = package_of(x)
         if isinstance(x, type) or not hasattr(x, "__dict__") or package in AS_THEY_ARE:
             return False
@@ -155,13 +183,16 @@ class _Following:
             return MethodType(self._of(x.__func__), self.copy(x.__self__))
         return self._module(x) if isinstance(x, ModuleType) else self._object(x)
 
-    def _function(self, f: Callable[..., Any]) -> Callable[..., Any]:
+    def _function(self, f: FunctionType) -> Callable[..., Any]:
         package = package_of(f)
-        copied = cache(lambda: f if package in _NOT_INSIDE else self._copies(package).of(f))  # of what is called alone
+        used = self._functions.get(f.__code__, f)
+        copied = cache(lambda: used if package in _NOT_INSIDE else self._copies(package).of(used))  # if it is called
 
         @wraps(f)
         def called(*args: Any, **params: Any) -> Any:
-            if self._names:
+            if not self._takes_tensors:
+                if package == self._package:
+                    self.ran[f.__code__] = f
                 return copied()(*args, **params)
             try:
                 return _held(copied()(*args, **params))

@@ -81,7 +81,7 @@ class Copies:
 def apart(f: Callable[..., Any], shared: Iterable[Any] = ()) -> Callable[..., Any]:
     """The function with copies of all that it may change: what it writes there is lost with it.
 
-    Functions, classes and modules stay as they are, and so does what is `shared`.
+    Functions, also those that Numba compiled, classes and modules stay as they are, and so does what is `shared`.
 
     Raises:
         UsageError: if it reads what lets go of something when it ends, such as a file, which copies would let go of.
@@ -93,6 +93,8 @@ def apart(f: Callable[..., Any], shared: Iterable[Any] = ()) -> Callable[..., An
     names, copied = set(names_read(function.__code__)) & function.__globals__.keys(), {id(x): x for x in shared}
 
     def copy(x: Any) -> Any:
+        if hasattr(x, "py_func"):
+            return x
         if any(hasattr(type(part), "__del__") for part in trees.leaves([x, getattr(x, "__dict__", None)])):
             raise UsageError(f"a {type(x).__name__} cannot be copied, since it lets go of something when it ends")
         return deepcopy(x, copied)
