@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import inspect
 import io
 import linecache
 import traceback
@@ -39,6 +40,8 @@ class Session:
                 value = self._last(code, file)
                 if value is None:
                     return {}
+                if inspect.ismethod(value):
+                    return {"value": f"{value.__name__} is not called yet: write () behind it"}
                 page = getattr(value, "_repr_html_", None)
                 return {"page": page()} if page else {"value": repr(value)}
             except BaseException as error:  # of the reader's code, which may raise anything, SystemExit included
@@ -61,4 +64,15 @@ def _told(error: BaseException) -> str:
     lines = [frame for frame in report.stack if frame.filename.startswith("<cell ")]
     report.stack = traceback.StackSummary.from_list(lines)
     text = "".join(report.format())
-    return text if lines else text.removeprefix("Traceback (most recent call last):\n")
+    text = text if lines else text.removeprefix("Traceback (most recent call last):\n")
+    advice = _advice_on(error)
+    return f"{text}{advice}\n" if advice not in text else text
+
+
+def _advice_on(error: BaseException) -> str:
+    """What the reader may have meant, if that is known."""
+    try:
+        from tinygrad_lite.exercises.advice import advice_on
+    except ImportError:  # Python runs without the package, too
+        return ""
+    return advice_on(error)

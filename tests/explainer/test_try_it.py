@@ -86,6 +86,29 @@ def test_an_error_shows_the_readers_lines_alone(code: str, first: str, last: str
     assert "During handling" not in result["error"]
 
 
+SLIPS = {
+    "x = 3 − 2": "a minus is written with the - of the keyboard",
+    "x = 2x": "a product is written with *, as in 2 * (x + 1)",
+    "nn.Linear(2, 3)": "begin with `from tinygrad_lite import nn`",
+    "import tinygrad_lite as tg\ntg.tensor([1.0]) ^ 2": "a power is written with **, as in x**2: in Python, ^ is",
+    "import math\ny = math.sin(tg.tensor(2.0))\ny.backward()": "write NumPy's functions, such as np.sin",
+}
+
+
+def test_an_error_ends_with_what_the_reader_may_have_meant() -> None:
+    running = session.Session()
+    for code, advice in SLIPS.items():
+        assert advice in ran(running, code)[1]["error"].splitlines()[-1]
+    submission = "exercise = tg.exercises.start('square')\n@exercise.submit\ndef derivative(y, x): return x ^ 1.0"
+    _, result = ran(running, submission)
+    assert result["error"].count("a power is written with **") == 1
+
+
+def test_a_method_that_is_not_called_says_so() -> None:
+    _, result = ran(session.Session(), "import tinygrad_lite as tg\ntg.exercises.start('square').hint")
+    assert result["value"] == "hint is not called yet: write () behind it"
+
+
 LESSON = """\
 import tinygrad_lite as tg
 x = tg.tensor(3.0, requires_grad=True)

@@ -13,6 +13,10 @@ _ADVICE = {
     "invalid decimal literal": _PRODUCT,
     "name 'np' is not defined": "NumPy is called np once it is imported: begin with `import numpy as np`",
     "name 'numpy' is not defined": "NumPy is called np here, once it is imported: begin with `import numpy as np`",
+    "name 'tg' is not defined": "begin with `import tinygrad_lite as tg`",
+    "name 'nn' is not defined": "begin with `from tinygrad_lite import nn`",
+    "'float' object has no attribute 'backward'": "it is a plain number, as float() and functions of math make of a "
+    "tensor: write NumPy's functions, such as np.sin",
     **{
         f"name '{name}' is not defined": _NUMPYS
         for name in ("e", "pi", "exp", "log", "ln", "sin", "cos", "tanh", "sqrt", "maximum", "where", "zeros", "ones")
