@@ -437,7 +437,10 @@ def equal_starts() -> Drawn:
         ways = np.array(path)
         picture = "".join(canvas.line(ways[:, 0, k], ways[:, 1, k], f"k{k % 3}") for k in range(4))
         picture += "".join(canvas.dot(*ways[-1, :, k], f"k{k % 3}") for k in range(4))
-        picture += "".join(canvas.text(*ways[0, :, k], "start", "", "middle") for k in range(4 if spread > 0.2 else 1))
+        if spread == 0:
+            (start, height), (end, top) = ways[0, :, 0], ways[-1, :, 0]
+            picture += canvas.text(start + 0.06, height - 0.22, "start")
+            picture += canvas.text(end, top + 0.16, "all four units", "", "middle")
         count = len({tuple(unit) for unit in w.T.round(6)})
         units = {1: "all four units are the same", 4: "no two units are the same"}[count]
         frames.append((picture, f"Starts spread by {spread:g}: after 300 steps, {units}, and the loss is {found:.3f}."))
@@ -603,33 +606,44 @@ def both_ways() -> Drawn:
     u, first = tg.value_and_grad(u_of)(x)
     y, second = tg.value_and_grad(y_of)(u)
     canvas = Canvas((0, 10), (0, 4), width=620, height=270)
-    places = (1.9, 5.3, 8.7)
+    places = (2.1, 5.4, 8.7)
     values = (f"x = {x:g}", f"u = 3x + 1 = {u:g}", f"y = u · u = {y:g}")
     rates = (1.0, first, second * first)
     assert np.isclose(rates[-1], tg.jvp(lambda x: y_of(u_of(x)), (x,), (1.0,))[1])
     gradients = (tg.grad(lambda x: y_of(u_of(x)))(x), second, 1.0)
-    fixed = "".join(canvas.box((at - 1.15, at + 1.15), (3.05, 3.85), "cell") for at in places)
-    fixed += "".join(canvas.text(at, 3.35, value, "", "middle") for at, value in zip(places, values))
-    fixed += canvas.text(0, 2.1, "rate", "k1") + canvas.text(0, 0.8, "gradient", "k0")
-    for left, right, local in zip(places, places[1:], (first, second)):
-        fixed += canvas.text((left + right) / 2, 3.6, f"× {local:g}", "", "middle")
-        fixed += canvas.line((left + 1.15, right - 1.15), (3.45, 3.45), "ink thin")
+    forward, backward = 2.15, 0.7  # the heights of the two rows
+
+    def arrow(height, start, end, kind):
+        back = 0.13 if start < end else -0.13
+        head = canvas.line((end - back, end, end - back), (height + 0.12, height, height - 0.12), kind)
+        return canvas.line((start, end), (height, height), kind) + head
+
+    def chip(k, height, number, kind, style=""):
+        box = canvas.box((places[k] - 0.55, places[k] + 0.55), (height - 0.3, height + 0.3), kind, style)
+        return box + canvas.text(places[k], height - 0.09, number, "", "middle")
+
+    fixed = "".join(canvas.box((at - 1.25, at + 1.25), (3.05, 3.85), "cell") for at in places)
+    fixed += "".join(canvas.text(at, 3.36, value, "", "middle") for at, value in zip(places, values))
+    fixed += canvas.text(0, forward - 0.09, "rate", "k1") + canvas.text(0, backward - 0.09, "gradient", "k0")
+    for k, local in enumerate((first, second)):
+        left, right = places[k] + 0.65, places[k + 1] - 0.65
+        fixed += arrow(3.45, places[k] + 1.25, places[k + 1] - 1.25, "ink thin")
+        fixed += arrow(forward, left, right, "axis") + arrow(backward, right, left, "axis")
+        for height in (forward, backward):
+            fixed += canvas.text((left + right) / 2, height + 0.2, f"× {local:g}", "", "middle")
+    fixed += "".join(chip(k, height, "", "cell") for k in range(3) for height in (forward, backward))
     ahead, back = [], []
-    for k, (at, rate) in enumerate(zip(places, rates)):
-        arrow = canvas.line((places[k - 1] + 0.5, at - 0.6), (2.2, 2.2), "k1") if k else ""
-        arrow += canvas.text(at - 0.6, 2.1, "▸", "k1", "middle") if k else ""
+    for k, rate in enumerate(rates):
         said = f"rate {rates[k - 1]:g} times {(first, second)[k - 1]:g} is {rate:g}" if k else "x moves at the rate 1"
-        ahead.append((arrow + canvas.text(at, 2.1, f"{rate:g}", "k1", "middle"), f"Forward, with the values: {said}."))
+        way = arrow(forward, places[k - 1] + 0.65, places[k] - 0.65, "k1") if k else ""
+        ahead.append((way + chip(k, forward, f"{rate:g}", "cell lit"), f"Forward, with the values: {said}."))
     for k in (2, 1, 0):
-        arrow = canvas.line((places[k] + 0.6, places[k + 1] - 0.5), (0.9, 0.9), "k0") if k < 2 else ""
-        arrow += canvas.text(places[k] + 0.6, 0.8, "◂", "k0", "middle") if k < 2 else ""
-        said = (
-            f"gradient {gradients[k + 1]:g} times {(first, second)[k]:g} is {gradients[k]:g}"
-            if k < 2
-            else "the gradient of y is 1"
-        )
-        number = canvas.text(places[k], 0.8, f"{gradients[k]:g}", "k0", "middle")
-        back.append((arrow + number, f"Backward, once all values are there: {said}."))
+        said = "the gradient of y is 1"
+        if k < 2:
+            said = f"gradient {gradients[k + 1]:g} times {(first, second)[k]:g} is {gradients[k]:g}"
+        way = arrow(backward, places[k + 1] - 0.65, places[k] + 0.65, "k0") if k < 2 else ""
+        picture = way + chip(k, backward, f"{gradients[k]:g}", "cell heat", 'style="--heat: 30%"')
+        back.append((picture, f"Backward, once all values are there: {said}."))
     frames, so_far = [], ""
     for picture, words in ahead + back:
         so_far += picture
