@@ -40,8 +40,9 @@ def phrases() -> set[str]:
     texts = {str(status) for status in Status} - {Status.FINE, Status.FROZEN}
     texts |= {op.chooses for op in registry.operations() if op.chooses}
     texts |= {causes._FORWARD, causes._BACKWARD, audit._ALIKE}
-    for path in Path(tg.__file__).parent.rglob("*.py"):
-        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    files = [path.read_text(encoding="utf-8") for path in Path(tg.__file__).parent.rglob("*.py")]
+    for file in (file for file in files if "phrase(" in file):
+        for call in ast.walk(ast.parse(file)):
             if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "phrase":
                 templates = [call.args[0]]
                 if isinstance(call.args[0], ast.IfExp):

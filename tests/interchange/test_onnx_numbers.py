@@ -294,7 +294,7 @@ ROUNDING = 1e-12
 """What is smaller, and not 0, is taken for what is left of a difference: its root has no right digit."""
 
 
-@pytest.mark.parametrize("seeds", [range(25), pytest.param(range(25, 1500), marks=pytest.mark.slow)], ids=len)
+@pytest.mark.parametrize("seeds", [range(15), pytest.param(range(15, 1500), marks=pytest.mark.slow)], ids=len)
 @pytest.mark.filterwarnings("ignore")
 def test_programs_that_nobody_wrote(seeds: range) -> None:
     """Those of `benchmarks.random_programs`, in numbers of usual sizes."""
