@@ -104,3 +104,27 @@ def test_every_pair_of_widths_of_a_border(kind: str) -> None:
                 ours(x)
         else:
             np.testing.assert_array_equal(ours(x), expected)
+
+
+@pytest.mark.parametrize("mode", ["bilinear", "nearest", "bicubic"])
+def test_images_at_the_places_of_a_grid(mode: str) -> None:
+    """Between pixels, and at the pixels themselves, where the slopes of both sides differ."""
+    rng = np.random.default_rng(0)
+    for axes, padding, is_aligned in product((2, 3), ("zeros", "border", "reflection"), (False, True)):
+        if axes == 3 and mode == "bicubic":
+            continue
+        settings = {"mode": mode, "padding_mode": padding, "align_corners": is_aligned}
+        shape = (2, 3, *rng.integers(1, 5, axes).tolist())
+        theta = rng.normal(size=(2, axes, axes + 1))
+        grid = F.affine_grid(theta, (2, 1, 3, 4, 2)[: 2 + axes], is_aligned)
+        close(grid, torch.nn.functional.affine_grid(torch.tensor(theta), (2, 1, 3, 4, 2)[: 2 + axes], is_aligned))
+        still = F.affine_grid(np.tile(np.eye(axes, axes + 1), (2, 1, 1)), shape, is_aligned)
+        for places in [grid] + [np.round(still, 15)] * (padding == "zeros"):
+            x = rng.normal(size=shape)
+            compared(F.grid_sample, torch.nn.functional.grid_sample, x, places, **settings)
+            if mode == "nearest":  # whose steps have no slope
+                continue
+            ours, theirs = tg.tensor(places, requires_grad=True), torch.tensor(places, requires_grad=True)
+            np.sum(np.sin(F.grid_sample(x, ours, **settings))).backward()
+            torch.nn.functional.grid_sample(torch.tensor(x), theirs, **settings).sin().sum().backward()
+            close(ours.grad, theirs.grad.numpy())

@@ -204,7 +204,7 @@ def test_a_module_may_have_such_a_name() -> None:
         (tg.data, "Dataset", "a list or an array"),
         (tg.data, "TensorDataset", "the tuple of the arrays"),
         (tg.distributions, "VonMises", "a subclass of distributions.Distribution"),
-        (nn.functional, "grid_sample", "four reads x[..., i, j]"),
+        (nn.functional, "upsample", "nn.functional.interpolate"),
         (nn.functional, "max_pool2d_with_indices", "return_indices=True"),
         (tg.linalg, "matrix_exp", "tg.linalg.expm(A)"),
         (tg.linalg, "lu_factor_ex", "np.linalg.solve, or scipy.linalg"),
@@ -225,7 +225,7 @@ def test_an_import_of_such_a_name_says_what_to_write(module: str) -> None:
     name = {
         "tinygrad_lite": "einsum",
         "tinygrad_lite.nn": "LazyLinear",
-        "tinygrad_lite.nn.functional": "grid_sample",
+        "tinygrad_lite.nn.functional": "upsample",
         "tinygrad_lite.nn.utils": "stateless",
         "tinygrad_lite.nn.init": "_calculate_fan_in_and_fan_out",
         "tinygrad_lite.nn.utils.parametrizations": "orthogonal",

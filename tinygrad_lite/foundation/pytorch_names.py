@@ -441,7 +441,6 @@ NAMES: dict[str, dict[str, str]] = {
         "RNN(Cell)?Base": "nn.RNN, nn.LSTM, nn.GRU or a cell of them",
     },
     "tinygrad_lite.nn.functional": {
-        "grid_sample|affine_grid": "four reads x[..., i, j], each times its weight",
         "upsample.*": "nn.functional.interpolate",
         "swish": "nn.functional.silu",
         "linear_cross_entropy": "nn.functional.cross_entropy(nn.functional.linear(x, weight, bias), target)",

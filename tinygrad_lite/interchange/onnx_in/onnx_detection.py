@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.engine.op import Array
-from tinygrad_lite.interchange.onnx_in.onnx_images import pixels
 from tinygrad_lite.nn.functional.checks import values_of
+from tinygrad_lite.ops.networks.between_pixels import pixels
 
 
 def non_max_suppression(

@@ -1,7 +1,6 @@
 """Resizing and sampling of images, as ONNX's Resize, GridSample and RoiAlign define them."""
 
 from collections.abc import Sequence
-from functools import reduce
 from math import ceil, floor
 from typing import Any
 
@@ -11,6 +10,9 @@ from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import InputError
 from tinygrad_lite.interchange.onnx_in.onnx_functions import wholes
 from tinygrad_lite.nn.functional.checks import values_of
+from tinygrad_lite.ops.networks.between_pixels import grid_sample, kernel
+
+__all__ = ["grid_sample", "region_align", "resize"]
 
 
 def resize(
@@ -48,7 +50,7 @@ def resize(
         if mode == "nearest":
             x = _taken(x, np.clip(_rounded(at, rounding), 0, n - 1).astype(int), axis)
         else:
-            neighbours, weights = _weights(at, n, mode, factor if antialias else 1.0, a, exclude_outside)
+            neighbours, weights = _weights(at, n, f"bi{mode}", factor if antialias else 1.0, a, exclude_outside)
             matrix = np.zeros((m, n))
             np.add.at(matrix, (np.arange(m)[:, None], neighbours), weights)
             x = np.moveaxis(np.tensordot(x, matrix.astype(x.dtype), axes=([axis], [1])), -1, axis)
@@ -102,86 +104,13 @@ def _rounded(at: Any, rounding: str) -> Any:
 def _weights(at: Any, n: int, mode: str, factor: float, a: float, exclude_outside: bool) -> tuple[Any, Any]:
     """The neighbours of each place, and their weights; more of them where an image gets smaller without steps."""
     narrow = min(factor, 1.0)
-    reach = (1 if mode == "linear" else 2) / narrow
+    reach = (1 if mode == "bilinear" else 2) / narrow
     count = 2 * ceil(reach)
     neighbours = np.floor(at).astype(int)[:, None] + np.arange(1 - count // 2, 1 + count // 2)
     weights = kernel(mode, (at[:, None] - neighbours) * narrow, a)
     if exclude_outside:
         weights = np.where((neighbours >= 0) & (neighbours < n), weights, 0)
     return np.clip(neighbours, 0, n - 1), weights / np.sum(weights, axis=1, keepdims=True)
-
-
-def kernel(mode: str, t: Any, a: float) -> Any:
-    """The weight of a neighbour at a distance: a hat, or Keys' cubic polynomial."""
-    t = np.abs(t)
-    if mode == "linear":
-        return np.maximum(1 - t, 0)
-    near, far = ((a + 2) * t - (a + 3)) * t * t + 1, ((a * t - 5 * a) * t + 8 * a) * t - 4 * a
-    return np.where(t <= 1, near, np.where(t < 2, far, 0))
-
-
-def grid_sample(
-    x: Array, grid: Array, mode: str = "linear", padding: str = "zeros", align_corners: bool = False
-) -> Array:
-    """Images (N, C, …) at the places of a grid (N, …, axes), whose last axis counts from the last axis of the image."""
-    sizes = x.shape[2:]
-    at = []
-    for k, n in enumerate(sizes):
-        place = grid[..., len(sizes) - 1 - k]
-        place = (place + 1) / 2 * (n - 1) if align_corners else ((place + 1) * n - 1) / 2
-        at.append(_inside(place, n, padding, align_corners) if padding != "zeros" and mode != "cubic" else place)
-    front = (np.arange(x.shape[0]).reshape(-1, *(1,) * (at[0].ndim - 1)),)
-    return np.moveaxis(pixels(np.moveaxis(x, 1, -1), front, at, sizes, mode, padding, align_corners), -1, 1)
-
-
-def pixels(
-    x: Array,
-    front: tuple[Any, ...],
-    at: list[Array],
-    sizes: Sequence[int],
-    mode: str = "linear",
-    padding: str = "zeros",
-    align_corners: bool = False,
-) -> Array:
-    """The pixels of images (…, H, W, C) at places between them; `front` is the index of the axes before the pixels."""
-    if mode == "nearest":
-        return _read(x, front, [np.rint(values_of(place)) for place in at], sizes, padding, align_corners)
-    half = 1 if mode == "linear" else 2
-    first = [np.floor(values_of(place)) for place in at]
-    total: Any = 0
-    for step in np.ndindex(*(2 * half,) * len(sizes)):
-        neighbour = [f + s + 1 - half for f, s in zip(first, step)]
-        weight: Any = 1
-        for place, other in zip(at, neighbour):
-            weight = weight * kernel(mode, place - other.astype(place.dtype), -0.75)
-        total = total + _read(x, front, neighbour, sizes, padding, align_corners) * weight[..., None]
-    return total
-
-
-def _inside(place: Array, n: int, padding: str, align_corners: bool) -> Array:
-    """Places beyond the border, moved onto it or reflected at it."""
-    if padding == "border":
-        return np.clip(place, 0, n - 1)
-    low, high = (0.0, n - 1.0) if align_corners else (-0.5, n - 0.5)
-    span = high - low
-    if span == 0:
-        return place * 0
-    away = np.remainder(place - low, 2 * span)
-    return np.clip(low + np.where(away > span, 2 * span - away, away), 0, n - 1)
-
-
-def _read(
-    x: Array, front: tuple[Any, ...], places: list[Any], sizes: Sequence[int], padding: str, align_corners: bool
-) -> Array:
-    """The pixels at whole places; zeros beyond the border, or those to which it is moved."""
-    if padding != "zeros":
-        places = [np.rint(_inside(p, n, padding, align_corners)) for p, n in zip(places, sizes)]
-    index = [np.clip(p, 0, n - 1).astype(int) for p, n in zip(places, sizes)]
-    values = x[(*front, *index)]
-    if padding != "zeros":
-        return values
-    is_inside = reduce(np.logical_and, [(p >= 0) & (p <= n - 1) for p, n in zip(places, sizes)])
-    return values * is_inside[..., None].astype(x.dtype)
 
 
 def region_align(

@@ -245,10 +245,10 @@ def _resize(node: Node) -> str:
 
 @operator("GridSample")
 def _grid_sample(node: Node) -> str:
-    mode = {"bilinear": "linear", "bicubic": "cubic"}.get(m := node.setting("mode", default="linear"), m)
+    mode = {"linear": "bilinear", "cubic": "bicubic"}.get(m := node.setting("mode", default="linear"), m)
     settings = {
         "mode": mode,
-        "padding": node.setting("padding_mode", default="zeros"),
+        "padding_mode": node.setting("padding_mode", default="zeros"),
         "align_corners": bool(node.setting("align_corners")),
     }
     return node.call("ox.grid_sample", 0, 1, **settings)

@@ -14,9 +14,10 @@ from tinygrad_lite.nn.functional import pooling
 from tinygrad_lite.nn.functional.checks import shape_of
 from tinygrad_lite.nn.functional.sizes import Shape, Sizes, fixed, per_axis
 from tinygrad_lite.ops.kept import kept
+from tinygrad_lite.ops.networks.between_pixels import affine_grid, grid_sample
 from tinygrad_lite.ops.networks.resampling import Spacing, resample
 
-__all__ = ["channel_shuffle", "interpolate", "pixel_shuffle", "pixel_unshuffle"]
+__all__ = ["affine_grid", "channel_shuffle", "grid_sample", "interpolate", "pixel_shuffle", "pixel_unshuffle"]
 
 _AXES = {"linear": (1,), "bilinear": (2,), "bicubic": (2,), "trilinear": (3,)}
 MODES = ("nearest", "nearest-exact", "area", *_AXES)
