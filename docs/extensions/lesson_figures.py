@@ -513,11 +513,11 @@ def bowl() -> Drawn:
 
 def convolution() -> Drawn:
     """Convolution: a kernel at each of its positions."""
-    x, w = np.array([0.0, 0, 0, 3, 3, 1, 1, 1]), np.array([-1.0, 0, 1])
+    x, w = np.array([0.0, 0, 0, 3, 3, 1]), np.array([-1.0, 0, 1])
     y = np.correlate(x, w, "valid")
     canvas = Canvas((0, 10), (0, 6), width=620, height=300)
-    fixed = canvas.text(0.9, 5.35, "x", "", "end") + canvas.text(0.9, 3.85, "w", "", "end")
-    fixed += canvas.text(0.9, 1.35, "y", "", "end")
+    fixed = canvas.text(1.9, 5.35, "x", "", "end") + canvas.text(1.9, 3.85, "w", "", "end")
+    fixed += canvas.text(1.9, 1.35, "y", "", "end")
     frames = []
     for i in range(len(y)):
 
@@ -527,12 +527,12 @@ def convolution() -> Drawn:
         def written(_: int, k: int, at: int = i) -> str:
             return "lit" if k == at else ""
 
-        picture = canvas.cells([[f"{v:g}" for v in x]], 1, 6, under)
-        picture += canvas.cells([[f"{v:g}" for v in w]], 1 + i, 4.5, lambda *_: "lit")
-        picture += canvas.cells([[f"{v:g}" if k <= i else "" for k, v in enumerate(y)]], 2, 2, written)
+        picture = canvas.cells([[f"{v:g}" for v in x]], 2, 6, under)
+        picture += canvas.cells([[f"{v:g}" for v in w]], 2 + i, 4.5, lambda *_: "lit")
+        picture += canvas.cells([[f"{v:g}" if k <= i else "" for k, v in enumerate(y)]], 3, 2, written)
         terms = " + ".join(f"({a:g}) · {b:g}" if a < 0 else f"{a:g} · {b:g}" for a, b in zip(w, x[i : i + 3]))
         frames.append((picture, f"Position {i}: {terms} = {y[i]:g}"))
-    return Drawn(canvas, "A kernel of three that slides along eight numbers", fixed, "Position", frames, 1)
+    return Drawn(canvas, "A kernel of three that slides along six numbers", fixed, "Position", frames, 1)
 
 
 def attention() -> Drawn:

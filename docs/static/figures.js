@@ -1,6 +1,6 @@
 // Pictures with a slider: it chooses the frame that is shown. In some, one may drag in the picture as well; those with
 // many frames can be played.
-const [MANY, WHOLE] = [5, 6000]; // frames; milliseconds of all of them
+const [MANY, WHOLE] = [4, 6000]; // frames; milliseconds of all of them
 for (const plot of document.querySelectorAll(".plot:has(input[type=range])")) {
   const [svg, slider, output] = ["svg", "input", "output"].map((name) => plot.querySelector(name));
   const frames = [...svg.querySelectorAll(".frame")];
