@@ -319,6 +319,7 @@ PRODUCTS: list[Row] = [
     (np.polyadd, [B, B[:2]]),
     (np.polysub, [B[:2], B]),
     (np.polymul, [B, B[:2]]),
+    (np.poly, [B]),
     (np.polyadd, [A, A + 1]),
     (lambda p: np.polyder(p, 2), [A.ravel()]),
     (np.polyder, [B]),

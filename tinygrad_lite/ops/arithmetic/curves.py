@@ -1,5 +1,6 @@
 """Sampled curves: convolution, polynomials, and interpolation between points."""
 
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -86,6 +87,18 @@ def polyadd(a1: Array, a2: Array) -> Array:
 @implements(np.polysub)
 def polysub(a1: Array, a2: Array) -> Array:
     return np.subtract(*_in_step(a1, a2))
+
+
+@implements(np.poly)
+def poly(seq_of_zeros: Array) -> Array:
+    roots = np.atleast_1d(as_array(seq_of_zeros))
+    if roots.ndim != 1 or roots.dtype.kind == "c":
+        raise UsageError(
+            "np.poly has a derivative with respect to real roots along one axis, got "
+            f"{roots.dtype} of shape {roots.shape}: multiply factors by np.convolve"
+        )
+    factors = np.stack([np.ones_like(roots), -roots], axis=-1)
+    return reduce(np.convolve, factors, np.ones(1, roots.dtype)) if roots.size else np.ones((), roots.dtype)
 
 
 @implements(np.polymul)
