@@ -12,6 +12,7 @@ import tempfile
 import zlib
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
@@ -24,6 +25,11 @@ from hypothesis import HealthCheck, settings
 
 os.environ["OMP_NUM_THREADS"] = "1"  # else threads of matrix products wait for each other, busily, in each process
 os.environ["NUMBA_OPT"] = "0"  # what other libraries compile here runs once
+
+if os.environ.get("PYTEST_XDIST_WORKER") == "gw1":  # what is imported first is compiled, of which each does a part
+    for library in ("pandas", "scipy.stats", "sklearn.utils.estimator_checks"):
+        if find_spec(library.partition(".")[0]):
+            import_module(library)
 
 import tinygrad_lite.distributions  # a loop over the registry is the same in each part of the suite
 from tinygrad_lite.array_api.writing import is_writing
