@@ -264,3 +264,21 @@ def test_a_result_with_a_gradient_of_its_own(f: Any) -> None:
         tg.compile(f, "numpy")(x)
     gradient = tg.compile(lambda x: f(x)[1], "numpy")(x)
     np.testing.assert_array_equal(gradient.numpy(), f(x)[1].numpy())
+
+
+def test_a_result_is_computed_in_an_array_that_is_only_the_callers() -> None:
+    """In each of the ways to run, also if a result is passed in again, and however large it is."""
+    for shape in ((3,), (200, 300)):
+        step = tg.compile(lambda x: (x + 1, np.concatenate([x, x * 2]), x[::-1] * 3), "native")
+        x = np.arange(float(np.prod(shape))).reshape(shape)
+        for _ in range(5):
+            results = step(x)
+            expected = [x + 1, np.concatenate([x, x * 2]), x[::-1] * 3]
+            kept = [result.copy() for result in results]
+            assert all(result.flags.owndata and result.flags.writeable for result in results)
+            x = step(results[0])[0]
+            for result, copy, value in zip(results, kept, expected, strict=True):
+                np.testing.assert_array_equal(result, value)
+                np.testing.assert_array_equal(copy, value)
+        stacked = step.repeat(3, x)[1]
+        np.testing.assert_array_equal(stacked, np.stack(3 * [np.concatenate([x, x * 2])]))

@@ -1,6 +1,7 @@
 """Runs a native program: its arena, and the arrays in it that others see."""
 
 import ctypes
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 from sys import getrefcount
@@ -14,7 +15,7 @@ from tinygrad_lite.compiler.entry import MISS, REFUSED, EntryWriter
 from tinygrad_lite.compiler.native.counting import FEW
 from tinygrad_lite.compiler.native.expansions import expanded
 from tinygrad_lite.compiler.native.machine import RUNNER, STATE, callable_at, machines, table_runner, vector_bits
-from tinygrad_lite.compiler.native.memory import contiguous
+from tinygrad_lite.compiler.native.memory import Layout, contiguous
 from tinygrad_lite.compiler.native.pairs import with_pairs
 from tinygrad_lite.compiler.native.plan import ALIGNED, Native, Segment, with_former_values
 from tinygrad_lite.compiler.native.sizes import Sizes
@@ -33,7 +34,9 @@ class NativeExecutor:
     """A program as native code, which works in an arena of its own.
 
     A value that it writes to a place stays in the program's memory, where the next run overwrites it. If anybody else
-    still holds that array by then, the value moves to memory of its own, and the old array is theirs.
+    still holds that array by then, the value moves to memory of its own, and the old array is theirs. A result is
+    computed in an array of its own, a new one in each run, which the machine code gets like an argument, unless it is a
+    part of another value or a NumPy call needs it.
 
     Attributes:
         plan: the segments, and where each array lies.
@@ -67,6 +70,8 @@ class NativeExecutor:
         self._kept = {place: self._kept_view(x) for place, x in plan.kept.items()}
         self._values = {x: self._view(x) for x in self._numbers}
         self._bound: dict[Place, Array] = {}
+        self._handed_out = self._results_to_hand_out()
+        self._passed = [*plan.arguments, *(plan.layouts[x].root for x in self._handed_out)]
         self._references = 0  # the references to these arrays while nobody else holds one
         self._link()
 
@@ -110,6 +115,24 @@ class NativeExecutor:
         self._kept[place] = self._bound[place] = view
         return view
 
+    def _results_to_hand_out(self) -> list[Variable]:
+        """The results that only segments compute, each alone in its block."""
+        plan = self.plan
+        results = [x for x in self.program.results if isinstance(x, Variable)]
+        blocks = Counter(plan.layouts[x].root for x in results)
+        blocks.update(plan.layouts[x].root for x in plan.kept.values())
+        calls = [step for step in plan.steps if isinstance(step, Instruction)]
+        blocks.update(plan.layouts[x].root for call in calls for x in (*call.reads, call.result))
+        return [
+            x
+            for x in results
+            if x.shape
+            and (layout := plan.layouts[x]).root in plan.offsets
+            and blocks[layout.root] == 1
+            and layout == Layout(layout.root, 0, contiguous(x.shape))
+            and layout.root.nbytes == x.nbytes
+        ]
+
     def _link(self) -> None:
         """Make the tables of functions and addresses that the machine code walks."""
         plan = self.plan
@@ -117,7 +140,7 @@ class NativeExecutor:
         self._addresses = np.zeros(sum(len(segment.roots) for segment in segments) + 1, np.int64)
         self._used_at: dict[Variable, list[tuple[int, int]]] = {plan.layouts[x].root: [] for x in plan.kept.values()}
         self._calls: list[Any] = []
-        patches: dict[Variable, list[int]] = {x: [] for x in plan.arguments}
+        patches: dict[Variable, list[int]] = {x: [] for x in self._passed}
         stretches: list[list[int]] = [[]]
         first = 0
         for step in plan.steps:
@@ -135,7 +158,7 @@ class NativeExecutor:
 
         Args:
             first: where in the table the segment's addresses begin.
-            patches: for each argument, the addresses of its entries in the table, each with the byte to add.
+            patches: for each array that is passed in, where its addresses are in the table, each with the byte to add.
         """
         plan, addresses = self.plan, self._addresses[first:]
         for i, (root, start) in enumerate(segment.roots):
@@ -219,9 +242,9 @@ class NativeExecutor:
         return perform
 
     def _within(self, x: Variable, arrays: Sequence[Array]) -> Array:
-        """A variable that is an argument, or a view of one."""
+        """A variable that is passed in, or a view of one."""
         root = self.plan.layouts[x].root
-        array = arrays[self.plan.arguments.index(root)]
+        array = arrays[self._passed.index(root)]
         if x is root and array.shape == x.shape:
             return array
         return self._view(x, np.ascontiguousarray(_in_order(array, root.order)).reshape(-1))
@@ -262,6 +285,7 @@ class NativeExecutor:
         with self.lock:
             self._load(leaves)
             arrays = [self._argument(x, self.program.inputs[x].read(leaves)) for x in self.plan.arguments]
+            arrays += [np.empty(x.shape, x.dtype) for x in self._handed_out]
             self._go(arrays, leaves)
             results = [self._result(x, arrays, leaves) for x in self.program.results]
             self._store(leaves)
@@ -298,7 +322,7 @@ class NativeExecutor:
     def _read(self, x: Variable, arrays: Sequence[Array]) -> Array:
         """The array of a variable, wherever it lies."""
         root = self.plan.layouts[x].root
-        if root in self.plan.arguments:
+        if root in self._passed:
             return self._within(x, arrays)
         return self._view(x, self.plan.constants.get(root))
 
@@ -329,7 +353,9 @@ class NativeExecutor:
                 for x in self._numbers
                 if isinstance(place := inputs[x], Argument) and place.index in stacks
             ]
-            views = [self._view(x) for x in results]
+            own = {x: np.empty(x.shape, x.dtype) for x in self._handed_out}
+            arrays += own.values()
+            views = [own.get(x, self._view(x)) for x in results]
             collected = [np.empty((turns, *x.shape), x.dtype) for x in results]
             view = None
             for turn in range(turns):
@@ -362,6 +388,8 @@ class NativeExecutor:
         if self._is_argument(x):
             return self.program.inputs[x].read(leaves)
         root = self.plan.layouts[x].root
+        if x in self._handed_out:
+            return arrays[len(self.plan.arguments) + self._handed_out.index(x)]
         if root in self.plan.constants:
             return np.copy(self._view(x, self.plan.constants[root]), order="K")[()]
         if root not in self.plan.offsets:
@@ -396,7 +424,8 @@ class NativeExecutor:
         ]
         held = dict.fromkeys(name for _, *both in names for name in both)
         writer.held_by_nobody_else([*held], partial(self._let_others_keep, writer, names, views))
-        arguments = ", ".join(self._name_of_argument(writer, x) for x in self.plan.arguments)
+        names_of_arrays = [self._name_of_argument(writer, x) for x in self.plan.arguments]
+        arguments = ", ".join([*names_of_arrays, *(f"own_{i}" for i in range(len(self._handed_out)))])
         self._write_go(writer, arguments)
         self._write_store(writer)
         writer.results = [
@@ -424,6 +453,8 @@ class NativeExecutor:
 
     def _write_go(self, writer: EntryWriter, arguments: str) -> None:
         first, *others = self._runners
+        empty = writer.name(np.empty)
+        writer.body += [f"own_{i} = {empty}({x.shape}, {writer.name(x.dtype)})" for i, x in enumerate(self._handed_out)]
         writer.body.append(f"if {writer.name(first)}({arguments}) is not None: return {writer.name(self._early_end)}()")
         if others:
             for name, values in (("arguments", [arguments]), ("leaves", writer.parameters)):
@@ -453,7 +484,9 @@ class NativeExecutor:
             return writer.name(x)
         if self._is_argument(x) and not is_wrapped:
             return writer.passed_in(self.program.inputs[x].index)
-        if (root := self.plan.layouts[x].root) in self.plan.arguments:
+        if x in self._handed_out:
+            value = f"own_{self._handed_out.index(x)}"
+        elif (root := self.plan.layouts[x].root) in self.plan.arguments:
             value = f"{writer.name(partial(self._within, x))}(({arguments},))"
         else:
             view = writer.name(self._view(x, self.plan.constants.get(root)))
