@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-from tinygrad_lite.checking.subjects.frameworks.own_rules import AppliedFunction, calling_line, names_of
+from tinygrad_lite.checking.subjects.frameworks.own_rules import AppliedFunction, line_outside, names_of
 
 
 @contextmanager
@@ -20,7 +20,7 @@ def noting(calls: list[AppliedFunction]) -> Iterator[None]:
             name = getattr(self, "__name__", "custom_vjp")
             if not keywords:
                 names = names_of(self.fun, len(own))
-                calls.append(AppliedFunction(self, name, names, own, _is_of_arrays, calling_line(jax)))
+                calls.append(AppliedFunction(self, name, names, own, _is_of_arrays, line_outside(jax)))
         return call(self, *arguments, **keywords)
 
     jax.custom_vjp.__call__ = noted

@@ -47,7 +47,7 @@ def names_of(f: Callable[..., Any], count: int) -> list[str]:
     return [name.replace(" ", "_") for name in argument_names(f, count)]
 
 
-def calling_line(library: ModuleType) -> Source | None:
+def line_outside(library: ModuleType) -> Source | None:
     """The innermost line outside this package and a library."""
     not_the_users = PACKAGE, *library.__path__
     frame: Any = sys._getframe()

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from tinygrad_lite.checking.subjects.frameworks.own_rules import AppliedFunction, calling_line, names_of
+from tinygrad_lite.checking.subjects.frameworks.own_rules import AppliedFunction, line_outside, names_of
 
 
 def kinds_behind(results: Iterable[Any]) -> set[Any]:
@@ -41,7 +41,7 @@ def _noting(kind: Any, forward: Callable[..., Any], calls: list[AppliedFunction]
         has_context = bool(arguments) and isinstance(arguments[0], torch.autograd.function.FunctionCtx)
         own = [_copy(x) if _is_tensor(x) else x for x in arguments[has_context:]]
         names = names_of(forward, len(arguments))[has_context:]
-        calls.append(AppliedFunction(kind.apply, kind.__name__, names, own, _is_tensor, calling_line(torch)))
+        calls.append(AppliedFunction(kind.apply, kind.__name__, names, own, _is_tensor, line_outside(torch)))
         return forward(*arguments)
 
     return noted
