@@ -252,7 +252,8 @@ def _index_set_vjp_values(g: Array, y: Array, x: Array, values: Array, index: In
 def _index_add(x: Array, values: Array, index: Index) -> Array:
     result = np.array(x, np.result_type(x, values), order="C")
     shape = _shape_of_entries(result, index)
-    if np.shape(values) != shape:  # np.add.at crashes if the values have more axes than the entries
+    # np.add.at crashes if the values have more axes than the entries, and is slow where it casts them
+    if np.shape(values) != shape or getattr(values, "dtype", result.dtype) != result.dtype:
         addend = np.empty(shape, result.dtype)
         addend[...] = values
         values = addend
