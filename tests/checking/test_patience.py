@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lite as tg
-from tinygrad_lite.checking.diagnosing import patience
+from tinygrad_lite.checking.diagnosing import diagnosis, patience
 
 X = np.array([0.3, 1.7, -0.8])
 
@@ -32,6 +32,28 @@ def test_a_search_without_time_finds_nothing_and_says_so(monkeypatch: pytest.Mon
 
     assert said(1e-9) == (False, True)
     assert said(1e3) == (True, False)
+
+
+def test_a_search_among_the_operations_leaves_time_to_change_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gradient(x: Any) -> Any:
+        g = np.zeros(3)
+        for k in (0, 1, 2):
+            g[k] += 2 * x[k] * np.sin(x[2])
+            g[2] = np.sum(x**2) * np.cos(x[2]) / 3
+        return g
+
+    seconds = 0.0
+
+    def to_the_end(_: Any, __: Any, left: patience.Patience) -> dict[int, Any]:
+        nonlocal seconds
+        while not left.ends():
+            seconds += 1
+        return {}
+
+    monkeypatch.setattr(patience, "thread_time", lambda: seconds)
+    monkeypatch.setattr(diagnosis, "explanations", to_the_end)
+    report = tg.gradcheck(lambda x: np.sum(x**2) * np.sin(x[2]), X, gradient=gradient, raise_exception=False)
+    assert "line of the gradient" in report.findings[0].why, report
 
 
 def test_a_right_gradient_is_not_searched(monkeypatch: pytest.MonkeyPatch) -> None:

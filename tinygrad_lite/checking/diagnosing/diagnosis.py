@@ -33,6 +33,7 @@ from tinygrad_lite.readers.recording import Step
 _LONG = 1000  # the largest number of operations for which mistakes are tried on the whole
 _LARGE = 3_000_000  # the largest number of operations times entries
 _FOLLOWED = 1e-3  # the largest error, relative to the largest entry, of the gradient of a function that is followed
+_SHARE = 0.75  # the share of the time after which the code of a gradient is changed, if its operations do not tell
 _ASIDE = 0.02  # how far other points are, relative to the scales of the variables
 _OTHERS = 2  # the number of other points at which an explanation must hold as well
 
@@ -159,7 +160,12 @@ class Diagnosis:
         point = Point(trace, mix @ look.weights, subject.split(mix @ look.gradient))
         references = subject.split(mix @ self._reference())
         wrong = [k for k in wrong if self._is_followed(k, point, references[k], paths)]
-        return explanations([point, *self._elsewhere(point, paths)], wrong, self.patience) if wrong else {}
+        if not wrong:
+            return {}
+        patience = Patience(_SHARE if self._repairs.is_possible else 1.0)
+        explained = explanations([point, *self._elsewhere(point, paths)], wrong, patience)
+        self.patience.has_ended |= patience.has_ended
+        return explained
 
     def _is_followed(self, k: int, point: Point, reference: Array, paths: Sequence[str]) -> bool:
         """Whether a variable's gradient by the operations is right, here or, if here is a kink, beside it.

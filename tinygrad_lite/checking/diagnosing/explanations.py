@@ -9,7 +9,7 @@ its runs. What one mistake leaves unexplained, another may explain.
 from collections.abc import Container, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from itertools import groupby
 from typing import Any, TypeGuard
 
@@ -364,14 +364,15 @@ class _Search:
         across: dict[int, list[Suspect]] = {}
         for suspect in self._composites:
             across.setdefault(suspect.place.step(self._trace), []).append(suspect)
+        at_edges = cache(partial(at_edge, self._done))  # an operation may be among the repeats of several places
         for numbers in self._trace.repeats:
             is_loop = tuple(numbers) in self._trace.of_instructions  # there, a sum may run on
             by_key: dict[Any, list[Suspect]] = {}
             for k in numbers:
                 edges = [(k, i) for i in range(len(self._trace.inputs[k])) if (k, i) in self._done.contributions]
                 for edge in edges:
-                    for suspect in at_edge(self._done, edge):
-                        if not suspect.scaled and (is_loop or suspect.sentence != RUNNING):
+                    for suspect in at_edges(edge):
+                        if is_loop or suspect.sentence != RUNNING:
                             by_key.setdefault((edge[1], suspect.key), []).append(suspect)
                 n = len(self._trace.variables) + k
                 for suspect in mistakes_at_node(self._done, n) if self._done.gradients[n] is not None else ():

@@ -78,6 +78,16 @@ class Repair:
         self._left: float = 0
         self._target = np.where(np.isfinite(comparison.reference), comparison.reference, comparison.gradient)
 
+    @cached_property
+    def is_possible(self) -> bool:
+        """Whether the gradient is a function of the user's, and what it should return is known."""
+        subject = self._look.subject
+        rules, shapes = subject.supplied, subject.results.shapes
+        if not isinstance(rules, Gradient) or subject.is_known_at_one_point or subject.opaque:
+            return False
+        are_single = len(shapes) == 1 and self._size == prod(shapes[0])
+        return are_single and not reads_much(rules.gradient) and bool(np.all(np.isfinite(self._target)))
+
     def by_turns(self) -> tuple[str, str] | None:
         """The loop of the gradient that should take other turns, and which turns; None if none is found."""
         return self._found(self._other_turns)
@@ -95,14 +105,9 @@ class Repair:
         )
 
     def _found(self, search: Callable[[], tuple[str, str] | None]) -> tuple[str, str] | None:
-        subject = self._look.subject
-        rules = subject.supplied
-        known = isinstance(rules, Gradient) and not (subject.is_known_at_one_point or subject.opaque)
-        known = known and not reads_much(rules.gradient)  # type: ignore[union-attr]
-        shapes = subject.results.shapes
-        are_single = len(shapes) == 1 and self._size == prod(shapes[0])
-        if not known or not are_single or not np.all(np.isfinite(self._target)) or self._patience.ends():
+        if not self.is_possible or self._patience.ends():
             return None
+        subject = self._look.subject
         with suppress(Exception), silence(), np.errstate(all="ignore"):  # the user's code may do anything with tensors
             try:
                 return search()

@@ -151,10 +151,10 @@ def _gradient(done: Pass, n: int) -> Array:
     return np.zeros(np.shape(done.trace.value(n))) if g is None else g
 
 
-def at_edge(done: Pass, edge: Edge) -> Iterator[Suspect]:
-    """The mistakes in an operation's contribution to an argument."""
-    yield from mistakes_at_edge(done, edge)
-    yield from others_at_edge(done, edge)
+def at_edge(done: Pass, edge: Edge) -> list[Suspect]:
+    """The mistakes in an operation's contribution to an argument, without those that are times an unknown factor."""
+    others = values_at_edge(done, edge)
+    return [suspect for suspect in (*mistakes_at_edge(done, edge), *others) if not suspect.scaled]
 
 
 def mistakes_at_edge(done: Pass, edge: Edge) -> Iterator[Suspect]:
@@ -182,9 +182,8 @@ def _numbered(there: Iterator[Mistake]) -> Iterator[tuple[tuple[str, int], Mista
 
 def others_at_edge(done: Pass, edge: Edge) -> Iterator[Suspect]:
     """The mistakes in an operation's contribution to an argument that involve other values."""
+    yield from values_at_edge(done, edge)
     trace, place, c = done.trace, AtEdge(edge), done.contributions[edge]
-    yield from _other_values(trace, place, c)
-    yield from _other_gradients(trace, place, c)
     k = edge[0]
     for source in _like(trace, k, np.shape(c.right), True):
         at, name = (source[0] - k, source[1]), trace.name(source)
@@ -192,6 +191,13 @@ def others_at_edge(done: Pass, edge: Edge) -> Iterator[Suspect]:
             sentence = f"{name} is there in place of the derivative"
             yield Suspect(("instead", at), sentence, 6.0, place, partial(_value, source), True)
         yield from _factors(source, at, name, 5.0, place)
+
+
+def values_at_edge(done: Pass, edge: Edge) -> Iterator[Suspect]:
+    """Other values or gradients in place of those that make an operation's contribution to an argument."""
+    trace, place, c = done.trace, AtEdge(edge), done.contributions[edge]
+    yield from _other_values(trace, place, c)
+    yield from _other_gradients(trace, place, c)
 
 
 def mistakes_at_node(done: Pass, n: int) -> Iterator[Suspect]:
