@@ -27,7 +27,7 @@ from tinygrad_lite.transforms.raveling import ravel
 if TYPE_CHECKING:
     from tinygrad_lite import data, datasets, distributed, distributions, estimators, exercises, nn, optim, training
     from tinygrad_lite.array_api.creation import from_dlpack
-    from tinygrad_lite.array_api.writing import functionalize
+    from tinygrad_lite.array_api.functionalizing import functionalize
     from tinygrad_lite.checking.auditing.anomaly import detect_anomaly
     from tinygrad_lite.checking.auditing.audit import audit_gradients
     from tinygrad_lite.checking.gradcheck import gradcheck

@@ -546,7 +546,7 @@ def test_an_array_lies_in_memory_as_before_after_it_was_written_into(write: Call
         np.testing.assert_allclose(tg.jvp(tg.functionalize(f), (x,), (x,))[0], f(x), rtol=1e-12)
 
 
-@pytest.mark.parametrize("read", [np.asarray, np.ascontiguousarray, lambda x: np.lib.stride_tricks.as_strided(x, (2,))])
+@pytest.mark.parametrize("read", [np.asarray, np.ascontiguousarray])
 def test_a_plain_array_that_would_not_see_what_is_written_is_refused(read: Callable[[Any], Any]) -> None:
     def f(x: Any) -> Any:
         read(x)
@@ -714,19 +714,27 @@ def test_what_an_array_can_do() -> None:
     }
 
 
+OUTSIDE = np.zeros(3)
+
+
+def write_outside(x: Any) -> None:
+    OUTSIDE[0] = x[0]
+
+
 @pytest.mark.parametrize(
     ("write", "kind", "message"),
     [
         (lambda x: float(x[0]), errors.UsageError, r"lose the history of x"),
-        (lambda x: np.asarray(x), errors.UsageError, "its history would be lost"),
+        (lambda x: np.random.default_rng(0).normal(x), errors.UsageError, "its history would be lost"),
         (
             lambda x: x.__iadd__(np.ones((2, 3))),
             errors.ShapeError,
             r"shape \(3,\) cannot become one of \(2, 3\) in place",
         ),
         (lambda x: (x > 0).__imul__(0.5), errors.UsageError, r"\+= y cannot write entries of float64"),
-        (lambda x: np.exp(x, out=np.zeros(3)), errors.UsageError, r"make the array with np.zeros_like\(x, shape"),
-        (lambda x: operator.iadd(np.zeros(3), x), errors.UsageError, r"an assignment such as a \+= x writes a tensor"),
+        (lambda x: np.exp(x, out=OUTSIDE), errors.UsageError, r"write into a copy of it, np.array\(a\)"),
+        (lambda x: operator.iadd(OUTSIDE, x), errors.UsageError, r"an assignment such as a \+= x writes a tensor"),
+        (write_outside, errors.UsageError, r"make the array inside the function"),
         (lambda x: setattr(x, "imag", 1.0), errors.UsageError, "float64 has no imaginary part"),
         (lambda x: x.__setitem__(5, 1.0), errors.IndexingError, "out of bounds"),
         (lambda x: np.fill_diagonal(x, 1.0), errors.ShapeError, r"needs a matrix, .* got shape \(3,\)"),

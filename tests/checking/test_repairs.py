@@ -138,7 +138,7 @@ def test_a_gradient_is_followed_from_where_its_numbers_come_back_from_other_code
     f, _, x = planted("Brier", "return", "return")
 
     def in_numbers(x: Any, factor: int) -> Any:
-        p = np.array([1 / (1 + math.exp(-t * factor)) for t in x])
+        p = np.array([1 / (1 + math.exp(-float(t) * factor)) for t in x])
         return 2 * (p - LABELS) * p * np.add(1, factor * p)  # where no text shows the sum
 
     report = tg.gradcheck(f, x, gradient=lambda x: in_numbers(x, 1), raise_exception=False)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.array_api import creation, differences, updates  # noqa: F401
-from tinygrad_lite.array_api.writing import functionalize  # noqa: F401
+from tinygrad_lite.array_api.functionalizing import functionalize  # noqa: F401
 
 _WRITING = {"copyto", "fill_diagonal", "place", "put", "put_along_axis", "putmask"}
 __array_api_version__ = "2024.12"

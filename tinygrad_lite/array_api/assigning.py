@@ -30,9 +30,9 @@ class Assigning(Operators):
         """Write a value into all entries."""
         self.assign(..., value)
 
-    def sort(self, axis: int = -1) -> None:
+    def sort(self, axis: int = -1, kind: Any = None) -> None:
         """Put the entries in order."""
-        self.assign(..., np.sort(self, axis))  # type: ignore[call-overload]
+        self.assign(..., np.sort(self, axis, kind))  # type: ignore[call-overload]
 
     def partition(self, kth: Any, axis: int = -1) -> None:
         """Put the entries in order as far as the k-th is in its place."""

@@ -1,14 +1,14 @@
-"""`functionalize`: gradients of functions that write into arrays.
+"""`Writable`: an array that can be written into and can hold a tensor, in a function under `functionalize`.
 
-A `Writable` stands for an array in such a function. It holds a tensor; writing gives it another one, which is an
-operation like any other. What the function computed before holds the tensor of that time, so no gradient can be wrong.
+Writing gives it another tensor, which is an operation like any other. What the function computed before holds the
+tensor of that time, so no gradient can be wrong.
 """
 
 import operator
 import sys
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from functools import cache, wraps
+from functools import cache
 from inspect import Parameter
 from typing import Any
 
@@ -18,9 +18,11 @@ from tinygrad_lite import trees
 from tinygrad_lite.array_api.assigning import WRITERS, Assigning, change_at, check_dtype, put_into
 from tinygrad_lite.array_api.memory import Memory, in_memory, is_view, laid_out, lying_as
 from tinygrad_lite.engine.op import Array, Op, Traced
+from tinygrad_lite.engine.registry import ANSWERS
 from tinygrad_lite.engine.tensor import tensor
-from tinygrad_lite.errors import ShapeError, UsageError
-from tinygrad_lite.foundation.callers import PACKAGE, hidden_behind, writes_an_entry
+from tinygrad_lite.errors import NoDerivativeError, ShapeError, UsageError
+from tinygrad_lite.foundation.advice import lost_array
+from tinygrad_lite.foundation.callers import PACKAGE, writes_an_entry
 from tinygrad_lite.foundation.foreign import as_array
 from tinygrad_lite.foundation.signatures import path_of, signature, signature_of
 from tinygrad_lite.ops.casting import imag, real
@@ -32,48 +34,10 @@ is_writing: ContextVar[bool] = ContextVar("is_writing", default=False)
 """Whether a function is running that may write into its arrays."""
 
 
-def functionalize(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same function, in which tensors can be written into: `x[i] = v`, `x += y`, `out=x`, `np.add.at(x, i, v)`.
-
-    Its arguments stay as they are, whatever it writes into them. A view and its array see what is written into the
-    other, as in NumPy. Arrays that the function makes with `np.zeros_like(x)`, or in the namespace of x, can be written
-    into as well; `np.zeros(n)` makes a plain array, which cannot hold a tensor. Each assignment makes a new array, so a
-    loop over all entries takes quadratic time.
-
-    Example:
-        >>> import numpy as np, tinygrad_lite as tg
-        >>> def smooth(x, decay):
-        ...     y = np.zeros_like(x)
-        ...     y[0] = x[0]
-        ...     for t in range(1, len(x)):
-        ...         y[t] = decay * y[t - 1] + (1 - decay) * x[t]
-        ...     return y
-        >>> tg.jacobian(tg.functionalize(smooth), argnums=1)(np.array([1.0, 2.0, 4.0]), 0.5)
-        array([ 0., -1., -3.])
-    """
-
-    @wraps(function)
-    def functional(*args: Any, **params: Any) -> Any:
-        lend: Any = _lent if any(isinstance(x, Traced) for x in trees.leaves((args, params))) else np.copy
-        args, params = trees.map_leaves(lambda x: lend(x) if isinstance(x, _ARRAYS) else x, (args, params))
-        before = is_writing.set(True)
-        try:
-            result = function(*args, **params)
-        except ValueError as error:
-            if ours := hidden_behind(error):
-                raise ours from None
-            raise
-        finally:
-            is_writing.reset(before)
-        return trees.map_leaves(lambda x: x.value if isinstance(x, Writable) else x, result)
-
-    return functional
-
-
-_ARRAYS = (np.ndarray, Traced)
+ARRAYS = (np.ndarray, Traced)
 _CANNOT_HOLD = (
-    "array[i] = value would lose the history of the value, which a plain array cannot hold: make the array with "
-    "np.zeros_like(x, shape=...), where x is an argument"
+    "array[i] = value would lose the history of the value, which a plain array cannot hold: make the array inside the "
+    "function, by np.zeros(shape), say, or write into a copy of it, np.array(a)"
 )
 
 
@@ -88,7 +52,7 @@ class Writable(Assigning, trees.Holder):
         like: for a view that is a copy here, an array that lies in memory as NumPy's view.
     """
 
-    __slots__ = ("_is_number", "_like", "_memory", "_value", "_view", "_writes")
+    __slots__ = ("_like", "_memory", "_value", "_view", "_writes", "is_number")
 
     def __init__(
         self, value: Array, memory: Memory | None = None, view: Any = None, *, is_number: bool = False, like: Any = None
@@ -97,7 +61,7 @@ class Writable(Assigning, trees.Holder):
         self._memory = memory or Memory()
         self._writes = self._memory.writes
         self._view = view
-        self._is_number = is_number
+        self.is_number = is_number
         self._like = like
 
     def __trace__(self, op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Any:
@@ -106,7 +70,7 @@ class Writable(Assigning, trees.Holder):
             return result
         if op.arity == 1 and op.kind == "moving":
             (x,) = inputs
-            if isinstance(x, Writable) and not x._is_number and is_view(result, x.value, op, params, x._like):
+            if isinstance(x, Writable) and not x.is_number and is_view(result, x.value, op, params, x._like):
                 like = None if x._like is None else op.forward(x._like, **params)
                 return Writable(result, x._memory, (op, x, params), like=like)
         return Writable(result, is_number=not result.shape)
@@ -119,7 +83,10 @@ class Writable(Assigning, trees.Holder):
         if where is not True and method == "__call__" and isinstance(out[0], Writable) and len(out) == 1:
             return _put_where(ufunc, inputs, out[0], where, params)
         asked = params if where is True else {**params, "where": _value_of(where)}
-        result = super().__array_ufunc__(ufunc, method, *inputs, **asked)
+        try:
+            result = super().__array_ufunc__(ufunc, method, *inputs, **asked)
+        except NoDerivativeError:
+            result = _of_constants(getattr(ufunc, method), inputs, asked)
         if isinstance(result, Writable):  # NumPy's results of these are new, also where ours are made of views
             result = Writable(result.value, is_number=not result.shape)
             if method != "__call__":
@@ -133,12 +100,15 @@ class Writable(Assigning, trees.Holder):
         if writer is not None and isinstance(signature(writer).bind(*args, **params).args[0], Writable):
             return writer(*args, **params)
         args, params, out = _without_out(function, args, params)
-        result = super().__array_function__(function, types, args, params)
+        try:
+            result = super().__array_function__(function, types, args, params)
+        except NoDerivativeError:
+            return _put(_of_constants(function, args, params), out, function, params)
         return _put(result, out, function, params) if out is not None else _as_numpys(result, function, args, params)
 
     def holding(self, value: Any) -> Any:
         """An array or a number of the running function, as what a transform inside it returns."""
-        is_array = isinstance(value, _ARRAYS)
+        is_array = isinstance(value, ARRAYS)
         return Writable(value, is_number=np.ndim(value) == 0) if is_array else value
 
     def __getitem__(self, index: Any) -> Any:
@@ -146,7 +116,12 @@ class Writable(Assigning, trees.Holder):
 
     def copy(self, order: str = "C") -> Any:
         """A copy, which lies in memory as that of NumPy's method, so that its views are NumPy's."""
-        return Writable(laid_out(self.value, _plain(self).copy(order)), is_number=self._is_number)
+        return Writable(laid_out(self.value, plain(self).copy(order)), is_number=self.is_number)
+
+    __copy__ = copy
+
+    def __deepcopy__(self, _: Any) -> Any:
+        return self.copy()
 
     def flatten(self, order: str = "C") -> Any:
         """A copy with one axis."""
@@ -158,6 +133,19 @@ class Writable(Assigning, trees.Holder):
         if dtype not in (None, self.dtype):
             raise UsageError("x.view(dtype) reads the bits of numbers as others, and has no derivative")
         return self[...]
+
+    def shown(self, read: Callable[[Any], Any]) -> "Writable":
+        """A view of the entries that a function of an array reads."""
+        shown = _Shown(read)
+        return Writable(shown(self.value), self._memory, (shown, self, {}))
+
+    def origin(self) -> "tuple[Writable, list[Callable[[Any], Any]]]":
+        """The array that this one is a view of, and the views that lead from there to here."""
+        if self._view is None:
+            return self, []
+        op, array, params = self._view
+        origin, views = array.origin()
+        return origin, [*views, lambda x: op.forward(x, **params)]
 
     @property
     def value(self) -> Any:
@@ -209,7 +197,21 @@ class Writable(Assigning, trees.Holder):
         op, array, params = values._view
         return op is getitem and array is self and repr(fixed(index)) == repr(params["index"])
 
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        """What NumPy has in its place, so that `isinstance` chooses in other code as it would there."""
+        if sys._getframe(1).f_code.co_filename.startswith(PACKAGE):
+            return type(self)
+        return self.dtype.type if self.is_number else np.ndarray
+
     shape = property(lambda self: self.value.shape)
+    flags = property(lambda self: plain(self).flags)
+    strides = property(lambda self: plain(self).strides)
+    base = property(lambda self: None if self._view is None else self._view[1])
+
+    def setflags(self, write: bool | None = None, align: bool | None = None, uic: bool | None = None) -> None:
+        """Nothing: an array that NumPy would not write into can be written into here."""
+
     size = property(lambda self: self.value.size)
     dtype = property(lambda self: self.value.dtype)
     requires_grad = property(lambda self: getattr(self.value, "requires_grad", True))
@@ -220,12 +222,18 @@ class Writable(Assigning, trees.Holder):
         return self.value.numpy()
 
     def item(self, *index: Any) -> Any:
-        """The only element, or the element at an index, as a Python number outside the graph."""
-        return self.value.item(*index)
+        """The only element, or the element at an index, as a number that keeps its history."""
+        number = self.value.item(*index)
+        if not isinstance(number, (float, complex)):
+            return number
+        flat = self.value.reshape(-1)
+        return Writable(flat[0] if not index else flat[_place(index, self.shape)], is_number=True)
 
     def tolist(self) -> Any:
-        """The elements as Python numbers in nested lists."""
-        return self.value.tolist()
+        """The elements as numbers, which keep their history, in nested lists."""
+        if self.dtype.kind not in "fc":
+            return self.value.tolist()
+        return [row.tolist() for row in self] if self.shape else self.item()
 
     def detach(self) -> Any:
         """A writable array with the same entries and no history."""
@@ -234,6 +242,8 @@ class Writable(Assigning, trees.Holder):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         if self.requires_grad and writes_an_entry(sys._getframe(1)):
             raise UsageError(_CANNOT_HOLD)
+        if self.requires_grad:
+            raise UsageError(lost_array(sys._getframe(1), ANSWERS, functionalized=True))
         made = self.value.__array__(dtype, copy)
         is_ours = sys._getframe(1).f_code.co_filename.startswith(PACKAGE)  # which keeps what an operation was given
         return made if copy or is_ours else self._memory.copied(made)
@@ -242,11 +252,14 @@ class Writable(Assigning, trees.Holder):
         if self.requires_grad and self.dtype.kind == "f":
             if writes_an_entry(sys._getframe(1)):
                 raise UsageError(_CANNOT_HOLD)
-            raise UsageError("float(x) would lose the history of x: write np.sin for math.sin, and so on; or x.item()")
-        return float(self.item())
+            raise UsageError(
+                "float(x) would lose the history of x, which already behaves as a number: leave float() out; or write "
+                "x.detach(), to leave the graph on purpose"
+            )
+        return float(self.value.item())
 
     def __int__(self) -> int:
-        return int(self.item())
+        return int(self.value.item())
 
     def __index__(self) -> int:
         return operator.index(self.value)
@@ -264,7 +277,7 @@ class Writable(Assigning, trees.Holder):
 def _in_place(op: Callable[..., Any]) -> Callable[[Writable, Array], Writable]:
     def update(self: Writable, other: Array) -> Writable:
         updated = op(self.value, _values_of(other))
-        if self._is_number:
+        if self.is_number:
             return Writable(updated, is_number=not updated.shape)
         if updated.shape != self.shape:
             raise ShapeError(f"an array of shape {self.shape} cannot become one of {updated.shape} in place")
@@ -303,11 +316,6 @@ for _name in ("real", "imag"):
     setattr(Writable, _name, _part_of_complex(getattr(np, _name)))
 
 
-def _lent(x: Any) -> Writable:
-    """An argument as an array of the function's own, or as a number if the caller passed a number."""
-    return Writable(x, is_number=np.ndim(x) == 0 and not isinstance(in_memory(x), np.ndarray))
-
-
 def _put(result: Any, out: Any, function: Any, params: Mapping[str, Any]) -> Any:
     """A function's result, written into the array that it is asked to put it into."""
     if out is None:
@@ -315,7 +323,7 @@ def _put(result: Any, out: Any, function: Any, params: Mapping[str, Any]) -> Any
     if not isinstance(out, Writable):
         raise UsageError(
             "an array that out= or an assignment such as a += x writes a tensor into must be able to hold it: make the "
-            "array with np.zeros_like(x, shape=...), where x is an argument"
+            "array inside the function, by np.zeros(shape), say, or write into a copy of it, np.array(a)"
         )
     return put_into(out, result, params.get("casting", "same_kind"), path_of(function))
 
@@ -350,7 +358,7 @@ def _place_of_out(function: Any) -> int | None:
 
 _VIEWING = VIEWING | {np.einsum, np.linalg.matrix_power}
 """NumPy's functions that may give views, and are made here of operations that copy."""
-_MAKING_ARRAYS = {np.cov, np.empty_like, np.full_like, np.ones_like, np.tensordot, np.zeros_like}
+_MAKINGARRAYS = {np.cov, np.empty_like, np.full_like, np.ones_like, np.tensordot, np.zeros_like}
 """NumPy's functions that make arrays without axes of others, where most give numbers."""
 
 
@@ -360,14 +368,14 @@ def _as_numpys(result: Any, function: Any, args: Any, params: Any) -> Any:
     NumPy itself tells, unless all are new arrays that lie in memory by rows, or numbers, as they are after most calls.
     """
     given, made = ([x for x in trees.leaves(tree) if isinstance(x, Writable)] for tree in ((args, params), result))
-    may_be_array = function in _MAKING_ARRAYS or all(x.size == 1 for x in given)
+    may_be_array = function in _MAKINGARRAYS or all(x.size == 1 for x in given)
     is_asked = function in _VIEWING or "order" in params
     is_new = not {*map(id, made)} & {*map(id, given)}
     is_plain = is_new and not is_asked and all(x._view is None and (x.shape or not may_be_array) for x in made)
     calls_back = any(callable(x) and not isinstance(x, type) for x in trees.leaves((args, params)))
-    if calls_back or (is_plain and all(_plain(x).flags.c_contiguous for x in (*given, *made))):
+    if calls_back or (is_plain and all(plain(x).flags.c_contiguous for x in (*given, *made))):
         return result
-    arrays = {id(x): _plain(x) for x in given}
+    arrays = {id(x): plain(x) for x in given}
     positional, named = trees.map_leaves(lambda x: arrays.get(id(x), x), (args, params))
     try:
         with np.errstate(all="ignore"):
@@ -390,11 +398,11 @@ def _as_numpys(result: Any, function: Any, args: Any, params: Any) -> Any:
     return trees.map_leaves(like_numpys, result)
 
 
-def _plain(x: Writable) -> Any:
+def plain(x: Writable) -> Any:
     """NumPy's array, or number, in one that can be written into; if it is elsewhere, one like it."""
     array = in_memory(x.value)
     array = np.zeros(x.shape, x.dtype) if array is None else np.asarray(array)
-    if x._is_number:
+    if x.is_number:
         return array[()]
     return array if x._like is None else lying_as(x._like, array)
 
@@ -407,6 +415,26 @@ class _Shown:
 
     def __call__(self, array: Array) -> Any:
         return self.forward(array)
+
+
+def _of_constants(function: Any, args: Any, params: Any) -> Any:
+    """What a function without a derivative makes of arrays without a history.
+
+    Raises:
+        NoDerivativeError: if any has one.
+    """
+    given = trees.leaves((args, params))
+    if any(isinstance(x, Traced) and getattr(x, "requires_grad", True) for x in given):
+        raise  # the error that is being handled
+    args, params = trees.map_leaves(lambda x: plain(x) if isinstance(x, Writable) else x, (args, params))
+    made: Any = function(*args, **params)
+    return trees.map_leaves(lambda x: Writable(x, is_number=not x.shape) if isinstance(x, np.ndarray) else x, made)
+
+
+def _place(index: tuple[Any, ...], shape: tuple[int, ...]) -> Any:
+    """Where an entry is in the flat array, by the arguments of NumPy's `x.item`."""
+    index = index[0] if isinstance(index[0], tuple) else index
+    return index[0] if len(index) == 1 else np.ravel_multi_index(index, shape)
 
 
 def _value_of(x: Any) -> Any:

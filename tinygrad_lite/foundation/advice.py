@@ -29,9 +29,10 @@ _DRAWS = (
     "loc + scale * rng.normal(size=shape), say, or tg.distributions.Normal(loc, scale).rsample(rng=seed), since "
     "NumPy's draws have no derivative with respect to what they are drawn from"
 )
+_OTHERS = "; for code that is not yours, put tg.functionalize around the function"
 WRITTEN = (
     "array[i] = tensor would lose the tensor's history: collect the parts in a list and np.stack them, or write "
-    "x = x.at[i].set(tensor) on a tensor x"
+    f"x = x.at[i].set(tensor) on a tensor x{_OTHERS}"
 )
 """The message for a tensor that would become an entry of a plain array."""
 _INSTEAD = {
@@ -126,7 +127,7 @@ def silent_exit(frame: FrameType, transforming: bool) -> str | None:
     if transforming:
         return (
             "float(tensor) inside a function that is being differentiated would lose the tensor's history: write "
-            "np.sin for math.sin, and so on; or tensor.item() to leave the graph on purpose"
+            f"np.sin for math.sin, and so on{_OTHERS}; or tensor.item() to leave the graph on purpose"
         )
     return None
 
@@ -145,10 +146,13 @@ def taken_by_library(frame: FrameType) -> str:
     )
 
 
-def lost_array(frame: FrameType, differentiable: Container[Any]) -> str:
+def lost_array(frame: FrameType, differentiable: Container[Any], functionalized: bool = False) -> str:
     """Why an array that a frame asks for would lose a history, and what to write instead.
 
     If a `differentiable` function asks for it, the value is in a list, which NumPy does not pass on to us.
+
+    Args:
+        functionalized: whether a function under `tg.functionalize` is running.
     """
     function = function_around(frame, differentiable)
     if function is None and writes_an_entry(frame):
@@ -156,7 +160,8 @@ def lost_array(frame: FrameType, differentiable: Container[Any]) -> str:
     if function is None:
         return (
             "NumPy was about to turn a value that is being differentiated into a plain array; its history would be "
-            f"lost. Write {_instead_of_conversion(frame)}; and tensor.numpy() to leave the graph on purpose"
+            f"lost. Write {_instead_of_conversion(frame)}{'' if functionalized else _OTHERS}; and tensor.numpy() to "
+            "leave the graph on purpose"
         )
     if function not in _INSTEAD and numpys_function(function) in differentiable:
         return (
@@ -169,6 +174,8 @@ def lost_array(frame: FrameType, differentiable: Container[Any]) -> str:
     takes_tensors = function.startswith("scipy.") and not _distribution_in(function)
     if takes_tensors and not instead and not os.environ.get("SCIPY_ARRAY_API"):
         advice = f"set SCIPY_ARRAY_API=1 before Python starts, with which much of SciPy takes tensors, or {advice}"
+    if takes_tensors and not instead and not functionalized:
+        advice = f"put tg.functionalize around your function, with which much of SciPy takes tensors, or {advice}"
     return (
         f"{function} has no derivative here: it was about to turn a value that is being differentiated into a plain "
         f"array, and its history would be lost. To differentiate through it, {advice}; to leave the graph on purpose, "

@@ -17,6 +17,7 @@ PACKAGE = str(Path(__file__).parents[1])
 LIBRARIES = ("numpy", "scipy", "pandas", "sklearn", "statsmodels", "xarray")
 _STORES = {opmap[name] for name in ("STORE_SUBSCR", "STORE_SLICE") if name in opmap}
 """The instructions for array[i] = value; Python 3.12 and later have another for a slice."""
+_CALLS = {code for name, code in opmap.items() if name.startswith("CALL")}
 
 
 def library_at(frame: FrameType) -> str | None:
@@ -124,12 +125,17 @@ def hidden_behind(error: Exception) -> Exception | None:
 
 def expression_at(frame: FrameType) -> Any:
     """The expression that a frame is executing, as syntax; None if it executes none or its source is unknown."""
+    return _expression(frame.f_code, frame.f_lasti)
+
+
+@lru_cache(1000)
+def _expression(code: CodeType, place: int) -> Any:
     import ast
     import linecache
 
-    positions = list(frame.f_code.co_positions())[frame.f_lasti // 2]
+    positions = list(code.co_positions())[place // 2]
     first, last, start, end = positions
-    lines = linecache.getlines(frame.f_code.co_filename)
+    lines = linecache.getlines(code.co_filename)
     if None in positions or not lines:
         return None
     text = [line.encode() for line in lines[first - 1 : last]]  # type: ignore[operator]
@@ -249,6 +255,11 @@ def is_starred_call() -> bool:
     """Whether the running call of this package takes its arguments from a sequence, as `x.transpose(*axes)` does."""
     frame = outside_this_package()
     return frame.f_code.co_code[frame.f_lasti] == opmap["CALL_FUNCTION_EX"]
+
+
+def is_calling(frame: FrameType) -> bool:
+    """Whether the instruction that a frame is executing is a call."""
+    return frame.f_code.co_code[frame.f_lasti] in _CALLS
 
 
 def sign_of_assignment(frame: FrameType) -> str:

@@ -83,6 +83,11 @@ def isrealobj(x: Array) -> bool:
     return not iscomplexobj(x)
 
 
+@implements(np.common_type)
+def common_type(*arrays: Array) -> Any:
+    return np.common_type(*(np.empty(0, x.dtype) for x in arrays))
+
+
 @implements(np.ufunc.resolve_dtypes)
 def cast_as_asked(ufunc: np.ufunc, inputs: tuple[Array, ...], params: dict[str, Any]) -> tuple[Array, ...]:
     """The inputs in the dtypes that a ufunc is asked to compute in; removes the keywords that this takes care of."""

@@ -441,7 +441,8 @@ class _View:
         place = suspects[0].place
         held, n = place.held(self.done), place.target(self.done.trace)
         right = place.right(self.done, held)
-        wanted = self._gaps + self.along(n, right)
+        with np.errstate(all="ignore"):
+            wanted = self._gaps + self.along(n, right)
         count = max(1, _TOGETHER // max(1, np.size(right)))
         for first in range(0, len(suspects), count):
             tried: list[Suspect] = []

@@ -1,7 +1,7 @@
 """Copies of functions that others wrote for arrays, which run with tensors, to see what they compute.
 
-Such a function reads copies: a NumPy whose new arrays can hold tensors, arrays that can as well, the functions that it
-calls, and the objects whose methods they are. So it may write into all of them.
+Such a function reads copies: arrays that can hold tensors, the functions that it calls, and the objects whose methods
+they are. So it may write into all of them.
 """
 
 import inspect
@@ -15,8 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite import array_api, trees
-from tinygrad_lite.array_api.writing import Writable, functionalize
+from tinygrad_lite import trees
+from tinygrad_lite.array_api.functionalizing import functionalize
+from tinygrad_lite.array_api.numpys_names import STAND_INS
+from tinygrad_lite.array_api.writing import Writable
 from tinygrad_lite.checking.subjects.frameworks.closures import Copies
 from tinygrad_lite.engine.tensor import Tensor, wrap
 
@@ -26,20 +28,7 @@ AS_THEY_ARE = {"numpy", "tinygrad_lite"} | sys.stdlib_module_names - {"__main__"
 """The packages whose functions, modules and objects are not copied."""
 _NOT_INSIDE = {"scipy", "numba"}
 """The packages whose functions are run as they are."""
-
-
-def _asarray(a: Any, dtype: Any = None, *_: Any, **__: Any) -> Any:
-    return array_api.asarray(a, dtype=dtype)
-
-
-def _array(a: Any, dtype: Any = None, *_: Any, **__: Any) -> Any:
-    return array_api.array(a, dtype)
-
-
-_FUNCTIONS = {name: x for name, x in vars(array_api).items() if name in np.__all__ and x is not getattr(np, name)}
-_FUNCTIONS |= dict.fromkeys(("asarray", "asanyarray", "ascontiguousarray", "asfortranarray"), _asarray)
-_FUNCTIONS["array"] = _array  # they take more than the standard's
-_OF_NUMPY = {id(getattr(np, name)): f for name, f in _FUNCTIONS.items()}
+_STAND_INS = {id(function): stand_in for function, stand_in in STAND_INS.items()}
 """What stands in place of NumPy's functions, by their identity: those whose arrays can hold tensors."""
 
 
@@ -145,7 +134,7 @@ class _Following:
         """Whether a function gets a copy of this in its place."""
         if isinstance(x, np.ndarray):
             return _is_array(x) and self._takes_tensors
-        if x is np or id(x) in _OF_NUMPY:
+        if id(x) in _STAND_INS:
             return self._takes_tensors
         package = package_of(x)
         if isinstance(x, type) or not hasattr(x, "__dict__") or package in AS_THEY_ARE:
@@ -169,10 +158,8 @@ class _Following:
         return self._made[id(x)][1]
 
     def _new(self, x: Any) -> Any:
-        if x is np:
-            return _Module("numpy", lambda name: _FUNCTIONS.get(name) or getattr(np, name))
-        if id(x) in _OF_NUMPY:
-            return _OF_NUMPY[id(x)]
+        if id(x) in _STAND_INS:
+            return _STAND_INS[id(x)]
         if isinstance(x, np.ndarray):
             return _held(x.copy())
         if isinstance(x, FunctionType):

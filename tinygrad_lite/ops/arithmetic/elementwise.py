@@ -168,6 +168,7 @@ absolute = elementwise(np.absolute, _away_from_zero, kink=lambda x: x, takes_com
 fabs = elementwise(np.fabs, lambda y, x: np.sign(x), kink=lambda x: x)
 sign = elementwise(np.sign, 0, kink=lambda x: x)
 copysign = elementwise(np.copysign, lambda y, a, b: np.sign(a) * np.sign(y), 0, kink=lambda a, b: a * b)
+nextafter = elementwise(np.nextafter, 1, 0)
 heaviside = elementwise(np.heaviside, 0, lambda y, x, at_zero: _is_zero(x), kink=lambda x, at_zero: x)
 
 floor = elementwise(np.floor, 0, kink=_between_whole_numbers)
