@@ -608,16 +608,17 @@ def _into_a_part(x: Any) -> Any:
 @pytest.mark.parametrize("write", [_into_an_entry, _into_a_part])
 @pytest.mark.parametrize(
     "transform",
-    [tg.grad, tg.hessian, lambda f: lambda x: tg.jvp(f, (x,), (x,)), lambda f: tg.grad(tg.functionalize(f))],
-    ids=["grad", "hessian", "jvp", "functionalize"],
+    [tg.grad, tg.hessian, lambda f: lambda x: tg.jvp(f, (x,), (x,))],
+    ids=["grad", "hessian", "jvp"],
 )
 def test_what_would_become_an_entry_of_a_plain_array_is_refused_in_our_words_at_the_users_line(
     write: Any, transform: Any
 ) -> None:
     """NumPy puts an error of its own in front of ours, about a sequence."""
-    with pytest.raises(UsageError, match=r"array\[i\] = (tensor|value) would lose") as caught:
+    with pytest.raises(UsageError, match=r"array\[i\] = tensor would lose") as caught:
         transform(write)(np.ones(2))
     assert write.__name__ in [frame.name for frame in caught.traceback]
+    assert tg.grad(tg.functionalize(write))(np.ones(2))[0] == 1  # as the message advises
 
 
 def test_an_error_of_the_users_keeps_its_cause() -> None:

@@ -23,6 +23,8 @@ from tinygrad_lite.foundation.signatures import signature
 P = ParamSpec("P")
 T = TypeVar("T")
 _PACKAGE = str(Path(__file__).parents[1])
+_TABLES = f"{__name__.partition('.')[0]}.ops."
+"""The package of the operations, some of which other packages have under their own names."""
 _NO_ARRAYS = ("dtype", "output_size", "output_ratio", "momentum")
 """Arguments of any type that are settings."""
 
@@ -33,7 +35,7 @@ def entrances(functions: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: entrance(function, module)
         for name, function in functions.items()
-        if isfunction(function) and not name.startswith("_") and function.__module__.startswith(f"{module}.")
+        if isfunction(function) and not name.startswith("_") and function.__module__.startswith((f"{module}.", _TABLES))
     }
 
 

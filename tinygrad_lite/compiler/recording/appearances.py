@@ -419,9 +419,8 @@ def appearances(roots: Sequence[tuple[Any, str]], watched: Collection[int], know
 
 
 def _is_followed_otherwise(kind: type) -> bool:
-    """Whether a class is ours, but not one whose objects come along while somebody trains, such as a loader."""
-    home = kind.__module__
-    return home.startswith("tinygrad_lite.") and not home.startswith(("tinygrad_lite.data.", "tinygrad_lite.training."))
+    """Whether a class is ours, but no loader, through which a function may go."""
+    return kind.__module__.startswith("tinygrad_lite.") and not kind.__module__.startswith("tinygrad_lite.data.")
 
 
 def _is_for_threads(x: Any) -> bool:

@@ -34,6 +34,7 @@ REASONS: dict[Any, str] = {
     np.tril_indices_from: _PYTHON,
     np.triu_indices_from: _PYTHON,
     "bases": _PYTHON,
+    "nextafter": "ONNX has no operator for the last bit of a number",
     **dict.fromkeys(("fft", "ifft", "rfft"), f"{COMPLEX}; with a real result in the end, it is exported"),
     "expm": _SQUARED,
     "eigh": _SIGNS,
