@@ -43,6 +43,21 @@ def test_at_a_pixel_the_slope_leads_to_the_next_one() -> None:
         np.testing.assert_allclose(slope, np.stack([along[0], along[1] * 1.5], axis=-1), atol=1e-10)
 
 
+@pytest.mark.parametrize("compiled", [lambda f: f, tg.compile])
+def test_a_place_that_is_no_number_has_a_value_that_is_none(compiled: Any) -> None:
+    """What a diverging model reads is NaN, as in PyTorch, and no index; the nearest pixel to NaN counts as outside."""
+    grid = np.array([[[[np.nan, 0.0], [0.1, 0.2], [0.1, np.nan]]]])
+    for mode, padding in product(MODES, PADDINGS):
+        values = compiled(lambda x, grid, mode=mode, padding=padding: F.grid_sample(x, grid, mode, padding))
+        for _ in range(3):
+            found = values(IMAGES[:1], grid)[0, 0, 0]
+        assert np.isfinite(found[1])
+        if mode != "nearest":
+            assert np.isnan(found[[0, 2]]).all()
+        elif padding == "zeros":
+            np.testing.assert_array_equal(found[[0, 2]], 0)
+
+
 def read(x: Any, theta: Any, **settings: Any) -> Any:
     return np.sum(np.sin(F.grid_sample(x, F.affine_grid(theta, (1, 1, 1, 2)), **settings)))
 

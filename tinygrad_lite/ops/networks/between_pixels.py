@@ -161,7 +161,7 @@ def _read(
     """The pixels at whole places; zeros beyond the border, or those to which it is moved."""
     if padding != "zeros":
         places = [np.rint(inside(p, n, padding, is_aligned)) for p, n in zip(places, sizes)]
-    index = [np.clip(p, 0, n - 1).astype(int) for p, n in zip(places, sizes)]
+    index = [np.fmin(np.fmax(p, 0), n - 1).astype(int) for p, n in zip(places, sizes)]  # nan is no index
     values = x[(*front, *index)]
     if padding != "zeros":
         return values
