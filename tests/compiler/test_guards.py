@@ -809,6 +809,29 @@ def test_a_generator_that_a_function_seeds_is_left_as_without_compiling() -> Non
 
 
 @pytest.mark.filterwarnings("ignore::tinygrad_lite.errors.UncompiledWarning")
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda: np.random.get_state()[2],
+        lambda: np.random.get_state()[1][0] % 7,
+        lambda: np.random.get_state()[1][-1] % 7,
+        lambda: random.getstate()[1][0] % 7,
+        lambda: random.getstate()[1][-1],
+        lambda: _legacy.get_state()[1][5] % 7,
+        lambda: _python.getstate()[1][5] % 7,
+        lambda: _hidden[0].bit_generator.state["state"]["state"] % 7,
+    ],
+)
+def test_what_a_function_reads_from_a_hidden_state_is_as_without_compiling(read: Callable[[], float]) -> None:
+    """The recordings are made some draws further on."""
+    f = tg.compile(lambda x: x * read(), "numpy")
+    for _ in range(4):
+        np.testing.assert_array_equal(f(X), X * read())
+        for generator in (np.random, random, _legacy, _python, _hidden[0]):
+            generator.random()
+
+
+@pytest.mark.filterwarnings("ignore::tinygrad_lite.errors.UncompiledWarning")
 def test_a_loader_goes_on_as_without_compiling() -> None:
     def loader() -> DataLoader:
         return DataLoader(np.arange(12.0).reshape(6, 2), batch_size=2, shuffle=True, rng=0)

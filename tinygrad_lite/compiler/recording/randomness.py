@@ -17,6 +17,9 @@ from tinygrad_lite.compiler.program import is_python_number
 from tinygrad_lite.compiler.recording.guards import Guard
 from tinygrad_lite.errors import UsageError
 
+AHEAD = 1, 400
+"""By how many draws generators are ahead during a first recording and a second one, whose states share no word."""
+
 _IN_PLACE = ("shuffle", "spawn")
 _STATE = {"bit_generator", "__reduce__", "__reduce_ex__", "__getstate__", "__setstate__"}
 """What gives or takes the state of a generator, also to the functions that copy one."""
@@ -98,11 +101,11 @@ class DrawError(UsageError):
 
 
 @contextmanager
-def undrawn(hidden: Sequence[Any]) -> Iterator[None]:
+def undrawn(hidden: Sequence[Any], draws: int) -> Iterator[None]:
     """A block that must not draw from Python's `random`, from NumPy's global generator, or from these generators.
 
-    Meanwhile they are a draw further on, since a function that sets the state, as `np.random.seed(0)` does, may leave
-    the very state that its last call left.
+    Meanwhile they are some draws further on, since a function that sets the state, as `np.random.seed(0)` does, may
+    leave the very state that its last call left. What it reads from a state is another value in each recording.
 
     Raises:
         DrawError: if it did, or if another thread did.
@@ -110,7 +113,8 @@ def undrawn(hidden: Sequence[Any]) -> Iterator[None]:
     generators = (_OF_PYTHON, _OF_NUMPY, *hidden)
     before = [_state(generator) for generator in generators]
     for generator in generators:
-        generator.random()
+        for _ in range(draws):
+            generator.random()
     further = [_state(generator) for generator in generators]
 
     def put_back() -> None:

@@ -19,7 +19,7 @@ from tinygrad_lite.compiler.recording.carrying import CarriedError
 from tinygrad_lite.compiler.recording.guards import Entries, Field, Guard, Held, Item, Key, Whole, agreeing, changed
 from tinygrad_lite.compiler.recording.iterators import IN_MEMORY, TakenError, refuse_taking
 from tinygrad_lite.compiler.recording.making import Makings
-from tinygrad_lite.compiler.recording.randomness import DrawError, undrawn
+from tinygrad_lite.compiler.recording.randomness import AHEAD, DrawError, undrawn
 from tinygrad_lite.compiler.recording.reached import Reached
 from tinygrad_lite.compiler.recording.recording_run import Recorder
 from tinygrad_lite.compiler.recording.same import (
@@ -419,7 +419,7 @@ def _recorded_once(
         return recorder.passed_in(place, x, place.index in numbers)
 
     try:
-        with undrawn(reached.hidden):
+        with undrawn(reached.hidden, AHEAD[expected is not None]):
             arguments, keywords = trees.map_leaves(passed_in, (call.args, dict(call.kwargs)))
             recorder.run(call.f, arguments, keywords)
     except BaseException:
