@@ -226,7 +226,7 @@ PLANTED_IN_WRITING = [
     ("window", "dx[i : i + 3] +=", "dx[i : i + 3] =", "+= in place of ="),
     ("window", "dk += d", "dk = d", "+= in place of ="),
     ("window", "dx[i : i + 3] += d", "dx[i + 1 : i + 4] += d", "indices are off by one"),
-    ("window", "dx[i : i + 3] += d * k", "dx[i : i + 3] += k", "d as one more factor"),
+    ("window", "dx[i : i + 3] += d * k", "dx[i : i + 3] += k", "k * d in place of k"),
     ("window", "dk += d * x[i : i + 3]", "dk += d * x[i + 1 : i + 4]", "[i:i + 3] in place of [i + 1:i + 4]"),
     ("window", "np.sum(x", "np.mean(x", "sum in place of mean"),
     ("valley", "g[i] +=", "g[i] =", "+= in place of ="),

@@ -128,7 +128,7 @@ def _converting(of_numpy: Function) -> Function:
         if given is a and np.may_share_memory(numpys, entries):
             return a if numpys.ndim == a.ndim else np.reshape(a, numpys.shape)
         value = given.value if numpys.dtype == given.dtype else given.value.astype(numpys.dtype)
-        return Writable(laid_out(np.reshape(value, numpys.shape), numpys))
+        return Writable(laid_out(value if value.shape == numpys.shape else np.reshape(value, numpys.shape), numpys))
 
     return function
 
