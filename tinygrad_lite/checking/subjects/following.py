@@ -108,7 +108,7 @@ class _Following:
             hold arrays: others may be known by their identity.
         names: what they read in place of what Python calls so.
         functions: what they call in place of functions with this code.
-        takes_tensors: whether the copies run with tensors; if not, arrays and NumPy stay as they are.
+        takes_tensors: whether the copies run with tensors; if not, arrays, NumPy and other packages stay as they are.
 
     Attributes:
         ran: the functions of the package whose copies have run with arrays, by their code.
@@ -141,10 +141,8 @@ class _Following:
             return False
         if hasattr(type(x), "__del__"):  # which would let go of what both hold
             return False
-        if isinstance(x, (FunctionType, MethodType, ModuleType)):
-            return True
-        if hasattr(x, "py_func"):
-            return True
+        if isinstance(x, (FunctionType, MethodType, ModuleType)) or hasattr(x, "py_func"):
+            return self._takes_tensors or package == self._package
         is_known = not _has_methods(type(x)) or package in _NOT_INSIDE
         return not is_known and (everything or any(map(_is_array, trees.leaves(vars(x)))))
 
