@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import wraps
+from inspect import iscoroutinefunction, isgeneratorfunction
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,10 @@ def functionalize(function: Callable[..., Any]) -> Callable[..., Any]:
         >>> tg.grad(tg.functionalize(length))(np.array([3.0, 2.0]))
         array([0.6, 1.6])
     """
+    if isgeneratorfunction(function) or iscoroutinefunction(function):
+        raise UsageError(
+            f"functionalize: {function.__name__} would run after the call, when its arrays are NumPy's again"
+        )
 
     @wraps(function)
     def functional(*args: Any, **params: Any) -> Any:

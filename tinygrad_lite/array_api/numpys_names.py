@@ -222,6 +222,9 @@ OF_MATH: dict[str, Function] = {
     "pow": np.float_power,
     "fmod": lambda a, b: np.fmod(a * 1.0, b),  # NumPy's own keeps whole numbers whole
     "hypot": lambda *numbers: reduce(np.hypot, numbers, 0.0),
+    "floor": lambda x: int(np.floor(x)),
+    "ceil": lambda x: int(np.ceil(x)),
+    "trunc": lambda x: int(np.trunc(x)),
     "log": lambda x, *base: np.log(x) / np.log(*base) if base else np.log(x),
 }
 """For functions of `math`, what computes the same with NumPy."""

@@ -9,15 +9,21 @@ import numpy as np
 
 from tinygrad_lite import trees
 from tinygrad_lite.engine.op import Traced
+from tinygrad_lite.errors import UsageError
 from tinygrad_lite.ops.linear import of_scipy
 
 Function = Callable[..., Any]
 
-_HOW = ("assume_a", "check_finite", "driver", "lapack_driver", "overwrite_a", "overwrite_b", "overwrite_x", "workers")
+_HOW = ("check_finite", "driver", "lapack_driver", "overwrite_a", "overwrite_b", "overwrite_x", "workers")
 """The keywords that say how to compute, and not what."""
 
 
-def _solve(a: Any, b: Any, lower: bool = False, transposed: bool = False) -> Any:
+def _solve(a: Any, b: Any, lower: bool = False, *, assume_a: str | None = None, transposed: bool = False) -> Any:
+    if assume_a not in (None, "gen", "general"):
+        raise UsageError(
+            f"scipy.linalg.solve: with assume_a={assume_a!r} it reads a part of the matrix; leave it out under "
+            "tg.functionalize"
+        )
     return np.linalg.solve(a.mT if transposed else a, b)
 
 
@@ -25,29 +31,36 @@ def _cholesky(a: Any, lower: bool = False) -> Any:
     return np.linalg.cholesky(a, upper=not lower)
 
 
-def _eigh(a: Any, lower: bool = True, eigvals_only: bool = False) -> Any:
+def _eigh(a: Any, *, lower: bool = True, eigvals_only: bool = False) -> Any:
     uplo: Any = "L" if lower else "U"
     return np.linalg.eigvalsh(a, uplo) if eigvals_only else tuple(np.linalg.eigh(a, uplo))
+
+
+def _eigvalsh(a: Any, *, lower: bool = True) -> Any:
+    return _eigh(a, lower=lower, eigvals_only=True)
 
 
 def _svd(a: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
     return tuple(np.linalg.svd(a, full_matrices)) if compute_uv else np.linalg.svdvals(a)
 
 
-def _qr(a: Any, mode: str = "full") -> Any:
+def _qr(a: Any, *, mode: str = "full") -> Any:
     made: Any = np.linalg.qr(a, {"full": "complete", "economic": "reduced"}.get(mode, mode))  # type: ignore[call-overload]
     return (made,) if mode == "r" else tuple(made)
 
 
 _LINALG: dict[str, Function] = {
-    **{name: getattr(np.linalg, name) for name in ("det", "inv", "norm", "pinv", "svdvals", "lstsq")},
+    **{name: getattr(np.linalg, name) for name in ("det", "norm")},
     **{name: getattr(of_scipy, name) for name in ("cho_factor", "cho_solve", "expm", "solve_triangular")},
     "cholesky": _cholesky,
     "eigh": _eigh,
-    "eigvalsh": lambda a, lower=True: _eigh(a, lower, eigvals_only=True),
+    "eigvalsh": _eigvalsh,
+    "inv": lambda a: np.linalg.inv(a),
+    "pinv": lambda a: np.linalg.pinv(a, rtol=max(a.shape) * np.finfo(a.dtype).eps),
     "qr": _qr,
     "solve": _solve,
     "svd": _svd,
+    "svdvals": lambda a: np.linalg.svdvals(a),
 }
 _FOURIER = {
     f"{way}{name}": getattr(np.fft, f"{way}{name}")

@@ -47,10 +47,11 @@ class Names:
 
     def _look(self) -> list[Place]:
         """Where the names are in modules that are new."""
-        if len(self._known) == len(sys.modules):
+        modules = dict(sys.modules)
+        if [*modules.values()] == [*self._known.values()]:
             return []
-        new = {name: module for name, module in [*sys.modules.items()] if self._known.get(name) is not module}
-        self._known |= new
+        new = {name: module for name, module in modules.items() if self._known.get(name) is not module}
+        self._known = modules
         for name in scipys_names.MODULES.keys() & new.keys():
             self._stand_ins |= scipys_names.stand_ins(new[name])
         spaces = [vars(module) for name, module in new.items() if type(module) is ModuleType and _may_change(name)]

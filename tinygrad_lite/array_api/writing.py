@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from functools import cache
 from inspect import Parameter
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -249,14 +250,20 @@ class Writable(Assigning, trees.Holder):
         return made if copy or is_ours else self._memory.copied(made)
 
     def __float__(self) -> float:
-        if self.requires_grad and self.dtype.kind == "f":
-            if writes_an_entry(sys._getframe(1)):
+        return float(self._plain_number(sys._getframe(1)))
+
+    def __complex__(self) -> complex:
+        return complex(self._plain_number(sys._getframe(1)))
+
+    def _plain_number(self, caller: FrameType) -> Any:
+        if self.requires_grad and self.dtype.kind in "fc":
+            if writes_an_entry(caller):
                 raise UsageError(_CANNOT_HOLD)
             raise UsageError(
-                "float(x) would lose the history of x, which already behaves as a number: leave float() out; or write "
-                "x.detach(), to leave the graph on purpose"
+                "a plain number would lose the history of x. Leave float() out, since x behaves as a number; functions "
+                "of Python's that ask for one have no derivative here. x.detach() leaves the graph on purpose"
             )
-        return float(self.value.item())
+        return self.value.item()
 
     def __int__(self) -> int:
         return int(self.value.item())

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.array_api.numpys_names import OF_MATH
 from tinygrad_lite.compiler.program import is_python_number
 from tinygrad_lite.compiler.recording.recorded import Recorded, require_finite, whole
 from tinygrad_lite.compiler.recording.watching import plain
@@ -138,27 +139,12 @@ def _whole(of_numpy: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return lambda x: whole(of_numpy(x))
 
 
-_SAME = (
-    *("sin", "cos", "tan", "sinh", "cosh", "tanh", "exp", "exp2", "expm1", "log1p", "log2", "log10", "sqrt", "cbrt"),
-    *("fabs", "copysign", "degrees", "radians", "isnan", "isinf", "isfinite"),
-)
 _FAILING = {
     *("exp", "exp2", "expm1", "sinh", "cosh", "pow", "sqrt", "log", "log1p", "log2", "log10", "asin", "acos", "acosh"),
     *("atanh", "fmod"),
 }
 """The functions of `math` that raise an error for some finite numbers."""
-_OF_MATH: dict[str, Callable[..., Any]] = {
-    **{name: getattr(np, name) for name in _SAME},
-    "asin": np.arcsin,
-    "acos": np.arccos,
-    "atan": np.arctan,
-    "asinh": np.arcsinh,
-    "acosh": np.arccosh,
-    "atanh": np.arctanh,
-    "atan2": np.arctan2,
-    "pow": np.float_power,
-    "fmod": lambda a, b: np.fmod(a * 1.0, b),  # NumPy's own keeps whole numbers whole
-    "hypot": lambda *numbers: reduce(np.hypot, numbers, 0.0),
+_OF_MATH = OF_MATH | {
     "log": np.log,
     "floor": _whole(np.floor),
     "ceil": _whole(np.ceil),
