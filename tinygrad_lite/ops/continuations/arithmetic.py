@@ -105,6 +105,10 @@ continuation(elementwise.hypot, exact(np.hypot, _hypot))
 continuation(elementwise.absolute, absolute_of)
 continuation(elementwise.fabs, absolute_of)
 continuation(
+    elementwise.nextafter,
+    exact(np.nextafter, lambda a, b: np.nextafter(np.real(a), np.real(b)) + 1j * np.imag(a)),
+)
+continuation(
     elementwise.copysign,
     exact(np.copysign, lambda a, b: signed(absolute_of(a), np.copysign(1, np.real(b)))),
 )
