@@ -39,7 +39,8 @@ _OX = SimpleNamespace(
             onnx_signals,
         )
         for name, function in vars(module).items()
-        if getattr(function, "__module__", None) == module.__name__ and not name.startswith("_")
+        if not name.startswith("_")
+        and (getattr(function, "__module__", None) == module.__name__ or name in getattr(module, "__all__", ()))
     }
 )
 """The functions that the sources call `ox`."""
