@@ -3,6 +3,7 @@
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from tinygrad_lite.errors import (
     FileError,
     InputError,
     ShapeError,
+    TinygradWarning,
     UsageError,
     VerificationError,
 )
@@ -547,6 +549,12 @@ BAD: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "no rows": ({"data": (X[:0], REAL[:0])}, EmptyError, "no rows"),
     "no targets": ({"data": X}, UsageError, "a sample of these data is ndarray"),
     "three parts": ({"data": (X, X, X)}, UsageError, "is tuple of 3 parts"),
+    "a list of two arrays": ({"data": [X, REAL]}, UsageError, "a list is a list of samples: write a tuple"),
+    "batches of several lengths": (
+        {"data": [(X[:9], REAL[:9]), (X[9:], REAL[9:])]},
+        ShapeError,
+        "if they are batches, join them by np.concatenate",
+    ),
     "NaN in the features": (
         {"data": (np.where(X > 2, np.nan, X), REAL)},
         InputError,
@@ -607,6 +615,54 @@ class _OwnStep(optim.Optimizer):
         for group in self.param_groups:
             for w in group["params"]:
                 w.data = w.data - group["lr"] * w.grad.numpy()
+
+
+class OverTime(nn.Module):
+    """A model of sequences, whose outputs depend on what was before."""
+
+    def __init__(self) -> None:
+        self.lstm, self.head = nn.LSTM(5, 3, batch_first=True, rng=0), nn.Linear(3, 1, rng=1)
+
+    def forward(self, x: Any) -> Any:
+        return self.head(self.lstm(x)[0])
+
+
+LISTS: dict[str, tuple[Callable[[], nn.Module], Any, list[Any], str]] = {
+    "batches of a layer": (
+        lambda: nn.Linear(5, 1, rng=0),
+        F.mse_loss,
+        [(X[:35], REAL[:35]), (X[35:], REAL[35:])],
+        "warning",
+    ),
+    "a single batch": (lambda: nn.Linear(5, 1, rng=0), F.mse_loss, [(X, REAL)], "warning"),
+    "batches for classes": (lambda: nn.Linear(5, 3, rng=0), F.cross_entropy, [(X[:9], np.arange(9) % 3)] * 4, "error"),
+    "batches of images": (
+        lambda: nn.Sequential(nn.Conv2d(1, 2, 3, rng=0), nn.Flatten(), nn.Linear(18, 1, rng=1)),
+        F.mse_loss,
+        [(np.random.default_rng(k).normal(size=(6, 1, 5, 5)), REAL[:6]) for k in range(4)],
+        "error",
+    ),
+    "sequences": (OverTime, F.mse_loss, [(X[k : k + 9], REAL[k : k + 9]) for k in range(20)], ""),
+    "signals": (
+        lambda: nn.Conv1d(5, 5, 3, padding=1, rng=0),
+        F.mse_loss,
+        [(X[k : k + 5], np.tanh(X[k : k + 5])) for k in range(20)],
+        "",
+    ),
+    "rows": (lambda: nn.Linear(5, 1, rng=0), F.mse_loss, [*zip(X, REAL)], ""),
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_list_of_batches_is_no_list_of_samples(name: str) -> None:
+    model, loss, data, outcome = LISTS[name]
+    words = "each sample of these data has .* rows, .* If the samples are batches, join them"
+    expected: Any = nullcontext()
+    if outcome:
+        is_warning = outcome == "warning"
+        expected = pytest.warns(TinygradWarning, match=words) if is_warning else pytest.raises(UsageError, match=words)
+    with expected:
+        tg.fit(model(), loss, data, epochs=1)
 
 
 def test_an_optimiser_may_define_a_step_without_a_closure() -> None:

@@ -12,7 +12,13 @@ from tinygrad_lite.foundation.foreign import as_numpy, columns_of
 
 
 class Rows(Protocol):
-    """Data with a number of rows, which makes batches of them."""
+    """Data with a number of rows, which makes batches of them.
+
+    Attributes:
+        stacks: whether a batch is made of samples, which are stacked.
+    """
+
+    stacks: bool
 
     def __len__(self) -> int: ...
 
@@ -61,6 +67,8 @@ def _holds_samples(x: Any) -> bool:
 
 class _Columns:
     """Arrays of one length, alone or in tuples and dicts."""
+
+    stacks = False
 
     def __init__(self, arrays: Any) -> None:
         self._arrays: dict[str, Any] = {}
@@ -181,6 +189,8 @@ def _what_to_pass(x: Any) -> str:
 class _Samples:
     """A dataset whose samples are stacked."""
 
+    stacks = True
+
     def __init__(self, dataset: Any) -> None:
         if isinstance(dataset, str) or not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
             kind = f"{type(dataset).__module__}.{type(dataset).__name__}".removeprefix("builtins.")
@@ -210,8 +220,9 @@ def _stacked(*samples: Any) -> Any:
     arrays = [as_numpy(x) for x in samples]
     if len(shapes := {x.shape for x in arrays}) > 1:
         raise ShapeError(
-            f"the samples of a batch must have the same shape, got {', '.join(map(str, sorted(shapes)))}: pad them, or "
-            "pass arrays as a tuple, (inputs, targets), since a list is a list of samples"
+            f"the samples of a batch must have the same shape, got {', '.join(map(str, sorted(shapes)))}: pad them; "
+            "if they are batches, join them by np.concatenate; or pass arrays as a tuple, (inputs, targets), since a "
+            "list is a list of samples"
         )
     stacked = np.stack(arrays)
     if stacked.dtype.kind not in "biufc":

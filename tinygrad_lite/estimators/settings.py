@@ -7,6 +7,7 @@ from typing import Any, Self
 from sklearn.base import BaseEstimator
 
 from tinygrad_lite.errors import InputError, UsageError
+from tinygrad_lite.foundation.other_settings import instead_of_setting
 from tinygrad_lite.foundation.signatures import signature
 from tinygrad_lite.nn import Module
 
@@ -50,11 +51,13 @@ class Settings(BaseEstimator):
         return self
 
     def _nest(self, nested: Mapping[str, Any]) -> None:
+        kind = type(self).__name__
         for name, value in nested.items():
             if not _part(name):
+                instead = instead_of_setting(kind, name, value)
+                parts = "its module's parameters begin with module__, and its optimiser's with optimizer__"
                 raise UsageError(
-                    f"{type(self).__name__} has no parameter {name!r}; its module's parameters begin with module__, "
-                    "and its optimiser's with optimizer__"
+                    f"{kind} has no parameter {name!r}" + (f": write {instead}" if instead else f"; {parts}")
                 )
             setattr(self, name, value)
 

@@ -9,14 +9,8 @@ from opcode import opmap
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from tinygrad_lite.errors import UsageError, warn
-from tinygrad_lite.foundation.pytorch_names import (
-    ENTRIES_METHODS,
-    METHODS,
-    MODULE_METHODS,
-    NAMES,
-    SETTINGS,
-    instead_of_name,
-)
+from tinygrad_lite.foundation.other_settings import instead_of_setting, short
+from tinygrad_lite.foundation.pytorch_names import ENTRIES_METHODS, METHODS, MODULE_METHODS, NAMES, instead_of_name
 from tinygrad_lite.foundation.signatures import signature
 
 _ARRAYS = ("weight", "pos_weight", "_weight", "_random_samples", "values")
@@ -165,12 +159,19 @@ def warn_of_writing(first: Any) -> None:
 
 
 def refuse_settings(name: str, function: Callable[..., Any], settings: Mapping[str, Any]) -> None:
-    """Raise if a call passes a keyword that PyTorch's function of the same name takes, and this one does not."""
-    for setting in filter(SETTINGS.__contains__, settings):
+    """Raise if a call passes keywords that another library's function like this one takes, and this one does not."""
+    advice = {setting: instead_of_setting(name, setting, value) for setting, value in settings.items()}
+    if any(advice.values()):
         known = signature(function).parameters
-        if setting not in known and all(x.kind is not Parameter.VAR_KEYWORD for x in known.values()):
-            instead = SETTINGS[setting].format(settings[setting])
-            raise UsageError(f"{name} has no setting {setting}={settings[setting]!r}: write {instead}")
+        if any(x.kind is Parameter.VAR_KEYWORD for x in known.values()):
+            return
+        listed = [
+            f"{setting}={short(settings[setting])}: write {instead}"
+            for setting, instead in advice.items()
+            if instead and setting not in known
+        ]
+        if listed:
+            raise UsageError(f"{name} has no setting {'; and no '.join(listed)}")
 
 
 def unknown_names(module: str, others: Callable[[str], str] = lambda name: "") -> Callable[[str], NoReturn]:

@@ -108,17 +108,32 @@ def advise(error: Exception) -> None:
 
 
 def advised(function: Callable[P, T]) -> Callable[P, T]:
-    """A function that calls a user's code, and advises on errors in it."""
+    """A function that calls a user's code, and advises on errors in it, and on keywords of other libraries."""
 
     @wraps(function)
     def called(*args: P.args, **settings: P.kwargs) -> T:
         try:
             return function(*args, **settings)
         except RESTATED as error:
+            refuse_settings(function.__name__, function, settings)
+            _refuse_positions(function, args)
             advise(error)
             raise
 
     return called
+
+
+def _refuse_positions(function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+    """Raise if a call passes more arguments by position than the function takes so."""
+    parameters = signature(function).parameters.values()
+    named = [x.name for x in parameters if x.kind is Parameter.KEYWORD_ONLY]
+    positional = [x.name for x in parameters if x.kind is Parameter.POSITIONAL_OR_KEYWORD]
+    takes_any = any(x.kind is Parameter.VAR_POSITIONAL for x in parameters)
+    if len(args) > len(positional) and named and not takes_any:
+        raise UsageError(
+            f"{function.__name__} takes {len(positional)} arguments by position, {', '.join(positional)}, and the "
+            f"others by name, such as {named[0]}=; got {len(args)} by position"
+        )
 
 
 def _arguments(

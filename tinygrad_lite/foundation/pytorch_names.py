@@ -308,6 +308,14 @@ MODULE_METHODS = {
     "reset_parameters": "a new layer in its place, or tg.nn.init for each parameter",
     "reset_running_stats": "a new layer in its place",
     "_get_name": "type(model).__name__",
+    # methods of Keras's models
+    "fit": "tg.fit(model, loss, (inputs, targets), epochs=10), say",
+    "predict": "model(x), or model.eval()(x) where dropout and running statistics must stay out",
+    "evaluate": "loss(model(x), y)",
+    **dict.fromkeys(("save_weights", "load_weights"), "tg.save(path, model=model) or tg.load(path, model=model)"),
+    **dict.fromkeys(("get_weights", "set_weights"), "model.state_dict() or model.load_state_dict(weights)"),
+    **dict.fromkeys(("trainable_variables", "trainable_weights"), "list(model.parameters())"),
+    "count_params": "sum(w.size for w in model.parameters()), or print(model)",
     "to_empty": "the module itself, whose weights have values",
     **dict.fromkeys(("get_extra_state", "set_extra_state"), "an array in a field, which is part of the state"),
     **dict.fromkeys(

@@ -35,6 +35,7 @@ def loader_of(
             "the data must be pairs: a tuple (inputs, targets) of arrays, or a dataset whose samples are "
             f"(inputs, target); a sample of these data is {type(first).__name__}"
             + (f" of {len(first)} parts" if isinstance(first, (tuple, list)) else "")
+            + ("; a list is a list of samples: write a tuple" if isinstance(data, list) and len(data) == 2 else "")
             + (
                 "; with weights of rows, write (inputs, (targets, weights)), and a loss of both"
                 if isinstance(first, tuple) and len(first) == 3

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lite import trees
 from tinygrad_lite.data.loader import DataLoader
 from tinygrad_lite.engine.grad_mode import enable_grad, no_grad
-from tinygrad_lite.errors import UsageError
+from tinygrad_lite.errors import UsageError, warn
 from tinygrad_lite.foundation.entrances import advised
 from tinygrad_lite.foundation.progress import progress
 from tinygrad_lite.foundation.settings import whole
@@ -31,6 +32,7 @@ from tinygrad_lite.training.faults import FaultFinder
 from tinygrad_lite.training.history import History
 from tinygrad_lite.training.interrupts import BetweenSteps
 from tinygrad_lite.training.metrics import Metric, metrics_of
+from tinygrad_lite.training.row_checks import batches_for_samples
 from tinygrad_lite.training.training_run import Loss, Training, compiled_step
 from tinygrad_lite.training.verification import try_batch, verify_training
 
@@ -176,7 +178,16 @@ def _verify(
             held_out.dataset.check_finite()
     rows, size = len(loader.dataset), loader.batch_size
     first = loader.dataset.take(np.arange(min(rows, size)))
-    verify_training(model, loss, first, optimizer=optimizer, clip_norm=clip_norm)
+    sample = trees.map_leaves(lambda x: x[0], first)
+    advice = batches_for_samples(model, loss, sample) if loader.dataset.stacks else ""
+    try:
+        verify_training(model, loss, first, optimizer=optimizer, clip_norm=clip_norm)
+    except Exception as error:  # also of the user's functions, which get more axes than they take
+        if advice:
+            raise UsageError(advice) from error
+        raise
+    if advice:
+        warn(advice)
     if len(loader) > 1 and not loader.drop_last and rows % size:
         try_batch(model, loss, loader.dataset.take(np.arange(rows % size)))
     if held_out is not None:

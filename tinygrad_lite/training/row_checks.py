@@ -15,6 +15,7 @@ from tinygrad_lite.nn.module import in_mode
 from tinygrad_lite.training.batches import outputs_of, plain
 from tinygrad_lite.training.finding import Finding
 from tinygrad_lite.training.loss_behaviour import value_and_slopes
+from tinygrad_lite.training.training_run import Loss
 from tinygrad_lite.training.trial import Trial, is_real, real_parts
 
 
@@ -108,6 +109,25 @@ def rows_are_independent(trial: Trial) -> Finding | None:
     if not seen:
         return _rows_replaced(trial, check)
     return Finding(check, True, "in evaluation mode, no output depends on another row's inputs")
+
+
+def batches_for_samples(model: Module, loss: Loss, sample: Any) -> str:
+    """What to do if the model takes a sample of two rows or more as a batch; empty if it does not."""
+    inputs, targets = sample
+    lengths = {len(x) if np.ndim(x) else 0 for x in trees.leaves((inputs, targets))}
+    if len(lengths) > 1 or max(lengths) < 2 or any(np.ndim(x) < 2 for x in trees.leaves(inputs)):
+        return ""
+    try:
+        independent = rows_are_independent(Trial(model, loss, (inputs, targets), None, None))
+    except Exception:  # whatever the user's functions raise
+        return ""
+    if independent is None or not independent.ok:
+        return ""
+    return (
+        f"each sample of these data has {max(lengths)} rows, and the model takes each row by itself. If the samples "
+        "are batches, join them, as in inputs = np.concatenate([x for x, _ in batches]), and targets likewise, and "
+        "pass (inputs, targets) and batch_size: a list is a list of samples, of which fit makes batches"
+    )
 
 
 def _is_of_pairs(trial: Trial) -> bool:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from tinygrad_lite.errors import InputError, TinygradError
+from tinygrad_lite.foundation.entrances import advised
 from tinygrad_lite.interchange.onnx_in import (  # noqa: F401  # the tables of operators
     onnx_control,
     onnx_elementwise,
@@ -18,6 +19,7 @@ from tinygrad_lite.nn.module import Parameter
 __all__ = ["OnnxModule", "from_onnx"]
 
 
+@advised
 def from_onnx(model: Any) -> OnnxModule:
     """A module from an ONNX model, whose forward pass is lines of NumPy and of `tg.nn.functional`.
 

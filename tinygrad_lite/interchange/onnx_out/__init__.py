@@ -8,8 +8,10 @@ import numpy as np
 
 from tinygrad_lite import trees
 from tinygrad_lite.errors import InputError, UsageError
+from tinygrad_lite.foundation.entrances import advised
 
 
+@advised
 def export_onnx(
     f: Callable[..., Any],
     *examples: Any,
