@@ -4,6 +4,7 @@ import cmath
 import copy
 import importlib
 import math
+import struct
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ import scipy.fft
 import scipy.integrate
 import scipy.interpolate
 import scipy.linalg
+import scipy.ndimage
 import scipy.optimize
 import scipy.signal
 import scipy.special
@@ -24,6 +26,7 @@ import scipy.stats
 from numpy import array as numpys_array
 from numpy import zeros as numpys_zeros
 from numpy.lib.stride_tricks import as_strided
+from sklearn.linear_model import LinearRegression, Ridge
 
 import tinygrad_lite as tg
 from tinygrad_lite.array_api import numpys_names, scipys_names
@@ -157,6 +160,7 @@ def of_list(x: Any) -> Any:
     return np.concatenate([np.ravel(part) for part in x])
 
 
+SEARCHES = ("bisect", "brenth", "brentq", "ridder")
 SCIPYS: dict[str, Callable[[Any], Any]] = {
     **{
         f"scipy.fft.{name}": lambda x, name=name: np.abs(getattr(scipy.fft, name)(x.reshape(2, 3)))
@@ -173,15 +177,30 @@ SCIPYS: dict[str, Callable[[Any], Any]] = {
         scipy.linalg.eigh(definite(x))[0] + scipy.linalg.eigh(definite(x), eigvals_only=True)
     ),
     "scipy.linalg.qr": lambda x: of_list(map(np.abs, scipy.linalg.qr(x.reshape(3, 2), mode="economic"))),
-    "scipy.linalg.qr, r": lambda x: np.abs(scipy.linalg.qr(definite(x), mode="r")[0]),
+    "scipy.linalg.qr, r": lambda x: np.abs(scipy.linalg.qr(x.reshape(3, 2), mode="r")[0]),
+    "scipy.linalg.lstsq": lambda x: of_list(scipy.linalg.lstsq(np.vander(GRID, 3), x)[:2]),
+    "scipy.linalg.lstsq, of two": lambda x: scipy.linalg.lstsq(x[:4].reshape(2, 2), np.eye(2), cond=1e-6)[0],
     "scipy.linalg.solve": lambda x: scipy.linalg.solve(definite(x), np.ones(2), check_finite=False),
     "scipy.linalg.solve, transposed": lambda x: scipy.linalg.solve(x[:4].reshape(2, 2), x[4:], transposed=True),
+    **{
+        f"scipy.linalg.solve, {kind}": lambda x, kind=kind: np.concatenate(
+            [
+                scipy.linalg.solve(definite(x) + np.diag(x[:1], 1), x[4:], lower=lower, assume_a=kind)
+                for lower in (False, True)
+            ]
+        )
+        for kind in ("sym", "pos", "her", "diagonal", "tridiagonal", "upper triangular", "lower triangular")
+    },
     "scipy.linalg.solve_triangular": lambda x: scipy.linalg.solve_triangular(x[:4].reshape(2, 2), x[4:], lower=True),
     "scipy.linalg.svd": lambda x: (
         scipy.linalg.svd(x.reshape(2, 3))[1] + scipy.linalg.svd(x.reshape(2, 3), compute_uv=False)
     ),
     "scipy.linalg.toeplitz": scipy.linalg.toeplitz,
     "scipy.linalg.block_diag": lambda x: scipy.linalg.block_diag(x[:4].reshape(2, 2), x[4:]),
+    **{
+        f"sklearn's {type(model).__name__}": lambda x, model=model: model.fit(np.vander(GRID, 3), x).predict(SQUARE)
+        for model in (LinearRegression(), Ridge(0.1))
+    },
     "scipy.integrate.solve_ivp": lambda x: scipy.integrate.solve_ivp(
         lambda t, y: [x[0] * y[1], -x[3] * y[0]], (0, 1), [1.0, 0.5], rtol=1e-8, atol=1e-10
     ).y[:, -1],
@@ -249,7 +268,34 @@ def test_all_that_stand_in_are_tried() -> None:
     tried = {name.partition(",")[0].split(" of ")[0].partition(" in ")[0] for name in (*MAKING, *MATHS, *SCIPYS)}
     ours = {function.__name__ for function in numpys_names.STAND_INS}
     ours |= {f"{module}.{name}" for module, names in scipys_names.MODULES.items() for name in names}
-    assert ours <= tried
+    assert ours <= tried | {f"scipy.optimize.{name}" for name in SEARCHES}
+
+
+def test_a_search_in_c_refuses_before_it_gets_a_tensor() -> None:
+    for name in SEARCHES:
+        with pytest.raises(UsageError, match=f"scipy.optimize.{name} .*newton"):
+            tg.grad(
+                tg.functionalize(lambda x, name=name: getattr(scipy.optimize, name)(lambda t: t**2 - x[0], 0.0, 4.0))
+            )(X)
+    assert tg.functionalize(lambda x: scipy.optimize.brentq(lambda t: t - 1, 0, 4) * x[0])(tg.tensor(X)) == X[0]
+
+
+def test_a_refusal_that_other_code_catches_is_raised_in_the_end() -> None:
+    def other_way(x: Any) -> Any:
+        try:
+            return x[0] * float(x[1])
+        except TypeError:
+            return x[0] * 2
+
+    for f, words in {
+        other_way: "history of x",
+        lambda x: struct.unpack("d", struct.pack("d", x[0]))[0]: "history of x",
+        lambda x: scipy.optimize.leastsq(lambda t: t - x[:2], np.ones(2))[0].sum(): "scipy.optimize.leastsq",
+        lambda x: scipy.optimize.direct(lambda t: ((t - x[:1]) ** 2).sum(), [(0, 1)]).fun: "scipy.optimize.direct",
+        lambda x: scipy.ndimage.generic_filter(GRID, lambda w: w.sum() * x[0], 3).sum(): "scipy.ndimage.generic_filter",
+    }.items():
+        with pytest.raises(UsageError, match=words):
+            tg.grad(tg.functionalize(f))(X)
 
 
 @pytest.mark.parametrize(
@@ -404,7 +450,7 @@ def test_a_call_with_further_arguments_is_scipys_or_refused(f: Callable[[Any], A
     a = np.array([[2.0, 0.3], [-0.5, 1.0]])
     expected = f(a.copy())
     with suppress(UsageError, TypeError):
-        np.testing.assert_allclose(np.asarray(tg.functionalize(f)(tg.tensor(a))), expected, rtol=1e-12)
+        np.testing.assert_allclose(np.asarray(tg.functionalize(f)(tg.tensor(a))), expected, rtol=1e-12, atol=1e-15)
 
 
 @pytest.mark.usefixtures("own_names")

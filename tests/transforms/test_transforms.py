@@ -1,5 +1,6 @@
 """Functions made out of functions."""
 
+import cmath
 import gc
 import math
 from collections import defaultdict
@@ -154,12 +155,24 @@ def store(x: Any) -> Any:
     return array.sum()
 
 
-@pytest.mark.parametrize("leaves_the_graph", [math.sin, store, lambda x: np.float64(x) * 2, lambda x: float(x)])
+@pytest.mark.parametrize(
+    "leaves_the_graph",
+    [
+        math.sin,
+        store,
+        lambda x: np.float64(x) * 2,
+        lambda x: float(x),
+        cmath.exp,
+        lambda x: cmath.exp(1j * x).real,
+        lambda x: complex(1j * x).imag,
+    ],
+)
 def test_a_number_taken_out_of_a_function_is_an_error(leaves_the_graph: Callable[[Any], Any]) -> None:
     with pytest.raises((UsageError, ValueError)):
         tg.grad(leaves_the_graph)(0.5)
     assert float(tg.grad(lambda x: x * x.item())(3.0)) == 3  # on purpose
     assert float(tg.tensor(0.5, requires_grad=True)) == 0.5
+    assert complex(tg.tensor(0.5, requires_grad=True) * 1j) == 0.5j
 
 
 def test_argnums_in_every_form() -> None:

@@ -10,12 +10,12 @@ import numpy as np
 from tinygrad_lite import trees
 from tinygrad_lite.array_api.memory import in_memory
 from tinygrad_lite.array_api.standing_in import names
-from tinygrad_lite.array_api.writing import ARRAYS, Writable, is_writing
+from tinygrad_lite.array_api.writing import ARRAYS, Writable, is_writing, refusals
 from tinygrad_lite.engine.op import Traced
 from tinygrad_lite.engine.registry import ANSWERS
-from tinygrad_lite.errors import UsageError
+from tinygrad_lite.errors import TinygradError, UsageError
 from tinygrad_lite.foundation.advice import lost_array
-from tinygrad_lite.foundation.callers import hidden_behind, is_library
+from tinygrad_lite.foundation.callers import is_library
 
 
 def functionalize(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -56,32 +56,39 @@ def functionalize(function: Callable[..., Any]) -> Callable[..., Any]:
             args, params = trees.map_leaves(lambda x: np.copy(x) if isinstance(x, np.ndarray) else x, (args, params))
             return function(*args, **params)
         args, params = trees.map_leaves(lambda x: _lent(x) if isinstance(x, ARRAYS) else x, (args, params))
-        before = is_writing.set(True)
+        before, unrefused = is_writing.set(True), refusals.set(())
         try:
             with names.changed(function):
                 result = function(*args, **params)
-        except ValueError as error:
-            if ours := hidden_behind(error):
-                raise ours from None
-            raise
-        except (AttributeError, TypeError) as error:
-            if refusal := _of_library(error):
+            refused = refusals.get()
+        except Exception as error:
+            if refusal := _behind(error):
                 raise refusal from error
             raise
         finally:
             is_writing.reset(before)
+            refusals.reset(unrefused)
+        if refused:  # an array would have gone another way
+            raise refused[0]
         return trees.map_leaves(lambda x: x.value if isinstance(x, Writable) else x, result)
 
     return functional
 
 
-def _of_library(error: Exception) -> Exception | None:
-    """Our refusal, if a library was given an array of ours where it needs one of NumPy's."""
+def _behind(error: Exception) -> Exception | None:
+    """Our refusal, if the function or a library raised another error after it, or needs what only arrays have."""
+    if isinstance(error, TinygradError):
+        return None
+    if refused := refusals.get():
+        return refused[-1]
     here = error.__traceback__
     while here is not None and here.tb_next is not None:
         here = here.tb_next
     is_librarys = here is not None and is_library(here.tb_frame.f_globals.get("__name__", ""))
-    return UsageError(lost_array(here.tb_frame, ANSWERS, functionalized=True)) if here and is_librarys else None
+    may_be_of_c = isinstance(error, (AttributeError, TypeError, SystemError)) or "read-only" in str(error)
+    if here is None or not is_librarys or not may_be_of_c:
+        return None
+    return UsageError(lost_array(here.tb_frame, ANSWERS, functionalized=True))
 
 
 def _lent(x: Any) -> Writable:

@@ -10,6 +10,7 @@ import numpy as np
 from tinygrad_lite import trees
 from tinygrad_lite.engine.op import Traced
 from tinygrad_lite.errors import UsageError
+from tinygrad_lite.foundation.signatures import bound_to, signature_of
 from tinygrad_lite.ops.linear import of_scipy
 
 Function = Callable[..., Any]
@@ -18,13 +19,34 @@ _HOW = ("check_finite", "driver", "lapack_driver", "overwrite_a", "overwrite_b",
 """The keywords that say how to compute, and not what."""
 
 
+def _mirrored(a: Any, lower: bool) -> Any:
+    return np.tril(a) + np.tril(a, -1).mT.conj() if lower else np.triu(a) + np.triu(a, 1).mT.conj()
+
+
+_READ: dict[str | None, Function] = {
+    **dict.fromkeys((None, "gen", "general"), lambda a, lower: a),
+    **dict.fromkeys(("sym", "symmetric", "her", "hermitian", "pos", "positive definite"), _mirrored),
+    "upper triangular": lambda a, lower: np.triu(a),
+    "lower triangular": lambda a, lower: np.tril(a),
+    "diagonal": lambda a, lower: np.triu(np.tril(a)),
+    "tridiagonal": lambda a, lower: np.triu(np.tril(a, 1), -1),
+}
+"""For what a system assumes of its matrix, the matrix that it reads: it leaves out the other entries."""
+
+
 def _solve(a: Any, b: Any, lower: bool = False, *, assume_a: str | None = None, transposed: bool = False) -> Any:
-    if assume_a not in (None, "gen", "general"):
+    if assume_a not in _READ or (a.dtype.kind == "c" and _READ[assume_a] is _mirrored):
         raise UsageError(
-            f"scipy.linalg.solve: with assume_a={assume_a!r} it reads a part of the matrix; leave it out under "
-            "tg.functionalize"
+            f"scipy.linalg.solve: assume_a={assume_a!r} reads a part of the matrix that is not known here; leave it "
+            "out under tg.functionalize"
         )
-    return np.linalg.solve(a.mT if transposed else a, b)
+    read = _READ[assume_a](a, lower)
+    return np.linalg.solve(read.mT if transposed else read, b)
+
+
+def _lstsq(a: Any, b: Any, cond: float | None = None) -> Any:
+    x, residues, rank, values = np.linalg.lstsq(a, b, np.finfo(a.dtype).eps if cond is None else cond)
+    return x, residues[0] if residues.size and b.ndim == 1 else residues, rank, values
 
 
 def _cholesky(a: Any, lower: bool = False) -> Any:
@@ -45,8 +67,50 @@ def _svd(a: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
 
 
 def _qr(a: Any, *, mode: str = "full") -> Any:
-    made: Any = np.linalg.qr(a, {"full": "complete", "economic": "reduced"}.get(mode, mode))  # type: ignore[call-overload]
-    return (made,) if mode == "r" else tuple(made)
+    if mode not in ("full", "r", "economic"):
+        raise UsageError(f"scipy.linalg.qr: mode={mode!r} has no derivative; take 'full', 'r' or 'economic'")
+    q, r = np.linalg.qr(a, "reduced" if mode == "economic" else "complete")
+    return (r,) if mode == "r" else (q, r)
+
+
+def _pinv(a: Any, *, rtol: float | None = None) -> Any:
+    return np.linalg.pinv(a, rtol=max(a.shape) * np.finfo(a.dtype).eps if rtol is None else rtol)
+
+
+def _taking_tensors(function: Function) -> Function:
+    """What makes, out of SciPy's function, one that computes with this function where an argument is traced."""
+
+    def make(of_scipy: Function, path: str) -> Function:
+        @wraps(of_scipy)
+        def taking(*args: Any, **params: Any) -> Any:
+            if not any(isinstance(x, Traced) for x in trees.leaves((args, params))):
+                return of_scipy(*args, **params)
+            asked = {name: x for name, x in params.items() if name not in _HOW}
+            bound_to(signature_of(function), path, args, asked)
+            return function(*args, **asked)
+
+        return taking
+
+    return make
+
+
+def _refusing_tensors(search: Function, path: str) -> Function:
+    """A search that refuses a function whose result is being differentiated."""
+
+    @wraps(search)
+    def refusing(f: Function, *args: Any, **params: Any) -> Any:
+        def checked(*numbers: Any) -> Any:
+            value = f(*numbers)
+            if getattr(value, "requires_grad", False):
+                raise UsageError(
+                    f"{path} is written in C and takes plain numbers, but the function returned a value that is being "
+                    "differentiated: use scipy.optimize.newton, which is written in Python"
+                )
+            return value
+
+        return search(checked, *args, **params)
+
+    return refusing
 
 
 _LINALG: dict[str, Function] = {
@@ -56,7 +120,8 @@ _LINALG: dict[str, Function] = {
     "eigh": _eigh,
     "eigvalsh": _eigvalsh,
     "inv": lambda a: np.linalg.inv(a),
-    "pinv": lambda a: np.linalg.pinv(a, rtol=max(a.shape) * np.finfo(a.dtype).eps),
+    "lstsq": _lstsq,
+    "pinv": _pinv,
     "qr": _qr,
     "solve": _solve,
     "svd": _svd,
@@ -68,21 +133,18 @@ _FOURIER = {
     for name in ("fft", "fft2", "fftn", "rfft", "rfft2", "rfftn")
 }
 _FOURIER |= {"hfft": np.fft.hfft, "ihfft": np.fft.ihfft}
-MODULES: dict[str, dict[str, Function]] = {"scipy.fft": _FOURIER, "scipy.linalg": _LINALG}
-"""For a module of SciPy's, what stands in for its functions."""
+_SEARCHES = ("bisect", "brenth", "brentq", "ridder")
+"""The searches of `scipy.optimize` that call a function from C, and go on after an error in its result."""
+MODULES: dict[str, dict[str, Function]] = {
+    "scipy.fft": {name: _taking_tensors(function) for name, function in _FOURIER.items()},
+    "scipy.linalg": {name: _taking_tensors(function) for name, function in _LINALG.items()},
+    "scipy.optimize": dict.fromkeys(_SEARCHES, _refusing_tensors),
+}
+"""For a module of SciPy's, what makes out of each of these functions the one that stands in for it."""
 
 
 def stand_ins(module: ModuleType) -> dict[Any, Function]:
     """What stands in for the functions of a module of SciPy's."""
-    ours = MODULES[module.__name__]
-    return {getattr(module, name): _taking_tensors(getattr(module, name), function) for name, function in ours.items()}
-
-
-def _taking_tensors(of_scipy: Function, function: Function) -> Function:
-    @wraps(of_scipy)
-    def taking(*args: Any, **params: Any) -> Any:
-        if not any(isinstance(x, Traced) for x in trees.leaves((args, params))):
-            return of_scipy(*args, **params)
-        return function(*args, **{name: x for name, x in params.items() if name not in _HOW})
-
-    return taking
+    makers = MODULES[module.__name__]
+    path = module.__name__
+    return {getattr(module, name): make(getattr(module, name), f"{path}.{name}") for name, make in makers.items()}

@@ -33,6 +33,8 @@ from tinygrad_lite.ops.shapes.joining import array
 
 is_writing: ContextVar[bool] = ContextVar("is_writing", default=False)
 """Whether a function is running that may write into its arrays."""
+refusals: ContextVar[tuple[UsageError, ...]] = ContextVar("refusals", default=())
+"""The refusals, while it runs, to be plain numbers. Code in C may go on after one, or raise an error of its own."""
 
 
 ARRAYS = (np.ndarray, Traced)
@@ -242,9 +244,9 @@ class Writable(Assigning, trees.Holder):
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         if self.requires_grad and writes_an_entry(sys._getframe(1)):
-            raise UsageError(_CANNOT_HOLD)
+            raise _refusal(_CANNOT_HOLD)
         if self.requires_grad:
-            raise UsageError(lost_array(sys._getframe(1), ANSWERS, functionalized=True))
+            raise _refusal(lost_array(sys._getframe(1), ANSWERS, functionalized=True))
         made = self.value.__array__(dtype, copy)
         is_ours = sys._getframe(1).f_code.co_filename.startswith(PACKAGE)  # which keeps what an operation was given
         return made if copy or is_ours else self._memory.copied(made)
@@ -258,8 +260,8 @@ class Writable(Assigning, trees.Holder):
     def _plain_number(self, caller: FrameType) -> Any:
         if self.requires_grad and self.dtype.kind in "fc":
             if writes_an_entry(caller):
-                raise UsageError(_CANNOT_HOLD)
-            raise UsageError(
+                raise _refusal(_CANNOT_HOLD)
+            raise _refusal(
                 "a plain number would lose the history of x. Leave float() out, since x behaves as a number; functions "
                 "of Python's that ask for one have no derivative here. x.detach() leaves the graph on purpose"
             )
@@ -279,6 +281,12 @@ class Writable(Assigning, trees.Holder):
 
     def __repr__(self) -> str:
         return f"Writable({self.value!r})"
+
+
+def _refusal(reason: str) -> UsageError:
+    error = UsageError(reason)
+    refusals.set((*refusals.get(), error))
+    return error
 
 
 def _in_place(op: Callable[..., Any]) -> Callable[[Writable, Array], Writable]:

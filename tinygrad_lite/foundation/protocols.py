@@ -34,7 +34,7 @@ class Protocols:
 
     def __complex__(self) -> complex:
         x: Any = self
-        return complex(x.item()) if x.dtype.kind == "c" else complex(float(x))
+        return complex(float(x.real), float(x.imag))  # float refuses where a history would be lost
 
     def __dlpack__(
         self, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: bool | None = None
