@@ -349,3 +349,47 @@ def test_a_function_whose_gradient_comes_from_elsewhere_gets_arguments_of_the_ty
     assert tg.gradcheck(f, x, gradient=np.cos(np.asarray(x, float))).ok
     assert (np.float64 if isinstance(x, np.generic) else type(x)) in types
     assert (float in types) == (type(x) is float)
+
+
+class Frame:
+    """Numbers in no array, as those of a pandas frame."""
+
+    dtype = np.dtype(float)
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        return np.array(X, dtype)
+
+
+CANNOT_VARY = {
+    "integers": np.array([2, 3, 4]),
+    "a whole number": 2,
+    "truths": np.array([True, False, True]),
+    "objects": X.astype(object),
+    "a frame": Frame(),
+    "lists of integers": [2, 3, 4],
+}
+
+
+@pytest.mark.parametrize("name", CANNOT_VARY)
+def test_a_gradient_of_what_cannot_vary_is_not_passed_over(name: str) -> None:
+    other = CANNOT_VARY[name]
+
+    def scaled(w: Any, other: Any) -> float:
+        return float(np.sum(w * np.asarray(other, float)))
+
+    def gradient(w: Any, other: Any) -> Any:
+        return np.asarray(other, float) * np.ones(3), w
+
+    def without(w: Any, other: Any) -> Any:
+        return gradient(w, other)[0], None
+
+    with pytest.raises(UsageError, match=r"gave numbers for other.*pass np.asarray\(other, float\).*or give None"):
+        check(scaled, X, other, gradient=gradient)
+    assert check(scaled, X, other, gradient=without).ok
+    assert check(scaled, X, other, gradient=gradient, wrt="w").ok
+    assert check(scaled, X, other, gradient=lambda w, other: (gradient(w, other)[0], np.zeros(3))).ok
+
+
+def test_what_came_in_place_of_arrays_is_named() -> None:
+    with pytest.raises(UsageError, match=r"frame is of type Frame. Pass their numbers as np.asarray\(…, float\)"):
+        check(lambda frame: 1.0, Frame())

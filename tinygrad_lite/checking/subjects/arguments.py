@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite import trees
-from tinygrad_lite.checking.subjects.matching import FIXED, Parts, joined, matched
+from tinygrad_lite.checking.subjects.matching import FIXED, INTEGER, OTHER, Parts, joined, matched
 from tinygrad_lite.checking.subjects.variables import Variable, chosen, limits
 from tinygrad_lite.engine.op import Array, Traced
 from tinygrad_lite.engine.tensor import Tensor, wrap
@@ -18,8 +18,6 @@ from tinygrad_lite.foundation.signatures import signature
 from tinygrad_lite.nn.module import Module
 from tinygrad_lite.nn.substitution import substituted
 from tinygrad_lite.transforms.runs import name_of
-
-INTEGER = -2  # in place of the number of a variable
 
 
 class Arguments:
@@ -44,11 +42,19 @@ class Arguments:
         self.complex_paths = [leaf.path for leaf in self._leaves if isinstance(leaf.place, Parts)]
         self.integers = [leaf.path for leaf in self._leaves if leaf.place == INTEGER]
         if not self._all:
-            kind = "integers, which have no gradient: write 1.0 for 1" if self.integers else "no arrays of real numbers"
-            raise UsageError(f"gradcheck of {name} was given {kind}")
+            raise UsageError(f"gradcheck of {name} was given {self._no_variables()}")
         is_chosen = chosen(wrt, [name for name in names if name], [v.path for v in self._all])
         self.vary([number for number, v in enumerate(self._all) if is_chosen(v.path)])
         self._limits = dict(zip(self.numbers, limits(bounds, self.variables)))
+        self._cannot_vary = () if wrt is not None else (INTEGER, OTHER)
+
+    def _no_variables(self) -> str:
+        """What there is in place of variables, and what to do about it."""
+        if self.integers:
+            return "integers, which have no gradient: write 1.0 for 1"
+        kinds = [f"{leaf.path} is of type {type(leaf.value).__name__}" for leaf in self._leaves]
+        advice = ". Pass their numbers as np.asarray(…, float), and convert them back in the function"
+        return "no arrays of real numbers" + (f": {', '.join(kinds[:3])}{advice}" if kinds else "")
 
     def _entered(self, path: str, leaf: Any) -> Any:
         """Add a leaf's real arrays to all variables; return their numbers, a module's by name."""
@@ -60,7 +66,7 @@ class Arguments:
             sides = {"real": np.real(array), "imag": np.imag(array)}
             return Parts({name: self._entered(f"{path}.{name}", x) for name, x in sides.items()})
         if letter != "f":
-            return INTEGER if letter in "iub" else FIXED
+            return INTEGER if letter in "iub" else OTHER
         kinds = {Tensor: Tensor, np.ndarray: np.ndarray, np.generic: np.float64, float: float}
         kind = next(passed for known, passed in kinds.items() if isinstance(leaf, known))
         self._all.append(Variable(path, np.array(array), kind))
@@ -90,7 +96,7 @@ class Arguments:
 
     def matched(self, gradient: Any, source: str = "gradient=") -> dict[int, Any]:
         """The gradient of each variable by its number, from the containers in which somebody gives them."""
-        places = [leaf.numbers(self.numbers) for leaf in self._leaves]
+        places = [leaf.numbers((*self.numbers, *self._cannot_vary)) for leaf in self._leaves]
         return matched(gradient, self._in_containers(places), self.names, source)
 
     def tangents(self, parts: Sequence[Array]) -> tuple[Any, ...]:
@@ -149,7 +155,7 @@ class _Leaf:
             return real + 1j * imag
         if isinstance(self.place, dict):
             return {name: by_number[number] for name, number in self.place.items() if number in by_number}
-        if self.place == FIXED:
+        if self.place == OTHER:
             return self.value
         return by_number.get(self.place, np.zeros(np.shape(self.value)))
 

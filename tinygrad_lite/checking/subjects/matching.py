@@ -10,6 +10,7 @@ from tinygrad_lite.engine.op import Traced
 from tinygrad_lite.errors import UsageError
 
 FIXED = -1  # in place of the number of a variable
+INTEGER, OTHER = -2, -3  # the same for arrays of integers, and for what is no array, which nobody asked to hold fixed
 
 
 class Parts(dict[str, int]):
@@ -22,11 +23,12 @@ def matched(gradient: Any, arguments: Sequence[Any], names: Sequence[str], sourc
     For several arguments, the gradient is a tuple or a dict by their names, which may leave out what has no variables.
 
     Args:
-        arguments: the arguments, with the number of a variable, or FIXED, in place of each array.
+        arguments: the arguments, with the number of a variable, FIXED, INTEGER or OTHER in place of each leaf.
         source: what gave the gradient, for messages.
 
     Raises:
-        UsageError: if the containers do not match; the message says where.
+        UsageError: if the containers do not match, or if there is a gradient for what cannot vary, and would go
+            unchecked; the message says where.
     """
     if gradient is None:
         raise UsageError(f"{source} gave None: does it end with `return`?")
@@ -55,12 +57,21 @@ def _readings(gradient: Any, arguments: Sequence[Any], names: Sequence[str]) -> 
         for expected in (by_name, varying):
             if len(gradient) == len(expected):
                 yield dict(zip(expected, gradient)), expected, ""
+        if len(gradient) == len(by_name) and any(np.ndim(part) for part in gradient):
+            return  # one for each argument, and no list of numbers for one of them
     yield from single
 
 
 def _pairs(gradient: Any, expected: Any, path: str, source: str) -> Iterator[tuple[int, Any]]:
     """The number of each variable in a container, and its gradient."""
-    if gradient is None or not _varies(expected):
+    if gradient is None:
+        return
+    if not _varies(expected):
+        if any(number in (INTEGER, OTHER) for number in trees.leaves(expected)) and _has_entries(gradient):
+            raise UsageError(
+                f"{source} gave numbers for {path}, which is not an array of real numbers, so that they cannot be "
+                f"checked: pass np.asarray({path}, float) in its place, or give None for its gradient"
+            )
         return
     if isinstance(expected, Parts):
         array: Any = gradient if isinstance(gradient, Traced) else np.asarray(gradient)
@@ -94,6 +105,11 @@ def _advice(gradient: Any) -> str:
     is_pair = isinstance(gradient, (tuple, list)) and len(gradient) == 2
     has_value = is_pair and isinstance(gradient[0], (int, float, np.number)) and np.iterable(gradient[1])
     return ": leave out the value, and return the gradient alone" if has_value else ""
+
+
+def _has_entries(gradient: Any) -> bool:
+    """Whether a gradient has numbers other than 0."""
+    return any(_is_array(leaf) and np.any(leaf) for leaf in trees.leaves(gradient))
 
 
 def _is_array(tree: Any) -> bool:
