@@ -551,3 +551,34 @@ def test_a_detached_array_is_not_that_of_a_weight_which_has_another_one_since() 
 
     graph = tg.explain(step, tg.tensor([1.0, 2.0], requires_grad=True, name="w")).graph
     assert sorted(leaf.value.tolist() for leaf in graph.leaves) == [[0.5, 1.0], [1.0, 2.0]]
+
+
+class Holder:
+    def __init__(self, layer: nn.Module) -> None:
+        self.layer = layer
+
+
+HOLDERS: dict[str, tuple[Callable[[nn.Module], Any], str]] = {
+    "a name": (lambda layer: layer, "held"),
+    "a list": (lambda layer: [layer], "held[0]"),
+    "a tuple": (lambda layer: (layer,), "held[0]"),
+    "a dict": (lambda layer: {"first": layer}, "first"),
+    "a list in a dict": (lambda layer: {"layers": [layer]}, "layers[0]"),
+    "an object": (Holder, "layer"),
+    "a list of objects": (lambda layer: [Holder(layer)], "held[0].layer"),
+}
+
+
+def held_layer(hold: Callable[[nn.Module], Any], other: nn.Module) -> tuple[Any, Any]:
+    """What holds a layer, and a loss behind it and another layer, so that `weight` alone is no name."""
+    layer = nn.Linear(2, 2, rng=0)
+    return hold(layer), np.sum(other(layer(np.ones((1, 2)))))
+
+
+@pytest.mark.parametrize("name", HOLDERS)
+def test_the_weights_of_layers_have_the_name_of_what_holds_them(name: str) -> None:
+    hold, path = HOLDERS[name]
+    other = nn.Linear(2, 2, rng=1)
+    held, loss = held_layer(hold, other)
+    names = {leaf.name for leaf in tg.explain(loss).graph.leaves}
+    assert {f"{path}.weight", f"{path}.bias"} <= names, held

@@ -185,7 +185,7 @@ def long_names() -> Any:
     ],
 )
 def test_everything_can_be_read(show: Show, make: Callable[[], Any], width: int) -> None:
-    """No text is smaller than 11 pixels, no formula is cut at the side, and no page is wider than the screen."""
+    """No text is under 11 pixels, no formula is cut, no line begins with a comma, and no page is too wide."""
     opened = show(make(), viewport={"width": width, "height": 800})
     views = [f"main.go({k})" for k in range(opened.page.evaluate("lesson.last") + 1)]
     for view in [*views, *(f"main.choose({k})" for k in range(len(opened.lesson.graph.nodes)))]:
@@ -194,6 +194,11 @@ def test_everything_can_be_read(show: Show, make: Callable[[], Any], width: int)
         formulas = "[...document.querySelectorAll('.formula, .term p')]"
         cut = f"{formulas}.filter((e) => e.scrollWidth > e.clientWidth + 1).map((e) => e.outerHTML)"
         assert opened.page.evaluate(cut) == [], view
+        behind = (
+            "[...document.querySelectorAll('button.link')].map((e) => e.nextSibling).filter((e) => e?.nodeType === 3)"
+        )
+        alone = f"{behind}.filter((e) => /^[.,:;]/.test(e.data) && !e.parentElement.matches('.listed'))"
+        assert opened.page.evaluate(f"{alone}.map((e) => e.parentElement.textContent)") == [], view
         wide = opened.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert wide <= 0, view
 

@@ -40,6 +40,7 @@ def note_names_around(seen: Seen, frame: FrameType | None) -> None:
     """
     names: dict[int, str] = {}
     inside: dict[int, str] = {}
+    models: list[tuple[str, Module]] = []  # in containers
     is_innermost = True
     while frame is not None:
         file = frame.f_code.co_filename
@@ -56,8 +57,13 @@ def note_names_around(seen: Seen, frame: FrameType | None) -> None:
                         seen.kept[id(value.data)] = value.data
                     elif name.isidentifier():
                         for path, x in _inside(name, value):
-                            inside.setdefault(id(x), path)
+                            if isinstance(x, Module):
+                                models.append((path, x))
+                            else:
+                                inside.setdefault(id(x), path)
         frame = frame.f_back
+    for path, model in models:  # whose parameters may belong to a model with a name
+        note_parameters(seen, model, path)
     seen.names.update(names)
     seen.names = inside | seen.names
 
@@ -87,7 +93,7 @@ def _tensors_in(reached: Mapping[str, Any]) -> Iterator[Tensor]:
 
 
 def _inside(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """The tensors and arrays in a container or an object, with their paths: `layers[0].w`, and w alone in a dict."""
+    """Tensors, arrays and models in a container or an object with their paths: `layers[0].w`, and w alone in a dict."""
     ahead, seen = [("", value, 0)], 0
     for path, container, depth in ahead:
         held = _held(container) if depth < DEEPEST else {}
@@ -103,7 +109,7 @@ def _inside(name: str, value: Any) -> Iterator[tuple[str, Any]]:
                 inner = f"{path}.{key}" if path else key
             else:
                 continue
-            if isinstance(x, (Tensor, np.ndarray)):
+            if isinstance(x, (Tensor, np.ndarray, Module)):
                 yield inner, x
             elif len(ahead) < MOST:
                 ahead.append((inner, x, depth + 1))
@@ -163,7 +169,8 @@ class Watch:
             recomputes.reset(before)
         for reached, value in _reached(f, args, kwargs).items():
             for path, x in _inside(reached, value):
-                self.seen.names.setdefault(id(x), path)
+                if not isinstance(x, Module):
+                    self.seen.names.setdefault(id(x), path)
         name = getattr(f, "__name__", type(f).__name__)
         if isinstance(result, Tensor) and result.op is not None:
             steps = [step for step in self._kept if isinstance(step, Step)]

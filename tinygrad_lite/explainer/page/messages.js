@@ -44,5 +44,11 @@ function tell(phrase) {
 // The same, where elements are put in.
 function sayWith(text, values) {
   const found = tables[language.now()]?.[text] ?? text;
-  return found.split(/\{(\w+)\}/).map((part, k) => (k % 2 ? values[part] : part)).flat();
+  const parts = [];
+  for (const part of found.split(/\{(\w+)\}/).map((part, k) => (k % 2 ? values[part] : part)).flat().filter((part) => part !== "")) {
+    const mark = parts.at(-1)?.tagName === "BUTTON" && typeof part === "string" ? part.match(/^[.,:;)]*/)[0] : "";
+    if (mark) parts.push(element("span", { class: "listed" }, parts.pop(), mark)); // else a line may break behind the button
+    parts.push(part.slice?.(mark.length) ?? part);
+  }
+  return parts;
 }
