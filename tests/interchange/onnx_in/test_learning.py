@@ -16,7 +16,17 @@ RNG = np.random.default_rng(0)
 X = RNG.normal(size=(5, 4)).astype(np.float32)
 WEIGHTS, SHIFTS = RNG.normal(size=(3, 4)).ravel().tolist(), [0.1, -0.2, 0.3]
 SCALER = {"offset": [0.5, 1.0, -1.0, 0.0], "scale": [2.0, 0.5, 1.0, 3.0]}
+SUPPORT = {"coefficients": SHIFTS, "support_vectors": WEIGHTS, "n_supports": 3, "rho": [0.25]}
 CASES: dict[str, tuple[str, Any, int, dict[str, Any]]] = {
+    **{
+        f"support vectors, {kind}": (
+            "SVMRegressor",
+            X,
+            1,
+            {**SUPPORT, "kernel_type": kind, "kernel_params": [0.5, 0.75, 3.0]},
+        )
+        for kind in ("LINEAR", "POLY", "RBF", "SIGMOID")
+    },
     "one target": ("LinearRegressor", X, 1, {"coefficients": WEIGHTS[:4], "intercepts": [0.5]}),
     "targets": ("LinearRegressor", X, 1, {"coefficients": WEIGHTS, "intercepts": SHIFTS, "targets": 3}),
     "without a shift": ("LinearRegressor", X, 1, {"coefficients": WEIGHTS[:4]}),
@@ -175,6 +185,10 @@ def test_what_was_learned_is_a_parameter_and_nodes_may_share_their_name() -> Non
         ("LinearRegressor", {"coefficients": WEIGHTS[:4], "post_transform": "PROBIT"}, UsageError, "PROBIT"),
         ("LinearRegressor", {"coefficients": WEIGHTS[:4], "targets": 3}, InputError, "'node' is damaged"),
         ("LinearRegressor", {}, InputError, "'node' is damaged: KeyError"),
+        ("SVMRegressor", {**SUPPORT, "one_class": 1}, UsageError, "its result is 1 or -1"),
+        ("SVMRegressor", {"coefficients": WEIGHTS[:4], "rho": [0.0]}, UsageError, "no support vectors"),
+        ("SVMRegressor", {**SUPPORT, "kernel_type": "OTHER"}, UsageError, "kernel_type=OTHER"),
+        ("SVMRegressor", {**SUPPORT, "support_vectors": WEIGHTS[:5]}, InputError, "'node' is damaged: ValueError"),
         ("Normalizer", {"norm": "MAX"}, UsageError, "norm=MAX"),
         ("Imputer", {"imputed_value_int64s": [1]}, UsageError, "whole numbers"),
         ("TreeEnsembleRegressor", {}, UsageError, "does not know these operators"),

@@ -1,7 +1,8 @@
 """Operators of ONNX's domain for machine learning, `ai.onnx.ml`, as operators of its default domain.
 
-Linear models, scalers and the like, as in scikit-learn's pipelines. There, what they learned is in attributes of their
-nodes; here it becomes arrays of the graph, under names such as `scaler.scale`, and so parameters.
+Linear models, support vector regression, scalers and the like, as in scikit-learn's pipelines. There, what they learned
+is in attributes of their nodes; here it becomes arrays of the graph, under names such as `scaler.scale`, and so
+parameters.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -112,6 +113,40 @@ def _linear_classifier(node: _Node) -> None:
         node.transformed(scores, results[1])
 
 
+def _kernel(node: _Node, rows: str) -> str:
+    """How similar each row is to each support vector."""
+    settings = node.settings
+    kind, count = bytes(settings.get("kernel_type", b"LINEAR")).decode(), settings["n_supports"]
+    gamma, shift, degree = settings.get("kernel_params") or (1.0, 0.0, 1.0)
+    vectors = np.reshape(settings["support_vectors"], (count, -1))
+    if kind == "RBF":
+        apart = node.add("Unsqueeze", rows, node.array("middle", [1], np.int64))
+        apart = node.add("Sub", apart, node.array("support_vectors", vectors))
+        far = node.add("ReduceSum", node.add("Mul", apart, apart), node.array("last", [-1], np.int64), keepdims=0)
+        return node.add("Exp", node.add("Mul", far, node.number("minus_gamma", -gamma)))
+    product = node.add("Gemm", rows, node.array("support_vectors", vectors), transB=1)
+    if kind == "LINEAR":
+        return product
+    scaled = node.add("Mul", product, node.number("gamma", gamma))
+    moved = node.add("Add", scaled, node.number("coef0", shift))
+    if kind == "SIGMOID":
+        return node.add("Tanh", moved)
+    if kind != "POLY":
+        node.refuse(f"kernel_type={kind}")
+    return node.add("Pow", moved, node.number("degree", degree))
+
+
+def _support_vector_regressor(node: _Node) -> None:
+    settings = node.settings
+    if settings.get("one_class", 0):
+        node.refuse("one_class: its result is 1 or -1, and has no slope; its score is the result without one_class")
+    if not settings.get("n_supports", 0):
+        node.refuse("it has no support vectors")
+    similar = _kernel(node, node.rows(node.first, node.real(node.first)))
+    total = node.add("Gemm", similar, node.array("coefficients", [settings["coefficients"]]), transB=1)
+    node.transformed(node.add("Add", total, node.array("rho", settings["rho"])), node.result)
+
+
 def _scaler(node: _Node) -> None:
     moved = node.add("Sub", node.real(node.first), node.array("offset", node.settings["offset"]))
     node.add("Mul", moved, node.array("scale", node.settings["scale"]), result=node.result)
@@ -165,6 +200,7 @@ _WRITERS: dict[str, Callable[[_Node], None]] = {
     "LinearClassifier": _linear_classifier,
     "LinearRegressor": _linear_regressor,
     "Normalizer": _normalizer,
+    "SVMRegressor": _support_vector_regressor,
     "Scaler": _scaler,
 }
 
