@@ -635,8 +635,8 @@ def test_a_schedule_whose_function_asks_for_the_step(schedule: Any) -> None:
         return step, rates
 
     with pytest.raises(UsageError, match=r"call the step\(\) of the schedule after the compiled function.*np\.min"):
-        tg.compile(step_with(lambda t: t / 5 if t < 5 else 1.0, is_inside=True)[0], "numpy")(X)
-    functions = lambda t: np.minimum(1.0, t / 5), lambda t: min(1.0, t / 5)
+        tg.compile(step_with(lambda t: [0.2, 0.4, 0.6][t], is_inside=True)[0], "numpy")(X)
+    functions = lambda t: np.minimum(1.0, t / 5), lambda t: min(1.0, t / 5), lambda t: t / 5 if t < 5 else 1.0
     inside = [step_with(function, is_inside=True) for function in functions]
     outside, by_hand = step_with(functions[1], is_inside=False)
     compiled, compiled_outside = [tg.compile(step, "numpy") for step, _ in inside], tg.compile(outside, "numpy")

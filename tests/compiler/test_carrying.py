@@ -421,7 +421,7 @@ def test_state_that_the_first_call_makes(backend: str) -> None:
 
     def refused(x: Any) -> Any:
         kept["another"] = x * 2
-        return x if np.sum(x) > 0 else -x
+        return x * len(f"{np.sum(x)}")
 
     with pytest.raises(UsageError, match="needs a value"):
         tg.compile(refused, backend)(np.ones(2))
@@ -656,7 +656,7 @@ def test_after_a_refusal_a_container_that_became_shorter_is_as_before(shorten: C
     def f(x: Any) -> Any:
         values[1], values[2] = values[1] + x, values[2] * x
         shorten(values)
-        return x if np.sum(x) > 0 else 2 * x
+        return x * len(f"{np.sum(x)}")
 
     with pytest.raises(UsageError, match="needs a value"):
         tg.compile(f, "numpy")(np.ones(2))

@@ -358,9 +358,9 @@ REFUSED: dict[str, tuple[Callable[[Store, Any, Any], Any], str]] = {
     ),
     "another dtype": (lambda store, i, x: np.copyto(store.whole[:3], x), "Cannot cast array data"),
     "another dtype by a mask": (lambda store, i, x: np.putmask(store.whole[:3], x > 1, x), "the rule 'safe'"),
-    "a branch on what is read": (
-        lambda store, i, x: store.rows[i] if store.rows[0, 0] > 0 else x,
-        r"needs a value .* if store\.rows",
+    "a text of what is read": (
+        lambda store, i, x: store.rows[i] * len(f"{store.rows[0, 0]}"),
+        r"needs a value .* len\(f",
     ),
     "a list": (lambda store, i, x: store.listed[i], r"np\.stack\(store\.listed\)\[i\] if it is a list"),
     "a view under another name": (

@@ -640,10 +640,10 @@ def test_a_failed_recording_leaves_all_as_it_was(backend: str) -> None:
     def wrong(x: Any) -> Any:
         loss = step(x)
         optimizer.lr = 7.0
-        return loss if loss > 0 else -loss
+        return loss * len(f"{loss}")
 
     weights, draws = copy.deepcopy(model.state_dict()), model[2]._rng.bit_generator.state
-    with pytest.raises(UsageError, match="if loss > 0"):
+    with pytest.raises(UsageError, match=r"len\(f"):
         tg.compile(wrong, backend)(X)
     for name, array in model.state_dict().items():
         np.testing.assert_array_equal(array, weights[name])

@@ -94,7 +94,7 @@ def _caught(self: Trainer, x: Any) -> Any:
 def _caught_inside_a_transform(self: Trainer, x: Any) -> Any:
     def loss(w: Any) -> Any:
         try:
-            factor = 2.0 if w[0] > 0 else 3.0
+            factor = len(f"{w[0] > 0}")
         except Exception:
             factor = 5.0
         return np.sum(w * x) * factor
@@ -114,18 +114,6 @@ def _best(self: Trainer, x: Any) -> Any:
         self.best = loss.item()
         self.lines.append("better")
     return loss
-
-
-def _leaves_out(self: Trainer, x: Any) -> Any:
-    loss = self.loss(x)
-    return loss.detach() if loss > 3 else self.trained(loss)
-
-
-def _while(self: Trainer, x: Any) -> Any:
-    step = np.array(1.0)
-    while np.sum(step * x**2) > 0.1:
-        step = step / 2
-    return self.trained(self.loss(x) * step)
 
 
 def _selected(self: Trainer, x: Any) -> Any:
@@ -206,8 +194,6 @@ STEPS: list[Callable[[Trainer, Any], Any]] = [
         _caught_inside_a_transform,
         _kept,
         _best,
-        _leaves_out,
-        _while,
         _selected,
         _rounds,
         _next_of_an_iterator,
@@ -305,7 +291,7 @@ def test_recordings_that_fail_become_rare() -> None:
 
     def f(x: Any) -> Any:
         turns()
-        return x if x.sum() > 0 else -x
+        return x * len(f"{x.sum()}")
 
     compiled = tg.compile(f, "numpy")
     with pytest.warns(UncompiledWarning):
@@ -354,9 +340,9 @@ def test_an_error_of_the_functions_own_has_no_warning(backend: str) -> None:
 
 
 def test_where_warnings_are_errors_each_call_is_one() -> None:
-    compiled = tg.compile(lambda x: x if x.sum() > 0 else -x)
+    compiled = tg.compile(lambda x: x * len(f"{x.sum()}"))
     for _ in range(2):
-        with pytest.raises(UsageError, match=r"write np\.where"):
+        with pytest.raises(UsageError, match=r"return what you want to print"):
             compiled(X)
-    with pytest.raises(UsageError, match=r"(?s)has no recording yet: .* write np\.where"):
+    with pytest.raises(UsageError, match=r"(?s)has no recording yet: .* return what you want to print"):
         compiled.source

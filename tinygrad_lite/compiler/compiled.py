@@ -1,11 +1,13 @@
 """`tg.compile`: a function whose first call records it, and whose later calls run the recorded program."""
 
 import functools
+import math
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from inspect import getattr_static
 from pathlib import Path
+from time import perf_counter
 from types import MethodType
 from typing import Any
 
@@ -27,7 +29,7 @@ from tinygrad_lite.compiler.signature import can_come_again, signature
 from tinygrad_lite.compiler.source.export import module
 from tinygrad_lite.compiler.source.jax_export import jax_module
 from tinygrad_lite.compiler.source.numpy_source import NumpySource
-from tinygrad_lite.compiler.variations import Recordings, Variations
+from tinygrad_lite.compiler.variations import MANY, Detours, Recordings, Variations
 from tinygrad_lite.compiler.waiting import patiently, without_collections
 from tinygrad_lite.engine.op import Traced
 from tinygrad_lite.engine.tensor import Tensor
@@ -42,6 +44,17 @@ MOST = 50
 
 REFUSALS = InputError, IndexError, np.linalg.LinAlgError
 """The errors of operations about values, which the function itself may catch."""
+
+
+def _no_entry(*_: Any) -> Any:
+    return MISS
+
+
+_OF_WAYS = (
+    "it branches on what it computes{}\nand goes another way in most calls, of which each way would need a program: "
+    "write np.where(condition, a, b) in place of `if`, or pass the value that Python needs as an argument that is a "
+    "plain number"
+)
 
 _PLAIN = (np.ndarray, np.memmap)
 
@@ -74,7 +87,8 @@ class Compiled:
         self._numbers = ChangingNumbers()
         self._in_common: dict[int, Any] = {}
         self._changing: dict[int, Appearance] = {}
-        self._entry: tuple[int, Callable[..., Any]] = 0, lambda *_: MISS
+        self._detours = Detours()
+        self._entry: tuple[int, Callable[..., Any]] = 0, _no_entry
         self._entries: dict[tuple[Any, ...], dict[Run, Callable[..., Any]]] = {}
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
@@ -127,32 +141,64 @@ class Compiled:
         run = next((run for run, known in [*entries.items()] if known is entry), None)
         if run is None or not run.may_be_refused:
             return self._by_what_fits(args, kwargs)
+        if run.branches:
+            return self._by_another_way(args, kwargs, run)
         self._latest = run
         return self._f(*args, **kwargs)
 
-    def _by_another_entry(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Run the program whose entry takes these arguments; find out which program fits if there is none."""
+    def _by_another_way(self, args: tuple[Any, ...], kwargs: dict[str, Any], run: Run) -> Any:
+        """Run another program, or the function itself, as the one that was tried first goes another way."""
+        recordings, entry = self._recordings.count, self._entry
+        begin = perf_counter()
+        result = self._by_another_entry(args, kwargs, (run,), begin + self._detours.longest)
+        if self._recordings.count == recordings:
+            self._detours.note(perf_counter() - begin, was_entered=self._entry is not entry)
+            if self._detours.left:
+                self._entry = 0, _no_entry
+            if self._detours.left >= MANY:
+                self._tell_of_ways(run)
+        return result
+
+    def _by_another_entry(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], tried: tuple[Run, ...] = (), until: float = math.inf
+    ) -> Any:
+        """Run the program whose entry takes these arguments; find out which program fits if there is none.
+
+        Args:
+            tried: the programs that go another way.
+            until: when to run the function itself in place of further programs that may go another way.
+        """
+        if self._detours.left and not tried:
+            return self._detours.run(self._f, args, kwargs)
         entries = self._entries.get((len(args), *kwargs), {})
         for run, entry in [*entries.items()]:  # another thread may add one meanwhile
-            if entry is self._entry[1] and not kwargs:
+            if (entry is self._entry[1] and not kwargs) or run in tried:
                 continue  # it has been tried
             try:
                 result = entry(*args, kwargs) if kwargs else entry(*args)
             except REFUSALS:
                 result = REFUSED
-            if result is REFUSED:
+            if result is REFUSED and run.branches:
+                if not tried:
+                    return self._by_another_way(args, kwargs, run)
+                tried = *tried, run
+                if perf_counter() > until:
+                    return self._f(*args, **kwargs)
+            elif result is REFUSED:
                 return self._after_refusal(entry, args, kwargs)
-            if result is not MISS:
+            elif result is not MISS:
                 self._latest = run
                 if not kwargs:
                     self._entry = len(args), entry
                 return result
-        return self._by_what_fits(args, kwargs)
+        return self._by_what_fits(args, kwargs, tried, until)
 
-    def _by_what_fits(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _by_what_fits(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], tried: tuple[Run, ...] = (), until: float = math.inf
+    ) -> Any:
         run, refusal = None, None
         try:
-            run = self.fitting_unless_watched(args, kwargs)
+            run = self.fitting_unless_watched(args, kwargs, tried)
         except Exception as error:
             if isinstance(error, TakenError) and not error.is_put_back:
                 raise
@@ -160,24 +206,39 @@ class Compiled:
         if refusal is not None:
             return self._by_itself(refusal, args, kwargs)
         if run is None:
+            if tried:
+                self._tell_of_ways(tried[0])
             return self._f(*args, **kwargs)
+        is_new = not run.uses
         try:
             result = run(args, kwargs)
         except REFUSALS:
             if not run.may_be_refused:
                 raise
             result = MISS
+        if result is MISS and run.branches and not is_new:
+            run.uses -= 1
+            if not tried:
+                return self._by_another_way(args, kwargs, run)
+            if perf_counter() > until:
+                return self._f(*args, **kwargs)
+            return self._by_what_fits(args, kwargs, (*tried, run), until)
         if result is MISS:  # the function itself may catch the error
             return self._f(*args, **kwargs)
         entries = self._entries.setdefault((len(args), *kwargs), {})
         may_enter = (self._recordings.are_few or run.was_used) and run.is_worth_an_entry()
-        if may_enter and (entry := run.entry(args, kwargs)) is not None:
+        if may_enter and (entry := run.entry(args, kwargs, self._detours.hits)) is not None:
             entries[run] = entry
             if len(entries) > MOST:
                 entries.pop(next(iter([*entries])), None)
             if not kwargs:
                 self._entry = len(args), entry
         return result
+
+    def _tell_of_ways(self, run: Run) -> None:
+        """Warn that calls go ever other ways, unless a warning has said what keeps some way from being compiled."""
+        if not self._refusals.latest:
+            self._refusals.tell(name_of(self._f), _OF_WAYS.format(run.branches[0]))
 
     def _by_itself(self, refusal: Refusal, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run the function itself, as its recording has failed; warn, unless that is for an error of its own."""
@@ -192,12 +253,14 @@ class Compiled:
         """Whether NumPy is set to report floating-point errors, which native code does not report."""
         return self.backend != "numpy" and not {*np.geterr().values()} <= {"ignore", "warn"}
 
-    def fitting_unless_watched(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Run | None:
+    def fitting_unless_watched(
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], tried: tuple[Run, ...] = ()
+    ) -> Run | None:
         """The run for these arguments; None if the function itself runs, as when somebody must see every operation."""
         leaves = trees.leaves((args, kwargs))
         if is_watching() or is_observed() or any(map(_is_followed, leaves)) or self._misses_errors():
             return None
-        return self.fitting(args, kwargs)
+        return self.fitting(args, kwargs, tried)
 
     def fitting_if_any(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Run | None:
         """The run for these arguments; None also if their recording fails, of which a call then tells."""
@@ -208,14 +271,18 @@ class Compiled:
                 raise
             return None
 
-    def fitting(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Run | None:
-        """The run for these arguments; records one if there is none, unless recordings are in vain."""
+    def fitting(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], tried: tuple[Run, ...] = ()) -> Run | None:
+        """The run for these arguments; records one if there is none, unless recordings are in vain.
+
+        Args:
+            tried: the programs that go another way.
+        """
         leaves = trees.leaves((args, dict(kwargs)))
         exact = signature(args, kwargs, leaves)
         numbers = self._numbers.among(exact, leaves)
         key = exact.for_any(numbers)
         runs = self._runs.get(key, [])
-        chosen = next((run for run in runs if run.fits(leaves)), None)
+        chosen = next((run for run in runs if run not in tried and run.fits(leaves)), None)
         if (chosen is None or chosen.is_passing) and self._refusals.leave_out(exact, leaves):
             return None
         if chosen is None and self._recordings.are_in_vain(key if not runs and can_come_again(args, kwargs) else None):
@@ -231,6 +298,7 @@ class Compiled:
                     named_parameters(self._f, args, kwargs),
                     say,
                     may_pass=chosen is None,
+                    may_branch=True,
                     may_run_again=not any(run.was_asked for known in [*self._runs.values()] for run in known),
                     known=carried | changed,
                     numbers=numbers,
@@ -342,10 +410,15 @@ class Compiled:
                 "choose another name"
             )
         run = self._recorded()
-        if any(isinstance(guard, Decision) and guard.is_branch for guard in run.guards):
+        if run.branches or any(isinstance(guard, Decision) and guard.is_branch for guard in run.guards):
+            what = (
+                f"a value{run.branches[0]}\n"
+                if run.branches
+                else "a number that it changes, as in `if step % 10 == 0`,"
+            )
             raise UsageError(
-                f"{run.name} branches on a number that it changes, as in `if step % 10 == 0`, and has a program for "
-                "each way; an exported function would go one way: write np.where(condition, a, b) in place of `if`"
+                f"{run.name} branches on {what} and has a program for each way; an exported function would go one "
+                "way: write np.where(condition, a, b) in place of `if`"
             )
         text = _WRITERS[library](run.sources)
         Path(path).write_text(text, encoding="utf-8")

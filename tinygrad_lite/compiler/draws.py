@@ -33,8 +33,11 @@ class Draw:
 
     def forward(self, leaves: Sequence[Any] | None = None) -> Any:
         """The numbers, in a call with these leaves of the arguments."""
-        generator = self.generator if leaves is None or self.argument is None else leaves[self.argument]
-        return getattr(generator, self.name)(*self.args, **self.kwargs)
+        return getattr(self.source(leaves), self.name)(*self.args, **self.kwargs)
+
+    def source(self, leaves: Sequence[Any] | None) -> np.random.Generator:
+        """The generator, in a call with these leaves of the arguments."""
+        return self.generator if leaves is None or self.argument is None else leaves[self.argument]
 
     def __repr__(self) -> str:
         return self.name

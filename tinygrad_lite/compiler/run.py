@@ -48,6 +48,8 @@ class Run:
         returned: the containers that the function returned, with True for a tensor and False for anything else.
         carried: the names of the values that it carries from call to call.
         numbers: the leaves of the arguments that are Python numbers, and inputs of the program.
+        branches: the lines at which Python branches on a value; the program refuses values with which it goes another
+            way there.
         uses: how often it has run again after the call for which it was recorded; nobody counts once it has an entry.
 
     Args:
@@ -60,6 +62,7 @@ class Run:
         self._in_common = in_common
         recorder, self.guards = recorded_twice(call)
         self.numbers = recorder.numbers
+        self.branches = recorder.branches
         self.uses = 0
         self._names = frozenset(recorder.carried.names)
         self.guards.sort(key=lambda guard: not isinstance(guard, Decision))  # by which the programs of a call differ
@@ -88,6 +91,7 @@ class Run:
             or any(isinstance(place, Gradient) for place in self._passed.values())
             or any(_is_of_argument(x) for x in (*self.program.inputs.values(), *self.program.updates))
             or (self._writes_arguments and self._pullback is not None)
+            or (bool(self.branches) and bool(self._draws))  # which are put back if it is refused
         )
         self._others = _others(self.program)
         self._made = self._waited = self._patience = 0.0
@@ -149,7 +153,7 @@ class Run:
 
     def _executor(self, i: int) -> Any:
         if self._backend == "numpy":
-            return NumpyExecutor(self.sources[i])
+            return NumpyExecutor(self.sources[i], bool(self.branches))
         from tinygrad_lite.compiler.native.executor import NativeExecutor
         from tinygrad_lite.compiler.native.sizes import Sizes
 
@@ -158,7 +162,11 @@ class Run:
     @property
     def may_be_refused(self) -> bool:
         """Whether an operation may refuse its values, since nothing has changed by then, not even a generator."""
-        return not self.is_passing and not any(call.draws for program in self._programs for call in program.calls)
+        return not self.is_passing and (bool(self.branches) or not self._draws)
+
+    @cached_property
+    def _draws(self) -> list[Any]:
+        return [call.op for program in self._programs for call in program.calls if call.draws]
 
     @property
     def was_asked(self) -> bool:
@@ -205,8 +213,21 @@ class Run:
         if self._pullback is not None:
             leaves = list(map(own, leaves))
         passed = {i: place.tensor(leaves) for i, place in self._passed.items()}
-        values = self.executor.run(leaves)
+        values = self._values(leaves)
         return self._returned(values, leaves, passed, trees.leaves((args, kwargs)))
+
+    def _values(self, leaves: Leaves) -> list[Any]:
+        """What the program returns; if it goes another way, the generators have the states that they had before."""
+        if not self.branches:
+            return self.executor.run(leaves)  # type: ignore[no-any-return]
+        generators = {id(x): x for x in (draw.source(leaves) for draw in self._draws)}.values()
+        states = [x.bit_generator.state for x in generators]
+        try:
+            return self.executor.run(leaves)  # type: ignore[no-any-return]
+        except Exception:
+            for generator, state in zip(generators, states):
+                generator.bit_generator.state = state
+            raise
 
     def _returned(self, values: list[Any], leaves: Leaves, passed: Mapping[int, Tensor], written: Leaves = ()) -> Any:
         """Make the function's return value from what the program returned and the tensors that it passes on.
@@ -232,7 +253,7 @@ class Run:
 
     def repeat(self, turns: int, leaves: list[Any], stacks: Mapping[int, Array]) -> list[Any] | None:
         """The results of many calls, stacked leaf by leaf; None if they must run one by one."""
-        if self.is_passing or self._leaves_something:
+        if self.is_passing or self._leaves_something or self.branches:
             return None
         results = self.executor.repeat(turns, leaves, stacks)
         return None if results is None else results[: len(self._wrapped)]
@@ -307,8 +328,12 @@ class Run:
         for place, there in self._gradients.items():
             writer.tests.append(f"({place.naming(writer)} is None) is {there}")
 
-    def entry(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Callable[..., Any] | None:
-        """A quicker way to run again with arguments of this form; see entry.py."""
+    def entry(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], hits: list[int]) -> Callable[..., Any] | None:
+        """A quicker way to run again with arguments of this form; see entry.py.
+
+        Args:
+            hits: where to count the calls that do not go another way, if the program branches by values.
+        """
         if self._cannot_enter or not all(guard.holds() for guard in self.guards if isinstance(guard, Form)):
             return None  # the run leaves a value of another form, for which there is another program
         start = perf_counter()
@@ -323,6 +348,8 @@ class Run:
             writer.body += [f"x{i} = a{i} = a{i}.copy('K')" for i in arrays]
         wrapped = [False] * len(self.program.results) if is_linked else self._wrapped
         self.executor.enter(writer, wrapped)
+        if self.branches:
+            writer.body.append(f"{writer.name(hits)}[0] += 1")
         if not is_linked:
             for i, place in self._passed.items():
                 writer.results[i] = place.naming(writer)

@@ -28,6 +28,7 @@ class CallToRecord:
         say: is told what is done at the moment.
         may_pass: whether one recording is enough if the run changes what the program starts from.
         may_run_again: whether the function may run again for the history of a gradient.
+        may_branch: whether Python may go a way that hangs on a value, for a program that refuses other values.
         known: what other programs of the function carry from call to call, and the numbers that have changed.
         numbers: the leaves of the arguments that are Python numbers, and inputs if Python does not need them.
         changing: what the function has changed so far and no program follows, by id, to which the recordings add: it
@@ -41,6 +42,7 @@ class CallToRecord:
     say: Callable[[str], None]
     may_pass: bool = False
     may_run_again: bool = True
+    may_branch: bool = False
     known: Mapping[Key, Guard] = field(default_factory=dict)
     numbers: frozenset[int] = frozenset()
     changing: dict[int, Appearance] = field(default_factory=dict)

@@ -28,6 +28,7 @@ from tinygrad_lite.errors import NoDerivativeError, UsageError
 from tinygrad_lite.foundation.advice import refuse_out
 from tinygrad_lite.foundation.callers import array_written_at, arrays_at, is_printing
 from tinygrad_lite.foundation.signatures import path_of
+from tinygrad_lite.ops.requirements import refuse_where
 from tinygrad_lite.ops.shapes.arranging import VIEWING
 from tinygrad_lite.readers.recording import calling_line, is_followed, is_users
 from tinygrad_lite.transforms.dual import Dual
@@ -116,6 +117,9 @@ class Writer(Protocol):
 
     def truth(self, variable: Variable) -> bool | None:
         """Whether a variable is not zero, in each run; None if that is not known."""
+
+    def branch(self, x: "Recorded") -> bool | None:
+        """Which way Python goes by a value; None if it may not."""
 
     def requires(self, variable: Variable) -> bool | None:
         """Whether a variable is not zero, without which the program does not run; None if that is not known."""
@@ -255,9 +259,12 @@ def _power(self: "Recorded", exponent: Any) -> Any:
 
 
 def _power_of(self: "Recorded", base: Any) -> Any:
-    """A power of another number; if that is negative or 0, Python makes a complex number, or raises an error."""
+    """A power of another number; if that is negative or 0, Python may make a complex number, or raise an error."""
     if _is_number(self) and is_python_number(base) and type(base) is not complex and base <= 0:
-        self._needed()
+        if self.dtype.kind != "i" or (type(base) is int and base):
+            self._needed()
+        if not base:  # as Adam's betas of (0, 0.9)
+            self = refuse_where(self < 0, self, message="0 cannot be raised to a negative power, got {}")
     return Operators.__rpow__(self, base)
 
 
@@ -507,6 +514,8 @@ class Recorded(Assigning, OfVariable):
 
     def __bool__(self) -> bool:
         truth = self.recorder.truth(self.variable)
+        if truth is None and is_users(_outside_conversions(sys._getframe(1)).f_code.co_filename):
+            truth = self.recorder.branch(self)
         return self._needed() if truth is None else truth
 
     def __format__(self, form: str) -> str:

@@ -106,6 +106,7 @@ class Recorder(Leavings):
                 self.returned = trees.map_leaves(lambda x: isinstance(x, Tensor), returned)
                 self.note_changes()
                 self.keep_constants()
+                self.may_branch = False  # a reverse pass runs without the requirements in it
                 upstreams = self._differentiate(leaves)
                 self.namer.finish()
                 for root, upstream in upstreams.items():

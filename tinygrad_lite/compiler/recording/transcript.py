@@ -40,6 +40,8 @@ from tinygrad_lite.readers.recording import calling_line
 from tinygrad_lite.transforms.dual import innermost
 
 _OF_INDICES = "index", "indices"
+MOST_BRANCHES = 100
+"""The most branches by values that a program goes through; hardly another call goes the same way through more."""
 kept_whole: ContextVar[Collection[Op]] = ContextVar("kept_whole", default=())
 """The operations that are recorded as a whole, although their forwards are composed of others."""
 
@@ -55,6 +57,8 @@ class Transcript(SharedMemory):
         unheard: the same, if that was for code that is neither NumPy's nor ours, and may have caught the error.
         written: the arrays that the function wrote into after it had computed with them.
         origins: where its calls belong.
+        may_branch: whether Python may go a way that hangs on a value; the program refuses values with another way.
+        branches: the lines at which it has done so.
 
     Args:
         expected: the program of an earlier recording, with which this one is compared. As long as a call is the next
@@ -80,6 +84,9 @@ class Transcript(SharedMemory):
         self._in_common: dict[Variable, tuple[list[Any], tuple[Any, ...]]] = {}
         self._floating_errors = FloatingErrors()
         self._opened: list[Op] = [*kept_whole.get()]
+        self._rules = 0
+        self.may_branch = False
+        self.branches: list[str] = []
 
     def constant(self, array: Array) -> Recorded:
         """Record an array that is the same in each run; after the function has written into it, it is another one."""
@@ -184,6 +191,26 @@ class Transcript(SharedMemory):
     def requires(self, variable: Variable) -> bool | None:
         """Whether a variable is not zero, without which the program does not run; None if that is not known."""
         return None
+
+    def branch(self, x: Recorded) -> bool | None:
+        """Which way Python goes by a value, as in this call: the program refuses values by which it goes another way.
+
+        None if Python may not go by a value here: in a rule, say, which is then called as a whole.
+        """
+        is_inside = bool(self._rules or self._opened)
+        if not self.may_branch or is_inside or x.size != 1 or len(self.branches) == MOST_BRANCHES:
+            return None
+        if self._expected is None:
+            is_true = bool(x.value)
+        else:  # nothing is computed: the earlier recording says where it went
+            call = self._next(self._expected.calls, len(self.program.calls))
+            is_true = call is not None and call.op.name == np.logical_not.__name__
+        goes_elsewhere = np.logical_not(x) if is_true else x if x.dtype == bool else np.not_equal(x, 0)
+        line = at_line()
+        message = f"another way{line}".replace("{", "{{").replace("}", "}}")
+        refuse_where(goes_elsewhere, goes_elsewhere, message=message)
+        self.branches.append(line)
+        return is_true
 
     def settled(self, variable: Variable) -> int | None:
         """A whole number that is the same whenever this program runs; None if that is not known."""
@@ -366,6 +393,7 @@ class Transcript(SharedMemory):
 
         def rule(g: Array, *others: Array, **params: Any) -> Array:
             done, matched, unheard = len(self.program.calls), self._matched, self.unheard
+            self._rules += 1
             try:
                 if not self._was_whole(name):
                     return vjp(g, *others, *self._shared(op, params, *others), **params)
@@ -374,6 +402,8 @@ class Transcript(SharedMemory):
                     raise
                 del self.program.calls[done:]
                 self._matched, self.unheard = matched, unheard
+            finally:
+                self._rules -= 1
             whole = Op(vjp, [None], name=name, arity=1 + len(others))
             whole.keywords = op.keywords
             return self._called(whole, [backward.whole(g), *others], params)

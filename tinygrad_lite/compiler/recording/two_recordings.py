@@ -412,6 +412,7 @@ def _recorded_once(
     """The recording of a call, and what it read; `roots` are the functions and objects to look through for names."""
     recorder = Recorder(tensor_names(call.f), reached, expected, call.may_run_again, carried)
     recorder.numbers = numbers
+    recorder.may_branch = call.may_branch
     places = iter([Argument(i, name) for i, name in enumerate(call.parameters)])
 
     def passed_in(x: Any) -> Any:

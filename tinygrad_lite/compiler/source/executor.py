@@ -20,16 +20,20 @@ from tinygrad_lite.errors import InputError
 
 
 class NumpyExecutor:
-    """A program as a Python function, compiled from its source."""
+    """A program as a Python function, compiled from its source.
+
+    Args:
+        branches: whether it may turn out to go another way, which may read the gradients that it would replace.
+    """
 
     backend = "numpy"
     falls_back: Sequence[str] = ()
 
-    def __init__(self, source: NumpySource) -> None:
+    def __init__(self, source: NumpySource, branches: bool = False) -> None:
         self.program = program = source.program
         self._reads = [*source.places]
         self._writes = [*program.updates]
-        self._anew = [place for place in self._writes if _is_made_anew(place, program)]
+        self._anew = [] if branches else [place for place in self._writes if _is_made_anew(place, program)]
         self._has_state = source.has_state
         source = source.at_speed()
         named = source.expressions

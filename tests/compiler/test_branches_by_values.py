@@ -1,0 +1,320 @@
+"""Branches by what a function computes: each way that calls go has a program, which refuses the values of others."""
+
+import copy
+import math
+import re
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_lite as tg
+from tests.compiler.test_carrying import kind_of
+from tinygrad_lite import nn, optim, trees
+from tinygrad_lite.compiler import variations
+from tinygrad_lite.errors import UncompiledWarning, UsageError
+
+X = np.array([1.0, -2.0, 3.0])
+
+
+class Trainer:
+    """A weight with Adam, a generator, and what a training by hand keeps beside them."""
+
+    def __init__(self) -> None:
+        self.w = tg.tensor([0.5, -1.0, 2.0], requires_grad=True)
+        self.optimizer = optim.Adam([self.w], lr=0.1)
+        self.rng = np.random.default_rng(0)
+        self.best, self.patience, self.skipped, self.scale = math.inf, 0, 0, 1024.0
+        self.kept = self.w.numpy()
+        self.mean = np.zeros(3)
+
+    def loss(self, x: Any) -> Any:
+        return np.mean((self.w * x - 1) ** 2)
+
+    def trained(self, loss: Any) -> Any:
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return loss.detach()
+
+    def surroundings(self) -> list[Any]:
+        kept = [self.best, self.patience, self.skipped, self.scale, self.kept, self.mean]
+        grad = None if self.w.grad is None else self.w.grad.numpy()
+        return [self.w.numpy(), grad, [*self.optimizer.state.values()], *kept, self.rng.bit_generator.state]
+
+
+def _one_of_two(self: Trainer, x: Any) -> Any:
+    return x if np.sum(x) > 0 else -2 * x
+
+
+def _leaves_out_a_batch(self: Trainer, x: Any) -> Any:
+    loss = self.loss(x)
+    return loss.detach() if loss > 3 else self.trained(loss)
+
+
+def _skips_what_is_not_finite(self: Trainer, x: Any) -> Any:
+    loss = self.loss(np.where(x > 8, np.inf, x))
+    if not np.isfinite(loss):
+        self.skipped += 1
+        return loss.detach()
+    return self.trained(loss)
+
+
+def _scales_the_loss(self: Trainer, x: Any) -> Any:
+    self.optimizer.zero_grad()
+    (self.loss(np.where(x > 8, np.nan, x)) * self.scale).backward()
+    if all(np.isfinite(w.grad).all() for w in self.optimizer.parameters):
+        self.w.grad = self.w.grad / self.scale
+        self.optimizer.step()
+        return self.w.detach()
+    self.scale /= 2
+    return None
+
+
+def _keeps_the_best(self: Trainer, x: Any) -> Any:
+    loss = self.trained(self.loss(x))
+    if loss.item() < self.best:
+        self.best, self.patience, self.kept = loss.item(), 0, self.w.numpy()
+    else:
+        self.patience += 1
+    return loss
+
+
+def _updates_before_the_branch(self: Trainer, x: Any) -> Any:
+    """The weights and an array outside must be as before when a program turns out to go another way."""
+    self.mean += 2 * self.w.numpy()
+    loss = self.trained(self.loss(x))
+    return loss if np.max(self.mean) > 25 else self.mean * 2
+
+
+def _while(self: Trainer, x: Any) -> Any:
+    step = np.array(1.0)
+    while np.sum(step * x**2) > 0.1:
+        step = step / 4
+    return self.trained(self.loss(x) * step)
+
+
+def _counts_its_turns(self: Trainer, x: Any) -> Any:
+    y, turns = x, 0
+    while abs(float(y[0])) > 1e-2:
+        y, turns = y / 3, turns + 1
+    return y, turns
+
+
+def _draws_before_the_branch(self: Trainer, x: Any) -> Any:
+    noise = self.rng.normal(size=3)
+    if self.rng.random() < 0.5:
+        return self.trained(self.loss(x + noise))
+    return self.trained(self.loss(x) * 2) + self.rng.random()
+
+
+def _inside_a_transform(self: Trainer, x: Any) -> Any:
+    def loss(w: Any) -> Any:
+        return np.sum(w * x) * (2.0 if np.sum(w * x) > 0 else 3.0)
+
+    return tg.value_and_grad(loss)(self.w.numpy())
+
+
+def _a_number_that_is_no_boolean(self: Trainer, x: Any) -> Any:
+    return x if np.sum(x > 2) else x * np.nan if np.sum(np.minimum(x, 0)) else 3 * x
+
+
+def _not_a_number(self: Trainer, x: Any) -> Any:
+    """NaN is true, as any number that is not 0."""
+    with np.errstate(invalid="ignore"):
+        return 2 * x if np.sqrt(x[0] - 4) else x
+
+
+def _several_in_a_row(self: Trainer, x: Any) -> Any:
+    y = x
+    for part in x:
+        if part > 2:
+            y = y * part
+        elif not part > -3:
+            y = y + part
+    return y
+
+
+def _sorted_by_python(self: Trainer, x: Any) -> Any:
+    return np.stack(sorted(x, reverse=True))
+
+
+def _an_array_of_one_entry(self: Trainer, x: Any) -> Any:
+    return x if x[:1, None] > 2 else -x
+
+
+def _a_function_of_the_users(self: Trainer, x: Any) -> Any:
+    """One that branches in its value and in its derivative is called as a whole."""
+    return tg.grad(lambda x: np.sum(branching(x) * x))(x)
+
+
+def _an_error_of_its_own(self: Trainer, x: Any) -> Any:
+    try:
+        if x[1] < -4:
+            raise ArithmeticError
+        return x
+    except ArithmeticError:
+        return 5 * x
+
+
+branching = tg.primitive(
+    lambda x: x * 2 if np.sum(x) > 3 else x,
+    lambda g, y, x: g * 2 if np.sum(x) > 3 else g,
+    name="branching",
+)
+
+STEPS: list[Callable[[Trainer, Any], Any]] = [
+    *(_one_of_two, _leaves_out_a_batch, _skips_what_is_not_finite, _scales_the_loss, _keeps_the_best),
+    *(_updates_before_the_branch, _while, _counts_its_turns, _draws_before_the_branch, _inside_a_transform),
+    *(_a_number_that_is_no_boolean, _not_a_number, _several_in_a_row, _sorted_by_python, _an_array_of_one_entry),
+    *(_a_function_of_the_users, _an_error_of_its_own),
+]
+FACTORS = (1, 1, 2, 1, 3, -1, 2, 2, 1, -1, 3, 1, 1, 0.5, 2, -1)
+
+
+def assert_same(found: Any, expected: Any) -> None:
+    assert trees.structure(found) == trees.structure(expected)
+    for a, b in zip(trees.leaves(found), trees.leaves(expected), strict=True):
+        assert type(a) is type(b)
+        if isinstance(b, (tg.Tensor, np.ndarray, np.generic, float)):
+            assert kind_of(a) == kind_of(b)
+            np.testing.assert_allclose(a, b, rtol=1e-12)
+        else:
+            assert a == b
+
+
+@pytest.mark.parametrize("is_tensor", [False, True])
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: step.__name__)
+def test_each_way_has_a_program(step: Callable[[Trainer, Any], Any], is_tensor: bool, backend: str) -> None:
+    eager, compiled = Trainer(), Trainer()
+    f = tg.compile(step, backend)
+    for factor in FACTORS:
+        x = tg.tensor(X * factor) if is_tensor else X * factor
+        assert_same(f(compiled, x), step(eager, x))
+        assert_same(compiled.surroundings(), eager.surroundings())
+    assert f._latest is not None
+
+
+@pytest.mark.parametrize("turns", [1, 3])
+def test_many_turns(turns: int, backend: str) -> None:
+    eager, compiled = Trainer(), Trainer()
+    step = tg.compile(lambda: _keeps_the_best(compiled, X), backend)
+    for _ in range(4):
+        np.testing.assert_allclose(step.repeat(turns), [_keeps_the_best(eager, X).item() for _ in range(turns)])
+    assert_same(compiled.surroundings(), eager.surroundings())
+
+
+def test_others_may_differentiate_either_way(backend: str) -> None:
+    model = nn.Linear(3, 3, rng=0)
+
+    def f(x: Any) -> Any:
+        y = model(x)
+        return np.tanh(y) if np.sum(x) > 0 else y**2
+
+    compiled = tg.compile(f, backend)
+    for factor in FACTORS:
+        gradients = []
+        for g in (f, compiled):
+            model.zero_grad()
+            np.sum(g(X * factor)).backward()
+            gradients.append([p.grad.numpy() for p in model.parameters()])
+        assert_same(gradients[1], gradients[0])
+
+
+def test_a_derivative_of_the_users_that_branches_in_the_reverse_pass_of_others(backend: str) -> None:
+    """That pass runs without the requirements in it, so it may not branch by a value."""
+    w = tg.tensor(X, requires_grad=True)
+
+    @tg.custom_gradient
+    def clipped(x: Any) -> Any:
+        return x, lambda g: g * 2 if np.sum(g) > 3 else g
+
+    def f(x: Any) -> Any:
+        return np.sum(np.sin(clipped(w * x)))
+
+    compiled = tg.compile(f, backend)
+    for factor in FACTORS:
+        gradients = []
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UncompiledWarning)
+            for g in (f, compiled):
+                w.grad = None
+                (g(X) * factor * 3).backward()
+                gradients.append(w.grad.numpy())
+        assert_same(gradients[1], gradients[0])
+
+
+def test_a_way_of_each_call_is_left_to_the_function_itself(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One warning says so, however long the programs take that are tried in vain."""
+    monkeypatch.setattr("tinygrad_lite.compiler.compiled.perf_counter", lambda: 0.0)
+
+    def f(x: Any) -> Any:
+        turns = 0
+        while x.sum() > turns:
+            turns += 1
+        return x * turns
+
+    compiled = tg.compile(f, backend)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        for i in range(80):
+            np.testing.assert_array_equal(compiled(np.full(2, i + 0.3)), np.full(2, i + 0.3) * (2 * i + 1))
+    (text,) = [str(warning.message) for warning in told]
+    assert re.search(r"(?s)another way in most calls.*write np\.where", text)
+    assert compiled._recordings.count < 16
+    for _ in range(20):
+        np.testing.assert_array_equal(compiled(np.ones(2)), 2 * np.ones(2))
+
+
+def test_the_function_itself_runs_where_programs_that_are_tried_take_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For ever more calls; while entries serve most calls, or the function takes longer, programs run."""
+    now = 0.0
+    monkeypatch.setattr(variations, "perf_counter", lambda: now)
+
+    def slow() -> None:
+        nonlocal now
+        now += 1.0
+
+    def calls_left_out(seconds: float, was_entered: bool, hits: int) -> list[int]:
+        detours, lengths = variations.Detours(), []
+        for _ in range(8):
+            for _ in range(variations.FEW):
+                detours.hits[0] += hits
+                detours.note(seconds, was_entered)
+            lengths.append(detours.left)
+            while detours.left:
+                detours.run(slow, (), {})
+        return lengths
+
+    assert calls_left_out(3.0, was_entered=False, hits=0) == [1, 1, 2, 4, 8, 16, 32, 64]
+    assert calls_left_out(3.0, was_entered=False, hits=3) == [1, *[0] * 7]
+    assert calls_left_out(0.5, was_entered=True, hits=1) == [1, *[0] * 7]
+
+
+def test_too_many_branches_are_refused(backend: str) -> None:
+    def f(x: Any) -> Any:
+        while x.sum() > 1e-9:
+            x = x * 0.9
+        return x
+
+    with pytest.warns(UncompiledWarning, match="needs a value while it is recorded"):
+        np.testing.assert_array_equal(tg.compile(f, backend)(np.ones(2)), f(np.ones(2)))
+
+
+def test_one_way_is_not_exported(tmp_path: Path) -> None:
+    compiled = tg.compile(lambda x: x if np.sum(x) > 0 else -x, "numpy")
+    compiled(X)
+    for library, name in (("numpy", "f.py"), ("jax", "f.py"), ("c", "f.c")):
+        with pytest.raises(UsageError, match=r"(?s)branches on a value at .* np\.where\(condition"):
+            compiled.export(tmp_path / name, library=library)
+    assert "raise ValueError" in compiled.source
+
+
+def test_a_copy_has_its_own_ways() -> None:
+    compiled = tg.compile(lambda x: x if np.sum(x) > 0 else -x, "numpy")
+    compiled(X)
+    for x in (X, -X):
+        np.testing.assert_array_equal(copy.copy(compiled)(x), X)
