@@ -17,7 +17,9 @@ SOURCE = Path(__file__).parents[2]
 INTERPRETER = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip", "pyodide-lock.json")
 LOADED = ("numpy",)
 ANSWER = """\
+import numpy as np
 import tinygrad_lite as tg
+
 exercise = tg.exercises.start("{name}")
 
 @exercise.submit
@@ -25,7 +27,9 @@ exercise = tg.exercises.start("{name}")
     return ...
 """
 NUMBERS = """\
+import numpy as np
 import tinygrad_lite as tg
+
 exercise = tg.exercises.start("{name}")
 
 numbers = ...

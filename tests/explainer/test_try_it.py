@@ -18,6 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 
 import tinygrad_lite as tg
@@ -88,6 +89,7 @@ def test_an_error_shows_the_readers_lines_alone(code: str, first: str, last: str
 
 SLIPS = {
     "x = 3 − 2": "a minus is written with the - of the keyboard",
+    "width = 3\nWidth + 1": "it is called width here",
     "x = 2x": "a product is written with *, as in 2 * (x + 1)",
     "nn.Linear(2, 3)": "begin with `from tinygrad_lite import nn`",
     "import tinygrad_lite as tg\ntg.tensor([1.0]) ^ 2": "a power is written with **, as in x**2: in Python, ^ is",
@@ -124,7 +126,9 @@ def test_a_lesson_is_a_page() -> None:
 @pytest.mark.parametrize("name", [*tg.exercises.list()])
 def test_every_exercise_is_a_cell(name: str) -> None:
     """Until the reader has answered, the exercise, which took all else, asks for what the cell leaves open."""
-    _, result = ran(session.Session(), cells.exercise(name))
+    running = session.Session()
+    _, result = ran(running, cells.exercise(name))
+    assert running.names["np"] is np  # for an answer in NumPy
     asked = ("let it end with `return` and the derivative", "submit the numbers that you worked out")
     assert any(text in result["error"] for text in asked)
 

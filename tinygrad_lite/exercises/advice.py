@@ -39,4 +39,21 @@ def advice_on(error: BaseException) -> str:
     """What to do about an error where Python's message does not say it; empty if that is not known."""
     if isinstance(error, SyntaxError) and (error.text or "").lstrip().startswith((">>>", "...")):
         return "leave out the prompts, >>> and ..."
-    return next((advice for words, advice in _ADVICE.items() if words in str(error)), "")
+    known = next((advice for words, advice in _ADVICE.items() if words in str(error)), "")
+    return known or (_on_name(error) if isinstance(error, NameError) else "")
+
+
+def _on_name(error: NameError) -> str:
+    """What to write in place of a name that is not there: that of an argument, or a formula."""
+    name, traceback = error.name or "", error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    there = [] if traceback is None else [x for x in traceback.tb_frame.f_locals if not x.startswith("_")]
+    alike = next((x for x in there if x.lower() == name.lower()), "")
+    if alike:
+        return f"it is called {alike} here: capital letters and small ones differ"
+    if name in ("i", "j", "k"):
+        return _WHOLE + "no index is needed, since NumPy computes entry by entry"
+    if len(name) > 1 and name[0] in "d∂" and name[1:] in (*there, "y", "x"):
+        return f"{name} is no name of Python's: write the formula of the derivative, with {', '.join(there)}"
+    return ""
