@@ -52,7 +52,7 @@ QUIET = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-backgroun
 
 shared = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large]}
 settings.register_profile("quick", max_examples=5, database=None, **shared)
-settings.register_profile("usual", max_examples=7, derandomize=True, **shared)
+settings.register_profile("usual", max_examples=5, derandomize=True, **shared)
 settings.register_profile("thorough", max_examples=1000, **shared)
 settings.load_profile("usual")
 # Hypothesis reads and parses the source of a test twice for each of its cases, which takes longer than many a case

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lite as tg
+from tests.marks import param
 
 RNG = np.random.default_rng(0)
 PAIRS = [
@@ -26,7 +27,7 @@ def arrays(*shapes: tuple[int, ...], dtype: Any = float) -> list[Any]:
     return [RNG.uniform(0.5, 2, shape).astype(dtype) for shape in shapes]
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("dtype", [np.float64, param(np.float32, slow=True)])
 def test_pairs_of_rows_are_repeated_and_give_the_same_numbers(dtype: Any) -> None:
     for ufunc in BINARY:
         for shapes in PAIRS + OTHERS:
@@ -39,6 +40,7 @@ def test_pairs_of_rows_are_repeated_and_give_the_same_numbers(dtype: Any) -> Non
             assert ("np.repeat" in f.source) == may_repeat, (ufunc, shapes, f.source)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("keepdims", [False, True])
 def test_sums_along_short_rows_are_products(dtype: Any, keepdims: bool) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lite as tg
+from tests.marks import param
 from tinygrad_lite.compiler.native import blas
 from tinygrad_lite.compiler.native.products import Product
 
@@ -27,7 +28,7 @@ PRODUCTS: dict[str, tuple[list[tuple[int, ...]], Callable[..., Any]]] = {
 }
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.complex128])
+@pytest.mark.parametrize("dtype", [np.float64, param(np.float32, slow=True), np.complex128])
 def test_products_in_parts_are_those_of_numpy(dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blas, "is_faster_in_parts", lambda: True)
     rng = np.random.default_rng(0)

@@ -160,7 +160,7 @@ def test_threads_may_call_a_function_with_other_arguments(backend: str, what: st
     try:
 
         def work(seed: int) -> None:
-            for i in np.random.default_rng(seed).permutation(240):
+            for i in np.random.default_rng(seed).permutation(120):
                 args = arguments(int(i))
                 np.testing.assert_allclose(compiled(*args), f(*args), rtol=1e-12, atol=1e-12)
 

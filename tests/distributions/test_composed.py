@@ -60,6 +60,7 @@ def test_gradients_to_second_order(make: Made, parameters: Any) -> None:
     tg.gradcheck(f, *parameters, order=2)
 
 
+@pytest.mark.long
 @each
 def test_float32_stays_float32_and_compiles(make: Made, parameters: Any) -> None:
     narrow = [np.float32(x) for x in parameters]

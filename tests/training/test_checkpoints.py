@@ -22,6 +22,7 @@ from hypothesis.extra.numpy import arrays
 import tinygrad_lite as tg
 from tests.marks import param
 from tests.optim.samples import OPTIMIZERS, SCHEDULES
+from tests.training import killed_runs
 from tinygrad_lite import nn, optim
 from tinygrad_lite.errors import FileError, InputError, ShapeError, TinygradError, UsageError
 from tinygrad_lite.nn.utils.parametrizations import weight_norm
@@ -155,24 +156,13 @@ def test_lbfgs_and_a_plateau_go_on_bit_for_bit(path: Path) -> None:
 def test_a_run_that_is_killed_again_and_again_ends_with_the_same_weights(
     backend: str, kills: int, seconds: float, tmp_path: Path
 ) -> None:
-    def train(kills: int) -> list[str]:
-        folder = tmp_path / str(kills)
-        folder.mkdir()
-        command = [
-            sys.executable,
-            "-m",
-            "tests.training.killed_runs",
-            str(folder),
-            backend,
-            str(kills),
-            "0",
-            f"{seconds}",
-        ]
-        printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        assert [file.name for file in folder.iterdir()] == ["run.safetensors"]
-        return printed.split()
-
-    assert train(kills) == [str(kills), train(0)[1]]
+    folder = tmp_path / "killed"
+    folder.mkdir()
+    arguments = [str(folder), backend, str(kills), "0", f"{seconds}"]
+    command = [sys.executable, "-m", "tests.training.killed_runs", *arguments]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert [file.name for file in folder.iterdir()] == ["run.safetensors"]
+    assert printed.split() == [str(kills), killed_runs.train(tmp_path / "run.safetensors", backend)]
 
 
 class Everything(nn.Module):
