@@ -15,7 +15,7 @@ from tinygrad_lite.engine.op import Traced
 from tinygrad_lite.engine.registry import ANSWERS
 from tinygrad_lite.errors import TinygradError, UsageError
 from tinygrad_lite.foundation.advice import lost_array
-from tinygrad_lite.foundation.callers import is_library
+from tinygrad_lite.foundation.callers import is_library, steps_of
 
 
 def functionalize(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -81,14 +81,10 @@ def _behind(error: Exception) -> Exception | None:
         return None
     if refused := refusals.get():
         return refused[-1]
-    here = error.__traceback__
-    while here is not None and here.tb_next is not None:
-        here = here.tb_next
-    is_librarys = here is not None and is_library(here.tb_frame.f_globals.get("__name__", ""))
+    innermost = steps_of(error.__traceback__)[-1].tb_frame  # behind that of the call of the function
+    is_librarys = is_library(innermost.f_globals.get("__name__", ""))
     may_be_of_c = isinstance(error, (AttributeError, TypeError, SystemError)) or "read-only" in str(error)
-    if here is None or not is_librarys or not may_be_of_c:
-        return None
-    return UsageError(lost_array(here.tb_frame, ANSWERS, functionalized=True))
+    return UsageError(lost_array(innermost, ANSWERS, functionalized=True)) if is_librarys and may_be_of_c else None
 
 
 def _lent(x: Any) -> Writable:

@@ -36,22 +36,16 @@ def _is_for_tensors(caller: FrameType | None) -> bool:
     """
     if not is_writing.get():
         return False
-    frame = caller
-    while frame is not None and is_library(frame.f_globals.get("__name__", "")):
-        frame = frame.f_back
-    package = "" if frame is None else frame.f_globals.get("__name__", "").partition(".")[0]
-    if package in AS_THEY_ARE and not _is_functionalizing(frame):
-        return False
-    while caller is not None and not _is_functionalizing(caller):
+    is_librarys = True  # all that was called from here on
+    while caller is not None and (module := caller.f_globals.get("__name__", "")) != FUNCTIONALIZING:
         if caller.f_code.co_name == "<module>":
             return False
+        if is_librarys and not is_library(module):
+            is_librarys = False
+            if module.partition(".")[0] in AS_THEY_ARE:
+                return False
         caller = caller.f_back
     return True
-
-
-def _is_functionalizing(frame: FrameType | None) -> bool:
-    """Whether a frame is that which calls a function under `functionalize`."""
-    return frame is not None and frame.f_globals.get("__name__") == FUNCTIONALIZING
 
 
 def _is_called_by(caller: FrameType, function: Function) -> bool:

@@ -9,6 +9,7 @@ from tinygrad_lite import trees
 from tinygrad_lite.compiler.recording.iterators import TakenError
 from tinygrad_lite.compiler.signature import Signature, numbers_among, signature
 from tinygrad_lite.errors import TinygradError, UncompiledWarning, UsageError, warn
+from tinygrad_lite.foundation.callers import steps_of
 
 MOST = 1000
 """The most reasons that are remembered."""
@@ -28,10 +29,8 @@ class Refusal:
     """
 
     def __init__(self, error: Exception) -> None:
-        place = error.__traceback__
-        while place is not None and place.tb_next is not None:
-            place = place.tb_next
-        home = "" if place is None else place.tb_frame.f_code.co_filename
+        steps = steps_of(error.__traceback__)
+        home = steps[-1].tb_frame.f_code.co_filename if steps else ""
         is_ours = isinstance(error, TinygradError)
         self.is_by_the_compiler = is_ours and home.startswith(_HERE)
         self.is_for_good = isinstance(error, TakenError)

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.foundation.callers import steps_of
+
 Shape = tuple[int, ...]
 
 _REFUSED = (
@@ -67,14 +69,11 @@ def misfit_of(error: ValueError, within: str, shape: Shape) -> Misfit | None:
 
 def _place(traceback: TracebackType | None, within: str) -> tuple[Any, str] | None:
     """The innermost frame of the learner's file, and the expression that it was at."""
-    frame = None
-    while traceback is not None:
-        if traceback.tb_frame.f_code.co_filename == within:
-            frame, at = traceback.tb_frame, traceback.tb_lasti
-        traceback = traceback.tb_next
-    if frame is None:
+    own = [step for step in steps_of(traceback) if step.tb_frame.f_code.co_filename == within]
+    if not own:
         return None
-    first, last, start, end = [*frame.f_code.co_positions()][at // 2]
+    frame = own[-1].tb_frame
+    first, last, start, end = [*frame.f_code.co_positions()][own[-1].tb_lasti // 2]
     lines = linecache.getlines(within, frame.f_globals)[(first or 1) - 1 : last]
     if not lines or start is None or end is None:
         return frame, ""

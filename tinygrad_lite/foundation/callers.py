@@ -6,7 +6,7 @@ from functools import lru_cache
 from itertools import takewhile
 from opcode import opmap
 from pathlib import Path
-from types import CodeType, FrameType, FunctionType
+from types import CodeType, FrameType, FunctionType, TracebackType
 from typing import Any
 
 import numpy as np
@@ -114,12 +114,19 @@ def _stores(frame: FrameType, place: int) -> bool:
     return frame.f_code.co_code[place] in _STORES
 
 
+def steps_of(traceback: TracebackType | None) -> list[TracebackType]:
+    """The steps of a traceback, one for each frame that an error has passed through; the innermost is the last."""
+    steps = []
+    while traceback is not None:
+        steps.append(traceback)
+        traceback = traceback.tb_next
+    return steps
+
+
 def hidden_behind(error: Exception) -> Exception | None:
     """Our refusal to be an entry of an array, if NumPy has hidden it behind its own error about a sequence."""
-    ours, here = error.__cause__, error.__traceback__
-    while here is not None and here.tb_next is not None:
-        here = here.tb_next
-    writes = here is not None and _stores(here.tb_frame, here.tb_lasti)
+    ours, steps = error.__cause__, steps_of(error.__traceback__)
+    writes = bool(steps) and _stores(steps[-1].tb_frame, steps[-1].tb_lasti)
     return ours.with_traceback(error.__traceback__) if writes and isinstance(ours, TinygradError) else None
 
 

@@ -14,7 +14,7 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 
 from tinygrad_lite.errors import RESTATED, TinygradError, UsageError, complain
-from tinygrad_lite.foundation.callers import LIBRARIES, expression_at
+from tinygrad_lite.foundation.callers import LIBRARIES, expression_at, steps_of
 from tinygrad_lite.foundation.elsewhere import refuse_settings
 from tinygrad_lite.foundation.foreign import as_numpy, numbers_of
 from tinygrad_lite.foundation.pytorch_names import instead_of_method, instead_of_name, instead_of_setting
@@ -148,11 +148,7 @@ def _arguments(
 
 def _calling(error: Exception) -> FrameType:
     """The innermost frame that an error passed through, except those of the libraries that it called."""
-    frames = []
-    place = error.__traceback__
-    while place is not None:
-        frames.append(place.tb_frame)
-        place = place.tb_next
+    frames = [step.tb_frame for step in steps_of(error.__traceback__)]
     own = [x for x in frames if x.f_globals.get("__name__", "").partition(".")[0] not in LIBRARIES]
     return (own or frames)[-1]
 
