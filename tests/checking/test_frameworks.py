@@ -657,3 +657,58 @@ def test_a_function_of_jax_with_a_wrong_rule_of_its_own_is_named(dtype: Any) -> 
             assert finding.where.startswith("tempered, called at test_frameworks.py:"), report
             assert finding.why.startswith("its own derivative with respect to options.t is wrong"), report
     assert jax.custom_vjp.__call__ is call
+
+
+class Sine(torch.autograd.Function):
+    """A function whose rule is written as the test likes."""
+
+    @staticmethod
+    def forward(context: Any, x: Any, rule: Any) -> Any:
+        context.save_for_backward(x)
+        context.rule = rule
+        return x.sin()
+
+    @staticmethod
+    def backward(context: Any, g: Any) -> Any:
+        (x,) = context.saved_tensors
+        return context.rule(g, x), None
+
+
+RULES = {
+    "one that takes all rows": (lambda g, x: g * x.cos(), "passed"),
+    "one that leaves PyTorch": (lambda g, x: torch.from_numpy(g.numpy() * x.cos().numpy()), "passed"),
+    "one that asks for a number": (lambda g, x: g * x.cos() if float(g.sum()) else torch.zeros_like(g), "passed"),
+    "one that writes into what it is given": (lambda g, x: g.clone().mul_(x.cos()), "passed"),
+    "one that leaves PyTorch, wrongly": (lambda g, x: torch.from_numpy(g.numpy() * x.sin().numpy()), "failed"),
+    "one of all entries, wrongly": (lambda g, x: g.sum() * x.cos(), "failed"),
+    "one that leaves out the upstream gradient": (lambda g, x: x.cos(), "failed"),
+    "one that clips, wrongly": (lambda g, x: g.clamp(-0.5, 0.5) * x.cos(), "failed"),
+}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_many_rows_have_the_gradients_that_each_has_alone(name: str) -> None:
+    rule, outcome = RULES[name]
+    x = drawn(5, 8, dtype=torch.float64)
+    report = check(lambda x: Sine.apply(x, rule), x)
+    assert report.outcome == outcome
+
+    y = Sine.apply(leaf := x.clone().requires_grad_(), rule)
+    alone = [torch.autograd.grad(y, leaf, unit.reshape(5, 8), retain_graph=True)[0].numpy() for unit in torch.eye(40)]
+    np.testing.assert_allclose(report["x"].gradient.reshape(40, 5, 8), np.stack(alone), rtol=0, atol=1e-14)
+
+
+def test_rows_that_pytorch_takes_together_wrongly_are_taken_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    together = []
+
+    def wrongly(*arguments: Any, is_grads_batched: bool = False, **options: Any) -> Any:
+        found = grad(*arguments, is_grads_batched=is_grads_batched, **options)
+        if is_grads_batched:
+            together.append(len(found[0]))
+            found[0][3] *= 1.001
+        return found
+
+    grad = torch.autograd.grad
+    monkeypatch.setattr(torch.autograd, "grad", wrongly)
+    assert check(torch.sin, drawn(40, dtype=torch.float64)).ok
+    assert 40 in together

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from html import escape
 from typing import Any, Literal
 
@@ -155,13 +156,14 @@ class Report:
     @property
     def entries(self) -> int:
         """The number of entries of the gradient, without those that are held fixed."""
-        return sum(int(np.sum(argument.verdicts != Verdict.HELD_FIXED)) for argument in self.checked)
+        counts = self.counts()
+        return sum(counts.values()) - counts.get(Verdict.HELD_FIXED, 0)
 
     @property
     def verified(self) -> int:
         """The number of entries that were found to be right, or to lie between the slopes on both sides of a kink."""
         failed = sum(finding.count for finding in self.findings if finding.fails and finding.verdict not in UNVERIFIED)
-        unverified = sum(int(np.sum(np.isin(argument.verdicts, list(UNVERIFIED)))) for argument in self.checked)
+        unverified = sum(count for verdict, count in self.counts().items() if verdict in UNVERIFIED)
         return self.entries - unverified - failed
 
     def __getitem__(self, path: str) -> Checked:
@@ -177,6 +179,11 @@ class Report:
 
     def counts(self) -> dict[Verdict, int]:
         """The number of entries with each verdict."""
+        return dict(self._counts)
+
+    @cached_property
+    def _counts(self) -> dict[Verdict, int]:
+        """The same, found once: there may be a million entries."""
         counts = {
             verdict: sum(int(np.sum(argument.verdicts == verdict)) for argument in self.checked) for verdict in Verdict
         }

@@ -21,6 +21,10 @@ from tinygrad_lite.checking.subjects.frameworks.torch_functions import kinds_beh
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import UsageError
 
+_MANY_ROWS = 32  # fewer do not repay PyTorch's import of what batches them, half a second once in a process
+_ENTRIES_TOGETHER = 2**21  # the most entries of gradients and weights in one run
+_ROUNDINGS = 256  # how far a sum of rows may be from the gradient of the sum, in last digits
+
 
 @dataclass(frozen=True)
 class _Precision:
@@ -124,7 +128,42 @@ class TorchProgram(Program):
         with ExitStack() as stack:
             leaves, results = self._run(inputs, dtype, True, stack)
             ends = trees.leaves(results)
+            if len(weights) >= _MANY_ROWS and (rows := self._pulled_together(leaves, ends, weights)):
+                return rows
             return [list(map(_numpy, self._gradients(leaves, ends, row, retain_graph=True))) for row in weights]
+
+    def _pulled_together(
+        self, leaves: Sequence[torch.Tensor], ends: Sequence[torch.Tensor], weights: Sequence[Sequence[Array]]
+    ) -> list[list[Array]]:
+        """The gradients of all weighted sums in one run of the reverse pass; none, if its rules do not take that.
+
+        PyTorch may batch a rule wrongly, so a sum of the rows is compared with what the user's own run gives for it.
+        """
+        live = [number for number, y in enumerate(ends) if y.requires_grad]
+        stacks = [torch.as_tensor(np.stack([row[number] for row in weights])).to(ends[number]) for number in live]
+        if not live or len(weights) * sum(x.numel() for x in (*leaves, *ends)) > _ENTRIES_TOGETHER:
+            return []
+        try:
+            with warnings.catch_warnings(action="ignore"):  # that some rule is run row by row
+                found = torch.autograd.grad(
+                    [ends[number] for number in live],
+                    leaves,
+                    stacks,
+                    retain_graph=True,
+                    allow_unused=True,
+                    is_grads_batched=True,
+                )
+        except Exception:  # whatever a rule raises of tensors that are not the user's; alone, it runs as ever
+            return []
+        shares = np.cos(np.arange(len(weights)))
+        gradients = [np.zeros((len(weights), *x.shape)) if g is None else _numpy(g) for x, g in zip(leaves, found)]
+        summed = [sum(share * row[number] for share, row in zip(shares, weights)) for number in range(len(ends))]
+        for together, alone in zip(gradients, self._gradients(leaves, ends, summed, retain_graph=True)):
+            size = np.max(np.sum(np.abs(together), axis=0), initial=0)
+            rounding = _ROUNDINGS * torch.finfo(alone.dtype).eps * size
+            if not np.max(np.abs(np.tensordot(shares, together, 1) - _numpy(alone)), initial=0) <= rounding:
+                return []
+        return [[g[row] for g in gradients] for row in range(len(weights))]
 
     def changes(self, *inputs_and_tangents: Any) -> list[Array]:
         """The changes of the results by forward mode."""
