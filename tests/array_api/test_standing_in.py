@@ -117,6 +117,7 @@ CHOOSING: dict[str, Callable[[Any], Any]] = {
     ),
     "lists": lambda x: np.array([[t * s for t in row] for row, s in zip(x.reshape(2, 3).tolist(), x.tolist())]),
     "copies": lambda x: copy.deepcopy([x])[0] * copy.copy(x),
+    "lists beside arrays": lambda x: (np.eye(2) * [x[0], x[1]]) @ [x[2] ** 2, 1.0] + x[:2] * (x[3], x[4]) - [x[0], 2],
     "a row that is changed": lambda x: changed(np.array([x, 2 * x])),
     "whole numbers": lambda x: x * [math.floor(x[0] * 5), math.ceil(x[1]), math.trunc(x[2]), 1, 2, 3],
     "sorted by a kind": lambda x: in_order(x * 2),

@@ -68,7 +68,7 @@ class Writable(Assigning, trees.Holder):
         self._like = like
 
     def __trace__(self, op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Any:
-        result = op(*map(_value_of, inputs), **{name: _value_of(x) for name, x in params.items()})
+        result = op(*map(_values_of, inputs), **{name: _value_of(x) for name, x in params.items()})
         if not hasattr(result, "dtype"):
             return result
         if op.arity == 1 and op.kind == "moving":

@@ -97,6 +97,7 @@ def poly(seq_of_zeros: Array) -> Array:
             "np.poly has a derivative with respect to real roots along one axis, got "
             f"{roots.dtype} of shape {roots.shape}: multiply factors by np.convolve"
         )
+    roots = roots.astype(np.mintypecode(roots.dtype.char))  # float64 for fewer digits than float32's
     factors = np.stack([np.ones_like(roots), -roots], axis=-1)
     return reduce(np.convolve, factors, np.ones(1, roots.dtype)) if roots.size else np.ones((), roots.dtype)
 
