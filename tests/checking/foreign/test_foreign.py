@@ -50,7 +50,7 @@ def problems(request: Any) -> Iterator[list[Problem]]:
 
 
 def test_outcomes(problems: list[Problem], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "SECONDS", 0.3)  # an outcome does not depend on the search for what is wrong
+    monkeypatch.setattr(patience, "SECONDS", 0.05)  # an outcome does not depend on the search for what is wrong
     found = list(cases(problems))
     wrong = {case.name: said for case in found if (said := what_is_wrong(case))}
     assert not [said for name, said in wrong.items() if name not in UNSOLVED]
