@@ -27,9 +27,9 @@ def received(x: Any, op: Op) -> Array:
     Even a read-only array is copied, since it may be a view of a writable one.
     """
     array = numbers_of(x, op.name)
-    if not op.reads_values or isinstance(array, np.generic):
-        return array
-    return kept_apart(array) if type(array) is np.ndarray else array.copy()
+    if type(array) is np.ndarray:
+        return kept_apart(array) if op.reads_values else array
+    return array.copy() if op.reads_values and not isinstance(array, np.generic) else array
 
 
 def number(value: Any, op: Op) -> Array:

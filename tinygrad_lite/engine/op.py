@@ -209,7 +209,7 @@ class Op(Arguments):
         if dtype.kind == "f" and "c" in [arrays[i].dtype.kind for i in others]:
             self.check_complex()
         cast = [i for i in others if self.vjps[i] is not None and is_coarser(arrays[i], dtype)]
-        return tuple([x.astype(dtype) if i in cast else x for i, x in enumerate(arrays)])
+        return tuple([x.astype(dtype) if i in cast else x for i, x in enumerate(arrays)] if cast else arrays)
 
 
 listeners: list[Callable[[Op], None]] = []

@@ -90,7 +90,7 @@ class Operators(Protocols, Traced):
         return answer(*inputs, **params)
 
     def __array_function__(self, function: Any, types: Any, args: Any, params: Any) -> Any:
-        if id(np._NoValue) in map(id, params.values()):  # which NumPy passes on for an argument that was left out
+        if params and id(np._NoValue) in map(id, params.values()):  # NumPy passes it for what was left out
             params = {name: value for name, value in params.items() if value is not np._NoValue}
         return answer_to(function)(*args, **params)
 
