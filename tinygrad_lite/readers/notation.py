@@ -309,7 +309,6 @@ class _MathML(_Writer):
         return f"<mrow>{function}{self.bracketed(_operator(',').join(parts))}</mrow>", _ATOM
 
 
-_GREEK_SIGNS = {"sigmoid": "σ", "normal_cdf": "Φ"}
 MINUS = "\N{MINUS SIGN}"
 
 

@@ -49,9 +49,6 @@ class Form(Guard):
     def now(self) -> Any:
         return _form(self._name.now(), self._name.varying)
 
-    def reading(self, writer: Any) -> str:
-        return f"{writer.name(self.now)}()"
-
     def require(self, writer: Any) -> None:
         value = self._name.now()
         if type(value) is np.ndarray or is_a_number(value):
@@ -70,9 +67,6 @@ class Identities(Guard):
 
     def now(self) -> Any:
         return _identities([name.now() for name in self._names])
-
-    def reading(self, writer: Any) -> str:
-        return f"{writer.name(self.now)}()"
 
 
 def _identities(values: list[Any]) -> Any:

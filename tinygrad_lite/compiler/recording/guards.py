@@ -66,8 +66,8 @@ class Guard:
         raise NotImplementedError
 
     def reading(self, writer: "EntryWriter") -> str:
-        """The expression for the value."""
-        raise NotImplementedError
+        """The expression for the value: a call of `now`, or what is shorter."""
+        return f"{writer.name(self.now)}()"
 
     def require(self, writer: "EntryWriter") -> None:
         """Require in an entry that the value is still the same."""
@@ -308,9 +308,6 @@ class Bytes(Guard):
                 return memory.tobytes()
             return np.frombuffer(memory, np.uint8)[:: memory.nbytes // COMPARED | 1].tobytes()
 
-    def reading(self, writer: "EntryWriter") -> str:
-        return f"{writer.name(self.now)}()"
-
 
 class Rows(Guard):
     """The entries and the labels of a series, a frame or an index of pandas; of a long one, those of some rows."""
@@ -325,9 +322,6 @@ class Rows(Guard):
         is_mixed = rows.ndim == 2 and len(set(rows.dtypes)) > 1
         columns = [column for _, column in rows.items()] if is_mixed else [rows]
         return (len(self.owner), *map(_comparable, (*labels, *columns)))
-
-    def reading(self, writer: "EntryWriter") -> str:
-        return f"{writer.name(self.now)}()"
 
 
 def _comparable(column: Any) -> Any:

@@ -54,9 +54,6 @@ class Room(Guard):
     def now(self) -> Any:
         return trees.leaves(self._name.now())[self.name[1]].bit_length() <= self._bits
 
-    def reading(self, writer: Any) -> str:
-        return f"{writer.name(self.now)}()"
-
 
 def totals_among(program: Program, left: Sequence[tuple[str, Variable, Variable]]) -> list[int]:
     """Which numbers are totals that need room; refuses whole numbers that may not fit into 64 bits after some calls.
