@@ -583,8 +583,6 @@ NEEDING: list[tuple[Callable[[Any, Any], Any], str]] = [
     (lambda a, x: x.tolist(), r"keep tensors in place of"),
     (lambda a, x: math.gamma(x[0]), r"NumPy's functions in place of those of math"),
     (lambda a, x: f"{x[0]:.3f}", r"print it after the call"),
-    (lambda a, x: x if x[0] > 0 else -x, r"write np\.where\(condition, a, b\) in place of `if`"),
-    (lambda a, x: max(x[0], 0.0, key=abs), r"np\.maximum and np\.minimum in place of max and min"),
     (lambda a, x: a[x.argmax()], r"write tg\.tensor\(a\)\[x\.argmax\(\)\] in place of a\[x\.argmax\(\)\]"),
     (lambda a, x: a[np.argsort(x)[:2]], r"write tg\.tensor\(a\)\[np\.argsort\(x\)\[:2\]\] in place of a\["),
     (lambda a, x: a[None, :][:, np.argsort(x)], r"write tg\.tensor\(a\[None, :\]\)\[:, np\.argsort\(x\)\] in place"),

@@ -142,6 +142,14 @@ def _sorted_by_python(self: Trainer, x: Any) -> Any:
     return np.stack(sorted(x, reverse=True))
 
 
+def _the_largest_by_a_key(self: Trainer, x: Any) -> Any:
+    return x * max(range(3), key=lambda i: abs(x[i] - 2))
+
+
+def _code_for_arrays(self: Trainer, x: Any) -> Any:
+    return tg.functionalize(lambda x: x * 2 if abs(x[0]) < 2 else x)(x)
+
+
 def _an_array_of_one_entry(self: Trainer, x: Any) -> Any:
     return x if x[:1, None] > 2 else -x
 
@@ -169,7 +177,15 @@ branching = tg.primitive(
 STEPS: list[Callable[[Trainer, Any], Any]] = [
     *(_one_of_two, _leaves_out_a_batch, _skips_what_is_not_finite, _scales_the_loss, _keeps_the_best),
     *(_updates_before_the_branch, _while, _counts_its_turns, _draws_before_the_branch, _inside_a_transform),
-    *(_a_number_that_is_no_boolean, _not_a_number, _several_in_a_row, _sorted_by_python, _an_array_of_one_entry),
+    *(
+        _a_number_that_is_no_boolean,
+        _not_a_number,
+        _several_in_a_row,
+        _sorted_by_python,
+        _the_largest_by_a_key,
+        _code_for_arrays,
+        _an_array_of_one_entry,
+    ),
     *(_a_function_of_the_users, _an_error_of_its_own),
 ]
 FACTORS = (1, 1, 2, 1, 3, -1, 2, 2, 1, -1, 3, 1, 1, 0.5, 2, -1)

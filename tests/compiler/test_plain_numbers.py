@@ -320,7 +320,6 @@ REFUSED: dict[str, Callable[[State, Any], Any]] = {
     "a computed value": lambda s, x: x * round(float(np.mean(x)), 2),
     "a count of turns": lambda s, x: sum(x * i for i in range(s.turn)),
     "an array": lambda s, x: min(x, s.turn),
-    "a key": lambda s, x: max(x[0], s.turn, key=abs),
 }
 
 

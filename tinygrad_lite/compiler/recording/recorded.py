@@ -15,6 +15,7 @@ from typing import Any, NoReturn, Protocol
 import numpy as np
 
 from tinygrad_lite import errors, trees
+from tinygrad_lite.array_api import assigning
 from tinygrad_lite.array_api.assigning import WRITERS, Assigning, change_at, entries_of, put_into
 from tinygrad_lite.compiler.program import Variable, is_python_number
 from tinygrad_lite.compiler.recording.computed_slices import is_computed
@@ -40,11 +41,16 @@ _MAKING = str(Path(__file__).with_name("making.py"))
 _MOST = 2.0**61
 _DIVISIONS = "truediv", "floordiv", "mod", "divmod"
 _CONVERTING = (str(Path(tensor.__file__).parent), _KNOWING[1], _MAKING)
+_COMPARING = (
+    *_CONVERTING,
+    str(Path(assigning.__file__).parent),
+    str(Path(__file__).with_name("plain_numbers.py")),
+)
 
 
-def _outside_conversions(frame: Any) -> Any:
+def _outside_conversions(frame: Any, files: tuple[str, ...] = _CONVERTING) -> Any:
     """The innermost frame, from this one outwards, that is not of a tensor, or of NumPy, which pass a question on."""
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_CONVERTING):
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(files):
         frame = frame.f_back
     return frame
 
@@ -514,7 +520,7 @@ class Recorded(Assigning, OfVariable):
 
     def __bool__(self) -> bool:
         truth = self.recorder.truth(self.variable)
-        if truth is None and is_users(_outside_conversions(sys._getframe(1)).f_code.co_filename):
+        if truth is None and is_users(_outside_conversions(sys._getframe(1), _COMPARING).f_code.co_filename):
             truth = self.recorder.branch(self)
         return self._needed() if truth is None else truth
 
