@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from tinygrad_lite.training.checkpoints import load, save
     from tinygrad_lite.training.fit import fit
     from tinygrad_lite.training.scipy_fit import fit_scipy
+    from tinygrad_lite.transforms.vectorizing import vmap
 
 # Two settings of the process, see docs/benchmarks.md. Making and dropping an array of 32 MB, of which no page is
 # touched, tells the C library to keep freed memory up to that size for the next array: it would else return each array
@@ -95,6 +96,7 @@ __all__ = [
     "training",
     "value_and_grad",
     "vjp",
+    "vmap",
 ]
 
 _ROOMS = frozenset(
@@ -118,6 +120,7 @@ _HOMES = {
     **dict.fromkeys(("from_torch", "to_torch"), "interchange.torch_weights"),
     "export_onnx": "interchange.onnx_out",
     "from_onnx": "interchange.onnx_in",
+    "vmap": "transforms.vectorizing",
 }
 
 if not TYPE_CHECKING:  # a type checker would take it for a promise that any name is there

@@ -196,7 +196,7 @@ def test_a_module_may_have_such_a_name() -> None:
         (tg, "elementwise_grad", "tg.grad(lambda x: np.sum(f(x)))"),
         (tg, "jacfwd", "tg.jacobian"),
         (tg, "make_hvp", "tg.hvp(f, (x,), (vector,))"),
-        (tg, "vmap", "an axis more in the function"),
+        (tg, "pmap", "tg.vmap"),
         (tg, "lax", "Python's `for` and `if`"),
         (tg, "custom_vjp", "tg.custom_gradient"),
         (nn.functional, "leaky_relu_", "the same without the underscore"),

@@ -27,7 +27,8 @@ from tinygrad_lite.ops.arithmetic.ordering import lines_along, quantile_places
 from tinygrad_lite.ops.linear.contraction import axes_by_letters, einsum, subscripts_of
 from tinygrad_lite.ops.shapes.indexing import picked
 from tinygrad_lite.readers.expression import Numbered, numbers
-from tinygrad_lite.transforms.dual import Dual, new_level
+from tinygrad_lite.transforms.dual import Dual
+from tinygrad_lite.transforms.levels import pushing
 
 UNARY = """
     negative reciprocal square sqrt cbrt absolute fabs sign floor ceil trunc rint exp exp2 expm1 log log2 log10
@@ -285,7 +286,7 @@ def pushed(op: Op, position: int) -> Callable[..., Any]:
     """The function (t, *x) of the change of an operation that is composed of others, if one argument changes by t."""
 
     def change(t: Array, *arrays: Array, **params: Any) -> Array:
-        with new_level() as level:
+        with pushing() as level:
             arguments = (Dual(x, t, level) if i == position else x for i, x in enumerate(arrays))
             return op.forward(*arguments, **params).tangent
 

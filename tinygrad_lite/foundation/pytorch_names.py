@@ -363,7 +363,7 @@ NAMES: dict[str, dict[str, str]] = {
         "summary": "print(model)",
         "func": "tg.nn.functional_call, tg.grad, tg.vjp or another transform of a function",
         # names of autograd's and JAX's
-        "vmap|pmap": "an axis more in the function, as NumPy's functions take; or np.stack([f(row) for row in x])",
+        "pmap": "tg.vmap(f), or tg.distributed, which divides the data among processes",
         "jac(fwd|rev)|holomorphic_grad": "tg.jacobian, or tg.grad of a real result",
         "elementwise_grad|egrad": "tg.grad(lambda x: np.sum(f(x)))",
         "make_(hvp|hessian_vector_product)|hessian_(vector|tensor)_product": "tg.hvp(f, (x,), (vector,))",

@@ -22,7 +22,8 @@ from tinygrad_lite.engine.op import Array, Traced
 from tinygrad_lite.engine.tensor import Tensor, next_index
 from tinygrad_lite.errors import GraphError, UsageError
 from tinygrad_lite.ops.arithmetic import selection
-from tinygrad_lite.transforms.dual import Pullback, has_history, innermost, pushes_tangents, settle, variable
+from tinygrad_lite.transforms.dual import Pullback, has_history, innermost, settle, variable
+from tinygrad_lite.transforms.levels import pushes_tangents, stacks
 from tinygrad_lite.transforms.runs import name_of
 from tinygrad_lite.transforms.whole import AllAtOnce, Packing, operation
 
@@ -87,7 +88,7 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
     """
     name = _name(f)
 
-    @_of_values
+    @of_values
     @wraps(f, updated=())
     def function(*args: Any, **kwargs: Any) -> Any:
         if _variables(kwargs):
@@ -179,10 +180,10 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
     """
     name = _name(f)
 
-    @_of_values
+    @of_values
     @wraps(f, updated=())
     def function(*args: Any, **kwargs: Any) -> Any:
-        if not grad_mode.enabled.get() or pushes_tangents() or not recomputes.get():
+        if not grad_mode.enabled.get() or pushes_tangents() or stacks.get() or not recomputes.get():
             return f(*args, **kwargs)
         return _Recomputed(f, name, args, kwargs).result(_variables((args, kwargs)))
 
@@ -245,7 +246,7 @@ def _is_variable(x: Any) -> bool:
     return isinstance(x, Traced) and x.dtype.kind in "fc"
 
 
-def _of_values(function: Callable[..., Any]) -> Callable[..., Any]:
+def of_values(function: Callable[..., Any]) -> Callable[..., Any]:
     """The same function on the values of holders among its arguments; its results are put into holders as well."""
 
     @wraps(function, updated=())

@@ -9,8 +9,6 @@ is therefore the reverse pass of its parts, and that is how `Pullback` computes 
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from itertools import count
 from operator import attrgetter
 from threading import RLock
 from typing import Any
@@ -22,7 +20,6 @@ from tinygrad_lite.engine import grad_mode
 from tinygrad_lite.engine.backward import fitted, propagate, whole
 from tinygrad_lite.engine.conversions import NUMBERS, number
 from tinygrad_lite.engine.op import Array, Op, Traced
-from tinygrad_lite.engine.operators import Operators
 from tinygrad_lite.engine.registry import ANSWERS
 from tinygrad_lite.engine.tensor import Tensor, wrap
 from tinygrad_lite.errors import RESTATED, ConstantRuleError, InputError, ShapeError, UsageError, complain
@@ -33,37 +30,19 @@ from tinygrad_lite.foundation.foreign import DATA_WITHOUT_HISTORY, numbers_of, w
 from tinygrad_lite.ops.arithmetic import selection
 from tinygrad_lite.ops.declarations import reads_from_outside
 from tinygrad_lite.ops.shapes.indexing import performed
-
-_next_level = count(1).__next__
-_running: set[int] = set()
-
-
-@contextmanager
-def new_level() -> Iterator[int]:
-    """The level of a forward-mode transform, for as long as it runs."""
-    level = _next_level()
-    _running.add(level)
-    try:
-        yield level
-    finally:
-        _running.discard(level)
+from tinygrad_lite.transforms.batched import Batched, as_stack, stack_of
+from tinygrad_lite.transforms.levels import Leveled, Stacks, below, highest_level, is_running, stacks
 
 
-def pushes_tangents() -> bool:
-    """Whether a forward-mode transform is running."""
-    return bool(_running)
-
-
-class Dual(Operators, Elsewhere):
+class Dual(Leveled, Elsewhere):
     """A value in forward mode, with its tangent.
 
     Attributes:
         primal: the value itself.
         tangent: its directional derivative, of the same shape and dtype.
-        level: the level of the transform that the tangent belongs to.
     """
 
-    __slots__ = ("level", "primal", "tangent")
+    __slots__ = ("primal", "tangent")
     holds_tangent = True
 
     def __init__(self, primal: Array, tangent: Array, level: int) -> None:
@@ -72,15 +51,18 @@ class Dual(Operators, Elsewhere):
         self.level = level
 
     def __trace__(self, op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Any:
-        for x in inputs:
-            if isinstance(x, trees.Holder):  # it holds duals, so it goes first
-                return x.__trace__(op, inputs, params)  # type: ignore[attr-defined]
         level = highest_level(inputs)
-        if level not in _running:
+        for x in inputs:
+            if isinstance(x, trees.Holder) or (type(x) is Batched and x.level == level):  # a holder holds duals
+                return x.__trace__(op, inputs, params)  # type: ignore[union-attr]
+        if not is_running(level):
             raise UsageError(
                 f"{op.name} met a value from inside a forward-mode transform that has ended: return the values that "
                 "you want to keep (as aux, with has_aux=True)"
             )
+        if (running := stacks.get()) and running[-1][0] > level:
+            with below(level):
+                return self.__trace__(op, inputs, params)
         primals, tangents = split(inputs, level)
         for i, x in enumerate(primals):
             if not (type(x) in NUMBERS or isinstance(x, Traced)):
@@ -171,15 +153,6 @@ class Dual(Operators, Elsewhere):
         return f"Dual({self.primal!r}, {self.tangent!r})"
 
 
-def highest_level(values: Iterable[Any]) -> int:
-    """The highest level among these values, which is the innermost transform's; 0 if no value is a dual."""
-    level = 0
-    for x in values:
-        if type(x) is Dual and x.level > level:
-            level = x.level
-    return level
-
-
 def split(values: Iterable[Any], level: int) -> tuple[list[Any], list[Any]]:
     """The primals and the tangents of this level; the tangent of a constant is None."""
     primals, tangents = [], []
@@ -195,6 +168,8 @@ def split(values: Iterable[Any], level: int) -> tuple[list[Any], list[Any]]:
 
 def has_history(x: Any) -> bool:
     """Whether a value depends on what is being differentiated."""
+    if type(x) is Batched:
+        return has_history(x.stack)
     return isinstance(x, Dual) or (isinstance(x, Tensor) and x.requires_grad)
 
 
@@ -243,13 +218,14 @@ def _transposed(
 ) -> Array:
     """Σ ∂y/∂xᵢ · tᵢ over the chosen i: the pullback of the vector-Jacobian products, which are linear in g."""
     zeros = np.zeros_like(innermost(y))
-    g = variable(zeros)
+    variables: list[Tensor] = []
+    g = stand_in(zeros, variables, stacks.get())
     try:
         with grad_mode.enable_grad(), np.errstate(all="ignore"):  # the value at g = 0 is not used
             backs = _pulled(op, chosen, g, y, primals, params)
     finally:
-        settle([g])
-    pull = Pullback(backs, [g])
+        settle(variables)
+    pull = Pullback(backs, variables, stacks.get())
     if constant := [i for i, follows in zip(chosen, pull.follow) if not follows]:
         another = np.arange(1, zeros.size + 1).reshape(zeros.shape).astype(zeros.dtype)
         with np.errstate(all="ignore"):
@@ -276,6 +252,9 @@ def _check_misses_nothing(op: Op, backs: list[Array], tangents: list[Array]) -> 
         )
 
 
+AT_ONCE = 2**17
+"""The most entries of an array of several passes at once: more take longer, since they do not fit in the cache."""
+
 _variables: set[Tensor] = set()
 
 
@@ -285,6 +264,19 @@ def variable(x: Array) -> Tensor:
     stand_in = original.holding(original._array)
     _variables.add(stand_in)
     return stand_in
+
+
+def stand_in(x: Array, variables: list[Tensor], stacks: Stacks) -> Array:
+    """What a function takes in place of x: a variable, which is added to these; or a value that holds one.
+
+    Where a function runs on a stack of examples, there is a variable for each of them.
+    """
+    if type(x) is Dual and (not stacks or x.level > stacks[-1][0]):
+        return Dual(stand_in(x.primal, variables, stacks), x.tangent, x.level)
+    if stacks:
+        return Batched(stand_in(stack_of(x, *stacks[-1]), variables, stacks[:-1]), stacks[-1][0])
+    variables.append(variable(x))
+    return variables[-1]
 
 
 def settle(variables: Iterable[Tensor]) -> None:
@@ -306,18 +298,27 @@ class Pullback:
         follow: for each value, whether it depends on a variable.
     """
 
-    def __init__(self, values: Sequence[Array], variables: Sequence[Tensor]) -> None:
+    def __init__(self, values: Sequence[Array], variables: Sequence[Tensor], stacks: Stacks = ()) -> None:
         self._values = values
         self._variables = variables
         self._lock = RLock()  # one pass at a time, since it revives the variables
         self._level = highest_level(values)
+        self._stack: tuple[int, int] | None = next((stack for stack in stacks if stack[0] == self._level), None)
         self.depends_on_others: bool
         self.reads_others: bool
         self.follow: list[bool]
         self._path: list[Any] = []
-        if self._level:
+        if self._stack:
+            around = tuple([stack for stack in stacks if stack[0] < self._level])
+            inside = self._of_primals = Pullback([stack_of(y, *self._stack) for y in values], variables, around)
+            self.depends_on_others, self.reads_others = inside.depends_on_others, inside.reads_others
+            self.follow = inside.follow
+        elif any(type(y) is Batched and y.level == self._level for y in values):
+            raise UsageError("a result differs from example to example, and the variables do not")
+        elif self._level:
             primals, tangents = split(values, self._level)
-            self._of_primals, self._of_tangents = Pullback(primals, variables), Pullback(tangents, variables)
+            self._of_primals = Pullback(primals, variables, stacks)
+            self._of_tangents = Pullback(tangents, variables, stacks)
             self.depends_on_others = self._of_primals.depends_on_others or self._of_tangents.depends_on_others
             self.reads_others = self._of_primals.reads_others or self._of_tangents.reads_others
             self.follow = [a or b for a, b in zip(self._of_primals.follow, self._of_tangents.follow)]
@@ -333,16 +334,26 @@ class Pullback:
         return (node.op for node in self._path)
 
     @property
+    def most_at_once(self) -> int:
+        """How many passes to make at once: few of large arrays, where NumPy's time is most of it, and many of small.
+
+        It is 1 for a value in forward mode, and for arrays other than NumPy's.
+        """
+        sizes = [node._array.size for node in self._path if isinstance(node._array, (np.ndarray, np.generic))]
+        return max(1, AT_ONCE // max(1, *sizes)) if 0 < len(sizes) == len(self._path) else 1
+
+    @property
     def depends_on_variables_alone(self) -> bool:
         """Whether the gradients depend on no tensor besides the variables."""
         inputs = (x for node in self._path for x in node.inputs or () if type(x) is Tensor)
         return not self._level and all(x in self._between or not x._requires_grad for x in inputs)
 
     def __call__(self, gradients: Sequence[Array]) -> list[Array]:
-        level = highest_level(gradients)
-        if level or self._level:
-            return self._pull_dual(gradients, max(level, self._level))
-        return self._pull(gradients)
+        level = max(self._level, highest_level([g for g in gradients if type(g) is Dual]))
+        if self._stack and level == self._level:
+            pulled = self._of_primals([g if g is None else stack_of(g, *self._stack) for g in gradients])
+            return [as_stack(x, level) for x in pulled]
+        return self._pull_dual(gradients, level) if level else self._pull(gradients)
 
     def _pull_dual(self, gradients: Sequence[Array], level: int) -> list[Array]:
         """The product rule: the tangent of g · ∂value is g · ∂tangent + (tangent of g) · ∂primal."""

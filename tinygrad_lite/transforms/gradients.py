@@ -17,7 +17,8 @@ from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import ShapeError, UsageError
 from tinygrad_lite.transforms import pending
-from tinygrad_lite.transforms.dual import Dual, innermost, new_level, settle, variable
+from tinygrad_lite.transforms.dual import Dual, innermost, settle, variable
+from tinygrad_lite.transforms.levels import pushing
 from tinygrad_lite.transforms.runs import (
     VALUES,
     Argnums,
@@ -156,7 +157,7 @@ def jvp(
             variables.append(primal)
         return Dual(primal, change_of("tangent", x, t), level)
 
-    with new_level() as level:
+    with pushing() as level:
         try:
             result, aux = call.run(trees.leaves(trees.map_leaves(dual, call.chosen, tuple(tangents))))
         finally:

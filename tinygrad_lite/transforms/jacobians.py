@@ -1,7 +1,7 @@
 """The Jacobian, by rows or by columns, and the Hessian."""
 
-from collections.abc import Callable
-from functools import wraps
+from collections.abc import Callable, Sequence
+from functools import partial, wraps
 from typing import Any, Literal
 
 import numpy as np
@@ -9,9 +9,11 @@ import numpy as np
 from tinygrad_lite import trees
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import InputError
-from tinygrad_lite.transforms.dual import Dual, new_level
+from tinygrad_lite.transforms.batched import for_each
+from tinygrad_lite.transforms.dual import Dual
 from tinygrad_lite.transforms.gradients import grad, tangent_of
-from tinygrad_lite.transforms.runs import Argnums, FunctionCall, Run, as_traced, basis, real, users_own
+from tinygrad_lite.transforms.levels import pushing
+from tinygrad_lite.transforms.runs import Argnums, FunctionCall, Run, as_traced, real, units, users_own
 
 _RUN_PER_PASS = 2.0  # the cost of a forward run in reverse passes (measured)
 
@@ -77,38 +79,49 @@ def hessian(f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) 
 
 
 def _by_rows(run: Run) -> list[list[Array]]:
-    """The block of each variable, for each value: one reverse pass for each entry of the value."""
+    """The block of each variable, for each value: reverse passes for all entries of the value, many in one."""
     blocks = []
     for k, y in enumerate(run.values):
-        others = [None] * len(run.values)
-        rows = [run.pull([*others[:k], unit, *others[k + 1 :]]) for unit in basis(y)]
-        blocks.append([_block([row[j] for row in rows], y, x, 0) for j, x in enumerate(run.variables)])
+        rows = _along_units(run, y, partial(_pulled, run, k), run.variables)
+        blocks.append([_block(rows[j], y, x, 0) for j, x in enumerate(run.call.leaves)])
     return [[users_own(run.finished(block)) for block in of_value] for of_value in blocks]
 
 
 def _by_columns(run: Run) -> list[list[Array]]:
-    """The block of each variable, for each value: one forward run for each entry of the variable."""
+    """The block of each variable, for each value: forward runs for all entries of the variable, many in one."""
     primals = [real(x) for x in run.call.leaves]
-    columns = [[_changes(run, primals, j, unit) for unit in basis(x)] for j, x in enumerate(primals)]
+    columns = [_along_units(run, x, partial(_changes, run, primals, j), run.values) for j, x in enumerate(primals)]
     return [
-        [
-            users_own(run.call.finished(_block([changes[k] for changes in columns[j]], y, x, -1)))
-            for j, x in enumerate(primals)
-        ]
+        [users_own(run.call.finished(_block(columns[j][k], y, x, -1))) for j, x in enumerate(primals)]
         for k, y in enumerate(run.values)
     ]
 
 
+def _along_units(
+    run: Run, x: Array, derivatives: Callable[[Array], list[Array]], results: Sequence[Array]
+) -> list[list[Array]]:
+    """For each of the results, the stacks of its derivatives along all units of x."""
+    width = run.pull.most_at_once
+    parts = [for_each(derivatives, units(x, start, width)) for start in range(0, np.size(x), width)]
+    return [[part[k] for part in parts] for k in range(len(results))]
+
+
+def _pulled(run: Run, k: int, g: Array) -> list[Array]:
+    """The gradient of each variable, for an upstream gradient of the k-th value."""
+    return run.pull([g if i == k else None for i in range(len(run.values))])
+
+
 def _changes(run: Run, primals: list[Array], j: int, direction: Array) -> list[Array]:
     """The directional derivative of each value along a direction in the j-th argument."""
-    with new_level() as level:
+    with pushing() as level:
         result, _ = run.call.run([*primals[:j], Dual(primals[j], direction, level), *primals[j + 1 :]])
     return trees.leaves(trees.map_leaves(lambda _, y: tangent_of(y, level, run.call.name), run.result, result))
 
 
-def _block(parts: list[Array], y: Array, x: Array, axis: int) -> Any:
-    """The derivatives of y with respect to x, stacked from rows (along axis 0) or columns (along axis -1)."""
+def _block(stacks: list[Array], y: Array, x: Array, axis: int) -> Any:
+    """The derivatives of y with respect to x, from stacks of rows (for axis 0) or of columns (for axis -1)."""
     shape = (*np.shape(y), *np.shape(x))
-    return as_traced(
-        np.reshape(np.stack(parts, axis), shape) if parts else np.zeros(shape, np.result_type(y if axis else x))
-    )
+    if not stacks:
+        return as_traced(np.zeros(shape, np.result_type(y if axis else x)))
+    stack = np.concatenate(stacks) if len(stacks) > 1 else stacks[0]
+    return as_traced(np.reshape(np.moveaxis(stack, 0, axis), shape))

@@ -2,7 +2,7 @@
 
 import operator
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -15,8 +15,10 @@ from tinygrad_lite.engine.tensor import Tensor, tensor, wrap
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
 from tinygrad_lite.foundation.callers import hidden_behind
 from tinygrad_lite.foundation.foreign import copied, numbers_of
+from tinygrad_lite.transforms.batched import Batched
 from tinygrad_lite.transforms.bystanders import warn_of_bystanders, warn_of_owners
-from tinygrad_lite.transforms.dual import Dual, Pullback, between, settle, variable
+from tinygrad_lite.transforms.dual import Dual, Pullback, between, settle, stand_in
+from tinygrad_lite.transforms.levels import Leveled, stacks
 
 Argnums = int | Sequence[int]
 NUMBERS = (int, float, np.generic, np.ndarray)
@@ -135,7 +137,7 @@ class FunctionCall:
         if isinstance(x, Dual):
             primal, tangent = self._finished(x.primal, depends_on_others), self._finished(x.tangent, depends_on_others)
             return Dual(primal, tangent, x.level)
-        return x
+        return Batched(self._finished(x.stack, depends_on_others), x.level) if isinstance(x, Batched) else x
 
 
 class Run:
@@ -151,24 +153,17 @@ class Run:
         self.call = call
         self.variables: list[Tensor] = []
         try:
-            self.result, self.aux = call.run([self._variable(x) for x in call.leaves])
+            self.result, self.aux = call.run([stand_in(real(x), self.variables, stacks.get()) for x in call.leaves])
         finally:
             settle(self.variables)
         self.values = trees.leaves(self.result)
         for y in self.values:
             check_number(y, call.name)
-        self.pull = Pullback(self.values, self.variables)
+        self.pull = Pullback(self.values, self.variables, stacks.get())
         if self.pull.reads_others and any(x._requires_grad for x in self.variables):  # so the originals do
             call.warn_of_bystanders(self.values, self.variables)
         if self.pull.depends_on_others and not any(self.pull.follow):
             warn_of_owners(call.name, call.chosen, self.values)
-
-    def _variable(self, x: Any) -> Array:
-        """The value to pass in place of x: a tensor at which the gradient arrives, or a dual of such a tensor."""
-        if isinstance(x, Dual):
-            return Dual(self._variable(x.primal), x.tangent, x.level)
-        self.variables.append(variable(real(x)))
-        return self.variables[-1]
 
     def gradient(self, gradients: Sequence[Array]) -> Any:
         """Σ gᵀ ∂value/∂x over the values, in the containers of the chosen arguments."""
@@ -291,18 +286,16 @@ def change_of(role: str, x: Any, change: Any) -> Array:
     return change if change.dtype == dtype else change.astype(dtype)
 
 
-def basis(x: Array) -> Iterator[Array]:
-    """The arrays of x's shape and dtype that have a 1 in one entry and 0 in all others."""
-    dtype = np.result_type(x)
-    for k in range(np.size(x)):
-        unit = np.zeros(np.size(x), dtype if dtype.kind == "f" else float)
-        unit[k] = 1
-        yield unit.reshape(np.shape(x))[()]
+def units(x: Array, start: int, count: int) -> Array:
+    """A stack of arrays of x's shape and dtype, each with a 1 in one entry: in the one from `start` on, and so on."""
+    dtype, size = np.result_type(x), np.size(x)
+    stack = np.eye(min(count, size - start), size, start, dtype if dtype.kind == "f" else float)
+    return stack.reshape(len(stack), *np.shape(x))
 
 
 def as_traced(x: Array) -> Traced:
     """The array as a tensor, so that `finished` converts it for the user."""
-    return x if isinstance(x, (Tensor, Dual)) else wrap(x)
+    return x if isinstance(x, (Tensor, Leveled)) else wrap(x)
 
 
 def opened(tree: Any) -> tuple[Any, Mapping[int, trees.Opened]]:
@@ -324,4 +317,5 @@ def standing_in(tree: Any, values: Iterable[Any], modules: Mapping[int, trees.Op
 
 
 def _is_tensor(x: Any) -> bool:
-    return _is_tensor(x.primal) if isinstance(x, Dual) else isinstance(x, Tensor)
+    inside = x.primal if isinstance(x, Dual) else x.stack if isinstance(x, Batched) else None
+    return isinstance(x, Tensor) if inside is None else _is_tensor(inside)

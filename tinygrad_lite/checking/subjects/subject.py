@@ -31,7 +31,8 @@ from tinygrad_lite.readers import complex_step
 from tinygrad_lite.readers.random_rounding import Rounding, randomly_rounded, rounded
 from tinygrad_lite.readers.recording import Step, recording
 from tinygrad_lite.transforms.custom import recomputes
-from tinygrad_lite.transforms.dual import Dual, Pullback, innermost, new_level, settle, variable
+from tinygrad_lite.transforms.dual import Dual, Pullback, innermost, settle, variable
+from tinygrad_lite.transforms.levels import pushing
 from tinygrad_lite.transforms.runs import Differentiating, name_of
 
 FULL = 1000  # the largest number of argument entries that are looked at one by one
@@ -308,7 +309,7 @@ class Subject:
             return np.full(self.results.size, np.nan)
         if self.supplied:
             return self.supplied.changes(self.calling(x, rounding), self.arguments, self.split(direction))
-        with new_level() as level, grad_mode.enable_grad():
+        with pushing() as level, grad_mode.enable_grad():
             parts = [_rounded(self.split(part), rounding) for part in (x, direction)]
             results = self.call([Dual(primal, tangent, level) for primal, tangent in zip(*parts)])
         return flat([_array(y.tangent) if isinstance(y, Dual) else np.zeros(np.size(y)) for y in results])

@@ -185,7 +185,8 @@ getitem = primitive(
 
 @implements(operator.getitem)
 def read(x: Array, index: Index) -> Array:
-    return x.__trace__(getitem, (x,), {"index": fixed(index)})
+    index = fixed(index)
+    return x.__trace__(getitem, (x,), {"index": index}) if is_distinct(index) else picked(x, index)
 
 
 def performed(op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Array:
@@ -197,10 +198,13 @@ def performed(op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> A
 
 
 def _performed_at(op: Op, inputs: tuple[Array, ...], *indices: Index, **params: Any) -> Array:
-    """The same at indices that may be traced even if no array is, such as class numbers in a recording."""
+    """The same at indices that may be traced even if no array is, such as class numbers in a recording.
+
+    An index that has a level is that of a transform, which goes before a tensor.
+    """
     for index in indices:
         for part in index if isinstance(index, tuple) else (index,):
-            if isinstance(part, Traced) and not any(isinstance(x, Traced) for x in inputs):
+            if isinstance(part, Traced) and (hasattr(part, "level") or not any(isinstance(x, Traced) for x in inputs)):
                 return part.__trace__(op, inputs, params)
     return performed(op, inputs, params)
 
@@ -489,8 +493,8 @@ class Entries(EntriesElsewhere):
         mask: Any = self._index
         if hasattr(mask, "__trace__") and mask.dtype == bool and mask.shape == self._x.shape and np.ndim(values) == 0:
             return np.where(mask, values, self._x)  # a compiled function can do this, too
-        return index_set(self._x, values, index=self._index)
+        return _performed_at(index_set, (self._x, values), self._index, index=self._index)
 
     def add(self, values: Array) -> Any:
         """A copy with these values added; if an entry occurs twice, each value is added."""
-        return index_add(self._x, values, index=self._index)
+        return _performed_at(index_add, (self._x, values), self._index, index=self._index)
