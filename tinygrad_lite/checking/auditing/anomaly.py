@@ -21,6 +21,7 @@ from tinygrad_lite.engine.op import Array, Deferred, Op, Rule
 from tinygrad_lite.engine.tensor import Tensor, positive
 from tinygrad_lite.errors import AnomalyError
 from tinygrad_lite.readers.recording import Source, Step, calling_line, observing
+from tinygrad_lite.transforms.batched import Batched
 from tinygrad_lite.transforms.dual import innermost
 
 
@@ -158,7 +159,7 @@ def _run(
     """A rule's result for the i-th input, in that input's shape and dtype; checked if anomaly detection is on."""
     if not _state.depth:
         return compute()
-    upstream = innermost(whole(g))
+    upstream = _numbers(whole(g))
     if not is_finite(upstream):
         raise AnomalyError(messages.of_arrival(call, upstream))
     before, _state.rule = _state.rule, (call, calling_line())
@@ -168,7 +169,13 @@ def _run(
     finally:
         _state.rule = before
     for gradient in (returned, contribution):
-        if not isinstance(gradient, Deferred) and not is_finite(innermost(gradient)):
-            values = [innermost(x) for x in arrays]
-            raise AnomalyError(messages.of_gradient(call, i, innermost(gradient), upstream, innermost(y), values))
+        if not isinstance(gradient, Deferred) and not is_finite(_numbers(gradient)):
+            values = [_numbers(x) for x in arrays]
+            raise AnomalyError(messages.of_gradient(call, i, _numbers(gradient), upstream, _numbers(y), values))
     return contribution
+
+
+def _numbers(x: Array) -> Array:
+    """The array inside a value; that of all examples if the value stands for several."""
+    x = innermost(x)
+    return _numbers(x.stack) if isinstance(x, Batched) else x
