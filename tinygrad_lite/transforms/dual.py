@@ -337,10 +337,13 @@ class Pullback:
     def most_at_once(self) -> int:
         """How many passes to make at once: few of large arrays, where NumPy's time is most of it, and many of small.
 
-        It is 1 for a value in forward mode, and for arrays other than NumPy's.
+        It is 1 for a value in forward mode, and for arrays that are neither NumPy's nor those of a recording.
         """
-        sizes = [node._array.size for node in self._path if isinstance(node._array, (np.ndarray, np.generic))]
-        return max(1, AT_ONCE // max(1, *sizes)) if 0 < len(sizes) == len(self._path) else 1
+        arrays = [node._array for node in self._path]
+        if not arrays or not all(isinstance(x, (np.ndarray, np.generic)) or hasattr(x, "recorder") for x in arrays):
+            return 1
+        largest = max([int(x.size) for x in arrays])
+        return max(1, AT_ONCE // max(1, largest))
 
     @property
     def depends_on_variables_alone(self) -> bool:

@@ -124,4 +124,4 @@ def _block(stacks: list[Array], y: Array, x: Array, axis: int) -> Any:
     if not stacks:
         return as_traced(np.zeros(shape, np.result_type(y if axis else x)))
     stack = np.concatenate(stacks) if len(stacks) > 1 else stacks[0]
-    return as_traced(np.reshape(np.moveaxis(stack, 0, axis), shape))
+    return as_traced(np.reshape(np.moveaxis(stack, 0, axis) if axis else stack, shape))

@@ -32,7 +32,7 @@ from tinygrad_lite.foundation.signatures import path_of
 from tinygrad_lite.ops.requirements import refuse_where
 from tinygrad_lite.ops.shapes.arranging import VIEWING
 from tinygrad_lite.readers.recording import calling_line, is_followed, is_users
-from tinygrad_lite.transforms.dual import Dual
+from tinygrad_lite.transforms.levels import Leveled
 
 _getitem = Operators.__getitem__
 _KNOWING = tuple(str(Path(file).parent) for file in (errors.__file__, np.__file__))
@@ -367,7 +367,7 @@ class Recorded(Assigning, OfVariable):
 
     def __trace__(self, op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Any:
         for x in inputs:
-            if type(x) is Tensor or type(x) is Dual:
+            if type(x) is Tensor or isinstance(x, Leveled):
                 params = {name: trees.map_leaves(_fixed, value) for name, value in params.items()}
                 return op(*[wrap(_fixed(y)) if type(y) is Recorded else y for y in inputs], **params)
         return self.recorder.call(op, inputs, params)
