@@ -212,6 +212,7 @@ def main() -> None:
         "layers": on_one_thread("benchmarks.layers"),
         "models": on_one_thread("benchmarks.models"),
         "transforms": transforms.table(),
+        "derivatives": on_one_thread("benchmarks.derivatives"),
         "checking": section_of(kept, "Checking gradients") or checking.table(),
         "explaining": section_of(kept, "Explaining") or explaining.table(),
         "chain": chains(),

@@ -49,7 +49,7 @@ def stacked_rows() -> tg.Tensor:
 
 
 COMPARISONS: dict[str, tuple[Step, Step]] = {
-    "a jacobian, 200 → 200, in 200 backward passes": (plain_passes, lambda: tg.jacobian(layer)(POINT)),
+    "a jacobian, 200 → 200, beside 200 backward passes": (plain_passes, lambda: tg.jacobian(layer)(POINT)),
     "a Hessian times a vector, in gradients": (
         lambda: tg.grad(loss)(POINT),
         lambda: tg.hvp(loss, (POINT,), (POINT,)),

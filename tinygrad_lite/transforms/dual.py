@@ -252,7 +252,7 @@ def _check_misses_nothing(op: Op, backs: list[Array], tangents: list[Array]) -> 
         )
 
 
-AT_ONCE = 2**17
+AT_ONCE = 2**18
 """The most entries of an array of several passes at once: more take longer, since they do not fit in the cache."""
 
 _variables: set[Tensor] = set()
@@ -342,8 +342,8 @@ class Pullback:
         arrays = [node._array for node in self._path]
         if not arrays or not all(isinstance(x, (np.ndarray, np.generic)) or hasattr(x, "recorder") for x in arrays):
             return 1
-        largest = max([int(x.size) for x in arrays])
-        return max(1, AT_ONCE // max(1, largest))
+        passes = AT_ONCE // max(1, *[int(x.size) for x in arrays])
+        return passes if passes >= 4 else 1  # two or three at once take longer than one after the other
 
     @property
     def depends_on_variables_alone(self) -> bool:
