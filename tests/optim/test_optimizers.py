@@ -114,6 +114,14 @@ def adamax(w: Any, g: Any, lr: float, betas: Any) -> Iterator[Any]:
         yield w
 
 
+def lion(w: Any, g: Any, lr: float, betas: Any, weight_decay: float) -> Iterator[Any]:
+    m = np.zeros(w.shape)
+    for now in g:
+        w = w - lr * (np.sign(betas[0] * m + (1 - betas[0]) * now) + weight_decay * w)
+        m = betas[1] * m + (1 - betas[1]) * now
+        yield w
+
+
 def nadam(w: Any, g: Any, lr: float, betas: Any, momentum_decay: float) -> Iterator[Any]:
     mu = [betas[0] * (1 - 0.5 * 0.96 ** (t * momentum_decay)) for t in range(1, len(g) + 2)]
     for t, (m, v) in enumerate(zip(means(g, betas[0]), means(g**2, betas[1])), 1):
@@ -192,6 +200,7 @@ FORMULAS: dict[str, tuple[str, Formula, dict[str, Any]]] = {
     "sgd": ("SGD", sgd, {"lr": 0.1, "momentum": 0.8, "dampening": 0.3}),
     "adam": ("Adam", adam, {"lr": 0.1, "betas": (0.8, 0.95)}),
     "adamax": ("Adamax", adamax, {"lr": 0.1, "betas": (0.8, 0.95)}),
+    "lion": ("Lion", lion, {"lr": 0.1, "betas": (0.8, 0.95), "weight_decay": 0.1}),
     "nadam": ("NAdam", nadam, {"lr": 0.1, "betas": (0.8, 0.95), "momentum_decay": 0.1}),
     "radam": ("RAdam", radam, {"lr": 0.1, "betas": (0.8, 0.95), "eps": 0}),
     "adagrad": ("Adagrad", adagrad, {"lr": 0.1, "lr_decay": 0.1}),

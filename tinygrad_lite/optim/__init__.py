@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from tinygrad_lite.foundation.elsewhere import unknown_names as _unknown_names
 from tinygrad_lite.optim import lr_scheduler
-from tinygrad_lite.optim.adaptive import Adadelta, Adafactor, Adagrad, Adam, Adamax, AdamW, NAdam, RAdam, RMSprop
+from tinygrad_lite.optim.adaptive import Adadelta, Adafactor, Adagrad, Adam, Adamax, AdamW, Lion, NAdam, RAdam, RMSprop
 from tinygrad_lite.optim.averages import ExponentialMovingAverage
 from tinygrad_lite.optim.descent import ASGD, SGD, Muon, Rprop
 from tinygrad_lite.optim.lbfgs import LBFGS
@@ -21,6 +21,7 @@ __all__ = [
     "AdamW",
     "Adamax",
     "ExponentialMovingAverage",
+    "Lion",
     "Muon",
     "NAdam",
     "Optimizer",
