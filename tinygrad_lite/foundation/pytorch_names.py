@@ -361,7 +361,7 @@ NAMES: dict[str, dict[str, str]] = {
         "randn?|randint|randperm|normal|bernoulli|multinomial|poisson": _GENERATOR,
         "autograd|Function": _TRANSFORM,
         "summary": "print(model)",
-        "func": "tg.nn.functional_call, tg.grad, tg.vjp or another transform of a function",
+        "func": "tg.nn.functional_call, tg.grad, tg.vmap or another transform of a function",
         # names of autograd's and JAX's
         "pmap": "tg.vmap(f), or tg.distributed, which divides the data among processes",
         "jac(fwd|rev)|holomorphic_grad": "tg.jacobian, or tg.grad of a real result",

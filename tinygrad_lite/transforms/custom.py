@@ -23,7 +23,7 @@ from tinygrad_lite.engine.tensor import Tensor, next_index
 from tinygrad_lite.errors import GraphError, UsageError
 from tinygrad_lite.ops.arithmetic import selection
 from tinygrad_lite.transforms.dual import Pullback, has_history, innermost, settle, variable
-from tinygrad_lite.transforms.levels import pushes_tangents, stacks
+from tinygrad_lite.transforms.levels import pushes_tangents, running_stacks
 from tinygrad_lite.transforms.runs import name_of
 from tinygrad_lite.transforms.whole import AllAtOnce, Packing, operation
 
@@ -183,7 +183,7 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
     @of_values
     @wraps(f, updated=())
     def function(*args: Any, **kwargs: Any) -> Any:
-        if not grad_mode.enabled.get() or pushes_tangents() or stacks.get() or not recomputes.get():
+        if not grad_mode.enabled.get() or pushes_tangents() or running_stacks.get() or not recomputes.get():
             return f(*args, **kwargs)
         return _Recomputed(f, name, args, kwargs).result(_variables((args, kwargs)))
 

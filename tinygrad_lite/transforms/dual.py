@@ -31,7 +31,7 @@ from tinygrad_lite.ops.arithmetic import selection
 from tinygrad_lite.ops.declarations import reads_from_outside
 from tinygrad_lite.ops.shapes.indexing import performed
 from tinygrad_lite.transforms.batched import Batched, as_stack, stack_of
-from tinygrad_lite.transforms.levels import Leveled, Stacks, below, highest_level, is_running, stacks
+from tinygrad_lite.transforms.levels import Leveled, Stacks, below, highest_level, is_running, running_stacks
 
 
 class Dual(Leveled, Elsewhere):
@@ -60,7 +60,7 @@ class Dual(Leveled, Elsewhere):
                 f"{op.name} met a value from inside a forward-mode transform that has ended: return the values that "
                 "you want to keep (as aux, with has_aux=True)"
             )
-        if (running := stacks.get()) and running[-1][0] > level:
+        if (running := running_stacks.get()) and running[-1][0] > level:
             with below(level):
                 return self.__trace__(op, inputs, params)
         primals, tangents = split(inputs, level)
@@ -219,13 +219,13 @@ def _transposed(
     """Σ ∂y/∂xᵢ · tᵢ over the chosen i: the pullback of the vector-Jacobian products, which are linear in g."""
     zeros = np.zeros_like(innermost(y))
     variables: list[Tensor] = []
-    g = stand_in(zeros, variables, stacks.get())
+    g = stand_in(zeros, variables, running_stacks.get())
     try:
         with grad_mode.enable_grad(), np.errstate(all="ignore"):  # the value at g = 0 is not used
             backs = _pulled(op, chosen, g, y, primals, params)
     finally:
         settle(variables)
-    pull = Pullback(backs, variables, stacks.get())
+    pull = Pullback(backs, variables, running_stacks.get())
     if constant := [i for i, follows in zip(chosen, pull.follow) if not follows]:
         another = np.arange(1, zeros.size + 1).reshape(zeros.shape).astype(zeros.dtype)
         with np.errstate(all="ignore"):

@@ -15,7 +15,7 @@ from tinygrad_lite.engine.operators import Operators
 Stacks = tuple[tuple[int, int], ...]
 """The level and the number of examples of each stack that a function runs on, from the outermost to the innermost."""
 
-stacks: ContextVar[Stacks] = ContextVar("stacks", default=())
+running_stacks: ContextVar[Stacks] = ContextVar("running_stacks", default=())
 _next_level = count(1).__next__
 _pushing: set[int] = set()
 
@@ -46,21 +46,21 @@ def pushing() -> Iterator[int]:
 def stacking(examples: int) -> Iterator[int]:
     """The level of a stack of so many examples, for as long as a function runs on it."""
     level = _next_level()
-    before = stacks.set((*stacks.get(), (level, examples)))
+    before = running_stacks.set((*running_stacks.get(), (level, examples)))
     try:
         yield level
     finally:
-        stacks.reset(before)
+        running_stacks.reset(before)
 
 
 @contextmanager
 def below(level: int) -> Iterator[None]:
     """A block that computes with values of lower levels, and so does not know of stacks from this level on."""
-    before = stacks.set(tuple([stack for stack in stacks.get() if stack[0] < level]))
+    before = running_stacks.set(tuple([stack for stack in running_stacks.get() if stack[0] < level]))
     try:
         yield
     finally:
-        stacks.reset(before)
+        running_stacks.reset(before)
 
 
 def pushes_tangents() -> bool:
@@ -70,7 +70,7 @@ def pushes_tangents() -> bool:
 
 def is_running(level: int) -> bool:
     """Whether the transform of this level is running."""
-    return level in _pushing or any(level == running for running, _ in stacks.get())
+    return level in _pushing or any(level == running for running, _ in running_stacks.get())
 
 
 def highest_level(values: Iterable[Any]) -> int:

@@ -19,7 +19,7 @@ from tinygrad_lite.engine.op import NO_PARAMS, Array, Op
 from tinygrad_lite.engine.tensor import Tensor, next_index, positive, recorded
 from tinygrad_lite.transforms.custom import RuleByHand
 from tinygrad_lite.transforms.dual import innermost
-from tinygrad_lite.transforms.levels import stacks
+from tinygrad_lite.transforms.levels import running_stacks
 from tinygrad_lite.transforms.runs import Run
 
 at_once: ContextVar[bool] = ContextVar("at_once", default=False)
@@ -42,7 +42,7 @@ def _is_needed_now(run: Run, gradients: Sequence[Array]) -> bool:
     pull = run.pull
     if run.call.holder is not None:  # the gradients are returned in holders
         return True
-    if at_once.get() or stacks.get() or grad_mode.transforming.get():
+    if at_once.get() or running_stacks.get() or grad_mode.transforming.get():
         return True
     if not (pull.depends_on_others and grad_mode.enabled.get()):
         return True

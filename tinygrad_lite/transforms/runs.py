@@ -18,7 +18,7 @@ from tinygrad_lite.foundation.foreign import copied, numbers_of
 from tinygrad_lite.transforms.batched import Batched
 from tinygrad_lite.transforms.bystanders import warn_of_bystanders, warn_of_owners
 from tinygrad_lite.transforms.dual import Dual, Pullback, between, settle, stand_in
-from tinygrad_lite.transforms.levels import Leveled, stacks
+from tinygrad_lite.transforms.levels import Leveled, running_stacks
 
 Argnums = int | Sequence[int]
 NUMBERS = (int, float, np.generic, np.ndarray)
@@ -153,13 +153,15 @@ class Run:
         self.call = call
         self.variables: list[Tensor] = []
         try:
-            self.result, self.aux = call.run([stand_in(real(x), self.variables, stacks.get()) for x in call.leaves])
+            self.result, self.aux = call.run(
+                [stand_in(real(x), self.variables, running_stacks.get()) for x in call.leaves]
+            )
         finally:
             settle(self.variables)
         self.values = trees.leaves(self.result)
         for y in self.values:
             check_number(y, call.name)
-        self.pull = Pullback(self.values, self.variables, stacks.get())
+        self.pull = Pullback(self.values, self.variables, running_stacks.get())
         if self.pull.reads_others and any(x._requires_grad for x in self.variables):  # so the originals do
             call.warn_of_bystanders(self.values, self.variables)
         if self.pull.depends_on_others and not any(self.pull.follow):
