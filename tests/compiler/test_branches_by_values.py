@@ -310,6 +310,44 @@ def test_the_function_itself_runs_where_programs_that_are_tried_take_longer(monk
     assert calls_left_out(0.5, was_entered=True, hits=1) == [1, *[0] * 7]
 
 
+BOOLEANS: list[Callable[[Any], Any]] = [
+    lambda x: float(x[0]) > 1,
+    lambda x: x[2].item() >= 3,
+    lambda x: float(x[0]) != x[2].item() / 3,
+    lambda x: (x[0] > 1).item(),
+    lambda x: math.isfinite(float(np.where(x > 1, np.inf, x)[0])),
+    lambda x: bool(x[0] > 1),
+    lambda x: x[0] > 1,  # one of NumPy's, which is not True
+]
+
+
+def _is_true(x: Any) -> bool:
+    return x is True
+
+
+@pytest.mark.parametrize("is_tensor", [False, True])
+def test_who_is_true(is_tensor: bool, backend: str) -> None:
+    """Nobody notices that Python asks for the identity of a boolean."""
+
+    def answers(x: Any) -> Any:
+        answers = []
+        for boolean in BOOLEANS:
+            is_true = boolean(x)
+            answers += [is_true is True, is_true is not False, False is is_true, _is_true(is_true)]
+            match is_true, x[0]:
+                case (True, _):
+                    answers.append(2)
+                case (False, _):
+                    answers.append(3)
+        return x * np.array(answers)[:, None], answers
+
+    compiled = tg.compile(answers, backend)
+    for factor in (1, 2, -1, 1, 2):
+        x = tg.tensor(X * factor) if is_tensor else X * factor
+        assert_same(compiled(x), answers(x))
+    assert compiled._latest is not None
+
+
 def test_too_many_branches_are_refused(backend: str) -> None:
     def f(x: Any) -> Any:
         while x.sum() > 1e-9:

@@ -51,6 +51,15 @@ def names_in(code: CodeType) -> frozenset[str]:
     return frozenset(code.co_names).union(*(names_in(x) for x in code.co_consts if isinstance(x, CodeType)))
 
 
+@lru_cache(10_000)
+def asks_for_booleans(code: CodeType) -> bool:
+    """Whether a function's code may ask whether something `is True` or `is False`, as `case True:` does, too."""
+    has_them = any(x is True or x is False for x in code.co_consts)
+    if has_them and any(x.opname == "IS_OP" for x in dis.get_instructions(code)):
+        return True
+    return any(asks_for_booleans(x) for x in code.co_consts if isinstance(x, CodeType))
+
+
 def _read(all_of_them: list[dis.Instruction], i: int, code: CodeType) -> Read | None:
     name, kind = all_of_them[i].argval, all_of_them[i].opname
     is_free = kind in ("LOAD_DEREF", "LOAD_CLASSDEREF") and name in code.co_freevars

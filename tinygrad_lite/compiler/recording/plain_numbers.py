@@ -12,7 +12,7 @@ import numpy as np
 
 from tinygrad_lite.array_api.numpys_names import OF_MATH
 from tinygrad_lite.compiler.program import is_python_number
-from tinygrad_lite.compiler.recording.recorded import Recorded, require_finite, whole
+from tinygrad_lite.compiler.recording.recorded import Recorded, require_finite, shown, whole
 from tinygrad_lite.compiler.recording.watching import plain
 from tinygrad_lite.engine import grad_mode
 from tinygrad_lite.engine.tensor import Tensor
@@ -48,7 +48,7 @@ def _of_numbers(of_python: Callable[..., Any], of_numpy: Callable[..., Any]) -> 
         result = of_numpy(*numbers).item()
         if may_fail:
             require_finite(result, of_python, numbers)
-        return result
+        return shown(result)
 
     return function
 

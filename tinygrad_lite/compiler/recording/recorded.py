@@ -110,10 +110,12 @@ class Writer(Protocol):
     Attributes:
         refusal: what it said the last time that Python needed a value.
         unheard: the same, if that was for code that is neither NumPy's nor ours, and may have caught the error.
+        shows_booleans: whether Python's booleans are such in the recording, too.
     """
 
     refusal: str | None
     unheard: str | None
+    shows_booleans: bool
 
     def call(self, op: Op, inputs: Sequence[Array], params: Mapping[str, Any]) -> Any:
         """Record an operation, and return its result."""
@@ -248,6 +250,26 @@ def _refuse_numbers_beside_others(values: Sequence[Any]) -> None:
             x._needed()
 
 
+def shown(x: Any) -> Any:
+    """A number; a boolean of Python's itself, if the function's code asks whether something `is True`.
+
+    No other object is, and nobody notices that somebody asks. So Python goes by its value, as in a branch.
+    """
+    is_shown = _is_number(x) and x.dtype.kind == "b" and x.recorder.shows_booleans
+    return x.goes() if is_shown else x
+
+
+def _shown_to_users(x: Any) -> Any:
+    is_asked = is_users(_outside_conversions(sys._getframe(2)).f_code.co_filename)
+    return shown(x) if is_asked else x
+
+
+def _comparing(name: str) -> Any:
+    """A comparison such as `<`; that of two numbers is a boolean of Python's."""
+    method = getattr(Operators, f"__{name}__")
+    return lambda self, other: _shown_to_users(method(self, other))
+
+
 def _power(self: "Recorded", exponent: Any) -> Any:
     """A power; of a negative number to a real one, Python makes a complex number, and a recording refuses that."""
     may_be_complex = _is_number(self) and (type(exponent) is float or _is_number(exponent))
@@ -333,6 +355,7 @@ class Recorded(Assigning, OfVariable):
     __truediv__, __floordiv__, __mod__, __divmod__ = map(_dividing, _DIVISIONS)
     __rtruediv__, __rfloordiv__, __rmod__, __rdivmod__ = map(_divided_by, _DIVISIONS)
     __pow__, __rpow__ = _power, _power_of
+    __lt__, __le__, __gt__, __ge__, __eq__, __ne__ = map(_comparing, ("lt", "le", "gt", "ge", "eq", "ne"))
     __add__, __radd__, __mul__, __rmul__ = map(_of_numbers, ("add", "radd", "mul", "rmul"))
     __iadd__, __isub__, __imul__, __itruediv__ = map(_in_place, ("add", "sub", "mul", "truediv"))
     __ifloordiv__, __imod__, __ipow__, __imatmul__ = map(_in_place, ("floordiv", "mod", "pow", "matmul"))
@@ -519,8 +542,12 @@ class Recorded(Assigning, OfVariable):
         return operator.index(self.value) if self._is_noted() else self._needed()
 
     def __bool__(self) -> bool:
+        return self.goes(is_users(_outside_conversions(sys._getframe(1), _COMPARING).f_code.co_filename))
+
+    def goes(self, may_branch: bool = True) -> bool:
+        """Which way Python goes by the value, in each run or, if it may branch, in this one."""
         truth = self.recorder.truth(self.variable)
-        if truth is None and is_users(_outside_conversions(sys._getframe(1), _COMPARING).f_code.co_filename):
+        if truth is None and may_branch:
             truth = self.recorder.branch(self)
         return self._needed() if truth is None else truth
 
@@ -563,7 +590,7 @@ class Recorded(Assigning, OfVariable):
         """The only entry as a Python number, which each run reads again; refuse to return one of several entries."""
         if self.variable.is_number:
             return self
-        return self._needed() if index or self.size != 1 else self.recorder.number(self)
+        return self._needed() if index or self.size != 1 else _shown_to_users(self.recorder.number(self))
 
     def __repr__(self) -> str:
         """A text for messages and for statements that only print; anything else would take it for the value's."""

@@ -59,6 +59,7 @@ class Transcript(SharedMemory):
         origins: where its calls belong.
         may_branch: whether Python may go a way that hangs on a value; the program refuses values with another way.
         branches: the lines at which it has done so.
+        shows_booleans: whether Python's booleans are such in a recording, too: the function may look at their identity.
 
     Args:
         expected: the program of an earlier recording, with which this one is compared. As long as a call is the next
@@ -87,6 +88,7 @@ class Transcript(SharedMemory):
         self._rules = 0
         self.may_branch = False
         self.branches: list[str] = []
+        self.shows_booleans = False
 
     def constant(self, array: Array) -> Recorded:
         """Record an array that is the same in each run; after the function has written into it, it is another one."""
