@@ -155,6 +155,33 @@ def test_other_transforms_go_through_vmap(f: Any, transform: str) -> None:
         np.testing.assert_allclose(x, y, rtol=1e-10, atol=1e-12)
 
 
+def pulled_by_loop(back: Callable[..., Any], gs: Any) -> Any:
+    return np.stack([back(g)[0] for g in gs])
+
+
+def pulled_at_once(back: Callable[..., Any], gs: Any) -> Any:
+    return tg.vmap(back)(gs)[0]
+
+
+def of_pulled(pulled: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that calls the pullback of a vjp for many upstream gradients, which depend on its arguments."""
+
+    def f(w: Any, x: Any, t: Any) -> Any:
+        back = tg.vjp(lambda y: np.tanh(y * y[0] * w), x)[1]
+        return np.sum(pulled(back, np.sin(A[:3] * x * t)) * A[:3] ** 2)
+
+    return f
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS)
+def test_a_pullback_runs_on_many_upstream_gradients_within_other_transforms(transform: str) -> None:
+    loop, at_once = of_pulled(pulled_by_loop), of_pulled(pulled_at_once)
+    expected = leaves(TRANSFORMS[transform](mean_by_loop(loop))(W))
+    for f in (mean_by_loop(at_once), mean_of(at_once)):
+        for x, y in zip(leaves(TRANSFORMS[transform](f)(W)), expected, strict=True):
+            np.testing.assert_allclose(x, y, rtol=1e-10, atol=1e-12)
+
+
 def test_tensors_in_tensors_out_and_backward_through_them() -> None:
     w = tg.tensor(W, requires_grad=True)
     by_argument = tg.vmap(loss, (None, 0, 0))(w, X, T)

@@ -114,6 +114,8 @@ def _argument(level: int, x: Any) -> Any:
 
 def stack_of(x: Array, level: int, count: int) -> Array:
     """The examples of a value at this level along the first axis; if it has none, it is the same for all of them."""
+    if type(x) is Batched and x.level > level:
+        return Batched(np.swapaxes(stack_of(x.stack, level, count), 0, 1), x.level)
     return x.stack if _is_stack(level, x) else np.broadcast_to(x, (count, *np.shape(x)))
 
 

@@ -154,16 +154,35 @@ class Dual(Leveled, Elsewhere):
 
 
 def split(values: Iterable[Any], level: int) -> tuple[list[Any], list[Any]]:
-    """The primals and the tangents of this level; the tangent of a constant is None."""
+    """The primals and the tangents of this level, also within stacks; the tangent of a constant is None."""
     primals, tangents = [], []
     for x in values:
         if type(x) is Dual and x.level == level:
             primals.append(x.primal)
             tangents.append(x.tangent)
+        elif type(x) is Batched and x.level > level:
+            (primal,), (tangent,) = split([x.stack], level)
+            primals.append(Batched(primal, x.level))
+            tangents.append(None if tangent is None else Batched(tangent, x.level))
         else:
             primals.append(x)
             tangents.append(None)
     return primals, tangents
+
+
+def as_dual(primal: Array, tangent: Array, level: int) -> Array:
+    """The value at this level with this primal and tangent; the level of a stack around them may be higher."""
+    above = highest_level((primal, tangent))
+    if above <= level:
+        return Dual(primal, tangent, level)
+    count = next(len(x.stack) for x in (primal, tangent) if type(x) is Batched and x.level == above)
+    return Batched(as_dual(stack_of(primal, above, count), stack_of(tangent, above, count), level), above)
+
+
+def highest_dual(values: Iterable[Any]) -> int:
+    """The highest level of the duals among these values or within stacks among them; 0 if there are none."""
+    unstacked = [highest_dual([x.stack]) if type(x) is Batched else x.level for x in values if isinstance(x, Leveled)]
+    return max(unstacked, default=0)
 
 
 def has_history(x: Any) -> bool:
@@ -352,7 +371,7 @@ class Pullback:
         return not self._level and all(x in self._between or not x._requires_grad for x in inputs)
 
     def __call__(self, gradients: Sequence[Array]) -> list[Array]:
-        level = max(self._level, highest_level([g for g in gradients if type(g) is Dual]))
+        level = max(self._level, highest_dual(gradients))
         if self._stack and level == self._level:
             pulled = self._of_primals([g if g is None else stack_of(g, *self._stack) for g in gradients])
             return [as_stack(x, level) for x in pulled]
@@ -367,7 +386,7 @@ class Pullback:
         parts = [of_primals(tangents)] if any(tangent is not None for tangent in tangents) else []
         if own:
             parts.append(self._of_tangents(primals))
-        return [Dual(primal, sum(rest, first), level) for primal, first, *rest in zip(pulled, *parts)]
+        return [as_dual(primal, sum(rest, first), level) for primal, first, *rest in zip(pulled, *parts)]
 
     def _pull(self, gradients: Sequence[Array]) -> list[Array]:
         linked = self.depends_on_others or any(type(g) is Tensor and g.requires_grad for g in gradients)
