@@ -20,7 +20,7 @@ from tinygrad_lite.testing import cotangents, inputs_of
 RECORDED_ONLY = frozenset(
     """
     aligned fraction geomspace i0 irfft ldexp linspace linspace_step mantissa nanmax nanmedian nanmin nanpercentile
-    nanprod nanquantile nanstd nanvar pinv real_if_close svd svdvals unwrap vander var_around
+    nanprod nanquantile nanstd nanvar nextafter pinv real_if_close svd svdvals unwrap vander var_around
     """.split()  # noqa: SIM905
 )
 """Operations whose value a page shows as it was recorded, in some call at least: they have no form in its NumPy.

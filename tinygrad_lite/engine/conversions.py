@@ -24,12 +24,13 @@ _NUMBER_OF_KIND = {"b": bool, "i": int, "u": int, "f": float, "c": complex}
 def received(x: Any, op: Op) -> Array:
     """An operation's argument that is not traced, as an array that nobody can change before a rule reads it.
 
-    Even a read-only array is copied, since it may be a view of a writable one.
+    Even a read-only array is copied, since it may be a view of a writable one. A formula takes True as 1, as it would
+    beside an array: NumPy's True has a dtype, and makes 1 - True an integer of 64 bits.
     """
-    array = numbers_of(x, op.name)
+    array = int(x) if type(x) is bool and op.derivatives and op.is_composite else numbers_of(x, op.name)
     if type(array) is np.ndarray:
         return kept_apart(array) if op.reads_values else array
-    return array.copy() if op.reads_values and not isinstance(array, np.generic) else array
+    return array if isinstance(array, (int, np.generic)) or not op.reads_values else array.copy()
 
 
 def number(value: Any, op: Op) -> Array:

@@ -17,8 +17,9 @@ from tinygrad_lite.ops.requirements import refuse_where
 @implements(np.ptp)
 def ptp(a: Array, axis: Axis = None, out: Array = None, keepdims: bool = False) -> Array:
     refuse_out("ptp", out)
-    # not by an operator, which would warn where scalars overflow
-    return np.subtract(np.max(a, axis=axis, keepdims=keepdims), np.min(a, axis=axis, keepdims=keepdims))
+    # of arrays, since NumPy warns where scalars overflow
+    difference = np.max(a, axis=axis, keepdims=True) - np.min(a, axis=axis, keepdims=True)
+    return difference if keepdims else np.squeeze(difference, axis)
 
 
 @implements(np.average)
