@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import tinygrad_lite as tg
 from tinygrad_lite import trees
 from tinygrad_lite.engine.op import Op
 from tinygrad_lite.engine.registry import operations
@@ -71,6 +72,31 @@ def test_an_operation_on_a_stack_has_the_results_of_one_example_after_the_other(
                 stack = y.stack if isinstance(y, Batched) else np.stack([y] * COUNT)
                 assert (stack.dtype, stack.shape) == (np.stack(parts).dtype, np.stack(parts).shape), call
                 np.testing.assert_allclose(stack, np.stack(parts), rtol=1e-12, atol=1e-13, err_msg=str(call))
+
+
+@pytest.mark.parametrize("op", [op for op in OPERATIONS if op.vjps], ids=str)
+def test_the_derivatives_of_an_operation_work_on_stacks_in_both_modes(op: Op) -> None:
+    def pushed(*xs: Any) -> Any:
+        return tg.jvp(lambda *xs: op(*xs, **params), xs, tuple([np.cos(x) for x in xs]))[1]
+
+    def pulled(*xs: Any) -> Any:
+        return tg.grad(lambda *xs: np.sum(np.sin(op(*xs, **params))), tuple(range(len(xs))))(*xs)
+
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for arrays, stacks, params in calls(op):
+            results = examples(op, (arrays, stacks, params))
+            numbers = [*arrays, *(results or [None])]
+            if not all(isinstance(x, (np.ndarray, np.floating)) and x.dtype.kind == "f" for x in numbers):
+                continue
+            axes = tuple([0 if is_stack else None for is_stack in stacks])
+            for derivative in (pushed, pulled):
+                parts = [
+                    derivative(*[x[i] if is_stack else x for x, is_stack in zip(arrays, stacks)]) for i in range(COUNT)
+                ]
+                expected = [np.stack(part) for part in zip(*map(trees.leaves, parts))]
+                for x, y in zip(trees.leaves(tg.vmap(derivative, axes)(*arrays)), expected, strict=True):
+                    np.testing.assert_allclose(x, y, rtol=1e-9, atol=1e-11, err_msg=f"{derivative} {params}")
 
 
 @pytest.mark.parametrize("op", batching._RULES, ids=str)

@@ -10,7 +10,7 @@ from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
 from tinygrad_lite.foundation.foreign import as_array
 from tinygrad_lite.ops.casting import conjugated
-from tinygrad_lite.ops.shapes.indexing import index_add
+from tinygrad_lite.ops.shapes.indexing import fixed, index_add, picked
 
 
 def _convolve(a: Array, v: Array, mode: Any = "full") -> Array:
@@ -165,15 +165,20 @@ def _interp(x: Array, xp: Array, fp: Array, left: Any = None, right: Any = None)
     return np.interp(x, xp, fp, left, right)
 
 
+def _at(points: Array, index: Array) -> Array:
+    """The points at an index, which under tg.vmap may be traced where the points are not."""
+    return picked(points, fixed(index))
+
+
 def segments(x: Array, xp: Array, fp: Array) -> tuple[Array, ...]:
     """The points that begin and end the segment of each x, its slope, and the share of its end; 0 outside."""
     last = np.size(xp) - 1
     begin = np.clip(np.searchsorted(xp, x, "right") - 1, 0, max(last - 1, 0))
     end = np.minimum(begin + 1, last)
     inside = np.greater_equal(x, xp[0]) & np.less(x, xp[-1])
-    width = np.where(inside, xp[end] - xp[begin], 1)
-    slope = np.where(inside, (fp[end] - fp[begin]) / width, 0)
-    return begin, end, slope, np.where(inside, (x - xp[begin]) / width, 0)
+    width = np.where(inside, _at(xp, end) - _at(xp, begin), 1)
+    slope = np.where(inside, (_at(fp, end) - _at(fp, begin)) / width, 0)
+    return begin, end, slope, np.where(inside, (x - _at(xp, begin)) / width, 0)
 
 
 def _to_points(points: Array, begin: Array, to_begin: Array, end: Array, to_end: Array) -> Array:
