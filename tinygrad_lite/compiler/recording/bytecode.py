@@ -2,7 +2,7 @@
 
 import dis
 from functools import lru_cache
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from types import CodeType
 from typing import Any, NamedTuple
 
@@ -52,12 +52,12 @@ def names_in(code: CodeType) -> frozenset[str]:
 
 
 @lru_cache(10_000)
-def asks_for_booleans(code: CodeType) -> bool:
-    """Whether a function's code may ask whether something `is True` or `is False`, as `case True:` does, too."""
-    has_them = any(x is True or x is False for x in code.co_consts)
-    if has_them and any(x.opname == "IS_OP" for x in dis.get_instructions(code)):
-        return True
-    return any(asks_for_booleans(x) for x in code.co_consts if isinstance(x, CodeType))
+def compares_identities(code: CodeType) -> bool:
+    """Whether a function's code asks whether something `is` anything but None, as `case True:` does, too."""
+    for before, x in pairwise(dis.get_instructions(code)):
+        if x.opname == "IS_OP" and not (_is_constant(before) and before.argval is None):
+            return True
+    return any(compares_identities(x) for x in code.co_consts if isinstance(x, CodeType))
 
 
 def _read(all_of_them: list[dis.Instruction], i: int, code: CodeType) -> Read | None:

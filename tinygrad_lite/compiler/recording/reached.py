@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.compiler.recording.bytecode import Read, asks_for_booleans, imports_of, names_in, reads_of
+from tinygrad_lite.compiler.recording.bytecode import Read, compares_identities, imports_of, names_in, reads_of
 from tinygrad_lite.compiler.recording.guards import (
     Bytes,
     Field,
@@ -64,7 +64,7 @@ class Reached:
         arrays: the arrays of NumPy, each with what a person would call it, by id.
         held: the arrays in objects, in the same way.
         names: all names in the functions' code, some of which they may read from a module.
-        asks_for_booleans: whether the functions' code may ask whether something `is True`.
+        compares_identities: whether the functions' code asks whether something `is` anything but None.
         spaces: the global names of the functions, by id.
         iterators: what `next` would take something from, by id.
         others: all that may have something to see besides what the guards know, each with a label, by id.
@@ -90,7 +90,7 @@ class Reached:
         self.others: dict[int, tuple[Any, str]] = {}
         self._seen: dict[int, Any] = {}
         self.names = set(names)
-        self.asks_for_booleans = False
+        self.compares_identities = False
         self._modules: list[tuple[Any, str]] = []
         self._kinds: list[type] = []
         self._special: dict[type, list[tuple[str, FunctionType]]] = {}
@@ -201,7 +201,7 @@ class Reached:
             self._ahead += [(x, function.__name__) for x in (getattr(function, "__wrapped__", None), *inner)]
             return
         self.names |= names_in(function.__code__)
-        self.asks_for_booleans |= asks_for_booleans(function.__code__)
+        self.compares_identities |= compares_identities(function.__code__)
         self.spaces[id(function.__globals__)] = function.__globals__
         for read in reads_of(function.__code__):
             if not read.is_free and read.name in function.__globals__:

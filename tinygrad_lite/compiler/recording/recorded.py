@@ -251,7 +251,7 @@ def _refuse_numbers_beside_others(values: Sequence[Any]) -> None:
 
 
 def shown(x: Any) -> Any:
-    """A number; a boolean of Python's itself, if the function's code asks whether something `is True`.
+    """A number; a boolean of Python's itself, if the function's code compares identities, as in `is True`.
 
     No other object is, and nobody notices that somebody asks. So Python goes by its value, as in a branch.
     """

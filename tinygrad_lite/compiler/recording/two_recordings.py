@@ -413,7 +413,7 @@ def _recorded_once(
     recorder = Recorder(tensor_names(call.f), reached, expected, call.may_run_again, carried)
     recorder.numbers = numbers
     recorder.may_branch = call.may_branch
-    recorder.shows_booleans = reached.asks_for_booleans
+    recorder.shows_booleans = reached.compares_identities
     places = iter([Argument(i, name) for i, name in enumerate(call.parameters)])
 
     def passed_in(x: Any) -> Any:
