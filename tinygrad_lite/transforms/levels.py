@@ -5,7 +5,7 @@ nested transforms do not mix up their values. An operation goes to the value of 
 """
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from itertools import count
 from typing import Any
@@ -46,17 +46,18 @@ def pushing() -> Iterator[int]:
 def stacking(examples: int) -> Iterator[int]:
     """The level of a stack of so many examples, for as long as a function runs on it."""
     level = _next_level()
-    before = running_stacks.set((*running_stacks.get(), (level, examples)))
-    try:
+    with _running((*running_stacks.get(), (level, examples))):
         yield level
-    finally:
-        running_stacks.reset(before)
+
+
+def below(level: int) -> AbstractContextManager[None]:
+    """A block that computes with values of lower levels, and so does not know of stacks from this level on."""
+    return _running(tuple([stack for stack in running_stacks.get() if stack[0] < level]))
 
 
 @contextmanager
-def below(level: int) -> Iterator[None]:
-    """A block that computes with values of lower levels, and so does not know of stacks from this level on."""
-    before = running_stacks.set(tuple([stack for stack in running_stacks.get() if stack[0] < level]))
+def _running(stacks: Stacks) -> Iterator[None]:
+    before = running_stacks.set(stacks)
     try:
         yield
     finally:

@@ -64,8 +64,9 @@ def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callable
             args, kwargs = trees.map_leaves(lambda _: next(inside), (args, kwargs))
             result = trees.without_holders(f(*args, **kwargs))[0]
         outside = iter(_axes_of_leaves(out_axes, result, "out_axes"))
-        finished = _as_it_is if any(isinstance(x, Tensor) for x in leaves) else _array_of_constant
-        return trees.map_leaves(lambda y: finished(_handed_out(y, next(outside), level, count, name)), result)
+        result = trees.map_leaves(lambda y: _handed_out(y, next(outside), level, count, name), result)
+        takes_tensors = any(isinstance(x, Tensor) for x in leaves)
+        return result if takes_tensors else trees.map_leaves(_array_of_constant, result)
 
     return vectorized
 
@@ -78,10 +79,6 @@ def _axes_of_leaves(axes: Any, tree: Any, role: str) -> list[int | None]:
     if not inside or given is None or inside.keys() != given.keys():
         raise UsageError(f"{role} of vmap must be an axis, None, or containers like those they are for; got {axes!r}")
     return [axis for key, child in inside.items() for axis in _axes_of_leaves(given[key], child, role)]
-
-
-def _as_it_is(y: Any) -> Any:
-    return y
 
 
 def _array_of_constant(y: Any) -> Any:
