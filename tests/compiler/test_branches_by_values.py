@@ -13,32 +13,23 @@ import pytest
 
 import tinygrad_lite as tg
 from tests.compiler.test_carrying import kind_of
-from tinygrad_lite import nn, optim, trees
+from tests.compiler.training import Training
+from tinygrad_lite import nn, trees
 from tinygrad_lite.compiler import variations
 from tinygrad_lite.errors import UncompiledWarning, UsageError
 
 X = np.array([1.0, -2.0, 3.0])
 
 
-class Trainer:
+class Trainer(Training):
     """A weight with Adam, a generator, and what a training by hand keeps beside them."""
 
     def __init__(self) -> None:
-        self.w = tg.tensor([0.5, -1.0, 2.0], requires_grad=True)
-        self.optimizer = optim.Adam([self.w], lr=0.1)
+        super().__init__([0.5, -1.0, 2.0])
         self.rng = np.random.default_rng(0)
         self.best, self.patience, self.skipped, self.scale = math.inf, 0, 0, 1024.0
         self.kept = self.w.numpy()
         self.mean = np.zeros(3)
-
-    def loss(self, x: Any) -> Any:
-        return np.mean((self.w * x - 1) ** 2)
-
-    def trained(self, loss: Any) -> Any:
-        self.optimizer.zero_grad()
-        loss.backward()
-        self.optimizer.step()
-        return loss.detach()
 
     def surroundings(self) -> list[Any]:
         kept = [self.best, self.patience, self.skipped, self.scale, self.kept, self.mean]

@@ -16,18 +16,18 @@ import pytest
 
 import tinygrad_lite as tg
 from tests.compiler.outside import Turns
-from tinygrad_lite import optim, trees
+from tests.compiler.training import Training
+from tinygrad_lite import trees
 from tinygrad_lite.errors import ShapeError, UncompiledWarning, UsageError
 
 X = np.array([0.5, -1.0, 2.0])
 
 
-class Trainer:
+class Trainer(Training):
     """A weight and what surrounds a step with it."""
 
     def __init__(self) -> None:
-        self.w = tg.tensor([1.0, 2.0, 3.0], requires_grad=True)
-        self.optimizer = optim.Adam([self.w], lr=0.1)
+        super().__init__([1.0, 2.0, 3.0])
         self.losses: list[Any] = []
         self.lines: list[str] = []
         self.best = math.inf
@@ -38,15 +38,6 @@ class Trainer:
         self.state: dict[str, Any] = {"t": 0}
         self.outer = np.sin(self.w)
         self.rng = np.random.RandomState(0)
-
-    def loss(self, x: Any) -> Any:
-        return np.mean((self.w * x - 1) ** 2)
-
-    def trained(self, loss: Any) -> Any:
-        self.optimizer.zero_grad()
-        loss.backward()
-        self.optimizer.step()
-        return loss.detach()
 
     def surroundings(self) -> list[Any]:
         generators = [next(self.batches), next(self.numbers), next(self.made), self.rng.random()]
