@@ -743,3 +743,18 @@ def test_the_same_points_tell_of_all_results_whether_the_function_is_inexact() -
     report = check(f, x, gradient=1.00001 * right)
     assert report.counts() == {Verdict.WRONG: 60}
     assert calls < 2000  # alone, each result takes 160
+
+
+def test_a_function_with_a_kink_near_each_entry_takes_few_calls() -> None:
+    """Where kinks leave room for small steps only, the larger of these tell a straight line's slope best."""
+    rng = np.random.default_rng(3)
+    weights, point = rng.normal(size=(400, 200)), rng.normal(size=200)
+    calls = 0
+
+    def f(x: Any) -> float:
+        nonlocal calls
+        calls += 1
+        return float(np.sum(np.maximum(weights @ x, 0)))
+
+    assert check(f, point, gradient=lambda x: weights.T @ (weights @ x > 0)).ok
+    assert calls < 200

@@ -474,13 +474,17 @@ def _best(quotients: Matrix, steps: Vector, powers: Vector, noise: Vector, usabl
         distance = np.maximum(np.abs(finer - table[1:]), np.abs(finer - table[:-1]))
         amplified = (1 + weight) * amplified[1:] + weight * amplified[:-1]
         table = finer
-        if order > 1:  # two steps may agree by chance, but not three
-            rounding = SAFETY * noise * amplified
-            slopes.append(table)
-            bounds.append(2 * distance + rounding)
-            roundings.append(rounding)
-            levels.append(np.arange(order, len(steps)))
-            firsts.append(levels[-1] - order)
+        rounding = SAFETY * noise * amplified
+        slope_of, used = table, max(order, 2)  # two steps may agree by chance, but not three
+        if order == 1:  # on a straight line, two larger steps know best, and a smaller one vouches for them
+            apart = np.abs(np.diff(table, axis=0))
+            vouched = np.where(apart <= rounding[1:], 2 * apart, np.inf)
+            slope_of, distance, rounding = table[:-1], distance[:-1], rounding[:-1] + vouched
+        slopes.append(slope_of)
+        bounds.append(2 * distance + rounding)
+        roundings.append(rounding)
+        levels.append(np.arange(used, len(steps)))
+        firsts.append(levels[-1] - used)
     slope, bound, rounding = (np.concatenate(parts) for parts in (slopes, bounds, roundings))
     level, first = np.concatenate(levels), np.concatenate(firsts)
     changes = np.abs(np.diff(quotients, axis=0))
