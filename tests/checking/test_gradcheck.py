@@ -758,3 +758,27 @@ def test_a_function_with_a_kink_near_each_entry_takes_few_calls() -> None:
 
     assert check(f, point, gradient=lambda x: weights.T @ (weights @ x > 0)).ok
     assert calls < 200
+
+
+@pytest.mark.parametrize("wrong", [[17], [3, 40]], ids=["one", "two"])
+def test_few_wrong_entries_among_many_cost_a_few_checks(wrong: list[int]) -> None:
+    """The errors along two directions single out one entry, and what agreed along others is looked at no more."""
+    calls = 0
+
+    def f(x: Any) -> float:
+        nonlocal calls
+        calls += 1
+        return float(np.sum(np.sin(x) * np.roll(x, 1) ** 2))
+
+    def gradient(x: Any) -> Any:
+        return np.cos(x) * np.roll(x, 1) ** 2 + 2 * x * np.sin(np.roll(x, -1))
+
+    point = np.random.default_rng(0).normal(size=50)
+    assert check(f, point, gradient=gradient).ok
+    of_right, calls = calls, 0
+    planted = gradient(point)
+    planted[wrong] *= 1.5
+    report = check(f, point, gradient=planted)
+    assert np.flatnonzero(report["x"].verdicts == Verdict.WRONG).tolist() == wrong
+    assert of_right < 100
+    assert calls < 350 * len(wrong)

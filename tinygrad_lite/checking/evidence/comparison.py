@@ -44,6 +44,7 @@ class _Steps:
         self._kinks = kinks
         self._roundings = Roundings(known.look)
         self._differences = ByDifferences(known, self._roundings)
+        self._search = Search(known, self._roundings)
 
     def compare(self) -> Comparison:
         """Refer each column to its reference, and ask of what differs whether rounding explains it."""
@@ -65,6 +66,7 @@ class _Steps:
         if doubtful:
             self._explain(doubtful, error, size, allowed)
         self._complete()
+        self._add_up()
         return result
 
     def _columns(self) -> list[int]:
@@ -72,7 +74,7 @@ class _Steps:
         varying = np.flatnonzero(self._look.subject.varies)
         few = FEW if len(self._look.weights) <= FEW_ROWS else FULL  # one slope serves all rows
         if self._known.by_differences or len(varying) > few:
-            return Search(self._known, self._roundings).columns(varying)
+            return self._search.columns(varying)
         return [int(j) for j in varying]
 
     def _measure_rounding(self, columns: Sequence[int], error: Matrix) -> None:
@@ -188,19 +190,35 @@ class _Steps:
         return done, [j for j, has_one in zip(done, np.all(known & ~lost, axis=0)) if not has_one]
 
     def _complete(self) -> None:
-        """Compute all references of each array with a wrong entry: together they show what kind of mistake it is."""
-        subject = self._look.subject
+        """Complete the references of each array with a wrong entry: together they show what kind of mistake it is.
+
+        Where the gradient agreed along directions with others, it is its own reference, and costs no call.
+        """
+        subject, result = self._look.subject, self._result
         for k in range(len(subject.variables)):
             inside = np.arange(len(subject.point))[subject.columns(k)]
-            if len(inside) > FULL or not np.any(self._result.suspicious[:, inside]):
+            if len(inside) > FULL or not np.any(result.suspicious[:, inside]):
                 continue
-            missing = inside[np.isnan(self._result.reference[0, inside]) & subject.varies[inside]]
-            left = missing[~self._result.unchecked[missing]].tolist()
+            missing = inside[np.isnan(result.reference[0, inside]) & subject.varies[inside] & ~result.unchecked[inside]]
+            agrees = self._known.agrees_with_others[missing] & ~np.any(result.hidden[:, missing], axis=0)
+            result.reference[:, missing[agrees]] = result.gradient[:, missing[agrees]]
+            left = missing[~agrees].tolist()
             for j in left if self._known.by_differences else self._exactly(left)[1]:
                 if self._known.is_late:
                     break
                 scale = self._look.scales[j]
-                self._result.reference[:, j] = self._known.briefly(scale * self._look.unit(j)).slope / scale
+                result.reference[:, j] = self._known.briefly(scale * self._look.unit(j)).slope / scale
+
+    def _add_up(self) -> None:
+        """Clear the blocks whose slopes are what their entries' references add up to: no kinks meet there."""
+        result, apart = self._result, np.zeros(len(self._result.together), bool)
+        for seen in self._search.differing:
+            reference = result.reference[:, seen.block]
+            moved = np.where(np.isnan(reference), 0, reference - result.gradient[:, seen.block]) @ seen.steps
+            with np.errstate(invalid="ignore"):
+                explained = np.abs(seen.error - moved) <= seen.bound + result.bound[:, seen.block] @ np.abs(seen.steps)
+            apart[seen.block] |= seen.kinked or not np.all(explained)
+        result.together &= apart | result.unchecked
 
     def _is_rougher(self, noisy: Matrix) -> Matrix:
         """Whether a gradient has far more rounding than its reference, as a gradient by differences has."""

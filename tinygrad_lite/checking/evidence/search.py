@@ -1,7 +1,7 @@
 """The search for wrong entries among many: along random directions of fewer and fewer entries."""
 
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -18,20 +18,44 @@ SHORT = 4  # the largest number of entries in a short block
 DENSE = 3  # after this many short blocks in a row with a wrong entry, larger blocks are no longer divided
 DIRECTIONS = 4  # along as many at most, while each settles half of what the others left open, and along two at least
 FEWER = 5  # small entries are looked at in blocks if there are this many times fewer blocks than columns
+MISSES = 3  # after this many blocks in a row in which no entry alone explains the error, none is looked for
 ALONE = 100  # if the bound of a block is this many times its noise, an entry may be better known alone
 
 _Block: TypeAlias = tuple[Vector, Vector | None]
 """Columns that are looked at together, and the rows in which that is asked; None for all."""
 
 
+class Along(NamedTuple):
+    """How far the slopes along a direction differ from the gradient's.
+
+    Attributes:
+        block: the columns that move, by these `steps`.
+        error: the difference in each row, and the `bound` of what is allowed.
+        kinked: whether the slopes to the right and to the left differ.
+    """
+
+    block: Vector
+    steps: Vector
+    error: Vector
+    bound: Vector
+    kinked: bool
+
+
 class Search:
-    """The search for the columns that have to be looked at alone."""
+    """The search for the columns that have to be looked at alone.
+
+    Attributes:
+        differing: what was seen of the blocks that differ.
+    """
 
     def __init__(self, known: Known, roundings: Roundings) -> None:
         self._known, self._look, self._result = known, known.look, known.result
         self._roundings = roundings
         self._blocks = Blocks(known)
         self._stands = False  # whether the last direction did not move any result off its stair
+        self._last = Along(*(np.zeros(0),) * 4, kinked=False)
+        self._misses = 0
+        self.differing: list[Along] = []
 
     def columns(self, columns: Vector) -> list[int]:
         """The columns that have to be looked at alone, where the gradient differs from its reference.
@@ -58,6 +82,8 @@ class Search:
                 alone += block.tolist()  # a few of them will tell
                 continue
             result.together[block] |= differs
+            if differs:
+                self.differing.append(self._last)
             known.agrees_with_others[block] = not differs
             if len(block) <= SHORT:
                 dense[variable] = dense[variable] + 1 if differs else 0
@@ -80,7 +106,7 @@ class Search:
     def _divided(self, block: Vector, rows: Vector | None, differs: bool, open_: Matrix) -> list[_Block]:
         """The blocks to look at next: parts of one in which an entry is wrong, or the entries that it left open."""
         if differs:
-            return [(part, None) for part in self._blocks.parts(block, 2)]
+            return [(part, None) for part in self._suspects_and_others(block) or self._blocks.parts(block, 2)]
         ahead: list[_Block] = []
         if not self._known.are_many and rows is None:
             small = open_ & self._blocks.are_small(block)
@@ -92,6 +118,26 @@ class Search:
             parts = [left] if len(left) < len(block) else self._blocks.parts(left, 8)
             ahead += [(part, None) for part in parts]
         return ahead
+
+    def _suspects_and_others(self, block: Vector) -> list[Vector]:
+        """The entries that would explain the errors along two directions, each by itself, and all others.
+
+        The errors of a single wrong entry are in the ratio of its steps. If that singles out no entry, there is none.
+        """
+        if len(block) <= SHORT or self._misses >= MISSES:
+            return []
+        first = self._last
+        self._along(block, slice(None), self._look.direction(block))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            row = int(np.argmax(np.nan_to_num(np.abs(first.error) / first.bound)))
+            ratio = first.error[row] * self._last.steps - self._last.error[row] * first.steps
+            unsure = first.bound[row] * np.abs(self._last.steps) + self._last.bound[row] * np.abs(first.steps)
+            fits = np.abs(ratio) <= unsure
+        if not 0 < np.sum(fits) <= len(block) / 2:
+            self._misses += 1
+            return []
+        self._misses = 0
+        return [block[~fits], block[fits]]
 
     def _looked_at(self, block: Vector, rows: Vector | None) -> tuple[bool, Matrix]:
         """Whether the gradient of any entry of a block is wrong, and if not, for which entries that is not known.
@@ -162,7 +208,8 @@ class Search:
             slope = look.slope(look.subject.point, direction)
             vague = (bound[:, None] > np.maximum(16 * look.floor * np.abs(terms), rough[:, None])) & (terms != 0)
         with np.errstate(invalid="ignore", divide="ignore"):
-            error = np.abs(slope - np.sum(terms, axis=1))
+            self._last = Along(block, steps, slope - np.sum(terms, axis=1), bound + tolerance, bool(np.any(kinked)))
+            error = np.abs(self._last.error)
             differs = ~(error <= bound + tolerance)
             if not known.by_differences and np.any(differs):
                 moved = self._roundings.behind(np.where(differs, error, np.inf), direction, FEW_SAMPLES)
