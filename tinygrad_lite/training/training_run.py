@@ -104,17 +104,23 @@ class Training:
 
     def epoch(self, step: Callable[..., Any]) -> Iterator[tuple[Any, int]]:
         """One step after another, to the end of the loader; the loss and the number of rows of each."""
-        modules = self.model.modules() if self.model.training else ()
-        resting = [module for module in modules if not module.training]
-        in_mode(self.model, True)
-        for module in resting:  # in a module in training, layers in evaluation mode stay in it
-            module.training = False
+        self._begin_training()
         counts_steps = isinstance(self.scheduler, (CyclicLR, OneCycleLR))
         for batches in grouped(self.loader, self.accumulate):
             self.batches = batches
             yield step(*batches), sum(map(count_of, batches))
             if counts_steps:
                 self.scheduler.step()
+
+    def _begin_training(self) -> None:
+        """Switch the model to training; in one that is so already, layers in evaluation mode stay in it."""
+        modules = [*self.model.modules()]
+        if all(module.training and type(module).train is Module.train for module in modules):
+            return  # as at most epochs: nothing has changed the mode, and nobody's own `train` waits for its call
+        resting = [module for module in modules if not module.training] if self.model.training else []
+        in_mode(self.model, True)
+        for module in resting:
+            module.training = False
 
     def count_epoch(self, record: Mapping[str, float]) -> None:
         """Tell a schedule that counts epochs about one with these figures."""

@@ -82,11 +82,13 @@ def named_parameters(f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mappi
 
 def tensor_names(f: Any, depth: int = 3) -> dict[int, str]:
     """The names that the function, and the functions that it calls, have for outside tensors."""
+    if not depth:
+        return {}
     function = getattr(f, "__func__", f) if inspect.ismethod(f) else f
     # statically, since an object may return anything when asked for an attribute
     while (inner := inspect.getattr_static(function, "__wrapped__", None)) is not None:
         function = inner
-    if not inspect.isfunction(function) or not depth:
+    if not inspect.isfunction(function):
         return {}
     read, around = outside_of(function)
     names: dict[int, str] = {}

@@ -153,7 +153,7 @@ def _recorded_twice(
     call: CallToRecord, carried: dict[Key, Guard], met: dict[Key, Guard], numbers: frozenset[int]
 ) -> tuple[Recorder, list[Guard]]:
     """Two recordings; to `met` is added what they have reached, which they restore after an error."""
-    recordings = _TwoRecordings(call, partial(_recorded_once, call, carried, numbers), met)
+    recordings = _TwoRecordings(call, partial(_recorded_once, call, tensor_names(call.f), carried, numbers), met)
     try:
         call.say("recording")
         first, read = recordings.make_first()
@@ -403,14 +403,20 @@ def _undisturbed(once: Callable[..., Recording], reached: Reached, roots: Sequen
 
 def _recorded_once(
     call: CallToRecord,
+    names: Mapping[int, str],
     carried: dict[Key, Guard],
     numbers: frozenset[int],
     reached: Reached,
     roots: Sequence[tuple[Any, str]],
     expected: Program | None = None,
 ) -> Recording:
-    """The recording of a call, and what it read; `roots` are the functions and objects to look through for names."""
-    recorder = Recorder(tensor_names(call.f), reached, expected, call.may_run_again, carried)
+    """The recording of a call, and what it read.
+
+    Args:
+        names: those of the tensors outside.
+        roots: the functions and objects to look through for names.
+    """
+    recorder = Recorder(names, reached, expected, call.may_run_again, carried)
     recorder.numbers = numbers
     recorder.may_branch = call.may_branch
     recorder.shows_booleans = reached.compares_identities
