@@ -782,3 +782,11 @@ def test_few_wrong_entries_among_many_cost_a_few_checks(wrong: list[int]) -> Non
     assert np.flatnonzero(report["x"].verdicts == Verdict.WRONG).tolist() == wrong
     assert of_right < 100
     assert calls < 350 * len(wrong)
+
+
+@pytest.mark.parametrize("kind", [float, lambda y: y], ids=["by differences", "by complex steps"])
+def test_a_zero_is_no_rounding_of_a_gradient_in_another_scale(kind: Any) -> None:
+    """An entry with a gradient of 1e10 may change the value less than one with a gradient of 1e-6."""
+    point = np.array([1e-5, 1e6])
+    report = check(lambda x: kind(1 / x[0] + np.log(x[1])), point, gradient=np.array([-1e10, 0.0]))
+    assert report["x"].verdicts.tolist() == [[Verdict.RIGHT, Verdict.WRONG]]

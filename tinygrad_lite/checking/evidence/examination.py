@@ -72,8 +72,11 @@ class Examination:
         self.size = np.nan_to_num(np.abs(self.at_0), posinf=0.0)
         self.magnitude = max(magnitude, float(np.max(self.size)))
         # how far rounding may move 0, relative to other entries and to the change of a value
-        with np.errstate(divide="ignore", invalid="ignore"):
-            rounded = 16 * epsilon * (self.largest[:, None] + self.size[:, None] / self.scales)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            effects = np.abs(gradient) * self.scales
+            effect = np.max(effects, axis=1, keepdims=True, initial=0, where=np.isfinite(effects))
+            others = np.fmin(self.largest[:, None], effect / self.scales)  # of another scale, they need not be alike
+            rounded = 16 * epsilon * (others + self.size[:, None] / self.scales)
             self.zero = np.where(subject.varies, rounded, 0)
         self.smallest = SUBNORMAL if epsilon <= EPSILON else float(np.finfo(np.float32).tiny)
         self.floor = 500 * EPSILON if epsilon <= EPSILON else 64 * epsilon
