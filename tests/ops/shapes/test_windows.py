@@ -28,6 +28,21 @@ CALLS: Calls = {
         (lambda x: sliding_window_view(x, (2, 3), axis=(1, -1)), LONG),
         (lambda x: sliding_window_view(x, (3, 2), axis=[2, 0]), LONG),
     ],
+    "some of the windows": [
+        (lambda x: sliding_window_view(x, 3, 2)[:, ::2], LONG),
+        (lambda x: sliding_window_view(x, (2, 2), (1, 2))[:, 1:, ::-2], LONG),
+        (lambda x: sliding_window_view(x, (2, 2), (2, 1))[1:, ::-1], LONG),
+        (lambda x: sliding_window_view(x, (2, 2), (2, 2))[::-1, ::2, ::2], LONG),
+        (lambda x: sliding_window_view(x, 2, 1)[:, 1], LONG),
+        (lambda x: sliding_window_view(x, 2, 1)[:, :, 1:, 1], LONG),
+        (lambda x: (w := sliding_window_view(x, 2, 1))[:, 1:] * w[:, :-1], LONG),
+        (lambda x: sliding_window_view(x, 2)[3:], B),
+    ],
+    "fewer windows than places in one": [
+        (lambda x: sliding_window_view(x, 2), B),
+        (lambda x: sliding_window_view(x, (3, 2), (2, 1)), LONG),
+        (lambda x: sliding_window_view(x, (2, 2), (0, 2))[::-1, 1:, ::2], LONG),
+    ],
     "one axis twice": [(lambda x: sliding_window_view(x, (2, 3), axis=(2, 2)), LONG)],
     "an empty window": [(lambda x: sliding_window_view(x, 0), B)],
     "nothing": [(lambda x: sliding_window_view(x, 2, 1), EMPTY)],
@@ -42,17 +57,28 @@ def test_as_numpy(f: Callable[..., Any], arrays: list[Any]) -> None:
     check_linear(f, *arrays)
 
 
-def test_the_gradient_is_summed_window_place_by_window_place(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("window", "read", "count"),
+    [
+        ((3, 5), (), 15),  # the places in a window
+        ((3, 5), (slice(None, None, 50), slice(None, None, 100)), 12),  # the windows that were read
+        ((190, 2), (slice(None), slice(None, 10)), 110),
+    ],
+)
+def test_the_gradient_has_a_part_for_each_place_or_each_window(
+    window: Any, read: Any, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     counts = []
     scatter = windows.scatter
     monkeypatch.setattr(
         windows, "scatter", lambda *parts, **params: counts.append(len(parts)) or scatter(*parts, **params)
     )
     x = np.ones((200, 300))
-    gradient = tg.grad(lambda x: np.sum(sliding_window_view(x, (3, 5))))(x)
-    assert counts == [15]
-    assert gradient[0, 0] == 1
-    assert gradient[100, 100] == 15
+    gradient = tg.grad(lambda x: np.sum(sliding_window_view(x, window)[read]))(x)
+    assert counts == [count]
+    expected = np.zeros_like(x)
+    np.add.at(sliding_window_view(expected, window, writeable=True), read, 1)
+    np.testing.assert_array_equal(gradient, expected)
 
 
 @pytest.mark.parametrize(
