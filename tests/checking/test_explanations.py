@@ -572,3 +572,32 @@ def test_an_argument_of_a_call_is_not_named_after_its_result() -> None:
         "the result of power",
         "the result of sum",
     ]
+
+
+def _regulated(u: Any) -> Any:
+    state, cost = 1.0, 0.0
+    for control in range(6):
+        cost = cost + 0.5 * 2.0 * state**2 + 0.5 * 0.3 * u[control] ** 2
+        state = 0.9 * state + 0.4 * u[control]
+    return cost + 0.5 * 2.0 * state**2
+
+
+def _regulated_without(u: Any, share_of_control: float) -> Any:
+    states = [1.0]
+    for control in u:
+        states.append(0.9 * states[-1] + 0.4 * control)
+    adjoint, gradient = 2.0 * states[-1], np.zeros(6)
+    for step in reversed(range(6)):
+        gradient[step] = share_of_control * 0.3 * u[step] + 0.4 * adjoint
+        adjoint = 2.0 * states[step] + 0.9 * adjoint
+    return gradient
+
+
+def test_a_part_that_a_loop_leaves_out_is_at_the_line_that_it_comes_from() -> None:
+    u = np.array([0.1, -0.4, 0.3, 0.2, 0.5, -0.2])
+    for share, where, words in [(0, "cost = cost +", "nothing arrives from here"), (0.7, "", "is missing")]:
+        report = tg.gradcheck(_regulated, u, gradient=_regulated_without(u, share), raise_exception=False)
+        (finding,) = (finding for finding in report.findings if finding.fails)
+        assert words in finding.why, report
+        assert where in finding.where, report
+        assert "state = 0.9" not in finding.where, report

@@ -72,7 +72,7 @@ class Diagnosis:
             return self._loop
         if k in self._explained:
             step, why = self._explained[k]
-            return call_site(step), why
+            return call_site(step) if step else "", why
         whole = None if self._has_a_jacobian else row
         near = self._of_another(k, row) or self._like(pattern, k, whole)
         near = near or closeness(self._look, self._comparison, subject.columns(k), row)
@@ -146,7 +146,7 @@ class Diagnosis:
         is_right = np.isnan(comparison.reference) & ~comparison.suspicious & ~comparison.unchecked
         return np.where(is_right, comparison.gradient, comparison.reference)
 
-    def _explanations(self) -> dict[int, tuple[Step, str]]:
+    def _explanations(self) -> dict[int, tuple[Step | None, str]]:
         """For each wrong variable the mistake that explains it, preferably one that explains several."""
         look, subject = self._look, self._look.subject
         wrong = [k for k in range(len(subject.variables)) if np.any(self._comparison.suspicious[:, subject.columns(k)])]

@@ -41,6 +41,7 @@ from tinygrad_lite.checking.subjects.subject import Matrix, Vector, random_weigh
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.readers.recording import Step
 
+NOWHERE = -1  # in place of the operation to blame, if several lines use the variable whose gradient is wrong
 LINE = "nothing arrives from this line: it is left out"
 TOLERANCE = 1e-7
 _SHARE = 1e-3  # the largest part of a difference that an explanation may leave open
@@ -72,8 +73,13 @@ class Match:
     changed: frozenset[int]
 
 
-def explanations(points: Sequence[Point], wrong: Sequence[int], patience: Patience) -> dict[int, tuple[Step, str]]:
-    """The operation and the mistake behind each variable that can be explained; the first point is the one checked."""
+def explanations(
+    points: Sequence[Point], wrong: Sequence[int], patience: Patience
+) -> dict[int, tuple[Step | None, str]]:
+    """The operation and the mistake behind each variable that can be explained; the first point is the one checked.
+
+    There is no operation if the mistake is in the whole gradient of a variable that several lines use.
+    """
     cancelling = _cancelling(points[0])
     for base in (cancelling, UNCHANGED) if cancelling.edges else (UNCHANGED,):
         matches: list[Match] = []
@@ -88,7 +94,7 @@ def explanations(points: Sequence[Point], wrong: Sequence[int], patience: Patien
             changes = changes | best.changes
         unexplained = frozenset(wrong).difference(*(match.explained for match in matches))
         said = {
-            k: (points[0].trace.steps[match.step], match.sentence)
+            k: (None if match.step == NOWHERE else points[0].trace.steps[match.step], match.sentence)
             for match in matches
             if not match.changed & unexplained
             for k in match.explained
@@ -144,9 +150,9 @@ class _Search:
         best = _best([match for match in (best, *self._single(self._others()), *self._mixed()) if match])
         if self._is_whole(best) and best.rank < WEAK:
             return best
-        if not self._is_whole(best):
+        if not self._is_whole(best) or best.step == NOWHERE or best.step in self._again:
             best = _best([match for match in (best, *self._repeated(), *self._of_lines()) if match])
-            if self._is_whole(best):
+            if self._is_whole(best) and best.rank < WEAK:
                 return best
         return _best([match for match in (*self._of_other_values(), best) if match])
 
@@ -302,7 +308,12 @@ class _Search:
                     how = "missing" if any(reduces) else "added" if there else "subtracted"
                     sentence = f"in the gradient of {name}, {there or missing} is {how}{many}"
                 changes = place.changes(partial(_exchanged, times, values[u][1], values[w][1]))
-                yield self._verified(sentence, rank, place.step(self._trace), changes)
+                yield self._verified(sentence, rank, self._blamed(place), changes)
+
+    def _blamed(self, place: AtNode) -> int:
+        """The operation to blame for a mistake in the whole gradient of a value."""
+        lines = {self._trace.steps[use].source for use, _ in self._trace.uses[place.node]}
+        return NOWHERE if self._trace.made_by(place.node) is None and len(lines) > 1 else place.step(self._trace)
 
     # the same mistake each time that a line is run
 

@@ -214,7 +214,8 @@ def mistakes_at_node(done: Pass, n: int) -> Iterator[Suspect]:
     if len(uses) > 1 and all(trace.steps[use].op.name == "getitem" for use, _ in uses):
         sentence = "parts that overlap overwrite each other where they should be added up, or some are left out"
         for order in (1, -1):
-            yield Suspect(("written", order), sentence, 1.0, place, partial(_written, uses[::order]))
+            if _overwrites_itself(done, uses[::order], np.shape(trace.value(n))):
+                yield Suspect(("written", order), sentence, 1.0, place, partial(_written, uses[::order]))
 
 
 def others_at_node(done: Pass, n: int) -> Iterator[Suspect]:
@@ -363,6 +364,17 @@ def _written(uses: list[Edge], done: Pass, g: Array) -> Array:
         c = done.contributions[use]
         written[c.params["index"]] = c.g
     return written
+
+
+def _overwrites_itself(done: Pass, uses: list[Edge], shape: tuple[int, ...]) -> bool:
+    """Whether a line that loses parts in this order also keeps some: one that only loses them is a line left out."""
+    owners = np.full(shape, -1)
+    indices = [done.contributions[use].params["index"] if use in done.contributions else () for use in uses]
+    for number, index in enumerate(indices):
+        owners[index] = number
+    lines = [done.trace.steps[k].source for k, _ in uses]
+    kept = {lines[number] for number in np.unique(owners).tolist() if number >= 0}
+    return any(lines[number] in kept and np.any(owners[index] != number) for number, index in enumerate(indices))
 
 
 def _of_no_operation(g: Array) -> Contribution:
