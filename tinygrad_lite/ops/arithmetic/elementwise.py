@@ -565,7 +565,8 @@ def _sinc_derivative_near_zero(u: Array, order: int) -> Array:
         powers = range(order % 2, 32, 2)
         signs = [(-1) ** ((m + order) // 2) for m in powers]
         terms = [sign / ((m + order + 1) * math.factorial(m)) for sign, m in zip(signs, powers)]
-        series = reduce(lambda total, term: total * (u * u) + term, reversed(terms))
+        square = u * u
+        series = reduce(lambda total, term: total * square + term, reversed(terms))
         return series * u if order % 2 else series
     nodes, weights = nodes_and_weights()
     t = (nodes + 1) / 2
