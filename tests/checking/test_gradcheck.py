@@ -790,3 +790,10 @@ def test_a_zero_is_no_rounding_of_a_gradient_in_another_scale(kind: Any) -> None
     point = np.array([1e-5, 1e6])
     report = check(lambda x: kind(1 / x[0] + np.log(x[1])), point, gradient=np.array([-1e10, 0.0]))
     assert report["x"].verdicts.tolist() == [[Verdict.RIGHT, Verdict.WRONG]]
+
+
+def test_a_value_that_stands_still_nearby_and_moves_further_away_verifies_no_gradient_of_0() -> None:
+    def saturated(x: Any) -> float:
+        return float(1 / (1 + np.exp(-x)))
+
+    assert check(saturated, 50.0, gradient=0.0).outcome == "inconclusive"

@@ -478,7 +478,8 @@ def _best(quotients: Matrix, steps: Vector, powers: Vector, noise: Vector, usabl
         slope_of, used = table, max(order, 2)  # two steps may agree by chance, but not three
         if order == 1:  # on a straight line, two larger steps know best, and a smaller one vouches for them
             apart = np.abs(np.diff(table, axis=0))
-            vouched = np.where(apart <= rounding[1:], 2 * apart, np.inf)
+            is_known = (apart <= rounding[1:]) & (quotients[:-2] != 0)  # further away, what stands still may move
+            vouched = np.where(is_known, 2 * apart, np.inf)
             slope_of, distance, rounding = table[:-1], distance[:-1], rounding[:-1] + vouched
         slopes.append(slope_of)
         bounds.append(2 * distance + rounding)
