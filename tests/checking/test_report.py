@@ -182,3 +182,11 @@ def test_a_cause_that_several_arrays_share_is_said_once() -> None:
     assert str(report).count(first.why) == 1
     assert str(report).count("why: as for w") == 1
     assert first.why in str(second)
+
+
+def test_a_reference_that_is_exact_has_no_bound_of_subnormal_size() -> None:
+    def determinant(x: Any) -> float:
+        return float(x[0] * x[3] - x[1] * x[2])
+
+    report = tg.gradcheck(determinant, np.array([1.0, 2, 2, 4]), gradient=np.zeros(4), raise_exception=False)
+    assert "should be 4\n" in str(report)

@@ -115,7 +115,8 @@ class Finding:
     def _expected(self, digits: int) -> str:
         if not np.isfinite(self.reference):
             return "which should be a number" if not np.isfinite(self.gradient) else "nothing to compare it with"
-        bound = f" ± {self.bound:.0e}" if self.bound else ""
+        is_exact = self.bound < np.finfo(float).eps * abs(self.reference)
+        bound = f" ± {self.bound:.0e}" if self.bound and not is_exact else ""
         return f"should be {_number(self.reference, digits)}{bound}"
 
 
