@@ -12,8 +12,7 @@ import tinygrad_lite as tg
 from tinygrad_lite import trees
 from tinygrad_lite.engine.op import Op
 from tinygrad_lite.engine.registry import operations
-from tinygrad_lite.ops import batching
-from tinygrad_lite.ops.batching import Argument, OneByOneError, at_once
+from tinygrad_lite.ops.batching import Argument, OneByOneError, at_once, rules
 from tinygrad_lite.transforms.batched import Batched
 from tinygrad_lite.transforms.levels import stacking
 
@@ -99,7 +98,7 @@ def test_the_derivatives_of_an_operation_work_on_stacks_in_both_modes(op: Op) ->
                     np.testing.assert_allclose(x, y, rtol=1e-9, atol=1e-11, err_msg=f"{derivative} {params}")
 
 
-@pytest.mark.parametrize("op", batching._RULES, ids=str)
+@pytest.mark.parametrize("op", rules._RULES, ids=str)
 def test_each_rule_computes_a_call_at_once(op: Op) -> None:
     """So none is silently passed over, with the right results from the examples one by one."""
     for call in calls(op):
