@@ -282,3 +282,22 @@ def test_a_result_is_computed_in_an_array_that_is_only_the_callers() -> None:
                 np.testing.assert_array_equal(copy, value)
         stacked = step.repeat(3, x)[1]
         np.testing.assert_array_equal(stacked, np.stack(3 * [np.concatenate([x, x * 2])]))
+
+
+SHAPED: list[Case] = [
+    lambda x: np.reshape(x, (1, 1)),
+    lambda x: np.expand_dims(x, 0),
+    lambda x: (x[None], x[None, None]),
+    np.ravel,
+    np.atleast_2d,
+    lambda x: np.broadcast_to(x, (2, 3)),
+    lambda x: (np.ravel(x), x * 2),
+]
+
+
+@pytest.mark.parametrize("shaped", SHAPED)
+def test_a_result_may_be_a_number_from_outside_in_another_shape(shaped: Case, backend: str) -> None:
+    step = tg.compile(shaped, backend)
+    for number in (1.5, -3.0, 2.5, 4.0):
+        for result, expected in zip(trees.leaves(step(np.array(number))), trees.leaves(shaped(np.array(number)))):
+            np.testing.assert_array_equal(result, expected)

@@ -120,7 +120,7 @@ class NativeExecutor:
         plan = self.plan
         results = [x for x in self.program.results if isinstance(x, Variable)]
         blocks = Counter(plan.layouts[x].root for x in results)
-        blocks.update(plan.layouts[x].root for x in plan.kept.values())
+        blocks.update(plan.layouts[x].root for x in (*plan.kept.values(), *self._numbers))
         calls = [step for step in plan.steps if isinstance(step, Instruction)]
         blocks.update(plan.layouts[x].root for call in calls for x in (*call.reads, call.result))
         return [
