@@ -18,7 +18,7 @@ from tinygrad_lite.engine.op import Array, Op, Traced
 from tinygrad_lite.errors import RESTATED, ShapeError, TinygradError, UsageError
 from tinygrad_lite.foundation.elsewhere import Elsewhere
 from tinygrad_lite.ops.arithmetic import selection
-from tinygrad_lite.ops.batching import Argument, OneByOneError, at_once
+from tinygrad_lite.ops.batching import Argument, ByPartsError, OneByOneError, at_once
 from tinygrad_lite.ops.shapes.filling import ones_like, zeros_like
 from tinygrad_lite.transforms.levels import Leveled, below, highest_level, is_running, stacking
 from tinygrad_lite.trees import leaves, map_leaves
@@ -57,8 +57,11 @@ class Batched(Leveled, Elsewhere):
         with below(level):
             try:
                 return Batched(at_once(op, arguments, own), level)
+            except ByPartsError:
+                pass
             except OneByOneError:
                 return one_by_one(op, level, inputs, params)
+        return op.forward(*inputs, **params)
 
     @property
     def shape(self) -> tuple[int, ...]:

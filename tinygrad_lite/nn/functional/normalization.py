@@ -8,11 +8,12 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor
-from tinygrad_lite.errors import InputError, ShapeError
+from tinygrad_lite.errors import InputError, ShapeError, UsageError
 from tinygrad_lite.foundation.sums import in_single, through_single
 from tinygrad_lite.nn.functional.checks import in_real_numbers, shape_of
 from tinygrad_lite.ops.networks.normalization import Standard, normalization, standard
 from tinygrad_lite.readers.complex_step import Followed
+from tinygrad_lite.transforms.batched import Batched
 from tinygrad_lite.transforms.dual import innermost
 
 __all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "local_response_norm", "normalize", "rms_norm"]
@@ -239,13 +240,12 @@ def _move(mean: Any, variance: Any, statistics: tuple[Array, Array], count: int,
     """Move running statistics towards those of a batch, unless its values are those of a gradient check."""
     if isinstance(statistics[0], Followed):
         return
+    if isinstance(statistics[0], Batched):
+        raise UsageError("running statistics cannot differ between the examples of tg.vmap: call module.eval() first")
     moved = []
     for running, new in ((mean, statistics[0]), (variance, statistics[1] * (count / (count - 1)))):
         if running is not None:
             old = running.data if isinstance(running, Tensor) else running
             moved.append((running, ((1 - momentum) * old + momentum * new).astype(old.dtype)))
     for running, new in moved:
-        if isinstance(running, Tensor):
-            running.replace(new)
-        else:
-            np.copyto(running, new)
+        running.replace(new) if isinstance(running, Tensor) else np.copyto(running, new)

@@ -6,7 +6,7 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Array, Op
 from tinygrad_lite.ops.batching.arrays import in_front
-from tinygrad_lite.ops.batching.rules import Argument, OneByOneError, number_of_examples, rule_of
+from tinygrad_lite.ops.batching.rules import Argument, ByPartsError, OneByOneError, number_of_examples, rule_of
 
 
 def _joined(x: Argument, count: int, axis: int = 0) -> Array:
@@ -66,9 +66,10 @@ def _kernel_correlation(op: Op, x: Argument, z: Argument, groups: int, **params:
 
 @rule_of("rnn", "lstm", "gru")
 def _recurrent(op: Op, x: Argument, *others: Argument, **params: Any) -> Array:
+    """With the same weights for all examples, sequences join the batch; else each step runs on stacks."""
     states, weights = others[:-4], others[-4:]
     if any(weight.is_stack for weight in weights):
-        raise OneByOneError
+        raise OneByOneError if params.get("nonlinearity") == "relu" else ByPartsError  # np.maximum has ties at 0
     count = number_of_examples((x, *states))
     joined = [_joined(x, count, 2), *[_joined(state, count, 1) for state in states]]
     return _apart(op(*joined, *[weight.array for weight in weights], **params), count, 2)

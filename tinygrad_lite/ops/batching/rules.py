@@ -51,6 +51,10 @@ class OneByOneError(Exception):
     """A call that no rule computes for all examples at once."""
 
 
+class ByPartsError(OneByOneError):
+    """A call whose forward may run on stacks, operation by operation: its own derivatives are no better than theirs."""
+
+
 Rule = Callable[..., Array]
 """What computes `rule(op, *arguments, **params)` for all examples."""
 
@@ -63,7 +67,7 @@ def at_once(op: Op, arguments: Sequence[Argument], params: Params) -> Array:
     Raises:
         OneByOneError: if the examples must be computed one by one.
     """
-    rule = _RULES.get(op, entry_by_entry if _works_entry_by_entry(op) else None)
+    rule: Rule | None = _RULES.get(op, entry_by_entry if _works_entry_by_entry(op) else None)
     if rule is None:
         raise OneByOneError
     try:
