@@ -221,6 +221,13 @@ def test_results_with_their_axes() -> None:
     np.testing.assert_array_equal(tg.vmap(lambda x: 1.0)(X), np.ones(5))
 
 
+def test_an_axis_is_an_integer_of_any_kind_and_no_boolean() -> None:
+    np.testing.assert_array_equal(tg.vmap(np.sum, in_axes=np.int64(1), out_axes=np.int8(0))(X), X.sum(0))
+    for axes in (True, 1.0):
+        with pytest.raises(UsageError, match="in_axes of vmap must be an axis"):
+            tg.vmap(np.sum, in_axes=axes)(X)
+
+
 def test_it_runs_the_function_once() -> None:
     runs = []
     tg.vmap(tg.grad(lambda x: runs.append(1) or np.sum(x**2)))(X)  # type: ignore[func-returns-value]
