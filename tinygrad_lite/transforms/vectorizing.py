@@ -74,7 +74,7 @@ def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callable
 def _axes_of_leaves(axes: Any, tree: Any, role: str) -> list[int | None]:
     """The axis of each leaf: an axis stands for all leaves below, a container has one for each child."""
     if axes is None or (isinstance(axes, (int, np.integer)) and not isinstance(axes, bool)):
-        return [axes] * len(trees.leaves(tree))
+        return [axes if axes is None else int(axes)] * len(trees.leaves(tree))
     inside, given = trees.children(tree), trees.children(axes)
     if not inside or given is None or inside.keys() != given.keys():
         raise UsageError(f"{role} of vmap must be an axis, None, or containers like those they are for; got {axes!r}")
