@@ -7,7 +7,7 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Array, Op, Traced
 from tinygrad_lite.engine.registry import operation
-from tinygrad_lite.ops.batching.rules import Argument, OneByOneError, entry_by_entry, number_of_examples, rule_of
+from tinygrad_lite.ops.batching.rules import Argument, OneByOneError, broadcasting, number_of_examples, rule_of
 from tinygrad_lite.ops.linear.contraction import axes_by_letters
 from tinygrad_lite.ops.shapes.indexing import Distinct, Index, fixed
 
@@ -26,25 +26,14 @@ def _axes(axis: Any, ndim: int) -> Any:
     return tuple([_axis(i, ndim) for i in axis]) if isinstance(axis, tuple) else _axis(axis, ndim)
 
 
-_ENTRY_BY_ENTRY = [
-    "where",
-    "cast",
-    "imag",
-    "conjugate",
-    "isclose",
-    "stop_gradient",
-    "isposinf",
-    "isneginf",
-    "real_if_close",
-]
-rule_of(*_ENTRY_BY_ENTRY)(entry_by_entry)
+rule_of("where", "cast", "imag", "conjugate", "isclose", "stop_gradient", "isposinf", "isneginf")(broadcasting)
+rule_of("real_if_close", "cross")(broadcasting)
 
 
 @rule_of("refuse_where")
 def _refuse_where(op: Op, condition: Argument, x: Argument, message: str) -> Array:
-    ndim, count = max(condition.ndim, x.ndim), number_of_examples((condition, x))
-    checked = Argument(x.repeated(count), True)  # as many examples as the condition has, of which one may be refused
-    return op(condition.with_axes(ndim), checked.with_axes(x.ndim), message=message)
+    count = number_of_examples((condition, x))  # x has as many as the condition, of which one may be refused
+    return op(condition.with_axes(max(condition.ndim, x.ndim)), x.repeated(count), message=message)
 
 
 @rule_of("sum", "mean", "prod", "max", "min", "logsumexp", "var", "std", "var_around", "median", "nansum", "nanprod")
@@ -54,8 +43,7 @@ def _over_axes(
     ndim, count = max([x.ndim for x in arguments]), number_of_examples(arguments)
     given = {"keepdims": keepdims, "ddof": ddof, "dtype": dtype}
     params = {name: value for name, value in given.items() if value}
-    stacks = [Argument(x.repeated(count), True) for x in arguments]
-    return op(*[x.with_axes(ndim) for x in stacks], axis=_axes(axis, ndim), **params)
+    return op(*[x.repeated_with_axes(count, ndim) for x in arguments], axis=_axes(axis, ndim), **params)
 
 
 @rule_of("nanmean", "nanmax", "nanmin", "nanmedian", "nanvar", "nanstd", "all", "any", "count_nonzero")
@@ -155,7 +143,7 @@ def in_front(op: Op, *arguments: Argument, **params: Any) -> Array:
 @rule_of("quotient")
 def _quotient_of_parts(op: Op, *arguments: Argument, **params: Any) -> Array:
     ndim, count = max([x.ndim for x in arguments]), number_of_examples(arguments)
-    return op(*[Argument(x.repeated(count), True).with_axes(ndim) for x in arguments], **params)
+    return op(*[x.repeated_with_axes(count, ndim) for x in arguments], **params)
 
 
 @rule_of("broadcast_to")
@@ -250,20 +238,15 @@ def _matmul(op: Op, a: Argument, b: Argument) -> Array:
 
 @rule_of("inner")
 def _inner(op: Op, a: Argument, b: Argument) -> Array:
-    return (
-        entry_by_entry(operation("multiply"), a, b) if not (a.ndim and b.ndim) else _tensordot(op, a, b, ((-1,), (-1,)))
-    )
-
-
-@rule_of("cross")
-def _cross(op: Op, a: Argument, b: Argument) -> Array:
-    return op(a.with_axes(max(a.ndim, b.ndim)), b.with_axes(max(a.ndim, b.ndim)))
+    if not (a.ndim and b.ndim):
+        return broadcasting(operation("multiply"), a, b)
+    return _tensordot(op, a, b, ((-1,), (-1,)))
 
 
 @rule_of("dot")
 def _dot(op: Op, a: Argument, b: Argument) -> Array:
     if not (a.ndim and b.ndim):
-        return entry_by_entry(operation("multiply"), a, b)
+        return broadcasting(operation("multiply"), a, b)
     return _matmul(operation("matmul"), a, b) if b.ndim <= 2 else _declined()
 
 
@@ -279,7 +262,7 @@ def _linear(op: Op, x: Argument, weight: Argument, bias: Argument) -> Array:
         return op(x.array, weight.array, bias.array)
     transposed = Argument(np.swapaxes(weight.array, -1, -2), weight.is_stack)
     product = Argument(_matmul(operation("matmul"), x, transposed), True) if x.is_stack or weight.is_stack else None
-    return entry_by_entry(operation("add"), product or Argument(x.array @ transposed.array, False), bias)
+    return broadcasting(operation("add"), product or Argument(x.array @ transposed.array, False), bias)
 
 
 @rule_of("einsum")

@@ -6,7 +6,14 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Array, Op
 from tinygrad_lite.ops.batching.arrays import in_front
-from tinygrad_lite.ops.batching.rules import Argument, ByPartsError, OneByOneError, number_of_examples, rule_of
+from tinygrad_lite.ops.batching.rules import (
+    Argument,
+    ByPartsError,
+    OneByOneError,
+    broadcasting,
+    number_of_examples,
+    rule_of,
+)
 
 
 def _joined(x: Argument, count: int, axis: int = 0) -> Array:
@@ -30,10 +37,8 @@ def _normalization(op: Op, x: Argument, weight: Argument, bias: Argument, axes: 
     return op(x.repeated(count), *parts, axes=tuple([i + 1 for i in axes]), eps=eps)
 
 
-@rule_of("masked_softmax")
-def _masked_softmax(op: Op, scores: Argument, mask: Argument, **params: Any) -> Array:
-    ndim = max(scores.ndim, mask.ndim)
-    return op(scores.with_axes(ndim), mask.with_axes(ndim), **params)
+rule_of("masked_softmax")(broadcasting)
+rule_of("unpool")(in_front)
 
 
 @rule_of("max_pool", "sum_pool")
@@ -41,11 +46,6 @@ def _along_last_axes(op: Op, x: Argument, kernel: tuple[int, ...], **params: Any
     if x.ndim < len(kernel):
         raise OneByOneError
     return op(x.array, kernel=kernel, **params)
-
-
-@rule_of("unpool")
-def _unpool(op: Op, x: Argument, indices: Argument, size: int) -> Array:
-    return in_front(op, x, indices, size=size)
 
 
 @rule_of("convolution", "transposed_convolution")

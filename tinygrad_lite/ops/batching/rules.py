@@ -46,6 +46,10 @@ class Argument:
         """The array as a stack of so many examples, which are all the same if it is none."""
         return self.array if self.is_stack else np.broadcast_to(self.array, (count, *np.shape(self.array)))
 
+    def repeated_with_axes(self, count: int, ndim: int) -> Array:
+        """The array as a stack of so many examples, each with so many axes."""
+        return Argument(self.repeated(count), True).with_axes(ndim)
+
 
 class OneByOneError(Exception):
     """A call that no rule computes for all examples at once."""
@@ -67,7 +71,7 @@ def at_once(op: Op, arguments: Sequence[Argument], params: Params) -> Array:
     Raises:
         OneByOneError: if the examples must be computed one by one.
     """
-    rule: Rule | None = _RULES.get(op, entry_by_entry if _works_entry_by_entry(op) else None)
+    rule: Rule | None = _RULES.get(op, broadcasting if _works_entry_by_entry(op) else None)
     if rule is None:
         raise OneByOneError
     try:
@@ -95,7 +99,7 @@ def number_of_examples(arguments: Sequence[Argument]) -> int:
     return next(len(x.array) for x in arguments if x.is_stack)
 
 
-def entry_by_entry(op: Op, *arguments: Argument, **params: Any) -> Array:
-    """The results of an operation that broadcasts its arguments and works on each entry alone."""
+def broadcasting(op: Op, *arguments: Argument, **params: Any) -> Array:
+    """A call whose arguments broadcast, so that their axes count from the last, or which works entry by entry."""
     ndim = max([x.ndim for x in arguments])
     return op(*[x.with_axes(ndim) for x in arguments], **params)
