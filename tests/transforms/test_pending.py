@@ -84,6 +84,48 @@ def test_a_history_is_made_only_if_somebody_asks(monkeypatch: pytest.MonkeyPatch
     np.testing.assert_allclose(w.grad, np.cos([1.0, 2.0]) - np.sin([1.0, 2.0]) * X[0, :2], rtol=1e-12)
 
 
+def of_each(model: Any, scale: Any, x: Any, y: Any) -> Any:
+    return tg.grad(lambda model: scale * F.mse_loss(model(x[None]), y[None]))(model)
+
+
+def pulled(model: Any, x: Any, y: Any) -> Any:
+    return tg.vjp(lambda model: model(x[None]), model)[1](y[None])[0]
+
+
+STACKED: dict[str, Callable[[Any], list[Any]]] = {
+    "of a stack": lambda model: list(tg.vmap(of_each, (None, None, 0, 0))(model, 1.0, X, Y).values()),
+    "of stacks of a stack": lambda model: list(
+        tg.vmap(lambda x, y: tg.vmap(lambda s: of_each(model, s, x, y))(np.array([1.0, 2.0])))(X, Y).values()
+    ),
+    "of a pullback": lambda model: list(tg.vmap(pulled, (None, 0, 0))(model, X, Y).values()),
+}
+ONE_BY_ONE: dict[str, Callable[[Any], list[Any]]] = {
+    "of a stack": lambda model: [g for x, y in zip(X, Y) for g in of_each(model, 1.0, x, y).values()],
+    "of stacks of a stack": lambda model: [
+        g for x, y in zip(X, Y) for s in (1.0, 2.0) for g in of_each(model, s, x, y).values()
+    ],
+    "of a pullback": lambda model: [g for x, y in zip(X, Y) for g in pulled(model, x, y).values()],
+}
+
+
+@pytest.mark.parametrize("name", STACKED)
+@pytest.mark.parametrize("make", [LAYERS["tanh"], LAYERS["normalised"]], ids=["tanh", "normalised"])
+def test_gradients_under_vmap_wait_as_well(make: Callable[[], Any], name: str) -> None:
+    model = make()
+
+    def penalty(gradients: list[Any]) -> Any:
+        return sum(np.sum(np.sin(g)) for g in gradients)
+
+    stacked = STACKED[name](model)
+    assert all(map(pending.is_pending, stacked))
+    penalty(stacked).backward()
+    found = {path: p.grad for path, p in model.named_parameters()}
+    assert sum(g is not None for g in found.values()) >= 3
+    for path, expected in tg.grad(lambda model: penalty(ONE_BY_ONE[name](model)))(model).items():
+        for g in (found[path], tg.grad(lambda model: penalty(STACKED[name](model)))(model)[path].numpy()):
+            np.testing.assert_allclose(0.0 if g is None else g, expected.numpy(), rtol=1e-9, atol=1e-12)
+
+
 def test_each_of_a_chain_of_gradients_is_older_than_what_uses_it() -> None:
     """w - rate · ∂loss/∂w, ten times, as a loop writes it; then backward through all of them."""
 

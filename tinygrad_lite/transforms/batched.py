@@ -129,6 +129,18 @@ def as_stack(x: Array, level: int) -> Batched:
     return Batched(x, level)
 
 
+def array_in(x: Any) -> Array:
+    """The array inside all stacks of a value."""
+    while type(x) is Batched:
+        x = x.stack
+    return x
+
+
+def in_stacks_of(x: Any, array: Array) -> Array:
+    """An array inside stacks of the levels of x."""
+    return Batched(in_stacks_of(x.stack, array), x.level) if type(x) is Batched else array
+
+
 def for_each(f: Callable[[Array], Sequence[Array]], stack: Array) -> list[Array]:
     """The results of f for each example of a stack, as one stack for each result: all at once, where f allows it."""
     count = len(stack)

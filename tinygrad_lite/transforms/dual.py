@@ -350,7 +350,7 @@ class Pullback:
     @property
     def operations(self) -> Iterator[Op]:
         """The operations that lead from the variables to the values, unless they are in forward mode."""
-        return (node.op for node in self._path)
+        return (node.op for node in self._of_examples._path)
 
     @property
     def most_at_once(self) -> int:
@@ -367,8 +367,14 @@ class Pullback:
     @property
     def depends_on_variables_alone(self) -> bool:
         """Whether the gradients depend on no tensor besides the variables."""
-        inputs = (x for node in self._path for x in node.inputs or () if type(x) is Tensor)
-        return not self._level and all(x in self._between or not x._requires_grad for x in inputs)
+        inner = self._of_examples
+        inputs = (x for node in inner._path for x in node.inputs or () if type(x) is Tensor)
+        return not inner._level and all(x in inner._between or not x._requires_grad for x in inputs)
+
+    @property
+    def _of_examples(self) -> "Pullback":
+        """The pass of the arrays that hold the examples, if the values are stacks."""
+        return self._of_primals._of_examples if self._stack else self
 
     def __call__(self, gradients: Sequence[Array]) -> list[Array]:
         level = max(self._level, highest_dual(gradients))

@@ -46,17 +46,18 @@ def pushing() -> Iterator[int]:
 def stacking(examples: int) -> Iterator[int]:
     """The level of a stack of so many examples, for as long as a function runs on it."""
     level = _next_level()
-    with _running((*running_stacks.get(), (level, examples))):
+    with running((*running_stacks.get(), (level, examples))):
         yield level
 
 
 def below(level: int) -> AbstractContextManager[None]:
     """A block that computes with values of lower levels, and so does not know of stacks from this level on."""
-    return _running(tuple([stack for stack in running_stacks.get() if stack[0] < level]))
+    return running(tuple([stack for stack in running_stacks.get() if stack[0] < level]))
 
 
 @contextmanager
-def _running(stacks: Stacks) -> Iterator[None]:
+def running(stacks: Stacks) -> Iterator[None]:
+    """A block in which a function runs on these stacks."""
     before = running_stacks.set(stacks)
     try:
         yield
@@ -71,7 +72,7 @@ def pushes_tangents() -> bool:
 
 def is_running(level: int) -> bool:
     """Whether the transform of this level is running."""
-    return level in _pushing or any(level == running for running, _ in running_stacks.get())
+    return level in _pushing or any(level == other for other, _ in running_stacks.get())
 
 
 def highest_level(values: Iterable[Any]) -> int:

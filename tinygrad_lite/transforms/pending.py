@@ -17,9 +17,10 @@ from tinygrad_lite.engine import grad_mode
 from tinygrad_lite.engine.backward import history
 from tinygrad_lite.engine.op import NO_PARAMS, Array, Op
 from tinygrad_lite.engine.tensor import Tensor, next_index, positive, recorded
+from tinygrad_lite.transforms.batched import array_in, in_stacks_of
 from tinygrad_lite.transforms.custom import RuleByHand
-from tinygrad_lite.transforms.dual import innermost
-from tinygrad_lite.transforms.levels import running_stacks
+from tinygrad_lite.transforms.dual import has_history, innermost
+from tinygrad_lite.transforms.levels import running, running_stacks
 from tinygrad_lite.transforms.runs import Run
 
 at_once: ContextVar[bool] = ContextVar("at_once", default=False)
@@ -30,11 +31,17 @@ def gradient(run: Run, gradients: Sequence[Array]) -> Any:
     """Σ gᵀ ∂value/∂x over the values of a run, in the containers of the chosen arguments."""
     if _is_needed_now(run, gradients):
         return run.gradient(gradients)
-    arrays = [g._array if isinstance(g, Tensor) else g for g in gradients]  # until then, a tensor may get new data
-    later = Later(lambda: run.pull(arrays))
+    arrays = [in_stacks_of(g, innermost(array_in(g))) for g in gradients]  # until then, a tensor may get new data
+    stacks = running_stacks.get()
+
+    def again() -> list[Array]:
+        with running(stacks):
+            return [array_in(x) for x in run.pull(arrays)]
+
     with grad_mode.no_grad():
-        values = [innermost(x) for x in run.pull(arrays)]  # a tensor, if a rule reads one
-    return run.call.shaped(later.results(values))
+        values = run.pull(arrays)
+    results = Later(again).results([innermost(array_in(x)) for x in values])  # a tensor, if a rule reads one
+    return run.call.shaped([in_stacks_of(x, result) for x, result in zip(values, results)])
 
 
 def _is_needed_now(run: Run, gradients: Sequence[Array]) -> bool:
@@ -42,11 +49,11 @@ def _is_needed_now(run: Run, gradients: Sequence[Array]) -> bool:
     pull = run.pull
     if run.call.holder is not None:  # the gradients are returned in holders
         return True
-    if at_once.get() or running_stacks.get() or grad_mode.transforming.get():
+    if at_once.get() or grad_mode.transforming.get():
         return True
     if not (pull.depends_on_others and grad_mode.enabled.get()):
         return True
-    if any(isinstance(g, Tensor) and g.requires_grad for g in gradients) or not pull.depends_on_variables_alone:
+    if any(map(has_history, gradients)) or not pull.depends_on_variables_alone:
         return True
     return any(isinstance(getattr(op.vjps, "rule", None), RuleByHand) for op in pull.operations)
 
