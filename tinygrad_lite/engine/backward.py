@@ -49,6 +49,9 @@ class Node:
 widened: ContextVar[Any] = ContextVar("widened", default=None)
 """The first operation that widened the dtype of an input in the latest pass, with the dtypes; None if there is none."""
 
+running: set[Any] = set()
+"""The variables of the functions that transforms are running. To such a function they are leaves."""
+
 
 def history(roots: Iterable[Any], ends: Collection[Any] = (), oldest: float = 0) -> list[Any]:
     """Every result of an operation that the roots depend on, including the roots, oldest first.
@@ -158,7 +161,5 @@ def fitted(g: Any, shape: tuple[int, ...], dtype: Any, op: Op, i: int, full: Any
         g = total_down_to(shape, g)
     if g.shape != shape:
         raise ShapeError(f"the derivative of {op} with respect to argument {i} has shape {arrived}, not {shape}")
-    if g.dtype is dtype:
-        return g
     g = np.real(g) if g.dtype.kind == "c" != dtype.kind else g  # a real number moves only along the real axis
     return g if g.dtype == dtype else g.astype(dtype)

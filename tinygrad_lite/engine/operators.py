@@ -143,8 +143,7 @@ class Operators(Protocols, Traced):
     sort = partition = resize = fill = put = __delitem__ = _in_place
 
     reshape, transpose, astype = _methods(np.ndarray.reshape, np.ndarray.transpose, np.ndarray.astype)
-    copy, ravel, flatten = _methods(np.copy, np.ravel, np.ravel)
-    conj, conjugate = _methods(np.ndarray.conj, np.ndarray.conj)
+    copy, ravel, flatten, conj, conjugate = _methods(np.copy, np.ravel, np.ravel, np.ndarray.conj, np.ndarray.conj)
     swapaxes, squeeze, expand_dims = _methods(np.swapaxes, np.squeeze, np.expand_dims)
     broadcast_to, take, repeat, diagonal = _methods(np.broadcast_to, np.take, np.repeat, np.diagonal)
     sum, mean, var, std, max, min, prod = _methods(np.sum, np.mean, np.var, np.std, np.max, np.min, np.prod)

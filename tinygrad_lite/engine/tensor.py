@@ -14,7 +14,7 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lite.engine import grad_mode
-from tinygrad_lite.engine.backward import history, propagate
+from tinygrad_lite.engine.backward import history, propagate, running
 from tinygrad_lite.engine.conversions import NUMBERS, Conversions, constant, number, received
 from tinygrad_lite.engine.op import NO_PARAMS, Array, Arrays, Op, Params, Traced, elementwise
 from tinygrad_lite.errors import RESTATED, GraphError, ShapeError, UsageError, complain
@@ -93,8 +93,7 @@ class Tensor(Conversions):
 
     def forget(self) -> None:
         """Free the inputs that this tensor was made from; it still knows that it had a history."""
-        if self.op is not positive:  # a stand-in, which may be the variable of a running transform
-            self.inputs, self.arrays, self.shared = None, (), ()
+        self.inputs, self.arrays, self.shared = None, (), ()
 
     def holding(self, array: Array) -> "Tensor":
         """A stand-in with this array, which passes its gradient on to this tensor."""
@@ -157,6 +156,8 @@ class Tensor(Conversions):
     def backward(self, gradient: Array = None, *, retain_graph: bool | None = None, create_graph: bool = False) -> None:
         """Add the gradient of this tensor to `.grad` of every leaf that it depends on.
 
+        Inside a function under a transform, its variables are leaves, and the originals keep their `.grad`.
+
         For each leaf w: w.grad += gᵀ ∂self/∂w, where g is `gradient`, the upstream gradient, of this tensor's shape; it
         defaults to 1 for a tensor of one element.
 
@@ -181,9 +182,9 @@ class Tensor(Conversions):
         if self.dtype.kind == "c":
             raise UsageError(f"backward() starts at real numbers, this is {self.dtype}: take np.real or np.abs of it")
         g = self._ones() if gradient is None else self._fitting(gradient)
-        path, inside = history([self]), grad_mode.transforming.get()
+        path, inside = history([self], running), grad_mode.transforming.get()
         # the variable of a running transform must not be lost from the gradients
-        graph = create_graph or (inside and (any(x.op is positive for x in (*path, *history([g]))) or None))
+        graph = create_graph or (inside and (not running.isdisjoint(history([self, g])) or None))
         g = g._array if isinstance(g, Tensor) and not graph else g
         gradients = propagate(path, {self: g}, graph)
         with _accumulating:
@@ -214,7 +215,10 @@ class Tensor(Conversions):
             gradient = wrap(gradient if type(gradient) is ndarray else constant(gradient))
         elif self._grad is None:  # a tensor of its own, so that updating one gradient does not change another
             gradient = gradient.holding(gradient._array) if gradient._requires_grad else wrap(gradient._array)
-        self._grad = gradient if self._grad is None else self._grad + gradient
+        if self._grad is not None:
+            with grad_mode.enable_grad():  # a sum of gradients that have a history has one, too
+                gradient = self._grad + gradient
+        self._grad = gradient
 
     def retain_grad(self) -> None:
         """Make `backward` keep the gradient of this tensor although it is not a leaf."""

@@ -195,9 +195,10 @@ class Optimizer(SettingsElsewhere):
     def _warn_of_no_gradient(self, without: list[Tensor]) -> None:
         numbers = {parameter: i for i, parameter in enumerate(self.state)}
         named = ", ".join(x.name or f"number {numbers[x]} of shape {x.shape}" for x in without)
+        inside = ", or it ran on the values that a transform passes in place of the parameters"
         warnings.warn(
             f"{type(self).__name__}.step(): no gradient for parameter {named}, which stays as it is: "
-            "either the loss does not depend on it, or backward() did not run",
+            f"either the loss does not depend on it, or backward() did not run{inside * grad_mode.transforming.get()}",
             stacklevel=3,
         )
 

@@ -200,6 +200,7 @@ class _Recomputed:
         self._f, self._name = f, name
         self._template = _template((args, kwargs))
         self._packing = Packing(name)
+        self._is_inside = grad_mode.transforming.get()  # a transform, whose pass runs the function outside of it
 
     def result(self, variables: Sequence[Array]) -> Any:
         since = next_index()
@@ -215,10 +216,12 @@ class _Recomputed:
         """Run the function on stand-ins for these variables; return its result, a graph of the stand-ins, and them."""
         stand_ins = [variable(x) for x in arrays]
         args, kwargs = _replaced(self._template, stand_ins)
+        before = grad_mode.transforming.set(self._is_inside)
         try:
             with grad_mode.enable_grad():
                 return trees.without_holders(self._f(*args, **kwargs))[0], stand_ins
         finally:
+            grad_mode.transforming.reset(before)
             settle(stand_ins)
 
     def _gradients(self, g: Array, y: Array, *arrays: Array) -> list[Array]:
