@@ -1,7 +1,9 @@
 """Sorting, with each keyword that this version of NumPy has."""
 
 from collections.abc import Callable
+from functools import partial
 from inspect import signature
+from itertools import product as product_of
 from typing import Any
 
 import numpy as np
@@ -109,3 +111,17 @@ def test_an_order_by_several_keys_takes_them_in_a_tuple(order: Callable[[Any, An
 def test_an_axis_that_is_not_there_is_named(f: Any, axis: int, length: int) -> None:
     with pytest.raises(np.exceptions.AxisError, match=f"axis {axis} is out of bounds"):
         f(tg.tensor(np.ones((2, length))), axis)
+
+
+@pytest.mark.parametrize("method", ["linear", "nearest", "weibull"])
+@pytest.mark.parametrize("function", [np.quantile, np.nanquantile])
+def test_one_quantile_has_the_gradient_that_it_has_among_several(function: Any, method: Any) -> None:
+    x = np.random.default_rng(0).permutation(15.0 + np.arange(35)).reshape(5, 7)
+    for a in (x, np.floor(x / 2), np.where(x > 40, np.inf, x), np.where(x > 46, np.nan, x)):
+        for q, axis in product_of((0.0, 0.3, 0.5), (None, 0)):
+            call = partial(function, axis=axis, method=method)
+            with np.errstate(invalid="ignore"):  # of ∞ - ∞
+                y, pull = tg.vjp(partial(call, q=q), a)
+                _, pull_several = tg.vjp(partial(call, q=np.array([q])), a)
+            g = np.arange(1.0, 1 + np.size(y)).reshape(np.shape(y))[()]
+            np.testing.assert_array_equal(pull(g)[0], pull_several(g[None])[0])

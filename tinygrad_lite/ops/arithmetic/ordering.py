@@ -131,6 +131,27 @@ def quantile_places(count: int, dtype: Any, q: Any, method: str, percent: bool) 
     return np.reshape(_places(count, dtype, tuple(q.flat), q.dtype, method, percent), q.shape)
 
 
+def _share_of_distinct(lines: Array, q: float, method: str, percent: bool) -> Array | None:
+    """The shares in one quantile if no line has NaN, or another entry equal to one that it is made of; else None.
+
+    Finding the entries in a partition takes a third of the time of an order of all.
+    """
+    size = lines.shape[-1]
+    if type(lines) is not np.ndarray or not lines.size or np.isnan(lines).any():
+        return None
+    place = float(quantile_places(size, lines.dtype, q, method, percent))
+    rank = int(place)
+    rest = place - rank
+    ranks = [rank, rank + 1] if rest else [rank]
+    entries = np.partition(lines, ranks, axis=-1)
+    chosen = [np.equal(lines, entries[..., i : i + 1]) for i in ranks]
+    if any(np.count_nonzero(hits) != entries.size // size for hits in chosen):
+        return None
+    number = lines.dtype.type
+    share = np.where(chosen[0], number(1 - rest), number(0))
+    return np.where(chosen[1], number(rest), share) if rest else share
+
+
 def _quantile_weights(x: Array, q: Any, axis: Axis, method: str, weights: Array, percent: bool) -> Array:
     """The share of each entry in each quantile: an array of q's shape followed by the shape of x's lines.
 
@@ -141,6 +162,8 @@ def _quantile_weights(x: Array, q: Any, axis: Axis, method: str, weights: Array,
         quantile: Any = np.percentile if percent else np.quantile
         chosen = np.equal(lines, np.expand_dims(quantile(x, q, axis=axis, method=method, weights=weights), -1))
         return (chosen / np.sum(chosen, axis=-1, keepdims=True)).astype(x.dtype)
+    if isinstance(q, (int, float)) and (share := _share_of_distinct(lines, q, method, percent)) is not None:
+        return share
     counts = np.sum(~np.isnan(lines), axis=-1)
     places = np.full((*np.shape(q), *counts.shape), -1.0)  # a line of NaN alone has no position
     for count in {*counts.ravel().tolist()} - {0}:

@@ -71,7 +71,7 @@ def cov(
     if ddof is not None and ddof != int(ddof):
         raise InputError(f"cov: ddof={ddof} must be a whole number")
     dtype = np.result_type(*(x.dtype for x in samples), np.float64) if dtype is None else dtype
-    X, *more = (np.atleast_2d(x).astype(dtype) for x in samples)
+    X, *more = (np.atleast_2d(x).astype(dtype, copy=False) for x in samples)
     X = X if rowvar or samples[0].ndim == 1 else X.T
     if not len(X):
         return np.zeros((0, 0))
@@ -84,17 +84,25 @@ def cov(
         refuse_where(is_part, weights[0], message="cov: fweights count samples, and must be whole numbers, got {}")
     factors = [w for w in weights if w is not None]
     w = factors[0] * factors[1] if len(factors) == 2 else factors[0] if factors else None
-    mean, total = np.average(X, axis=1, weights=w, returned=True)
-    freedom = total[0]
+    mean, freedom = _mean_and_freedom(X, w, weights[1], ddof)
+    X = (X - mean).astype(dtype, copy=False)
+    products = np.dot(X, conjugated((X if w is None else X * w).T))
+    covariances = (products * np.true_divide(1, freedom)).astype(products.dtype, copy=False)
+    return np.squeeze(covariances) if len(X) == 1 else covariances
+
+
+def _mean_and_freedom(X: Array, w: Array, aweights: Array, ddof: int) -> tuple[Array, Array]:
+    """The weighted mean of each row, as a column, and what the sum of products of deviations is divided by."""
     if w is None:
-        freedom = X.shape[1] - ddof
-    elif ddof:
-        freedom = freedom - ddof * (1 if aweights is None else np.sum(w * weights[1]) / freedom)
+        mean, freedom = np.mean(X, axis=1, keepdims=True), X.shape[1] - ddof
+    else:
+        mean, total = np.average(X, axis=1, weights=w, returned=True, keepdims=True)
+        freedom = total[0, 0]
+        if ddof:
+            freedom = freedom - ddof * (1 if aweights is None else np.sum(w * aweights) / freedom)
     message = f"cov: {X.shape[1]} samples and ddof={ddof} leave no degrees of freedom"
     refuse_where(np.less_equal(freedom, 0), freedom, message=message)
-    X = (X - mean[:, None]).astype(dtype)
-    products = np.dot(X, conjugated((X if w is None else X * w).T))
-    return np.squeeze((products * np.true_divide(1, freedom)).astype(products.dtype))
+    return mean, freedom
 
 
 def _weights(name: str, weights: Array, count: int) -> Array:
@@ -113,4 +121,4 @@ def corrcoef(x: Array, y: Array = None, rowvar: bool = True, *, dtype: Any = Non
     if not c.ndim:
         return c / c
     deviation = np.sqrt(np.diag(c))
-    return np.clip(c / deviation[:, None] / deviation[None, :], -1, 1)
+    return np.clip(c / deviation[:, None] / deviation, -1, 1)

@@ -79,6 +79,23 @@ def _var_vjp(
     return _of_deviation(g, x, deviation, axis, ddof if correction is None else correction, keepdims, where)
 
 
+def _std(
+    a: Array,
+    axis: Axis = None,
+    dtype: Any = None,
+    out: Array = None,
+    ddof: float = 0,
+    keepdims: bool = False,
+    **more: Any,
+) -> Array:
+    if type(a) is not np.ndarray or a.dtype.char not in "fd" or dtype is not None or more or not a.size:
+        return np.std(a, axis, dtype, None, ddof, keepdims, **more)
+    return np.sqrt(_var(a, _deviation(a, axis), axis, None, None, ddof, keepdims))
+
+
+_ROOT_OF_EPSILON = {np.dtype(kind).char: np.sqrt(np.finfo(kind).eps) for kind in (np.float32, np.float64)}
+
+
 def _std_vjp(
     g: Array,
     y: Array,
@@ -94,8 +111,8 @@ def _std_vjp(
     if where is True and dtype is None and divides_as_numpy(x, x.size):
         deviation = x - mean_along(x, axis, keepdims=True)
         rounding = mean_along(deviation, axis, keepdims=True)
-        small = np.sqrt(np.finfo(x.dtype).eps) * restored(y, x, axis, keepdims)
-        if np.all(np.absolute(rounding) < small):  # so that the entries are not equal, and y has all its digits
+        small = _ROOT_OF_EPSILON[x.dtype.char] * restored(y, x, axis, keepdims)
+        if (np.absolute(rounding) < small).all():  # so that the entries are not equal, and y has all its digits
             return _of_deviation(g * (0.5 / y), x, deviation - rounding, axis, ddof, keepdims)
     # if all entries are equal, the standard deviation has a kink, and its gradient is 0 by convention
     if where is True and x.size:
@@ -122,6 +139,7 @@ _VAR_EXAMPLES: list[Example] = [*EXAMPLES, *MASKED, ([(2, 3)], {"axis": 1, "ddof
 
 var = primitive(_var, _var_vjp, shared=_deviation, examples=_VAR_EXAMPLES)
 std = primitive(np.std, _std_vjp, kink=_spreads, examples=_VAR_EXAMPLES)
+std.compute = _std  # in two thirds of the time
 
 
 def _var_around(x: Array, mean: Array, **params: Any) -> Array:

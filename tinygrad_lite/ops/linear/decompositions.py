@@ -11,6 +11,7 @@ from tinygrad_lite.errors import UsageError
 from tinygrad_lite.ops.kept import kept
 from tinygrad_lite.ops.linear.equal_values import (
     are_apart,
+    are_distinct,
     by_chance,
     by_rotation,
     by_rotation_of_distinct,
@@ -157,6 +158,9 @@ def eigh(a: Array, UPLO: Any = "L") -> Any:
 
 
 def _eigvalsh_vjp(g: Array, y: Array, x: Array, UPLO: Any = "L") -> Array:
+    if type(g) is np.ndarray and are_apart(y):
+        _, v = np.linalg.eigh(x, UPLO)
+        return in_triangle((v * g[..., None, :]) @ v.mT, UPLO.upper() == "U")
     refuse_uneven(g, y, "eigenvalues")
     # a traced gradient may depend on the values, see `by_rotation`
     packed = packed_eigh(x, UPLO=UPLO, values_used=isinstance(g, Traced), alike=True)
@@ -208,7 +212,7 @@ def _svd_vjp(
     (gu, u_used), (gs, s_used), (gvt, vt_used) = arrived(g, shapes)
     u, s, vt = unpack(y, shapes)
     is_reduced = max(u.shape[-1], vt.shape[-2]) == s.shape[-1]
-    if type(gu) is np.ndarray and is_reduced and not hermitian and are_apart(s) and not np.any(vanishing(s)):
+    if type(gu) is np.ndarray and is_reduced and not hermitian and are_distinct(s):
         return _svd_vjp_of_distinct(gu, gs, gvt, u, s, vt)
     used, both_used, count = u_used | vt_used, (values_used | s_used) & (u_used | vt_used), s.shape[-1]
     first, v = u[..., :count], vt.mT[..., :count]
@@ -299,6 +303,10 @@ def _svdvals(x: Array, hermitian: bool = False) -> Array:
 
 def through_values(g: Array, x: Array, hermitian: bool = False) -> Array:
     """The gradient of a matrix through its singular values; those that are 0 contribute 0, as for |x|."""
+    if type(x) is np.ndarray and not isinstance(g, Traced) and not hermitian:
+        u, s, vt = np.linalg.svd(x, full_matrices=False)
+        if are_distinct(s):
+            return (u * g[..., None, :]) @ vt
     packed = packed_svd(x, full_matrices=False, hermitian=hermitian, values_used=isinstance(g, Traced), alike=True)
     u, s, vt = unpack(packed, _svd_shapes(x, full_matrices=False))
     gradient = composed(np.where(vanishing(s), 0, g), u, vt.mT, s, descending=True)
@@ -306,6 +314,8 @@ def through_values(g: Array, x: Array, hermitian: bool = False) -> Array:
 
 
 def svdvals_vjp(g: Array, y: Array, x: Array, hermitian: bool = False) -> Array:
+    if type(g) is np.ndarray and not hermitian and are_distinct(y):
+        return through_values(g, x)
     none = vanishing(y)
     refuse_uneven(g, y, "singular values", none[..., None, :] & none[..., :, None])
     return through_values(g, x, hermitian)

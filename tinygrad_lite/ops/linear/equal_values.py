@@ -17,8 +17,16 @@ from tinygrad_lite.ops.requirements import refuse_where
 
 def _rounding(values: Array) -> Array:
     """The largest distance of two eigenvalues or singular values that are equal up to LAPACK's rounding."""
-    largest = np.max(np.absolute(values), axis=-1, keepdims=True, initial=0)
+    largest = np.maximum.reduce(np.absolute(values), axis=-1, keepdims=True, initial=0)
     return 10 * values.shape[-1] * np.finfo(values.dtype).eps * largest
+
+
+def are_distinct(values: Array) -> bool:
+    """Whether it is certain that some singular values all differ and none is 0: for arrays, one can see it."""
+    if type(values) is not np.ndarray:
+        return False
+    rounding = _rounding(values)
+    return bool((values[..., :-1] - values[..., 1:] > rounding).all() and (values[..., -1:] > rounding).all())
 
 
 def _vanishing(values: Array) -> Array:

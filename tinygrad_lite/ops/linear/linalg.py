@@ -34,7 +34,7 @@ def finite(x: Array, hermitian: bool = False, message: str = "SVD did not conver
 
     LAPACK's iteration would print a complaint, or never end. Of a hermitian matrix, it reads one triangle.
     """
-    if np.ndim(x) > 1 and isinstance(x, np.ndarray) and not hermitian and not np.all(np.isfinite(x)):
+    if np.ndim(x) > 1 and isinstance(x, np.ndarray) and not hermitian and not np.isfinite(x).all():
         raise np.linalg.LinAlgError(message)
     return x
 

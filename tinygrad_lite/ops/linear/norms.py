@@ -105,6 +105,8 @@ def _norm_vjp(g: Array, y: Array, x: Array, ord: Any = None, axes: Axis = None, 
     axes = all_or(axes, x)
     if ord in FROBENIUS or len(axes) == 1:
         return _vector_norm_vjp(g, y, x, axes, keepdims, 2 if ord in FROBENIUS else ord)
+    if tuple(axis % x.ndim for axis in axes) == (x.ndim - 2, x.ndim - 1):
+        return _matrix_norm_vjp(g, y, x, keepdims, ord)
     g = g if keepdims else np.expand_dims(g, axes)
     g, x = np.moveaxis(g, axes, (-2, -1)), np.moveaxis(x, axes, (-2, -1))
     return np.moveaxis(_matrix_norm_vjp(g, y, x, True, ord), (-2, -1), axes)

@@ -41,7 +41,11 @@ def arrived(g: Array, shapes: Sequence[Shape]) -> list[tuple[Array, Array]]:
     deferred = isinstance(g, Scattered)
     parts = unpack(g.whole() if deferred else g, shapes)
     reached = [deferred and g.reaches(span) for span in _spans(shapes)]
-    return [(part, np.True_ if used else np.any(np.not_equal(part, 0))) for part, used in zip(parts, reached)]
+    return [(part, np.True_ if used else _is_any(part)) for part, used in zip(parts, reached)]
+
+
+def _is_any(part: Array) -> Array:
+    return part.any() if type(part) is np.ndarray else np.any(np.not_equal(part, 0))  # the same, sooner
 
 
 def are_idle(used: Array, *parts: Array) -> bool:
