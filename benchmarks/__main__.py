@@ -213,6 +213,7 @@ def main() -> None:
         "models": on_one_thread("benchmarks.models"),
         "transforms": transforms.table(),
         "derivatives": on_one_thread("benchmarks.derivatives"),
+        "single examples": on_one_thread("benchmarks.single_examples"),
         "checking": section_of(kept, "Checking gradients") or checking.table(),
         "explaining": section_of(kept, "Explaining") or explaining.table(),
         "chain": chains(),
