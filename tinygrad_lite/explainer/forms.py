@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.engine.op import Array
+from tinygrad_lite.ops.arithmetic.elementwise import exponent, i0_derivative
 from tinygrad_lite.ops.gamma_functions import BERNOULLI, polygamma
-from tinygrad_lite.ops.linear.decompositions import packed_svd
+from tinygrad_lite.ops.linear.decompositions import packed_eigh, packed_svd
 from tinygrad_lite.ops.linear.exponential import LARGEST, quotient_of_polynomials
 from tinygrad_lite.ops.linear.norms import FROBENIUS, all_or
 from tinygrad_lite.ops.linear.packing import pack, unpack
+from tinygrad_lite.ops.shapes.filling import intervals, shares
 from tinygrad_lite.readers.expression import numbers
 
 
@@ -44,21 +46,33 @@ def _cond(x: Array, p: Any = None) -> Array:
     return _matrix_norm(x, ord=p) * _matrix_norm(np.linalg.inv(x), ord=p)
 
 
-def _pinv(a: Array, rcond: Any = None, hermitian: bool = False, rtol: Any = np._NoValue) -> Array:
-    if hermitian:
+def _svd(x: Array, hermitian: bool = False, alike: bool = False, **params: Any) -> Array:
+    if not (hermitian and alike):
         return NotImplemented
+    values, vectors = unpack(packed_eigh(x, alike=True), [x.shape[-1:], x.shape[-2:]])
+    order = np.argsort(-np.absolute(values), axis=-1, stable=True)
+    values = np.take_along_axis(values, order, axis=-1)
+    vectors = np.take_along_axis(vectors, order[..., None, :], axis=-1)
+    return pack((vectors, np.absolute(values), (vectors * np.sign(values)[..., None, :]).mT), x.ndim - 2)
+
+
+def _svdvals(x: Array, hermitian: bool = False) -> Array:
+    return -np.sort(-np.absolute(np.linalg.eigvalsh(x)), axis=-1) if hermitian else NotImplemented
+
+
+def _pinv(a: Array, rcond: Any = None, hermitian: bool = False, rtol: Any = np._NoValue) -> Array:
     if rcond is None:
         rcond = 1e-15 if rtol is np._NoValue else max(a.shape[-2:]) * np.finfo(a.dtype).eps if rtol is None else rtol
-    u, s, vt = _singular(a)
+    u, s, vt = _singular(a, hermitian)
     is_kept = s > rcond * np.max(s, axis=-1, keepdims=True)
     return vt.mT @ (np.where(is_kept, 1 / np.where(is_kept, s, 1), 0)[..., None] * u.mT)
 
 
-def _singular(a: Array) -> list[Array]:
+def _singular(a: Array, hermitian: bool) -> list[Array]:
     """The singular values of a matrix and their vectors, for a result to which the signs of these do not matter."""
     m, n = a.shape[-2:]
     few = min(m, n)
-    return unpack(packed_svd(a, full_matrices=False, alike=True), [(m, few), (few,), (few, n)])
+    return unpack(packed_svd(a, full_matrices=False, hermitian=hermitian, alike=True), [(m, few), (few,), (few, n)])
 
 
 def _lstsq(a: Array, b: Array, rcond: float | None = None) -> Array:
@@ -93,6 +107,39 @@ def _quotient(part: Array, gap: Array, reference: Array, vectors: str = "", or_n
     return np.where(is_lost, np.nan, np.where(none, 0.0, part) / np.where(none, 1.0, gap))
 
 
+def _linspace(start: Array, stop: Array, num: int, endpoint: bool = True, dtype: Any = None, axis: int = 0) -> Array:
+    if dtype is not None:
+        return NotImplemented
+    shape = np.broadcast_shapes(np.shape(start), np.shape(stop))
+    share = np.reshape(shares(num, endpoint), (num, *(1 for _ in shape)))
+    return np.moveaxis((1 - share) * start + share * stop, 0, axis)
+
+
+def _geomspace(start: Array, stop: Array, num: int, endpoint: bool = True, dtype: Any = None, axis: int = 0) -> Array:
+    sign = np.sign(start)
+    logarithms = _linspace(np.log(start * sign), np.log(stop * sign), num, endpoint, dtype)
+    return NotImplemented if dtype is not None else np.moveaxis(sign * np.exp(logarithms), 0, axis)
+
+
+def _unwrap(p: Array, discont: float | None = None, axis: int = -1, period: float = 2 * math.pi) -> Array:
+    p = np.moveaxis(p, axis, -1)
+    steps = p[..., 1:] - p[..., :-1]
+    rest = np.remainder(steps + period / 2, period) - period / 2
+    rest = np.where(np.equal(rest, -period / 2) & (steps > 0), period / 2, rest)
+    whole_periods = np.where(np.absolute(steps) < (discont or period / 2), 0.0, rest - steps)
+    unwrapped = p[..., 1:] + np.cumsum(whole_periods, axis=-1)
+    return np.moveaxis(np.concatenate([p[..., :1], unwrapped], axis=-1), -1, axis)
+
+
+def _vander(x: Array, N: int | None = None, increasing: bool = False) -> Array:
+    powers = np.arange(float(x.shape[0] if N is None else N))
+    return np.power(x[:, None], powers if increasing else np.flip(powers))
+
+
+def _fraction(x: Array) -> Array:
+    return np.where(np.isinf(x), 0.0, x - np.trunc(x))
+
+
 SHIFT = 10
 """From here on, Stirling's series has all digits."""
 
@@ -122,9 +169,20 @@ FORMS: dict[str, Callable[..., Any]] = {
     "matrix_norm": _matrix_norm,
     "norm": _norm,
     "cond": _cond,
+    "svd": _svd,
+    "svdvals": _svdvals,
     "pinv": _pinv,
     "lstsq": _lstsq,
     "expm": _exponential,
+    "linspace": _linspace,
+    "linspace_step": lambda start, stop, num, endpoint=True: (stop - start) / intervals(num, endpoint),
+    "geomspace": _geomspace,
+    "unwrap": _unwrap,
+    "vander": _vander,
+    "fraction": _fraction,
+    "mantissa": lambda x: np.ldexp(x, -exponent(x)),
+    "i0": lambda x: i0_derivative(x, order=0),
+    "real_if_close": lambda x, tol=100: NotImplemented if np.iscomplexobj(numbers(x)) else x,
     "quotient": _quotient,
     "lgamma": _log_gamma,
     "gammaln": _log_abs_gamma,

@@ -18,6 +18,7 @@ from tinygrad_lite.engine.backward import whole
 from tinygrad_lite.engine.op import Array, Op, Traced
 from tinygrad_lite.errors import UsageError
 from tinygrad_lite.explainer.forms import FORMS
+from tinygrad_lite.explainer.masked import MASKED
 from tinygrad_lite.explainer.packing import WHOLE
 from tinygrad_lite.explainer.parts import BY_PARTS, LINEAR, PRODUCTS, TRANSFORMS, Parts, linear, product, transformed
 from tinygrad_lite.explainer.signs import WITH_VECTORS
@@ -33,11 +34,11 @@ from tinygrad_lite.transforms.levels import pushing
 UNARY = """
     negative reciprocal square sqrt cbrt absolute fabs sign floor ceil trunc rint exp exp2 expm1 log log2 log10
     log1p sin cos tan arcsin arccos arctan degrees rad2deg radians deg2rad sinh cosh tanh arcsinh arccosh arctanh
-    logical_not invert isfinite isinf isnan signbit zeros_like ones_like normal_cdf erf erfc
+    logical_not invert isfinite isinf isnan signbit zeros_like ones_like normal_cdf erf erfc exponent
 """.split()  # noqa: SIM905  words are read more easily than quotes and commas
 BINARY = """
     add subtract multiply divide power float_power remainder fmod floor_divide hypot copysign heaviside logaddexp
-    logaddexp2 arctan2 maximum minimum fmax fmin equal not_equal less less_equal greater greater_equal logical_and
+    logaddexp2 arctan2 ldexp maximum minimum fmax fmin equal not_equal less less_equal greater greater_equal logical_and
     logical_or logical_xor bitwise_and bitwise_or bitwise_xor
 """.split()  # noqa: SIM905
 REDUCTIONS = ("sum", "mean", "prod", "max", "min", "all", "any")
@@ -363,17 +364,7 @@ def _logaddexp_reduce(x: Array, axis: Any = None, keepdims: bool = False) -> Arr
     return total if keepdims else np.sum(total, axis=axis)
 
 
-def _sum_of_numbers(x: Array, axis: Any = None, **params: Any) -> Array:
-    return np.sum(np.where(np.isnan(x), 0.0, x), axis=axis, **params)
-
-
-def _mean_of_numbers(x: Array, axis: Any = None, **params: Any) -> Array:
-    total = _sum_of_numbers(x, axis, **params)
-    return total / np.sum(np.where(np.isnan(x), 0.0, 1.0), axis=axis, **params)
-
-
 _LACKING: dict[str, Callable[..., bool]] = {
-    "svdvals": lambda x, hermitian=False: hermitian,
     "svd": lambda x, full_matrices=True, hermitian=False, **_: (
         hermitian or (full_matrices and x.shape[-1] != x.shape[-2])
     ),
@@ -399,21 +390,20 @@ def _lines_in_order(x: Array, axis: Any) -> tuple[Array, Array]:
     return lines, np.argsort(np.argsort(lines, axis=-1, stable=True), axis=-1, stable=True)
 
 
-def _shares_by_rank(count: int, q: Any, dtype: Any, method: str, percent: bool) -> Array:
-    """The share of the entry of each rank in each quantile."""
-    places = np.asarray(quantile_places(count, dtype, q, method, percent))
-    return np.maximum(0.0, 1.0 - np.abs(places[..., None] - np.arange(count)))
-
-
 def _quantile_weights(x: Array, q: Any, axis: Any, method: str, weights: Array, percent: bool) -> Array:
-    if weights is not None or np.isnan(numbers(x)).any():
-        raise NotPrintableError(phrase("quantiles with weights, or beside NaN, have no form in the page"))
-    _, ranks = _lines_in_order(x, axis)
-    return picked(_shares_by_rank(ranks.shape[-1], q, x.dtype, method, percent), (..., ranks))
+    if weights is not None:
+        raise NotPrintableError(phrase("quantiles with weights have no form in the page"))
+    lines, ranks = _lines_in_order(x, axis)  # NaN come last
+    size = ranks.shape[-1]
+    of_nothing = np.full(np.shape(q), -1.0)
+    places = [quantile_places(count, x.dtype, q, method, percent) for count in range(1, size + 1)]
+    counts = np.sum(np.logical_not(np.isnan(lines)), axis=-1)
+    place = picked(np.stack([of_nothing, *places], axis=-1), (..., counts))
+    return np.maximum(0.0, 1.0 - np.abs(place[..., None] - ranks))
 
 
-def _quantile(percent: bool) -> Callable[..., Array]:
-    """The quantile of the entries of lines without NaN; of others it is NaN."""
+def _quantile(percent: bool, among_numbers: bool = False) -> Callable[..., Array]:
+    """The quantile of the entries of lines: of those with NaN it is NaN, or that of the others."""
 
     def quantile(
         x: Array, q: Any = 0.5, axis: Any = None, method: str = "linear", keepdims: bool = False, weights: Array = None
@@ -421,7 +411,8 @@ def _quantile(percent: bool) -> Callable[..., Array]:
         shares = _quantile_weights(x, q, axis, method, weights, percent)
         lines, _ = lines_along(x, axis)
         chosen = np.sum(np.where(np.equal(shares, 0), 0.0, shares * lines), axis=-1)
-        quantiles = np.where(np.any(np.isnan(lines), axis=-1), np.nan, chosen)
+        is_nan = np.isnan(lines)
+        quantiles = np.where((np.all if among_numbers else np.any)(is_nan, axis=-1), np.nan, chosen)
         if not keepdims:
             return quantiles
         return np.reshape(quantiles, np.shape(q) + np.shape(np.sum(np.empty(x.shape), axis=axis, keepdims=True)))
@@ -437,25 +428,30 @@ def _interp(x: Array, xp: Array, fp: Array, left: Any = None, right: Any = None)
     return np.where(np.equal(x, xp[-1]), fp[-1], behind)
 
 
-_BY_OTHERS: dict[str, Callable[..., Any]] = FORMS | {
-    "interp": _interp,
-    "nan_to_num": _nan_to_num,
-    "median": _quantile(percent=False),
-    "quantile": _quantile(percent=False),
-    "percentile": _quantile(percent=True),
-    "quantile_weights": _quantile_weights,
-    "trace": _trace,
-    "vdot": lambda a, b: np.sum(np.ravel(a) * np.ravel(b)),
-    "multi_dot": lambda *arrays: reduce(np.matmul, arrays),
-    "matrix_power": _matrix_power,
-    "convolve": _convolve,
-    "conjugate": lambda x: x,
-    "logaddexp_reduce": _logaddexp_reduce,
-    "nansum": _sum_of_numbers,
-    "nanmean": _mean_of_numbers,
-    "sinc": _sinc,
-    "refuse_where": lambda condition, x, message: x,  # the page shows what follows of it, such as NaN
-}
+_BY_OTHERS: dict[str, Callable[..., Any]] = (
+    FORMS
+    | MASKED
+    | {
+        "interp": _interp,
+        "nan_to_num": _nan_to_num,
+        "median": _quantile(percent=False),
+        "quantile": _quantile(percent=False),
+        "percentile": _quantile(percent=True),
+        "nanmedian": _quantile(percent=False, among_numbers=True),
+        "nanquantile": _quantile(percent=False, among_numbers=True),
+        "nanpercentile": _quantile(percent=True, among_numbers=True),
+        "quantile_weights": _quantile_weights,
+        "trace": _trace,
+        "vdot": lambda a, b: np.sum(np.ravel(a) * np.ravel(b)),
+        "multi_dot": lambda *arrays: reduce(np.matmul, arrays),
+        "matrix_power": _matrix_power,
+        "convolve": _convolve,
+        "conjugate": lambda x: x,
+        "logaddexp_reduce": _logaddexp_reduce,
+        "sinc": _sinc,
+        "refuse_where": lambda condition, x, message: x,  # the page shows what follows of it, such as NaN
+    }
+)
 """Operations of real numbers that the page's NumPy lacks, in terms of those that it has."""
 
 

@@ -453,6 +453,13 @@ const np = (() => {
     return rest !== 0 && rest < 0 !== b < 0 ? rest + b : rest;
   };
   const isNegative = (x) => +(x < 0 || Object.is(x, -0));
+  const exponent = (x) => {
+    if (x === 0 || !Number.isFinite(x)) return 0;
+    const e = Math.floor(Math.log2(Math.abs(x))) + 1; // which rounding may take too far, or not far enough
+    const size = Math.abs(x) / 2 ** (e - 1);
+    return size < 1 ? e - 1 : size < 2 ? e : e + 1;
+  };
+  const ldexp = (x, k) => x * 2 ** Math.trunc(k / 2) * 2 ** (k - Math.trunc(k / 2)); // 2 ** k may be too large
   const addExponentials = (a, b) => (a === b ? a + Math.LN2 : Math.max(a, b) + Math.log1p(Math.exp(-Math.abs(a - b))));
 
   const FAR = 3; // where the tail of the normal distribution converges fast
@@ -499,6 +506,7 @@ const np = (() => {
     fabs: Math.abs,
     sign: Math.sign,
     rint: toEven,
+    exponent,
     exp2: (x) => 2 ** x,
     degrees: (x) => x * (180 / Math.PI),
     rad2deg: (x) => x * (180 / Math.PI),
@@ -537,6 +545,7 @@ const np = (() => {
     fmod: (a, b) => a % b,
     floor_divide: (a, b) => (b === 0 ? a / b : Math.round((a - remainder(a, b)) / b)),
     hypot: Math.hypot,
+    ldexp,
     copysign: (a, b) => (isNegative(b) ? -Math.abs(a) : Math.abs(a)),
     heaviside: (a, b) => (a === 0 ? b : a > 0 ? 1 : a < 0 ? 0 : NaN),
     logaddexp: addExponentials,

@@ -44,13 +44,14 @@ def copyto(dst: Array, src: Array, casting: Any = "same_kind", where: Array = Tr
     np.copyto(dst, np.asarray(src), casting, np.asarray(where))
 
 
-def _intervals(num: int, endpoint: bool) -> int:
+def intervals(num: int, endpoint: bool) -> int:
+    """The number of steps from start to stop."""
     return num - 1 if endpoint else num
 
 
-def _shares(num: int, endpoint: bool) -> Array:
+def shares(num: int, endpoint: bool) -> Array:
     """How far each of the spaced numbers is on the way from start to stop, from 0 to 1."""
-    return np.arange(num) / max(_intervals(num, endpoint), 1)
+    return np.arange(num) / max(intervals(num, endpoint), 1)
 
 
 def _total(g: Array, weights: Array, axis: int) -> Array:
@@ -63,8 +64,8 @@ def _linspace(start: Array, stop: Array, num: int, endpoint: bool = True, dtype:
 
 linspace = primitive(
     _linspace,
-    lambda g, y, start, stop, num, endpoint=True, dtype=None, axis=0: _total(g, 1 - _shares(num, endpoint), axis),
-    lambda g, y, start, stop, num, endpoint=True, dtype=None, axis=0: _total(g, _shares(num, endpoint), axis),
+    lambda g, y, start, stop, num, endpoint=True, dtype=None, axis=0: _total(g, 1 - shares(num, endpoint), axis),
+    lambda g, y, start, stop, num, endpoint=True, dtype=None, axis=0: _total(g, shares(num, endpoint), axis),
     examples=[([(), ()], {"num": 4}), ([(2, 1), (3,)], {"num": 3, "endpoint": False, "axis": -1})],
 )
 
@@ -75,8 +76,8 @@ def _linspace_step(start: Array, stop: Array, num: int, endpoint: bool = True) -
 
 linspace_step = elementwise(
     _linspace_step,
-    lambda y, start, stop, num, endpoint=True: -1 / _intervals(num, endpoint),
-    lambda y, start, stop, num, endpoint=True: 1 / _intervals(num, endpoint),
+    lambda y, start, stop, num, endpoint=True: -1 / intervals(num, endpoint),
+    lambda y, start, stop, num, endpoint=True: 1 / intervals(num, endpoint),
     examples=[([(), ()], {"num": 4})],
 )
 
@@ -96,7 +97,7 @@ def _linspace_as_numpy(
     y = linspace(start, stop, num=num, endpoint=endpoint, dtype=dtype, axis=axis)
     if not retstep:
         return y
-    return y, linspace_step(start, stop, num=num, endpoint=endpoint) if _intervals(num, endpoint) > 0 else np.nan
+    return y, linspace_step(start, stop, num=num, endpoint=endpoint) if intervals(num, endpoint) > 0 else np.nan
 
 
 @implements(np.logspace)
@@ -124,11 +125,9 @@ def _geomspace(start: Array, stop: Array, num: int, endpoint: bool = True, dtype
 geomspace = primitive(
     _geomspace,
     lambda g, y, start, stop, num, endpoint=True, dtype=None, axis=0: (
-        _total(g * y, 1 - _shares(num, endpoint), axis) / start
+        _total(g * y, 1 - shares(num, endpoint), axis) / start
     ),
-    lambda g, y, start, stop, num, endpoint=True, dtype=None, axis=0: (
-        _total(g * y, _shares(num, endpoint), axis) / stop
-    ),
+    lambda g, y, start, stop, num, endpoint=True, dtype=None, axis=0: _total(g * y, shares(num, endpoint), axis) / stop,
     domain=(POSITIVE, POSITIVE),
     examples=[([(), ()], {"num": 4}), ([(2, 1), (3,)], {"num": 3, "endpoint": False, "axis": -1})],
 )
