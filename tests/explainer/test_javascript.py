@@ -13,8 +13,10 @@ import tinygrad_lite as tg
 from tests.ops.test_registry import DIFFERENTIABLE
 from tinygrad_lite.engine.backward import whole
 from tinygrad_lite.engine.op import Deferred, Op
+from tinygrad_lite.engine.registry import answer_to, operation
 from tinygrad_lite.errors import TinygradError
 from tinygrad_lite.explainer.javascript import FUNCTIONS, NotPrintableError, function
+from tinygrad_lite.explainer.special import SPECIAL
 from tinygrad_lite.testing import cotangents, inputs_of
 
 RECORDED_ONLY = frozenset({"irfft", "nextafter", "svd"})
@@ -119,12 +121,35 @@ def test_normal_distribution_far_out(runtime: Any) -> None:
 
 @pytest.mark.parametrize("name", ["erf", "erfc"])
 def test_error_functions_keep_their_digits(runtime: Any, name: str) -> None:
-    from tinygrad_lite.engine.registry import operation
-
     op = operation(name)
     x = np.array([-20.0, -3.0, -2.13, -2.11, -1e-9, 0.0, 1e-12, 0.5, 2.11, 2.13, 5.0, 20.0])
     found = computed(runtime, function(op, {"x": x}, {}), {"x": x})
     np.testing.assert_allclose(found, op(x), rtol=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
+def test_functions_of_scipy(runtime: Any) -> None:
+    """Inside and outside of their domains."""
+    from scipy import special
+
+    answer_to(special.expit)  # declares all of them
+    x = np.array([-40.0, -2.5, -1.0, -1e-3, 0.0, 1e-3, 0.3, 0.5, 2.5, 40.0, np.nan])
+    wrong, without_rule = [], set()
+    for name in SPECIAL:
+        op = operation(name)
+        params = {"order": (2,)} if name == "zeta" else {}
+        arrays = dict(zip(("a", "b"), (x, x[:, None])[: op.arity]))
+        expected = op(*arrays.values(), **params)
+        found = computed(runtime, function(op, arrays, params), arrays)
+        if not np.allclose(found, expected, rtol=1e-9, atol=1e-9, equal_nan=True):
+            wrong.append(name)
+        for rule in op.derivatives:
+            try:
+                function(rule, {"y": expected, **arrays}, params)
+            except NotPrintableError:
+                without_rule.add(name)
+    assert not wrong
+    assert without_rule == {"inv_boxcox", "inv_boxcox1p", "zeta"}
 
 
 @pytest.mark.parametrize(

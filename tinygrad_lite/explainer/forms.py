@@ -11,7 +11,6 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.ops.arithmetic.elementwise import exponent, i0_derivative
-from tinygrad_lite.ops.gamma_functions import BERNOULLI, polygamma
 from tinygrad_lite.ops.linear.decompositions import packed_eigh, packed_svd
 from tinygrad_lite.ops.linear.exponential import LARGEST, quotient_of_polynomials
 from tinygrad_lite.ops.linear.norms import FROBENIUS, all_or
@@ -140,31 +139,6 @@ def _fraction(x: Array) -> Array:
     return np.where(np.isinf(x), 0.0, x - np.trunc(x))
 
 
-SHIFT = 10
-"""From here on, Stirling's series has all digits."""
-
-
-def _log_gamma(x: Array) -> Array:
-    # Stirling's series (DLMF 5.11.1) at x + 10, and Γ(x + 10) = Γ(x) x (x + 1) … (x + 9)
-    z = x + SHIFT
-    series = sum(number / (2 * k * (2 * k - 1)) * z ** (1.0 - 2 * k) for k, number in enumerate(BERNOULLI, 1))
-    below = np.sum(np.log(np.expand_dims(x, -1) + np.arange(float(SHIFT))), axis=-1)
-    return (z - 0.5) * np.log(z) - z + 0.5 * math.log(2 * math.pi) + series - below
-
-
-def _log_abs_gamma(x: Array) -> Array:
-    # Γ(x) Γ(1 - x) sin πx = π
-    is_below = np.less(x, 0)
-    y = _log_gamma(np.where(is_below, 1 - x, x))
-    return np.where(is_below, math.log(math.pi) - np.log(np.absolute(np.sin(math.pi * x))) - y, y)
-
-
-def _digamma(x: Array) -> Array:
-    is_below = np.less(x, 0)
-    y = polygamma(np.where(is_below, 1 - x, x), order=0)
-    return np.where(is_below, y - math.pi / np.tan(math.pi * x), y)
-
-
 FORMS: dict[str, Callable[..., Any]] = {
     "matrix_norm": _matrix_norm,
     "norm": _norm,
@@ -184,7 +158,4 @@ FORMS: dict[str, Callable[..., Any]] = {
     "i0": lambda x: i0_derivative(x, order=0),
     "real_if_close": lambda x, tol=100: NotImplemented if np.iscomplexobj(numbers(x)) else x,
     "quotient": _quotient,
-    "lgamma": _log_gamma,
-    "gammaln": _log_abs_gamma,
-    "psi": _digamma,
 }

@@ -22,6 +22,7 @@ from tinygrad_lite.explainer.masked import MASKED
 from tinygrad_lite.explainer.packing import WHOLE
 from tinygrad_lite.explainer.parts import BY_PARTS, LINEAR, PRODUCTS, TRANSFORMS, Parts, linear, product, transformed
 from tinygrad_lite.explainer.signs import WITH_VECTORS
+from tinygrad_lite.explainer.special import SPECIAL
 from tinygrad_lite.foundation.phrases import phrase
 from tinygrad_lite.ops.arithmetic.curves import segments
 from tinygrad_lite.ops.arithmetic.ordering import lines_along, quantile_places
@@ -34,7 +35,7 @@ from tinygrad_lite.transforms.levels import pushing
 UNARY = """
     negative reciprocal square sqrt cbrt absolute fabs sign floor ceil trunc rint exp exp2 expm1 log log2 log10
     log1p sin cos tan arcsin arccos arctan degrees rad2deg radians deg2rad sinh cosh tanh arcsinh arccosh arctanh
-    logical_not invert isfinite isinf isnan signbit zeros_like ones_like normal_cdf erf erfc exponent
+    logical_not invert isfinite isinf isnan signbit zeros_like ones_like normal_cdf erf erfc erfcx exponent
 """.split()  # noqa: SIM905  words are read more easily than quotes and commas
 BINARY = """
     add subtract multiply divide power float_power remainder fmod floor_divide hypot copysign heaviside logaddexp
@@ -431,6 +432,7 @@ def _interp(x: Array, xp: Array, fp: Array, left: Any = None, right: Any = None)
 _BY_OTHERS: dict[str, Callable[..., Any]] = (
     FORMS
     | MASKED
+    | SPECIAL
     | {
         "interp": _interp,
         "nan_to_num": _nan_to_num,

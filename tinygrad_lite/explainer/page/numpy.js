@@ -474,14 +474,18 @@ const np = (() => {
   }
 
   // … and beyond a large x as much as a continued fraction says (26.2.14).
-  function tail(x) {
+  function tailByDensity(x) {
     let fraction = x;
     for (let k = 120; k > 0; k--) fraction = x + k / fraction;
-    return density(x) / fraction;
+    return 1 / fraction;
   }
+
+  const tail = (x) => density(x) * tailByDensity(x);
 
   const normalCdf = (x) => (x !== x ? NaN : Math.abs(x) < FAR ? 0.5 + share(x) : x < 0 ? tail(-x) : 1 - tail(x));
   const erf = (x) => (x !== x ? NaN : Math.abs(x) * Math.SQRT2 < FAR ? 2 * share(x * Math.SQRT2) : Math.sign(x) * (1 - 2 * tail(Math.abs(x) * Math.SQRT2)));
+
+  const erfcx = (x) => (x * Math.SQRT2 < FAR ? Math.exp(x * x) * 2 * normalCdf(-x * Math.SQRT2) : Math.sqrt(2 / Math.PI) * tailByDensity(x * Math.SQRT2));
 
   let rounds = true; // whether float32 is what it says
 
@@ -528,6 +532,7 @@ const np = (() => {
     ones_like: () => 1,
     normal_cdf: normalCdf,
     erf,
+    erfcx,
     erfc: (x) => 2 * normalCdf(-x * Math.SQRT2),
     float32: (x) => (rounds ? Math.fround(x) : x),
   };
