@@ -159,8 +159,9 @@ def path_of(function: Any) -> str | None:
 
 def tables() -> list[ModuleType]:
     """The modules that declare operations, in the order of the page."""
-    prefix, continuations = "tinygrad_lite.ops.", "tinygrad_lite.ops.continuations."
-    names = [name for name in sys.modules if name.startswith(prefix) and not name.startswith(continuations)]
+    prefix = "tinygrad_lite.ops."
+    others = (f"{prefix}continuations.", f"{prefix}batching.")
+    names = [name for name in sys.modules if name.startswith(prefix) and not name.startswith(others)]
     modules = {name.rpartition(".")[2]: sys.modules[name] for name in names}
     return [modules[name] for name in ORDER]
 

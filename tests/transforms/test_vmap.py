@@ -312,3 +312,15 @@ def test_a_jacobian_takes_its_passes_in_parts_that_fit_in_the_cache(entries: int
 
     rows = [tg.vjp(f, x)[1](unit)[0] for unit in np.eye(11)]
     np.testing.assert_allclose(tg.jacobian(f)(x), rows, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    "keep",
+    [tg.tensor, nn.Parameter, lambda x: setattr(nn.Linear(3, 1, rng=0).bias, "data", x), tg.vmap(tg.tensor)],
+    ids=["tensor", "parameter", "data", "tensor in another vmap"],
+)
+def test_a_tensor_holds_no_value_that_stands_for_all_examples(keep: Callable[[Any], Any]) -> None:
+    """Its gradient would be lost in silence, and it would outlive the examples."""
+    for f in (keep, tg.grad(lambda x: np.sum(keep(x) ** 2))):
+        with pytest.raises(UsageError, match=r"cannot become the data of a tensor|would lose its history"):
+            tg.vmap(f)(np.ones((2, 3)))

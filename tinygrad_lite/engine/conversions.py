@@ -128,6 +128,6 @@ def constant(value: Any) -> Any:
     if not isinstance(value, Traced):
         return value
     has_history = isinstance(value, Conversions) and value._requires_grad and value.op is not None
-    if value.holds_tangent or (has_history and grad_mode.transforming.get()):
-        raise UsageError(DATA_WITHOUT_HISTORY)
+    if value.not_data or (has_history and grad_mode.transforming.get()):
+        raise UsageError(value.not_data or DATA_WITHOUT_HISTORY)
     return value._array if isinstance(value, Conversions) else value

@@ -44,7 +44,7 @@ class Traced:
 
     __slots__ = ()
     dtype: Any
-    holds_tangent = False  # whether it carries a tangent, which a plain array would lose
+    not_data = ""  # why it cannot become the data of a tensor, which would lose what belongs to it
 
     def beside(self, x: Array, op: "Op") -> Array:
         """Prepare what an operation takes beside this value in a tensor; by default, it is taken as it is."""

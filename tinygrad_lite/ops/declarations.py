@@ -102,7 +102,7 @@ def _of_arguments_alone(op: Op, compute: Callable[..., Array]) -> Callable[..., 
         y = compute(*arrays, **params)
         if not isinstance(y, Traced) or any(isinstance(x, Traced) for x in arrays):
             return y
-        if y.holds_tangent or getattr(y, "requires_grad", False):
+        if y.not_data or getattr(y, "requires_grad", False):
             raise UsageError(reads_from_outside(op))
         return getattr(y, "data", y)
 
@@ -112,8 +112,8 @@ def _of_arguments_alone(op: Op, compute: Callable[..., Array]) -> Callable[..., 
 def reads_from_outside(op: Op) -> str:
     """The message for an operation whose value depends on a tensor that is not an argument."""
     return (
-        f"{op.name} reads a tensor that is being differentiated and is not an argument, so that no rule covers it: "
-        "make it an argument, or let the operation read tg.stop_gradient(tensor)"
+        f"{op.name} reads a tensor that is being differentiated and is not an argument (or a value under tg.vmap), so "
+        "that no rule covers it: make it an argument, or let the operation read tg.stop_gradient(tensor)"
     )
 
 

@@ -35,6 +35,10 @@ class Batched(Leveled, Elsewhere):
     """
 
     __slots__ = ("stack",)
+    not_data = (
+        "under tg.vmap, a value stands for all examples and cannot become the data of a tensor: use it as it is, or "
+        "write tg.array(x), which takes arrays as well"
+    )
 
     def __init__(self, stack: Array, level: int) -> None:
         self.stack = stack

@@ -43,7 +43,7 @@ class Dual(Leveled, Elsewhere):
     """
 
     __slots__ = ("primal", "tangent")
-    holds_tangent = True
+    not_data = DATA_WITHOUT_HISTORY
 
     def __init__(self, primal: Array, tangent: Array, level: int) -> None:
         self.primal = primal

@@ -48,6 +48,11 @@ def _along_last_axes(op: Op, x: Argument, kernel: tuple[int, ...], **params: Any
     return op(x.array, kernel=kernel, **params)
 
 
+@rule_of("resample", "resample_back")
+def _resample(op: Op, x: Argument, axis: int, spacing: Any) -> Array:
+    return op(x.array, axis=axis + 1, spacing=spacing)
+
+
 @rule_of("convolution", "transposed_convolution")
 def _convolution(op: Op, x: Argument, weight: Argument, groups: int, **params: Any) -> Array:
     """With one kernel for all examples, images join the batch; with kernels of their own, they join the channels."""
@@ -79,6 +84,12 @@ def _recurrent(op: Op, x: Argument, *others: Argument, **params: Any) -> Array:
 def _negative_log_likelihood(op: Op, x: Argument, labels: Argument) -> Array:
     count = number_of_examples((x, labels))
     return _apart(op(_joined(x, count), _joined(labels, count)), count)
+
+
+@rule_of("ctc")
+def _ctc(op: Op, emitted: Argument, *of_sequences: Argument) -> Array:
+    count = number_of_examples((emitted, *of_sequences))
+    return _apart(op(_joined(emitted, count, 1), *[_joined(x, count) for x in of_sequences]), count)
 
 
 @rule_of("cross_entropy")

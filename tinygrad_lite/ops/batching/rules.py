@@ -56,6 +56,11 @@ class OneByOneError(Exception):
     """A call that no rule computes for all examples at once."""
 
 
+def one_by_one() -> Any:
+    """Say in an expression that no rule computes this call for all examples at once."""
+    raise OneByOneError
+
+
 class ByPartsError(OneByOneError):
     """A call whose forward may run on stacks, operation by operation: its own derivatives are no better than theirs."""
 
