@@ -164,6 +164,19 @@ SMALL_TEXTS = """() => {
 }"""
 
 
+COMMAS_IN_FRONT = """() => [...document.querySelectorAll("figcaption b")].filter(({ lastChild: text }) => {
+  const at = text.data.indexOf(",");
+  if (at < 1) return false;
+  const [before, comma] = [at - 1, at].map((k) => {
+    const range = document.createRange();
+    range.setStart(text, k);
+    range.setEnd(text, k + 1);
+    return range.getBoundingClientRect().top;
+  });
+  return before !== comma;
+}).map((e) => e.textContent)"""
+
+
 def class_scores() -> Any:
     logits = tg.tensor(np.random.default_rng(0).normal(size=(2, 3)), requires_grad=True, name="logits")
     return tg.explain(lambda: nn.functional.cross_entropy(nn.functional.log_softmax(logits / 3.0), np.array([0, 2])))
@@ -197,6 +210,7 @@ def test_everything_can_be_read(show: Show, make: Callable[[], Any], width: int)
         behind = (
             "[...document.querySelectorAll('button.link')].map((e) => e.nextSibling).filter((e) => e?.nodeType === 3)"
         )
+        assert opened.page.evaluate(COMMAS_IN_FRONT) == [], view
         alone = f"{behind}.filter((e) => /^[.,:;]/.test(e.data) && !e.parentElement.matches('.listed'))"
         assert opened.page.evaluate(f"{alone}.map((e) => e.parentElement.textContent)") == [], view
         wide = opened.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")

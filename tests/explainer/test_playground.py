@@ -105,7 +105,7 @@ def test_play_pause_step_and_choices(opened: Any) -> None:
     def steps() -> int:
         return int(page.evaluate("playground.training().steps"))
 
-    assert str(page.locator("#status").text_content()).startswith("After 0 steps: loss 0.")
+    assert str(page.locator("#status").text_content()).startswith("Step 0: loss 0.")
     page.click("#step")
     assert steps() == 1
     page.focus("#play")

@@ -44,7 +44,7 @@ def frame(content: str, title: str, height: int) -> str:
     A notebook that is not trusted leaves out the frame, and shows the sentence inside it, which is otherwise hidden.
     """
     title = escape(title)
-    style = f"width:100%;height:{height}px;border:1px solid #8888"
+    style = f"width:100%;height:{height}px;border:1px solid #8888;box-sizing:border-box"
     sentence = f"{title} is a page with scripts: trust this notebook, or run the cell, to see it."
     return f'<iframe srcdoc="{escape(content)}" title="{title}" style="{style}">{sentence}</iframe>'
 

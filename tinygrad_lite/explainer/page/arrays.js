@@ -262,6 +262,9 @@ function widthOfNumbers(array, { least = NUMBERED.width, digits = 3, letters = L
 // The width that there is in the panel, beside what frames a picture.
 const roomBeside = (frame) => Math.max((document.getElementById("panel").clientWidth || 640) - frame, 200);
 
+// A text whose lines may break behind the parts of a name, such as hidden.weight, rather than before a comma.
+const inParts = (text) => text.split(/(?<=[._])(?=\p{L})/u).flatMap((part, k) => (k ? [element("wbr"), part] : [part]));
+
 // An array as a picture with a caption: a table of its numbers, or, if it is large, a heat map. `choose(place)` gets
 // the entry that somebody clicks, `hover(place)` the one they point at, `edit(place, x)` the number they drag one to;
 // `show({place, row, column})` marks an entry, a row or a column. `largest` is that of the scale of colours; a picture
@@ -276,7 +279,7 @@ function heatMap(array, { label, choose, hover, edit, largest, cell, caption = t
   const figure = element(
     "figure",
     { class: "array" },
-    caption ? element("figcaption", {}, element("b", {}, `${label}, ${shapeOf(array.shape)}${whole}`), " ", element("small", {}, summary(array))) : null,
+    caption ? element("figcaption", {}, element("b", {}, inParts(`${label}, ${shapeOf(array.shape)}${whole}`)), " ", element("small", {}, summary(array))) : null,
     picture.body,
     own && caption && rows && columns && array.data.length > 1 && scale > 0 ? legend(scale) : null,
   );

@@ -114,7 +114,7 @@ const playground = (() => {
     const values = training.says(inputs);
     pictures.forEach((picture) => picture(values));
     const [right, unseen] = [training.seen, training.heldOut].map((rows) => told(100 * training.accuracy(rows), 3));
-    status.textContent = say("After {n} steps: loss {x}, {right} % of the rows are on the right side, {unseen} % of those held out", { n: training.steps, x: told(training.losses.at(-1)), right, unseen });
+    status.textContent = say("Step {n}: loss {x}, {right} % of the rows are on the right side, {unseen} % of those held out", { n: training.steps, x: told(training.losses.at(-1)), right, unseen });
   }
 
   function step() {

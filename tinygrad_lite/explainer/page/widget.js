@@ -5,7 +5,7 @@ export default {
     const frame = document.createElement("iframe");
     frame.title = model.get("_title");
     frame.srcdoc = model.get("_page");
-    frame.style = "width:100%;height:760px;border:1px solid #8888";
+    frame.style = "width:100%;height:760px;border:1px solid #8888;box-sizing:border-box";
     const hear = (event) => {
       if (event.source !== frame.contentWindow || !event.data?.changed) return;
       model.set("_changed", event.data.changed);
