@@ -349,8 +349,8 @@ def freed() -> tg.Tensor:
 @pytest.mark.parametrize(
     ("make", "kind", "message"),
     [
-        (lambda: np.ones(3), UsageError, "such as a loss; got ndarray: compute it from tensors"),
-        (lambda: lambda: np.sum(np.ones(3)), UsageError, "such as a loss; got float64: compute it from tensors"),
+        (lambda: np.ones(3), UsageError, "such as a loss; got ndarray: compute it from real numbers"),
+        (lambda: lambda: np.sum(np.ones(3)), UsageError, "such as a loss; got float64: compute it from real numbers"),
         (lambda: lambda: (tg.tensor(1.0), 2.0), UsageError, "got tuple of tensors: explain one of them, or their sum"),
         (lambda: lambda: {"loss": tg.tensor(1.0)}, UsageError, "got dict of tensors: explain one of them"),
         (lambda: lambda: None, UsageError, "such as a loss; got NoneType$"),
@@ -716,3 +716,17 @@ def test_copies_of_parameters_are_leaves(name: str) -> None:
     """They were not computed from other values, so that they may be changed."""
     model = COPIES[name](nn.LayerNorm(3))
     assert tg.explain(lambda: np.sum(model(np.eye(3, dtype="f4")) ** 2)).graph.frozen is None
+
+
+def test_a_function_for_arrays_is_explained_with_its_real_arguments_as_variables() -> None:
+    def penalised(weights: Any, shift: Any, counts: Any) -> Any:
+        return np.sum((weights["a"][0] - counts) ** 2) + shift * 3
+
+    weights, counts = {"a": [np.array([1.0, 2.0])]}, np.array([1, 4])
+    lesson = tg.explain(penalised, weights, shift=0.5, counts=counts)
+    text = str(lesson)
+    assert "a gradient for" in text
+    assert "∂penalised/∂shift = 3" in text
+    assert "∂penalised/∂a[0] = [ 0., -4.]" in text
+    assert "∂penalised/∂counts" not in text
+    assert type(weights["a"][0]) is np.ndarray

@@ -4,7 +4,10 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, overload
 
-from tinygrad_lite.engine.tensor import Tensor
+import numpy as np
+
+from tinygrad_lite import trees
+from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.errors import UsageError
 from tinygrad_lite.foundation.signatures import signature_of
 
@@ -26,7 +29,8 @@ def explain(result: Any, *args: Any, history: Any = None, **kwargs: Any) -> Any:
 
     The lesson runs the backward pass itself and changes no `.grad`. For a tensor with several entries, it explains the
     gradient of their sum. A function is called with the arguments, and the lesson explains its result; then each
-    operation comes with the line of code that called it and the module that it belongs to.
+    operation comes with the line of code that called it and the module that it belongs to. Of a function that returns
+    a number for plain arrays, each argument of real numbers is a variable, as in `tg.explain(f, w, x)`.
 
     With a history, the lesson plays back a training of the model instead, from one `tg.training.Recorder` or from two
     to compare: `history={"lr 0.1": a, "lr 1": b}`.
@@ -114,14 +118,23 @@ def _check_call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
         ) from None
 
 
+def _variable(x: Any) -> Any:
+    """A variable in place of real numbers, since somebody who passes arrays alone wants their gradients."""
+    is_real = isinstance(x, float) or (isinstance(x, (np.ndarray, np.generic)) and x.dtype.kind == "f")
+    return tensor(x, requires_grad=True) if is_real else x
+
+
 def _graph(result: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> "Graph":
     from tinygrad_lite.explainer.graph import Graph, Seen
     from tinygrad_lite.explainer.origins import Watch, note_names_around
 
     seen = Seen({}, {}, {}, None)
     if callable(result) and not isinstance(result, Tensor):
-        _check_call(result, args, kwargs)
-        watch = Watch()
-        result, seen = watch.run(result, args, kwargs), watch.seen
+        function, watch = result, Watch()
+        _check_call(function, args, kwargs)
+        result, seen = watch.run(function, args, kwargs), watch.seen
+        if isinstance(result, (np.ndarray, np.generic, float)):
+            watch = Watch()
+            result, seen = watch.run(function, *trees.map_leaves(_variable, (args, kwargs))), watch.seen
     note_names_around(seen, sys._getframe(2))
     return Graph(result, seen)

@@ -375,8 +375,8 @@ def _instead(result: Any) -> str:
     name = type(result).__name__
     if any(isinstance(x, Tensor) for x in leaves(result)):
         return f"{name} of tensors: explain one of them, or their sum, such as lambda *args: f(*args)[0]"
-    if isinstance(result, (np.ndarray, np.generic, float)):
-        return f"{name}: compute it from tensors, such as tg.tensor(x, requires_grad=True)"
+    if isinstance(result, (np.ndarray, np.generic, float, int)):
+        return f"{name}: compute it from real numbers such as 2.0, or from tg.tensor(x, requires_grad=True)"
     return name
 
 
