@@ -278,6 +278,8 @@ def test_a_node_tells_what_it_is(show: Show) -> None:
     assert "gradient mean" in label
     assert opened.node("hidden.weight").locator("image").count() == 2, "a heat map of the value, one of the gradient"
     assert "activation = relu(hidden)" in opened.node("activation").get_attribute("aria-label")
+    for name, beside in (("hidden.weight", "8 × 13"), ("hidden", "linear"), ("activation", "relu")):
+        assert any(beside in line for line in opened.node(name).locator("text").all_text_contents()), name
     opened.node("activation").click()
     assert "graphs.py" in opened.panel()
     assert "activation = nn.functional.relu(self.hidden(x))" in opened.panel()

@@ -45,29 +45,30 @@ const boxViews = (() => {
     }
     const [name, form] = [groups.shortName(i), self.value.shape.length ? shapeOf(self.value.shape) : ""];
     const width = box.width - 2 * BESIDE;
-    const forForm = form && widthOf(form, 12, false) + 8;
-    const both = widthOf(name, 13, true) + forForm <= width;
     const line = roomy ? 18 : Math.min(16 * Math.max(drawing.unit * 0.85, 1), 22);
     const [y, height] = roomy ? [58, 27] : [line + 5, Math.max(box.height - line - 10, 4)];
     const legible = height >= 0.75 * drawing.sizeOf(11); // else the second line would run into the first
     const isTight = height < 1.3 * drawing.sizeOf(11); // so the second line stands at the bottom
     const second = isTight ? box.height - 0.35 * drawing.sizeOf(11) : y + 0.67 * height;
     const beside = value && !form && !legible; // so a number stands beside the name
-    const forName = beside ? Math.min(widthOf(name, 13, true), 0.45 * width) : both ? width - forForm : width;
+    const rest = width - widthOf(name, 13, true) - 8; // of the line of the name
+    const notes = beside ? [] : lesson.isOperation(self) && !roomy ? [`= ${self.formula}`, self.op, form] : [form];
+    const note = notes.find((each) => each && widthOf(each, 12, false) <= rest);
+    const forName = beside ? Math.min(width - 8 - rest, 0.45 * width) : note ? width - 8 - widthOf(note, 12, false) : width;
     group.append(text(BESIDE, line, name, forName, { size: 13, kind: "name", fromEnd: true }));
-    if (both) group.append(text(box.width - BESIDE, line, form, width, { kind: "small", anchor: "end" }));
+    if (note) group.append(note.startsWith("=") ? text(BESIDE + width - rest, line, note, width, { kind: "small" }) : text(box.width - BESIDE, line, note, width, { kind: "small", anchor: "end" }));
     const about = lesson.isOperation(self) ? self.formula : say(kindOf(self) === "constant" ? "constant" : "leaf, needs a gradient");
     if (roomy) group.append(text(BESIDE, 35, about, width));
     else if (!value && legible) group.append(text(BESIDE, second, about, width));
     const half = (width - 8) / 2;
-    const rest = (width - forName - 8) / (gradient ? 2 : 1); // of the line of the name, for each number
+    const forNumber = (width - forName - 8) / (gradient ? 2 : 1); // of the room beside the name
     const pictures = [[value, say("value"), BESIDE], [gradient, say(state.isComplete(i) ? "gradient" : "so far"), BESIDE + half + 8]];
     for (const [array, label, x] of pictures.filter(([array]) => array)) {
       const kind = array === gradient ? "number of-gradient" : "number";
       const few = leftOut(array);
       if (roomy) group.append(text(x, y - 4, few ? `${label}: ${few}` : label, half + 6, { size: 11, kind: "soft" }));
       else if (few && !gradient && legible) group.append(text(x + half + 8, second, few, half, { size: 11, kind: "soft" }));
-      if (beside) group.append(number(BESIDE + forName + 8 + (array === gradient ? rest : 0), line, array.data[0], rest - 4, { digits: 3, size: 11, kind }));
+      if (beside) group.append(number(BESIDE + forName + 8 + (array === gradient ? forNumber : 0), line, array.data[0], forNumber - 4, { digits: 3, size: 11, kind }));
       else if (flow.isNumber(array) && legible) {
         const letter = roomy || array !== gradient ? "" : lesson.letter === "g" ? "g " : "∂ ";
         group.append(number(x, roomy ? y + 14 : second, array.data[0], gradient ? half + 6 : width, { digits: roomy ? 4 : 3, letter, size: isTight ? 11 : 14, kind }));
