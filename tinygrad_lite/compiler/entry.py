@@ -65,6 +65,7 @@ class EntryWriter:
             "enabled": grad_mode.enabled,
             "getrefcount": getrefcount,
             "ndarray": np.ndarray,
+            "asarray": np.asarray,
             "ascontiguousarray": np.ascontiguousarray,
             "same": same,
         }

@@ -23,10 +23,11 @@ from tinygrad_lite.compiler.recording.decisions import Decision
 from tinygrad_lite.compiler.recording.guards import Key
 from tinygrad_lite.compiler.recording.recording_run import Recorder
 from tinygrad_lite.compiler.recording.two_recordings import adds_state, recorded_twice
+from tinygrad_lite.compiler.result_kinds import ResultKind
 from tinygrad_lite.compiler.source.executor import NumpyExecutor
 from tinygrad_lite.compiler.source.numpy_source import NumpySource
 from tinygrad_lite.engine.op import Array
-from tinygrad_lite.engine.tensor import Tensor, wrap
+from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.readers.recording import plain_trace
 
 WORTH = 3
@@ -115,7 +116,8 @@ class Run:
         self._writes_arguments = any(isinstance(place, Argument) for place in self._written_into)
         self._leaves_something = bool(self._left or self._written_into or self._settings)
         self.returned = recorder.returned[0] if self._left or self._written_into else recorder.returned
-        self._wrapped = trees.leaves(recorder.returned)
+        self._wrapped = [kind.is_tensor for kind in recorder.kinds]
+        self._kinds = recorder.kinds
         self._passed = recorder.passed
         self._again, self._new_leaves = recorder.again, recorder.new_leaves
 
@@ -237,9 +239,7 @@ class Run:
         """
         if self._pullback is not None:
             values = self._pullback.link(values, leaves)
-        results = [
-            wrap(x) if is_wrapped and type(x) is not Tensor else x for x, is_wrapped in zip(values, self._wrapped)
-        ]
+        results = [kind.made(x) for kind, x in zip(self._kinds, values)]
         for i in self._new_leaves:
             results[i]._requires_grad = True
         for i, tensor in passed.items():
@@ -346,8 +346,8 @@ class Run:
         if is_linked:  # the reverse pass may read the arguments long after others have written to them
             arrays = [i for i, x in enumerate(trees.leaves((args, dict(kwargs)))) if isinstance(x, np.ndarray)]
             writer.body += [f"x{i} = a{i} = a{i}.copy('K')" for i in arrays]
-        wrapped = [False] * len(self.program.results) if is_linked else self._wrapped
-        self.executor.enter(writer, wrapped)
+        kinds = [ResultKind()] * len(self.program.results) if is_linked else self._kinds
+        self.executor.enter(writer, kinds)
         if self.branches:
             writer.body.append(f"{writer.name(hits)}[0] += 1")
         if not is_linked:
@@ -413,7 +413,7 @@ def _quickly(executor: Any) -> Callable[[Leaves], list[Any]]:
         if attempts:
             attempts -= 1
             writer = EntryWriter((*leaves,), {}, _layouts(executor.program))
-            executor.enter(writer, [False] * len(executor.program.results))
+            executor.enter(writer, [ResultKind()] * len(executor.program.results))
             entry = writer.function(list, False, f"[{', '.join(writer.results)}]")
         return results
 

@@ -23,6 +23,7 @@ from tinygrad_lite.compiler.native.varying_numbers import with_numbers_as_data
 from tinygrad_lite.compiler.passes.sorting import with_own_sorts
 from tinygrad_lite.compiler.places import Argument, Data, Gradient, Leaves, Place, TensorPlace
 from tinygrad_lite.compiler.program import Instruction, Program, Variable, mapped
+from tinygrad_lite.compiler.result_kinds import ResultKind
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import wrap
 from tinygrad_lite.errors import RESTATED, complain
@@ -411,7 +412,7 @@ class NativeExecutor:
 
     # The entry
 
-    def enter(self, writer: EntryWriter, wrapped: Sequence[bool]) -> None:
+    def enter(self, writer: EntryWriter, kinds: Sequence[ResultKind]) -> None:
         """Write the work of `run` as lines of a function."""
         gradients: dict[Place, Any] = {place: place.tensor(()) for place in self._bound if isinstance(place, Gradient)}
         self._write_load(writer, gradients)
@@ -429,8 +430,7 @@ class NativeExecutor:
         self._write_go(writer, arguments)
         self._write_store(writer)
         writer.results = [
-            self._written_result(writer, x, is_wrapped, arguments, views)
-            for x, is_wrapped in zip(self.program.results, wrapped)
+            self._written_result(writer, x, kind, arguments, views) for x, kind in zip(self.program.results, kinds)
         ]
 
     def _write_load(self, writer: EntryWriter, gradients: Mapping[Place, Any]) -> None:
@@ -477,13 +477,13 @@ class NativeExecutor:
             writer.body.append(f"{place.reading(writer)} = {value}" if is_array else place.writing(writer, value))
 
     def _written_result(
-        self, writer: EntryWriter, x: Any, is_wrapped: bool, arguments: str, views: list[tuple[str, Variable]]
+        self, writer: EntryWriter, x: Any, kind: ResultKind, arguments: str, views: list[tuple[str, Variable]]
     ) -> str:
         """The expression for a result; the name of an array in the program's memory is added to `views`."""
         if not isinstance(x, Variable):
             return writer.name(x)
-        if self._is_argument(x) and not is_wrapped:
-            return writer.passed_in(self.program.inputs[x].index)
+        if self._is_argument(x) and not kind.is_tensor:
+            return kind.written(writer.passed_in(self.program.inputs[x].index))
         if x in self._handed_out:
             value = f"own_{self._handed_out.index(x)}"
         elif (root := self.plan.layouts[x].root) in self.plan.arguments:
@@ -497,7 +497,7 @@ class NativeExecutor:
                 value = f"{view}.item()"
             else:
                 value = f"{view}[()]"
-        return f"wrap({value})" if is_wrapped else value
+        return kind.written(value)
 
     def _let_others_keep(
         self,

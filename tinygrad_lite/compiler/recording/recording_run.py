@@ -23,8 +23,10 @@ from tinygrad_lite.compiler.recording.pythons_names import knowing_recorded_valu
 from tinygrad_lite.compiler.recording.randomness import replaced
 from tinygrad_lite.compiler.recording.reached import Reached
 from tinygrad_lite.compiler.recording.recorded import Recorded
+from tinygrad_lite.compiler.recording.shared_memory import value_of
 from tinygrad_lite.compiler.recording.transcript import has_all
 from tinygrad_lite.compiler.recording.watching import UNSET, plain, set_plain, watching
+from tinygrad_lite.compiler.result_kinds import ResultKind
 from tinygrad_lite.compiler.signature import attributes, containers, same
 from tinygrad_lite.engine import backward
 from tinygrad_lite.engine.op import Array
@@ -42,6 +44,7 @@ class Recorder(Leavings):
     Attributes:
         returned: the containers that it returned, with True for a tensor and False for anything else; if it leaves
             values in attributes, the pair of these containers and the list of those values.
+        kinds: the kinds of its results.
         passed: the places of the tensors that it returned unchanged, by their position among the results.
         again: the positions of results that are the same object as an earlier one, each with the position of that.
         new_leaves: the positions of the results that require a gradient and have no history.
@@ -65,6 +68,7 @@ class Recorder(Leavings):
     ) -> None:
         super().__init__(names, reached or Reached(()), expected, Recorder.run.__code__, carried or {})
         self.returned: Any = None
+        self.kinds: list[ResultKind] = []
         self.passed: dict[int, TensorPlace] = {}
         self.again: dict[int, int] = {}
         self.new_leaves: list[int] = []
@@ -102,6 +106,7 @@ class Recorder(Leavings):
                 returned = (returned, left) if left else returned
                 leaves = trees.leaves(returned)
                 self.program.results = [self._result(i, x) for i, x in enumerate(leaves)]
+                self.kinds = [ResultKind.of(isinstance(x, Tensor), value_of(innermost(x))) for x in leaves]
                 self._note_objects(leaves)
                 self.returned = trees.map_leaves(lambda x: isinstance(x, Tensor), returned)
                 self.note_changes()

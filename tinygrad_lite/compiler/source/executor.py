@@ -10,6 +10,7 @@ import numpy as np
 from tinygrad_lite.compiler.entry import EntryWriter
 from tinygrad_lite.compiler.places import Gradient, Leaves, Place
 from tinygrad_lite.compiler.program import Program, Variable
+from tinygrad_lite.compiler.result_kinds import ResultKind
 from tinygrad_lite.compiler.source.letting_go import DRAINED, letting_go
 from tinygrad_lite.compiler.source.numpy_source import NumpySource
 from tinygrad_lite.compiler.source.ready_keys import with_ready_keys
@@ -46,7 +47,7 @@ class NumpyExecutor:
         exec(code, scope)  # noqa: S102
         self._function = scope[source.name]
 
-    def enter(self, writer: EntryWriter, wrapped: Sequence[bool]) -> None:
+    def enter(self, writer: EntryWriter, kinds: Sequence[ResultKind]) -> None:
         """Write the work of `run` as lines of a function."""
         writer.body += [place.writing(writer, "None") for place in self._anew]
         arguments = [f"a{i}" for i in range(len(writer.parameters))]
@@ -61,7 +62,7 @@ class NumpyExecutor:
         results = [
             name if isinstance(x, Variable) else writer.name(x) for name, x in zip(computed, self.program.results)
         ]
-        writer.results = [f"wrap({result})" if is_wrapped else result for result, is_wrapped in zip(results, wrapped)]
+        writer.results = [kind.written(result, is_settled=kind.is_tensor) for result, kind in zip(results, kinds)]
 
     def repeat(self, turns: int, leaves: Leaves, stacks: Mapping[int, Array]) -> None:
         """None: turns run one by one."""
