@@ -301,3 +301,24 @@ def test_a_result_may_be_a_number_from_outside_in_another_shape(shaped: Case, ba
     for number in (1.5, -3.0, 2.5, 4.0):
         for result, expected in zip(trees.leaves(step(np.array(number))), trees.leaves(shaped(np.array(number)))):
             np.testing.assert_array_equal(result, expected)
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda a, b: np.linalg.lstsq(a, b),
+        lambda a, b: np.linalg.lstsq(a, b)[0],
+        lambda a, b: tg.vjp(lambda a, b: np.linalg.lstsq(a, b)[0], a, b)[1](np.ones(2)),
+        lambda a, b: tg.grad(lambda a: np.sum(np.linalg.lstsq(a, b)[1]))(a),
+    ],
+)
+def test_least_squares_have_residuals_for_matrices_of_full_rank_alone(f: Case, backend: str) -> None:
+    matrices = [np.array([[1.0, 2.0], [4.0, 5.0], [2.0, 1.0]]), np.ones((3, 2))]
+    for first, second in (matrices, matrices[::-1]):
+        compiled = tg.compile(f, backend)
+        for a in (first, first, second, first, second, second):
+            for found, right in zip(
+                trees.leaves(compiled(a, np.arange(3.0))), trees.leaves(f(a, np.arange(3.0))), strict=True
+            ):
+                np.testing.assert_allclose(found, right, rtol=1e-12, atol=1e-12)
+                assert found.shape == right.shape

@@ -81,7 +81,7 @@ def _lstsq(a: Array, b: Array, rcond: float | None = None) -> Array:
     rank = np.sum(s > cutoff * s[0]).astype(s.dtype)
     residuals = np.reshape(np.sum((b - a @ solution) ** 2, axis=0), (-1,))
     has_residuals = m > n == np.linalg.matrix_rank(numbers(a))
-    return pack((solution, residuals if has_residuals else residuals[:0], rank, s), 0)
+    return pack((solution, rank, s, residuals if has_residuals else residuals[:0]), 0)
 
 
 FURTHER = 12

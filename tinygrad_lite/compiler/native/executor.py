@@ -26,7 +26,7 @@ from tinygrad_lite.compiler.program import Instruction, Program, Variable, mappe
 from tinygrad_lite.compiler.result_kinds import ResultKind
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import wrap
-from tinygrad_lite.errors import RESTATED, complain
+from tinygrad_lite.errors import RESTATED, InputError, complain
 
 _hold = ctypes.cast(ctypes.pythonapi.Py_IncRef, ctypes.c_void_p).value
 
@@ -237,8 +237,11 @@ class NativeExecutor:
                 made = forward(leaves) if reads_leaves else forward(*inputs, **keywords)
             except RESTATED as error:
                 complain(error, str(call.op), inputs, call.params)
-            if not has_out:
-                result[...] = made
+            if has_out:
+                return
+            if np.shape(made) != call.result.shape:  # such as the residuals of least squares, if the rank has fallen
+                raise InputError(f"{call.op} has made an array of another shape, {np.shape(made)}, than before")
+            result[...] = made
 
         return perform
 

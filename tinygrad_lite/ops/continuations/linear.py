@@ -156,7 +156,7 @@ def _lstsq(a: Array, b: Array, rcond: float | None = None) -> Array:
         raise NotContinuedError("a step would raise the rank, which is not full")
     solution = _pinv(a) @ b
     residuals = np.reshape(np.sum(np.square(b - a @ solution), axis=0), -1)[: residuals.size]
-    return pack([as_complex(part) for part in (solution, residuals, rank, _svdvals(a))], 0)
+    return pack([as_complex(part) for part in (solution, rank, _svdvals(a), residuals)], 0)
 
 
 continuation(least_squares.packed_lstsq, _lstsq)

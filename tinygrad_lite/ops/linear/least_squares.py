@@ -65,18 +65,18 @@ implements(np.linalg.pinv)(pinv)
 def _lstsq(a: Array, b: Array, rcond: float | None = None) -> Array:
     a = finite(a, message="SVD did not converge in Linear Least Squares")
     solution, residuals, rank, s = np.linalg.lstsq(a, b, rcond)
-    return pack((solution, residuals, np.asarray(rank, s.dtype), s), 0)
+    return pack((solution, np.asarray(rank, s.dtype), s, residuals), 0)
 
 
 def _lstsq_parts(packed: Array, a: Array, b: Array) -> list[Array]:
     (m, n), columns = np.shape(a), np.shape(b)[1:]
     residuals = packed.size - n * prod(columns) - 1 - min(m, n)  # none unless a has full rank and is tall
-    return unpack(packed, [(n, *columns), (residuals,), (), (min(m, n),)])
+    return unpack(packed, [(n, *columns), (), (min(m, n),), (residuals,)])
 
 
 def _lstsq_terms(g: Array, y: Array, a: Array, b: Array, rcond: float | None) -> tuple[Array, ...]:
     """The terms of both rules: a⁺, the solution and its gradient, b, and the gradient of b - a·solution."""
-    (g_solution, g_residuals, _, _), (solution, residuals, _, _) = _lstsq_parts(g, a, b), _lstsq_parts(y, a, b)
+    (g_solution, *_, g_residuals), (solution, *_, residuals) = _lstsq_parts(g, a, b), _lstsq_parts(y, a, b)
     solution, g_solution, b = as_columns(b, solution, g_solution, b)
     epsilon = np.finfo(np.float64).eps
     cutoff = max(a.shape) * epsilon if rcond is None else epsilon if rcond < 0 else rcond
@@ -86,8 +86,8 @@ def _lstsq_terms(g: Array, y: Array, a: Array, b: Array, rcond: float | None) ->
 
 def _lstsq_vjp_a(g: Array, y: Array, a: Array, b: Array, rcond: float | None = None) -> Array:
     inverse, solution, g_solution, b_columns, g_rest = _lstsq_terms(g, y, a, b, rcond)
-    *_, g_values = _lstsq_parts(g, a, b)
-    *_, values = _lstsq_parts(y, a, b)
+    _, _, g_values, _ = _lstsq_parts(g, a, b)
+    _, _, values, _ = _lstsq_parts(y, a, b)
     through_inverse = _pinv_vjp(g_solution @ b_columns.mT, inverse, a)
     return through_inverse - g_rest @ solution.mT + svdvals_vjp(g_values, values, a)
 
@@ -109,5 +109,13 @@ packed_lstsq = primitive(
 
 @implements(np.linalg.lstsq)
 def lstsq(a: Array, b: Array, rcond: float | None = None) -> tuple[Array, ...]:
-    solution, residuals, rank, s = _lstsq_parts(packed_lstsq(a, b, rcond=rcond), a, b)
+    solution, rank, s, residuals = _lstsq_parts(packed_lstsq(a, b, rcond=rcond), a, b)
+    m, n = np.shape(a)
+    if m > n and np.size(b):  # never in eager code: a recording has as many residuals as its first matrix
+        refuse_where(
+            np.not_equal(rank == n, residuals.size > 0),
+            rank,
+            message="lstsq: the matrix has rank {:.0f}, and another number of residuals than the recorded one. Write "
+            "np.linalg.pinv(a) @ b for the solution of any matrix",
+        )
     return solution, residuals, rank.astype(np.intc), s
