@@ -26,6 +26,7 @@ from tinygrad_lite.explainer.special import SPECIAL
 from tinygrad_lite.foundation.phrases import phrase
 from tinygrad_lite.ops.arithmetic.curves import segments
 from tinygrad_lite.ops.arithmetic.ordering import lines_along, quantile_places
+from tinygrad_lite.ops.arithmetic.running import slice_by_slice
 from tinygrad_lite.ops.linear.contraction import axes_by_letters, einsum, subscripts_of
 from tinygrad_lite.ops.shapes.indexing import picked
 from tinygrad_lite.readers.expression import Numbered, numbers
@@ -450,6 +451,8 @@ _BY_OTHERS: dict[str, Callable[..., Any]] = (
         "convolve": _convolve,
         "conjugate": lambda x: x,
         "logaddexp_reduce": _logaddexp_reduce,
+        "logaddexp_accumulate": slice_by_slice(np.logaddexp),
+        "logaddexp2_accumulate": slice_by_slice(np.logaddexp2),
         "sinc": _sinc,
         "refuse_where": lambda condition, x, message: x,  # the page shows what follows of it, such as NaN
     }

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lite as tg
+from tinygrad_lite.ops.arithmetic.running import slice_by_slice
 
 
 def layouts(shape: tuple[int, ...], dtype: Any) -> dict[str, Any]:
@@ -69,3 +70,21 @@ def test_running_operations_have_the_dtype_and_shape_of_numpys(ufunc: np.ufunc, 
             expected = ufunc.accumulate(array, axis=axis)
             found = ufunc.accumulate(tg.tensor(array), axis=axis)
             assert (found.shape, found.dtype) == (expected.shape, expected.dtype)
+
+
+@pytest.mark.parametrize("ufunc", [np.logaddexp, np.logaddexp2])
+def test_a_running_sum_of_exponentials_is_that_of_a_loop(ufunc: np.ufunc) -> None:
+    inf = np.inf
+    weights = np.random.default_rng(0).normal(size=9)
+    loop = slice_by_slice(ufunc)
+    for x in (
+        *(weights * 3, weights * 900, weights[:1], np.zeros(9)),
+        *([-inf, 1, 2, -inf, 3], [1, inf, 2, 3, 4], [-inf, -inf, -inf], [inf, -inf, 1]),
+    ):
+        for f in (ufunc.accumulate, lambda x: ufunc.accumulate(np.stack([x, np.zeros(len(x))]), axis=1)[0]):
+            with np.errstate(invalid="ignore"):  # of ∞ - ∞
+                y, pull = tg.vjp(f, np.array(x))
+                expected, pull_loop = tg.vjp(lambda x: loop(x, 0), np.array(x))
+                (gradient,), (right,) = pull(weights[: len(x)]), pull_loop(weights[: len(x)])
+            np.testing.assert_array_equal(y, expected)
+            np.testing.assert_allclose(gradient, right, rtol=1e-13, atol=1e-15)

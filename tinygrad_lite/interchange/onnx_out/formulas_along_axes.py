@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.engine.op import Array
+from tinygrad_lite.ops.arithmetic.running import slice_by_slice
 
 
 def _cumsum(a: Array, axis: int | None = None, dtype: Any = None, out: Any = None) -> Array:
@@ -138,6 +139,8 @@ ALONG_AXES: dict[Any, Any] = {
     np.cumsum: _cumsum,
     np.cumprod: _cumprod,
     "running_place": _running_place,
+    "logaddexp_accumulate": slice_by_slice(np.logaddexp),
+    "logaddexp2_accumulate": slice_by_slice(np.logaddexp2),
     np.unwrap: _unwrap,
     "convolve": _convolve,
     "interp": _interp,

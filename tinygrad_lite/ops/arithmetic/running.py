@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.engine.op import Array, Example, Rule, Traced, primitive
+from tinygrad_lite.engine.op import Array, Example, Op, Rule, Traced, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
 from tinygrad_lite.foundation.advice import refuse_out
 from tinygrad_lite.foundation.foreign import as_array
 from tinygrad_lite.foundation.signatures import newer
+from tinygrad_lite.ops.arithmetic.elementwise import logaddexp, logaddexp2
 from tinygrad_lite.ops.arithmetic.reductions import without_nan
 from tinygrad_lite.ops.shapes.indexing import along
 
@@ -27,11 +28,15 @@ _ALONG: list[Example] = [
 
 def _laid_out(x: Array, axis: int | None) -> Array:
     """The array with the axis in question last, or flat without an axis; NumPy treats a number as a row of one."""
-    return np.moveaxis(x, axis, -1) if axis is not None and np.ndim(x) else np.ravel(x)
+    if axis is None or not np.ndim(x):
+        return np.ravel(x)
+    return x if axis in (-1, np.ndim(x) - 1) else np.moveaxis(x, axis, -1)
 
 
 def _back(g: Array, x: Array, axis: int | None) -> Array:
-    return np.moveaxis(g, -1, axis) if axis is not None and np.ndim(x) else np.reshape(g, np.shape(x))
+    if axis is None or not np.ndim(x):
+        return np.reshape(g, np.shape(x))
+    return g if axis in (-1, np.ndim(x) - 1) else np.moveaxis(g, -1, axis)
 
 
 LONG_SLICES = 512
@@ -77,6 +82,19 @@ def _from_behind(x: Array, steps: int) -> Array:
     return np.concatenate([x[..., steps:], np.zeros_like(x[..., :steps])], axis=-1)
 
 
+def _summed_back(g: Array, factor: Array) -> Array:
+    """The r along the last axis with rᵢ = gᵢ + factorᵢ rᵢ₊₁.
+
+    Doubling solves the recurrence: after k rounds, r has 2ᵏ terms, and `factor` is the product of 2ᵏ factors.
+    """
+    r, steps = g, 1
+    while steps < np.shape(g)[-1]:
+        r = r + factor * _from_behind(r, steps)
+        factor = factor * _from_behind(factor, steps)
+        steps *= 2
+    return r
+
+
 def _has_all_digits(x: Array, but: Any = np.False_) -> bool:
     """Whether it is certain that no entry is infinite, 0, or so small that digits are lost: one can look at arrays."""
     if type(x) is not np.ndarray or not x.size:
@@ -91,16 +109,10 @@ def _cumprod_vjp(g: Array, y: Array, x: Array, axis: int | None = None, dtype: A
             products = g * y
         if x.dtype == y.dtype and _has_all_digits(products, but=g == 0):
             return _cumsum_vjp(products, y, x, axis) / x
-    # ∂/∂xᵢ is the product before i times rᵢ = gᵢ + xᵢ₊₁ rᵢ₊₁, without division, so that zeros are no problem here.
-    # Doubling solves the recurrence: after k rounds, r has 2ᵏ terms, and `factor` is the product of 2ᵏ factors
-    x_along, r = _laid_out(x, axis), _laid_out(g, axis or 0)
+    # ∂/∂xᵢ is the product before i times rᵢ = gᵢ + xᵢ₊₁ rᵢ₊₁, without division, so that zeros are no problem here
+    x_along = _laid_out(x, axis)
     before = np.concatenate([np.ones_like(x_along[..., :1]), np.cumprod(x_along, -1)[..., :-1]], axis=-1)
-    factor, steps = _from_behind(x_along, 1), 1
-    while steps < np.shape(x_along)[-1]:
-        r = r + factor * _from_behind(r, steps)
-        factor = factor * _from_behind(factor, steps)
-        steps *= 2
-    return _back(before * r, x, axis)
+    return _back(before * _summed_back(_laid_out(g, axis or 0), _from_behind(x_along, 1)), x, axis)
 
 
 cumprod = primitive(
@@ -145,23 +157,60 @@ def _running_extremum(largest: bool) -> Callable[..., Array]:
     return running
 
 
-def _one_after_another(ufunc: np.ufunc) -> Callable[..., Array]:
-    """A running operation that joins each entry to all before it, in NumPy's order, so that it rounds as NumPy does."""
+def slice_by_slice(join: Callable[..., Array]) -> Rule:
+    """A running operation that joins each slice along an axis to all before it, by a function of two slices."""
 
-    def running(array: Array, axis: int, dtype: Any) -> Array:
-        array = array.astype(ufunc.resolve_dtypes((array.dtype, array.dtype, None))[-1] if dtype is None else dtype)
-        slices = [*np.moveaxis(array, axis, 0)]
-        return np.stack([*accumulate(slices, ufunc)], axis) if slices else array
+    def running(x: Array, axis: int) -> Array:
+        slices = [*np.moveaxis(x, axis, 0)]
+        return np.stack([*accumulate(slices, join)], axis) if slices else x
 
     return running
+
+
+def _one_after_another(op: Op) -> Op:
+    """A running operation that joins each entry to all before it, in NumPy's order, so that it rounds as NumPy does."""
+    ufunc: Any = op.forward
+    by_before, by_entry = op.derivatives
+
+    def running(x: Array, axis: int) -> Array:
+        return ufunc.accumulate(x, axis)
+
+    def vjp(g: Array, y: Array, x: Array, axis: int) -> Array:
+        if x.shape[axis] < 2:
+            return g
+        y, entries, g = (_laid_out(array, axis) for array in (y, x, g))
+        first = np.ones_like(entries[..., :1])
+        joined = y[..., 1:], y[..., :-1], entries[..., 1:]
+        kept = np.concatenate([by_before(*joined), first], axis=-1)  # the last one is no factor of anything
+        slope = np.concatenate([first, by_entry(*joined)], axis=-1)
+        return _back(slope * _summed_back(g, kept), x, axis)
+
+    return primitive(
+        running,
+        vjp,
+        name=f"{op.name}_accumulate",
+        kink=op.kink,
+        examples=[([(2, 3)], {"axis": 1}), ([(3, 2)], {"axis": 0}), ([(1,)], {"axis": 0})],
+    )
+
+
+def _with_dtype(running: Op, ufunc: np.ufunc) -> Callable[..., Array]:
+    """A running operation of numbers in the dtype that is asked for, by default the one that NumPy chooses."""
+
+    def answer(array: Array, axis: int, dtype: Any) -> Array:
+        dtype = ufunc.resolve_dtypes((array.dtype, array.dtype, None))[-1] if dtype is None else dtype
+        return running(array.astype(dtype, copy=False), axis=axis)
+
+    return answer
 
 
 _accumulates(np.add, cumsum)
 _accumulates(np.multiply, cumprod)
 _accumulates(np.maximum, _running_extremum(largest=True))
 _accumulates(np.minimum, _running_extremum(largest=False))
-_accumulates(np.logaddexp, _one_after_another(np.logaddexp))
-_accumulates(np.logaddexp2, _one_after_another(np.logaddexp2))
+logaddexp_accumulate, logaddexp2_accumulate = map(_one_after_another, (logaddexp, logaddexp2))
+_accumulates(np.logaddexp, _with_dtype(logaddexp_accumulate, np.logaddexp))
+_accumulates(np.logaddexp2, _with_dtype(logaddexp2_accumulate, np.logaddexp2))
 
 
 def _from_start(running: Any, x: Array, axis: int | None, dtype: Any, out: Array, include_initial: bool) -> Array:

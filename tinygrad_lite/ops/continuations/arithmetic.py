@@ -131,10 +131,13 @@ def _logaddexp(a: Array, b: Array) -> Array:
 
 
 continuation(elementwise.logaddexp, exact(np.logaddexp, _logaddexp))
-continuation(
-    elementwise.logaddexp2,
-    exact(np.logaddexp2, lambda a, b: _logaddexp(a * LOG_2, b * LOG_2) / LOG_2),
-)
+
+
+def _logaddexp2(a: Array, b: Array) -> Array:
+    return _logaddexp(a * LOG_2, b * LOG_2) / LOG_2
+
+
+continuation(elementwise.logaddexp2, exact(np.logaddexp2, _logaddexp2))
 
 
 def _arctan2(a: Array, b: Array) -> Array:
@@ -251,6 +254,8 @@ for op, of_all in (
 for op in (extrema.max, extrema.min, extrema.nanmax, extrema.nanmin):
     continuation(op, extreme(op.forward))
 continuation(variances.root, exact(np.sqrt, root_of))
+for op, join in ((running.logaddexp_accumulate, _logaddexp), (running.logaddexp2_accumulate, _logaddexp2)):
+    continuation(op, exact(op.forward, running.slice_by_slice(join)))
 continuation(extrema.logaddexp_reduce, exact(extrema.logaddexp_reduce.forward, extrema.logsumexp.forward))
 
 # Order
