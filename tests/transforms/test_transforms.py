@@ -550,8 +550,8 @@ class Changing:
         ),
         (lambda: tg.jvp(lambda p: p[0], ((A, A),), ((A,),)), UsageError, "the containers do not match at"),
         (lambda: tg.hvp(np.sum, (A,), (A, A)), UsageError, "hvp of sum takes one tangent"),
-        (lambda: tg.grad(3.0), UsageError, "a function to differentiate, got float"),
-        (lambda: tg.jvp(3.0, (1.0,), (1.0,)), UsageError, "a function to differentiate, got float"),
+        (lambda: tg.grad(3.0), UsageError, "a function, got float"),
+        (lambda: tg.jvp(3.0, (1.0,), (1.0,)), UsageError, "a function, got float"),
         (lambda: tg.grad(lambda x: np.array(1j))(3.0), UsageError, "returned complex128"),
         (
             lambda: tg.jvp(lambda x: np.max(np.multiply(x, 1j)), (2.0,), (1.0,)),

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.linalg import sqrtm
 
 import tinygrad_lite as tg
 from tinygrad_lite import nn
@@ -53,6 +54,7 @@ OF_EXAMPLES: dict[str, tuple[Callable[..., Any], Any, tuple[Any, ...]]] = {
     "gradient by the outer example": (lambda x: tg.vmap(lambda y: tg.grad(kernel)(x, y))(X), 0, (X,)),
     "gradient of what is the same for all": (lambda x: tg.grad(lambda w: np.sum(w**2))(W), 0, (X,)),
     "gradient of a constant": (tg.grad(lambda x: 3.0 * x[0]), 0, (X,)),
+    "histogram": (lambda x: np.histogram(x, 3), 0, (np.vstack([X, np.ones(4)]),)),
     "solve": (tg.grad(lambda a, b: np.sum(np.linalg.solve(a @ a.T + np.eye(4), b))), (0, None), (M, W)),
     "inverse and determinant": (
         tg.grad(lambda a: np.linalg.det(a) + np.sum(np.linalg.inv(a + 5 * np.eye(4)))),
@@ -228,6 +230,12 @@ def test_an_axis_is_an_integer_of_any_kind_and_no_boolean() -> None:
             tg.vmap(np.sum, in_axes=axes)(X)
 
 
+def test_arguments_by_keyword_alone_and_empty_containers() -> None:
+    np.testing.assert_array_equal(tg.vmap(lambda *, x: 2 * x)(x=X), 2 * X)
+    np.testing.assert_array_equal(tg.vmap(lambda p, x: x.sum(), ((), 0))((), X), X.sum(1))
+    np.testing.assert_array_equal(tg.vmap(lambda p, x: x.sum(), ({}, 0))({}, X), X.sum(1))
+
+
 def test_it_runs_the_function_once() -> None:
     runs = []
     tg.vmap(tg.grad(lambda x: runs.append(1) or np.sum(x**2)))(X)  # type: ignore[func-returns-value]
@@ -245,6 +253,12 @@ def kept_outside(x: Any, kept: list[Any] = []) -> Any:  # noqa: B006  # so that 
     return kept[0] * 2
 
 
+def written_into(x: Any) -> Any:
+    y = np.zeros(4)
+    y[0] = x[0]
+    return y
+
+
 REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "branch": (lambda: tg.vmap(lambda x: x if x.sum() > 0 else -x)(X), UsageError, "np.where"),
     "float": (lambda: tg.vmap(lambda x: float(x.sum()))(X), UsageError, "np.sin"),
@@ -259,7 +273,20 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "no axis": (lambda: tg.vmap(lambda w, x: w * x)(2.0, X), InputError, "None in in_axes"),
     "numbers of examples": (lambda: tg.vmap(lambda x, t: x * t)(X, T[:3]), ShapeError, "3, 5"),
     "no examples": (lambda: tg.vmap(np.sum)(X[:0]), ShapeError, "at least one"),
-    "no mapped argument": (lambda: tg.vmap(np.sum, None)(X), ShapeError, "no argument"),
+    "no mapped argument": (lambda: tg.vmap(np.sum, None)(X), ShapeError, "and none has"),
+    "no argument": (lambda: tg.vmap(lambda: 1.0)(), ShapeError, "and none has"),
+    "text": (lambda: tg.vmap(lambda x: x)("abc"), UsageError, "of type str, which has no axis"),
+    "text by keyword": (lambda: tg.vmap(lambda x, *, how: x)(X, how="a"), UsageError, "pass it by position"),
+    "layer": (lambda: tg.vmap(lambda m, x: m(x))(nn.ReLU(), X), UsageError, "of type ReLU, which has no axis"),
+    "list of numbers": (lambda: tg.vmap(lambda x: x)([1.0, 2.0]), InputError, "np.array"),
+    "list of a number": (lambda: tg.vmap(lambda x: x.tolist())(X), UsageError, "one number"),
+    "item of a list": (lambda: tg.vmap(lambda k: [1.0, 2.0][k])(CLASSES), UsageError, r"tg.array\(items\)\[i\]"),
+    "entry of an array": (lambda: tg.vmap(written_into)(X), UsageError, "np.stack"),
+    "full": (lambda: tg.vmap(lambda x: np.full(2, x[0]))(X), UsageError, "np.broadcast_to in place of np.full"),
+    "draw": (lambda: tg.vmap(lambda x: RNG.normal(x))(X), UsageError, r"loc \+ scale"),
+    "SciPy": (lambda: tg.vmap(sqrtm)(M), UsageError, "in place of scipy.linalg.sqrtm"),
+    "text of a number": (lambda: tg.vmap(lambda x: f"{x[0]:.3f}")(X), UsageError, "cannot become the text"),
+    "axis beyond the result": (lambda: tg.vmap(lambda x: x, out_axes=2)(X), InputError, "out_axes of vmap is 2"),
     "axes": (lambda: tg.vmap(lambda x: x, (0, 0))(X), UsageError, "2 entries for 1"),
     "containers of axes": (lambda: tg.vmap(lambda x: x, ({"a": 0},))({"b": X}), UsageError, "containers"),
     "axis of the result": (lambda: tg.vmap(lambda x: x, out_axes=None)(X), UsageError, "differs between examples"),

@@ -30,10 +30,10 @@ _DRAWS = (
     "NumPy's draws have no derivative with respect to what they are drawn from"
 )
 _OTHERS = "; for code that is not yours, put tg.functionalize around the function"
-WRITTEN = (
-    "array[i] = tensor would lose the tensor's history: collect the parts in a list and np.stack them, or write "
-    f"x = x.at[i].set(tensor) on a tensor x{_OTHERS}"
+INSTEAD_OF_WRITING = (
+    f"collect the parts in a list and np.stack them, or write x = x.at[i].set(tensor) on a tensor x{_OTHERS}"
 )
+WRITTEN = f"array[i] = tensor would lose the tensor's history: {INSTEAD_OF_WRITING}"
 """The message for a tensor that would become an entry of a plain array."""
 _INSTEAD = {
     **{f"scipy.linalg.{name}": f"tg.linalg.{name}" for name in ("solve_triangular", "cho_factor", "cho_solve", "expm")},
@@ -188,6 +188,18 @@ def in_place_of_library(frame: FrameType) -> str:
     function = function_around(frame, ()) if is_library(frame.f_globals.get("__name__", "")) else None
     instead = _instead_of(function) if function else ""
     return instead and f"use {instead} in place of {function}"
+
+
+def in_place_of_conversion(frame: FrameType, differentiable: Container[Any]) -> str:
+    """What to write in place of the call that asks for a plain array; empty if there is nothing to say about it."""
+    function = function_around(frame, differentiable)
+    if function is None:
+        advice = _instead_of_conversion(frame)
+        return "" if advice is _IN_PLACE_OF_LISTS else advice
+    if function not in _INSTEAD and numpys_function(function) in differentiable:
+        return f"tg.array([...]) for the list [...] that {function} takes"
+    instead = _instead_of(function)
+    return instead and f"{instead} in place of {function}"
 
 
 def refuse_out(name: str, out: Any) -> None:

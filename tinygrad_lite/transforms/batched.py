@@ -8,6 +8,7 @@ The array may itself be a tensor, a dual or a stack. A stack has a level, as a d
 to the value of the highest level, which is that of the innermost transform.
 """
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -15,7 +16,10 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.engine.op import Array, Op, Traced
+from tinygrad_lite.engine.registry import ANSWERS
 from tinygrad_lite.errors import RESTATED, ShapeError, TinygradError, UsageError
+from tinygrad_lite.foundation.advice import INSTEAD_OF_WRITING, in_place_of_conversion
+from tinygrad_lite.foundation.callers import writes_an_entry
 from tinygrad_lite.foundation.elsewhere import Elsewhere
 from tinygrad_lite.ops.arithmetic import selection
 from tinygrad_lite.ops.batching import Argument, ByPartsError, OneByOneError, at_once
@@ -23,6 +27,7 @@ from tinygrad_lite.ops.shapes.filling import ones_like, zeros_like
 from tinygrad_lite.transforms.levels import Leveled, below, highest_level, is_running, stacking
 from tinygrad_lite.trees import leaves, map_leaves
 
+_STANDS_FOR_ALL = "under tg.vmap, a value stands for all examples and cannot become"
 _OF_SHAPE_ALONE = {zeros_like, ones_like}
 _REFUSALS: tuple[type[Exception], ...] = (TinygradError, *RESTATED)
 
@@ -36,8 +41,7 @@ class Batched(Leveled, Elsewhere):
 
     __slots__ = ("stack",)
     not_data = (
-        "under tg.vmap, a value stands for all examples and cannot become the data of a tensor: use it as it is, or "
-        "write tg.array(x), which takes arrays as well"
+        f"{_STANDS_FOR_ALL} the data of a tensor: use it as it is, or write tg.array(x), which takes arrays as well"
     )
 
     def __init__(self, stack: Array, level: int) -> None:
@@ -88,16 +92,29 @@ class Batched(Leveled, Elsewhere):
         raise UsageError("backward() does not work in a function under tg.vmap: use tg.grad, which nests with it")
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        raise UsageError(
-            "under tg.vmap, a value stands for all examples and cannot become one array: write tg.array([a, b]) for "
-            "np.array([a, b]), tg.tensor(array)[i] for array[i], and NumPy's functions for those of other libraries"
+        if writes_an_entry(sys._getframe(1)):
+            raise UsageError(f"{_STANDS_FOR_ALL} part of one array: {INSTEAD_OF_WRITING}")
+        instead = in_place_of_conversion(sys._getframe(1), ANSWERS) or (
+            "tg.array([a, b]) for np.array([a, b]), tg.tensor(array)[i] for array[i], and NumPy's functions for those "
+            "of other libraries; or declare a function with tg.primitive, which runs it on each example"
         )
+        raise UsageError(f"{_STANDS_FOR_ALL} one array: write {instead}")
 
     def __float__(self) -> float:
+        if writes_an_entry(sys._getframe(1)):
+            raise UsageError(f"{_STANDS_FOR_ALL} an entry of one array: {INSTEAD_OF_WRITING}")
+        raise UsageError(f"{_STANDS_FOR_ALL} one number: write np.sin(x) for math.sin(x), and so on")
+
+    def __index__(self) -> int:
         raise UsageError(
-            "under tg.vmap, a value stands for all examples and cannot become one number: write np.sin(x) for "
-            "math.sin(x), and so on"
+            f"{_STANDS_FOR_ALL} one index or length: write tg.array(items)[i] for items[i]; lengths and shapes are the "
+            "same for all examples"
         )
+
+    def __format__(self, specification: str) -> str:
+        if specification:
+            raise UsageError(f"{_STANDS_FOR_ALL} the text of one number: write {{x}} for {{x:{specification}}}")
+        return str(self)
 
     def __bool__(self) -> bool:
         raise UsageError(
@@ -105,7 +122,7 @@ class Batched(Leveled, Elsewhere):
             "np.where(condition, a, b); or do without vmap, as in np.stack([f(x) for x in examples])"
         )
 
-    __int__ = __index__ = __complex__ = item = numpy = __float__
+    __int__ = __complex__ = item = tolist = numpy = __float__
 
     def __repr__(self) -> str:
         return f"Batched({self.stack!r})"

@@ -125,6 +125,10 @@ class Dual(Leveled, Elsewhere):
             raise InputError(f"item() needs one element, got shape {self.shape}: write x[i].item()")
         return innermost(self).item()
 
+    def tolist(self) -> Any:
+        """The elements as Python numbers and constants in nested lists: no derivative flows through them."""
+        return innermost(self).tolist()
+
     def __format__(self, specification: str) -> str:
         return format(self.item() if specification else str(self), specification)
 

@@ -86,12 +86,7 @@ class FunctionCall:
         for position, x in zip(self._positions, chosen, strict=True):
             args[position] = x
         with Differentiating():
-            try:
-                result = self._f(*args, **self._kwargs)
-            except ValueError as error:
-                if ours := hidden_behind(error):
-                    raise ours from None
-                raise
+            result = run(self._f, args, self._kwargs)
         return result if type(result) in _PLAIN else self._without_holders(result)
 
     def _without_holders(self, tree: Any) -> Any:
@@ -214,12 +209,20 @@ def _is_of_own_memory(x: Array) -> bool:
     return is_an_owner and sys.getrefcount(x.base) == sys.getrefcount(_HELD_ONCE[1].base)
 
 
+def run(f: Callable[..., Any], args: Iterable[Any], kwargs: Mapping[str, Any]) -> Any:
+    """The result of a user's function; raises our own error where NumPy would hide it behind one about a sequence."""
+    try:
+        return f(*args, **kwargs)
+    except ValueError as error:
+        if ours := hidden_behind(error):
+            raise ours from None
+        raise
+
+
 def name_of(f: Callable[..., Any]) -> str:
     """The name of a function for messages; raises if it is not a function."""
     if not callable(f):
-        raise UsageError(
-            f"expected a function to differentiate, got {type(f).__name__}: pass f itself, not its result f(x)"
-        )
+        raise UsageError(f"expected a function, got {type(f).__name__}: pass f itself, not its result f(x)")
     return getattr(f, "__name__", type(f).__name__)
 
 

@@ -66,8 +66,8 @@ def _edges(a: Array, edges: Array, bins: Any, range: Any) -> Array:
     if np.ndim(bins) or range is not None or not np.size(a):
         return edges
     first, last = np.min(a), np.max(a)
-    if first == last:
-        first, last = first - 0.5, last + 0.5
+    is_one_number = first == last
+    first, last = np.where(is_one_number, first - 0.5, first), np.where(is_one_number, last + 0.5, last)
     return np.linspace(first, last, len(edges), dtype=edges.dtype)
 
 
