@@ -1,7 +1,8 @@
 """What is wrong in a graph, and which node causes it, as `tg.audit_gradients` finds it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -36,29 +37,51 @@ def warnings(graph: Graph) -> tuple[list[Warned], str | None]:
 
     These are dead units, saturation, and vanishing, exploding and undefined gradients.
     """
+    of = {node.tensor: node for node in graph.nodes if node.tensor is not None}
     lost = [
         Warned("not finite", _lost(node), node)
         for node in graph.operations
         if not is_finite(node.value) and are_finite(node.arrays, node.params)
     ]
-    of = {node.tensor: node for node in graph.nodes if node.tensor is not None}
+    lost += _cut_off(graph, of)
+    parameters = {leaf.name: leaf for leaf in graph.leaves if leaf.requires_grad and leaf.value.size}
+    reason = _why_not_audited(graph, len(parameters))
+    if reason or not parameters:
+        return lost, reason
+    warned = lost + _suffering(graph, parameters, of)
+    return sorted(warned, key=lambda warned: -1 if warned.node is None else warned.node.number), None
+
+
+def _cut_off(graph: Graph, of: Mapping[Any, Node]) -> list[Warned]:
+    """The leaves that the result does not depend on, one warning for all with the same reason."""
     apart: dict[tuple[Node | None, str], list[str]] = {}
     for name, why in graph.cut_off.items():
         met = None if why.result is None else of.get(why.result)
         apart.setdefault((met, why.text), []).append(name)
-    for (met, reason), names in apart.items():
-        sentence = phrase("{names}: no gradient: {cause}", names=_listed(names), cause=reason)
-        lost.append(Warned(Status.NO_GRADIENT.value, sentence, met))
-    parameters = {leaf.name: leaf for leaf in graph.leaves if leaf.requires_grad and leaf.value.size}
+    return [
+        Warned(
+            Status.NO_GRADIENT.value,
+            phrase("{names}: no gradient: {cause}", names=_listed(names), cause=reason),
+            met,
+        )
+        for (met, reason), names in apart.items()
+    ]
+
+
+def _why_not_audited(graph: Graph, count: int) -> str | None:
+    """Why the gradients of this many parameters cannot be looked at, if so."""
     loss = graph.root.tensor
     if loss is None or not isinstance(loss.data, (np.ndarray, np.generic)):
-        return lost, phrase("the arrays are not NumPy's")
+        return phrase("the arrays are not NumPy's")
     if graph.root.value.size > 1:
-        return lost, phrase("the result has more than one entry")
-    if len(parameters) > MANY:
-        return lost, phrase("there are more than {n} leaves", n=MANY)
-    if not parameters:
-        return lost, None
+        return phrase("the result has more than one entry")
+    return phrase("there are more than {n} leaves", n=MANY) if count > MANY else None
+
+
+def _suffering(graph: Graph, parameters: Mapping[str, Node], of: Mapping[Any, Node]) -> list[Warned]:
+    """The parameters whose gradients are not fine, one warning for all that suffer from the same operation."""
+    loss = graph.root.tensor
+    assert loss is not None, "an audit has one"
     audited: dict[tuple[Node, str], list[tuple[Node, str]]] = {}
     for parameter in audit_gradients({name: leaf.tensor for name, leaf in parameters.items()}, loss):
         if parameter.status is Status.FINE or parameter.cause is None:
@@ -68,7 +91,7 @@ def warnings(graph: Graph) -> tuple[list[Warned], str | None]:
         if parameter.status is Status.NO_GRADIENT and (cut := _cut(graph, leaf)):
             cause, text = cut, _why_cut(cut)
         audited.setdefault((cause, parameter.status.value), []).append((leaf, text))
-    suffering = [
+    return [
         Warned(
             kind,
             phrase(
@@ -84,7 +107,6 @@ def warnings(graph: Graph) -> tuple[list[Warned], str | None]:
         )
         for (node, kind), told in audited.items()
     ]
-    return sorted([*lost, *suffering], key=lambda warned: -1 if warned.node is None else warned.node.number), None
 
 
 def _cut(graph: Graph, leaf: Node) -> Node | None:

@@ -113,9 +113,7 @@ def fit(
     check_parts(model, optimizer, scheduler, callbacks)
     check_validation(validation)
     loader = loader_of(data, batch_size, rng)
-    held_size = None if isinstance(validation, DataLoader) else loader.batch_size
-    with about("the validation data"):
-        held_out = None if validation is None else loader_of(validation, held_size, shuffle=False)
+    held_out = None if validation is None else _held_out(validation, loader)
     measures = metrics_of(metrics, loss)
     if measures and held_out is None:
         raise UsageError("metrics are measured on data that were held out: pass validation=(inputs, targets)")
@@ -138,11 +136,7 @@ def fit(
     try:
         with BetweenSteps() as interrupts, enable_grad(), progress(epochs, len(history), "epoch") as show:
             while not (history.ending or history.is_over(epochs, patience)):
-                began = perf_counter()
-                record = {"epoch": len(history) + 1, "loss": _epoch(training, interrupts.before(step), faults)}
-                if held_out is not None:
-                    record |= evaluated(model, loss, held_out, measures)
-                record |= {"lr": optimizer.param_groups[0]["lr"], "seconds": perf_counter() - began}
+                record = _epoch(training, interrupts.before(step), faults, held_out, measures)
                 training.count_epoch(record)
                 if history.add(record) and keeps_best:
                     history.best_state = model.state_dict()
@@ -150,9 +144,7 @@ def fit(
                     optimizer.zero_grad()  # the gradients have been used: there is no need to save them
                     save(checkpoint, **saved)
                 show(1, record)
-                answers = [callback(training) for callback in callbacks]
-                stops = any(isinstance(answer, (bool, np.bool_)) and answer for answer in answers)
-                history.ending = "callback" if stops else ""
+                history.ending = "callback" if _is_stopped(training, callbacks) else ""
     except KeyboardInterrupt:
         history.ending = "interrupt"
     finally:
@@ -196,13 +188,36 @@ def _verify(
             try_batch(model, loss, held_out.dataset.take(held_rows), in_training=False)
 
 
-def _epoch(training: Training, step: Callable[..., Any], faults: FaultFinder) -> float:
-    """Train one epoch, and return the mean loss of its rows."""
+def _held_out(validation: Any, loader: DataLoader) -> DataLoader:
+    """The batches of the validation data, in order, as large as those of the training."""
+    with about("the validation data"):
+        size = None if isinstance(validation, DataLoader) else loader.batch_size
+        return loader_of(validation, size, shuffle=False)
+
+
+def _epoch(
+    training: Training,
+    step: Callable[..., Any],
+    faults: FaultFinder,
+    held_out: DataLoader | None,
+    measures: Mapping[str, Metric],
+) -> dict[str, Any]:
+    """Train one epoch, and return its record: the mean loss of its rows, and what is measured after it."""
+    began = perf_counter()
     faults.begin_epoch()
     losses, rows = zip(*training.epoch(step))
-    mean: float = float(np.dot([float(value) for value in losses], rows)) / sum(rows)
+    mean = float(np.dot([float(value) for value in losses], rows)) / sum(rows)
     faults.end_epoch(mean)
-    return mean
+    record = {"epoch": len(training.history) + 1, "loss": mean}
+    if held_out is not None:
+        record |= evaluated(training.model, training.loss, held_out, measures)
+    return record | {"lr": training.optimizer.param_groups[0]["lr"], "seconds": perf_counter() - began}
+
+
+def _is_stopped(training: Training, callbacks: Sequence[Callable[[Training], Any]]) -> bool:
+    """Call each callback, and return whether one of them returned True."""
+    answers = [callback(training) for callback in callbacks]
+    return any(isinstance(answer, (bool, np.bool_)) and answer for answer in answers)
 
 
 def _changes(loss: Loss) -> bool:
