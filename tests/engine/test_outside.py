@@ -42,6 +42,10 @@ class Table:
         return np.array(X, dtype)
 
 
+class Unit:
+    """What an array of NumPy's would hold as an object, such as a unit of pint's or astropy's."""
+
+
 class Subclass(np.ndarray):
     pass
 
@@ -61,6 +65,9 @@ REFUSED = {
     "labels": Table(),
     "names of axes": Labelled(),
     "units": Quantity(),
+    "unit": Unit(),
+    "fraction": Fraction(1, 2),
+    "set": {1.0},
 }
 MODES: dict[str, Callable[[Any], Any]] = {
     "reverse": lambda f: tg.grad(lambda x: np.sum(f(x)))(X),
@@ -84,6 +91,13 @@ def test_what_knows_more_than_numbers_is_refused(f: Any, other: str, mode: str) 
 def test_the_refusal_says_what_to_pass(other: str) -> None:
     with pytest.raises(UsageError, match=r"^multiply: .*(write|pass|holds numbers)"):
         np.multiply(tg.tensor(X), REFUSED[other])
+
+
+@pytest.mark.parametrize("other", ["unit", "fraction", "set"])
+def test_what_is_no_number_does_not_hold_objects(other: str) -> None:
+    value = REFUSED[other]
+    with pytest.raises(UsageError, match=f"multiply: .* this {type(value).__name__} is none: convert it first"):
+        np.multiply(tg.tensor(X), value)
 
 
 @pytest.mark.parametrize(

@@ -143,11 +143,14 @@ def _copied(array: Any) -> Any:
 
 def _of_numbers(array: Any, kind: type, prefix: str = "") -> Any:
     """The array made from a container of this kind, if its entries are numbers."""
-    if array.dtype.kind not in NUMERIC:
+    if array.dtype.kind in NUMERIC:
+        return array
+    if array.dtype == object and not array.shape and not issubclass(kind, ndarray):  # NumPy found nothing inside it
         raise UsageError(
-            f"{prefix}a tensor holds numbers, but this {kind.__name__} holds {array.dtype}: convert it first"
+            f"{prefix}a tensor holds numbers, and this {kind.__name__} is none: convert it first; or compute with "
+            "numbers alone and, if it is a unit, give it to the result"
         )
-    return array
+    raise UsageError(f"{prefix}a tensor holds numbers, but this {kind.__name__} holds {array.dtype}: convert it first")
 
 
 def without_history(result: Any, name: str) -> Any:
