@@ -59,7 +59,7 @@ class Canvas:
         """A table of numbers, with its upper left corner at x, y, in cells of size 1; `kinds(i, j)` says how."""
         parts = []
         longest = max(len(str(number)) for row in rows for number in row)
-        room = (self.across(1) - self.across(0)) / (0.62 * (longest + 0.5))  # for a letter, 0.62 as wide as high
+        room = (self.across(1) - self.across(0)) / (0.62 * (longest + 0.25))  # for a letter, 0.62 as wide as high
         for i, row in enumerate(rows):
             for j, number in enumerate(row):
                 how = style(i, j) if style else ""

@@ -10,11 +10,14 @@ from html import escape, unescape
 from pathlib import Path
 from typing import Any
 
-from thumbnails import thumbnail
+from matplotlib.figure import Figure
+from thumbnails import thumbnail, wordless
 
 from tinygrad_lite.explainer.lesson import Lesson
 
 GRAPHS: dict[Path, Any] = {}  # the script of each lesson, and the graph that it explains
+PLOTS: dict[Path, bytes] = {}  # the script of each plot, and the first one without its words
+DRAWN: list[bytes] = []  # the plots of the block that runs
 PAGES = Path(__file__).parents[1] / "gallery" / "pages"  # which conf.py copies into the site
 
 
@@ -23,6 +26,9 @@ def collect_pictures(block: Any, block_vars: dict[str, Any], gallery_conf: dict[
     script = Path(block_vars["src_file"])
     if isinstance(lesson := block_vars["example_globals"].get("lesson"), Lesson):
         GRAPHS[script] = lesson.graph
+    if DRAWN:
+        PLOTS.setdefault(script, DRAWN[0])
+        DRAWN.clear()
     figures = []
     for written in sorted(script.parent.glob("*")):
         if written.suffix in (".svg", ".png"):
@@ -36,15 +42,33 @@ def collect_pictures(block: Any, block_vars: dict[str, Any], gallery_conf: dict[
     return "\n".join(figures)
 
 
+def watch_plots(app: Any) -> None:
+    """Keep a copy of each plot that a script saves."""
+    plain = Figure.savefig
+
+    def savefig(figure: Figure, *args: Any, **settings: Any) -> None:
+        plain(figure, *args, **settings)
+        DRAWN.append(wordless(figure, plain))
+
+    Figure.savefig = savefig  # type: ignore[method-assign]
+
+
 def draw_thumbnails(app: Any) -> None:
-    """Put the whole of each graph in place of what the gallery made of its wide picture."""
+    """Put the whole of each graph, and plots without words, in place of what the gallery made of wide pictures."""
     for script, graph in GRAPHS.items():
-        name = f"sphx_glr_{script.stem}_thumb.svg"
-        (Path(app.srcdir) / "gallery" / "images" / "thumb" / name).write_text(thumbnail(graph), encoding="utf-8")
+        _thumbnail(app, script, ".svg").write_text(thumbnail(graph), encoding="utf-8")
+    for script, plot in PLOTS.items():
+        _thumbnail(app, script, ".png").write_bytes(plot)
+
+
+def _thumbnail(app: Any, script: Path, suffix: str) -> Path:
+    room = script.parent.relative_to(Path(app.srcdir, app.config.sphinx_gallery_conf["examples_dirs"]).resolve())
+    return Path(app.srcdir, "gallery", room, "images", "thumb", f"sphx_glr_{script.stem}_thumb{suffix}")
 
 
 def setup(app: Any) -> dict[str, bool]:
-    app.connect("builder-inited", draw_thumbnails, priority=900)  # after the gallery has run its scripts
+    app.connect("builder-inited", watch_plots, priority=100)  # before the gallery runs its scripts
+    app.connect("builder-inited", draw_thumbnails, priority=900)  # and after it
     return {"parallel_read_safe": True}
 
 

@@ -1,12 +1,18 @@
-"""Thumbnails of the gallery's graphs: the names of their nodes from top to bottom, small enough to be read whole."""
+"""Thumbnails of the gallery: graphs as the names of their nodes, small enough to be read whole, and plots as shapes."""
 
+from collections.abc import Callable
+from io import BytesIO
 from itertools import pairwise
+from typing import Any
+
+from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 
 from tinygrad_lite.explainer.graph import Graph
 from tinygrad_lite.explainer.layout import Item, Passage, laid_out
 from tinygrad_lite.explainer.pictures import escape
 
-LETTER, HEIGHT, GAP_X, GAP_Y, MARGIN = 7.2, 22, 14, 10, 4
+LETTER, HEIGHT, GAP_X, GAP_Y, MARGIN = 7.2, 19, 14, 6, 4
 _STYLE = """\
 svg { font: 12px ui-sans-serif, system-ui, sans-serif; background: #fff; }
 rect { fill: #fff; stroke: #57606a; stroke-width: 1.2; }
@@ -39,6 +45,18 @@ def thumbnail(graph: Graph) -> str:
             f'height="{HEIGHT}" rx="5"/><text x="{x:g}" y="{y + 4:g}">{escape(node.name)}</text></g>'
         )
     return "\n".join([*lines, "</svg>"]) + "\n"
+
+
+def wordless(figure: Figure, save: Callable[..., Any]) -> bytes:
+    """A plot as a PNG without the words around it, which nobody could read in a thumbnail."""
+    figure.suptitle("")
+    for axes in figure.axes:
+        for words in (axes.title, axes.xaxis.label, axes.yaxis.label, *axes.findobj(Legend)):
+            words.set_visible(False)
+        axes.tick_params(labelbottom=False, labelleft=False, labelright=False, labeltop=False)
+    picture = BytesIO()
+    save(figure, picture, format="png", dpi=80)
+    return picture.getvalue()
 
 
 def _width(item: Item) -> float:

@@ -11,8 +11,8 @@ from tinygrad_lite.exercises.declaration import Declaration
 from tinygrad_lite.exercises.example import Example
 from tinygrad_lite.transforms.gradients import grad
 
-_WIDTH, _HEIGHT = 520, 300
-_CELL, _ROW = 70, 34
+_WIDTH, _HEIGHT = 340, 256  # as a card shows it, its letters are large enough, and on a phone
+_CELL, _ROW, _TITLE = 64, 28, 30
 _INK, _RIGHT, _WRONG, _PAPER = "#1f2430", "#1b5fae", "#b3261e", "#ffffff"
 _STYLE = "font: 15px system-ui, sans-serif"
 
@@ -64,28 +64,36 @@ def _tangents(declaration: Declaration, trial: Mapping[str, Array], right: Array
 
     def place(u: float, v: float) -> tuple[float, float]:
         across = (u - t[0]) / (t[-1] - t[0]) * (_WIDTH - 40) + 20
-        return across, (high + margin - v) / (high - low + 2 * margin) * (_HEIGHT - 60) + 50
+        return across, (high + margin - v) / (high - low + 2 * margin) * (_HEIGHT - _LEGEND - 20) + _LEGEND + 10
 
     points = " ".join(f"{a:.1f},{b:.1f}" for a, b in map(place, t, curve))
-    clip = f'<clipPath id="below"><rect y="40" width="{_WIDTH}" height="{_HEIGHT - 40}"/></clipPath>'
+    clip = f'<clipPath id="below"><rect y="{_LEGEND}" width="{_WIDTH}" height="{_HEIGHT - _LEGEND}"/></clipPath>'
     parts = [
         clip,
         '<g clip-path="url(#below)">',
         f'<polyline points="{points}" fill="none" stroke="{_INK}" stroke-width="2"/>',
     ]
-    for slope, colour, dash in ((right[at], _RIGHT, ""), (answer[at], _WRONG, ' stroke-dasharray="7 5"')):
-        (x1, y1), (x2, y2) = (_cut(place, (float(x[at]), y), float(slope), side * reach / 2) for side in (-1, 1))
-        line = f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"'
-        parts.append(f'{line} stroke="{colour}" stroke-width="3"{dash}/>')
+    for slope, kind in ((right[at], _OF_CURVE), (answer[at], _CLAIMED)):
+        ends = [_cut(place, (float(x[at]), y), float(slope), side * reach / 2) for side in (-1, 1)]
+        parts.append(_line(ends, kind))
     a, b = place(float(x[at]), y)
     parts.append(f'<circle cx="{a:.1f}" cy="{b:.1f}" r="5" fill="{_INK}"/></g>')
-    parts += [
-        _text(20, 28, "the slope of the curve", _RIGHT),
-        _text(220, 28, "- - the slope that the answer claims", _WRONG),
-    ]
+    for top, title, kind in ((24, "the slope of the curve", _OF_CURVE), (46, "what the answer claims", _CLAIMED)):
+        parts += [_line([(20, top - 5), (52, top - 5)], kind), _text(60, top, title, kind[0])]
     function = declaration.formula if "\n" not in declaration.formula else "the function"
     text = f"The curve of {function} near {name} = {x[at]:.3g}, its slope there, and the one that is claimed."
     return _svg(_WIDTH, _HEIGHT, parts, text), text
+
+
+_LEGEND = 56
+_OF_CURVE, _CLAIMED = (_RIGHT, ""), (_WRONG, ' stroke-dasharray="7 5"')
+"""The colour and the dashes of a slope."""
+
+
+def _line(ends: list[tuple[float, float]], kind: tuple[str, str]) -> str:
+    (x1, y1), (x2, y2), (colour, dash) = *ends, kind
+    line = f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"'
+    return f'{line} stroke="{colour}" stroke-width="3"{dash}/>'
 
 
 def _cut(place: Any, point: tuple[float, float], slope: float, along: float) -> tuple[float, float]:
@@ -96,28 +104,29 @@ def _cut(place: Any, point: tuple[float, float], slope: float, along: float) -> 
 
 
 def _grids(arrays: Mapping[str, Array], right: Array | None = None) -> tuple[str, str]:
-    """Arrays side by side, with their numbers; entries that differ from the right ones are outlined."""
-    parts, left, height, wrong = [], 20.0, 0.0, 0
+    """Arrays below each other, with their numbers; entries that differ from the right ones are outlined."""
+    parts, width, top, wrong = [], 180.0, 0.0, 0
     largest = max(float(np.max(np.abs(array))) for array in arrays.values()) or 1.0
     for title, array in arrays.items():
         rows = np.atleast_2d(array)
-        parts.append(_text(left, 28, f"{title}, {array.shape}", _WRONG if title == "the answer" else _RIGHT))
+        colour = _WRONG if title == "the answer" else _RIGHT
+        parts.append(_text(20, top + 22, f"{title}, {array.shape}", colour))
         for (i, j), value in np.ndenumerate(rows):
             off = right is not None and abs(value - np.atleast_2d(right)[i, j]) > 1e-9
             wrong += off
-            x, y, share = left + j * _CELL, 44 + i * _ROW, min(abs(float(value)) / largest, 1.0)
+            x, y, share = 20 + j * _CELL, top + _TITLE + i * _ROW, min(abs(float(value)) / largest, 1.0)
             fill = f"rgba({'230,120,40' if value < 0 else '60,130,220'},{0.05 + 0.4 * share:.2f})"
             stroke = f'stroke="{_WRONG}" stroke-width="3"' if off else f'stroke="{_INK}" stroke-width="0.5"'
-            parts.append(
-                f'<rect x="{x + 2:.0f}" y="{y + 2}" width="{_CELL - 4}" height="{_ROW - 4}" fill="{fill}" {stroke}/>'
-            )
-            number = _text(x + _CELL / 2, y + 22, f"{value + 0.0:.3g}".replace("-", "\N{MINUS SIGN}"), _INK, "middle")
+            place = f'x="{x + 2:.0f}" y="{y + 2:.0f}" width="{_CELL - 4}" height="{_ROW - 4}"'
+            parts.append(f'<rect {place} fill="{fill}" {stroke}/>')
+            number = _text(x + _CELL / 2, y + 19, f"{value + 0.0:.3g}".replace("-", "\N{MINUS SIGN}"), _INK, "middle")
             parts.append(number)
-        left += max(rows.shape[1] * _CELL, 170) + 30
-        height = max(height, 44 + rows.shape[0] * _ROW + 16)
+        width = max(width, 40 + rows.shape[1] * _CELL)
+        top += _TITLE + rows.shape[0] * _ROW + 8
     titles = " and ".join(f"{title} of shape {array.shape}" for title, array in arrays.items())
-    text = f"{titles}{f'; {wrong} entries of the answer are wrong, and outlined' if wrong else ''}."
-    return _svg(left, height, parts, text), text[0].upper() + text[1:]
+    are_wrong = "1 entry of the answer is wrong" if wrong == 1 else f"{wrong} entries of the answer are wrong"
+    text = f"{titles}{f'; {are_wrong}, and outlined' if wrong else ''}."
+    return _svg(width, top + 6, parts, text), text[0].upper() + text[1:]
 
 
 def _shapes(declaration: Declaration, trial: Mapping[str, Array], g: Array) -> tuple[str, str]:
@@ -126,12 +135,12 @@ def _shapes(declaration: Declaration, trial: Mapping[str, Array], g: Array) -> t
     arrays = {"g": g, **trial}
     for name, array in arrays.items():
         rows, columns = np.shape(np.atleast_2d(array))
-        parts.append(_text(left, 28, f"{name}: {rows} by {columns}", _RIGHT))
+        parts.append(_text(left, 22, f"{name}: {rows} by {columns}", _RIGHT))
         for i, j in np.ndindex(rows, columns):
-            place = f'x="{left + 30 * j + 1:.0f}" y="{44 + 30 * i + 1}" width="28" height="28"'
+            place = f'x="{left + 22 * j + 1:.0f}" y="{_TITLE + 22 * i + 1}" width="20" height="20"'
             parts.append(f'<rect {place} fill="rgba(60,130,220,0.2)" stroke="{_INK}" stroke-width="0.5"/>')
-        left += max(30 * columns, 90) + 40
-        height = max(height, 44 + 30 * rows + 16)
+        left += max(22 * columns, 76) + 24
+        height = max(height, _TITLE + 22 * rows + 14)
     text = "The shapes: " + ", ".join(f"{name} has {np.shape(array)}" for name, array in arrays.items()) + "."
     return _svg(left, height, parts, text), text
 
@@ -142,7 +151,8 @@ def _text(x: float, y: float, text: str, colour: str, anchor: str = "start") -> 
 
 def _svg(width: float, height: float, parts: list[str], text: str) -> str:
     head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" role="img"'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{1.1 * width:.0f}" '
+        'role="img"'
     )
     paper = f'<rect width="100%" height="100%" rx="8" fill="{_PAPER}"/>'
     return "\n".join([f'{head} style="{_STYLE}">', f"<title>{escape(text)}</title>", paper, *parts, "</svg>", ""])
