@@ -1,6 +1,6 @@
 """Joining: one array made of several arrays, or of a function's results for the slices of an array."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -186,20 +186,48 @@ def append(arr: Array, values: Array, axis: int | None = None) -> Array:
 
 @implements(np.block)
 def block(arrays: Any) -> Array:
-    parts: list[Array] = []
+    depth = _depth(arrays)
+    if depth == 0:
+        return np.copy(arrays)
+    leaves = _leaves(arrays)
+    if depth is not None:
+        ndim = max(depth, *[x.ndim for x in leaves])
+        parts = [x.reshape((1,) * (ndim - x.ndim) + x.shape) if x.ndim < ndim else x for x in leaves]
+        try:
+            return _blocks(arrays, iter(parts), depth)
+        except ValueError:
+            pass  # NumPy says what is wrong with the shapes
+    return asked(np.block, leaves, _stand_ins(arrays))
 
-    def numbered(nested: Any) -> Any:
-        """The same lists, with the position of each entry in one flat array in place of the entry."""
-        if isinstance(nested, list):
-            return [numbered(part) for part in nested]
-        if isinstance(nested, tuple):
-            return nested  # np.block raises the error for it
-        start = sum(np.size(part) for part in parts)
-        parts.append(np.atleast_1d(nested))
-        return start + places(np.shape(nested))
 
-    positions = asked(np.block, parts, numbered(arrays))
-    return taken(concatenate(*parts, axis=None), positions)
+def _depth(nested: Any) -> int | None:
+    """How deep lists are nested around arrays; None if that differs, or if there is an empty list or a tuple."""
+    if not isinstance(nested, list):
+        return None if isinstance(nested, tuple) else 0
+    depths = {_depth(part) for part in nested}
+    depth = depths.pop() if len(depths) == 1 else None
+    return None if depth is None else depth + 1
+
+
+def _leaves(nested: Any) -> list[Array]:
+    """The arrays in nested lists."""
+    if not isinstance(nested, list):
+        return [] if isinstance(nested, tuple) else [as_array(nested)]
+    return [leaf for part in nested for leaf in _leaves(part)]
+
+
+def _blocks(nested: Any, parts: Iterator[Array], depth: int) -> Array:
+    """The arrays in nested lists joined: those of the innermost lists along the last axis, and so on outwards."""
+    if not isinstance(nested, list):
+        return next(parts)
+    return concatenate(*[_blocks(inner, parts, depth - 1) for inner in nested], axis=-depth)
+
+
+def _stand_ins(nested: Any) -> Any:
+    """The same lists, with zeros in place of the arrays."""
+    if isinstance(nested, list):
+        return [_stand_ins(part) for part in nested]
+    return nested if isinstance(nested, tuple) else np.zeros(np.shape(nested))
 
 
 @implements(np.insert)
