@@ -71,6 +71,10 @@ def test_rates(name: str, settings: dict[str, Any], rate: Rate) -> None:
     np.testing.assert_allclose(rates, [rate(t) for t in range(26)], rtol=1e-9, atol=1e-15)
 
 
+def momenta(schedule: Any) -> list[float]:
+    return [group["momentum"] for group in schedule.optimizer.param_groups]
+
+
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_state_goes_on_where_it_stopped(name: str) -> None:
     one, two = (SCHEDULES[name](lr_scheduler, optimizer(momentum=0.9)) for _ in range(2))
@@ -78,8 +82,10 @@ def test_state_goes_on_where_it_stopped(name: str) -> None:
         one.step()
     two.load_state_dict(copy.deepcopy(one.state_dict()))
     assert two.get_last_lr() == one.get_last_lr()
+    assert momenta(two) == momenta(one)
     for _ in range(8):
         one.step(), two.step()
+        assert momenta(two) == momenta(one)
         assert repr(one) == repr(two)
         np.testing.assert_allclose(two.get_last_lr(), one.get_last_lr(), rtol=1e-12)
     before = repr(two)

@@ -1,6 +1,6 @@
 """Schedules that go up and down, while the momentum goes the other way."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,11 @@ class _MomentumCycle(LRScheduler):
                 "its own for each group: add all groups before, or give new ones a schedule such as LambdaLR"
             )
         return self.base_lrs
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        super().load_state_dict(state)
+        if self.last_epoch >= 0:  # in a sequence, its turn may not have come
+            self.get_lr()  # which sets the momenta, too: the optimiser may have its own, or those of the first step
 
     def _set_momentum(self, group: Group, value: Any) -> None:
         value = number_of(value)
