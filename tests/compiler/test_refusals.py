@@ -211,3 +211,31 @@ def test_a_reverse_pass_into_a_history_from_outside(is_argument: bool, backend: 
         tg.compile(step, backend)(outside if is_argument else X)
     np.sum(outside**2).backward()
     np.testing.assert_allclose(w.grad, 2 * np.sin(4))
+
+
+@pytest.mark.parametrize("clears_first", [True, False])
+def test_former_gradients_are_there_after_a_step_that_ends_before_it_clears_them(
+    clears_first: bool, backend: str
+) -> None:
+    def gradients(compiled: Any) -> list[Any]:
+        w = tg.tensor(np.ones(2), requires_grad=True)
+
+        def step(x: Any) -> Any:
+            if clears_first:
+                w.grad = None
+            y = np.linalg.inv(x) @ w
+            w.grad = None
+            loss = np.sum(y**2)
+            loss.backward()
+            return loss
+
+        step, found = compiled(step), []
+        for x in (GOOD, GOOD, BAD, 2 * GOOD, BAD, GOOD):
+            with contextlib.suppress(np.linalg.LinAlgError):
+                step(x)
+            found.append(None if w.grad is None else w.grad.numpy())
+        return found
+
+    for found, right in zip(gradients(lambda f: tg.compile(f, backend)), gradients(lambda f: f), strict=True):
+        assert (found is None) == (right is None)
+        np.testing.assert_allclose(found if found is not None else 0, right if right is not None else 0)

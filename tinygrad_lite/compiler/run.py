@@ -118,6 +118,7 @@ class Run:
         self.returned = recorder.returned[0] if self._left or self._written_into else recorder.returned
         self._wrapped = [kind.is_tensor for kind in recorder.kinds]
         self._kinds = recorder.kinds
+        self._kept_at_first = {*recorder.program.updates} if recorder.branches else recorder.kept_at_first
         self._passed = recorder.passed
         self._again, self._new_leaves = recorder.again, recorder.new_leaves
 
@@ -155,7 +156,7 @@ class Run:
 
     def _executor(self, i: int) -> Any:
         if self._backend == "numpy":
-            return NumpyExecutor(self.sources[i], bool(self.branches))
+            return NumpyExecutor(self.sources[i], self._kept_at_first)
         from tinygrad_lite.compiler.native.executor import NativeExecutor
         from tinygrad_lite.compiler.native.sizes import Sizes
 

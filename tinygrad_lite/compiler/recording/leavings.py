@@ -66,6 +66,7 @@ class Leavings(Surroundings):
         adds_entries: whether it puts what it computes under a new key of a dict, or into a deque that is not full yet.
         parts: what it finds missing, and makes: an object such as a layer, or a parameter, which no program makes. The
             next calls have it.
+        kept_at_first: the gradients that it replaces only after it has computed something.
         settings: what else it assigns, each with the value that it has in the end.
     """
 
@@ -77,6 +78,7 @@ class Leavings(Surroundings):
         self.adds_entries = False
         self.parts: list[str] = []
         self.settings: dict[tuple[int, str], tuple[Assigned | Switched, Any]] = {}
+        self.kept_at_first: set[Place] = set()
         self._moved: list[Guard] = []
 
     def find_parts(self) -> None:
@@ -342,7 +344,10 @@ class Leavings(Surroundings):
         for tensor, slot in self._before:
             if slot == "_grad":
                 gradient = plain(tensor, "_grad")  # also if it stays None, since the next run may have one
-                self._update(Gradient(self.place_of(tensor)), None if gradient is None else gradient._array)
+                replaced = Gradient(self.place_of(tensor))
+                self._update(replaced, None if gradient is None else gradient._array)
+                if tensor in self._written_late:
+                    self.kept_at_first.add(replaced)
             else:
                 self._update(self.place_of(tensor), plain(tensor, slot))
         for place, value in self.optimizers.changes():

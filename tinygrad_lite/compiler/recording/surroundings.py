@@ -83,6 +83,7 @@ class Surroundings(Transcript):
         self._owners: dict[int, Place] = {}
         self._made: set[Tensor] = set()
         self._before: dict[tuple[Tensor, str], Any] = {}
+        self._written_late: set[Tensor] = set()
         self._attributes: dict[tuple[int, str], tuple[Any, str, Any]] = {}
         self._proxies: dict[int, RecordedGenerator] = {}
         self._replaced: list[Guard] = []
@@ -193,8 +194,10 @@ class Surroundings(Transcript):
             self._made.add(tensor)
         elif slot == "_array" and tensor in self.carried.tensors:
             self._refuse_two_ways(tensor)
-        elif tensor not in self._made:
-            self._before.setdefault((tensor, slot), before)
+        elif tensor not in self._made and (tensor, slot) not in self._before:
+            self._before[tensor, slot] = before
+            if slot == "_grad" and self.program.calls:
+                self._written_late.add(tensor)
         return value
 
     def former(self, tensor: Tensor, slot: str) -> Any:

@@ -1,7 +1,7 @@
 """Runs a program's NumPy source, with no more memory than code written by hand."""
 
 import ast
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -24,17 +24,18 @@ class NumpyExecutor:
     """A program as a Python function, compiled from its source.
 
     Args:
-        branches: whether it may turn out to go another way, which may read the gradients that it would replace.
+        kept_at_first: the places whose former gradients it keeps until it has replaced them, since the function itself
+            would have them if an operation refused its values, or after going another way.
     """
 
     backend = "numpy"
     falls_back: Sequence[str] = ()
 
-    def __init__(self, source: NumpySource, branches: bool = False) -> None:
+    def __init__(self, source: NumpySource, kept_at_first: Collection[Place] = ()) -> None:
         self.program = program = source.program
         self._reads = [*source.places]
         self._writes = [*program.updates]
-        self._anew = [] if branches else [place for place in self._writes if _is_made_anew(place, program)]
+        self._anew = [x for x in self._writes if x not in kept_at_first and _is_made_anew(x, program)]
         self._has_state = source.has_state
         source = source.at_speed()
         named = source.expressions
