@@ -17,6 +17,15 @@ X = RNG.normal(size=(5, 4)).astype(np.float32)
 WEIGHTS, SHIFTS = RNG.normal(size=(3, 4)).ravel().tolist(), [0.1, -0.2, 0.3]
 SCALER = {"offset": [0.5, 1.0, -1.0, 0.0], "scale": [2.0, 0.5, 1.0, 3.0]}
 SUPPORT = {"coefficients": SHIFTS, "support_vectors": WEIGHTS, "n_supports": 3, "rho": [0.25]}
+VOTES = {
+    "support_vectors": WEIGHTS,
+    "coefficients": [0.9, -0.7, -0.2, 0.4, -0.8, 0.5],
+    "vectors_per_class": [1, 1, 1],
+    "rho": [0.1, -0.2, 0.05],
+    "classlabels_ints": [7, 1, 4],
+    "kernel_params": [0.5, 0.75, 3.0],
+}
+OF_TWO = {"coefficients": SHIFTS, "vectors_per_class": [2, 1], "rho": [0.25], "classlabels_ints": [7, 1]}
 CASES: dict[str, tuple[str, Any, int, dict[str, Any]]] = {
     **{
         f"support vectors, {kind}": (
@@ -27,6 +36,11 @@ CASES: dict[str, tuple[str, Any, int, dict[str, Any]]] = {
         )
         for kind in ("LINEAR", "POLY", "RBF", "SIGMOID")
     },
+    **{
+        f"support vectors of classes, {kind}": ("SVMClassifier", X, 2, {**VOTES, "kernel_type": kind})
+        for kind in ("LINEAR", "POLY", "RBF", "SIGMOID")
+    },
+    "support vectors of two classes": ("SVMClassifier", X, 2, {**VOTES, **OF_TWO, "kernel_type": "RBF"}),
     "one target": ("LinearRegressor", X, 1, {"coefficients": WEIGHTS[:4], "intercepts": [0.5]}),
     "targets": ("LinearRegressor", X, 1, {"coefficients": WEIGHTS, "intercepts": SHIFTS, "targets": 3}),
     "without a shift": ("LinearRegressor", X, 1, {"coefficients": WEIGHTS[:4]}),
@@ -189,13 +203,16 @@ def test_what_was_learned_is_a_parameter_and_nodes_may_share_their_name() -> Non
         ("SVMRegressor", {"coefficients": WEIGHTS[:4], "rho": [0.0]}, UsageError, "no support vectors"),
         ("SVMRegressor", {**SUPPORT, "kernel_type": "OTHER"}, UsageError, "kernel_type=OTHER"),
         ("SVMRegressor", {**SUPPORT, "support_vectors": WEIGHTS[:5]}, InputError, "'node' is damaged: ValueError"),
+        ("SVMClassifier", {**VOTES, "prob_a": SHIFTS, "prob_b": SHIFTS}, UsageError, "probability=False"),
+        ("SVMClassifier", {**VOTES, "post_transform": "SOFTMAX"}, UsageError, "transforms its scores"),
+        ("SVMClassifier", {**VOTES, "coefficients": SHIFTS}, InputError, "'node' is damaged: ValueError"),
         ("Normalizer", {"norm": "MAX"}, UsageError, "norm=MAX"),
         ("Imputer", {"imputed_value_int64s": [1]}, UsageError, "whole numbers"),
-        ("TreeEnsembleRegressor", {}, UsageError, "does not know these operators"),
+        ("TreeEnsembleRegressor", {}, UsageError, "A tree is constant between its thresholds"),
     ],
 )
 def test_what_is_not_known_is_refused(operator: str, settings: Any, kind: Any, message: str) -> None:
-    results = ["y", "z"] if operator == "LinearClassifier" else ["y"]
+    results = ["y", "z"] if operator.endswith("Classifier") else ["y"]
     node = helper.make_node(operator, ["x"], results, name="node", domain="ai.onnx.ml", **settings)
     infos = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 4]) for name in "xy"]
     graph = helper.make_graph([node], "graph", infos[:1], infos[1:])

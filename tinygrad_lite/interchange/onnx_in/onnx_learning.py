@@ -1,12 +1,12 @@
 """Operators of ONNX's domain for machine learning, `ai.onnx.ml`, as operators of its default domain.
 
-Linear models, support vector regression, scalers and the like, as in scikit-learn's pipelines. There, what they learned
+Linear models, support vector machines, scalers and the like, as in scikit-learn's pipelines. There, what they learned
 is in attributes of their nodes; here it becomes arrays of the graph, under names such as `scaler.scale`, and so
 parameters.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from itertools import count
+from itertools import combinations, count
 from typing import Any
 
 import numpy as np
@@ -98,19 +98,28 @@ def _linear_regressor(node: _Node) -> None:
     node.transformed(_linear_scores(node, node.settings.get("targets", 1)), node.result)
 
 
-def _linear_classifier(node: _Node) -> None:
+def _classes(node: _Node) -> list[int]:
     labels = node.settings.get("classlabels_ints", [])
     if not labels:
         node.refuse("its classes are strings: train it with numbers of classes")
+    return list(labels)
+
+
+def _label(node: _Node, scores: str, labels: list[int]) -> None:
+    """The class with the largest score."""
+    if node.result:
+        place = node.add("ArgMax", scores, axis=-1, keepdims=0)
+        node.add("Gather", node.array("classes", labels, np.int64), place, result=node.result, axis=0)
+
+
+def _linear_classifier(node: _Node) -> None:
+    labels = _classes(node)
     if len(node.settings.get("intercepts", [0] * len(labels))) != len(labels) or len(labels) < 2:
         node.refuse("it has no score for each class")
     scores = _linear_scores(node, len(labels))
-    results = [*node.node.output, ""]
-    if results[0]:
-        place = node.add("ArgMax", scores, axis=-1, keepdims=0)
-        node.add("Gather", node.array("classes", labels, np.int64), place, result=results[0], axis=0)
-    if results[1]:
-        node.transformed(scores, results[1])
+    _label(node, scores, labels)
+    if any(node.node.output[1:]):
+        node.transformed(scores, node.node.output[1])
 
 
 def _kernel(node: _Node, rows: str) -> str:
@@ -145,6 +154,36 @@ def _support_vector_regressor(node: _Node) -> None:
     similar = _kernel(node, node.rows(node.first, node.real(node.first)))
     total = node.add("Gemm", similar, node.array("coefficients", [settings["coefficients"]]), transB=1)
     node.transformed(node.add("Add", total, node.array("rho", settings["rho"])), node.result)
+
+
+def _pairwise_coefficients(settings: Mapping[str, Any], pairs: list[tuple[int, int]]) -> Any:
+    """The weight of each support vector in the decision between the two classes of each pair."""
+    sizes = settings["vectors_per_class"]
+    rows = np.reshape(settings["coefficients"], (len(sizes) - 1, settings["n_supports"]))
+    of_class = np.repeat(np.arange(len(sizes)), sizes)
+    return np.stack([np.where(of_class == i, rows[j - 1], np.where(of_class == j, rows[i], 0)) for i, j in pairs])
+
+
+def _support_vector_classifier(node: _Node) -> None:
+    labels, settings = _classes(node), node.settings
+    if settings.get("prob_a"):
+        node.refuse("its probabilities come from an iteration: train it with probability=False, and calibrate it")
+    if bytes(settings.get("post_transform", b"NONE")) != b"NONE" or "vectors_per_class" not in settings:
+        node.refuse("it has no support vectors for each class, or transforms its scores")
+    settings["n_supports"] = sum(settings["vectors_per_class"])
+    pairs = list(combinations(range(len(labels)), 2))
+    similar = _kernel(node, node.rows(node.first, node.real(node.first)))
+    total = node.add("Gemm", similar, node.array("coefficients", _pairwise_coefficients(settings, pairs)), transB=1)
+    scores = node.add("Add", total, node.array("rho", settings["rho"]))
+    # each pair has a vote: for its first class if the score is positive, else for its second one
+    votes = np.array([[(k == i) - (k == j) for k in range(len(labels))] for i, j in pairs])
+    is_first = node.add("Cast", node.add("Greater", scores, node.number("nothing", 0.0)), to=_SINGLE)
+    won = node.add("Gemm", is_first, node.array("votes", votes, prefix="const_"))
+    at_first = node.array("votes_of_second", np.sum(votes < 0, axis=0), prefix="const_")
+    _label(node, node.add("Add", won, at_first), labels)
+    if any(node.node.output[1:]):
+        both = [scores] if len(pairs) > 1 else [node.add("Neg", scores), scores]
+        node.add("Concat", *both, result=node.node.output[1], axis=-1)
 
 
 def _scaler(node: _Node) -> None:
@@ -200,6 +239,7 @@ _WRITERS: dict[str, Callable[[_Node], None]] = {
     "LinearClassifier": _linear_classifier,
     "LinearRegressor": _linear_regressor,
     "Normalizer": _normalizer,
+    "SVMClassifier": _support_vector_classifier,
     "SVMRegressor": _support_vector_regressor,
     "Scaler": _scaler,
 }
@@ -218,6 +258,10 @@ def _forms(onnx: Any, proto: Any) -> dict[str, tuple[int, int]]:
 
 def how_to_export(unknown: Iterable[str]) -> str:
     """How `skl2onnx` writes a model without these operators, as the end of a sentence."""
+    if any(name.startswith(f"{DOMAIN}.TreeEnsemble") for name in unknown):
+        return (
+            ". A tree is constant between its thresholds: its gradient is 0 wherever it has one; run it in onnxruntime"
+        )
     settings = []
     if f"{DOMAIN}.ZipMap" in unknown:
         settings.append('options={"zipmap": False}, for an array of probabilities')
