@@ -66,8 +66,8 @@ def test_as_many_winners_as_rows_and_yet_a_tie(extremum: Any) -> None:
 @pytest.mark.parametrize("axis", [0, 1, None, (0, 1), -1])
 def test_a_sum_of_exponentials_in_logarithms_has_numpys_values_at_the_edges(axis: Any) -> None:
     inf, nan = np.inf, np.nan
-    edges = np.array([[1, 2, -inf], [-inf, -inf, -inf], [inf, 1, 2], [nan, 1, 2], [inf, inf, -inf]])
-    for x in (edges, edges[:2], edges[1:3], edges[:, :0], np.float32([[80, 81]]), np.array([[800.0, -800, 799]])):
+    edges = np.array([[1, 2, -inf], [-inf, -inf, -inf], [inf, 1, 2], [nan, 1, 2], [inf, inf, -inf], [800, -800, 799]])
+    for x in (edges, edges[:2], edges[1:3], edges[:, :0], np.float32([[80, 81]])):
         with np.errstate(invalid="ignore"):  # of NumPy's NaN
             expected = np.logaddexp.reduce(x, axis=axis)
             answer = np.logaddexp.reduce(tg.tensor(x), axis=axis).numpy()

@@ -1,5 +1,6 @@
 """The largest and the smallest entry along axes, and logsumexp, which is the largest one made smooth."""
 
+from contextlib import nullcontext
 from itertools import product as product_of
 from math import prod as product
 from typing import Any, NamedTuple
@@ -181,8 +182,11 @@ class _Exponentials(NamedTuple):
 
 def _exponentials(x: Array, axis: Axis = None, keepdims: bool = False) -> _Exponentials:
     largest = max(x, axis=axis, keepdims=True)
-    shift = np.where(np.isfinite(largest), largest, 0)
-    weights = np.exp(x - shift)
+    is_finite = np.isfinite(largest)
+    is_known = type(is_finite) is np.ndarray  # and not traced
+    shift = largest if is_known and is_finite.all() else np.where(is_finite, largest, 0)
+    with np.errstate(over="ignore") if is_known and shift is not largest else nullcontext():  # large ones beside ∞
+        weights = np.exp(x - shift)
     return _Exponentials(shift, weights, total_along(weights, axis))
 
 
