@@ -5,14 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.engine.op import Array, Rule, primitive
+from tinygrad_lite.engine.op import Array, Rule, Traced, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import refuse_complex
 from tinygrad_lite.ops.arithmetic.elementwise import absolute
 from tinygrad_lite.ops.arithmetic.reductions import Axis
 from tinygrad_lite.ops.arithmetic.reductions import sum as sum_along
 from tinygrad_lite.ops.linear.decompositions import svdvals, through_values
-from tinygrad_lite.ops.linear.equal_values import equal_pairs
+from tinygrad_lite.ops.linear.equal_values import are_distinct, equal_pairs
 from tinygrad_lite.ops.linear.linalg import finite, singularity
 from tinygrad_lite.ops.requirements import refuse_where
 
@@ -183,6 +183,15 @@ def _cond_vjp(g: Array, y: Array, x: Array, p: Any = None) -> Array:
     return np.where(undefined[..., None, None], np.nan, gradient)
 
 
+def _by_quotient(g: Array, y: Array, values: Array, p: int) -> Array:
+    """The gradient of singular values from that of y, the largest through the smallest, or for p = -2 the reverse."""
+    above, below = (0, -1) if p == 2 else (-1, 0)
+    by_values = np.zeros_like(values)
+    by_values[..., above] += g / values[..., below]
+    by_values[..., below] -= g * y / values[..., below]
+    return by_values
+
+
 def _defined_cond_vjp(g: Array, y: Array, x: Array, p: Any) -> Array:
     refuse_where(
         np.greater_equal(y, 1 / np.finfo(y.dtype).eps),
@@ -190,6 +199,9 @@ def _defined_cond_vjp(g: Array, y: Array, x: Array, p: Any) -> Array:
         message="cond: a matrix that is singular to rounding has no finite condition number, and no gradient",
     )
     p = 2 if p is None else p
+    is_plain = type(x) is np.ndarray and not isinstance(g, Traced)
+    if p in (2, -2) and is_plain and are_distinct(values := svdvals(x)):
+        return through_values(_by_quotient(g, y, values, p), x)
     g, y = g[..., None, None], y[..., None, None]
     size = np.linalg.matrix_norm(x, ord=p, keepdims=True)
     if p in (2, -2):  # a quotient of singular values, also where there is no inverse
