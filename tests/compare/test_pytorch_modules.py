@@ -234,8 +234,9 @@ def test_clipping(clip: Callable[[Any, Any], Any]) -> None:
 
 
 def computed(utils: Any, kind: str, layer: Any, **settings: Any) -> Any:
-    axis = settings.pop("axis", 0)
-    settings["axis" if utils is nn.utils else "dim"] = axis
+    if kind != "orthogonal":
+        axis = settings.pop("axis", 0)
+        settings["axis" if utils is nn.utils else "dim"] = axis
     home = utils if settings.pop("older", False) else utils.parametrizations
     return getattr(home, kind)(layer, **settings)
 
@@ -248,6 +249,10 @@ COMPUTED: dict[str, tuple[str, dict[str, Any]]] = {
     "spectral norm": ("spectral_norm", {}),
     "spectral norm by columns": ("spectral_norm", {"axis": 1, "n_power_iterations": 3}),
     "spectral norm of a bias": ("spectral_norm", {"name": "bias", "eps": 1e-3}),
+    "orthogonal": ("orthogonal", {}),
+    "orthogonal by exponentials": ("orthogonal", {"orthogonal_map": "matrix_exp"}),
+    "orthogonal by Cayley's map": ("orthogonal", {"orthogonal_map": "cayley"}),
+    "orthogonal by reflections alone": ("orthogonal", {"use_trivialization": False}),
     "older weight norm": ("weight_norm", {"older": True}),
     "older weight norm by columns": ("weight_norm", {"older": True, "axis": 1}),
     "older weight norm of all": ("weight_norm", {"older": True, "axis": None}),

@@ -25,6 +25,7 @@ THEIRS: dict[str, Any] = {
     "Gumbel": lambda d: stats.gumbel_r(d.loc, d.scale),
     "LogNormal": lambda d: stats.lognorm(d.scale, scale=np.exp(d.loc)),
     "HalfNormal": lambda d: stats.halfnorm(scale=d.scale),
+    "HalfCauchy": lambda d: stats.halfcauchy(scale=d.scale),
     "Exponential": lambda d: stats.expon(scale=1 / d.rate),
     "Uniform": lambda d: stats.uniform(d.low, d.high - d.low),
     "Gamma": lambda d: stats.gamma(d.concentration, scale=1 / d.rate),
@@ -40,6 +41,7 @@ OF_VECTORS: dict[str, Any] = {
     "Dirichlet": lambda d, n: [stats.dirichlet(a) for a in d.concentration.reshape(-1, n)],
     "Multinomial": lambda d, n: [stats.multinomial(d.total_count, p) for p in d.probs.reshape(-1, n)],
     "OneHotCategorical": lambda d, n: [stats.multinomial(1, p) for p in d.probs.reshape(-1, n)],
+    "OneHotCategoricalStraightThrough": lambda d, n: [stats.multinomial(1, p) for p in d.probs.reshape(-1, n)],
     "MultivariateNormal": lambda d, n: [
         stats.multivariate_normal(mean, covariance)
         for mean, covariance in zip(d.loc.reshape(-1, n), d.covariance_matrix.reshape(-1, n, n))
@@ -350,6 +352,7 @@ INTEGRATED: list[tuple[D.Distribution, D.Distribution]] = [
     (D.Uniform(0.1, 0.7), D.Beta(1.5, 2.0)),
     (D.Uniform(0.1, 0.7), D.Gumbel(0.1, 1.3)),
     (D.HalfNormal(0.8), D.HalfNormal(1.1)),
+    (D.HalfCauchy(0.8), D.HalfCauchy(1.1)),
     (D.LogNormal(0.3, 0.8), D.LogNormal(-0.2, 1.1)),
 ]
 
@@ -364,7 +367,7 @@ def test_divergences_are_integrals(p: D.Distribution, q: D.Distribution) -> None
         return float(np.exp(log_p) * (log_p - q.log_prob(x)))
 
     low, high = THEIRS[type(p).__name__](p).support()
-    if not isinstance(p, (D.Cauchy, D.LogNormal)):  # whose tails count far out
+    if not isinstance(p, (D.Cauchy, D.HalfCauchy, D.LogNormal)):  # whose tails count far out
         low, high = max(low, -40), min(high, 40)
     kinks = sorted({low, *(float(d.loc) for d in (p, q) if isinstance(d, D.Laplace)), high})
     integral = sum(integrate.quad(integrand, a, b, limit=200, epsabs=1e-11)[0] for a, b in pairwise(kinks))
@@ -433,6 +436,7 @@ WITH_CDF: dict[str, Any] = {
     "Gumbel": lambda: D.Gumbel(0.0, 1.0),
     "LogNormal": lambda: D.LogNormal(0.0, 1.0),
     "HalfNormal": lambda: D.HalfNormal(1.0),
+    "HalfCauchy": lambda: D.HalfCauchy(1.0),
     "Exponential": lambda: D.Exponential(1.0),
     "Gamma": lambda: D.Gamma(3.0, 1.0),
 }
@@ -443,7 +447,7 @@ def test_the_slope_of_a_cdf_is_the_density_from_the_centre_to_the_tails(name: st
     d = WITH_CDF[name]()
     first, _ = THEIRS[name](d).support()
     for x in [sign * size for sign in (-1, 1) for size in CENTRES_AND_TAILS]:
-        if x > first or (x == first and name in ("HalfNormal", "Exponential")):
+        if x > first or (x == first and name in ("HalfNormal", "HalfCauchy", "Exponential")):
             density = np.exp(d.log_prob(x))
             np.testing.assert_allclose(tg.grad(d.cdf)(x), density, rtol=1e-12, atol=1e-290, err_msg=str(x))
 

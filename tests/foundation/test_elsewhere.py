@@ -228,7 +228,6 @@ def test_an_import_of_such_a_name_says_what_to_write(module: str) -> None:
         "tinygrad_lite.nn.functional": "upsample",
         "tinygrad_lite.nn.utils": "stateless",
         "tinygrad_lite.nn.init": "_calculate_fan_in_and_fan_out",
-        "tinygrad_lite.nn.utils.parametrizations": "orthogonal",
         "tinygrad_lite.nn.utils.parametrize": "cached",
         "tinygrad_lite.distributions.constraints": "greater_than",
         "tinygrad_lite.optim.lr_scheduler": "_LRScheduler",

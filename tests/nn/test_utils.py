@@ -172,6 +172,17 @@ MADE: dict[str, tuple[Callable[[], nn.Module], list[str]]] = {
         lambda: parametrizations.spectral_norm(nn.Linear(3, 2, rng=0), rng=1),
         ["0._u", "0._v", "original"],
     ),
+    **{
+        f"orthogonal by {how}": (
+            lambda how=how: parametrizations.orthogonal(nn.Linear(3, 2, rng=0), orthogonal_map=how),
+            ["0.base", "original"],
+        )
+        for how in ("matrix_exp", "cayley", "householder")
+    },
+    "orthogonal by reflections alone": (
+        lambda: parametrizations.orthogonal(nn.Linear(3, 2, rng=0), use_trivialization=False),
+        ["original"],
+    ),
     "symmetric": (
         lambda: parametrize.register_parametrization(nn.Linear(3, 3, rng=0), "weight", Symmetric()),
         ["original"],
@@ -231,6 +242,29 @@ def test_weight_norm_is_its_formula() -> None:
     layer.weight = plain.weight
     np.testing.assert_allclose(layer.weight.numpy(), plain.weight.numpy(), rtol=1e-15)
     assert direction is layer.parametrizations.weight.original1
+
+
+@pytest.mark.parametrize("how", ["matrix_exp", "cayley", "householder"])
+@pytest.mark.parametrize("shape", [(4, 4), (5, 3), (3, 5), (2, 5, 3), (1, 4)])
+def test_an_orthogonal_weight_begins_with_the_present_one_and_stays_so(how: str, shape: tuple[int, ...]) -> None:
+    for base in (True, False) if how == "householder" else (True,):
+        made = np.linalg.qr(
+            RNG.normal(size=shape).swapaxes(-1, -2) if shape[-2] < shape[-1] else RNG.normal(size=shape)
+        )[0]
+        weight = made.swapaxes(-1, -2) if made.shape != shape else made
+        layer = nn.Module()
+        layer.weight = nn.Parameter(weight)
+        parametrizations.orthogonal(layer, orthogonal_map=how, use_trivialization=base)
+        np.testing.assert_allclose(layer.weight.numpy(), weight, rtol=1e-12, atol=1e-14)
+        optimizer = tg.optim.SGD(layer.parameters(), lr=0.3)
+        np.sum(layer.weight * RNG.normal(size=shape)).backward()
+        optimizer.step()
+        assert np.max(np.abs(layer.weight.numpy() - weight)) > 0.01
+        tall = layer.weight.numpy() if shape[-2] >= shape[-1] else layer.weight.numpy().swapaxes(-1, -2)
+        one = np.broadcast_to(np.eye(min(shape[-2:])), (*shape[:-2], min(shape[-2:]), min(shape[-2:])))
+        np.testing.assert_allclose(tall.swapaxes(-1, -2) @ tall, one, atol=1e-13)
+        layer.weight = weight
+        np.testing.assert_allclose(layer.weight.numpy(), weight, rtol=1e-12, atol=1e-14)
 
 
 def test_spectral_norm_follows_the_largest_singular_value() -> None:
@@ -339,6 +373,13 @@ REFUSED: dict[str, tuple[Callable[[nn.Module], Any], type[Exception], str]] = {
     ),
     "not parametrized": (lambda m: parametrize.remove_parametrizations(m, "weight"), UsageError, "is not parametrized"),
     "iterations": (lambda m: parametrizations.spectral_norm(m, n_power_iterations=0), InputError, "got 0"),
+    "map": (lambda m: parametrizations.orthogonal(m, orthogonal_map="qr"), InputError, "householder; got 'qr'"),
+    "vector": (lambda m: parametrizations.orthogonal(m, "bias"), UsageError, "no matrix 'bias'"),
+    "no beginning": (
+        lambda m: parametrizations.orthogonal(m, orthogonal_map="cayley", use_trivialization=False),
+        UsageError,
+        "cayley cannot begin with the present weight",
+    ),
     "axis": (lambda m: parametrizations.spectral_norm(m, axis=2), AxisError, "axis 2"),
 }
 

@@ -14,7 +14,7 @@ from tinygrad_lite.engine.op import Array, elementwise
 from tinygrad_lite.ops.continuations.forms import not_continued
 from tinygrad_lite.ops.networks.normal import normal_cdf, normal_density
 
-__all__ = ["Cauchy", "Exponential", "Gumbel", "HalfNormal", "Laplace", "LogNormal", "Normal", "Uniform"]
+__all__ = ["Cauchy", "Exponential", "Gumbel", "HalfCauchy", "HalfNormal", "Laplace", "LogNormal", "Normal", "Uniform"]
 
 EULER = 0.57721566490153286
 LOG_2_PI = log(2 * pi)
@@ -295,6 +295,47 @@ class HalfNormal(_OfNoise):
     @property
     def variance(self) -> Array:
         return np.square(self.scale) * (1 - 2 / pi)
+
+
+class HalfCauchy(_OfNoise):
+    """The distribution of |x|, where x has the Cauchy distribution around 0 of this scale; its mean is infinite."""
+
+    arg_constraints: ClassVar = {"scale": constraints.positive}
+    support = constraints.nonnegative
+    _noise = "standard_cauchy"
+    scale: Array
+
+    def __init__(self, scale: Array, validate_args: bool | None = None) -> None:
+        self._take(validate_args, scale=scale)
+
+    def rsample(self, sample_shape: Any = (), rng: Rng = None) -> Array:
+        return self.scale * np.absolute(self._standard(sample_shape, rng))
+
+    def log_prob(self, value: Array) -> Array:
+        return np.log(2 * self.scale / pi) - 2 * np.log(np.hypot(self.scale, self._checked(value)))
+
+    def cdf(self, value: Array) -> Array:
+        return 2 / pi * np.arctan2(self._checked(value), self.scale)
+
+    def icdf(self, value: Array) -> Array:
+        is_tail = np.greater(value, 0.5)  # where the tangent of the rest has all digits
+        angle = pi / 2 * np.where(is_tail, 1 - value, value)
+        return self.scale * np.where(is_tail, 1 / np.tan(np.where(is_tail, angle, 1.0)), np.tan(angle))
+
+    def entropy(self) -> Array:
+        return np.log(2 * pi * self.scale)
+
+    @property
+    def mean(self) -> Array:
+        return np.full_like(self.scale, np.inf)
+
+    @property
+    def mode(self) -> Array:
+        return np.zeros_like(self.scale)
+
+    @property
+    def variance(self) -> Array:
+        return np.full_like(self.scale, np.inf)
 
 
 class Exponential(_OfNoise):

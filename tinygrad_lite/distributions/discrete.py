@@ -25,6 +25,7 @@ __all__ = [
     "Multinomial",
     "NegativeBinomial",
     "OneHotCategorical",
+    "OneHotCategoricalStraightThrough",
     "Poisson",
 ]
 
@@ -396,6 +397,18 @@ class OneHotCategorical(_OfClasses):
     @property
     def variance(self) -> Array:
         return self.probs * (1 - self.probs)
+
+
+class OneHotCategoricalStraightThrough(OneHotCategorical):
+    """A `OneHotCategorical` whose samples have the gradient of the probabilities: y + p - p, with a constant last p.
+
+    Source: Bengio, Léonard and Courville (2013), Estimating or propagating gradients through stochastic neurons.
+    """
+
+    has_rsample = True
+
+    def rsample(self, sample_shape: Any = (), rng: noise.Rng = None) -> Array:
+        return self.sample(sample_shape, rng) + (self.probs - stop_gradient(self.probs))
 
 
 class Multinomial(_OfClasses):

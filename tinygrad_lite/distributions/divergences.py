@@ -12,6 +12,7 @@ from tinygrad_lite.distributions.continuous import (
     Cauchy,
     Exponential,
     Gumbel,
+    HalfCauchy,
     HalfNormal,
     Laplace,
     LogNormal,
@@ -212,6 +213,11 @@ def _cauchy(p: Cauchy, q: Cauchy) -> Array:
     # Chyzak and Nielsen (2019), A closed-form formula for the Kullback-Leibler divergence between Cauchy distributions
     distance = np.square(p.scale + q.scale) + np.square(p.loc - q.loc)
     return np.log(distance / (4 * p.scale * q.scale))
+
+
+@register_kl(HalfCauchy, HalfCauchy)
+def _half_cauchy(p: HalfCauchy, q: HalfCauchy) -> Array:
+    return 2 * np.log(p.scale + q.scale) - np.log(4 * p.scale * q.scale)
 
 
 @register_kl(Uniform, Uniform)

@@ -462,10 +462,6 @@ NAMES: dict[str, dict[str, str]] = {
         "fuse_(conv|linear)_bn_(eval|weights)": "nothing, or the weights times those of the normalisation",
         "skip_init": "the layer itself",
     },
-    "tinygrad_lite.nn.utils.parametrizations": {
-        "orthogonal": "parametrize.register_parametrization with a module whose forward(w) is tg.linalg.expm(w - w.T), "
-        "or np.linalg.qr(w)[0] if there are more rows than columns",
-    },
     "tinygrad_lite.nn.utils.parametrize": {
         "cached": "weight = layer.weight, and that in place of further reads, each of which computes it anew",
         "(type_before|transfer)_parametrizations.*": "the module's class, or register_parametrization anew",
@@ -507,7 +503,7 @@ NAMES: dict[str, dict[str, str]] = {
             "[SigmoidTransform().inv, AffineTransform(logits / t, 1 / t), SigmoidTransform()])"
         ),
         "LowRankMultivariateNormal": "MultivariateNormal(loc, factor @ factor.T + np.diag(diagonal))",
-        ".*StraightThrough|HalfCauchy|Wishart|VonMises": _SUBCLASS,
+        "Wishart|VonMises": _SUBCLASS,
         "FisherSnedecor|GeneralizedPareto|LKJCholesky|LogisticNormal": _SUBCLASS,
         "ContinuousBernoulli|ExponentialFamily": _SUBCLASS,
         "(Abs|Cat|CorrCholesky|CumulativeDistribution|Independent|LowerCholesky)Transform": _OWN_TRANSFORM,

@@ -1,6 +1,7 @@
 """Parametrizations of weights, under PyTorch's names."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -8,15 +9,15 @@ from tinygrad_lite.engine.grad_mode import no_grad
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.errors import AxisError, InputError, UsageError
-from tinygrad_lite.foundation.elsewhere import unknown_names
 from tinygrad_lite.foundation.sums import through_single
 from tinygrad_lite.nn import init
 from tinygrad_lite.nn.convolution import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from tinygrad_lite.nn.module import Module
 from tinygrad_lite.nn.utils.parametrize import register_parametrization
+from tinygrad_lite.ops.linear.exponential import expm
 from tinygrad_lite.transforms.custom import stop_gradient
 
-__all__ = ["spectral_norm", "weight_norm"]
+__all__ = ["orthogonal", "spectral_norm", "weight_norm"]
 
 
 def weight_norm(module: Module, name: str = "weight", axis: int | None = 0) -> Module:
@@ -70,6 +71,125 @@ def spectral_norm(
         raise UsageError(f"{module.summary()} has no tensor {name!r} to parametrize")
     axis = rows_axis(module) if axis is None else axis
     return register_parametrization(module, name, _SpectralNorm(weight.detach(), n_power_iterations, axis, eps, rng))
+
+
+def orthogonal(
+    module: Module,
+    name: str = "weight",
+    orthogonal_map: str | None = None,
+    *,
+    use_trivialization: bool = True,
+) -> Module:
+    """Keep the columns of a weight orthonormal, or its rows if it has fewer of them; return the module.
+
+    With the skew matrix A of the lower triangle of X, w = B e^A ("matrix_exp", the default for a square weight) or
+    w = B (1 - A/2)⁻¹ (1 + A/2) ("cayley"); with a reflection for each column of X, w = B H₁ H₂ ⋯ ("householder"). B is
+    an orthogonal matrix made of the first weight, so that X begins where w is B.
+    Source: Lezcano-Casado (2019), Trivializations for gradient-based optimization on manifolds.
+
+    Args:
+        use_trivialization: whether there is a B; without it, only "householder" can begin with the present weight.
+
+    Raises:
+        InputError: if there is no such map.
+        UsageError: if the weight is no matrix, or the map cannot begin with it.
+
+    Example:
+        >>> import tinygrad_lite as tg
+        >>> layer = orthogonal(tg.nn.Linear(3, 5, rng=0))
+        >>> np.allclose(layer.weight.T @ layer.weight, np.eye(3))
+        True
+    """
+    weight = getattr(module, name, None)
+    if not isinstance(weight, Tensor) or weight.ndim < 2:
+        raise UsageError(f"{module.summary()} has no matrix {name!r} to keep orthogonal")
+    if orthogonal_map is None:
+        orthogonal_map = "matrix_exp" if weight.shape[-2] == weight.shape[-1] else "householder"
+    if orthogonal_map not in _ORTHOGONAL_MAPS:
+        raise InputError(f"orthogonal_map must be one of {', '.join(_ORTHOGONAL_MAPS)}; got {orthogonal_map!r}")
+    return register_parametrization(module, name, _Orthogonal(orthogonal_map, use_trivialization))
+
+
+def _skew(x: Array) -> Array:
+    """The square skew matrix whose lower triangle begins with the columns of x."""
+    rows, columns = x.shape[-2:]
+    zeros = np.zeros((*x.shape[:-1], rows - columns), x.dtype)
+    lower = np.concatenate([np.tril(x), zeros], axis=-1)
+    return lower - np.swapaxes(lower, -1, -2)
+
+
+def _exponential(x: Array) -> Array:
+    return expm(_skew(x))[..., : x.shape[-1]]
+
+
+def _cayley(x: Array) -> Array:
+    half, one = _skew(x) / 2, np.eye(x.shape[-2], dtype=x.dtype)
+    return np.linalg.solve(one - half, one + half)[..., : x.shape[-1]]
+
+
+def _reflected(x: Array) -> Array:
+    """The first columns of H₁ H₂ ⋯ = 1 - V T Vᵀ, where Hⱼ reflects along vⱼ, column j of x with a 1 on the diagonal.
+
+    The triangular T has the inverse triu(VᵀV), with half of its diagonal: Puglisi (1992). The signs of x's diagonal
+    are those of the columns.
+    """
+    columns = x.shape[-1]
+    signs = np.sign(np.diagonal(x, axis1=-2, axis2=-1))[..., None, :]
+    one = np.eye(x.shape[-2], columns, dtype=x.dtype)
+    v = np.tril(x, -1) + one
+    products = np.matmul(np.swapaxes(v, -1, -2), v)
+    inverse = (np.triu(products) + np.triu(products, 1)) / 2
+    top = np.swapaxes(v[..., :columns, :], -1, -2)
+    return (one - np.matmul(v, np.linalg.solve(inverse, top))) * signs
+
+
+_ORTHOGONAL_MAPS: dict[str, Callable[[Array], Array]] = {
+    "matrix_exp": _exponential,
+    "cayley": _cayley,
+    "householder": _reflected,
+}
+
+
+class _Orthogonal(Module):
+    """B times an orthogonal matrix, or its transpose if the weight has fewer rows than columns."""
+
+    def __init__(self, orthogonal_map: str, use_trivialization: bool) -> None:
+        self.orthogonal_map, self.use_trivialization = orthogonal_map, use_trivialization
+
+    def forward(self, x: Array) -> Array:
+        q = _ORTHOGONAL_MAPS[self.orthogonal_map](_tall(x))
+        q = np.matmul(self.base, q) if self.use_trivialization else q
+        return q if q.shape == x.shape else np.swapaxes(q, -1, -2)
+
+    def right_inverse(self, weight: Array) -> Array:
+        """What the map makes the weight of, or with B what it makes 1 of: -1 on the diagonal."""
+        array = np.asarray(weight)
+        q = _tall(array)
+        if self.use_trivialization:
+            made, upper = np.linalg.qr(q, mode="complete")
+            made[..., : q.shape[-1]] *= _signs(upper)  # the nearest way to keep a weight that is orthogonal
+            self.base = made
+            return np.broadcast_to(-np.eye(*array.shape[-2:], dtype=array.dtype), array.shape)
+        if self.orthogonal_map != "householder":
+            raise UsageError(
+                f"{self.orthogonal_map} cannot begin with the present weight without use_trivialization: leave it out, "
+                "or take orthogonal_map='householder'"
+            )
+        factors, scales = np.linalg.qr(q, mode="raw")
+        x = np.swapaxes(factors, -1, -2).copy()
+        signs = np.where(scales == 0, -1, 1) * _signs(x)[..., 0, :]
+        k = np.arange(q.shape[-1])
+        x[..., k, k] = signs
+        return x if x.shape == array.shape else np.swapaxes(x, -1, -2)
+
+
+def _tall(x: Array) -> Array:
+    return np.swapaxes(x, -1, -2) if x.shape[-2] < x.shape[-1] else x
+
+
+def _signs(upper: Any) -> Any:
+    """The signs of the diagonal of a triangular factor, as a row for each matrix."""
+    return np.sign(np.diagonal(upper, axis1=-2, axis2=-1))[..., None, :]
 
 
 class WeightLength(Module):
@@ -158,7 +278,3 @@ class _SpectralNorm(Spectral):
 def rows_axis(module: Module) -> int:
     """The axis of a layer's weight that counts its outputs."""
     return int(isinstance(module, (ConvTranspose1d, ConvTranspose2d, ConvTranspose3d)))
-
-
-if not TYPE_CHECKING:  # a type checker would take it for a promise that any name is there
-    __getattr__ = unknown_names(__name__)
