@@ -92,16 +92,49 @@ def pages() -> Pages:
 
 
 @pytest.fixture
-def show(browser: Any, page_with: Callable[..., Any], pages: Pages, tmp_path: Path) -> Iterator[Callable[..., Opened]]:
-    """Open a lesson in a page; afterwards, that nothing went wrong in it and that it asked for nothing."""
-    path = tmp_path / "lesson.html"
+def open_file(browser: Any, page_with: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
+    """Open a file in the page of its settings; afterwards, that nothing went wrong there and that it asked for nothing.
+
+    A page with a language of its own is closed afterwards, since a language that is chosen is kept for what follows.
+    """
     complaints: list[str] = []
+    addresses: list[str] = ["data:"]
     listeners = {
         "console": lambda message: complaints.append(f"console: {message.text}"),
         "pageerror": lambda error: complaints.append(f"error: {error}"),
-        "request": lambda request: _note_request(complaints, request, path),
+        "request": lambda request: _note_request(complaints, request.url, addresses),
     }
     used: dict[Any, dict[str, Any]] = {}
+
+    def opened(path: Path, fragment: str = "", **settings: Any) -> Any:
+        page = browser.new_page(**DESKTOP | settings) if "locale" in settings else page_with(json.dumps(settings))
+        if page in used:
+            page.goto("about:blank")  # else another step of the same file would be no new page
+        else:
+            used[page] = settings
+            for event, listener in listeners.items():
+                page.on(event, listener)
+        addresses.append(path.as_uri())
+        page.goto(path.as_uri() + fragment)
+        return page
+
+    yield opened
+    for page, settings in used.items():
+        for event, listener in listeners.items():
+            page.remove_listener(event, listener)
+        if "locale" in settings:
+            page.close()
+        else:
+            page.emulate_media(media="null")
+            page.set_viewport_size((DESKTOP | settings)["viewport"])
+            page.mouse.move(0, 0)
+    assert not complaints
+
+
+@pytest.fixture
+def show(open_file: Callable[..., Any], pages: Pages, tmp_path: Path) -> Callable[..., Opened]:
+    """Open a lesson in a page."""
+    path = tmp_path / "lesson.html"
 
     def opened(lesson: Lesson, *, step: int | None = None, optimizer: Any = None, **settings: Any) -> Opened:
         if lesson in pages and optimizer is None:
@@ -109,52 +142,25 @@ def show(browser: Any, page_with: Callable[..., Any], pages: Pages, tmp_path: Pa
         else:
             lesson.to_html(path, optimizer=optimizer)
             pages[lesson] = path.read_bytes()
-        # a language that is chosen is kept for the pages that follow
-        shown = browser.new_page(**DESKTOP | settings) if "locale" in settings else page_with(json.dumps(settings))
-        if shown in used:
-            shown.goto("about:blank")  # else another step of the same file would be no new page
-        else:
-            used[shown] = settings
-            for event, listener in listeners.items():
-                shown.on(event, listener)
-        shown.goto(path.as_uri() + ("" if step is None else f"#step={step}"))
-        assert shown.evaluate("document.querySelector('#graph svg') !== null"), "on a phone, it is in a drawer"
-        return Opened(shown, lesson, path)
+        page = open_file(path, "" if step is None else f"#step={step}", **settings)
+        assert page.evaluate("document.querySelector('#graph svg') !== null"), "on a phone, it is in a drawer"
+        return Opened(page, lesson, path)
 
-    yield opened
-    for shown, settings in used.items():
-        for event, listener in listeners.items():
-            shown.remove_listener(event, listener)
-        if "locale" in settings:
-            shown.close()
-        else:
-            shown.emulate_media(media="null")
-            shown.set_viewport_size((DESKTOP | settings)["viewport"])
-            shown.mouse.move(0, 0)
-    assert not complaints
+    return opened
 
 
-@pytest.fixture
-def open_file(browser: Any) -> Iterator[Callable[..., Any]]:
-    """Open a file in a page of its own; afterwards, that nothing went wrong in it and that it asked for nothing."""
-    used: list[Any] = []
-    complaints: list[str] = []
-
-    def opened(path: Path, **settings: Any) -> Any:
-        page = browser.new_page(**DESKTOP | settings)
-        used.append(page)
-        page.on("console", lambda message: complaints.append(f"console: {message.text}"))
-        page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
-        page.on("request", lambda request: _note_request(complaints, request, path))
-        page.goto(path.as_uri())
-        return page
-
-    yield opened
-    for page in used:
-        page.close()
-    assert not complaints
+def _note_request(complaints: list[str], address: str, own: list[str]) -> None:
+    if not address.startswith(tuple(own)):
+        complaints.append(f"request: {address}")
 
 
-def _note_request(complaints: list[str], request: Any, path: Path) -> None:
-    if not request.url.startswith((path.as_uri(), "data:")):
-        complaints.append(f"request: {request.url}")
+def check_accessible(page: Any) -> None:
+    """Axe finds nothing in the page, which reads axe's half megabyte only once; and nothing sticks out at its side."""
+    from axe_playwright_python.sync_playwright import Axe, AxeResults
+
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(Axe().axe_script)
+    results = AxeResults(page.evaluate("axe.run({resultTypes: ['violations']})"))
+    assert results.violations_count == 0, results.generate_report()
+    root = "document.documentElement"
+    assert page.evaluate(f"{root}.scrollWidth - {root}.clientWidth") <= 0, "the page does not move sideways"

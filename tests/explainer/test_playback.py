@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lite as tg
+from tests.explainer.conftest import check_accessible
 from tests.marks import param
 from tinygrad_lite import nn
 from tinygrad_lite.explainer.playback import Playback
@@ -64,14 +65,10 @@ def opened(open_file: Any, tmp_path: Path) -> Any:
 
 @pytest.mark.parametrize("name", ["one number", param("two runs", slow=True), param("images", slow=True)])
 def test_accessible_and_as_wide_as_the_screen(opened: Any, name: str) -> None:
-    from axe_playwright_python.sync_playwright import Axe
-
     playback = MADE[name]()
     for settings in ({"color_scheme": "dark"}, {"viewport": {"width": 390, "height": 844}}):
         page = opened(playback, **settings)
-        results = Axe().run(page)
-        assert results.violations_count == 0, results.generate_report()
-        assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+        check_accessible(page)
 
 
 def test_a_hundred_epochs_of_the_heart_network_fit_into_3_mb(tmp_path: Path) -> None:

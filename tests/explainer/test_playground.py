@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lite as tg
+from tests.explainer.conftest import check_accessible
 from tinygrad_lite import nn
 from tinygrad_lite.explainer import playground
 
@@ -77,12 +78,8 @@ def test_each_training_is_pythons(opened: Any) -> None:
     "settings", [{"color_scheme": "dark"}, {"viewport": {"width": 390, "height": 844}, "locale": "de-DE"}], ids=str
 )
 def test_accessible_and_as_wide_as_the_screen(opened: Any, settings: Any) -> None:
-    from axe_playwright_python.sync_playwright import Axe
-
     page = opened(**settings)
-    results = Axe().run(page)
-    assert results.violations_count == 0, results.generate_report()
-    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+    check_accessible(page)
 
 
 def test_paper_is_white_on_a_dark_page_too(opened: Any) -> None:
