@@ -43,6 +43,7 @@ if find_spec("scipy"):
     import tinygrad_lite.ops.continuations.special  # noqa: F401  for the same reason
 
 patience.SECONDS = marking._TRYING = 60.0  # what a search finds must not depend on how fast the machine is
+os.fsync = lambda _: None  # no file here need outlive a power cut, and a disk takes 30 ms to make sure that it would
 
 gc.disable()  # until all tests are collected: nearly all that is made meanwhile stays
 
