@@ -1,5 +1,6 @@
 """The graph of the lesson's page, as a person uses it: what fits on the screen, zoom, search, strips, files, play."""
 
+import math
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
@@ -219,6 +220,28 @@ def test_a_loop_is_a_strip_over_time(show: Show) -> None:
     opened.page.locator("#graph .rest .toggle").first.focus()
     opened.page.keyboard.press("Enter")
     assert "▾ turn 14 of 30" in opened.page.locator("#graph .toggle text.name").all_text_contents()
+
+
+def test_the_norms_of_a_strip_have_no_squares_outside_the_range_of_numbers(show: Show) -> None:
+    """The values become too large for that, and the gradients are too small."""
+
+    def loss(x: Any) -> Any:
+        for _ in range(6):
+            x = np.abs(x) * 1e40
+        return np.sum(x * 1e-200)
+
+    lesson = tg.explain(loss, np.array([3e-40, -4e-40]))
+    opened = show(lesson)
+    series = opened.page.evaluate("strips.series(groups.all.find(({ kind }) => kind === 'loop'))")
+    nodes = [lesson.graph.nodes[i] for i in series["nodes"]]
+    arrays = {
+        "values": [node.value for node in nodes],
+        "gradients": [lesson.backward.gradients[node] for node in nodes],
+    }
+    assert max(series["values"]) > 1e155
+    assert 0 < min(series["gradients"]) < 1e-163
+    for name, those in arrays.items():
+        np.testing.assert_allclose(np.float64(series[name]), [math.hypot(*array) for array in those], rtol=1e-12)
 
 
 @pytest.mark.slow

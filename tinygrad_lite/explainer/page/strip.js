@@ -23,7 +23,13 @@ const strips = (() => {
   }
   const nodeOf = (loop, turn) => lesson.operations[loop.start + turn * loop.length + carried(loop)];
 
-  const norm = (array) => (array ? Math.sqrt(array.data.reduce((sum, x) => sum + x * x, 0)) : NaN);
+  // The norm of an array whose squares may be too large or too small for a number.
+  function norm(array) {
+    if (!array) return NaN;
+    const largest = array.data.reduce((most, x) => (x !== x || most !== most ? NaN : Math.max(most, Math.abs(x))), 0);
+    if (!(largest > 0 && largest < Infinity)) return largest;
+    return largest * Math.sqrt(array.data.reduce((sum, x) => sum + (x / largest) ** 2, 0));
+  }
 
   // The turns that are drawn, with the norms of values and gradients; computed again after a change of numbers.
   function series(loop) {
