@@ -1,6 +1,7 @@
 """Normalisation over batches, layers, groups, instances and neighbouring channels."""
 
 from collections.abc import Sequence
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -245,7 +246,8 @@ def _move(mean: Any, variance: Any, statistics: tuple[Array, Array], count: int,
     moved = []
     for running, new in ((mean, statistics[0]), (variance, statistics[1] * (count / (count - 1)))):
         if running is not None:
-            old = running.data if isinstance(running, Tensor) else running
-            moved.append((running, ((1 - momentum) * old + momentum * new).astype(old.dtype)))
-    for running, new in moved:
-        running.replace(new) if isinstance(running, Tensor) else np.copyto(running, new)
+            is_tensor = isinstance(running, Tensor)
+            old, take = (running.data, running.replace) if is_tensor else (running, partial(np.copyto, running))
+            moved.append((take, ((1 - momentum) * old + momentum * new).astype(old.dtype)))
+    for take, new in moved:
+        take(new)
