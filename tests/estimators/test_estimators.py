@@ -388,6 +388,14 @@ WRONG: list[tuple[str, Callable[[], Any], type[Exception], str]] = [
             ),
         )
     ),
+    (
+        "text",
+        lambda: quick().fit(pd.DataFrame({"a": [0.5, 1.0], "b": ["x", "y"], "c": pd.Categorical(["u", "v"])}), [0, 1]),
+        InputError,
+        "X has text, in the columns 'b', 'c': .*OneHotEncoder",
+    ),
+    ("text in an array", lambda: quick().fit([["x", 1], ["y", 2]], [0, 1]), InputError, "X has text: could not"),
+    ("text as y", lambda: Regressor().fit(XR[:2], ["x", "y"]), ValueError, "^could not convert string to float"),
     ("NaN in y", lambda: Regressor().fit(XR, np.where(YR > 1, np.nan, YR)), ValueError, "contains NaN"),
     ("infinite y", lambda: Regressor().fit(XR, np.where(YR > 1, np.inf, YR)), ValueError, "contains infinity"),
     ("one class", lambda: quick().fit(X[:50], y[:50]), InputError, "one class"),

@@ -3,6 +3,7 @@
 from typing import Any, ClassVar, Self
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
@@ -101,7 +102,12 @@ class Network(Settings):
         """X, or X and y, checked: finite numbers, and the columns that there were."""
         for name, numbers in zip("Xy", (X, *y) if checks.get("y_numeric") else (X,)):
             _check_times(name, numbers)
-        return validate_data(self, X, *y, accept_sparse="csr", dtype=(np.float64, np.float32), reset=reset, **checks)
+        types = (np.float64, np.float32)
+        try:
+            return validate_data(self, X, *y, accept_sparse="csr", dtype=types, reset=reset, **checks)
+        except ValueError as error:
+            _name_text(X, error)
+            raise
 
     def _is_new(self) -> bool:
         """Whether `fit` makes a new module."""
@@ -245,6 +251,28 @@ def _check_times(name: str, data: Any) -> None:
         raise InputError(
             f"{name} has times{where}, of dtype {dtype}: turn them into numbers, such as days or the hour of the day"
         )
+
+
+def _name_text(X: Any, error: ValueError) -> None:
+    """Of text that is no number, say in which columns it is, and what to do."""
+    if not str(error).startswith("could not convert string to float") or _is_numeric(X):  # as it may be that of y
+        return
+    columns = [column for column in getattr(X, "columns", ()) if not _is_numeric(X[column])]
+    where = f", in the column{'s' * (len(columns) > 1)} {', '.join(map(repr, columns))}" if columns else ""
+    raise InputError(
+        f"X has text{where}: {error}. Encode it in front of the estimator, such as by "
+        "sklearn.preprocessing.OneHotEncoder in a ColumnTransformer"
+    ) from error
+
+
+def _is_numeric(x: Any) -> bool:
+    if issparse(x):
+        return True
+    try:
+        np.asarray(x, np.float64)
+    except ValueError:
+        return False
+    return True
 
 
 def _split(rows: int, share: float, seed: int, strata: Any) -> Any:
