@@ -308,6 +308,8 @@ BOOLEANS: list[Callable[[Any], Any]] = [
     lambda x: (x[0] > 1).item(),
     lambda x: math.isfinite(float(np.where(x > 1, np.inf, x)[0])),
     lambda x: bool(x[0] > 1),
+    lambda x: np.allclose(x, X),
+    lambda x: (x[0].item() / 2).is_integer(),
     lambda x: x[0] > 1,  # one of NumPy's, which is not True
 ]
 
@@ -364,3 +366,27 @@ def test_a_copy_has_its_own_ways() -> None:
     compiled(X)
     for x in (X, -X):
         np.testing.assert_array_equal(copy.copy(compiled)(x), X)
+
+
+QUESTIONS: dict[str, Callable[[Any], Any]] = {
+    "close": lambda x: -x if np.allclose(x, 1, atol=0.5) else x,
+    "equal": lambda x: (x[:1] if not np.array_equal(x, np.ones(3)) else x, np.array_equal(x, x)),
+    "of one value": lambda x: (np.array_equiv(x, 1.0), x * np.allclose(x, 2), sum(np.allclose(v, 1) for v in x)),
+    "a whole number": lambda x: (
+        -x if float(x[0]).is_integer() else x,
+        x[1].is_integer(),
+        np.sum(x).item().is_integer(),
+    ),
+    "in a loop": lambda x: [x := x * 0.5 + 0.5 for _ in range(6) if not np.allclose(x, 1, atol=0.2)][-1:],
+}
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+def test_questions_that_numpy_and_numbers_answer_with_true_or_false(name: str, backend: str) -> None:
+    f = QUESTIONS[name]
+    compiled = tg.compile(f, backend)
+    for x in [[1.0, 1, 1], [1.2, 0.9, 1], [2, 3, np.inf], [np.nan, 1, 1], [np.inf, 1, 1], [-2, -0.0, 1]] * 2:
+        found, expected = compiled(np.array(x)), f(np.array(x))
+        assert str(found) == str(expected)
+        assert [type(leaf) for leaf in trees.leaves(found)] == [type(leaf) for leaf in trees.leaves(expected)]

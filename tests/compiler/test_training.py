@@ -614,7 +614,7 @@ def test_nan_and_infinity_come_out_as_in_eager_mode(backend: str) -> None:
         np.testing.assert_array_equal(found, expected)
 
 
-@pytest.mark.parametrize("f", [lambda t: t[t > 0], lambda t: np.nonzero(t), lambda t: np.allclose(t, t)])
+@pytest.mark.parametrize("f", [lambda t: t[t > 0], lambda t: np.nonzero(t), lambda t: np.may_share_memory(t, t)])
 def test_shapes_and_answers_that_depend_on_values(f: Callable[[Any], Any]) -> None:
     with pytest.raises(UsageError, match=r"(depends on values|answers with \w+) at test_training\.py:\d+: .*lambda t"):
         tg.compile(f)(tg.tensor(X))

@@ -566,6 +566,13 @@ class Recorded(Assigning, OfVariable):
             return np.round(self, decimals or 0)
         return self._needed() if decimals is not None else whole(np.rint(self)).item()
 
+    def is_integer(self) -> Any:
+        """Whether a number has no fraction, as a Python number that each run reads again."""
+        if self.shape:
+            raise AttributeError("an array has no attribute 'is_integer'")
+        is_whole: Any = np.isfinite(self) & np.equal(np.rint(self), self)
+        return _shown_to_users(self.recorder.number(is_whole))
+
     def copy(self, *args: Any, **params: Any) -> Any:
         """A copy; that of a number, for which a tensor asks, is an array."""
         return np.reshape(np.stack([self]), ()) if _is_number(self) else super().copy(*args, **params)

@@ -25,7 +25,7 @@ from tinygrad_lite.compiler.recording.floating_errors import FloatingErrors
 from tinygrad_lite.compiler.recording.guards import Snapshot
 from tinygrad_lite.compiler.recording.naming import Namer
 from tinygrad_lite.compiler.recording.origins import Origins
-from tinygrad_lite.compiler.recording.recorded import Recorded, at_line
+from tinygrad_lite.compiler.recording.recorded import Recorded, at_line, shown
 from tinygrad_lite.compiler.recording.same import DifferenceError, another, may_change, same
 from tinygrad_lite.compiler.recording.shared_memory import SharedMemory, share_memory, value_of
 from tinygrad_lite.compiler.recording.whole_numbers import too_large
@@ -40,6 +40,7 @@ from tinygrad_lite.readers.recording import calling_line
 from tinygrad_lite.transforms.dual import innermost
 
 _OF_INDICES = "index", "indices"
+_WITH_PYTHONS_TRUTH = np.allclose, np.array_equal, np.array_equiv  # which answer with True or False of Python
 MOST_BRANCHES = 100
 """The most branches by values that a program goes through; hardly another call goes the same way through more."""
 kept_whole: ContextVar[Collection[Op]] = ContextVar("kept_whole", default=())
@@ -259,7 +260,8 @@ class Transcript(SharedMemory):
                 self._opened.pop()
             del self.program.calls[done:]
             self._matched = matched
-        return self._called(op, inputs, params)
+        made = self._called(op, inputs, params)
+        return shown(made) if op.forward in _WITH_PYTHONS_TRUTH else made
 
     def _without_computed_slices(self, params: Mapping[str, Any], shape: Sequence[int]) -> dict[str, Any]:
         """The parameters of an operation, with entries in place of slices with recorded bounds."""
@@ -313,7 +315,7 @@ class Transcript(SharedMemory):
             self.refused = f"{op}{at_line()}"
             raise
         check_entries(op, value, arrays)
-        if not isinstance(value, (np.ndarray, np.generic)):
+        if not isinstance(value, (np.ndarray, np.generic)) and op.forward not in _WITH_PYTHONS_TRUTH:
             raise UsageError(
                 f"{op} answers with {type(value).__name__}{at_line()}\n"
                 "but a compiled function cannot use that answer: the next run will have another one"
@@ -323,8 +325,8 @@ class Transcript(SharedMemory):
                 f"the shape of the result of {op} depends on values{at_line()}\n"
                 "but a compiled function has fixed shapes: choose entries with np.where, or sum over a mask"
             )
-        if not value.shape and all(map(_is_number, operands)):
-            value = value.item()
+        if not np.shape(value) and all(map(_is_number, operands)):
+            value = np.asarray(value).item()
         inputs = [x.variable if type(x) is Recorded else x for x in operands]
         return self.add(op, inputs, params, value, arrays)
 
@@ -483,7 +485,8 @@ def _refuse_numbers(param: Any) -> None:
 
 
 def _made(x: Variable, calls: Iterable[Instruction]) -> bool:
-    return any(call.result is x for call in calls)
+    """Whether one of these calls makes a variable, as a number of NumPy's."""
+    return any(call.result is x and call.op.forward not in _WITH_PYTHONS_TRUTH for call in calls)
 
 
 def _depends_on_values(op: Op, operands: Sequence[Any], params: Mapping[str, Any], value: Array) -> bool:
