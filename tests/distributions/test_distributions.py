@@ -317,6 +317,30 @@ BAD = [
         r"covariance_matrix must be positive definite",
     ),
     (lambda: D.Independent(D.Normal(0.0, 1.0), 1), ShapeError, r"must be at most 0, .* of the batch \(\), got 1"),
+    (lambda: D.Independent(D.Normal(np.zeros(2), 1.0), -1), InputError, "reinterpreted_batch_ndims must be"),
+    *(
+        (lambda make=make: make(np.ones(2)), UsageError, "is made of a distribution")
+        for make in (
+            lambda x: D.Independent(x, 1),
+            lambda x: D.TransformedDistribution(x, D.ExpTransform()),
+            lambda x: D.MixtureSameFamily(D.Categorical(np.ones(2)), x),
+        )
+    ),
+    *(
+        (lambda x=x: D.Normal(x, 1.0), UsageError, words)
+        for x, words in (
+            (np.array(["2020-01-01"], "M8[D]"), "holds datetime64"),
+            (np.ma.masked_array([1.0, 2.0], [True, False]), "MaskedArray"),
+            (np.array([1j]), "loc must be real, got complex128"),
+            (np.float32, "this type is none"),
+            ("1", "holds <U1"),
+        )
+    ),
+    (lambda: D.Poisson(1.0).log_prob(np.array(["2020"], "M8[Y]")), UsageError, "a value: a tensor holds numbers"),
+    *(
+        (lambda name=name: D.MultivariateNormal(np.zeros(3), **{name: np.ones((3, 4))}), InputError, f"{name} must be")
+        for name in ("covariance_matrix", "precision_matrix", "scale_tril")
+    ),
     (lambda: D.Binomial(np.array([1, 2]), 0.5).entropy(), UsageError, r"equal total_count only"),
     (lambda: D.kl_divergence(D.Normal(0.0, 1.0), D.Poisson(1.0)), UsageError, r"no formula is known .* Normal from P"),
 ]

@@ -92,6 +92,8 @@ def test_what_is_packed_is_what_is_unpacked(batch_first: bool, shape: tuple[int,
     np.testing.assert_array_equal(
         rnn.pad_sequence([np.array([1, 2]), np.array([3])], True, -1, padding_side="left"), [[1, 2], [-1, 3]]
     )
+    np.testing.assert_array_equal(rnn.pad_sequence([[1, 2], [3]], True), [[1, 2], [3, 0]])
+    np.testing.assert_array_equal(rnn.pack_sequence([[1, 2], [3]]).data, [1, 3, 2])
 
 
 def test_a_compiled_step_packs_by_numbers() -> None:

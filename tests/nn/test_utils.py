@@ -393,6 +393,37 @@ def test_what_is_refused_changes_nothing(attempt: Any, kind: type[Exception], me
     assert (dict(vars(layer)), type(layer)) == before
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: utils.clip_grad_norm_(x, 1.0),
+        lambda x: utils.clip_grad_value_(x, 1.0),
+        utils.parameters_to_vector,
+        lambda x: utils.vector_to_parameters(np.ones(8), x),
+    ],
+)
+def test_what_takes_parameters_says_what_to_pass(call: Any) -> None:
+    for wrong in (nn.Linear(3, 2), np.ones(3), np.float64(1.0), [1.0], None):
+        with pytest.raises(UsageError, match=r"such as model.parameters\(\); got "):
+            call(wrong)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        parametrizations.orthogonal,
+        parametrizations.spectral_norm,
+        parametrizations.weight_norm,
+        utils.weight_norm,
+        utils.spectral_norm,
+        lambda x: parametrize.register_parametrization(x, "weight", Symmetric()),
+    ],
+)
+def test_what_takes_a_layer_says_so(call: Any) -> None:
+    with pytest.raises(UsageError, match="got ndarray: pass the layer"):
+        call(np.ones((3, 3)))
+
+
 def test_what_has_no_inverse_is_not_assigned() -> None:
     layer = parametrize.register_parametrization(nn.Linear(3, 3, rng=0), "weight", Symmetric())
     with pytest.raises(UsageError, match=r"Symmetric.* has no right_inverse"):

@@ -1,6 +1,7 @@
 """Wrong declarations are refused: rules that lack arguments, and elementwise operations that are not elementwise."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -125,6 +126,15 @@ def test_a_fact_of_another_kind_is_refused_where_it_is_declared(name: str) -> No
 def test_a_list_of_rules_is_refused_where_it_is_declared() -> None:
     with pytest.raises(UsageError, match=r"the derivative with respect to argument 0 must be a function, got \["):
         tg.primitive(lambda x: 2 * x, [lambda g, y, x: 2 * g], name="twice")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("declare", [tg.primitive, tg.elementwise])
+def test_what_has_no_name_is_refused_unless_it_gets_one(declare: Any) -> None:
+    for forward in (lambda x: x, partial(np.sum, axis=0), np.ones(3), "sin"):
+        with pytest.raises(UsageError, match=r"needs a function and its name, and .* has none: pass name="):
+            declare(forward, lambda *given: 1.0)
+    first = tg.primitive(partial(np.sum, axis=0), lambda g, y, x: np.broadcast_to(g, x.shape), name="summed")
+    np.testing.assert_array_equal(tg.grad(lambda x: first(x)[0])(np.ones((2, 2))), [[1, 0], [1, 0]])
 
 
 def test_rules_that_name_parameters_are_taken() -> None:

@@ -43,11 +43,15 @@ def _is_one_hot(x: Array) -> Array:
 
 def _is_lower(x: Array) -> Array:
     size = x.shape[-1]
+    if x.shape[-2] != size:
+        return np.zeros(x.shape, bool)
     diagonal = np.eye(size, dtype=bool)
     return np.where(diagonal, np.greater(x, 0), np.tri(size, dtype=bool) | np.equal(x, 0))
 
 
 def _is_symmetric(x: Array) -> Array:
+    if x.shape[-1] != x.shape[-2]:
+        return np.zeros(x.shape, bool)
     return np.less_equal(np.absolute(x - np.swapaxes(x, -1, -2)), 1e-6 * (1 + np.absolute(x)))
 
 

@@ -13,6 +13,7 @@ from tinygrad_lite.engine.grad_mode import no_grad
 from tinygrad_lite.engine.op import Array, Traced
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
+from tinygrad_lite.foundation.foreign import numbers_of
 from tinygrad_lite.ops.requirements import refuse_where
 from tinygrad_lite.transforms.custom import stop_gradient
 
@@ -51,7 +52,7 @@ class Distribution:
         self.validate_args = validate_args is not False
         self._is_weak = all(_is_number(x) for name, x in parameters.items() if name != "total_count")
         passed = (x.dtype for name, x in parameters.items() if hasattr(x, "dtype") and name != "total_count")
-        self.dtype = np.result_type(1.0, *(dtype for dtype in passed if dtype.kind == "f"))
+        self.dtype = np.result_type(1.0, *(dtype for dtype in passed if getattr(dtype, "kind", "") == "f"))
         self._names = tuple(parameters)
         events = {name: self.arg_constraints[name].event_dim for name in parameters}
         arrays = {name: self._checked_argument(name, x) for name, x in parameters.items()}
@@ -78,7 +79,7 @@ class Distribution:
 
     def _checked_argument(self, name: str, x: Array) -> Array:
         constraint = self.arg_constraints[name]
-        x = _as_array(x, self.dtype)
+        x = _as_array(f"{type(self).__name__}: {name}", x, self.dtype)
         x = x if x.dtype == self.dtype else x.astype(self.dtype)
         if x.ndim < constraint.event_dim:
             raise ShapeError(
@@ -96,7 +97,7 @@ class Distribution:
 
     def _checked(self, value: Array) -> Array:
         """A value as an array of the distribution's dtype or a finer one, after checking its shape and its range."""
-        value = _as_array(value, self.dtype)
+        value = _as_array(f"{type(self).__name__}: a value", value, self.dtype)
         expected = self.batch_shape + self.event_shape
         count = len(self.event_shape)
         try:
@@ -182,7 +183,7 @@ class Distribution:
     def in_dtype_of(self, other: Any) -> Self:
         """The distribution in the dtype of a value or of another one, if all its own parameters are Python numbers."""
         dtype = getattr(other, "dtype", None)
-        if not self._is_weak or dtype in (None, self.dtype) or np.dtype(dtype).kind != "f":
+        if not self._is_weak or dtype == self.dtype or getattr(dtype, "kind", "") != "f":
             return self
         made = copy(self)
         made.dtype = np.dtype(dtype)
@@ -244,8 +245,17 @@ def _value(x: Any) -> Any:
     return x.data if isinstance(x, Tensor) else x
 
 
-def _as_array(x: Any, dtype: Any) -> Array:
+def _as_array(name: str, x: Any, dtype: Any) -> Array:
     """An array or tensor of floating-point numbers, of this dtype if it has none of its own."""
     if not isinstance(x, Traced):
-        x = np.asarray(x, dtype if isinstance(x, (int, float, list, tuple)) else None)
+        x = np.asarray(numbers_of(x, name), dtype if isinstance(x, (int, float, list, tuple)) else None)
+    if x.dtype.kind == "c":
+        raise UsageError(f"{name} must be real, got {x.dtype}")
     return x if x.dtype.kind == "f" else x.astype(dtype)
+
+
+def checked_distribution(owner: object, x: Any) -> Distribution:
+    """The distribution that another one is made of; an error if it is something else."""
+    if not isinstance(x, Distribution):
+        raise UsageError(f"{type(owner).__name__} is made of a distribution, such as Normal(0.0, 1.0); got {x!r}")
+    return x

@@ -6,7 +6,7 @@ import numpy as np
 
 from tinygrad_lite.distributions.constraints import Constraint
 from tinygrad_lite.distributions.discrete import Categorical
-from tinygrad_lite.distributions.distribution import Distribution
+from tinygrad_lite.distributions.distribution import Distribution, checked_distribution
 from tinygrad_lite.distributions.noise import Rng
 from tinygrad_lite.engine.grad_mode import no_grad
 from tinygrad_lite.engine.op import Array
@@ -43,7 +43,10 @@ class MixtureSameFamily(Distribution):
         if not isinstance(mixture_distribution, Categorical):
             kind = type(mixture_distribution).__name__
             raise UsageError(f"MixtureSameFamily: the mixture distribution must be a Categorical, got {kind}")
-        weights, batch = mixture_distribution.probs.shape, component_distribution.batch_shape
+        weights, batch = (
+            mixture_distribution.probs.shape,
+            checked_distribution(self, component_distribution).batch_shape,
+        )
         if weights[-1:] != batch[-1:] or not _is_stretched(weights, batch):
             raise ShapeError(
                 "MixtureSameFamily: the batch of the components must end with an axis of the mixture's classes, and "

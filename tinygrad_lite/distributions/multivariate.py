@@ -7,10 +7,11 @@ import numpy as np
 from tinygrad_lite.distributions import constraints
 from tinygrad_lite.distributions.constraints import Constraint
 from tinygrad_lite.distributions.continuous import LOG_2_PI
-from tinygrad_lite.distributions.distribution import Distribution, derived, one_of, sum_last
+from tinygrad_lite.distributions.distribution import Distribution, checked_distribution, derived, one_of, sum_last
 from tinygrad_lite.distributions.noise import Rng, noise
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import MatrixError, ShapeError, UsageError
+from tinygrad_lite.foundation.settings import whole
 from tinygrad_lite.ops.linear.triangular import triangular
 
 __all__ = ["Independent", "MultivariateNormal"]
@@ -120,7 +121,8 @@ class Independent(Distribution):
     def __init__(
         self, base_distribution: Distribution, reinterpreted_batch_ndims: int, validate_args: bool | None = None
     ) -> None:
-        batch = base_distribution.batch_shape
+        batch = checked_distribution(self, base_distribution).batch_shape
+        reinterpreted_batch_ndims = whole("reinterpreted_batch_ndims", reinterpreted_batch_ndims, least=0)
         if reinterpreted_batch_ndims > len(batch):
             raise ShapeError(
                 f"Independent: reinterpreted_batch_ndims must be at most {len(batch)}, the number of axes of the batch "

@@ -9,7 +9,7 @@ import numpy as np
 
 from tinygrad_lite.distributions import constraints
 from tinygrad_lite.distributions.constraints import Constraint
-from tinygrad_lite.distributions.distribution import Distribution, sum_last
+from tinygrad_lite.distributions.distribution import Distribution, checked_distribution, sum_last
 from tinygrad_lite.distributions.multivariate import Independent
 from tinygrad_lite.distributions.noise import Rng, Shape
 from tinygrad_lite.engine.grad_mode import no_grad
@@ -276,7 +276,7 @@ class TransformedDistribution(Distribution):
     ) -> None:
         self.transforms = _checked([transforms] if isinstance(transforms, Transform) else transforms)
         self._map = ComposeTransform(self.transforms)
-        base = base_distribution
+        base = checked_distribution(self, base_distribution)
         full = np.broadcast_shapes(base.batch_shape + base.event_shape, self._map.shape)
         batch = full[: len(full) - len(base.event_shape)]
         base = base if batch == base.batch_shape else base.expand(batch)

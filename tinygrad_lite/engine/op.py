@@ -134,9 +134,9 @@ class Op(Arguments):
     def __init__(
         self, forward: Rule, vjps: Sequence[Any], *, name: str | None = None, arity: int | None, **facts: Unpack[Facts]
     ) -> None:
-        self.name = name or forward.__name__.lstrip("_")
+        self.name = name or getattr(forward, "__name__", "<lambda>").lstrip("_")
         if self.name == "<lambda>":
-            raise UsageError("an operation needs a name, and a lambda has none: pass name=")
+            raise UsageError(f"an operation needs a function and its name, and {forward!r} has none: pass name=")
         if unknown := facts.keys() - Facts.__annotations__.keys():
             raise UsageError(f"{self.name}: a declaration can state {', '.join(Facts.__annotations__)}; got {unknown}")
         moves = facts.get("kind") == "moving"  # attributes of its own are found sooner

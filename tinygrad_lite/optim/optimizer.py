@@ -350,7 +350,7 @@ _LISTS = ("params", "param_names")
 
 
 def _iterated(params: Any) -> list[Any]:
-    if isinstance(params, Tensor) or not isinstance(params, Iterable):
+    if isinstance(params, Tensor) or not isinstance(params, Iterable) or getattr(params, "ndim", 1) == 0:
         raise UsageError(f"parameters must be an iterable of tensors, such as model.parameters(); got {params!r}")
     return list(params)
 

@@ -8,8 +8,9 @@ import numpy as np
 from tinygrad_lite.engine.conversions import constant
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor, wrap
-from tinygrad_lite.errors import InputError, UsageError
+from tinygrad_lite.errors import InputError
 from tinygrad_lite.foundation.sums import in_single
+from tinygrad_lite.nn.utils.vectors import listed
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_", "get_total_norm"]
 
@@ -104,11 +105,7 @@ def _check(name: str, bound: Any) -> None:
 
 
 def _with_gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
-    listed = [parameters] if isinstance(parameters, Tensor) else list(parameters)
-    for parameter in listed:
-        if not isinstance(parameter, Tensor):
-            raise UsageError(f"parameters must be tensors, such as model.parameters(); got {type(parameter).__name__}")
-    return [parameter for parameter in listed if parameter.grad is not None]
+    return [parameter for parameter in listed(parameters) if parameter.grad is not None]
 
 
 def _replace(parameters: list[Tensor], function: Any) -> None:

@@ -13,7 +13,7 @@ from tinygrad_lite.foundation.sums import through_single
 from tinygrad_lite.nn import init
 from tinygrad_lite.nn.convolution import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from tinygrad_lite.nn.module import Module
-from tinygrad_lite.nn.utils.parametrize import register_parametrization
+from tinygrad_lite.nn.utils.parametrize import checked_module, register_parametrization
 from tinygrad_lite.ops.linear.exponential import expm
 from tinygrad_lite.transforms.custom import stop_gradient
 
@@ -66,7 +66,7 @@ def spectral_norm(
         >>> round(float(np.linalg.norm(layer.weight.numpy(), 2)), 6)
         1.0
     """
-    weight = getattr(module, name, None)
+    weight = getattr(checked_module(module), name, None)
     if not isinstance(weight, Tensor):
         raise UsageError(f"{module.summary()} has no tensor {name!r} to parametrize")
     axis = rows_axis(module) if axis is None else axis
@@ -100,7 +100,7 @@ def orthogonal(
         >>> np.allclose(layer.weight.T @ layer.weight, np.eye(3))
         True
     """
-    weight = getattr(module, name, None)
+    weight = getattr(checked_module(module), name, None)
     if not isinstance(weight, Tensor) or weight.ndim < 2:
         raise UsageError(f"{module.summary()} has no matrix {name!r} to keep orthogonal")
     if orthogonal_map is None:

@@ -83,7 +83,7 @@ def register_parametrization(module: Module, tensor_name: str, parametrization: 
     """
     if not isinstance(parametrization, Module):
         raise UsageError(f"a parametrization is a module, got {parametrization!r}")
-    if is_parametrized(module, tensor_name):
+    if is_parametrized(checked_module(module), tensor_name):
         with no_grad():
             value = getattr(module, tensor_name)
             _check_like(value, parametrization(value), parametrization)
@@ -162,9 +162,16 @@ def _value(name: str, module: Any) -> Any:
     return module.parametrizations[name]()
 
 
+def checked_module(module: Any) -> Module:
+    """The module that holds a tensor to parametrize; an error if it is something else, such as the tensor itself."""
+    if not isinstance(module, Module):
+        raise UsageError(f"a module and the name of its tensor are needed, got {type(module).__name__}: pass the layer")
+    return module
+
+
 def own_tensor(module: Module, name: str) -> Tensor:
     """The leaf tensor that is the field of this name; an error if there is none."""
-    tensor = vars(module).get(name)
+    tensor = vars(checked_module(module)).get(name)
     if not (isinstance(tensor, Tensor) and tensor.is_leaf):
         raise UsageError(f"{module.summary()} has no tensor {name!r} of its own to parametrize")
     return tensor

@@ -7,6 +7,7 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import EmptyError, InputError, ShapeError
+from tinygrad_lite.foundation.foreign import as_array
 
 __all__ = [
     "PackedSequence",
@@ -152,9 +153,10 @@ def pad_sequence(
         raise EmptyError("pad_sequence needs at least one sequence")
     if padding_side not in ("right", "left"):
         raise InputError(f"padding_side must be 'right' or 'left', got {padding_side!r}")
-    longest = max(len(x) for x in sequences)
+    arrays = [as_array(x) for x in sequences]
+    longest = max(len(x) for x in arrays)
     padded = []
-    for x in sequences:
+    for x in arrays:
         padding = np.full((longest - len(x), *np.shape(x)[1:]), padding_value, x.dtype)
         padded.append(np.concatenate([x, padding] if padding_side == "right" else [padding, x]))
     return np.stack(padded, axis=0 if batch_first else 1)
