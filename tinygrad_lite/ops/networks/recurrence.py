@@ -47,6 +47,12 @@ def _rooms(arrays: Sequence[Array], steps: int, batch: int, *rows: int) -> list[
     return [np.empty((steps, n, batch), np.result_type(*arrays)) for n in rows]
 
 
+def _own_room(x: Array, arrays: Sequence[Array]) -> Any:
+    """Where each step writes what takes the place of its row of x, which nobody else holds."""
+    is_room = all(type(part) is np.ndarray for part in (x, *arrays)) and x.dtype == np.result_type(*arrays)
+    return x if is_room else [None] * len(x)
+
+
 def _kept(rooms: Sequence[Any], results: Sequence[Sequence[Array]]) -> list[Array]:
     """Each kind of result as one array."""
     return [room if type(room) is np.ndarray else _stacked([*each]) for room, each in zip(rooms, zip(*results))]
@@ -101,7 +107,7 @@ def _rnn(
     x = np.matmul(by_input, x) + (b_ih + b_hh)[:, None]
     rooms, results = _rooms([x, h, by_state], len(x), h.shape[1], len(h)), []
     for row, hidden in zip(x, *rooms):
-        z = np.dot(by_state, h) + row
+        z = np.add(np.dot(by_state, h), row, out=hidden)
         h = np.tanh(z, out=hidden) if nonlinearity == "tanh" else np.maximum(z, 0, out=hidden)
         results.append([h])
     return _kept(rooms, results)[0]
@@ -166,12 +172,14 @@ def _lstm_memory(x: Array, h: Array, c: Array, by_input: Array, by_state: Array,
     n = len(h)
     halves, half = _per_gate((0.5, 0.5, 1, 0.5), n, x), np.asarray(0.5, x.dtype)
     x, by_state = np.matmul(by_input * halves, x) + (b_ih + b_hh)[:, None] * halves, by_state * halves
-    rooms, results = _rooms([x, h, c, by_state], len(x), h.shape[1], 4 * n, 4 * n, n, n, n), []
+    arrays = [x, h, c, by_state]
+    rooms, results = [_own_room(x, arrays), *_rooms(arrays, len(x), h.shape[1], 4 * n, n, n, n)], []
     for row, bounded, gates, cell, squashed, hidden in zip(x, *rooms):
-        bounded = np.tanh(np.dot(by_state, h) + row, out=bounded)
+        bounded = np.tanh(np.add(row, np.dot(by_state, h), out=bounded), out=bounded)
         gates = np.multiply(bounded, half, out=gates)
         gates += half
-        c = np.add(gates[n : 2 * n] * c, gates[:n] * bounded[2 * n : 3 * n], out=cell)
+        c = np.multiply(gates[n : 2 * n], c, out=cell)
+        c = np.add(c, gates[:n] * bounded[2 * n : 3 * n], out=cell)
         squashed = np.tanh(c, out=squashed)
         h = np.multiply(gates[3 * n :], squashed, out=hidden)
         results.append((bounded, gates, c, squashed, h))
@@ -204,18 +212,28 @@ def _lstm_back(
     n, by_h, by_c = len(h), g[:-1], g[-1]
     gates, candidates, cells, squashed, hiddens = memory
     # the slope of each gate, times what the gate multiplies in cₜ or hₜ; that of g, 1 - g², is four times σ's of it
-    slopes = gates * (1 - gates) * np.concatenate([candidates, _before(cells, c), 4 * gates[:, :n], squashed], axis=1)
+    slopes = 1 - gates
+    slopes *= gates
+    slopes = slopes * np.concatenate([candidates, _before(cells, c), 4 * gates[:, :n], squashed], axis=1)
     to_cell, kept = 1 - squashed * squashed, gates[:, n : 2 * n]
     to_cell *= gates[:, 3 * n :]
     back, by_sums, d = by_state.T, [], 0
-    for slope, inward, keep, own in zip(*(each[::-1] for each in (slopes, to_cell, kept, by_h))):
+    by_gate = slopes.reshape((len(x), 4, *h.shape))
+    is_in_memory = all(type(part) is np.ndarray for part in (g, slopes, by_state))
+    for slope, of_cell, of_hidden, inward, keep, own in zip(
+        *(each[::-1] for each in (slopes, by_gate[:, :3], by_gate[:, 3], to_cell, kept, by_h))
+    ):
         d = d + own
         by_c = by_c + d * inward
-        by_sum = np.concatenate([by_c, by_c, by_c, d]) * slope
-        by_sums.append(by_sum)
+        if is_in_memory:  # the slopes make room for the gradients of the sums
+            of_cell *= by_c
+            of_hidden *= d
+        else:
+            slope = np.concatenate([by_c, by_c, by_c, d]) * slope
+        by_sums.append(slope)
         by_c = by_c * keep
-        d = np.dot(back, by_sum)
-    all_sums = _stacked(by_sums[::-1])
+        d = np.dot(back, slope)
+    all_sums = slopes if is_in_memory else _stacked(by_sums[::-1])
     return [all_sums, d, by_c, *_by_weights(x, _before(hiddens, h), all_sums)]
 
 
