@@ -112,7 +112,7 @@ def _lstsq(a: Array, b: Array, rcond: float | None = None) -> Array:
     solution = np.matmul(_pinv(a, cutoff), b)
     rest = b - np.matmul(a, solution)
     residuals = [np.atleast_1d(np.sum(rest * rest, axis=0))] if m > n else [np.zeros(0, a.dtype)]
-    return pack((solution, *residuals, np.sum(_kept(s, cutoff).astype(a.dtype)), s), 0)
+    return pack((solution, np.sum(_kept(s, cutoff).astype(a.dtype)), s, *residuals), 0)
 
 
 def _rank(A: Array, tol: Any = None, hermitian: bool = False, *, rtol: Any = None) -> Array:

@@ -206,24 +206,19 @@ def _logsumexp_vjp(
 logsumexp = primitive(_logsumexp, _logsumexp_vjp, shared=_exponentials, examples=EXAMPLES)
 
 
-def _exponentials_if_any(x: Array, axis: Axis = None, keepdims: bool = False) -> _Exponentials | None:
-    return _exponentials(x, axis) if x.size else None
+def _logaddexp_reduce(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+    return np.logaddexp.reduce(x, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]
 
 
-def _logaddexp_reduce(x: Array, parts: Any, axis: Axis = None, keepdims: bool = False) -> Array:
-    if parts is None:
-        return np.logaddexp.reduce(x, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]
-    return _logsumexp(x, parts, axis, keepdims)  # in half the time, and with a rounding for each entry less
-
-
-def _logaddexp_reduce_vjp(g: Array, y: Array, x: Array, parts: Any, axis: Axis = None, keepdims: bool = False) -> Array:
-    return np.zeros_like(x) if parts is None else _logsumexp_vjp(g, y, x, parts, axis, keepdims)
+def _logaddexp_reduce_vjp(g: Array, y: Array, x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+    if not x.size:  # then there is no largest entry
+        return np.zeros_like(x)
+    return logsumexp.vjps[0](g, y, x, axis=axis, keepdims=keepdims)
 
 
 logaddexp_reduce = primitive(
     _logaddexp_reduce,
     _logaddexp_reduce_vjp,
-    shared=_exponentials_if_any,
     examples=[([(2, 3)], {"axis": 0}), ([(2, 3)], {"axis": 1, "keepdims": True})],
 )
 

@@ -16,7 +16,7 @@ from tinygrad_lite.ops.requirements import refuse_where
 def _cuts_off(x: Array, y: Array) -> Array:
     """Whether y = x⁺ neglects singular values of x that are not small compared with those that it keeps."""
     rank = np.rint(np.sum(x * y.mT, axis=(-2, -1)))[..., None]  # the trace of a projection
-    if (rank == min(x.shape[-2:])).all():  # then it neglects none
+    if type(x) is np.ndarray and (rank == min(x.shape[-2:])).all():  # then it neglects none
         return np.False_
     s = np.linalg.svd(x, compute_uv=False)
     kept = np.arange(s.shape[-1]) < rank
