@@ -49,7 +49,7 @@ class Node:
 widened: ContextVar[Any] = ContextVar("widened", default=None)
 """The first operation that widened the dtype of an input in the latest pass, with the dtypes; None if there is none."""
 
-running: set[Any] = set()
+running_variables: set[Any] = set()
 """The variables of the functions that transforms are running. To such a function they are leaves."""
 
 

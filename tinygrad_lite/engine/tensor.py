@@ -14,7 +14,7 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lite.engine import grad_mode
-from tinygrad_lite.engine.backward import history, propagate, running
+from tinygrad_lite.engine.backward import history, propagate, running_variables
 from tinygrad_lite.engine.conversions import NUMBERS, Conversions, constant, number, received
 from tinygrad_lite.engine.op import NO_PARAMS, Array, Arrays, Op, Params, Traced, elementwise
 from tinygrad_lite.errors import RESTATED, GraphError, ShapeError, UsageError, complain
@@ -182,9 +182,9 @@ class Tensor(Conversions):
         if self.dtype.kind == "c":
             raise UsageError(f"backward() starts at real numbers, this is {self.dtype}: take np.real or np.abs of it")
         g = self._ones() if gradient is None else self._fitting(gradient)
-        path, inside = history([self], running), grad_mode.transforming.get()
+        path, inside = history([self], running_variables), grad_mode.transforming.get()
         # the variable of a running transform must not be lost from the gradients
-        graph = create_graph or (inside and (not running.isdisjoint(history([self, g])) or None))
+        graph = create_graph or (inside and (not running_variables.isdisjoint(history([self, g])) or None))
         g = g._array if isinstance(g, Tensor) and not graph else g
         gradients = propagate(path, {self: g}, graph)
         with _accumulating:

@@ -17,7 +17,7 @@ import numpy as np
 
 from tinygrad_lite import trees
 from tinygrad_lite.engine import grad_mode
-from tinygrad_lite.engine.backward import fitted, propagate, running, whole
+from tinygrad_lite.engine.backward import fitted, propagate, running_variables, whole
 from tinygrad_lite.engine.conversions import NUMBERS, number
 from tinygrad_lite.engine.op import Array, Op, Traced
 from tinygrad_lite.engine.registry import ANSWERS
@@ -283,7 +283,7 @@ def variable(x: Array) -> Tensor:
     """A stand-in for an array or a tensor: a function takes it as its argument, and a gradient arrives at it."""
     original = x if isinstance(x, Tensor) else wrap(x)
     stand_in = original.holding(original._array)
-    running.add(stand_in)
+    running_variables.add(stand_in)
     return stand_in
 
 
@@ -303,7 +303,7 @@ def stand_in(x: Array, variables: list[Tensor], stacks: Stacks) -> Array:
 def settle(variables: Iterable[Tensor]) -> None:
     """Let variables require a gradient only if their originals do, once the function has run."""
     for x in variables:
-        running.discard(x)
+        running_variables.discard(x)
         x.settle()
 
 
@@ -447,4 +447,4 @@ def between(roots: Sequence[Tensor], ends: frozenset[Tensor]) -> tuple[list[Tens
             if any(type(x) is Tensor and x in on_path for x in node.inputs):
                 on_path.add(node)
         path = [node for node in path if node in on_path]
-    return path, on_path, others | (inner & running)
+    return path, on_path, others | (inner & running_variables)

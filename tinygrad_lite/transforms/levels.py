@@ -46,17 +46,17 @@ def pushing() -> Iterator[int]:
 def stacking(examples: int) -> Iterator[int]:
     """The level of a stack of so many examples, for as long as a function runs on it."""
     level = _next_level()
-    with running((*running_stacks.get(), (level, examples))):
+    with on_stacks((*running_stacks.get(), (level, examples))):
         yield level
 
 
 def below(level: int) -> AbstractContextManager[None]:
     """A block that computes with values of lower levels, and so does not know of stacks from this level on."""
-    return running(tuple([stack for stack in running_stacks.get() if stack[0] < level]))
+    return on_stacks(tuple([stack for stack in running_stacks.get() if stack[0] < level]))
 
 
 @contextmanager
-def running(stacks: Stacks) -> Iterator[None]:
+def on_stacks(stacks: Stacks) -> Iterator[None]:
     """A block in which a function runs on these stacks."""
     before = running_stacks.set(stacks)
     try:

@@ -20,7 +20,7 @@ from tinygrad_lite.engine.tensor import Tensor, next_index, positive, recorded
 from tinygrad_lite.transforms.batched import array_in, in_stacks_of
 from tinygrad_lite.transforms.custom import RuleByHand
 from tinygrad_lite.transforms.dual import has_history, innermost
-from tinygrad_lite.transforms.levels import running, running_stacks
+from tinygrad_lite.transforms.levels import on_stacks, running_stacks
 from tinygrad_lite.transforms.runs import Run
 
 at_once: ContextVar[bool] = ContextVar("at_once", default=False)
@@ -35,7 +35,7 @@ def gradient(run: Run, gradients: Sequence[Array]) -> Any:
     stacks = running_stacks.get()
 
     def again() -> list[Array]:
-        with running(stacks):
+        with on_stacks(stacks):
             return [array_in(x) for x in run.pull(arrays)]
 
     with grad_mode.no_grad():
