@@ -299,6 +299,20 @@ def test_each_box_of_a_number_shows_it_and_frames_are_only_for_what_can_be_close
     assert not opened.page.locator("#graph .frame").count()
 
 
+def test_a_box_says_its_formula_once(show: Show) -> None:
+    """In a small box that has no value yet, it could stand beside the name and below it."""
+    x = tg.tensor([0.5, 1.0, 3.0], requires_grad=True, name="x")
+    opened = show(tg.explain(np.sum(np.exp(-x) * x**2)), step=1, viewport={"width": 930, "height": 640})
+    boxes = opened.page.evaluate(
+        """[...document.querySelectorAll("#graph .node.ahead")].map((box) => {
+          const { formula } = lesson.nodes[box.dataset.node];
+          const texts = [...box.querySelectorAll("text")].map((text) => text.textContent);
+          return texts.filter((text) => text.replace(/^= /, "") === formula).length;
+        })"""
+    )
+    assert boxes == [1, 1, 1, 1]
+
+
 @pytest.mark.parametrize("make", [param(scalar, slow=True), param(recurrent, slow=False)])
 def test_the_picture_is_exported(show: Show, make: Any) -> None:
     opened = show(make())

@@ -59,7 +59,7 @@ const boxViews = (() => {
     if (note) group.append(note.startsWith("=") ? text(BESIDE + width - rest, line, note, width, { kind: "small" }) : text(box.width - BESIDE, line, note, width, { kind: "small", anchor: "end" }));
     const about = lesson.isOperation(self) ? self.formula : say(kindOf(self) === "constant" ? "constant" : "leaf, needs a gradient");
     if (roomy) group.append(text(BESIDE, 35, about, width));
-    else if (!value && legible) group.append(text(BESIDE, second, about, width));
+    else if (!value && legible && note !== `= ${about}`) group.append(text(BESIDE, second, about, width));
     const half = (width - 8) / 2;
     const forNumber = (width - forName - 8) / (gradient ? 2 : 1); // of the room beside the name
     const pictures = [[value, say("value"), BESIDE], [gradient, say(state.isComplete(i) ? "gradient" : "so far"), BESIDE + half + 8]];
