@@ -139,7 +139,7 @@ def test_gradients(name: str, parameters: Parameters, value: Any) -> None:
     def f(*arrays: Any) -> Any:
         p = from_arrays(name, parameters, *arrays, validate_args=False)  # differences leave the symmetric matrices
         parts = [np.mean(p.log_prob(value)), np.mean(p.entropy())]
-        if p.has_rsample:
+        if p.has_rsample and not isinstance(p, D.OneHotCategoricalStraightThrough):  # whose gradient is a stand-in
             parts.append(np.mean(np.tanh(p.rsample((2,), rng=1))))
         return sum(parts)
 
@@ -148,6 +148,21 @@ def test_gradients(name: str, parameters: Parameters, value: Any) -> None:
     tg.gradcheck(f, *arrays, order=2)
     change = tg.jvp(f, tuple(arrays), tuple(arrays))[1]
     close(change, sum(np.sum(a * g) for a, g in zip(arrays, tg.grad(f, tuple(range(len(arrays))))(*arrays))))
+
+
+def test_a_straight_through_sample_is_one_hot_and_has_the_gradient_of_the_probabilities() -> None:
+    logits, weights = np.array([[0.3, -1.0, 0.5], [2.0, 0.0, 0.1]]), np.random.default_rng(0).normal(size=(4, 2, 3))
+
+    def sample(logits: Any) -> Any:
+        return D.OneHotCategoricalStraightThrough(logits=logits).rsample((4,), rng=1)
+
+    close(sample(logits), D.OneHotCategorical(logits=logits).sample((4,), rng=1))
+    expected = tg.grad(lambda x: np.sum(weights * tg.nn.functional.softmax(x)))(logits)
+    close(tg.grad(lambda x: np.sum(weights * sample(x)))(logits), expected)
+    close(
+        tg.grad(lambda x: np.sum(weights * np.square(sample(x))))(logits),
+        tg.grad(lambda x: np.sum(2 * weights * sample(logits) * tg.nn.functional.softmax(x)))(logits),
+    )
 
 
 AT_ONE: list[tuple[str, Parameters, Any]] = [
