@@ -71,7 +71,8 @@ def _along_axes(op: Op, x: Argument, axis: Any = -1) -> Array:
     return op(x.array, axis=_axes(axis, x.ndim))
 
 
-@rule_of("cumsum", "cumprod", "argmax", "argmin", "nanargmax", "nanargmin")
+@rule_of("cumsum", "cumprod", "logaddexp_accumulate", "logaddexp2_accumulate")
+@rule_of("argmax", "argmin", "nanargmax", "nanargmin")
 def _along_axis(op: Op, x: Argument, axis: int | None = None, **params: Any) -> Array:
     if axis is None:
         if params.get("keepdims"):
