@@ -1,6 +1,7 @@
 """The cause of a training that fails: the first number that is not finite, found by running its epoch again."""
 
 import collections
+from math import isfinite
 from time import perf_counter
 from typing import Any, NoReturn
 
@@ -43,9 +44,7 @@ class FaultFinder:
         Raises:
             AnomalyError: if there are some.
         """
-        if np.isfinite(loss) and all(
-            np.isfinite(np.add.reduce(w.data, None)) for w in self._training.optimizer.parameters
-        ):
+        if isfinite(loss) and all(isfinite(np.add.reduce(w.data, None)) for w in self._training.optimizer.parameters):
             return
         self._name_the_first()
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from tinygrad_lite.compiler import compile
@@ -114,13 +115,17 @@ class Training:
 
     def _begin_training(self) -> None:
         """Switch the model to training; in one that is so already, layers in evaluation mode stay in it."""
-        modules = [*self.model.modules()]
-        if all(module.training and type(module).train is Module.train for module in modules):
-            return  # as at most epochs: nothing has changed the mode, and nobody's own `train` waits for its call
-        resting = [module for module in modules if not module.training] if self.model.training else []
+        if self.model.training and not self._has_own_train:
+            return  # as at most epochs
+        resting = [module for module in self.model.modules() if not module.training] if self.model.training else []
         in_mode(self.model, True)
         for module in resting:
             module.training = False
+
+    @cached_property
+    def _has_own_train(self) -> bool:
+        """Whether a module of the user's has its own `train`, which waits to be called at each epoch."""
+        return any(type(module).train is not Module.train for module in self.model.modules())
 
     def count_epoch(self, record: Mapping[str, float]) -> None:
         """Tell a schedule that counts epochs about one with these figures."""
