@@ -792,6 +792,28 @@ def test_a_zero_is_no_rounding_of_a_gradient_in_another_scale(kind: Any) -> None
     assert report["x"].verdicts.tolist() == [[Verdict.RIGHT, Verdict.WRONG]]
 
 
+@pytest.mark.parametrize(
+    ("f", "derivative", "point", "error"),
+    [
+        (np.exp, np.exp, [0.02, 0.4, 1.3, 5.0, 14.0], 1e-5),
+        (np.exp, np.exp, [0.2, 1.0, 4.0, 10.0, 15.0], 1e-6),
+        (lambda x: np.log1p(np.exp(-x)), lambda x: -1 / (1 + np.exp(x)), [0.2, 1.0, 4.0, 10.0, 15.0], 1e-6),
+    ],
+    ids=["exp, one at 0.02", "exp, one at 0.2", "softplus"],
+)
+def test_a_small_entry_is_looked_at_alone_where_larger_ones_hide_its_digits(
+    f: Any, derivative: Any, point: list[float], error: float
+) -> None:
+    """Of a change that is 1e-5 to 1e-9 of the largest, the values still tell several digits."""
+    x = np.array(point)
+    planted = derivative(x)
+    smallest = np.argmin(np.abs(planted * x))
+    assert check(lambda x: float(np.sum(f(x))), x, gradient=derivative).ok
+    planted[smallest] *= 1 + error
+    report = check(lambda x: float(np.sum(f(x))), x, gradient=planted)
+    assert np.flatnonzero(report["x"].verdicts == Verdict.WRONG).tolist() == [smallest]
+
+
 def test_a_value_that_stands_still_nearby_and_moves_further_away_verifies_no_gradient_of_0() -> None:
     def saturated(x: Any) -> float:
         return float(1 / (1 + np.exp(-x)))

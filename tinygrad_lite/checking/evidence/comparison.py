@@ -12,7 +12,7 @@ import numpy as np
 from tinygrad_lite.checking.evidence.by_differences import PROVEN, ByDifferences
 from tinygrad_lite.checking.evidence.examination import Comparison, Examination
 from tinygrad_lite.checking.evidence.inexact import excuse
-from tinygrad_lite.checking.evidence.known import Known
+from tinygrad_lite.checking.evidence.known import FEW_ROWS, Known
 from tinygrad_lite.checking.evidence.lost_digits import forgive
 from tinygrad_lite.checking.evidence.roundings import ALLOWED, Roundings
 from tinygrad_lite.checking.evidence.search import Search
@@ -23,7 +23,6 @@ APPROXIMATE = 2e-9  # how far a slope may be off where a library approximates a 
 LOST = 1e-280  # a change below this is lost in a complex step
 UNSTABLE = 1e-11  # a gradient with so much rounding, relative to what it is made of, may be made of differences
 FEW = 100  # the largest number of entries whose exact slopes are all computed
-FEW_ROWS = 4  # with more rows, few entries have effects of the same size in all of them
 STAIRS = 6  # after this many entries in a row on a staircase, the others of an array count as unknown
 LAST_DIGITS = 4  # how many roundings of the largest entry or effect may explain an error
 AROUND = 12  # at this many nearby points, errors by rounding are not all about the same

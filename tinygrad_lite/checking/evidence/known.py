@@ -16,6 +16,7 @@ NEGLIGIBLE = 5e-11  # how well each entry must be known, relative to the entry w
 ROUNDINGS = 64  # a result that moves by fewer roundings of the largest effect is nothing but rounding
 MATTERS = 1e-3  # a gradient that is larger, relative to the largest, must be known
 PART = 1e-2  # how well it must be known if it hardly changes a value
+FEW_ROWS = 4  # with more rows, few entries have effects of the same size in all of them
 HELPLESS = 3  # after this many columns in a row that polynomials do not help with, they are no longer tried
 NOISY = 2e4  # a slope whose bound is no more than this many times its noise is known about as well as it can be
 
