@@ -171,7 +171,7 @@ def spreading() -> Drawn:
     canvas = Canvas((0, 10.4), (1.6, 5.6), width=620, height=260)
     fixed = "".join(
         canvas.text(at, 5.1, text, "", "middle")
-        for at, text in ((1.2, "x"), (3.7, "y, its sums"), (6.2, "g arrives"), (8.7, "what goes on to x"))
+        for at, text in ((1.2, "x"), (3.7, "y, its sums"), (6.2, "g arrives"), (8.7, "and goes on"))
     )
     frames = []
     for i, row in enumerate(x):
@@ -582,7 +582,7 @@ def optimisers() -> Drawn:
             optimizer.step()
             path.append(w.numpy().tolist())
         paths.append(np.array(path))
-    fixed += "".join(canvas.text(-2.4 + 1.2 * k, 1.15, name, f"k{k}") for k, name in enumerate(makers))
+    fixed += "".join(canvas.text(-3.2 + 1.7 * k, 1.15, name, f"k{k}") for k, name in enumerate(makers))
     frames = []
     for step in range(41):
         lines = [
