@@ -218,10 +218,12 @@ def _lstm_back(
     to_cell, kept = 1 - squashed * squashed, gates[:, n : 2 * n]
     to_cell *= gates[:, 3 * n :]
     back, by_sums, d = by_state.T, [], 0
-    by_gate = slopes.reshape((len(x), 4, *h.shape))
-    is_in_memory = all(type(part) is np.ndarray for part in (g, slopes, by_state))
+    rooms: list[Any] = [[None] * len(x)] * 2
+    if is_in_memory := all(type(part) is np.ndarray for part in (g, slopes, by_state)):
+        by_gate = slopes.reshape((len(x), 4, *h.shape))
+        rooms = [by_gate[:, :3], by_gate[:, 3]]  # of what goes to the cell, and to the state
     for slope, of_cell, of_hidden, inward, keep, own in zip(
-        *(each[::-1] for each in (slopes, by_gate[:, :3], by_gate[:, 3], to_cell, kept, by_h))
+        *(each[::-1] for each in (slopes, *rooms, to_cell, kept, by_h))
     ):
         d = d + own
         by_c = by_c + d * inward
