@@ -156,7 +156,7 @@ def broadcasting() -> Drawn:
         picture += canvas.cells([[f"{v:g}" for v in row] for row in y], 5.6, 5.7, lit)
         picture += canvas.cells([[f"{v:g}" for v in row] for row in g], 9.8, 5.7, lit)
         picture += canvas.cells([[f"{v:g}" for v in g.sum(axis=0)]], 9.8, 1.6, lit)
-        picture += canvas.text(9.8, 1.85, "∂L/∂b, the sums")
+        picture += canvas.text(9.8, 1.85, "∂L/∂b, sums")
         terms = " + ".join(f"{v:g}" for v in g[:, j])
         frames.append((picture, f"The {name} bias, {b[j]:g}, moves three entries of y: {terms} = {g[:, j].sum():g}."))
     return Drawn(canvas, "A bias that is repeated for three rows", fixed, "Column", frames)
