@@ -46,9 +46,10 @@ const strips = (() => {
   function bars(numbers, reached, x, y, width, height, kind) {
     const seen = numbers.filter((value) => Number.isFinite(value) && value > 0);
     const [low, high] = [Math.min(...seen), Math.max(...seen)];
-    const logarithmic = high / low > 30;
-    const bottom = logarithmic ? Math.log(low) - 0.1 * Math.log(high / low) : 0;
-    const share = (value) => (value > 0 ? (logarithmic ? (Math.log(value) - bottom) / (Math.log(high) - bottom) : value / high) : 0);
+    const span = Math.log(high) - Math.log(low); // high / low may be too large for a number
+    const logarithmic = span > Math.log(30);
+    const bottom = logarithmic ? Math.log(low) - 0.1 * span : 0;
+    const share = (value) => (value > 0 ? (logarithmic ? (Math.log(value) - bottom) / (1.1 * span) : value / high) : 0);
     const step = width / numbers.length;
     const path = numbers.map((value, k) => {
       if (!reached(k)) return "";
