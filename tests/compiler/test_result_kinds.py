@@ -23,7 +23,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "an entry": lambda x: x[0],
     "an entry as an array": lambda x: x[0, ...],
     "a taken entry": lambda x: np.take(x, 0),
-    "entries": np.unstack,
+    "entries": lambda x: tuple(x),
     "another shape": lambda x: np.reshape(x[:1], ()),
     "a copy": lambda x: np.copy(x[0, ...]),
     "a sum": np.sum,
