@@ -257,12 +257,11 @@ class LogNormal(_LocationScale):
         return np.square(self.mean) * np.expm1(np.square(self.scale))
 
 
-class HalfNormal(_OfNoise):
-    """The distribution of |x|, where x has the normal distribution of mean 0 and this scale."""
+class _OfMagnitude(_OfNoise):
+    """A distribution of |x|, where x is noise of this scale around 0."""
 
     arg_constraints: ClassVar = {"scale": constraints.positive}
     support = constraints.nonnegative
-    _noise = "standard_normal"
     scale: Array
 
     def __init__(self, scale: Array, validate_args: bool | None = None) -> None:
@@ -270,6 +269,16 @@ class HalfNormal(_OfNoise):
 
     def rsample(self, sample_shape: Any = (), rng: Rng = None) -> Array:
         return self.scale * np.absolute(self._standard(sample_shape, rng))
+
+    @property
+    def mode(self) -> Array:
+        return np.zeros_like(self.scale)
+
+
+class HalfNormal(_OfMagnitude):
+    """The distribution of |x|, where x has the normal distribution of mean 0 and this scale."""
+
+    _noise = "standard_normal"
 
     def log_prob(self, value: Array) -> Array:
         z = self._checked(value) / self.scale
@@ -289,27 +298,14 @@ class HalfNormal(_OfNoise):
         return self.scale * sqrt(2 / pi)
 
     @property
-    def mode(self) -> Array:
-        return np.zeros_like(self.scale)
-
-    @property
     def variance(self) -> Array:
         return np.square(self.scale) * (1 - 2 / pi)
 
 
-class HalfCauchy(_OfNoise):
+class HalfCauchy(_OfMagnitude):
     """The distribution of |x|, where x has the Cauchy distribution around 0 of this scale; its mean is infinite."""
 
-    arg_constraints: ClassVar = {"scale": constraints.positive}
-    support = constraints.nonnegative
     _noise = "standard_cauchy"
-    scale: Array
-
-    def __init__(self, scale: Array, validate_args: bool | None = None) -> None:
-        self._take(validate_args, scale=scale)
-
-    def rsample(self, sample_shape: Any = (), rng: Rng = None) -> Array:
-        return self.scale * np.absolute(self._standard(sample_shape, rng))
 
     def log_prob(self, value: Array) -> Array:
         return np.log(2 * self.scale / pi) - 2 * np.log(np.hypot(self.scale, self._checked(value)))
@@ -328,10 +324,6 @@ class HalfCauchy(_OfNoise):
     @property
     def mean(self) -> Array:
         return np.full_like(self.scale, np.inf)
-
-    @property
-    def mode(self) -> Array:
-        return np.zeros_like(self.scale)
 
     @property
     def variance(self) -> Array:

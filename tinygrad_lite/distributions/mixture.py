@@ -43,10 +43,8 @@ class MixtureSameFamily(Distribution):
         if not isinstance(mixture_distribution, Categorical):
             kind = type(mixture_distribution).__name__
             raise UsageError(f"MixtureSameFamily: the mixture distribution must be a Categorical, got {kind}")
-        weights, batch = (
-            mixture_distribution.probs.shape,
-            checked_distribution(self, component_distribution).batch_shape,
-        )
+        batch = checked_distribution(self, component_distribution).batch_shape
+        weights = mixture_distribution.probs.shape
         if weights[-1:] != batch[-1:] or not _is_stretched(weights, batch):
             raise ShapeError(
                 "MixtureSameFamily: the batch of the components must end with an axis of the mixture's classes, and "
