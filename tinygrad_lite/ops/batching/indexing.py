@@ -75,7 +75,7 @@ def _in_stack(index: Index) -> Index:
     """The index of the same entries in each example of a stack."""
     parts = index if isinstance(index, tuple) else (index,)
     arrays = [i for i, part in enumerate(parts) if not (part is None or part is Ellipsis or isinstance(part, slice))]
-    if any(isinstance(part, (Traced, Argument)) for part in parts):
+    if any(isinstance(part, Traced) for part in parts):
         raise OneByOneError
     if arrays and arrays[-1] - arrays[0] >= len(arrays) and any(np.ndim(parts[i]) for i in arrays):
         raise OneByOneError  # NumPy puts the axes of indices that stand apart in front of all others
