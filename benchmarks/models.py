@@ -336,23 +336,35 @@ def siamese(nn: Any, F: Any, xp: Any, rng: np.random.Generator) -> Case:
     return network, lambda model, a, b, y: F.cosine_embedding_loss(model(a), model(b), y), data
 
 
-def ours(name: str) -> Step:
-    """A training step here, on parameters that are the same each time."""
+def in_numpy(name: str) -> Case:
+    """The case here, with parameters that are the same each time."""
     network, loss, data = MODELS[name][1](tg.nn, tg.nn.functional, np, np.random.default_rng(0))
     network = network.to(np.float32)
-    network.load_state_dict(parameters(network), strict=False)
+    network.load_state_dict(_parameters(network), strict=False)
+    return network, loss, data
+
+
+def in_pytorch(name: str) -> Case:
+    """The same case in PyTorch."""
+    torch.set_num_threads(1)
+    network, loss, data = MODELS[name][1](torch.nn, torch.nn.functional, torch, np.random.default_rng(0))
+    network.load_state_dict(tensors(_parameters(network)), strict=False)
+    return network, loss, tensors(data)
+
+
+def ours(name: str) -> Step:
+    """A training step here, on parameters that are the same each time."""
+    network, loss, data = in_numpy(name)
     return training_step(network, loss, data, tg.optim.Adam(network.parameters()))
 
 
 def pytorchs(name: str) -> Step:
     """The same step in PyTorch."""
-    torch.set_num_threads(1)
-    network, loss, data = MODELS[name][1](torch.nn, torch.nn.functional, torch, np.random.default_rng(0))
-    network.load_state_dict(tensors(parameters(network)), strict=False)
-    return training_step(network, loss, tensors(data), torch.optim.Adam(network.parameters()))
+    network, loss, data = in_pytorch(name)
+    return training_step(network, loss, data, torch.optim.Adam(network.parameters()))
 
 
-def parameters(network: Any) -> dict[str, Any]:
+def _parameters(network: Any) -> dict[str, Any]:
     rng = np.random.default_rng(1)
     shapes = {name: tuple(x.shape) for name, x in network.named_parameters()}
     return {name: _numbers(rng, *shape) / np.float32(max(shape) ** 0.5) for name, shape in shapes.items()}

@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 
 import tinygrad_lite as tg
-from benchmarks.models import MODELS, parameters
+from benchmarks.models import MODELS, in_numpy, in_pytorch
 from benchmarks.programs.__main__ import PEERS_AS_NUMPY, start_again_where_times_compare
-from benchmarks.programs.contest import tensors
 from benchmarks.programs.peers import torch
 from benchmarks.timing import Step, compare
 
@@ -42,15 +41,9 @@ does not take.
 
 def steps(name: str) -> dict[str, Step]:
     """The gradients in each library, PyTorch's first."""
-    model, loss, data = MODELS[name][1](tg.nn, tg.nn.functional, np, np.random.default_rng(0))
-    model = model.to(np.float32)
-    state = parameters(model)
-    model.load_state_dict(state, strict=False)
-
-    torch.set_num_threads(1)
-    theirs, their_loss, _ = MODELS[name][1](torch.nn, torch.nn.functional, torch, np.random.default_rng(0))
-    theirs.load_state_dict(tensors(state), strict=False)
-    values, their_data = {key: p.detach() for key, p in theirs.named_parameters()}, tensors(data)
+    model, loss, data = in_numpy(name)
+    theirs, their_loss, their_data = in_pytorch(name)
+    values = {key: p.detach() for key, p in theirs.named_parameters()}
 
     def of_one(model: Any, *example: Any) -> Any:
         return loss(model, *[x[None] for x in example])
