@@ -1,5 +1,6 @@
 """What repeats in a graph: loops, loops in loops, and layers of a kind."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -109,6 +110,31 @@ def test_a_loop_is_seen_among_many_operations(show: Any) -> None:
     shown = opened.page.evaluate("groups.root.items.map((item) => item.kind ?? 'node')")
     assert shown.count("loop") == 1
     assert len(shown) <= 12
+
+
+def joined(*sizes: int) -> Any:
+    """Operations that each join what is there with so many new leaves."""
+    y: Any = np.ones(1)
+    for k, size in enumerate(sizes):
+        leaves = [tg.tensor([float(i)], requires_grad=True, name=f"x{k}_{i}") for i in range(size)]
+        y = np.concatenate([y, *leaves])
+    return np.sum(y)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        ((200,), ["x1 … x0_18; 20 leaves", "x0_19 … x0_38; 20 leaves", "operations 1–2; 2 operations"]),
+        ((11, 10), ["x1 … x0_6; 8 leaves", "operation 1; 1 operation", "operations 2–3; 2 operations"]),
+    ],
+)
+def test_a_run_is_named_after_what_it_has(show: Any, sizes: tuple[int, ...], expected: list[str]) -> None:
+    """A run of leaves has no operations to number, and a run of one operation no range of them."""
+    names = show(tg.explain(joined(*sizes))).page.evaluate(
+        "[...document.querySelectorAll('#graph .toggle')].map((each) => each.getAttribute('aria-label'))"
+    )
+    assert [name.split("; ")[:2] for name in (*names[:2], names[-1])] == [line.split("; ") for line in expected]
+    assert not any(re.match(r"operations ([\d,]+)(–\1)?;", name) for name in names)
 
 
 def test_a_closed_run_says_what_it_does(show: Any) -> None:

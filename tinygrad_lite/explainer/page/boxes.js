@@ -101,12 +101,12 @@ const boxViews = (() => {
     const whole = groups.name(item);
     const name = isRest && widthOf(`${sign} ${whole}`, 13, true) > box.width - 16 ? whole.replace(/^\D+/, "") : whole;
     const count = groups.operationsIn(item);
-    const size = count ? counted(count, "operation") : counted(item.items.length, "leaf", "leaves");
+    const size = count ? counted(count, "operation") : counted(groups.leavesIn(item), "leaf", "leaves");
     const warned = state.marksIn(item);
     const found = shape("g", { class: `group ${item.kind} ${item.open ? "open" : "closed"} ${state.currentIn(item) ? "current" : ""}`, transform: `translate(${box.x} ${box.y})` });
     found.append(shape("rect", { class: "box", width: box.width, height: box.height, rx: 9 }));
     const does = item.kind === "run" ? groups.does(item) : ""; // its range says how many operations it has, but not which
-    const told = [item.kind === "run" ? say("operations {range}", { range: whole }) : whole, size, does, say(isRest ? "Enter shows the turn beside this" : item.open ? "open" : "closed"), isLoop && strips.words(item), warned && counted(warned, "warning")];
+    const told = [item.range ? say(count > 1 ? "operations {range}" : "operation {range}", { range: whole }) : whole, size, does, say(isRest ? "Enter shows the turn beside this" : item.open ? "open" : "closed"), isLoop && strips.words(item), warned && counted(warned, "warning")];
     const button = shape("g", {
       class: "toggle",
       role: "button",

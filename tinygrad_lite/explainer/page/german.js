@@ -183,6 +183,7 @@ const tables = {
     operations: "Operationen",
     "operations have their turn in the reverse of the order in which they were computed, so that each gradient is complete before it is handed on": "Operationen sind umgekehrt an der Reihe, als sie berechnet wurden, sodass jeder Gradient vollständig ist, bevor er weitergegeben wird",
     "operations {range}": "Operationen {range}",
+    "operation {range}": "Operation {range}",
     parameters: "Parameter",
     predicted: "vorhergesagt",
     "predicted above real": "vorhergesagt über wirklich",

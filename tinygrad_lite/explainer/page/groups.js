@@ -145,6 +145,8 @@ const groups = (() => {
     return item.items.reduce((sum, each) => sum + operationsIn(each), 0);
   }
 
+  const leavesIn = (item) => (typeof item === "number" ? +!lesson.isOperation(nodes[item]) : item.items.reduce((sum, each) => sum + leavesIn(each), 0));
+
   // Where an item stands among those of a group; a leaf before the item that uses it first, which may have begun before,
   // and a module of leaves alone where the first of them stands.
   function placeIn(group, item) {
@@ -191,7 +193,7 @@ const groups = (() => {
       const part = make("run", "", `${group.path}#${k}`, group);
       part.items = items;
       items.forEach((item) => (typeof item === "number" ? owner.set(item, part) : (item.parent = part)));
-      part.range = [Math.max(Math.ceil(first(part)), 1), last(part) || Math.floor(Math.max(...items.map(first)))];
+      if (operationsIn(part)) part.range = [Math.ceil(first(part)), last(part)];
       gather(part);
       return part;
     });
@@ -258,13 +260,19 @@ const groups = (() => {
   }
 
   const numbered = grouped;
+  const between = (first, last, sign = "–") => (first === last ? first : first + sign + last);
+
+  // The first leaf and the last one in a run of leaves.
+  function ends(run) {
+    const [from, to] = [run.items[0], run.items.at(-1)];
+    return [typeof from === "number" ? from : ends(from)[0], typeof to === "number" ? to : ends(to)[1]];
+  }
+
   function name(item) {
     const { kind, side, turn, parent } = item;
     if (kind === "turn") return say("turn {n} of {all}", { n: numbered(turn + 1), all: numbered(parent.turns) });
-    if (kind === "run") {
-      const [first, last] = item.range;
-      return first < last ? `${numbered(first)}–${numbered(last)}` : numbered(last);
-    }
+    if (kind === "run" && !item.range) return between(shortName(ends(item)[0]), shortName(ends(item)[1]), " … ");
+    if (kind === "run") return between(...item.range.map(numbered));
     if (kind === "module") {
       const shown = /^\d+$/.test(item.name) ? numberedModule(item) : item.name;
       return item.call > 1 ? `${shown} (${numbered(item.call)})` : shown;
@@ -277,8 +285,9 @@ const groups = (() => {
   // What a run does first, in the names of its modules, loops and operations; nothing if it has leaves only.
   function does(run) {
     run.does ??= (() => {
-      const named = (each) => (typeof each === "number" ? nodes[each].op : each.kind === "run" ? does(each) : name(each));
-      const names = run.items.filter(operationsIn).map(named).filter((each, k, all) => each !== all[k - 1]);
+      const parts = (each) => (each.kind === "run" ? each.items.flatMap(parts) : [each]);
+      const named = (each) => (typeof each === "number" ? nodes[each].op : name(each));
+      const names = parts(run).filter(operationsIn).map(named).filter((each, k, all) => each !== all[k - 1]);
       return names.slice(0, NAMES).join(", ") + (names.length > NAMES ? ", …" : "");
     })();
     return run.does;
@@ -290,5 +299,5 @@ const groups = (() => {
     return frameOf(i).kind === "module" && name.startsWith(`${module}.`) ? name.slice(module.length + 1) : name;
   }
 
-  return { root, all, shortName, owner, items, frameOf, visible, standIns, follow, operationsIn, first, name, does };
+  return { root, all, shortName, owner, items, frameOf, visible, standIns, follow, operationsIn, leavesIn, first, name, does };
 })();
