@@ -798,8 +798,10 @@ def test_a_zero_is_no_rounding_of_a_gradient_in_another_scale(kind: Any) -> None
         (np.exp, np.exp, [0.02, 0.4, 1.3, 5.0, 14.0], 1e-5),
         (np.exp, np.exp, [0.2, 1.0, 4.0, 10.0, 15.0], 1e-6),
         (lambda x: np.log1p(np.exp(-x)), lambda x: -1 / (1 + np.exp(x)), [0.2, 1.0, 4.0, 10.0, 15.0], 1e-6),
+        (np.tanh, lambda x: 1 / np.cosh(x) ** 2, [0.3, 1.1, 2.3, 9.0], 1e-5),
+        (lambda x: np.exp(-x * x / 2), lambda x: -x * np.exp(-x * x / 2), [1e-3, 0.4, 1.3, 6.0], 1e-5),
     ],
-    ids=["exp, one at 0.02", "exp, one at 0.2", "softplus"],
+    ids=["exp, one at 0.02", "exp, one at 0.2", "softplus", "an end of tanh", "a tail of the normal density"],
 )
 def test_a_small_entry_is_looked_at_alone_where_larger_ones_hide_its_digits(
     f: Any, derivative: Any, point: list[float], error: float
@@ -807,11 +809,24 @@ def test_a_small_entry_is_looked_at_alone_where_larger_ones_hide_its_digits(
     """Of a change that is 1e-5 to 1e-9 of the largest, the values still tell several digits."""
     x = np.array(point)
     planted = derivative(x)
-    smallest = np.argmin(np.abs(planted * x))
+    smallest = np.argmin(np.abs(planted * np.fmax(x, 0.1)))
     assert check(lambda x: float(np.sum(f(x))), x, gradient=derivative).ok
     planted[smallest] *= 1 + error
     report = check(lambda x: float(np.sum(f(x))), x, gradient=planted)
     assert np.flatnonzero(report["x"].verdicts == Verdict.WRONG).tolist() == [smallest]
+
+
+def test_a_small_entry_is_looked_at_alone_in_each_of_many_rows() -> None:
+    weights = 10.0 ** -np.array([np.roll([0, 1, 0, 6, 1], k) for k in range(5)])
+    x = np.array([0.3, 1.1, 2.3, 1.4, 2.0])
+    planted = weights / np.cosh(x) ** 2
+    planted[4, 2] *= 1 + 1e-5  # the smallest
+
+    def f(x: Any) -> Any:
+        return np.array([float(np.sum(row * np.tanh(x))) for row in weights])
+
+    assert check(f, x, gradient=lambda x: weights / np.cosh(x) ** 2).ok
+    assert np.argwhere(check(f, x, gradient=planted)["x"].verdicts == Verdict.WRONG).tolist() == [[4, 2]]
 
 
 def test_a_value_that_stands_still_nearby_and_moves_further_away_verifies_no_gradient_of_0() -> None:

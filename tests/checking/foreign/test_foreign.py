@@ -25,9 +25,6 @@ UNSOLVED = {  # what the checker says of these is not true, or less than could b
         "the steps end far below the width of the feature": {
             "1 - cos at 1e-8": ["the sign reversed", "zero", "off by 1 %"],
         },
-        "the values are coarse, but the slope is known": {
-            "quantised to 9 decimals": ["one entry off by 1e-6"],
-        },
         "on one side of 1e-9 the slope is known to 1e-7": {"entropy that raises": ["one entry off by 1e-6"]},
     }.items()
     for name, mistakes in names.items()

@@ -44,7 +44,11 @@ class ByDifferences:
         """
         look = self._look
         if others_are_wrong or self._known.agrees_with_others[j]:
-            self._note(j, self._known.briefly(look.scales[j] * look.unit(j)).per(look.scales[j]))
+            scale = look.scales[j]
+            helps = not others_are_wrong and self._known.helpless < HELPLESS
+            unknown = (lambda brief: self._values_tell_more(j, brief.per(scale))) if helps else None
+            brief = self._known.briefly(scale * look.unit(j), unknown=unknown)
+            self._note(j, brief.per(scale).with_polynomials())
             if np.all(self.is_far_off(j) if others_are_wrong else self._is_right(j)):
                 return
         self._note(j, self._with_polynomials(j))
@@ -58,18 +62,33 @@ class ByDifferences:
             kinked = np.abs(result.right[:, j] - result.left[:, j]) > 4 * result.side_bound[:, j]
         return np.asarray(right & ~kinked & ~result.hidden[:, j] & ~result.jumps[:, j])
 
+    def _values_tell_more(self, j: int, difference: references.Difference) -> Vector:
+        """Whether the values tell more of the entries of a column than these differences do, which agree roughly."""
+        gradient, scale = self._look.gradient[:, j], self._look.scales[j]
+        with np.errstate(invalid="ignore"):
+            close = np.abs(gradient - difference.slope) < CLOSE * np.abs(gradient)
+        bound = np.fmin(difference.bound, difference.fitted_bound) * scale
+        more = self._known.values_tell_more(gradient[:, None] * scale, bound, difference.noise)
+        return np.asarray(close & more[:, 0])
+
     def _with_polynomials(self, j: int) -> references.Difference:
         """The differences of a column, and polynomials where these leave open whether the gradient is right."""
 
-        def is_open(difference: references.Difference) -> Vector:
+        def is_hidden(difference: references.Difference) -> Vector:
             hidden = self._known.leaves_room_in(j, difference.rate, np.fmin(difference.bound, difference.fitted_bound))
             with np.errstate(invalid="ignore"):
                 differs = np.abs(self._result.gradient[:, j] - difference.slope) > difference.bound
-                kinked = np.abs(difference.right - difference.left) > 4 * difference.side_bound
-            return np.asarray(hidden & ~differs & ~kinked)
+            return np.asarray(hidden & ~differs & ~is_kinked(difference))
+
+        def is_kinked(difference: references.Difference) -> Vector:
+            with np.errstate(invalid="ignore"):
+                return np.asarray(np.abs(difference.right - difference.left) > 4 * difference.side_bound)
+
+        def is_open(difference: references.Difference) -> Vector:
+            return is_hidden(difference) | self._values_tell_more(j, difference) & ~is_kinked(difference)
 
         difference = self._look.difference_by(j, unknown=None if self._known.helpless >= HELPLESS else is_open)
-        self._known.helpless = self._known.helpless + 1 if np.any(is_open(difference)) else 0
+        self._known.helpless = self._known.helpless + 1 if np.any(is_hidden(difference)) else 0
         return difference.with_polynomials()
 
     def _note(self, j: int, difference: references.Difference) -> None:
@@ -150,7 +169,7 @@ class ByDifferences:
                 wary=True,
                 unknown=partial(self._is_close, j),
             )
-            self._note(j, again)
+            self._note(j, again.with_polynomials())
             apart = np.where(again.saws, 0, bound + np.abs(result.reference[:, j] - former))
             missed = saws & ~again.saws  # the jumps, which the first look had found
             missed |= ~saws & again.saws & np.isinf(again.bound) & (former != 0)  # and teeth, which are no rounding

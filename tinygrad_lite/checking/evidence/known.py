@@ -18,6 +18,7 @@ MATTERS = 1e-3  # a gradient that is larger, relative to the largest, must be kn
 PART = 1e-2  # how well it must be known if it hardly changes a value
 FEW_ROWS = 4  # with more rows, few entries have effects of the same size in all of them
 HELPLESS = 3  # after this many columns in a row that polynomials do not help with, they are no longer tried
+TOLD = 16  # values tell an error that moves them by this many times their noise
 NOISY = 2e4  # a slope whose bound is no more than this many times its noise is known about as well as it can be
 
 
@@ -70,16 +71,22 @@ class Known:
         """Note that there is no time for these columns."""
         self.result.unchecked[columns] = self.result.late[columns] = True
 
-    def briefly(self, direction: Vector, rows: Any = slice(None)) -> references.Difference:
+    def briefly(self, direction: Vector, rows: Any = slice(None), **options: Any) -> references.Difference:
         """The slope along a direction with few steps, of the size that was best before, if these tell enough of it."""
         known = self.last
         if known is not None and not np.any(known.stairs):  # which few steps may not see
             steps = known.step * references.RATIO ** np.arange(5.0, -2.0, -1.0)
-            brief = self.look.difference(direction, steps, noise=known.noise)
+            brief = self.look.difference(direction, steps, noise=known.noise, **options)
             if np.all((brief.bound <= np.maximum(NOISY * known.noise, 1e-9 * np.abs(brief.slope)))[rows]):
                 return brief
-        self.last = full = self.look.difference(direction)
+        self.last = full = self.look.difference(direction, **options)
         return full
+
+    def values_tell_more(self, terms: Matrix, bound: Vector, noise: Vector) -> Matrix:
+        """Whether the values tell more of these changes than a bound does: of small ones, beside larger ones."""
+        size = np.abs(terms)
+        told = (bound[:, None] > DIGITS * size) & (PART * size > TOLD * noise[:, None])
+        return np.asarray(told & (not self.are_many and self.is_fine))
 
     def leaves_room_in(self, j: int, rate: Vector, bound: Vector | None = None) -> Vector:
         """Whether the bound of a column leaves room for another gradient; its values change at this rate."""

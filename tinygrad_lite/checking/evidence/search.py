@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from tinygrad_lite.checking.evidence.blocks import BLOCK, Blocks
-from tinygrad_lite.checking.evidence.known import FEW_ROWS, HELPLESS, NOISY, PART, Known
+from tinygrad_lite.checking.evidence.known import HELPLESS, NOISY, Known
 from tinygrad_lite.checking.evidence.lost_digits import DIGITS
 from tinygrad_lite.checking.evidence.references import Difference
 from tinygrad_lite.checking.evidence.roundings import ALLOWED, FEW_SAMPLES, Roundings
@@ -19,7 +19,6 @@ DENSE = 3  # after this many short blocks in a row with a wrong entry, larger bl
 DIRECTIONS = 4  # along as many at most, while each settles half of what the others left open, and along two at least
 FEWER = 5  # small entries are looked at in blocks if there are this many times fewer blocks than columns
 MISSES = 3  # after this many blocks in a row in which no entry alone explains the error, none is looked for
-TOLD = 16  # values tell an error that moves them by this many times their noise
 ALONE = 100  # if the bound of a block is this many times its noise, an entry may be better known alone
 
 _Block: TypeAlias = tuple[Vector, Vector | None]
@@ -244,10 +243,7 @@ class Search:
         bound, noise = difference.bound, difference.noise
         coarse = (bound > np.maximum(NOISY * noise, rough))[:, None]
         vague = (hidden & better) | (coarse & (bound[:, None] > 10 * self._look.floor * np.abs(terms)))
-        if not known.are_many and known.is_fine and len(terms) <= FEW_ROWS:
-            # small entries may lose digits beside large ones that the values tell
-            size = np.abs(terms)
-            vague |= better & ((own + bound)[:, None] > DIGITS * size) & (PART * size > TOLD * noise[:, None])
+        vague |= better & known.values_tell_more(terms, own + bound, noise)
         return difference, hidden, vague | (difference.stairs[:, None] & known.sees_stairs)
 
     def _hidden(
