@@ -29,7 +29,7 @@ def two_ways() -> Drawn:
     x = 1.0
     u, along = tg.value_and_grad(u_of)(x)
     y, (by_u, by_x) = tg.value_and_grad(y_of, argnums=(0, 1))(u, x)
-    canvas = Canvas((0, 17.4), (0.3, 3.4), height=300)
+    canvas = Canvas((0, 17.4), (0.75, 3.35), height=270)
     fixed = "".join(canvas.text(tick, 0.5, f"{tick}", "", "middle") for tick in range(0, 18, 2))
     for name, row, value in (("x", 3.1, x), ("u", 2.0, u), ("y", 0.9, y)):
         fixed += canvas.text(-0.9, row - 0.05, name, "", "middle") + canvas.line((0, 17), (row, row), "ink thin")

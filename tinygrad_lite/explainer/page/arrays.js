@@ -279,7 +279,7 @@ function heatMap(array, { label, choose, hover, edit, largest, cell, caption = t
   const figure = element(
     "figure",
     { class: "array" },
-    caption ? element("figcaption", {}, element("b", {}, inParts(`${label}, ${shapeOf(array.shape)}${whole}`)), " ", element("small", {}, summary(array))) : null,
+    caption ? element("figcaption", {}, element("b", {}, inParts(`${label}, `), element("span", { class: "shape" }, shapeOf(array.shape)), whole), " ", element("small", {}, summary(array))) : null,
     picture.body,
     own && caption && rows && columns && array.data.length > 1 && scale > 0 ? legend(scale) : null,
   );

@@ -28,20 +28,26 @@ const overview = (() => {
 
   const sentence = ([text, node], linked) => element("p", { class: "warning" }, tell(text), ". ", linked && node !== null ? cause(node) : null);
 
-  // All warnings, each with a link to the step that causes it.
+  // All warnings, each with a link to the step that causes it; nothing if there are none.
   function warnings() {
     const { warnings: all, notLookedInto } = lesson.data;
     const box = element("section", { class: "warnings" });
     if (all.length) box.append(element("h4", {}, counted(all.length, "warning")), ...all.slice(0, 8).map((each) => sentence(each, true)));
     if (all.length > 8) box.append(element("p", {}, say("… and {n} more, marked in the graph.", { n: all.length - 8 })));
-    if (!all.length && !notLookedInto) box.append(element("p", { class: "fine" }, `✓ ${say("No gradient of a parameter is zero, or far smaller or larger than the others, and every number is finite.")}`));
     if (notLookedInto) box.append(element("p", { class: "hint" }, say("Nobody looked for dead units or vanishing gradients: {reason}.", { reason: tell(notLookedInto) })));
     if (lesson.changed() && all.length) box.append(element("p", { class: "hint" }, say("The warnings are about the recorded numbers.")));
     return box;
   }
 
+  // That there is nothing to warn of, which nobody has to read before anything else.
+  function fine() {
+    const { warnings: all, notLookedInto } = lesson.data;
+    if (all.length || notLookedInto) return null;
+    return element("p", { class: "fine" }, `✓ ${say("No gradient of a parameter is zero, or far smaller or larger than the others, and every number is finite.")}`);
+  }
+
   // The warnings that concern a node, for the panel of its step.
   const warningsOf = (i) => lesson.data.warnings.filter(([, node]) => node === i).map((each) => sentence(each, false));
 
-  return { facts, warnings, warningsOf };
+  return { facts, warnings, fine, warningsOf };
 })();

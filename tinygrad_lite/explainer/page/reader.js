@@ -55,7 +55,7 @@ const reader = (() => {
   const texts = [...document.querySelectorAll("header [aria-label], main [aria-label], .skip, h2, [role=tab]")].flatMap((each) => {
     const label = each.getAttribute("aria-label");
     const own = each.childElementCount === 0 && each.textContent.trim() ? each.textContent : null;
-    return [{ each, label, own }];
+    return [{ each, label, own, hint: each.title || (each.matches("button, select") ? label : null) }];
   });
   const choice = element("select", { id: "language", onchange: () => (language.choose(choice.value), translate(), main.redraw()) }, Object.entries(language.all).map(([code, name]) => element("option", { value: code }, name)));
 
@@ -63,9 +63,10 @@ const reader = (() => {
     document.documentElement.lang = language.now();
     choice.value = language.now();
     choice.setAttribute("aria-label", say("Language"));
-    for (const { each, label, own } of texts) {
+    for (const { each, label, own, hint } of texts) {
       if (label) each.setAttribute("aria-label", say(label));
       if (own) each.textContent = say(own);
+      if (hint) each.title = say(hint);
     }
     drawer.textContent = say("The graph");
     get("key").textContent = lesson.nodes.some((node) => node.value.shape.length) ? say("In each box: the value on the left, its gradient on the right. Blue: below zero. Orange: above.") : say("In each box: the value on the left, and its gradient g on the right.");

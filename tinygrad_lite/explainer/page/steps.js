@@ -26,6 +26,7 @@ const stepView = (() => {
       element("p", {}, sayWith("In the end you have the gradient of {root} with respect to {leaves}.", { root: nameAt(lesson.root), leaves: [...shown, leaves.length > 12 ? ` ${say("and {n} more", { n: leaves.length - 12 })}` : ""] })),
       leaves.some(isPlain) ? singles(leaves.filter(isPlain).slice(0, 12)) : null,
       lesson.live ? element("p", { class: "hint" }, say("Drag any number or any cell of a picture to the side, and watch {root} at the top follow.", { root: nameAt(lesson.root) })) : "",
+      overview.fine(),
       element("p", { class: "hint" }, location.protocol === "about:" ? say("The arrow keys left and right go from step to step.") : say("The arrow keys left and right go from step to step. The address in the browser names the step, so that you can link to it.")),
       liveNote(),
       lesson.changed() ? null : exitNote("hint"),
