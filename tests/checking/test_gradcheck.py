@@ -829,6 +829,21 @@ def test_a_small_entry_is_looked_at_alone_in_each_of_many_rows() -> None:
     assert np.argwhere(check(f, x, gradient=planted)["x"].verdicts == Verdict.WRONG).tolist() == [[4, 2]]
 
 
+def test_an_error_in_a_tail_is_not_excused_by_the_rounding_of_values_further_inside() -> None:
+    def slopes(x: Any) -> Any:
+        return np.diag(-2 * x * np.exp(-x * x))
+
+    def f(x: Any) -> Any:
+        return np.array([float(np.exp(-t * t)) for t in x])
+
+    for x in np.array([[0.5, 18.0], [22.0, 20.0], [0.2, 12.0]]):
+        assert check(f, x, gradient=slopes).ok
+        for error in (1e-6, 1e-2):
+            planted = slopes(x)
+            planted[1, 1] *= 1 + error
+            assert check(f, x, gradient=planted).outcome == "failed", (x, error)
+
+
 def test_a_value_that_stands_still_nearby_and_moves_further_away_verifies_no_gradient_of_0() -> None:
     def saturated(x: Any) -> float:
         return float(1 / (1 + np.exp(-x)))

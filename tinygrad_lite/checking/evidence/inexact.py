@@ -22,6 +22,8 @@ A_LITTLE = 1e-3  # the fraction of this distance over which values show rounding
 NEARBY = 16  # the number of points that show the rounding
 STILL = 4 * EPSILON  # a value that changes by less, relative to its size, stands still
 FURTHEST = 12  # the number of steps, each four times as long, within which it must begin to change
+SHORTER = 8.0  # how many steps are tried for slopes beside the point, each four times shorter
+ALIKE = 2  # slopes that are no more than this many times the one at the point are from values as large
 ROUNDED = 3  # a slope may be off by this many times the noise of rounding
 
 
@@ -32,12 +34,12 @@ def excuse(look: Examination, found: Comparison, error: Matrix, deadline: float)
     _excuse_what_stands_still(look, found)
     aside = _aside(look, np.flatnonzero(np.any(close, axis=0)))
     along = cache(lambda t: look.at(look.subject.point + t * aside))  # one line shows the jumps of all results
-    slopes = cache(lambda j: _slopes_beside(look, j))
+    slopes = cache(lambda j, step: _slopes_beside(look, j, step))
     for row in map(int, np.flatnonzero(np.any(close, axis=1))):
         columns = np.flatnonzero(close[row])
         _excuse_by_jumps(look, found, row, columns, absolute[row, columns], along)
         columns = np.flatnonzero(close[row] & found.suspicious[row])
-        _excuse_by_others(found, row, columns, absolute[row, columns], slopes, deadline)
+        _excuse_by_others(look, found, row, columns, absolute[row, columns], slopes, deadline)
 
 
 def _excuse_by_jumps(
@@ -96,29 +98,34 @@ def _unseen(look: Examination, row: int, columns: Vector) -> float:
 
 
 def _excuse_by_others(
+    look: Examination,
     found: Comparison,
     row: int,
     columns: Vector,
     error: Vector,
-    slopes: Callable[[int], tuple[Vector, Matrix]],
+    slopes: Callable[[int, float], tuple[Vector, Matrix]],
     deadline: float,
 ) -> None:
     """Excuse errors that rounding of the other entries explains, the largest error first."""
     for k in np.argsort(-error):
-        moves, beside = slopes(int(columns[k]))
+        j = int(columns[k])
+        for step in look.scales[j] / 8 * references.RATIO ** -np.arange(SHORTER):
+            moves, beside = slopes(j, float(step))
+            if np.max(np.abs(beside[:, row])) <= ALIKE * np.abs(found.reference[row, j]):
+                break  # else values further away may be far larger, and rounded as coarsely
         allowed = ROUNDED * _noise(moves, beside[:, row])
         if not error[k] <= allowed or monotonic() > deadline:
             break
         _hide(found, row, columns[k], allowed)
 
 
-def _slopes_beside(look: Examination, j: int) -> tuple[Vector, Matrix]:
+def _slopes_beside(look: Examination, j: int, step: float) -> tuple[Vector, Matrix]:
     """How far the other entries move, and the slopes of all results along this entry at these points.
 
     A term that rounds coarsely, such as log(1 + c²) for a small c, is constant along this entry, but moves its slope.
     """
     others = np.flatnonzero(look.subject.varies & (np.arange(len(look.scales)) != j))
-    aside, step = _aside(look, others), look.scales[j] / 8
+    aside = _aside(look, others)
     moves = A_LITTLE * look.rng.uniform(-1, 1, NEARBY)  # random, since numbers in simple ratios round alike
 
     def values(side: float) -> Matrix:
@@ -130,9 +137,11 @@ def _slopes_beside(look: Examination, j: int) -> tuple[Vector, Matrix]:
 
 def _noise(moves: Vector, slopes: Vector) -> float:
     """How far slopes jump around a smooth curve."""
-    if not np.all(np.isfinite(slopes)):
+    largest = float(np.max(np.abs(slopes)))  # whose sums may overflow
+    if not 0 < largest < np.inf:
         return 0.0
-    return float(np.max(np.abs(slopes - np.polynomial.Polynomial.fit(moves, slopes, 3)(moves))))
+    slopes = slopes / largest
+    return largest * float(np.max(np.abs(slopes - np.polynomial.Polynomial.fit(moves, slopes, 3)(moves))))
 
 
 def _aside(look: Examination, columns: Vector) -> Vector:
