@@ -4,6 +4,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator
+from html import escape
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -123,23 +124,26 @@ def test_the_page_of_a_widget_tells_what_is_dragged(browser: Any, widget: Any) -
     assert complaints == []
 
 
-def test_the_html_of_a_notebook(open_file: Any, tmp_path: Path) -> None:
-    """Nbconvert's page with a lesson as the output of a cell: it shows, steps and computes, and nothing goes wrong."""
+def test_the_html_of_a_notebook(open_file: Any, tmp_path: Path, widget: Any) -> None:
+    """Nbconvert's page with a lesson and with a widget: each shows and steps, and neither asks for anything."""
     needed("nbconvert")
     import nbformat
     from nbconvert import HTMLExporter
 
-    shown = graphs.heart()
-    output = nbformat.v4.new_output("execute_result", {"text/html": shown._repr_html_(), "text/plain": "lesson"})
-    cell = nbformat.v4.new_code_cell("tg.explain(loss)", outputs=[output], execution_count=1)
+    outputs = {"text/html": graphs.heart()._repr_html_(), "text/plain": "lesson"}, widget._repr_mimebundle_()[0]
+    shown = [nbformat.v4.new_output("execute_result", output) for output in outputs]
+    cells = [nbformat.v4.new_code_cell("tg.explain(loss)", outputs=[output], execution_count=1) for output in shown]
     exporter = HTMLExporter(mathjax_url="", require_js_url="", jquery_url="", mermaid_js_url="")
-    html, _ = exporter.from_notebook_node(nbformat.v4.new_notebook(cells=[cell]))
+    html, _ = exporter.from_notebook_node(nbformat.v4.new_notebook(cells=cells))
     path = tmp_path / "notebook.html"
     path.write_text(html, encoding="utf-8")
-    frame = open_file(path).frame_locator("iframe")
-    frame.locator("#graph svg").wait_for()
-    frame.locator("#next").click()
-    assert frame.locator("#status").inner_text().startswith("Forward 1 of 4: ")
+    page = open_file(path)
+    assert "come back to Python: run the cell" in page.evaluate("document.body.innerText")
+    for k in (1, 0):
+        frame = page.frame_locator("iframe").nth(k)
+        frame.locator("#graph svg").wait_for()
+        frame.locator("#next").click()
+        assert frame.locator("#status").inner_text().startswith("Forward 1 of 4: ")
     frame.locator("#tab-quiz").click()
     assert frame.locator("#quiz").is_visible()
 
@@ -149,6 +153,9 @@ VSCODE = (
     "img-src https: http: data:; font-src https:; connect-src https:; child-src https: data: blob:"
 )
 """The policy of the page in which VS Code shows a notebook's outputs."""
+
+WEBVIEW = '<iframe sandbox="allow-scripts allow-forms allow-popups allow-downloads" srcdoc="{}"></iframe>'
+"""That page is in a frame, here a stricter one than in VS Code: it has no origin, so no storage either."""
 
 
 def playback() -> Any:
@@ -169,7 +176,8 @@ def notebook(browser: Any) -> Iterator[Callable[..., Any]]:
     def shown(*outputs: Any, policy: str = "", style: str = "") -> Any:
         said = f'<meta http-equiv="Content-Security-Policy" content="{policy}">' if policy else ""
         cells = "".join(f"<div>{output._repr_html_()}</div>" for output in outputs)
-        page.set_content(f"<!DOCTYPE html>{said}<title>notebook</title><style>{style}</style><body>{cells}")
+        cells = f"<!DOCTYPE html>{said}<title>notebook</title><style>{style}</style><body>{cells}"
+        page.set_content(WEBVIEW.format(escape(cells)) if policy else cells)
         return page
 
     yield shown
@@ -181,7 +189,8 @@ def notebook(browser: Any) -> Iterator[Callable[..., Any]]:
 def test_several_outputs_of_a_notebook(notebook: Any, policy: str) -> None:
     """Each shows its graph in the room that a notebook has, and steps by itself."""
     page = notebook(lesson(), playback(), graphs.heart(), policy=policy)
-    first, training, last = (page.frame_locator(f"div:nth-of-type({k}) iframe") for k in (1, 2, 3))
+    around = page.frame_locator("iframe") if policy else page
+    first, training, last = (around.frame_locator(f"div:nth-of-type({k}) iframe") for k in (1, 2, 3))
     for frame in (first, last):
         frame.locator("#graph svg .node").first.wait_for()
     first.locator("#next").click()

@@ -9,9 +9,11 @@ import traitlets
 
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.explainer import page
-from tinygrad_lite.explainer.files import asset
+from tinygrad_lite.explainer.files import asset, frame
 from tinygrad_lite.explainer.graph import Graph
 from tinygrad_lite.explainer.steps import Pass
+
+ALONE = "<p>In a notebook that runs, the numbers that you change on this page come back to Python: run the cell.</p>"
 
 
 class LessonWidget(anywidget.AnyWidget):
@@ -37,6 +39,11 @@ class LessonWidget(anywidget.AnyWidget):
 
     def __repr__(self) -> str:
         return f"{self._title}: run this cell to see the page"
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The widget; and the page alone, for a file or a site that shows what a notebook kept, and runs no widgets."""
+        data, metadata = super()._repr_mimebundle_(**kwargs) or ({}, {})
+        return data | {"text/html": frame(self._page, self._title, 760) + ALONE}, metadata
 
     def _take(self, change: Mapping[str, Any]) -> None:
         """Take the numbers of the page, which come as text, with all their digits."""
