@@ -182,6 +182,31 @@ def test_gradients_of_reads_add_up_with_others_in_any_order() -> None:
             np.testing.assert_allclose(tg.grad(g)(x), expected, rtol=1e-8, atol=1e-8)
 
 
+@pytest.mark.parametrize("retains", [False, True])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_reads_add_to_no_gradient_that_somebody_else_holds(dtype: Any, retains: bool) -> None:
+    weights = np.array([1, 2, 4], dtype)
+    start, other = (tg.tensor(np.ones(3, dtype), requires_grad=True) for _ in range(2))
+    x = start * 1
+    y = x + other  # whose gradient arrives at both as it is
+    if retains:
+        x.retain_grad()
+        y.retain_grad()
+    result = (y * weights).sum() + x[0] * 3 + 5 * x[1:].sum() + x[[2, 2]].sum()
+    result.backward(retain_graph=True)
+    np.testing.assert_array_equal(other.grad, weights)
+    np.testing.assert_array_equal(start.grad, weights + np.array([3, 5, 7], dtype))
+    if retains:
+        np.testing.assert_array_equal(x.grad, start.grad)
+        np.testing.assert_array_equal(y.grad, weights)
+    gradient = tg.tensor(weights)
+    z = start * 1
+    stacked = np.concatenate([z + other, z[:1]])
+    stacked.backward(np.concatenate([gradient, gradient[:1]]))
+    np.testing.assert_array_equal(start.grad, 2 * weights + np.array([4, 5, 7], dtype))
+    np.testing.assert_array_equal(gradient, weights)
+
+
 def watched() -> tuple[Any, list[Any]]:
     """An operation, and a list of the upstream gradients that its rule gets."""
     arrived: list[Any] = []

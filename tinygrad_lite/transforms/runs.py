@@ -1,7 +1,6 @@
 """Runs a user's function under a transform: prepares its arguments, and converts its results for the user."""
 
 import operator
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -15,6 +14,7 @@ from tinygrad_lite.engine.tensor import Tensor, tensor, wrap
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
 from tinygrad_lite.foundation.callers import hidden_behind
 from tinygrad_lite.foundation.foreign import copied, numbers_of
+from tinygrad_lite.foundation.ownership import is_held_alone
 from tinygrad_lite.transforms.batched import Batched
 from tinygrad_lite.transforms.bystanders import warn_of_bystanders, warn_of_owners
 from tinygrad_lite.transforms.dual import Dual, Pullback, between, settle, stand_in
@@ -172,9 +172,8 @@ class Run:
 
         A rule may return an array that the graph, the user or another gradient holds, too. Such an array is copied.
         """
-        is_held = sys.getrefcount(pulled[k]) != sys.getrefcount(_HELD_ONCE[0])
+        is_free = is_held_alone(pulled, k)
         x = pulled[k]
-        is_free = type(x) is np.ndarray and not is_held and x.flags.writeable and _is_of_own_memory(x)
         if not is_free and not isinstance(x, np.generic):
             x = users_own(x)
         if isinstance(x, Traced) or self.call.takes_tensors or self.call.holder is not None:
@@ -196,17 +195,6 @@ def users_own(x: Any) -> Any:
     """A derivative for the user, who may write into it: a copy, since others may hold the same array."""
     is_array = isinstance(x, np.ndarray) or (hasattr(x, "flags") and x.shape)  # the latter in a recording
     return x.copy(order="K") if is_array else x
-
-
-_HELD_ONCE = [np.empty(0), np.empty((1, 1)).T]  # an array and a view of another array, each held by the list alone
-
-
-def _is_of_own_memory(x: Array) -> bool:
-    """Whether an array is not a view, or a view of an array that nobody else holds."""
-    if x.base is None:
-        return True
-    is_an_owner = type(x.base) is np.ndarray and x.base.base is None
-    return is_an_owner and sys.getrefcount(x.base) == sys.getrefcount(_HELD_ONCE[1].base)
 
 
 def run(f: Callable[..., Any], args: Iterable[Any], kwargs: Mapping[str, Any]) -> Any:

@@ -183,7 +183,7 @@ def test_the_gradient_of_a_product_needs_no_division(dtype: Any) -> None:
         np.testing.assert_allclose(found, right, rtol=4 * np.finfo(dtype).eps)
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, np.int32, np.complex128])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, np.int32, np.complex128, ">f8"])
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_many_entries_are_chosen_as_numpy_chooses_them(dtype: Any) -> None:
     rng = np.random.default_rng(0)
@@ -192,9 +192,11 @@ def test_many_entries_are_chosen_as_numpy_chooses_them(dtype: Any) -> None:
         x[0, :5] = z[0, 3:8] = [np.nan, np.inf, -np.inf, -0.0, 0.0]
     condition = rng.random(x.shape) < 0.5
     assert condition.size >= selection.MANY
-    numbers: list[Any] = [0, 0.0, -0.0, 0.5, 2, 1e300, np.nan, np.float64(3), True]
-    others = [z, z[:1], np.asfortranarray(z), z[::-1], x.astype(float), np.broadcast_to(z[:1], x.shape), *numbers]
-    for choose in (condition, np.asfortranarray(condition), condition[:1], condition.astype(int)):
+    numbers: list[Any] = [0, 0.0, -0.0, 0.5, 2, 1e300, np.nan, -np.inf, np.float64(3), np.float32(3), True]
+    rows = [z[:1], z[:, :1], np.broadcast_to(z[:1], x.shape), np.stack([z, x])]
+    others = [z, np.asfortranarray(z), z[::-1], x.astype(float), *rows, *numbers]
+    conditions = [condition[:1], condition[:, :1], np.stack([condition, ~condition]), condition.astype(int)]
+    for choose in (condition, np.asfortranarray(condition), *conditions):
         for other in others:
             for a, b in ((x, other), (other, x)):
                 right = np.where(choose, a, b)

@@ -21,6 +21,7 @@ from tinygrad_lite.ops.arithmetic.reductions import (
     removed_axes,
     restored,
 )
+from tinygrad_lite.ops.arithmetic.selection import chosen
 from tinygrad_lite.ops.shapes.indexing import Distinct, Scattered
 
 FEW_WIN = 2**15
@@ -45,7 +46,7 @@ def _extremum_vjp(
         if x.size >= FEW_WIN * kept.size:
             index = Distinct(winners.nonzero())
             return Scattered(np.broadcast_to(restored(g, x, axis, keepdims), x.shape)[index], x.shape, index)
-        return np.where(winners, restored(g, x, axis, keepdims), 0.0)  # of an infinite gradient, a product would be NaN
+        return chosen(winners, restored(g, x, axis, keepdims), 0.0)  # of an infinite gradient, a product would be NaN
     return winners * (restored(g, x, axis, keepdims) / ties(winners, kept, axis=axis, initial=initial))
 
 

@@ -39,8 +39,8 @@ def arrived(g: Array, shapes: Sequence[Shape]) -> list[tuple[Array, Array]]:
     Its gradient may be 0 all the same, and only a deferred gradient tells such a use.
     """
     deferred = isinstance(g, Scattered)
-    parts = unpack(g.whole() if deferred else g, shapes)
     reached = [deferred and g.reaches(span) for span in _spans(shapes)]
+    parts = unpack(g.whole() if deferred else g, shapes)
     return [(part, np.True_ if used else _is_any(part)) for part, used in zip(parts, reached)]
 
 

@@ -19,6 +19,7 @@ from tinygrad_lite.errors import InputError, ShapeError, UsageError
 from tinygrad_lite.foundation.advice import refuse_out
 from tinygrad_lite.foundation.elsewhere import EntriesElsewhere
 from tinygrad_lite.foundation.foreign import as_array
+from tinygrad_lite.foundation.ownership import is_held_alone
 from tinygrad_lite.ops.kept import kept
 from tinygrad_lite.ops.requirements import refuse_where
 
@@ -98,8 +99,21 @@ class Scattered(Deferred):
         return any(_is_basic(own) and own == index for own in self.indices)
 
     def whole(self) -> Array:
+        if self.indices[0] is ... and self._takes_in_others():
+            for index, part in zip(self.indices[1:], self.parts[1:]):
+                _add_at(self.parts[0], index, part)
+            del self.parts[1:], self.indices[1:]
+            return self.parts[0]
         indices = tuple(self.indices)
         return _performed_at(scatter, tuple(self.parts), *indices, shape=self._shape, indices=indices)
+
+    def _takes_in_others(self) -> bool:
+        """Whether the first part is a whole array that the others can be added to in place, since nobody holds it."""
+        if not is_held_alone(self.parts, 0) or not self.parts[0].flags.c_contiguous:
+            return False
+        shape, dtype = self.parts[0].shape, self.parts[0].dtype
+        are_numpys = all(isinstance(x, (np.ndarray, np.generic)) and x.dtype == dtype for x in self.parts)
+        return are_numpys and shape == self._shape and not any(map(_is_traced, self.indices))
 
 
 def _add_at(total: Array, index: Index, addend: Array) -> None:
@@ -207,6 +221,10 @@ def _performed_at(op: Op, inputs: tuple[Array, ...], *indices: Index, **params: 
             if isinstance(part, Traced) and (hasattr(part, "level") or not any(isinstance(x, Traced) for x in inputs)):
                 return part.__trace__(op, inputs, params)
     return performed(op, inputs, params)
+
+
+def _is_traced(index: Index) -> bool:
+    return any(isinstance(part, Traced) for part in (index if isinstance(index, tuple) else (index,)))
 
 
 def picked(a: Array, index: Index) -> Array:
