@@ -15,7 +15,7 @@ import tinygrad_lite as tg
 from tests.compiler.test_carrying import kind_of
 from tests.compiler.training import Training
 from tinygrad_lite import nn, trees
-from tinygrad_lite.compiler import variations
+from tinygrad_lite.compiler import ways
 from tinygrad_lite.errors import UncompiledWarning, UsageError
 
 X = np.array([1.0, -2.0, 3.0])
@@ -254,51 +254,109 @@ def test_a_derivative_of_the_users_that_branches_in_the_reverse_pass_of_others(b
         assert_same(gradients[1], gradients[0])
 
 
-def test_a_way_of_each_call_is_left_to_the_function_itself(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One warning says so, however long the programs take that are tried in vain."""
-    monkeypatch.setattr("tinygrad_lite.compiler.compiled.perf_counter", lambda: 0.0)
+def _counted(x: Any) -> Any:
+    turns = 0
+    while x.sum() > turns:
+        turns += 1
+    return x * turns
 
-    def f(x: Any) -> Any:
-        turns = 0
-        while x.sum() > turns:
-            turns += 1
-        return x * turns
 
-    compiled = tg.compile(f, backend)
+def test_a_way_of_each_call_is_left_to_the_function_itself(backend: str) -> None:
+    """One warning says so, and no more ways are recorded than a few."""
+    compiled = tg.compile(_counted, backend)
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
-        for i in range(80):
-            np.testing.assert_array_equal(compiled(np.full(2, i + 0.3)), np.full(2, i + 0.3) * (2 * i + 1))
-    (text,) = [str(warning.message) for warning in told]
-    assert re.search(r"(?s)another way in most calls.*write np\.where", text)
-    assert compiled._recordings.count < 16
+        for i in [*range(45)] * 3:
+            x = np.full(2, i + 0.3)
+            np.testing.assert_array_equal(compiled(x), x * (2 * i + 1))
+    assert len(told) <= 1
+    assert all(re.search(r"(?s)another way in most calls.*write np\.where", str(warning.message)) for warning in told)
+    assert sum(map(len, compiled._runs.values())) < 30
     for _ in range(20):
         np.testing.assert_array_equal(compiled(np.ones(2)), 2 * np.ones(2))
 
 
-def test_the_function_itself_runs_where_programs_that_are_tried_take_longer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For ever more calls; while entries serve most calls, or the function takes longer, programs run."""
-    now = 0.0
-    monkeypatch.setattr(variations, "perf_counter", lambda: now)
+def _halved_until_small(x: Any) -> Any:
+    went = []
+    for _ in range(4):
+        went.append(bool(x.sum() > 1))
+        if went[-1]:
+            x = x / 2
+        for part in x:
+            went.append(bool(part > 0.5))
+            x = x + 0.1 if went[-1] else x * 1.1
+    return x, went
 
-    def slow() -> None:
+
+WAYS: dict[Callable[[Any], Any], Callable[[Any], list[bool]]] = {
+    _counted: lambda x: [True] * math.ceil(x.sum()) + [False],
+    _halved_until_small: lambda x: _halved_until_small(x)[1],
+}
+
+
+@pytest.mark.parametrize("f", WAYS)
+def test_a_program_that_ends_tells_which_one_to_try_next(
+    f: Callable[[Any], Any], backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where it ends is where the function itself goes another way, and only programs with that way are tried."""
+    monkeypatch.setattr(ways, "FREE", math.inf)
+    searches: list[Any] = []
+    note = ways.Search.note
+
+    def noted(self: Any, run: Any, result: Any) -> None:
+        note(self, run, result)
+        searches.append(self)
+
+    monkeypatch.setattr(ways.Search, "note", noted)
+    compiled = tg.compile(f, backend)
+    arguments = [np.random.default_rng(i).uniform(0, 5, 2) for i in range(8)]
+    for x in arguments * 2:
+        searches.clear()
+        assert_same(compiled(x), f(x))
+        assert all((*WAYS[f](x),)[: len(search.way)] == search.way for search in searches)
+    assert len(searches) <= 4
+    assert sum(map(len, compiled._runs.values())) == len({(*WAYS[f](x),) for x in arguments})
+
+
+def _time_of(calls: list[int], attempt: float, monkeypatch: pytest.MonkeyPatch) -> float:
+    """The time for the last half of the calls, each with the way that it goes; the function itself takes 1 for each."""
+    now, halfway = 0.0, 0.0
+    known: set[int] = set()
+    judged = ways.Ways()
+    monkeypatch.setattr(ways, "perf_counter", lambda: now)
+
+    def itself() -> None:
         nonlocal now
-        now += 1.0
+        now += 1
 
-    def calls_left_out(seconds: float, was_entered: bool, hits: int) -> list[int]:
-        detours, lengths = variations.Detours(), []
-        for _ in range(8):
-            for _ in range(variations.FEW):
-                detours.hits[0] += hits
-                detours.note(seconds, was_entered)
-            lengths.append(detours.left)
-            while detours.left:
-                detours.run(slow, (), {})
-        return lengths
+    for i, way in enumerate(calls):
+        halfway = now if i == len(calls) // 2 else halfway
+        if judged.rest:
+            judged.run(itself, (), {})
+            continue
+        search = ways.Search(now)
+        now += attempt
+        search.attempted = now
+        if way not in known and judged.may_record():
+            known.add(way)
+            now += 100
+            judged.note_recording(100)
+            continue
+        if way in known:
+            judged.hits[0] += 1
+            now += attempt
+        else:
+            judged.run(itself, (), {})
+        judged.note(search, way in known)
+    return (now - halfway) / (len(calls) / 2)
 
-    assert calls_left_out(3.0, was_entered=False, hits=0) == [1, 1, 2, 4, 8, 16, 32, 64]
-    assert calls_left_out(3.0, was_entered=False, hits=3) == [1, *[0] * 7]
-    assert calls_left_out(0.5, was_entered=True, hits=1) == [1, *[0] * 7]
+
+def test_programs_run_where_they_save_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the function itself does: another way in each call, too, takes hardly longer than without compiling."""
+    some = np.random.default_rng(0).integers(0, 10, 6000).tolist()
+    assert _time_of(some, 0.1, monkeypatch) < 0.3
+    assert _time_of(some, 0.7, monkeypatch) < 1.02
+    assert _time_of([*range(6000)], 0.1, monkeypatch) < 1.1
 
 
 BOOLEANS: list[Callable[[Any], Any]] = [

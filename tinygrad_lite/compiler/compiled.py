@@ -1,7 +1,6 @@
 """`tg.compile`: a function whose first call records it, and whose later calls run the recorded program."""
 
 import functools
-import math
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +16,7 @@ from tinygrad_lite import trees
 from tinygrad_lite.compiler import many_turns
 from tinygrad_lite.compiler.changing_numbers import ChangingNumbers
 from tinygrad_lite.compiler.compile_report import CompileReport
-from tinygrad_lite.compiler.entry import MISS, REFUSED
+from tinygrad_lite.compiler.entry import MISS, REFUSED, NoResult
 from tinygrad_lite.compiler.recording.appearances import Appearance
 from tinygrad_lite.compiler.recording.call_to_record import CallToRecord, named_parameters
 from tinygrad_lite.compiler.recording.decisions import Decision
@@ -25,12 +24,13 @@ from tinygrad_lite.compiler.recording.iterators import TakenError
 from tinygrad_lite.compiler.recording.watching import is_watching
 from tinygrad_lite.compiler.refusals import Refusal, Refusals
 from tinygrad_lite.compiler.run import Run
-from tinygrad_lite.compiler.signature import can_come_again, signature
+from tinygrad_lite.compiler.signature import Signature, can_come_again, signature
 from tinygrad_lite.compiler.source.export import module
 from tinygrad_lite.compiler.source.jax_export import jax_module
 from tinygrad_lite.compiler.source.numpy_source import NumpySource
-from tinygrad_lite.compiler.variations import MANY, Detours, Recordings, Variations
+from tinygrad_lite.compiler.variations import Recordings, Variations
 from tinygrad_lite.compiler.waiting import patiently, without_collections
+from tinygrad_lite.compiler.ways import REFUSALS, Entries, Search, Ways, ended_by
 from tinygrad_lite.engine.op import Traced
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import InputError, UsageError
@@ -39,16 +39,16 @@ from tinygrad_lite.nn.init import Rng
 from tinygrad_lite.readers.recording import is_observed
 from tinygrad_lite.transforms.runs import name_of
 
-MOST = 50
+MOST = 200
 """The most programs that are kept for one signature, and the most entries for one form of call."""
-
-REFUSALS = InputError, IndexError, np.linalg.LinAlgError
-"""The errors of operations about values, which the function itself may catch."""
 
 
 def _no_entry(*_: Any) -> Any:
     return MISS
 
+
+_NOTHING: tuple[int, Callable[..., Any], Run | None] = 0, _no_entry, None
+_NO_ENTRIES = Entries()
 
 _OF_WAYS = (
     "it branches on what it computes{}\nand goes another way in most calls, of which each way would need a program: "
@@ -87,9 +87,9 @@ class Compiled:
         self._numbers = ChangingNumbers()
         self._in_common: dict[int, Any] = {}
         self._changing: dict[int, Appearance] = {}
-        self._detours = Detours()
-        self._entry: tuple[int, Callable[..., Any]] = 0, _no_entry
-        self._entries: dict[tuple[Any, ...], dict[Run, Callable[..., Any]]] = {}
+        self._ways = Ways()
+        self._entry = _NOTHING
+        self._entries: dict[tuple[Any, ...], Entries] = {}
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         """The method of an object, which has programs of its own and stays with the object."""
@@ -123,122 +123,101 @@ class Compiled:
         return name if getattr(home, name, None) is self else (Compiled, (f, self.backend))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        arity, entry = self._entry
-        if len(args) == arity and not kwargs:
-            try:
-                result = entry(*args)
-            except REFUSALS:
-                result = REFUSED
-            if result is REFUSED:
-                return self._after_refusal(entry, args, kwargs)
-            if result is not MISS:
-                return result
-        return self._by_another_entry(args, kwargs)
+        arity, entry, run = self._entry
+        if len(args) != arity or kwargs:
+            return self._by_entries(args, kwargs)
+        try:
+            result = entry(*args)
+        except REFUSALS as error:
+            result = ended_by(error)
+        return self._by_entries(args, kwargs, run, result) if type(result) is NoResult else result
 
-    def _after_refusal(self, entry: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Run the function itself, which may catch the error; nothing has changed yet, unless numbers were drawn."""
-        entries = self._entries.get((len(args), *kwargs), {})
-        run = next((run for run, known in [*entries.items()] if known is entry), None)
-        if run is None or not run.may_be_refused:
-            return self._by_what_fits(args, kwargs)
-        if run.branches:
-            return self._by_another_way(args, kwargs, run)
-        self._latest = run
-        return self._f(*args, **kwargs)
-
-    def _by_another_way(self, args: tuple[Any, ...], kwargs: dict[str, Any], run: Run) -> Any:
-        """Run another program, or the function itself, as the one that was tried first goes another way."""
-        recordings, entry = self._recordings.count, self._entry
-        begin = perf_counter()
-        result = self._by_another_entry(args, kwargs, (run,), begin + self._detours.longest)
-        if self._recordings.count == recordings:
-            self._detours.note(perf_counter() - begin, was_entered=self._entry is not entry)
-            if self._detours.left:
-                self._entry = 0, _no_entry
-            if self._detours.left >= MANY:
-                self._tell_of_ways(run)
-        return result
-
-    def _by_another_entry(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], tried: tuple[Run, ...] = (), until: float = math.inf
+    def _by_entries(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], tried: Run | None = None, result: NoResult = MISS
     ) -> Any:
         """Run the program whose entry takes these arguments; find out which program fits if there is none.
 
         Args:
-            tried: the programs that go another way.
-            until: when to run the function itself in place of further programs that may go another way.
+            tried: the program whose entry has been tried.
+            result: why it does not fit.
         """
-        if self._detours.left and not tried:
-            return self._detours.run(self._f, args, kwargs)
-        entries = self._entries.get((len(args), *kwargs), {})
-        for run, entry in [*entries.items()]:  # another thread may add one meanwhile
-            if (entry is self._entry[1] and not kwargs) or run in tried:
-                continue  # it has been tried
-            try:
-                result = entry(*args, kwargs) if kwargs else entry(*args)
-            except REFUSALS:
-                result = REFUSED
-            if result is REFUSED and run.branches:
-                if not tried:
-                    return self._by_another_way(args, kwargs, run)
-                tried = *tried, run
-                if perf_counter() > until:
-                    return self._f(*args, **kwargs)
-            elif result is REFUSED:
-                return self._after_refusal(entry, args, kwargs)
-            elif result is not MISS:
-                self._latest = run
-                if not kwargs:
-                    self._entry = len(args), entry
-                return result
-        return self._by_what_fits(args, kwargs, tried, until)
-
-    def _by_what_fits(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], tried: tuple[Run, ...] = (), until: float = math.inf
-    ) -> Any:
-        run, refusal = None, None
-        try:
-            run = self.fitting_unless_watched(args, kwargs, tried)
-        except Exception as error:
-            if isinstance(error, TakenError) and not error.is_put_back:
-                raise
-            refusal = Refusal(error)
-        if refusal is not None:
-            return self._by_itself(refusal, args, kwargs)
+        if self._ways.rest and result is MISS:
+            return self._ways.run(self._f, args, kwargs)
+        began, run = perf_counter(), tried
+        entries = self._entries.get((len(args), *kwargs), _NO_ENTRIES)
+        passed = (*args, kwargs) if kwargs else args
+        if result is MISS:
+            run, result = entries.first(passed, tried)
+        search = None
+        if run is not None and type(result) is NoResult and run.branches:
+            search = Search(began, run is tried)
+            search.note(run, result)
+            run, result = search.among(entries, passed)
         if run is None:
-            if tried:
-                self._tell_of_ways(tried[0])
-            return self._f(*args, **kwargs)
-        is_new = not run.uses
-        try:
-            result = run(args, kwargs)
-        except REFUSALS:
-            if not run.may_be_refused:
-                raise
-            result = MISS
-        if result is MISS and run.branches and not is_new:
-            run.uses -= 1
-            if not tried:
-                return self._by_another_way(args, kwargs, run)
-            if perf_counter() > until:
-                return self._f(*args, **kwargs)
-            return self._by_what_fits(args, kwargs, (*tried, run), until)
-        if result is MISS:  # the function itself may catch the error
-            return self._f(*args, **kwargs)
-        entries = self._entries.setdefault((len(args), *kwargs), {})
-        may_enter = (self._recordings.are_few or run.was_used) and run.is_worth_an_entry()
-        if may_enter and (entry := run.entry(args, kwargs, self._detours.hits)) is not None:
-            entries[run] = entry
-            if len(entries) > MOST:
-                entries.pop(next(iter([*entries])), None)
-            if not kwargs:
-                self._entry = len(args), entry
+            return self._by_what_fits(args, kwargs, search or Search(began))
+        if result is REFUSED:
+            return self._after_refusal(args, kwargs, run)
+        self._latest = run
+        if not kwargs:
+            self._entry = len(args), entries.get(run, _no_entry), run
+        if search is not None:
+            self._note_way(search, is_served=True)
         return result
 
-    def _tell_of_ways(self, run: Run) -> None:
-        """Warn that calls go ever other ways, unless a warning has said what keeps some way from being compiled."""
-        if not self._refusals.latest:
-            self._refusals.tell(name_of(self._f), _OF_WAYS.format(run.branches[0]))
+    def _after_refusal(self, args: tuple[Any, ...], kwargs: dict[str, Any], run: Run) -> Any:
+        """Run the function itself, which may catch the error; nothing has changed yet, unless numbers were drawn."""
+        if not run.may_be_refused:
+            return self._by_what_fits(args, kwargs, Search(perf_counter()))
+        self._latest = run
+        return self._f(*args, **kwargs)
+
+    def _by_what_fits(self, args: tuple[Any, ...], kwargs: dict[str, Any], search: Search) -> Any:
+        """Run a program without an entry, or a new one, or else the function itself."""
+        while True:
+            run, refusal = None, None
+            try:
+                run = self.fitting_unless_watched(args, kwargs, search)
+            except Exception as error:
+                if isinstance(error, TakenError) and not error.is_put_back:
+                    raise
+                refusal = Refusal(error)
+            if refusal is not None:
+                return self._by_itself(refusal, args, kwargs)
+            if run is None and search.ended is None:
+                return self._f(*args, **kwargs)
+            if run is None:
+                result = self._ways.run(self._f, args, kwargs)
+                self._note_way(search, is_served=False)
+                return result
+            is_new = not run.uses
+            result = search.attempt(run, run, args, kwargs, may_be_refused=run.may_be_refused)
+            if type(result) is not NoResult:
+                self._enter(run, args, kwargs, search, is_new)
+                return result
+            if is_new or not run.branches:  # the function itself may catch the error
+                return self._f(*args, **kwargs)
+            run.uses -= 1
+
+    def _enter(self, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any], search: Search, is_new: bool) -> None:
+        """Make an entry of a program that has run without one, if that is worth its time."""
+        may_enter = self._recordings.are_few or run.was_used or search.ended is not None
+        if may_enter and run.is_worth_an_entry() and (entry := run.entry(args, kwargs, self._ways.hits)) is not None:
+            self._entries.setdefault((len(args), *kwargs), Entries()).add(run, entry, MOST)
+            if not kwargs:
+                self._entry = len(args), entry, run
+        if not is_new:
+            self._ways.hits[0] += 1
+            self._note_way(search, is_served=True)
+
+    def _note_way(self, search: Search, is_served: bool) -> None:
+        """Note whether a program has served a call in which another one went another way."""
+        if search.ended is None or not search.ended.branches:
+            return
+        self._ways.note(search, is_served)
+        if self._ways.rest or not is_served:
+            self._entry = _NOTHING  # the next call is timed from its beginning
+        if self._ways.are_too_many and not self._refusals.latest:  # which says why some way is not compiled
+            self._refusals.tell(name_of(self._f), _OF_WAYS.format(search.ended.branches[0]))
 
     def _by_itself(self, refusal: Refusal, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run the function itself, as its recording has failed; warn, unless that is for an error of its own."""
@@ -254,13 +233,13 @@ class Compiled:
         return self.backend != "numpy" and not {*np.geterr().values()} <= {"ignore", "warn"}
 
     def fitting_unless_watched(
-        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], tried: tuple[Run, ...] = ()
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], search: Search | None = None
     ) -> Run | None:
         """The run for these arguments; None if the function itself runs, as when somebody must see every operation."""
         leaves = trees.leaves((args, kwargs))
         if is_watching() or is_observed() or any(map(_is_followed, leaves)) or self._misses_errors():
             return None
-        return self.fitting(args, kwargs, tried)
+        return self.fitting(args, kwargs, search or Search())
 
     def fitting_if_any(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Run | None:
         """The run for these arguments; None also if their recording fails, of which a call then tells."""
@@ -271,52 +250,75 @@ class Compiled:
                 raise
             return None
 
-    def fitting(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], tried: tuple[Run, ...] = ()) -> Run | None:
+    def fitting(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], search: Search) -> Run | None:
         """The run for these arguments; records one if there is none, unless recordings are in vain.
 
         Args:
-            tried: the programs that go another way.
+            search: which programs do not fit.
         """
         leaves = trees.leaves((args, dict(kwargs)))
         exact = signature(args, kwargs, leaves)
         numbers = self._numbers.among(exact, leaves)
         key = exact.for_any(numbers)
         runs = self._runs.get(key, [])
-        chosen = next((run for run in runs if run not in tried and run.fits(leaves)), None)
-        if (chosen is None or chosen.is_passing) and self._refusals.leave_out(exact, leaves):
-            return None
-        if chosen is None and self._recordings.are_in_vain(key if not runs and can_come_again(args, kwargs) else None):
-            return None
-        if chosen is None or chosen.is_passing:
-            changed = self._numbers.among_names(guard for run in runs for guard in run.guards)
-            with without_collections(), patiently(f"compiling {name_of(self._f)}") as say:
-                carried = {key: name for run in runs for key, name in run.carried.items()}
-                call = CallToRecord(
-                    self._f,
-                    args,
-                    kwargs,
-                    named_parameters(self._f, args, kwargs),
-                    say,
-                    may_pass=chosen is None,
-                    may_branch=True,
-                    may_run_again=not any(run.was_asked for known in [*self._runs.values()] for run in known),
-                    known=carried | changed,
-                    numbers=numbers,
-                    changing=self._changing,
-                )
-                made = Run(call, self.backend, self._in_common)
-            self._numbers.note_needed(exact, leaves, numbers - made.numbers)
-            self._numbers.note_needed_names(name for name in changed if not made.takes(name))
-            key = exact.for_any(made.numbers)
-            runs = self._runs.setdefault(key, [])
-            runs[:] = [made, *(run for run in runs if run is not chosen)][:MOST]
-            chosen = made
-            self._variations.note(key, leaves, chosen)
-            self._recordings.note(chosen)
-        else:
+        chosen = next((run for run in runs if search.may_fit(run) and run.fits(leaves)), None)
+        if chosen is not None and not chosen.is_passing:
             chosen.uses += 1
+        elif self._refusals.leave_out(exact, leaves):
+            return None
+        elif chosen is None and search.ended is not None:
+            if len(runs) >= MOST or not self._ways.may_record():
+                return None
+            chosen = self._recorded_for(args, kwargs, leaves, exact, numbers, None)
+            self._ways.note_recording(perf_counter() - search.attempted)
+        else:
+            is_known = bool(runs) or not can_come_again(args, kwargs)
+            if chosen is None and self._recordings.are_in_vain(None if is_known else key):
+                return None
+            chosen = self._recorded_for(args, kwargs, leaves, exact, numbers, chosen)
+            self._recordings.note(chosen)
         self._latest = chosen  # another thread may replace it at any time
         return chosen
+
+    def _recorded_for(
+        self,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        leaves: Sequence[Any],
+        exact: Signature,
+        numbers: frozenset[int],
+        former: Run | None,
+    ) -> Run:
+        """A new run for these arguments.
+
+        Args:
+            former: the run whose place it takes.
+        """
+        runs = self._runs.get(exact.for_any(numbers), [])
+        changed = self._numbers.among_names(guard for run in runs for guard in run.guards)
+        with without_collections(), patiently(f"compiling {name_of(self._f)}") as say:
+            carried = {key: name for run in runs for key, name in run.carried.items()}
+            call = CallToRecord(
+                self._f,
+                args,
+                kwargs,
+                named_parameters(self._f, args, kwargs),
+                say,
+                may_pass=former is None,
+                may_branch=True,
+                may_run_again=not any(run.was_asked for known in [*self._runs.values()] for run in known),
+                known=carried | changed,
+                numbers=numbers,
+                changing=self._changing,
+            )
+            made = Run(call, self.backend, self._in_common)
+        self._numbers.note_needed(exact, leaves, numbers - made.numbers)
+        self._numbers.note_needed_names(name for name in changed if not made.takes(name))
+        key = exact.for_any(made.numbers)
+        runs = self._runs.setdefault(key, [])
+        runs[:] = [made, *(run for run in runs if run is not former)][:MOST]
+        self._variations.note(key, leaves, made)
+        return made
 
     def repeat(self, turns: int, *args: Any, **kwargs: Any) -> Any:
         """Call the function `turns` times with the same arguments; return the results stacked along a new first axis.

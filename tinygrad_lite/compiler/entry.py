@@ -1,7 +1,8 @@
 """The entry of a program: a generated function that checks in well under a microsecond whether the program fits.
 
 It does what `Run.fits` and the executor do, but looks up every name beforehand. If anything has changed since the last
-run, it returns MISS and leaves the call to them; if an operation refuses its values, REFUSED, or it raises the error.
+run, it returns MISS and leaves the call to them; if an operation refuses its values, REFUSED, or it raises the error;
+if the program goes another way at a branch, which of its branches that is, or it raises OtherWayError.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,8 +20,33 @@ from tinygrad_lite import trees
 from tinygrad_lite.compiler.signature import LARGEST, SCALARS, aliases, attributes, has_slots, same
 from tinygrad_lite.engine import grad_mode
 from tinygrad_lite.engine.tensor import Tensor, wrap
+from tinygrad_lite.errors import InputError
 
-MISS, REFUSED = object(), object()
+
+class NoResult:
+    """What an entry returns if its program does not fit.
+
+    Attributes:
+        branches: how many branches the program has passed, if it has ended at the next one, where it goes another way.
+    """
+
+    def __init__(self, branches: int | None = None) -> None:
+        self.branches = branches
+
+
+class OtherWayError(InputError):
+    """A program ends at a branch, where it goes another way than the function itself.
+
+    Attributes:
+        branches: how many branches it has passed.
+    """
+
+    def __init__(self, message: str, branches: int) -> None:
+        super().__init__(message)
+        self.branches = branches
+
+
+MISS, REFUSED = NoResult(), NoResult()
 _OTHERS = "sum(map(getrefcount, held)) != count"
 """Whether others hold an array: there cannot be fewer references than before, all else being equal."""
 errors_handling: Callable[[], Any] = getattr(getattr(umath, "_extobj_contextvar", None), "get", np.geterr)

@@ -14,6 +14,8 @@ from tinygrad_lite.ops.requirements import refuse_where
 from tinygrad_lite.readers.recording import Source
 
 FORWARD, BACKWARD, UPDATE = "forward", "backward", "update"
+OTHER_WAY = "another way"
+"""How the message of a branch begins: a requirement that Python goes the way that it went in the recording."""
 
 
 @dataclass(eq=False, slots=True)
@@ -107,6 +109,11 @@ class Instruction:
     def refuses(self) -> bool:
         """Whether it raises an error for some values."""
         return self.op is refuse_where
+
+    @property
+    def is_branch(self) -> bool:
+        """Whether it requires that Python goes the same way at a branch as in the recording."""
+        return self.op is refuse_where and self.params["message"].startswith(OTHER_WAY)
 
     def with_variables(self, stand_ins: Mapping[Variable, Any]) -> "Instruction":
         """The same call with other variables."""

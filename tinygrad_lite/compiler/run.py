@@ -49,8 +49,8 @@ class Run:
         returned: the containers that the function returned, with True for a tensor and False for anything else.
         carried: the names of the values that it carries from call to call.
         numbers: the leaves of the arguments that are Python numbers, and inputs of the program.
-        branches: the lines at which Python branches on a value; the program refuses values with which it goes another
-            way there.
+        branches, way: the lines at which Python branches on a value, and whether each value was true; the program ends
+            where it goes another way.
         uses: how often it has run again after the call for which it was recorded; nobody counts once it has an entry.
 
     Args:
@@ -63,7 +63,7 @@ class Run:
         self._in_common = in_common
         recorder, self.guards = recorded_twice(call)
         self.numbers = recorder.numbers
-        self.branches = recorder.branches
+        self.branches, self.way = recorder.branches, (*recorder.way,)
         self.uses = 0
         self._names = frozenset(recorder.carried.names)
         self.guards.sort(key=lambda guard: not isinstance(guard, Decision))  # by which the programs of a call differ
@@ -293,6 +293,14 @@ class Run:
         returned = self._f(*args, **kwargs)
         left = [left.name.now() for left in self._left] + written
         return (returned, left) if left else returned
+
+    def way_after(self, branches: int) -> tuple[bool, ...]:
+        """Where Python goes if the program ends after this many branches, as far as that is known."""
+        return (*self.way[:branches], not self.way[branches])
+
+    def goes(self, way: tuple[bool, ...]) -> bool:
+        """Whether the program begins with this way."""
+        return self.way[: len(way)] == way
 
     @property
     def was_used(self) -> bool:

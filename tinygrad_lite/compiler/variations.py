@@ -1,9 +1,7 @@
 """A function that is recorded again and again: says what varies and what to write, and when recording is in vain."""
 
-import math
 from collections import Counter, deque
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from time import perf_counter
+from collections.abc import Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,9 +17,6 @@ if TYPE_CHECKING:
 FEW = 3
 MANY = 5
 """The number of signatures, or of values of one name, that is too many."""
-
-MOST_DETOURS = 64
-"""The most calls in a row for which the function itself runs, since programs that are tried in vain take longer."""
 
 MOST = 1000
 """The most signatures without a program that are remembered."""
@@ -114,55 +109,6 @@ class Recordings:
             return True
         self._next *= 2
         return False
-
-
-class Detours:
-    """Whether the programs of a function that branches by values save time, although calls try some of them in vain.
-
-    Where they take longer than the function itself, that runs for ever more calls, before they are tried again.
-
-    Attributes:
-        hits: how many calls an entry has served since the last look; the entries count them.
-        left: for how many calls the function itself runs from now on.
-    """
-
-    def __init__(self) -> None:
-        self.hits = [0]
-        self._spent = 0.0
-        self._detours = self._others = 0
-        self._own: float | None = None
-        self.left = 0
-        self._next = 1
-
-    def note(self, seconds: float, was_entered: bool) -> None:
-        """Note how long a call took in which a program went another way, and whether an entry served it in the end."""
-        self._spent += seconds
-        self._detours += 1
-        self._others += not was_entered
-        if self._detours < FEW:
-            return
-        if self._own is None:
-            self.left = 1
-        elif self._spent > self._own * (self.hits[0] + self._others):
-            self.left, self._next = self._next, min(2 * self._next, MOST_DETOURS)
-        else:
-            self._next = 1
-        self._spent = 0.0
-        self._detours = self._others = self.hits[0] = 0
-
-    @property
-    def longest(self) -> float:
-        """How long to try programs in a call: as long as the function itself takes, if that is known."""
-        return math.inf if self._own is None else self._own
-
-    def run(self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Run the function itself, and note how long it takes."""
-        self.left = max(self.left - 1, 0)  # another thread may do so, too
-        begin = perf_counter()
-        result = f(*args, **kwargs)
-        now = perf_counter() - begin
-        self._own = now if self._own is None else (self._own + now) / 2
-        return result
 
 
 _OF_CONTAINERS = "its arguments come in other containers each time", "pass the same containers, with the same keys"

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.compiler.draws import Draw
-from tinygrad_lite.compiler.entry import MISS, REFUSED, EntryWriter
+from tinygrad_lite.compiler.entry import MISS, REFUSED, EntryWriter, NoResult, OtherWayError
 from tinygrad_lite.compiler.native.counting import FEW
 from tinygrad_lite.compiler.native.expansions import expanded
 from tinygrad_lite.compiler.native.machine import RUNNER, STATE, callable_at, machines, table_runner, vector_bits
@@ -74,6 +74,8 @@ class NativeExecutor:
         self._handed_out = self._results_to_hand_out()
         self._passed = [*plan.arguments, *(plan.layouts[x].root for x in self._handed_out)]
         self._references = 0  # the references to these arrays while nobody else holds one
+        branches = [call for segment in segments for call in segment.calls if call.is_branch]
+        self._branches = {call: i for i, call in enumerate(branches)}
         self._link()
 
     # The memory
@@ -307,9 +309,9 @@ class NativeExecutor:
 
     def _refuse(self, i: int, arrays: Sequence[Array]) -> None:
         """Raise the error of the operation at which a stretch of native code has ended, as NumPy's function does."""
-        *_, step, number = self._states[i]
-        calls = [k for k, part in enumerate(self.plan.steps) if isinstance(part, Instruction)]
-        call = self.plan.steps[step + (calls[i - 1] + 1 if i else 0)].calls[number - 1]
+        call = self._ended_at(i)
+        if call in self._branches:
+            raise OtherWayError(call.params["message"], self._branches[call])
 
         def value(x: Any) -> Any:
             return self._read(x, arrays) if isinstance(x, Variable) else x
@@ -317,11 +319,20 @@ class NativeExecutor:
         _called(call, list(map(value, call.inputs)), mapped(value, call.params))
         raise AssertionError(f"native code refuses numbers that {call.op} accepts")
 
-    def _early_end(self) -> Any:
+    def _ended_at(self, i: int) -> Instruction:
+        """The operation at which a stretch of native code has ended."""
+        *_, step, number = self._states[i]
+        calls = [k for k, part in enumerate(self.plan.steps) if isinstance(part, Instruction)]
+        segment: Any = self.plan.steps[step + (calls[i - 1] + 1 if i else 0)]
+        return segment.calls[number - 1]  # type: ignore[no-any-return]
+
+    def _early_end(self) -> NoResult:
         """What an entry returns if the first stretch ends early, at an operation or at an argument in the arena."""
         state = self._states[0]
-        was_refused, state[-1] = bool(state[-1]), 0
-        return REFUSED if was_refused else MISS
+        if not state[-1]:
+            return MISS
+        call, state[-1] = self._ended_at(0), 0
+        return NoResult(self._branches[call]) if call in self._branches else REFUSED
 
     def _read(self, x: Variable, arrays: Sequence[Array]) -> Array:
         """The array of a variable, wherever it lies."""

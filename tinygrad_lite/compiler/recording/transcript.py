@@ -12,6 +12,7 @@ import numpy as np
 
 from tinygrad_lite.compiler.program import (
     DTYPES,
+    OTHER_WAY,
     Instruction,
     Program,
     Variable,
@@ -59,7 +60,7 @@ class Transcript(SharedMemory):
         written: the arrays that the function wrote into after it had computed with them.
         origins: where its calls belong.
         may_branch: whether Python may go a way that hangs on a value; the program refuses values with another way.
-        branches: the lines at which it has done so.
+        branches, way: the lines at which it has done so, and whether each value was true.
         shows_booleans: whether Python's booleans are such in a recording, too: the function may look at their identity.
 
     Args:
@@ -89,6 +90,7 @@ class Transcript(SharedMemory):
         self._rules = 0
         self.may_branch = False
         self.branches: list[str] = []
+        self.way: list[bool] = []
         self.shows_booleans = False
 
     def constant(self, array: Array) -> Recorded:
@@ -210,9 +212,10 @@ class Transcript(SharedMemory):
             is_true = call is not None and call.op.name == np.logical_not.__name__
         goes_elsewhere = np.logical_not(x) if is_true else x if x.dtype == bool else np.not_equal(x, 0)
         line = at_line()
-        message = f"another way{line}".replace("{", "{{").replace("}", "}}")
+        message = f"{OTHER_WAY}{line}".replace("{", "{{").replace("}", "}}")
         refuse_where(goes_elsewhere, goes_elsewhere, message=message)
         self.branches.append(line)
+        self.way.append(is_true)
         return is_true
 
     def settled(self, variable: Variable) -> int | None:

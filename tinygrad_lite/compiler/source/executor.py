@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.compiler.entry import EntryWriter
+from tinygrad_lite.compiler.entry import EntryWriter, OtherWayError
 from tinygrad_lite.compiler.places import Gradient, Leaves, Place
 from tinygrad_lite.compiler.program import Program, Variable
 from tinygrad_lite.compiler.result_kinds import ResultKind
@@ -39,7 +39,13 @@ class NumpyExecutor:
         self._has_state = source.has_state
         source = source.at_speed()
         named = source.expressions
-        scope: dict[str, Any] = {"np": np, "ValueError": InputError, **named.helpers, **named.constants}
+        scope: dict[str, Any] = {
+            "np": np,
+            "ValueError": InputError,
+            "OtherWayError": OtherWayError,
+            **named.helpers,
+            **named.constants,
+        }
         scope |= {library: import_module(library) for library in named.libraries}
         scope[DRAINED] = _drained
         with ONE_AT_A_TIME:

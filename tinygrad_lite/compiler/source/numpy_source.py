@@ -73,6 +73,8 @@ class NumpySource:
         self._quoted: set[Source] = set()
         self._quiet: str | None = None
         self._refused = self._before = ""
+        is_at_speed = items is not None
+        self._branches = Variable((), None, name="branches") if is_at_speed else None
         self._keys: dict[Variable, list[str]] = {}
         self._scopes: dict[Loop, set[str]] = {}
         self._elements: dict[Variable, tuple[str, int, int]] = {}
@@ -148,6 +150,8 @@ class NumpySource:
             unused = [Variable((), None, name=name) for name in ("refused", "before")]
             self._refused, self._before = (self.expressions.names[x] for x in unused)
             self._line(f"{self._refused} = False", *([f"{self._before} = dict(state)"] if program.updates else []))
+        if self._branches is not None and any(call.is_branch for call in program.calls):
+            self._line(f"{self.expressions.names[self._branches]} = 0")
         for place, x in self.places.items():
             if self._uses.count(x):
                 self.expressions.ready[x] = Text(self.expressions.names[x])
@@ -271,7 +275,12 @@ class NumpySource:
             self._line(f"# {said}"[: WIDTH - len(self._indent)].rstrip())
             self._line(f"{self._refused} |= np.any({condition.text})")
             return
-        self._line(f"if np.any({condition.text}):")
+        is_one = call.inputs[0].size == 1 if isinstance(call.inputs[0], Variable) else False
+        self._line(f"if {condition.text}:" if is_one else f"if np.any({condition.text}):")
+        if self._branches is not None and call.is_branch:
+            count = self.expressions.names[self._branches]
+            self._line(f"    raise OtherWayError({message}, {count})", f"{count} += 1")
+            return
         line = f"    raise ValueError({message})"
         broken = ["    raise ValueError(", f"        {message}", "    )"]
         self._line(*([line] if len(self._indent) + len(line) <= WIDTH else broken))
