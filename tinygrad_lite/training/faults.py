@@ -13,7 +13,7 @@ from tinygrad_lite.training.batches import Batch
 from tinygrad_lite.training.snapshot import Snapshot
 from tinygrad_lite.training.training_run import Training
 
-_SHARE = 0.01  # of the time that snapshots may take
+_SHARE = 0.003  # of the time that snapshots may take
 
 
 class FaultFinder:
