@@ -186,6 +186,47 @@ def test_programs_that_take_turns_take_back_their_arrays() -> None:
     assert world.step._entries[2,] == before
 
 
+SHAPES: list[tuple[int, ...]] = [(), (1,), (4,), (3, 4), (1, 4), (0, 4), (2, 3, 4)]
+MISFITS: dict[str, Callable[[Any], Any]] = {
+    "shape": lambda x: np.zeros((*x.shape, 2), x.dtype),
+    "length": lambda x: np.zeros([n + 1 for n in x.shape] or [1], x.dtype),
+    "dtype": lambda x: x.astype(np.float32 if x.dtype == np.float64 else np.float64),
+    "byte order": lambda x: x.astype(x.dtype.newbyteorder()),
+    "class": lambda x: np.ma.array(x),
+    "number": lambda x: 2.0,
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64, np.complex128, np.bool_])
+def test_a_program_takes_arrays_of_any_layout_into_its_memory(dtype: Any) -> None:
+    pytest.importorskip("llvmlite", reason="native code comes with the extra `compile`")
+    from tinygrad_lite.compiler.native.copying import taking
+
+    rng = np.random.default_rng(0)
+    sources = [np.asarray(rng.integers(2, size=shape), dtype) for shape in SHAPES]
+    for laid_out in (
+        np.array,
+        lambda x: np.array(x, order="F"),
+        lambda x: np.repeat(x, 2, axis=-1)[..., ::2] if x.ndim else x,
+    ):
+        targets = [np.zeros(shape, dtype) for shape in SHAPES]
+        pairs = [x for source, target in zip(sources, targets) for x in (laid_out(source), target)]
+        assert not taking(targets)(*pairs)
+        for source, target in zip(sources, targets):
+            np.testing.assert_array_equal(target, source)
+
+
+@pytest.mark.parametrize("name", MISFITS)
+def test_a_program_takes_nothing_if_an_array_does_not_fit(name: str) -> None:
+    pytest.importorskip("llvmlite", reason="native code comes with the extra `compile`")
+    from tinygrad_lite.compiler.native.copying import taking
+
+    for shape in SHAPES:
+        targets = np.zeros(2), np.zeros(shape)
+        assert taking(targets)(np.ones(2), targets[0], MISFITS[name](np.ones(shape)), targets[1])
+        assert not any(target.any() for target in targets)
+
+
 FORMS: dict[str, Callable[[Any, Any], Callable[[], Any]]] = {
     "keywords": lambda f, x: lambda: f(x=x),
     "dict": lambda f, x: lambda: f({"a": x, "b": [x, x]}),

@@ -254,6 +254,8 @@ class Bystander:
             self.held.append(p.numpy())
         if action == "let go":
             self.held.clear()
+        if action == "transposed":  # the entries of a matrix follow one another in another order
+            p.data = np.array(p.numpy() * 0.5, order="F")
         if p.grad is None:
             return
         if action in ("array", "array, scaled"):
@@ -274,7 +276,7 @@ class Bystander:
 
 
 ACTIONS = ["weight", "tensor", "array", "scaled", "array, scaled", "tensor, scaled"]
-ACTIONS += ["another", "zero", "exchanged", "shared", "let go"]
+ACTIONS += ["another", "zero", "exchanged", "shared", "let go", "transposed"]
 
 
 @pytest.mark.long

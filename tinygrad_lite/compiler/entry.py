@@ -109,6 +109,7 @@ class EntryWriter:
         self._held: list[str] = []
         self._counts: list[int] = []
         self._let_others_keep: Callable[[Sequence[Any], bool], None] | None = None
+        self._taking: Callable[[Sequence[Any]], Callable[..., Any]]
         self._left: dict[str, str] = {}
         self._owners: dict[str, str] = {}
         self._still: dict[tuple[str, str], None] = {}
@@ -279,15 +280,22 @@ class EntryWriter:
         self._tested.add(expression)
         self._still[expression, self.name(thing)] = None
 
-    def held_by_nobody_else(self, names: Sequence[str], let_others_keep: Callable[[Sequence[Any], bool], None]) -> None:
+    def held_by_nobody_else(
+        self,
+        names: Sequence[str],
+        let_others_keep: Callable[[Sequence[Any], bool], None],
+        taking: Callable[[Sequence[Any]], Callable[..., Any]],
+    ) -> None:
         """Require that the objects of these names have no more references than now, when nobody else has one.
 
         Args:
             let_others_keep: replaces objects that have more by others of the same names, given the leaves of a call,
                 and whether all expressions have the values that the entry knows.
+            taking: makes, for some of the arrays, a function of what is in their places and of themselves, in turn,
+                which copies the entries; it returns True if they have other forms.
         """
         self._held = [*names]
-        self._let_others_keep = let_others_keep
+        self._let_others_keep, self._taking = let_others_keep, taking
 
     def references_beyond(self) -> dict[str, int]:
         """How many references each of these objects has beyond those that it had."""
@@ -338,39 +346,32 @@ class EntryWriter:
         gradients = {name: expression for expression, name in movable if isinstance(self.scope[name], Tensor)}
         moved = " + ".join(["0", *(f"({expression} is not {name})" for expression, name in movable)])
         anybody = " or ".join([*(f"{expression} is not {name}" for expression, name in movable), _OTHERS])
-        forms, copies, after = [], [], []
+        forms, pairs, puts, after = [], [], [], []
         for expression, name in movable:
             del self._still[expression, name]
             if name in gradients:
                 continue
-            thing = self.scope[name]
             owner = self._owners.get(expression) or expression.removesuffix("._array")
             put = [f"{owner}.replace({name})" if owner != expression else f"{expression} = {name}"]
-            is_form = ""
             if owner in gradients:
                 put = [f"if {expression} is not {name}: {put[0]}", f"{gradients[owner]} = {owner}"]
                 if owner not in self.read_gradients:
                     after += [f"    {line}" for line in put]
                     continue
-                is_form = f"type({gradients[owner]}) is not Tensor or "
+                forms.append(f"    if type({gradients[owner]}) is not Tensor: return MISS")
                 expression = f"{gradients[owner]}._array"
-            forms.append(
-                f"    if {is_form}type({expression}) is not ndarray or {expression}.shape != {thing.shape!r} "
-                f"or {expression}.dtype is not {self.name(thing.dtype)}: return MISS"
-            )
-            copies += [
-                f"    if {expression} is not {name}:",
-                f"        {name}.setflags(write=True)",
-                f"        {name}[...] = {expression}",
-                *(f"        {line}" for line in put),
-            ]
+            pairs += [expression, name]
+            puts += [f"    {line}" for line in put]
         let_others_keep = f"{self.name(self._let_others_keep)}(({self._leaves}), ({moved}) == 0)"
+        if pairs:
+            take = self.name(self._taking([self.scope[name] for name in pairs[1::2]]))
+            puts = [f"    if {take}({', '.join(pairs)}): return MISS", *puts]
         before = [
             f"if is_moved := ({anybody}):",
             f"    if {self.is_over}: return MISS",
             *forms,
             f"    if sum(map(getrefcount, held)) != count - ({moved}): {let_others_keep}",
-            *copies,
+            *puts,
         ]
         return before, ["if is_moved:", *after] if after else []
 

@@ -12,9 +12,10 @@ import numpy as np
 
 from tinygrad_lite.compiler.draws import Draw
 from tinygrad_lite.compiler.entry import MISS, REFUSED, EntryWriter, NoResult, OtherWayError
+from tinygrad_lite.compiler.native.copying import taking
 from tinygrad_lite.compiler.native.counting import FEW
 from tinygrad_lite.compiler.native.expansions import expanded
-from tinygrad_lite.compiler.native.machine import RUNNER, STATE, callable_at, machines, table_runner, vector_bits
+from tinygrad_lite.compiler.native.machine import HOLD, RUNNER, STATE, callable_at, machines, table_runner, vector_bits
 from tinygrad_lite.compiler.native.memory import Layout, contiguous
 from tinygrad_lite.compiler.native.pairs import with_pairs
 from tinygrad_lite.compiler.native.plan import ALIGNED, Native, Segment, with_former_values
@@ -27,8 +28,6 @@ from tinygrad_lite.compiler.result_kinds import ResultKind
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import wrap
 from tinygrad_lite.errors import RESTATED, InputError, complain
-
-_hold = ctypes.cast(ctypes.pythonapi.Py_IncRef, ctypes.c_void_p).value
 
 
 class NativeExecutor:
@@ -193,7 +192,7 @@ class NativeExecutor:
                 "arguments": arguments.ctypes.data,
                 "none": id(None),
                 "other": id(NotImplemented),
-                "hold": _hold,
+                "hold": HOLD,
                 "first": base,
                 "last": base + self._arena.size - 1,
             }
@@ -438,7 +437,7 @@ class NativeExecutor:
             (place, writer.name(view), writer.name(gradients.get(place, view))) for place, view in self._bound.items()
         ]
         held = dict.fromkeys(name for _, *both in names for name in both)
-        writer.held_by_nobody_else([*held], partial(self._let_others_keep, writer, names, views))
+        writer.held_by_nobody_else([*held], partial(self._let_others_keep, writer, names, views), taking)
         names_of_arrays = [self._name_of_argument(writer, x) for x in self.plan.arguments]
         arguments = ", ".join([*names_of_arrays, *(f"own_{i}" for i in range(len(self._handed_out)))])
         self._write_go(writer, arguments)

@@ -22,6 +22,9 @@ from weakref import WeakValueDictionary
 
 HEAD = object.__basicsize__  # bytes before the address of an array's data, in CPython's object
 
+HOLD = ctypes.cast(ctypes.pythonapi.Py_IncRef, ctypes.c_void_p).value
+"""The address of the function that counts one reference more, as of what native code returns."""
+
 STATE = {
     "table": "ptr", "length": "i64", "arguments": "ptr", "none": "ptr", "other": "ptr", "hold": "ptr",
     "first": "i64", "last": "i64",
