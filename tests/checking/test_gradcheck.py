@@ -816,7 +816,7 @@ def test_a_small_entry_is_looked_at_alone_where_larger_ones_hide_its_digits(
     assert np.flatnonzero(report["x"].verdicts == Verdict.WRONG).tolist() == [smallest]
 
 
-def test_a_small_entry_is_looked_at_alone_in_each_of_many_rows() -> None:
+def test_an_error_in_a_small_entry_is_seen_in_one_of_many_rows() -> None:
     weights = 10.0 ** -np.array([np.roll([0, 1, 0, 6, 1], k) for k in range(5)])
     x = np.array([0.3, 1.1, 2.3, 1.4, 2.0])
     planted = weights / np.cosh(x) ** 2
@@ -842,6 +842,16 @@ def test_an_error_in_a_tail_is_not_excused_by_the_rounding_of_values_further_ins
             planted = slopes(x)
             planted[1, 1] *= 1 + error
             assert check(f, x, gradient=planted).outcome == "failed", (x, error)
+
+
+def test_a_result_too_small_for_the_others_to_show_still_has_a_slope() -> None:
+    point, planted = np.array([1.98, 6.45, 700.0]), np.zeros((3, 3))
+    planted[[0, 1], [0, 1]] = -0.25 * np.exp(-0.25 * point[:2])
+
+    def f(x: Any) -> Any:
+        return np.array([float(np.exp((1e8 - t / 4) - 1e8)) for t in x])  # with eight digits
+
+    assert check(f, point, gradient=planted).outcome == "failed"
 
 
 def test_a_value_that_stands_still_nearby_and_moves_further_away_verifies_no_gradient_of_0() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from tinygrad_lite.checking.evidence import references
 from tinygrad_lite.checking.evidence.examination import SUBNORMAL
 from tinygrad_lite.checking.evidence.inexact import CLOSE
-from tinygrad_lite.checking.evidence.known import HELPLESS, ROUNDINGS, Known
+from tinygrad_lite.checking.evidence.known import HELPLESS, PART, ROUNDINGS, Known
 from tinygrad_lite.checking.evidence.roundings import Roundings
 from tinygrad_lite.checking.subjects.subject import EPSILON, Vector
 
@@ -145,6 +145,7 @@ class ByDifferences:
         rounding = ROUNDINGS * look.epsilon * np.max(self._known.largest, initial=0)
         moves = np.fmax(extent, np.abs(result.gradient[:, j]) * look.scales[j])
         is_rough = result.hidden[:, j] | np.isinf(result.bound[:, j]) | (extent == 0)
+        is_rough &= ~(result.bound[:, j] < PART * np.abs(result.reference[:, j]))  # no rounding has a slope
         self._known.is_rounding[:, j] = still = is_rough & (moves <= rounding)
         result.reference[still, j], result.bound[still, j] = 0, rounding / look.scales[j]
         result.hidden[still, j] = result.jumps[still, j] = False

@@ -86,7 +86,7 @@ class Known:
         """Whether the values tell more of these changes than a bound does: of small ones, beside larger ones."""
         size = np.abs(terms)
         told = (bound[:, None] > DIGITS * size) & (PART * size > TOLD * noise[:, None])
-        return np.asarray(told & (not self.are_many and self.is_fine))
+        return np.asarray(told & (not self.are_many and self.is_fine and len(terms) <= FEW_ROWS))
 
     def leaves_room_in(self, j: int, rate: Vector, bound: Vector | None = None) -> Vector:
         """Whether the bound of a column leaves room for another gradient; its values change at this rate."""
