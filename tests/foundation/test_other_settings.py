@@ -82,3 +82,10 @@ def test_the_advice_names_all_keywords_and_writes_out_what_is_short() -> None:
 def test_arguments_by_position_that_have_names_are_refused() -> None:
     with pytest.raises(UsageError, match=r"takes 3 arguments by position, model, loss, data, .* got 4 by position"):
         tg.fit(nn.Linear(2, 1), nn.MSELoss(), X, X[:, :1], epochs=1)  # type: ignore[misc]
+
+
+def test_an_argument_that_is_missing_is_asked_for_by_its_name() -> None:
+    with pytest.raises(UsageError, match=r"fit needs epochs, by its name: pass epochs="):
+        tg.fit(nn.Linear(2, 1), nn.MSELoss(), (X, X[:, :1]))  # type: ignore[call-arg]
+    with pytest.raises(UsageError, match=r"export_onnx needs path, by its name: pass path="):
+        tg.export_onnx(nn.Linear(2, 1), X, "model.onnx")  # type: ignore[call-arg]

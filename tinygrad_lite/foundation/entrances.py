@@ -117,6 +117,7 @@ def advised(function: Callable[P, T]) -> Callable[P, T]:
         except RESTATED as error:
             refuse_settings(function.__name__, function, settings)
             _refuse_positions(function, args)
+            _refuse_missing(function, settings)
             advise(error)
             raise
 
@@ -134,6 +135,13 @@ def _refuse_positions(function: Callable[..., Any], args: tuple[Any, ...]) -> No
             f"{function.__name__} takes {len(positional)} arguments by position, {', '.join(positional)}, and the "
             f"others by name, such as {named[0]}=; got {len(args)} by position"
         )
+
+
+def _refuse_missing(function: Callable[..., Any], settings: Mapping[str, Any]) -> None:
+    """Raise if a call lacks an argument that has a name alone and no default."""
+    for x in signature(function).parameters.values():
+        if x.kind is Parameter.KEYWORD_ONLY and x.default is Parameter.empty and x.name not in settings:
+            raise UsageError(f"{function.__name__} needs {x.name}, by its name: pass {x.name}=...")
 
 
 def _arguments(
