@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lite as tg
+from tests.transforms.test_backward_inside import CHECKPOINTED
 from tinygrad_lite import nn, optim, trees
 from tinygrad_lite.engine.registry import answer_to
 from tinygrad_lite.errors import AnomalyError, GraphError, NoDerivativeError, UncompiledWarning, UsageError
@@ -824,3 +825,22 @@ def _printing(x: Any) -> Any:
 def test_a_statement_that_only_prints_is_not_refused(given: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert tg.compile(_printing, "numpy")(given).tolist() == (X * 2).tolist()
     assert "Recorded(float64" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("f", CHECKPOINTED)
+@pytest.mark.filterwarnings("ignore::tinygrad_lite.errors.UncompiledWarning")
+def test_a_compiled_function_with_such_checkpoints(f: Callable[[Any, Any], Any], backend: str) -> None:
+    w = tg.tensor([3.0, 4.0], requires_grad=True)
+
+    def step(x: Any) -> Any:
+        x.grad = None
+        part = tg.checkpoint(lambda x: f(w, x))
+        loss = part(x) + part(x)
+        loss.backward()
+        return loss.item(), x.grad
+
+    def results(step: Any) -> Any:
+        w.grad, x = None, tg.tensor([0.5, -2.0], requires_grad=True)
+        return [(step(x), w.grad.numpy()) for _ in range(3)]
+
+    assert str(results(tg.compile(step, backend))) == str(results(step))

@@ -174,3 +174,52 @@ def test_an_optimizer_takes_no_step_along_what_a_transform_differentiates() -> N
     optimizer.zero_grad()
     with pytest.warns(UserWarning, match="no gradient for parameter .* in place of the parameters"):
         tg.grad(lambda module: (penalty(module), optimizer.step())[0])(model)
+
+
+def leaves_a_gradient(w: Any, x: Any) -> Any:
+    (w**2 * X).sum().backward()
+    return (x**2).sum()
+
+
+def reads_what_it_leaves(w: Any, x: Any) -> Any:
+    (w**2 * X).sum().backward()
+    return (w.grad * x**2).sum()
+
+
+def begins_anew(w: Any, x: Any) -> Any:
+    w.grad = None
+    (w**3 * X).sum().backward()
+    (w * X).sum().backward()
+    return (w.grad * x).sum() + (w * x).sum()
+
+
+def goes_through_its_argument(w: Any, x: Any) -> Any:
+    (w**2 * x).sum().backward()
+    return (x.grad**2 * x).sum()
+
+
+def of_one_inside(w: Any, x: Any) -> Any:
+    return tg.checkpoint(reads_what_it_leaves)(w, x) * tg.checkpoint(leaves_a_gradient)(w, x)
+
+
+CHECKPOINTED = (leaves_a_gradient, reads_what_it_leaves, begins_anew, goes_through_its_argument, of_one_inside)
+
+
+@pytest.mark.parametrize("f", CHECKPOINTED)
+@pytest.mark.parametrize("calls", [1, 2])
+def test_a_checkpointed_function_leaves_a_gradient_once(f: Callable[[Any, Any], Any], calls: int) -> None:
+    """In its first run and not in the second; the argument of each call has a gradient of its own inside."""
+    w = leaf()
+
+    def results(checkpointed: Any) -> list[Any]:
+        w.grad = tg.tensor(X)
+        arguments = [tg.tensor(X, requires_grad=True) for _ in range(calls)]
+        values = [checkpointed(lambda x: f(w, x))(x) for x in arguments]
+        assert checkpointed is not tg.checkpoint or all(x.grad is None for x in arguments)
+        for x, value in zip(arguments, values):
+            x.grad = None
+            value.backward()
+        return [*map(float, values), w.grad.numpy(), *(x.grad.numpy() for x in arguments)]
+
+    for found, expected in zip(results(tg.checkpoint), results(lambda f: f), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-12)

@@ -49,6 +49,9 @@ class Node:
 widened: ContextVar[Any] = ContextVar("widened", default=None)
 """The first operation that widened the dtype of an input in the latest pass, with the dtypes; None if there is none."""
 
+noting: ContextVar[Any] = ContextVar("noting", default=lambda gradients: None)
+"""What is told of the gradients that `backward()` is about to add to `.grad`, by their tensors."""
+
 running_variables: set[Any] = set()
 """The variables of the functions that transforms are running. To such a function they are leaves."""
 

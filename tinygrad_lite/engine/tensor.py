@@ -14,7 +14,7 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lite.engine import grad_mode
-from tinygrad_lite.engine.backward import history, propagate, running_variables
+from tinygrad_lite.engine.backward import history, noting, propagate, running_variables
 from tinygrad_lite.engine.conversions import NUMBERS, Conversions, constant, number, received
 from tinygrad_lite.engine.op import NO_PARAMS, Array, Arrays, Op, Params, Traced, elementwise
 from tinygrad_lite.errors import RESTATED, GraphError, ShapeError, UsageError, complain
@@ -187,6 +187,7 @@ class Tensor(Conversions):
         graph = create_graph or (inside and (not running_variables.isdisjoint(history([self, g])) or None))
         g = g._array if isinstance(g, Tensor) and not graph else g
         gradients = propagate(path, {self: g}, graph)
+        noting.get()(gradients)
         with _accumulating:
             for x, gradient in gradients.items():
                 x.accumulate(gradient)
@@ -197,9 +198,7 @@ class Tensor(Conversions):
     def _ones(self) -> Array:
         """The gradient of this tensor with respect to itself, if it has one element."""
         if self.size != 1:
-            raise ShapeError(
-                f"backward() needs a gradient of the shape {self.shape}, or one number: call .mean() first"
-            )
+            raise ShapeError(f"backward() needs a gradient of shape {self.shape}, or one number: call .mean() first")
         return self.dtype.type(1) if isinstance(self._array, np.generic) else np.ones_like(self._array)
 
     def _fitting(self, gradient: Array) -> "Tensor":

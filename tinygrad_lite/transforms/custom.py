@@ -3,21 +3,23 @@
 The last two turn a whole function into one operation on the traced values among its arguments.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import date, timedelta
 from enum import Enum
-from functools import wraps
+from functools import partial, wraps
 from numbers import Number
 from pathlib import PurePath
 from types import BuiltinFunctionType, FunctionType, NoneType
 from typing import Any
+from weakref import ref
 
 import numpy as np
 
 from tinygrad_lite import trees
 from tinygrad_lite.engine import grad_mode
-from tinygrad_lite.engine.backward import history
+from tinygrad_lite.engine.backward import history, noting
 from tinygrad_lite.engine.op import Array, Traced
 from tinygrad_lite.engine.tensor import Tensor, next_index
 from tinygrad_lite.errors import GraphError, UsageError
@@ -183,8 +185,11 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
     @of_values
     @wraps(f, updated=())
     def function(*args: Any, **kwargs: Any) -> Any:
-        if not grad_mode.enabled.get() or pushes_tangents() or running_stacks.get() or not recomputes.get():
+        if not grad_mode.enabled.get() or pushes_tangents() or running_stacks.get():
             return f(*args, **kwargs)
+        if not recomputes.get():
+            with _noting(partial(_refuse_backward, name) if _variables((args, kwargs)) else noting.get()):
+                return f(*args, **kwargs)
         return _Recomputed(f, name, args, kwargs).result(_variables((args, kwargs)))
 
     return function
@@ -200,11 +205,13 @@ class _Recomputed:
         self._f, self._name = f, name
         self._template = _template((args, kwargs))
         self._packing = Packing(name)
+        self._grads: dict[int, tuple[ref[Tensor], Tensor | None]] = {}
         self._is_inside = grad_mode.transforming.get()  # a transform, whose pass runs the function outside of it
 
     def result(self, variables: Sequence[Array]) -> Any:
         since = next_index()
-        result, stand_ins = self._run(variables)
+        with _noting(partial(self._note, noting.get())):
+            result, stand_ins = self._run(variables)
         self._count = len(variables)
         self._outside = _read_from_outside(trees.leaves(result), stand_ins, since)
         packed = self._packing.pack(result)
@@ -224,13 +231,34 @@ class _Recomputed:
             grad_mode.transforming.reset(before)
             settle(stand_ins)
 
+    def _note(self, outer: Callable[..., None], gradients: Collection[Tensor]) -> None:
+        """Note the tensors to whose `.grad` the function adds, each with what it was before."""
+        for x in gradients:
+            known = self._grads.get(id(x))
+            if known is None or known[0]() is not x:
+                self._grads[id(x)] = ref(x), x._grad
+        outer(gradients)
+
+    def _run_again(self, arrays: Sequence[Array]) -> tuple[Any, list[Tensor]]:
+        """Run the function from the `.grad` that it found the first time, and leave that of the tensors as it is."""
+        found = [(x, grad) for known, grad in self._grads.values() if (x := known()) is not None]
+        left = [x._grad for x, _ in found]
+        for x, grad in found:
+            x._grad = grad
+        try:
+            with _noting(lambda gradients: None):
+                return self._run(arrays)
+        finally:
+            for (x, _), grad in zip(found, left):
+                x._grad = grad
+
     def _gradients(self, g: Array, y: Array, *arrays: Array) -> list[Array]:
         count = self._count
         if any(innermost(x) is not read.data for x, read in zip(arrays[count:], self._outside)):
             raise GraphError(
                 f"a tensor that {self._name} reads was given new data before the backward pass: update it afterwards"
             )
-        result, stand_ins = self._run(arrays[:count])
+        result, stand_ins = self._run_again(arrays[:count])
         if not np.array_equal(innermost(self._packing.pack(result)), innermost(y), equal_nan=True):
             raise GraphError(
                 f"{self._name} returned another value when it ran again in the backward pass; a checkpointed function "
@@ -238,6 +266,23 @@ class _Recomputed:
             )
         pull = Pullback(trees.leaves(result), [*stand_ins, *self._outside])
         return pull(trees.leaves(self._packing.unpack(g)))
+
+
+@contextmanager
+def _noting(note: Callable[..., None]) -> Iterator[None]:
+    """A block in which this is told of the gradients that `backward()` adds to `.grad`."""
+    before = noting.set(note)
+    try:
+        yield
+    finally:
+        noting.reset(before)
+
+
+def _refuse_backward(name: str, gradients: Collection[Tensor]) -> None:
+    raise UsageError(
+        f"{name} calls backward() inside tg.checkpoint, which is not compiled: its arguments would get the gradient "
+        "that stays inside; leave out tg.checkpoint, since a program itself decides how long it keeps a value"
+    )
 
 
 def _name(f: Callable[..., Any]) -> str:
