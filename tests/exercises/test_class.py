@@ -15,8 +15,9 @@ from tests.exercises.answers import ANSWERS
 from tinygrad_lite.__main__ import main
 from tinygrad_lite.errors import InputError, UsageError
 from tinygrad_lite.exercises import catalogue
-from tinygrad_lite.exercises.assignments import Classroom, mark_class
+from tinygrad_lite.exercises.assignments import Classroom, Result, mark_class
 from tinygrad_lite.exercises.catalogue import find
+from tinygrad_lite.exercises.class_page import as_html
 from tinygrad_lite.exercises.course import COURSE
 from tinygrad_lite.exercises.solutions import SOLUTIONS
 from tinygrad_lite.exercises.students import for_student
@@ -205,7 +206,9 @@ def test_reports_are_written(folder: Path, tmp_path: Path, monkeypatch: pytest.M
     suites = ET.parse(files[1]).getroot()
     assert [(suite.get("name"), suite.get("failures")) for suite in suites] == [("bob", "1"), ("mia <b>", "1")]
     assert suites[0][0][0].get("type") == "part_of_a_formula"
-    page = Path(files[2]).read_text()
+    unmarked = Result("ada", "tanh", "error", "tanh: it took <b>longer</b>\nthan a second")
+    page = as_html(Classroom([unmarked])) + Path(files[2]).read_text()
+    assert "could not be marked<small>it took &lt;b&gt;longer&lt;/b&gt;</small>" in page
     assert "mia &lt;b&gt;" in page
     assert "<b>" not in page
     assert "http" not in page.replace("http://www.w3.org", "")

@@ -162,6 +162,18 @@ def test_what_is_written_as_on_paper_gets_advice(code: str, words: str, tmp_path
     assert words in "\n".join([str(caught.value), *getattr(caught.value, "__notes__", [])])
 
 
+def test_commands_of_a_notebook_do_nothing_in_the_file_that_it_became(tmp_path: Path) -> None:
+    """`%matplotlib inline`, `!pip install numpy`, `files = !ls` and `%%time`, as nbconvert writes them."""
+    file = tmp_path / "square.py"
+    answer = "def derivative(y, x):\n    return 2 * x\n"
+    commands = "run_line_magic('matplotlib', 'inline')", "system('pip install numpy')", "getoutput('ls')"
+    file.write_text("".join(f"get_ipython().{command}\n" for command in commands) + answer)
+    assert tg.exercises.start("square").check(answer_in(file, "derivative")).ok
+    file.write_text(f"get_ipython().run_cell_magic('time', '', {answer!r})\n")
+    with pytest.raises(InputError, match="take %%time out of the notebook: it hides its whole cell from Python"):
+        answer_in(file, "derivative")
+
+
 def test_numbers_in_a_file_get_advice(tmp_path: Path) -> None:
     file = tmp_path / "reciprocal.py"
     file.write_text("answer = -0.5\n")

@@ -28,7 +28,7 @@ th[scope="row"], summary, p { overflow-wrap: anywhere }
 td { min-width: 6rem }
 .unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap }
 .right { color: var(--right) } .wrong, .error { color: var(--wrong) } .missing, small { color: var(--quiet) }
-small { display: block; font-size: 13px }
+small { display: block; font-size: 13px; overflow-wrap: anywhere; max-width: 16rem }
 article { border-top: 1px solid var(--line); padding-top: .5rem }
 img { max-width: 100% }
 pre { white-space: pre-wrap; font-size: 14px }
@@ -71,6 +71,8 @@ def _table(classroom: Classroom) -> str:
 
 def _cell(result: Result) -> str:
     notes = [_linked(result.misconception)] if result.misconception else []
+    if result.outcome == "error":
+        notes.append(escape(result.text.splitlines()[0].removeprefix(f"{result.exercise}: ")))
     if result.attempts:
         notes.append(f"{result.attempts} attempts, {result.hints} hints")
     small = "".join(f"<small>{note}</small>" for note in notes)

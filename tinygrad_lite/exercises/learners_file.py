@@ -11,6 +11,16 @@ from tinygrad_lite.errors import InputError
 from tinygrad_lite.exercises.advice import advice_on
 
 
+class _NoNotebook:
+    """IPython, as a script finds it that nbconvert made of a notebook: `%matplotlib inline` and the like do nothing."""
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *arguments: None
+
+    def run_cell_magic(self, name: str, line: str, cell: str) -> None:
+        raise InputError(f"take %%{name} out of the notebook: it hides its whole cell from Python")
+
+
 def answer_in(path: Path, name: str) -> Any:
     """The function, or the numbers, of this name in a learner's file."""
     module = loaded(path)
@@ -49,6 +59,7 @@ def loaded(path: Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise InputError(f"{path} is not a Python file: its name must end with .py")
     module = importlib.util.module_from_spec(spec)
+    vars(module)["get_ipython"] = _NoNotebook
     writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # write no bytecode into a learner's directory
     try:
         spec.loader.exec_module(module)
