@@ -84,7 +84,10 @@ def _product(a: Array, n: int) -> Array:
     if n == 1:
         return a
     half = _product(a, n // 2)
-    return half * half * a if n % 2 else half * half
+    y = half * half
+    if n % 2:
+        y *= a
+    return y
 
 
 def _power_by_base(y: Array, a: Array, b: Array) -> Array:
@@ -355,6 +358,19 @@ def _sech(x: Array) -> Array:
 sech: Op = analytic(_sech, lambda y, x: -y * np.tanh(x))
 # 1 - y² has no digits left where y is close to 1
 tanh = analytic(np.tanh, lambda y, x: np.square(sech(x)), kind="saturating")
+
+
+def _tanh_vjp(g: Array, y: Array, x: Array) -> Array:
+    if type(g) is not np.ndarray or type(x) is not np.ndarray or x.dtype.char not in "fd":
+        return g * np.square(sech(x))
+    with np.errstate(over="ignore"):  # as in sech
+        cosh = np.cosh(x)
+    slope = g / cosh  # two quotients take half the time of the square of one
+    slope /= cosh
+    return slope
+
+
+tanh.vjps = [_tanh_vjp]
 arcsinh = elementwise(np.arcsinh, lambda y, x: 1 / np.hypot(x, 1))
 arccosh = analytic(np.arccosh, lambda y, x: 1 / (np.sqrt(x - 1) * np.sqrt(x + 1)), domain=((1.0, np.inf),))
 arctanh = analytic(np.arctanh, lambda y, x: 1 / ((1 - x) * (1 + x)), domain=((-1.0, 1.0),))

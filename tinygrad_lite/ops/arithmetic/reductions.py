@@ -106,6 +106,8 @@ def _sum_vjp(
 def _mean_vjp(
     g: Array, y: Array, x: Array, axis: Axis = None, dtype: Any = None, keepdims: bool = False, where: Array = True
 ) -> Array:
+    if where is True:
+        return spread(divided(g, count_of(x, axis)), x, axis, keepdims)
     return spread(divided(restored(g, x, axis, keepdims), count_of(x, axis, where)), x, axis, True, where)
 
 

@@ -5,6 +5,7 @@ of their own: we call NumPy's function on a stand-in for the array and see where
 """
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -95,15 +96,21 @@ def stretched(array: Array, shape: Any, subok: bool = False) -> Array:
     """np.broadcast_to, in a fifth of the time for an array that lies in memory row by row."""
     if type(shape) is not tuple or type(array) is not np.ndarray or not array.flags.c_contiguous or not array.size:
         return np.broadcast_to(array, shape)
-    added = len(shape) - array.ndim
-    sizes = (1,) * added + array.shape
-    if added < 0 or True in [size != whole and size != 1 for size, whole in zip(sizes, shape)]:
+    if (steps := _steps(array.shape, array.strides, shape)) is None:
         return np.broadcast_to(array, shape)
-    steps = (0,) * added + array.strides
-    steps = tuple([step if size == whole else 0 for size, whole, step in zip(sizes, shape, steps)])
     view: Array = np.ndarray(shape, array.dtype, array, strides=steps)
     view.setflags(False)
     return view
+
+
+@lru_cache(1000)
+def _steps(shape: tuple[int, ...], strides: tuple[int, ...], whole: tuple[int, ...]) -> tuple[int, ...] | None:
+    """The strides of an array of this shape and these strides, broadcast to a whole; None if it does not fit there."""
+    added = len(whole) - len(shape)
+    sizes = (1,) * added + shape
+    if added < 0 or any(size not in (1, length) for size, length in zip(sizes, whole)):
+        return None
+    return tuple([step if size == length else 0 for size, length, step in zip(sizes, whole, (0,) * added + strides)])
 
 
 broadcast_to = primitive(
