@@ -24,7 +24,8 @@ Argnums = int | Sequence[int]
 NUMBERS = (int, float, np.generic, np.ndarray)
 VALUES = (Traced, *NUMBERS)
 _OPENED = (trees.Parametric, trees.Holder)
-_PLAIN = {Tensor, Dual, np.ndarray, np.float64, float}
+_ARRAYS = frozenset({np.ndarray, np.float64, np.float32, float})
+_PLAIN = {Tensor, Dual, *_ARRAYS}
 
 
 class Differentiating:
@@ -61,11 +62,13 @@ class FunctionCall:
         self.leaves = self.chosen if self._is_flat else trees.leaves(self.chosen)
         self._modules: Mapping[int, trees.Opened] = {}
         self.holder: trees.Holder | None = None
-        if any(isinstance(x, _OPENED) for x in self.leaves):
-            self.chosen, self._modules = opened(self._without_holders(self.chosen))
-            self._is_flat = False
-            self.leaves = trees.leaves(self.chosen)
-        self.takes_tensors = any(map(_is_tensor, self.leaves))
+        self.takes_tensors = False
+        if not _ARRAYS.issuperset(map(type, self.leaves)):  # as they are in most calls
+            if any(isinstance(x, _OPENED) for x in self.leaves):
+                self.chosen, self._modules = opened(self._without_holders(self.chosen))
+                self._is_flat = False
+                self.leaves = trees.leaves(self.chosen)
+            self.takes_tensors = any(map(_is_tensor, self.leaves))
 
     def run(self, values: Sequence[Any]) -> tuple[Any, Any]:
         """The function's result and its auxiliary output, with these values in place of the leaves."""
