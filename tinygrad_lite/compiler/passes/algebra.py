@@ -196,23 +196,14 @@ def _scattered_whole(call: Instruction, _: Definitions) -> Any:
     if len(call.inputs) > 1 or len(call.params["indices"]) > 1 or call.has_computed_params:
         return None
     (x,), (index,) = call.inputs, call.params["indices"]
-    if not isinstance(x, Variable) or x.size != call.result.size or not _keeps_order(index):
+    if not isinstance(x, Variable) or x.size != call.result.size or not indexing.keeps_order(index):
         return None
     return call.of(shaping.reshape, call.inputs, {"shape": call.result.shape})
 
 
-def _keeps_order(index: Any) -> bool:
-    """Whether an index takes neighbours in their order along each axis, so that it takes all if it takes as many."""
-    parts = index if isinstance(index, tuple) else (index,)
-    return all(
-        part is None or part is Ellipsis or type(part) is int or (isinstance(part, slice) and part.step in (None, 1))
-        for part in parts
-    )
-
-
 def _whole(call: Instruction, _: Definitions) -> Any:
     """An index that takes all entries where they are, unless it makes a number of an array without axes."""
-    is_whole = call.result.shape and not call.has_computed_params and _keeps_order(call.params["index"])
+    is_whole = call.result.shape and not call.has_computed_params and indexing.keeps_order(call.params["index"])
     return _unchanged(call.inputs[0], call) if is_whole else None
 
 

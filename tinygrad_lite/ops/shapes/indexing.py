@@ -187,9 +187,24 @@ _EXAMPLES = [
 ]
 
 
+def keeps_order(index: Index) -> bool:
+    """Whether an index takes neighbours in their order along each axis, so that it takes all if it takes as many."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return all(
+        part is None or part is Ellipsis or type(part) is int or (isinstance(part, slice) and part.step in (None, 1))
+        for part in parts
+    )
+
+
+def _getitem_vjp(g: Array, y: Array, x: Array, index: Index) -> Array:
+    if y.ndim > x.ndim and y.size == x.size and keeps_order(index):  # new axes alone, as in x[:, None]
+        return g.reshape(x.shape)
+    return Scattered(g, x.shape, index)
+
+
 getitem = primitive(
     _getitem,
-    lambda g, y, x, index: Scattered(g, x.shape, index),
+    _getitem_vjp,
     linear=True,
     kind="moving",
     chooses="the index leaves it out",
