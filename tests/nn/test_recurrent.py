@@ -167,6 +167,29 @@ def test_float32_stays_float32_and_batches_may_be_empty() -> None:
         assert (x.grad.shape, x.grad.dtype) == ((STEPS, 0, INPUTS), np.float32)
 
 
+@pytest.mark.parametrize("dtype", [np.int64, np.int8, np.bool_])
+@pytest.mark.parametrize("name", LAYERS)
+def test_whole_numbers_as_inputs_are_those_numbers(name: str, dtype: type) -> None:
+    """A half of their dtype would be 0."""
+    layer = made(name)
+    x = np.arange(STEPS * BATCH * INPUTS).reshape(STEPS, BATCH, INPUTS) % 2
+    expected, values = called(layer, x.astype(float)), called(layer, x.astype(dtype))
+    assert_same(values, [y.numpy() for y in expected])
+    gradients = []
+    for results in (expected, values):
+        layer.zero_grad()
+        weighted(results).backward()
+        gradients.append([p.grad for p in layer.parameters()])
+    assert_same(gradients[1], [g.numpy() for g in gradients[0]])
+
+
+@pytest.mark.parametrize("op", [recurrence.rnn, recurrence.lstm, recurrence.gru], ids=str)
+def test_whole_numbers_alone_make_fractions(op: Op) -> None:
+    for sizes, params in op.examples:
+        arrays = [np.ones(size, np.int64) for size in sizes]
+        np.testing.assert_allclose(op(*arrays, **params), op(*[x.astype(float) for x in arrays], **params))
+
+
 def test_parameters_have_pytorchs_names_and_distribution() -> None:
     layer = nn.LSTM(5, 4, 2, bidirectional=True, proj_size=3, rng=0)
     names = ["weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr"]

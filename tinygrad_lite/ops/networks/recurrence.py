@@ -38,11 +38,11 @@ def _stacked(steps: list[Array]) -> Array:
 
 
 def _rooms(arrays: Sequence[Array], steps: int, batch: int, *rows: int) -> list[Any]:
-    """For each kind of result of a step, where all steps write theirs; nowhere, if arrays are not in memory.
+    """For each kind of result of a step, where all steps write theirs; nowhere, if arrays are not in memory, or whole.
 
     NumPy makes a new array of an operation's `out` if it is None, so that one text serves both.
     """
-    if any(type(x) is not np.ndarray for x in arrays):
+    if any(type(x) is not np.ndarray for x in arrays) or np.result_type(*arrays).kind in "biu":
         return [[None] * steps for _ in rows]
     return [np.empty((steps, n, batch), np.result_type(*arrays)) for n in rows]
 
@@ -84,9 +84,14 @@ def _by_weights(x: Array, hiddens: Array, *by_sums: Array) -> list[Array]:
     return [first[:, :inputs], last[:, inputs if len(by_sums) == 1 else 0 : -1], first[:, -1], last[:, -1]]
 
 
+def _fraction(x: Any, like: Array) -> Any:
+    """An array of fractions in the dtype of another one, if that has fractions."""
+    return np.asarray(x, like.dtype if like.dtype.kind == "f" else np.float64)
+
+
 def _per_gate(factors: Sequence[float], hidden: int, like: Array) -> Any:
     """A column with one factor for all rows of each gate."""
-    return np.repeat(np.asarray(factors, like.dtype), hidden)[:, None]
+    return np.repeat(_fraction(factors, like), hidden)[:, None]
 
 
 def _examples(gates: int, states: int, params: Sequence[dict[str, Any]] = ({},)) -> list[Example]:
@@ -170,7 +175,7 @@ class _Memory(NamedTuple):
 def _lstm_memory(x: Array, h: Array, c: Array, by_input: Array, by_state: Array, b_ih: Array, b_hh: Array) -> _Memory:
     _check_shapes(4, x, [h, c], by_input, by_state, b_ih, b_hh)
     n = len(h)
-    halves, half = _per_gate((0.5, 0.5, 1, 0.5), n, x), np.asarray(0.5, x.dtype)
+    halves, half = _per_gate((0.5, 0.5, 1, 0.5), n, by_input), _fraction(0.5, by_input)
     x, by_state = np.matmul(by_input * halves, x) + (b_ih + b_hh)[:, None] * halves, by_state * halves
     arrays = [x, h, c, by_state]
     rooms, results = [_own_room(x, arrays), *_rooms(arrays, len(x), h.shape[1], 4 * n, n, n, n)], []
@@ -261,7 +266,7 @@ class _Course(NamedTuple):
 def _gru_course(x: Array, h: Array, by_input: Array, by_state: Array, b_ih: Array, b_hh: Array) -> _Course:
     _check_shapes(3, x, [h], by_input, by_state, b_ih, b_hh)
     n = len(h)
-    halves, half = _per_gate((0.5, 0.5, 1), n, x), np.asarray(0.5, x.dtype)
+    halves, half = _per_gate((0.5, 0.5, 1), n, by_input), _fraction(0.5, by_input)
     bias, beside = b_ih[:, None] * halves, b_hh[:, None] * halves
     x, by_state = np.matmul(by_input * halves, x) + bias, by_state * halves
     rooms, results = _rooms([x, h, by_state, beside], len(x), h.shape[1], 2 * n, n, 3 * n, n), []
