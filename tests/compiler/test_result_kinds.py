@@ -86,3 +86,11 @@ def test_a_view_without_dimensions_is_a_view(backend: str) -> None:
     results = [compiled(x) for _ in range(3)]
     x[0] = 9
     assert all(result == 9 for result in results)
+
+
+@pytest.mark.parametrize("f", [np.real, np.sum, lambda x: x.imag, lambda x: np.reshape(x, ()), lambda x: x * 2])
+def test_scalars_and_arrays_without_dimensions_may_take_turns(f: Callable[..., Any], backend: str) -> None:
+    compiled = tg.compile(f, backend)
+    for x in (np.float64(1), np.array(2.0), np.float64(3), np.array(4.0)):
+        assert kinds(compiled(x)) == kinds(f(x))
+        assert compiled(x) == f(x)

@@ -130,8 +130,8 @@ def form(x: Any) -> Hashable:
     """The form of an argument that a program depends on: for a number from Python, or another object, its value."""
     if isinstance(x, Tensor):
         return Tensor, x.shape, x.dtype, x.requires_grad
-    if isinstance(x, _ARRAYS):
-        return np.ndarray, x.shape, x.dtype
+    if isinstance(x, _ARRAYS):  # of a scalar, np.real makes a scalar, and of an array without dimensions an array
+        return np.generic if isinstance(x, np.generic) else np.ndarray, x.shape, x.dtype
     if isinstance(x, np.random.Generator):
         return np.random.Generator
     if isinstance(x, (float, complex)):

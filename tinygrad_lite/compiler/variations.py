@@ -117,13 +117,13 @@ _OF_CONTAINERS = "its arguments come in other containers each time", "pass the s
 def _in_words(name: str, forms: list[Any]) -> tuple[str, str]:
     """How an argument or a name varies, and what to write."""
     kinds = {kind for kind, *_ in forms}
-    if kinds <= {Tensor, np.ndarray}:
+    if kinds <= {Tensor, np.ndarray, np.generic}:
         shapes = list(dict.fromkeys(shape for _, shape, *_ in forms))
         if len(shapes) > 1:
             advice = "pad or cut it to one of a few shapes, or leave out the smaller batches"
             return f"the shape of {name} varies ({_listed(map(str, shapes))})", advice
         return f"{name} varies in its dtype or in whether it requires a gradient", "convert it before the call"
-    forms = [(kind, *known_by) for kind, *known_by in forms if kind not in (Tensor, np.ndarray)]
+    forms = [(kind, *known_by) for kind, *known_by in forms if kind not in (Tensor, np.ndarray, np.generic)]
     if not all(isinstance(known_by, (*SCALARS, frozenset)) for _, known_by, *_ in forms):
         return f"{name} is another object each time", "make it once, before the calls"
     if len(forms) == 1:
