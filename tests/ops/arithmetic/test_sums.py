@@ -88,3 +88,23 @@ def test_a_running_sum_of_exponentials_is_that_of_a_loop(ufunc: np.ufunc) -> Non
                 (gradient,), (right,) = pull(weights[: len(x)]), pull_loop(weights[: len(x)])
             np.testing.assert_array_equal(y, expected)
             np.testing.assert_allclose(gradient, right, rtol=1e-13, atol=1e-15)
+
+
+@pytest.mark.parametrize("running", [np.logaddexp.accumulate, np.logaddexp2.accumulate])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_running_sums_in_logarithms_have_the_gradient_of_their_recurrence(running: Any, dtype: Any) -> None:
+    rng = np.random.default_rng(0)
+    x, g = rng.normal(size=(2, 5, 40)).astype(dtype)
+    rows = [x, 100 * x, x + 50, x.copy(), x.copy(), x.copy()]
+    rows[3][:, :3], rows[4][:, 20], rows[5][:, 20] = -np.inf, -np.inf, -1000
+    for x in rows:
+        for axis in (0, 1):
+            y, pull = tg.vjp(lambda x, axis=axis: running(x, axis=axis), x)
+            (gradient,) = pull(g)
+            leaf = tg.tensor(x, requires_grad=True)
+            with np.errstate(invalid="ignore"):
+                running(leaf, axis=axis).backward(g, create_graph=True)
+            assert leaf.grad is not None
+            assert gradient.dtype == dtype
+            tolerance = 20 * np.finfo(dtype).eps * max(1, np.abs(y[np.isfinite(y)]).max())  # the results are rounded
+            np.testing.assert_allclose(gradient, leaf.grad.numpy(), rtol=tolerance, atol=tolerance)

@@ -167,7 +167,28 @@ def slice_by_slice(join: Callable[..., Array]) -> Rule:
     return running
 
 
-def _one_after_another(op: Op) -> Op:
+CLOSE = 8.0
+"""Up to this difference, the roundings of an exponential's argument cost no more digits than a few additions."""
+
+
+def _by_exponentials(g: Array, y: Array, x: Array, power: Rule) -> Array | None:
+    """The gradient of a running sum in logarithms along the last axis, if its results are close to one another.
+
+    It is Σ gⱼ e^(xᵢ - yⱼ) over j from i on, which is e^(xᵢ - y₀) Σ gⱼ e^(y₀ - yⱼ).
+    """
+    if not type(g) is type(y) is type(x) is np.ndarray or x.dtype.char not in "fd":
+        return None
+    start = y[..., :1]
+    with np.errstate(invalid="ignore"):  # ∞ - ∞
+        is_close = (y[..., -1:] - start).max(initial=0) <= CLOSE  # each result is at least the one before
+    if not is_close:
+        return None
+    total = np.cumsum((g * power(start - y))[..., ::-1], axis=-1)[..., ::-1]
+    total *= power(x - start)
+    return total
+
+
+def _one_after_another(op: Op, power: Rule) -> Op:
     """A running operation that joins each entry to all before it, in NumPy's order, so that it rounds as NumPy does."""
     ufunc: Any = op.forward
     by_before, by_entry = op.derivatives
@@ -179,6 +200,8 @@ def _one_after_another(op: Op) -> Op:
         if x.shape[axis] < 2:
             return g
         y, entries, g = (_laid_out(array, axis) for array in (y, x, g))
+        if (shares := _by_exponentials(g, y, entries, power)) is not None:
+            return _back(shares, x, axis)
         first = np.ones_like(entries[..., :1])
         joined = y[..., 1:], y[..., :-1], entries[..., 1:]
         kept = np.concatenate([by_before(*joined), first], axis=-1)  # the last one is no factor of anything
@@ -208,7 +231,7 @@ _accumulates(np.add, cumsum)
 _accumulates(np.multiply, cumprod)
 _accumulates(np.maximum, _running_extremum(largest=True))
 _accumulates(np.minimum, _running_extremum(largest=False))
-logaddexp_accumulate, logaddexp2_accumulate = map(_one_after_another, (logaddexp, logaddexp2))
+logaddexp_accumulate, logaddexp2_accumulate = map(_one_after_another, (logaddexp, logaddexp2), (np.exp, np.exp2))
 _accumulates(np.logaddexp, _with_dtype(logaddexp_accumulate, np.logaddexp))
 _accumulates(np.logaddexp2, _with_dtype(logaddexp2_accumulate, np.logaddexp2))
 
