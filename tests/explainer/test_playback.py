@@ -76,6 +76,15 @@ def test_a_hundred_epochs_of_the_heart_network_fit_into_3_mb(tmp_path: Path) -> 
     assert (tmp_path / "heart.html").stat().st_size < 3e6
 
 
+GREYS = """(places) => {
+  const canvas = document.querySelectorAll(".overview canvas")[1];
+  const { data, width } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  const [first, second] = [0, 1].map((k) => places.map((place) => Math.round(place[k] * (width - 1))));
+  return first.map((row, k) => data[4 * (row * width + second[k])]);
+}"""
+"""How light the landscape is at some places, from its upper left corner."""
+
+
 def test_numbers_are_those_of_the_recorder(opened: Any) -> None:
     recorder = plane()
     page = opened(tg.explain(None, history=recorder))
@@ -96,6 +105,12 @@ def test_numbers_are_those_of_the_recorder(opened: Any) -> None:
     )
     assert first[0] == pytest.approx(recorder.frames[0].loss, rel=1e-12)
     assert min(landscape["losses"]) <= recorder.frames[-1].loss < recorder.frames[0].loss
+    side = landscape["side"]
+    at = [(0, 0), (0, side // 2), (0, side - 1), (side // 2, side - 1), (side - 1, 0), (side - 1, side - 1)]
+    greys = np.array(page.evaluate(GREYS, [[i / (side - 1), j / (side - 1)] for i, j in at]))
+    order = np.argsort([landscape["losses"][i * side + j] for i, j in at])
+    assert greys[order[0]] - greys[order[-1]] > 20, "darker where the loss is larger"
+    assert all(np.diff(greys[order]) <= 25), "but for a contour"
 
 
 def test_scrubbing_by_mouse_and_keyboard_and_play(opened: Any) -> None:

@@ -3,7 +3,7 @@
 const training = JSON.parse(document.getElementById("data").textContent);
 const INK = ["--hue0", "--hue1"]; // of the two runs
 const FRAMES_PER_SECOND = 30;
-const BANDS = 14; // of the landscape, so that their edges are contours
+const BANDS = 14; // of the landscape, with contours between them
 const NOT_FINITE = -32768;
 const LONGEST = 12; // seconds that playing takes at most
 
@@ -53,15 +53,28 @@ function landscape() {
   const level = (x) => Math.log1p((99 * (x - low)) / (high - low || 1)) / Math.log(100);
   const canvas = element("canvas", { role: "img", "aria-label": say("The loss around the path of the weights, from {low} to {high}", { low: told(low, 3), high: told(high, 3) }) });
   canvas.style.width = canvas.style.height = `${size}px`;
-  const cells = document.createElement("canvas");
-  [cells.width, cells.height] = [side, side];
+  const levels = values.map((x) => (Number.isFinite(x) ? level(x) : 1));
+  // The band of a pixel, from the level between the points at which the loss was computed.
+  const bands = Int8Array.from({ length: size * size }, (_, pixel) => {
+    const [row, column] = [Math.floor(pixel / size), pixel % size].map((x) => (x / (size - 1)) * (side - 1));
+    const [i, j] = [row, column].map((x) => Math.min(Math.floor(x), side - 2));
+    const along = (k) => levels[k] + (column - j) * (levels[k + 1] - levels[k]);
+    const [above, below] = [along(i * side + j), along((i + 1) * side + j)];
+    return Math.round((above + (row - i) * (below - above)) * BANDS);
+  });
+  const ground = document.createElement("canvas");
+  ground.width = ground.height = size;
+  let paintedFor = null;
   const paint = () => {
-    const draw = cells.getContext("2d");
-    const picture = draw.createImageData(side, side);
-    const [from, to] = dark.matches ? [22, 150] : [250, 120];
-    values.forEach((x, k) => {
-      const band = Number.isFinite(x) ? Math.round(level(x) * BANDS) / BANDS : 1;
-      picture.data.set([...Array(3).fill(from + band * (to - from)), 255], 4 * k);
+    if (paintedFor === dark.matches) return;
+    paintedFor = dark.matches;
+    const draw = ground.getContext("2d");
+    const picture = draw.createImageData(size, size);
+    const [from, to] = dark.matches ? [22, 130] : [250, 140];
+    bands.forEach((band, k) => {
+      const isEdge = (k % size && band !== bands[k - 1]) || (k >= size && band !== bands[k - size]);
+      picture.data.fill(from + (band / BANDS + (isEdge ? 0.2 : 0)) * (to - from), 4 * k, 4 * k + 3);
+      picture.data[4 * k + 3] = 255;
     });
     draw.putImageData(picture, 0, 0);
   };
@@ -72,8 +85,7 @@ function landscape() {
     show(epoch) {
       paint();
       const draw = cleared(canvas, size, size);
-      draw.imageSmoothingEnabled = true;
-      draw.drawImage(cells, 0, 0, size, size);
+      draw.drawImage(ground, 0, 0, size, size);
       paths.forEach((path, r) => {
         const at = frameAt(training.runs[r].epochs, epoch);
         for (const [width, ink] of [[4, styled("--paper")], [2, styled(INK[r])]]) {
@@ -127,7 +139,8 @@ function plane(run) {
   };
 }
 
-function runSection(run, r) {
+// What a run has for all pairs of inputs stands beside the losses if there is no other run.
+function runSection(run, r, overview) {
   const section = element("section", { "aria-label": runName(run) });
   const shows = [];
   const key = training.runs.length > 1 ? [element("span", { class: "key", style: `background:var(${INK[r]})` }), " "] : [];
@@ -135,12 +148,14 @@ function runSection(run, r) {
   if (run.plane) {
     const drawn = plane(run);
     shows.push(drawn.show);
-    section.append(figure(say("All pairs of inputs"), drawn.canvas, drawn.legend));
+    (training.runs.length > 1 ? section : overview).append(figure(say("All pairs of inputs"), drawn.canvas, drawn.legend));
   }
+  const layers = element("div", { class: "layers" });
+  section.append(layers);
   for (const parameter of run.parameters) {
     const { name, shape, rows, columns, kernel, sampled, norms } = parameter;
     const form = kernel ? tiles(kernel) : { rows, columns };
-    const size = Math.min(Math.max(Math.min(260 / form.columns, 200 / form.rows), 2), 16);
+    const size = Math.min(Math.max(Math.min(220 / form.columns, 200 / form.rows), 2), 16);
     const box = element("div", { class: "parameter" });
     for (const [part, title] of [["weights", say("weights")], ["gradients", say("gradient")]]) {
       if (!parameter[part]) {
@@ -153,14 +168,17 @@ function runSection(run, r) {
     }
     const lines = norms.slice(0, parameter.gradients ? 2 : 1).map((values, k) => ({ epochs: run.epochs, values: values.map(numbered), ink: k ? "--hue1" : "--hue0", dashed: k === 1 }));
     const drawn = curves(lines, { width: 160, height: 56, label: say("Norms of {name} and of its gradient over the epochs", { name }) });
-    const numbers = element("span", {});
+    const numbers = lines.map(() => element("span"));
     shows.push((frame) => {
       drawn.show(run.epochs[frame]);
-      const [w, g] = lines.map((line) => told(line.values[frame], 3));
-      numbers.textContent = g === undefined ? say("|weights| {w}", { w }) : say("|weights| {w}, |gradient| {g}", { w, g });
+      const norm = lines.map((line) => told(line.values[frame], 3));
+      numbers[0].textContent = say("|weights| {norm}", { norm: norm[0] });
+      if (norm[1]) numbers[1].textContent = say("|gradient| {norm}", { norm: norm[1] });
     });
-    box.append(figure(say("norms"), drawn.canvas, numbers));
-    section.append(element("h3", {}, `${name}, ${shapeOf(shape)}`, ...(sampled ? [element("small", {}, ` ${say("evenly spread entries are shown")}`)] : [])), box);
+    const keys = lines.map(({ ink }, k) => element("span", { class: "listed" }, element("span", { class: "key", style: `background:var(${ink})` }), " ", numbers[k]));
+    box.append(figure(say("norms"), drawn.canvas, ...keys.flatMap((key) => [key, " "])));
+    const title = element("h3", {}, `${name}, ${shapeOf(shape)}`, ...(sampled ? [element("small", {}, ` ${say("evenly spread entries are shown")}`)] : []));
+    layers.append(element("div", {}, title, box));
   }
   const outputs = element("div", { class: "parameter" });
   section.append(outputs);
@@ -189,13 +207,13 @@ const playback = (() => {
 
   const lines = training.runs.map((run, r) => ({ epochs: run.epochs, values: run.losses.map(numbered), ink: INK[r], dashed: r === 1 }));
   const width = Math.min(560, window.innerWidth - 40);
-  const loss = curves(lines, { width, height: 200, label: say("The loss over the epochs") });
+  const loss = curves(lines, { width, height: width < 560 ? 200 : 300, label: say("The loss over the epochs") });
   const names = training.runs.length > 1 ? training.runs.flatMap((run, r) => [element("span", { class: "key", style: `background:var(${INK[r]})` }), ` ${run.name} `]) : [];
   const overview = element("div", { class: "overview" }, figure(say("The loss"), loss.canvas, ...names, loss.isLogarithmic() ? say("on a logarithmic scale") : ""));
   const around = Array.isArray(training.landscape) ? null : landscape();
   if (!around) overview.append(element("p", { class: "hint" }, say("There is no picture of the loss around the path: {why}.", { why: tell(training.landscape) })));
   if (around) overview.append(figure(say("The loss around the path"), around.canvas, around.caption));
-  const sections = training.runs.map(runSection);
+  const sections = training.runs.map((run, r) => runSection(run, r, overview));
   document.getElementById("all").append(overview, element("div", { class: "runs" }, sections.map(({ section }) => section)));
 
   function show(place) {
