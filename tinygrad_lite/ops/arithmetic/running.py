@@ -139,11 +139,14 @@ def _accumulates(ufunc: np.ufunc, running: Callable[..., Array]) -> None:
 
 def _running_place(x: Array, largest: bool, axis: int) -> Array:
     """The position of each entry of a running maximum or minimum, the first of equal entries."""
-    extremum = (np.maximum if largest else np.minimum).accumulate(x, axis)
-    along = np.moveaxis(extremum, axis, -1)
-    same = np.equal(along[..., 1:], along[..., :-1]) | np.isnan(along[..., :-1])
-    place = np.arange(along.shape[-1]) * np.concatenate([np.ones_like(same, shape=(*same.shape[:-1], 1)), ~same], -1)
-    return np.moveaxis(np.maximum.accumulate(place, -1), -1, axis)
+    along = _laid_out((np.maximum if largest else np.minimum).accumulate(x, axis), axis)
+    is_new = np.not_equal(along[..., 1:], along[..., :-1])
+    if np.isnan(along[..., -1:]).any():  # which stays, and equals nothing
+        is_new &= ~np.isnan(along[..., :-1])
+    place = np.zeros_like(along, np.intp)
+    place[..., 1:] = is_new
+    place *= np.arange(along.shape[-1])
+    return _back(np.maximum.accumulate(place, -1, out=place), x, axis)
 
 
 running_place = primitive(_running_place, arity=1, examples=[([(2, 3)], {"largest": True, "axis": 0})])
