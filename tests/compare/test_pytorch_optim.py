@@ -1,5 +1,6 @@
 """Against PyTorch: whole trajectories of optimisers and of schedules, and their states."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,10 @@ pytestmark = [
 ]
 torch = pytest.importorskip("torch", reason="PyTorch comes with the extra `compare`")
 
+swa_utils = pytest.importorskip("torch.optim.swa_utils")
+
 SHAPES = [(5, 3), (3, 4)]
+THEIRS = SimpleNamespace(**vars(torch.optim.lr_scheduler), SWALR=swa_utils.SWALR)
 
 
 class Pair:
@@ -91,7 +95,7 @@ def test_schedules(name: str, kind: str) -> None:
     theirs = getattr(torch.optim, kind)(
         groups([torch.ones(1, requires_grad=True) for _ in range(2)]), lr=0.1, **settings
     )
-    mine, yours = SCHEDULES[name](optim.lr_scheduler, ours), SCHEDULES[name](torch.optim.lr_scheduler, theirs)
+    mine, yours = SCHEDULES[name](optim.lr_scheduler, ours), SCHEDULES[name](THEIRS, theirs)
     for turn in range(28):
         np.testing.assert_allclose(settings_of(ours), settings_of(theirs), rtol=1e-10, atol=1e-15)
         np.testing.assert_allclose(mine.get_last_lr(), yours.get_last_lr(), rtol=1e-10, atol=1e-15)
@@ -107,7 +111,7 @@ def test_a_group_that_comes_later(name: str) -> None:
     """As in PyTorch, unless that fails: it has no rates of this group for some schedules."""
     ours = optim.SGD(groups([tg.tensor(1.0, requires_grad=True) for _ in range(2)]), lr=0.1, momentum=0.9)
     theirs = torch.optim.SGD(groups([torch.ones(1, requires_grad=True) for _ in range(2)]), lr=0.1, momentum=0.9)
-    mine, yours = SCHEDULES[name](optim.lr_scheduler, ours), SCHEDULES[name](torch.optim.lr_scheduler, theirs)
+    mine, yours = SCHEDULES[name](optim.lr_scheduler, ours), SCHEDULES[name](THEIRS, theirs)
     for turn in range(12):
         if turn == 4:
             ours.add_param_group({"params": [tg.tensor(1.0, requires_grad=True)], "lr": 0.03})
@@ -176,8 +180,6 @@ def test_lbfgs(settings: dict[str, Any]) -> None:
 
 
 def test_averages_of_weights() -> None:
-    from torch.optim import swa_utils
-
     ours, theirs = tg.tensor(np.ones(3), requires_grad=True), torch.nn.Linear(1, 3, bias=False)
     average = optim.ExponentialMovingAverage([ours], 0.9)
     other = swa_utils.AveragedModel(theirs, multi_avg_fn=swa_utils.get_ema_multi_avg_fn(0.9))

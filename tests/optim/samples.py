@@ -67,6 +67,9 @@ SCHEDULES: dict[str, Callable[[Any, Any], Any]] = {
     "PolynomialLR": _made("PolynomialLR", 9, power=1.5),
     "CosineAnnealingLR": _made("CosineAnnealingLR", 5, eta_min=0.01),
     "CosineAnnealingWarmRestarts": _made("CosineAnnealingWarmRestarts", 3, 2, eta_min=0.01),
+    "SWALR": _made("SWALR", [0.02, 0.05], 4),
+    "SWALR lines": _made("SWALR", 0.2, 6, "linear"),
+    "SWALR at once": _made("SWALR", 0.04, 0),
     "CyclicLR": _made("CyclicLR", 0.01, [0.1, 0.2], 4, 3, mode="triangular2"),
     "CyclicLR exp": _made("CyclicLR", 0.01, 0.1, 3, mode="exp_range", gamma=0.9, cycle_momentum=False),
     "CyclicLR own": _made("CyclicLR", 0.01, 0.1, 3, scale_fn=lambda t: 0.95**t, scale_mode="iterations"),
@@ -77,6 +80,7 @@ SCHEDULES: dict[str, Callable[[Any, Any], Any]] = {
     "ChainedScheduler": _chained("ConstantLR", "ExponentialLR"),
     "ChainedScheduler of waves": _chained("CosineAnnealingLR", "LinearLR", "StepLR"),
     "SequentialLR": _in_sequence([3, 9], "ConstantLR", "CosineAnnealingLR", "ExponentialLR"),
+    "SequentialLR to SWALR": _in_sequence([5], "ExponentialLR", "SWALR"),
     "SequentialLR nested": _in_sequence([8], "SequentialLR", "LinearLR"),
     "SequentialLR of a chain": _in_sequence([4, 7], "ChainedScheduler", "MultiplicativeLR", "OneCycleLR"),
 }

@@ -45,6 +45,11 @@ RATES: dict[str, tuple[str, dict[str, Any], Rate]] = {
         lambda t: 0.01 + 0.09 * (1 + cos(pi * t / 10)) / 2,
     ),
     "restarts": ("CosineAnnealingWarmRestarts", {"T_0": 4}, lambda t: 0.1 * (1 + cos(pi * (t % 4) / 4)) / 2),
+    "to an average": (
+        "SWALR",
+        {"swa_lr": 0.02, "anneal_epochs": 8},
+        lambda t: 0.02 + 0.08 * (1 + cos(pi * min(t, 8) / 8)) / 2,
+    ),
     "cyclic": ("CyclicLR", {"base_lr": 0.1, "max_lr": 0.5, "step_size_up": 4}, lambda t: 0.1 + 0.4 * triangle(t)),
     "one cycle": (
         "OneCycleLR",
@@ -96,7 +101,7 @@ def test_state_goes_on_where_it_stopped(name: str) -> None:
 
 HAVE_RATES_FOR_EACH_GROUP = {
     *("LambdaLR", "CyclicLR", "CyclicLR exp", "CyclicLR own", "OneCycleLR", "OneCycleLR lines"),
-    "SequentialLR of a chain",
+    *("SequentialLR of a chain", "SWALR", "SequentialLR to SWALR"),
 }
 
 
@@ -245,6 +250,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "PolynomialLR": {},
     "CosineAnnealingLR": {"T_max": 5},
     "CosineAnnealingWarmRestarts": {"T_0": 3},
+    "SWALR": {"swa_lr": 0.05},
     "OneCycleLR": {"max_lr": 0.5, "epochs": 3, "steps_per_epoch": 10},
     "CyclicLR": {"base_lr": 0.1, "max_lr": 0.2},
     "ReduceLROnPlateau": {},

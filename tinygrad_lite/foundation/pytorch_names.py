@@ -469,7 +469,7 @@ NAMES: dict[str, dict[str, str]] = {
     "tinygrad_lite.nn.init": {"_calculate_fan_in_and_fan_out": "w[0].size and w[:, 0].size, the fans of a weight w"},
     "tinygrad_lite.optim.lr_scheduler": {"_LRScheduler": "LRScheduler"},
     "tinygrad_lite.optim": {
-        "swa_utils": _AVERAGE,
+        "swa_utils": f"{_AVERAGE}, or optim.lr_scheduler.SWALR",
         "SparseAdam": "optim.Adam, since every gradient is a whole array",
         "(?i:lamb|lars)": "an Optimizer of your own whose update scales lr by the ratio of the norms of w and its step",
     },

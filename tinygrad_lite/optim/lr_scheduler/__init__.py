@@ -11,6 +11,7 @@ from tinygrad_lite.optim.lr_scheduler.composed import ChainedScheduler, Sequenti
 from tinygrad_lite.optim.lr_scheduler.cycles import CyclicLR, OneCycleLR
 from tinygrad_lite.optim.lr_scheduler.plateau import ReduceLROnPlateau
 from tinygrad_lite.optim.lr_scheduler.rate_curves import (
+    SWALR,
     ConstantLR,
     CosineAnnealingLR,
     CosineAnnealingWarmRestarts,
@@ -25,6 +26,7 @@ from tinygrad_lite.optim.lr_scheduler.rate_curves import (
 from tinygrad_lite.optim.lr_scheduler.schedule import LRScheduler
 
 __all__ = [
+    "SWALR",
     "ChainedScheduler",
     "ConstantLR",
     "CosineAnnealingLR",

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.errors import InputError
 from tinygrad_lite.foundation.settings import not_negative, positive, share, whole
 from tinygrad_lite.optim.lr_scheduler.schedule import LRScheduler, checked_function, checked_steps, per_group
 from tinygrad_lite.optim.optimizer import Optimizer, number_of
@@ -259,6 +260,59 @@ class CosineAnnealingLR(LRScheduler):
         moved = (1 + np.cos(np.pi * t / self.T_max)) / before * (lr - self.eta_min) + self.eta_min
         risen = lr + (base_lr - self.eta_min) * (1 - cos(pi / self.T_max)) / 2
         return np.where(was_lowest, risen, moved)
+
+
+class SWALR(LRScheduler):
+    """From the present rate to a constant one for an average of weights, in T steps, along a cosine wave or a line.
+
+    η(t) = s + (η(t - 1) - s) r(t) / r(t - 1), with the constant rate s, and what remains of the way, r(t): by waves
+    (1 + cos(π min(t, T) / T)) / 2, by lines 1 - min(t, T) / T.
+    Source: Izmailov et al. (2018), Averaging weights leads to wider optima and better generalization.
+
+    Raises:
+        InputError: if swa_lr is negative, anneal_epochs is not a whole number, or anneal_strategy is neither "cos" nor
+            "linear".
+
+    Example:
+        >>> import tinygrad_lite as tg
+        >>> optimizer = tg.optim.SGD([tg.tensor(1.0, requires_grad=True)], lr=1.0)
+        >>> scheduler = tg.optim.lr_scheduler.SWALR(optimizer, swa_lr=0.5, anneal_epochs=2)
+        >>> scheduler.step()
+        >>> scheduler.get_last_lr()
+        [0.75]
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        swa_lr: float | list[float],
+        anneal_epochs: int = 10,
+        anneal_strategy: str = "cos",
+        last_epoch: int = -1,
+    ) -> None:
+        per_group("swa_lr", optimizer, swa_lr, not_negative)
+        if anneal_strategy not in ("cos", "linear"):
+            raise InputError(f"anneal_strategy must be 'cos' or 'linear', got {anneal_strategy!r}")
+        self.swa_lr = swa_lr
+        self.anneal_epochs = whole("anneal_epochs", anneal_epochs, least=0)
+        self.anneal_strategy = anneal_strategy
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self) -> list[Any]:
+        ends = per_group("swa_lr", self.optimizer, self.swa_lr, not_negative)
+        before, now = self._remaining(self.last_epoch - 1), self._remaining(self.last_epoch)
+        factor = np.where(before == 0, 0.0, now / np.where(before == 0, 1.0, before))
+        return [end * (1 - factor) + lr * factor for end, lr in zip(ends, self.get_last_lr(), strict=True)]
+
+    def _remaining(self, t: int) -> Any:
+        """The part of the way that remains after t steps; of no steps, all before step 0."""
+        steps = self.anneal_epochs
+        passed = np.clip(t / steps if steps else t + 1, 0.0, 1.0)
+        return (1 + np.cos(np.pi * passed)) / 2 if self.anneal_strategy == "cos" else 1 - passed
+
+    def _restart(self) -> None:
+        self.last_epoch = -1
+        self.step()
 
 
 class CosineAnnealingWarmRestarts(LRScheduler):
