@@ -198,6 +198,19 @@ def test_search(show: Show) -> None:
     assert opened.page.inner_text("#matches") == "2 of 5,000"
 
 
+HIDDEN = """() => {
+  const [ground, strip] = [".ground", ".strip-area"].map((part) => document.querySelector(`#graph .strip ${part}`));
+  const edges = [...document.querySelectorAll("#graph .edge")];
+  const [box, all] = [ground, strip].map((part) => part.getBoundingClientRect());
+  const crossing = edges.map((edge) => [edge, edge.getBoundingClientRect()]).filter(([, way]) =>
+    way.left < box.right && way.right > box.left && way.top < box.bottom && way.bottom > box.top);
+  const isBehind = ([edge]) => edge.compareDocumentPosition(ground) & Node.DOCUMENT_POSITION_FOLLOWING;
+  const covers = box.top <= all.top && box.bottom >= all.bottom && box.left <= all.left && box.right >= all.right;
+  return [crossing.length > 0, crossing.every(isBehind), covers, getComputedStyle(ground).fill.startsWith("rgb(")];
+}"""
+"""Whether edges cross the strip of an open loop, all behind its ground, which is as large as the strip, and opaque."""
+
+
 def test_a_loop_is_a_strip_over_time(show: Show) -> None:
     """The norm of value and gradient for each turn; a click opens a turn, which then follows the steps."""
     lesson = recurrent()
@@ -214,6 +227,7 @@ def test_a_loop_is_a_strip_over_time(show: Show) -> None:
     opened.page.mouse.click(box["x"] + box["width"] * 10.5 / 30, box["y"] + box["height"] / 2)
     shown = opened.page.locator("#graph .toggle text.name").all_text_contents()
     assert [text for text in shown if "turn" in text] == ["⋮ turns 1–10", "▾ turn 11 of 30", "⋮ turns 12–30"]
+    assert opened.page.evaluate(HIDDEN) == [True] * 4
     opened.go(4 * 14 + 4)
     assert opened.node(states[14].name).is_visible()
     assert "▾ turn 15 of 30" in opened.page.locator("#graph .toggle text.name").all_text_contents()

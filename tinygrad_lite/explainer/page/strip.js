@@ -76,9 +76,11 @@ const strips = (() => {
   function draw(loop, box, height, state) {
     const { turns, nodes, values, gradients } = series(loop);
     const [left, top] = [10, 26];
-    const [width, caption] = [box.width - 20, 13 * Math.max(drawing.unit, 1)];
+    const unit = Math.max(drawing.unit, 1);
+    const [width, caption] = [box.width - 20, 14 * unit];
     const each = (height - top - 6) / 2;
     const found = shape("g", { class: "strip" });
+    if (loop.open) found.append(shape("rect", { class: "ground", x: left - 6, y: top - 2, width: width + 12, height: height - top + 2 })); // edges go behind it
     const rows = [
       ["value", values, (k) => state.hasValue(nodes[k])],
       ["gradient", gradients, (k) => state.isComplete(nodes[k]) && state.gradient(nodes[k]) !== null],
@@ -88,7 +90,7 @@ const strips = (() => {
       const part = bars(numbers, reached, left, y + caption, width, Math.max(each - caption - 4, 4), kind);
       const any = numbers.some((_, k) => reached(k));
       const few = turns.length < loop.turns && r === 0 ? `, ${say("{n} of {all} turns", { n: turns.length, all: grouped(loop.turns) })}` : "";
-      found.append(part.drawn, text(left, y + caption - 3, `‖${say(kind)}‖ ${any ? range(part) : "–"}${few}`, width, { size: 11, kind: "small" }));
+      found.append(part.drawn, text(left, y + caption - 4 * unit, `‖${say(kind)}‖ ${any ? range(part) : "–"}${few}`, width, { size: 11, kind: "small" }));
     });
     const now = state.turnIn(loop);
     if (now !== null) found.append(shape("rect", { class: "now", x: left + (now * width) / loop.turns - 1, y: top, width: Math.max(width / loop.turns, 2) + 1, height: height - top - 4 }));
