@@ -844,6 +844,18 @@ def test_an_error_in_a_tail_is_not_excused_by_the_rounding_of_values_further_ins
             assert check(f, x, gradient=planted).outcome == "failed", (x, error)
 
 
+def test_an_error_is_not_excused_by_the_curve_that_another_entry_gives_to_its_slope() -> None:
+    """Easom's function, far out: a thousandth of one entry's size changes the slope by the other by a tenth."""
+
+    def easom(x: Any) -> float:
+        return float(-np.prod(np.cos(x)) * np.exp(-np.sum((x - np.pi) ** 2)))
+
+    x = np.array([18.0, 3.0])
+    right = easom(x) * (-np.tan(x) - 2 * (x - np.pi))
+    assert check(easom, x, gradient=right).ok
+    assert check(easom, x, gradient=right * np.array([1, 1 + 1e-5])).outcome == "failed"
+
+
 def test_a_result_too_small_for_the_others_to_show_still_has_a_slope() -> None:
     point, planted = np.array([1.98, 6.45, 700.0]), np.zeros((3, 3))
     planted[[0, 1], [0, 1]] = -0.25 * np.exp(-0.25 * point[:2])

@@ -24,7 +24,8 @@ STILL = 4 * EPSILON  # a value that changes by less, relative to its size, stand
 FURTHEST = 12  # the number of steps, each four times as long, within which it must begin to change
 SHORTER = 8.0  # how many steps are tried for slopes beside the point, each four times shorter
 ALIKE = 2  # slopes that are no more than this many times the one at the point are from values as large
-ROUNDED = 3  # a slope may be off by this many times the noise of rounding
+ROUNDED = 4  # a slope may be off by this many times the noise of rounding
+CURVED = 7  # a polynomial of this degree follows what moves by a third of itself, so that what is left is rounding
 
 
 def excuse(look: Examination, found: Comparison, error: Matrix, deadline: float) -> None:
@@ -141,7 +142,7 @@ def _noise(moves: Vector, slopes: Vector) -> float:
     if not 0 < largest < np.inf:
         return 0.0
     slopes = slopes / largest
-    return largest * float(np.max(np.abs(slopes - np.polynomial.Polynomial.fit(moves, slopes, 3)(moves))))
+    return largest * float(np.max(np.abs(slopes - np.polynomial.Polynomial.fit(moves, slopes, CURVED)(moves))))
 
 
 def _aside(look: Examination, columns: Vector) -> Vector:
