@@ -40,7 +40,12 @@ def test_layers(name: str, arguments: Any, settings: dict[str, Any], shape: tupl
             parameter.copy_(torch.tensor(rng.normal(size=parameter.shape)))
     assert [*ours.state_dict()] == [*theirs.state_dict()]
     ours.load_state_dict({path: array.numpy() for path, array in theirs.state_dict().items()})
-    for training in (True, True, False):
+    for training in (True, True, False, None):
+        if training is None:  # begins anew, as update_bn of swa_utils does
+            if not hasattr(theirs, "reset_running_stats"):
+                break
+            ours.reset_running_stats(), theirs.reset_running_stats()
+            training = True
         array, weights = rng.normal(1.0, 2.0, shape), rng.normal(size=shape)
         x, t = tg.tensor(array, requires_grad=True), torch.tensor(array, requires_grad=True)
         found, expected = ours.train(training)(x), theirs.train(training)(t)

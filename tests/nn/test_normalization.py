@@ -153,6 +153,18 @@ def test_running_statistics_move_and_serve_in_evaluation(momentum: float | None)
     )
 
 
+@pytest.mark.parametrize("kind", [nn.BatchNorm1d, nn.InstanceNorm1d])
+@pytest.mark.parametrize("tracked", [True, False])
+def test_running_statistics_begin_anew(kind: Any, tracked: bool) -> None:
+    layer = kind(3, track_running_stats=tracked)
+    first = layer.state_dict()
+    assert ("running_mean" in first) == tracked
+    layer(X)
+    layer.reset_running_stats()
+    for path, array in layer.state_dict().items():
+        np.testing.assert_array_equal(array, first[path], strict=True)
+
+
 def test_statistics_of_instances_are_averaged() -> None:
     layer = nn.InstanceNorm1d(3, track_running_stats=True)
     layer(X)

@@ -306,7 +306,6 @@ MODULE_METHODS = {
     "_buffers": "dict(model.named_buffers(recurse=False))",
     "set_submodule": "model.name = module",
     "reset_parameters": "a new layer in its place, or tg.nn.init for each parameter",
-    "reset_running_stats": "a new layer in its place",
     "_get_name": "type(model).__name__",
     # methods of Keras's models
     "fit": "tg.fit(model, loss, (inputs, targets), epochs=10), say",

@@ -40,9 +40,6 @@ class _RunningNorm(_Norm):
     """A normalisation per channel that may keep running statistics."""
 
     _axes: tuple[str, ...]  # a letter for each axis
-    running_mean: Tensor | None
-    running_var: Tensor | None
-    num_batches_tracked: Tensor | None
 
     def __init__(
         self,
@@ -66,6 +63,12 @@ class _RunningNorm(_Norm):
         self.running_var = tensor(np.ones(num_features, dtype)) if track_running_stats else None
         self.num_batches_tracked = tensor(0) if track_running_stats else None
 
+    def reset_running_stats(self) -> None:
+        """Begin the running statistics anew: mean 0, variance 1, no batch so far."""
+        for x, first in ((self.running_mean, 0), (self.running_var, 1), (self.num_batches_tracked, 0)):
+            if x is not None:
+                x.replace(np.full_like(x.data, first))
+
     def _check_axes(self, x: Array) -> None:
         shape = shape_of(x)
         if len(shape) not in map(len, self._axes):
@@ -82,8 +85,7 @@ class _BatchNorm(_RunningNorm):
         counter = self.num_batches_tracked if moves else None
         count = None if counter is None else counter.data + 1
         momentum = (0.0 if count is None else 1 / count) if self.momentum is None else self.momentum
-        arguments = (input, *statistics, self.weight, self.bias, by_batch, momentum, self.eps)
-        y = self._named(functional.batch_norm, *arguments)
+        y = self._named(functional.batch_norm, input, *statistics, self.weight, self.bias, by_batch, momentum, self.eps)
         if counter is not None:
             counter.replace(count)
         return y

@@ -9,6 +9,7 @@ import pytest
 
 import tinygrad_lite as tg
 from tinygrad_lite.engine.registry import operation
+from tinygrad_lite.errors import UsageError
 
 RNG = np.random.default_rng(0)
 LAYOUTS: dict[str, Callable[[Any], Any]] = {
@@ -106,3 +107,27 @@ def test_picking_along_axes_of_many_lengths_keeps_no_memory() -> None:
     finally:
         tracemalloc.stop()
     assert kept < 1e6
+
+
+WRITERS: dict[str, Callable[[Any, Any, Any, Any], None]] = {  # into an array, at an index or where a mask is, values
+    "put": lambda a, index, mask, values: np.put(a, index[0], values[0]),
+    "put by names": lambda a, index, mask, values: np.put(a=a, ind=index[0], v=values[0]),
+    "place": lambda a, index, mask, values: np.place(a, mask, values[0]),
+    "putmask": lambda a, index, mask, values: np.putmask(a, mask, values),
+    "put_along_axis": lambda a, index, mask, values: np.put_along_axis(a, index, values, axis=1),
+}
+
+
+@pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
+def test_what_has_no_history_is_written_into_an_array_and_all_else_is_refused(write: Callable[..., None]) -> None:
+    values = np.random.default_rng(0).normal(size=(3, 4))
+    w = tg.tensor(values, requires_grad=True)
+    written, expected = np.zeros((3, 4)), np.zeros((3, 4))
+    write(written, np.argsort(w, axis=1), w > 0, w.detach())
+    write(expected, np.argsort(values, axis=1), values > 0, values)
+    np.testing.assert_array_equal(written, expected)
+    for array, entries in ((written, w), (w, values), (w.detach(), values)):
+        with pytest.raises(UsageError, match=r"arrays in a graph never change: write x.at\[index\]"):
+            write(array, np.argsort(w, axis=1), w > 0, entries)
+    np.testing.assert_array_equal(written, expected)
+    np.testing.assert_array_equal(w.numpy(), values)

@@ -461,17 +461,28 @@ def bincount(x: Array, /, weights: Array = None, minlength: int = 0) -> Array:
     return index_add(np.zeros(length), weights, index=places)
 
 
-def _refuse_to_write(function: Callable[..., Any]) -> None:
+def _write_into_arrays(function: Callable[..., Any]) -> None:
+    """Let a function write into an array of the user's, as `x[index] = values` does, but into nothing of a graph."""
+
     @implements(function)
-    def refuse(*args: Any, **params: Any) -> Array:
-        raise UsageError(
-            f"np.{function.__name__} would write into an array, and arrays in a graph never change: write "
-            "x.at[index].set(values), or np.where(condition, values, x)"
-        )
+    def write(*args: Any, **params: Any) -> None:
+        whole = [*args, *params.values()]
+        if any(isinstance(x, Traced) and not _is_only_an_array(x) for x in whole) or isinstance(whole[0], Traced):
+            raise UsageError(
+                f"np.{function.__name__} would write into an array, and arrays in a graph never change: write "
+                "x.at[index].set(values), or np.where(condition, values, x)"
+            )
+        plain = {name: np.asarray(x) if isinstance(x, Traced) else x for name, x in params.items()}
+        function(*(np.asarray(x) if isinstance(x, Traced) else x for x in args), **plain)
+
+
+def _is_only_an_array(x: Any) -> bool:
+    """Whether a traced value is an array without a history, which no other run will have another value of."""
+    return not getattr(x, "requires_grad", True) and isinstance(x.data, (np.ndarray, np.generic))
 
 
 for _function in (np.put, np.place, np.putmask, np.put_along_axis):
-    _refuse_to_write(_function)
+    _write_into_arrays(_function)
 
 
 def _refuse_scattered(ufunc: np.ufunc) -> None:
