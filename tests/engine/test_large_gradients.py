@@ -83,7 +83,10 @@ def test_a_large_gradient_is_that_of_its_parts(op: Op) -> None:
         leaves = [tg.tensor(x[part], requires_grad=True) for x in arrays]
         y = op(*leaves, **params)
         if y.requires_grad:
-            y.backward(g[part])
+            read = [g, y.numpy(), *y.arrays, *[x for x in y.shared if type(x) is np.ndarray]]
+            before = [x.tobytes() for x in read]
+            y.backward(g[part], retain_graph=True)
+            assert [x.tobytes() for x in read] == before
         return [None if leaf.grad is None else leaf.grad.numpy() for leaf in leaves]
 
     with np.errstate(all="ignore"):
@@ -92,6 +95,29 @@ def test_a_large_gradient_is_that_of_its_parts(op: Op) -> None:
         if gradient is not None:
             joined = np.concatenate([part[i] for part in parts])
             np.testing.assert_allclose(gradient, joined, rtol=1e-14, atol=1e-300)
+
+
+def test_a_derivative_that_somebody_holds_stays_as_it_is() -> None:
+    table, drawn = np.arange(LARGE, dtype=float), []
+
+    def made(y: Any, x: Any) -> Any:
+        drawn.append(2 * x)
+        return drawn[-1]
+
+    derivatives: list[Any] = [
+        lambda y, x: table,
+        lambda y, x: table[:],
+        lambda y, x: table.reshape(128, -1).reshape(-1),
+        lambda y, x: np.frombuffer(memoryview(table)),
+        made,
+    ]
+    for k, derivative in enumerate(derivatives):
+        op = tg.elementwise(lambda x: 1 * x, derivative, name=f"with_derivative_{k}")
+        x = np.ones(LARGE)
+        gradient = tg.vjp(op, x)[1](np.full(LARGE, 3.0))[0]
+        np.testing.assert_array_equal(gradient, 6 if derivative is made else 3 * np.arange(LARGE))
+        np.testing.assert_array_equal(table, np.arange(LARGE))
+    np.testing.assert_array_equal(drawn[0], np.full(LARGE, 2.0))
 
 
 @pytest.mark.parametrize("narrow", [(260, 1), (64,), ()], ids=str)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from tinygrad_lite.foundation.broadcasting import multiply
+from tinygrad_lite.foundation.ownership import is_held_alone
 
 MANY = 4096
 """From this many entries on, BLAS takes less time than NumPy's loop, preparations included."""
@@ -154,10 +155,20 @@ def total_of_products_down_to(shape: tuple[int, ...], x: Any, y: Any) -> Any:
 
 
 def times_in_total(i: int, derivative: Any) -> Any:
-    """The rule of an elementwise operation for large arrays: it adds up what broadcasting repeated as it multiplies."""
-    if callable(derivative):
-        return lambda g, y, *x, **params: total_of_products_down_to(x[i].shape, g, derivative(y, *x, **params))
-    return lambda g, y, *x, **params: total_down_to(x[i].shape, g) * derivative
+    """The rule of an elementwise operation for large arrays: it adds up what broadcasting repeated as it multiplies.
+
+    A derivative that nobody else holds becomes the product itself, in half the time that it takes to make another.
+    """
+    if not callable(derivative):
+        return lambda g, y, *x, **params: total_down_to(x[i].shape, g) * derivative
+
+    def rule(g: Any, y: Any, *x: Any, **params: Any) -> Any:
+        shape, factors = x[i].shape, [derivative(y, *x, **params)]
+        if g.shape == shape == np.shape(factors[0]) and is_held_alone(factors, 0) and factors[0].dtype == g.dtype:
+            return np.multiply(g, factors[0], out=factors[0])
+        return total_of_products_down_to(shape, g, factors[0])
+
+    return rule
 
 
 def total_down_to(shape: tuple[int, ...], x: Any) -> Any:
