@@ -40,11 +40,14 @@ class State(Structure):
 
     def in_order(self) -> Sequence[tuple[str, Any]]:
         """The fields as PyTorch orders them: parameters, then buffers, then what may hold more of them."""
+        items = super().in_order()
+        if not items:
+            return items
         parameters: list[tuple[str, Any]] = []
         buffers: list[tuple[str, Any]] = []
         others: list[tuple[str, Any]] = []
         substitutes = self._substitutes
-        for item in super().in_order():
+        for item in items:
             field = item[1]
             if substitutes and id(field) in substitutes:
                 (parameters if substitutes[id(field)] else buffers).append(item)
@@ -350,8 +353,10 @@ class State(Structure):
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Set `.grad` of each parameter to None, or to zeros."""
-        for _, parameter in self._parameters():
-            parameter.grad = None if set_to_none or parameter.grad is None else np.zeros_like(parameter.grad.data)
+        for _, parameter, is_parameter in self._state():
+            if is_parameter:
+                absent = set_to_none or parameter.grad is None
+                parameter.grad = None if absent else np.zeros_like(parameter.grad.data)
 
 
 def is_parameter(field: Tensor) -> bool:

@@ -24,7 +24,10 @@ class Structure(trees.Parametric):
 
     def fields(self) -> Mapping[str, Any]:
         """The module's fields by name: its attributes, unless a subclass says otherwise."""
-        return {name: field for name, field in vars(self).items() if name not in _ASIDE}
+        attributes = vars(self)
+        if _ASIDE.isdisjoint(attributes):
+            return attributes.copy()
+        return {name: field for name, field in attributes.items() if name not in _ASIDE}
 
     def in_order(self) -> Sequence[tuple[str, Any]]:
         """The fields that may hold something, in the order in which they count."""
@@ -163,22 +166,21 @@ def walk(module: Structure, recurse: bool = True) -> Iterator[Field]:
             if is_container and id(field) in known:
                 continue
             path = f"{start}{name}"
-            is_module = isinstance(field, Structure)
-            if is_module:
+            if is_module := isinstance(field, Structure):
                 yield path, field, field._substitutes
             elif not isinstance(field, (dict, list, tuple)):
                 yield path, field, substitutes
                 continue
-            if id(field) not in above and (recurse or not is_module):
-                inside = _inside(field)
-                contained = is_contained or not is_module
-                if not contained:
-                    known.update([id(value) for _, value in inside])
-                if is_module:
-                    substitutes = field._substitutes
-                levels.append((iter(inside), f"{path}.", id(field), substitutes, not is_module, contained))
-                above.add(id(field))
-                break
+            if id(field) in above or (is_module and not recurse) or not (inside := _inside(field)):
+                continue
+            contained = is_contained or not is_module
+            if not contained:
+                known.update([id(value) for _, value in inside])
+            if is_module:
+                substitutes = field._substitutes
+            levels.append((iter(inside), f"{path}.", id(field), substitutes, not is_module, contained))
+            above.add(id(field))
+            break
         else:
             levels.pop()
             above.remove(owner)
