@@ -121,20 +121,36 @@ def joined(*sizes: int) -> Any:
     return np.sum(y)
 
 
-@pytest.mark.parametrize(
-    ("sizes", "expected"),
-    [
-        ((200,), ["x1 … x0_18; 20 leaves", "x0_19 … x0_38; 20 leaves", "operations 1–2; 2 operations"]),
-        ((11, 10), ["x1 … x0_6; 8 leaves", "operation 1; 1 operation", "operations 2–3; 2 operations"]),
-    ],
-)
-def test_a_run_is_named_after_what_it_has(show: Any, sizes: tuple[int, ...], expected: list[str]) -> None:
+BELOW = """() => [...document.querySelectorAll("#graph .group.closed")].flatMap((group) => {
+  const { bottom } = group.querySelector(".box").getBoundingClientRect();
+  const texts = [...group.querySelectorAll("text")];
+  return texts.filter((text) => text.getBoundingClientRect().bottom > bottom + 1).map((text) => text.textContent);
+})"""
+"""The texts of closed groups that reach below their boxes."""
+
+
+RUNS = {
+    (60,): ["x1 … x0_8; 10 leaves", "x0_9 … x0_19; 11 leaves", "operations 1–2; 2 operations"],
+    (11, 10): ["x1 … x0_6; 8 leaves", "operation 1; 1 operation", "operations 2–3; 2 operations"],
+}
+
+
+def test_a_run_is_named_after_what_it_has(show: Any) -> None:
     """A run of leaves has no operations to number, and a run of one operation no range of them."""
-    names = show(tg.explain(joined(*sizes))).page.evaluate(
-        "[...document.querySelectorAll('#graph .toggle')].map((each) => each.getAttribute('aria-label'))"
-    )
-    assert [name.split("; ")[:2] for name in (*names[:2], names[-1])] == [line.split("; ") for line in expected]
-    assert not any(re.match(r"operations ([\d,]+)(–\1)?;", name) for name in names)
+    for sizes, expected in RUNS.items():
+        page = show(tg.explain(joined(*sizes))).page
+        names = page.evaluate(
+            "[...document.querySelectorAll('#graph .toggle')].map((each) => each.getAttribute('aria-label'))"
+        )
+        assert [name.split("; ")[:2] for name in (*names[:2], names[-1])] == [line.split("; ") for line in expected]
+        assert not any(re.match(r"operations ([\d,]+)(–\1)?;", name) for name in names)
+
+
+def test_letters_that_reach_below_their_line_have_room_in_small_boxes(show: Any) -> None:
+    opened = show(tg.explain(joined(60)))
+    opened.page.set_viewport_size({"width": 800, "height": 900})
+    opened.page.wait_for_function("drawing.unit > 1.9")
+    assert opened.page.evaluate(BELOW) == []
 
 
 def test_a_closed_run_says_what_it_does(show: Any) -> None:

@@ -123,7 +123,8 @@ const boxViews = (() => {
     else if (!item.open) {
       const lines = [does || size, warned ? `! ${counted(warned, "warning")}` : "", state.currentIn(item) ? say("the step shown is inside") : ""].filter(Boolean);
       const step = 18 * Math.max(drawing.unit * 0.8, 1);
-      lines.forEach((line, k) => 16 + step * (k + 1) <= box.height && button.append(text(BESIDE, 16 + step * (k + 1), line, box.width - 18, { kind: "small" })));
+      const lowest = box.height - 4 * Math.max(drawing.unit, 1); // letters reach below their line
+      lines.forEach((line, k) => 16 + step * (k + 1) <= box.height && button.append(text(BESIDE, Math.min(16 + step * (k + 1), lowest), line, box.width - 18, { kind: "small" })));
     }
     found.append(button, ...(warned ? mark(box) : []));
     return found;
