@@ -147,7 +147,7 @@ const tables = {
     empty: "leer",
     entries: "Einträge",
     entry: "Eintrag",
-    "find by name": "beim Namen finden",
+    "find by name": "Name suchen",
     "from {name} (backward {k})": "von {name} (rückwärts {k})",
     gradient: "Gradient",
     "gradient descent: w − rate · gradient": "Gradientenabstieg: w − Rate · Gradient",
