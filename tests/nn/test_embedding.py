@@ -144,6 +144,14 @@ ERRORS: dict[str, tuple[Callable[[], Any], type[TinygradError], str]] = {
     ),
     "classes": (lambda: F.one_hot(np.array([3]), 3), InputError, "0 … 2, got 3"),
     "no labels": (lambda: F.one_hot(np.array([], int)), InputError, "pass num_classes"),
+    **{
+        f"mask in {f.__name__}": (
+            lambda f=f: f(np.ma.masked_equal([2, 1], 1), np.ones((3, 2))),
+            UsageError,
+            f"{f.__name__}: MaskedArray .* pass the plain array",
+        )
+        for f in (F.embedding, F.embedding_bag)
+    },
 }
 
 

@@ -378,7 +378,8 @@ OF_WHOLE_TARGETS: dict[str, Any] = {
     "binary_cross_entropy_with_logits, weights": lambda f, x, t: f(x, t, pos_weight=np.float32(2)),
     "gaussian_nll_loss": lambda f, x, t: f(x, t, x),
     "margin_ranking_loss": lambda f, x, t: f(x, 2 * x, t),
-    "cosine_embedding_loss": lambda f, x, t: f(x, 2 * x, t[:, 0]),
+    "hinge_embedding_loss": lambda f, x, t: f(x, t + (t == 0) * t.dtype.type(1)),
+    "cosine_embedding_loss": lambda f, x, t: f(x, 2 * x, t[:, 1] + (t[:, 1] == 0) * t.dtype.type(1)),
 }
 
 
@@ -581,6 +582,12 @@ ERRORS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "multilabel label": (lambda: F.multilabel_margin_loss(X[0], np.array([0, 3, 1])), InputError, "below 3, got 3"),
     "multilabel dtype": (lambda: F.multilabel_margin_loss(X, T), UsageError, "astype"),
     "ranking": (lambda: F.margin_ranking_loss(X, T, SIGNS[0]), ShapeError, r"\(3,\)"),
+    "hinge of labels": (
+        lambda: F.hinge_embedding_loss(X[0], np.array([1, 0, 1])),
+        InputError,
+        r"1 and -1, got 0.0: .* write",
+    ),
+    "cosine of booleans": (lambda: F.cosine_embedding_loss(X, T, X[:, 0] > 9), InputError, "1 and -1, got False"),
     "cosine": (lambda: F.cosine_embedding_loss(X, T, np.ones(3)), ShapeError, r"\(2, 3\) and \(3,\)"),
     "triplet": (lambda: F.triplet_margin_loss(X, T, X[0]), ShapeError, r"\(3,\)"),
     "triplet margin": (lambda: nn.TripletMarginLoss(0.0), InputError, "margin must be positive, got 0"),
@@ -589,6 +596,11 @@ ERRORS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "ctc steps": (lambda: F.ctc_loss(SEQUENCES, WORDS, (4, 5, 4), LENGTHS), InputError, "in 0 … 4, got 5"),
     "ctc lengths": (lambda: F.ctc_loss(SEQUENCES, WORDS, STEPS, (1, 2)), ShapeError, r"3 sequences, got \[1 2\]"),
     "ctc targets": (lambda: F.ctc_loss(SEQUENCES, FLAT[:4], STEPS, LENGTHS), ShapeError, r"\(4,\).*\[3 1 2\]"),
+    "ctc mask": (
+        lambda: F.ctc_loss(SEQUENCES, np.ma.masked_equal(WORDS, 1), STEPS, LENGTHS),
+        UsageError,
+        r"ctc_loss: MaskedArray .* x.filled\(value\)",
+    ),
     "ctc label": (lambda: F.ctc_loss(SEQUENCES, WORDS, STEPS, (3, 1, 3)), InputError, "got 9"),
 }
 

@@ -6,6 +6,7 @@ from tinygrad_lite.engine.grad_mode import no_grad
 from tinygrad_lite.engine.op import Array, Traced
 from tinygrad_lite.engine.tensor import Tensor, tensor
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
+from tinygrad_lite.foundation.foreign import as_array, numbers_of
 from tinygrad_lite.foundation.sums import in_single
 from tinygrad_lite.nn.functional.checks import shape_of, values_of
 from tinygrad_lite.ops.arithmetic.selection import stop_gradient
@@ -182,7 +183,7 @@ def _checked(
 
 
 def _integers(name: str, x: Array) -> Array:
-    numbers = x if hasattr(x, "dtype") else np.asarray(x)
+    numbers = numbers_of(x, name) if isinstance(x, np.ma.MaskedArray) else as_array(x)
     if numbers.dtype.kind not in "iu":
         if numbers.size:
             raise UsageError(f"{name} takes integers, got {numbers.dtype}: write x.astype(int)")

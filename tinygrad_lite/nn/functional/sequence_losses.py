@@ -6,6 +6,7 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import InputError, ShapeError
+from tinygrad_lite.foundation.foreign import numbers_of
 from tinygrad_lite.nn.functional.checks import values_of
 from tinygrad_lite.nn.functional.reductions import check_reduction, reduced
 from tinygrad_lite.ops import requirements
@@ -74,7 +75,7 @@ def ctc_loss(
 
 def _padded(targets: Array, lengths: Array, blank: int, classes: int) -> Array:
     """The labels as rows of one length, with blanks at the ends."""
-    labels = values_of(targets)
+    labels = numbers_of(values_of(targets), "ctc_loss")
     if labels.ndim == 2 and len(labels) == len(lengths):
         message = f"ctc_loss: no {{}} labels in {labels.shape}"
         requirements.refuse_where(lengths > labels.shape[1], lengths, message=message)

@@ -14,6 +14,7 @@ from tinygrad_lite.foundation.sums import through_single
 from tinygrad_lite.nn.functional.checks import check_positive, shape_of
 from tinygrad_lite.nn.functional.distances import check_broadcast, pairwise_distance
 from tinygrad_lite.nn.functional.reductions import matched, reduced
+from tinygrad_lite.ops.requirements import refuse_where
 
 __all__ = [
     "cosine_embedding_loss", "hinge_embedding_loss", "margin_ranking_loss", "triplet_margin_loss",
@@ -29,16 +30,24 @@ def _hinge(x: Array) -> Array:
     return np.clip(x, 0, None)
 
 
+def _alike(name: str, target: Array) -> Array:
+    """Whether the targets say 1 and not -1. Zeros, as labels often are, would be neither, and learnt in silence."""
+    message = f"{name} needs targets of 1 and -1, got {{}}: for targets of 1 and 0, write np.where(target == 1, 1, -1)"
+    return np.equal(refuse_where(np.not_equal(np.absolute(target), 1), target, message=message), 1)
+
+
 def hinge_embedding_loss(input: Array, target: Array, margin: float = 1.0, reduction: str = "mean") -> Array:
     """x where the target is 1, max(0, margin - x) where it is -1, for distances x.
+
+    Raises:
+        InputError: if a target is another number.
 
     Example:
         >>> float(hinge_embedding_loss(np.array([0.5, 0.25]), np.array([1.0, -1.0]), reduction="sum"))
         1.25
     """
     target = matched("hinge_embedding_loss", input, target)
-    apart = np.where(np.not_equal(target, 1), _hinge(margin - input), 0.0)
-    return reduced(apart + np.where(np.not_equal(target, -1), input, 0.0), reduction)
+    return reduced(np.where(_alike("hinge_embedding_loss", target), input, _hinge(margin - input)), reduction)
 
 
 def margin_ranking_loss(
@@ -50,8 +59,7 @@ def margin_ranking_loss(
         >>> float(margin_ranking_loss(np.array([1.0]), np.array([3.0]), np.array([1.0])))
         2.0
     """
-    input2 = matched("margin_ranking_loss", input1, input2)
-    target = matched("margin_ranking_loss", input1, target)
+    input2, target = (matched("margin_ranking_loss", input1, x) for x in (input2, target))
     return reduced(_hinge(margin - target * (input1 - input2)), reduction)
 
 
@@ -60,6 +68,9 @@ def cosine_embedding_loss(
     input1: Array, input2: Array, target: Array, margin: float = 0.0, reduction: str = "mean"
 ) -> Array:
     """1 - cos(u, v) where the target is 1, max(0, cos(u, v) - margin) where it is -1; u, v (N, D) or (D,).
+
+    Raises:
+        InputError: if a target is another number.
 
     Example:
         >>> u, v = np.array([3.0, 4.0]), np.array([4.0, 3.0])
@@ -72,8 +83,7 @@ def cosine_embedding_loss(
         raise ShapeError(f"cosine_embedding_loss needs vectors (N, D) and targets (N,), or (D,) and (); got {shapes}")
     squares = [np.sum(np.square(x), axis=-1) + 1e-12 for x in (input1, input2)]
     cosine = np.sum(input1 * input2, axis=-1) / np.sqrt(squares[0] * squares[1])
-    together = np.where(np.equal(target, 1), 1 - cosine, 0.0)
-    return reduced(together + np.where(np.equal(target, -1), _hinge(cosine - margin), 0.0), reduction)
+    return reduced(np.where(_alike("cosine_embedding_loss", target), 1 - cosine, _hinge(cosine - margin)), reduction)
 
 
 def triplet_margin_loss(
