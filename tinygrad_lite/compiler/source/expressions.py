@@ -90,10 +90,15 @@ class Expressions:
         parameters: the names of the arguments.
         taken: names that already mean something else.
         is_pure: whether it is for JAX, where numbers may be arrays, and no array is written to.
+        is_at_speed: whether it only runs: then operations are our own functions, as in eager code, wherever these do
+            more than NumPy's of the same name, or the same in less time.
     """
 
-    def __init__(self, parameters: list[str], taken: Iterable[str], is_pure: bool = False) -> None:
+    def __init__(
+        self, parameters: list[str], taken: Iterable[str], is_pure: bool = False, is_at_speed: bool = False
+    ) -> None:
         self.is_pure = is_pure
+        self._is_at_speed = is_at_speed
         self._parameters = parameters
         self.names = Identifiers((*taken, *parameters))
         self.ready: dict[Variable, Text] = {}
@@ -247,7 +252,7 @@ class Expressions:
             name = self.names[_Named(op.generator, "rng")]
             self.helpers[name] = op.generator
             return f"{name}.{op.name}"
-        known = _name_of_function(op, tuple(call.params))
+        known = _name_of_function(op, tuple(call.params), self._is_at_speed)
         if known:
             if not known.startswith("np."):
                 self.libraries.add(known.split(".")[0])
@@ -489,9 +494,11 @@ def broken_call(line: str, width: int) -> list[str]:
 
 
 @functools.cache
-def _name_of_function(op: Op, params: tuple[str, ...]) -> str | None:
+def _name_of_function(op: Op, params: tuple[str, ...], is_at_speed: bool) -> str | None:
     """The text of the library function that performs an operation; None if there is none."""
     own, *twins = functions_of(op)
+    if is_at_speed and not getattr(own, "__module__", "numpy").startswith("numpy"):
+        return None
     paths = [path_of(function) for function in (own, *(twin for twin in twins if _takes(twin, params)))]
     return next((path for path in paths if path.startswith(("np.", *TABLES))), None)
 

@@ -73,8 +73,7 @@ class NumpySource:
         self._quoted: set[Source] = set()
         self._quiet: str | None = None
         self._refused = self._before = ""
-        is_at_speed = items is not None
-        self._branches = Variable((), None, name="branches") if is_at_speed else None
+        self._branches = None if items is None else Variable((), None, name="branches")
         self._keys: dict[Variable, list[str]] = {}
         self._scopes: dict[Loop, set[str]] = {}
         self._elements: dict[Variable, tuple[str, int, int]] = {}
@@ -91,7 +90,7 @@ class NumpySource:
                 has_name = isinstance(x, Variable) and x.is_number and x.is_named
                 if isinstance(x, Variable) and not isinstance(place, Gradient) and not has_name:
                     x.name = f"new_{identifier(place.name)}"
-        self.expressions = Expressions(self.parameters, self._taken, is_pure)
+        self.expressions = Expressions(self.parameters, self._taken, is_pure, items is not None)
         self.expressions.sequence = self._neighbours
         for call in self._performed.calls:
             self.expressions.reserve(call)
