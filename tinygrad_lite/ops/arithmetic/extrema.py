@@ -185,7 +185,8 @@ def _exponentials(x: Array, axis: Axis = None, keepdims: bool = False) -> _Expon
     largest = max(x, axis=axis, keepdims=True)
     is_finite = np.isfinite(largest)
     is_known = type(is_finite) is np.ndarray  # and not traced
-    shift = largest if is_known and is_finite.all() else np.where(is_finite, largest, 0)
+    is_shift = is_known and x.dtype.kind != "b" and is_finite.all()  # NumPy subtracts no booleans from each other
+    shift = largest if is_shift else np.where(is_finite, largest, 0)
     with np.errstate(over="ignore") if is_known and shift is not largest else nullcontext():  # large ones beside ∞
         weights = np.exp(x - shift)
     return _Exponentials(shift, weights, total_along(weights, axis))
