@@ -1308,7 +1308,7 @@ def test_a_value_stands_above_what_is_computed_from_it_where_a_graph_is_long(sho
     for node in opened.lesson.graph.operations:
         assert all(places[x.name] <= places[node.name] for x in node.inputs if not isinstance(x, (int, float)))
     names = opened.page.evaluate("groups.root.items.map((part) => groups.name(part))")
-    assert all(re.fullmatch(r"\d+–\d+", name) for name in names)
+    assert all(re.fullmatch(r"operations \d+–\d+", name) for name in names)
 
 
 @pytest.mark.parametrize("width", [390, 1280, 1600])

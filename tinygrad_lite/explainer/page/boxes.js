@@ -99,14 +99,16 @@ const boxViews = (() => {
     const [isLoop, isRest] = [item.kind === "loop", item.kind === "rest"];
     const sign = item.kind === "rest" ? "⋮" : item.open ? "▾" : "▸";
     const whole = groups.name(item);
-    const name = isRest && widthOf(`${sign} ${whole}`, 13, true) > box.width - 16 ? whole.replace(/^\D+/, "") : whole;
+    const room = item.open && !isLoop ? titleWidth : box.width - 8;
+    const isNumbered = isRest || item.range; // and is known by its numbers where there is no room for a word
+    const name = isNumbered && widthOf(`${sign} ${whole}`, 13, true) > room - 8 ? whole.replace(/^\D+/, "") : whole;
     const count = groups.operationsIn(item);
     const size = count ? counted(count, "operation") : counted(groups.leavesIn(item), "leaf", "leaves");
     const warned = state.marksIn(item);
     const found = shape("g", { class: `group ${item.kind} ${item.open ? "open" : "closed"} ${state.currentIn(item) ? "current" : ""}`, transform: `translate(${box.x} ${box.y})` });
     found.append(shape("rect", { class: "box", width: box.width, height: box.height, rx: 9 }));
     const does = item.kind === "run" ? groups.does(item) : ""; // its range says how many operations it has, but not which
-    const told = [item.range ? say(count > 1 ? "operations {range}" : "operation {range}", { range: whole }) : whole, size, does, say(isRest ? "Enter shows the turn beside this" : item.open ? "open" : "closed"), isLoop && strips.words(item), warned && counted(warned, "warning")];
+    const told = [whole, size, does, say(isRest ? "Enter shows the turn beside this" : item.open ? "open" : "closed"), isLoop && strips.words(item), warned && counted(warned, "warning")];
     const button = shape("g", {
       class: "toggle",
       role: "button",
@@ -115,7 +117,7 @@ const boxViews = (() => {
       "aria-label": told.filter(Boolean).join("; "),
       "data-group": item.path,
     });
-    const [width, height] = [item.open && !isLoop ? titleWidth : box.width - 8, item.open || isLoop ? 24 : box.height];
+    const [width, height] = [room, item.open || isLoop ? 24 : box.height];
     button.append(shape("title", {}, [whole, size, does].filter(Boolean).join("\n")));
     button.append(shape("rect", { class: "head", x: 4, y: 1, width, height: height - 2, rx: 6 }));
     button.append(text(BESIDE, 17 * Math.min(Math.max(drawing.unit * 0.9, 1), 1.2), `${sign} ${name}`, width - 8, { size: 13, kind: "name" }));

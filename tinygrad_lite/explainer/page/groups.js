@@ -272,7 +272,7 @@ const groups = (() => {
     const { kind, side, turn, parent } = item;
     if (kind === "turn") return say("turn {n} of {all}", { n: numbered(turn + 1), all: numbered(parent.turns) });
     if (kind === "run" && !item.range) return between(shortName(ends(item)[0]), shortName(ends(item)[1]), " … ");
-    if (kind === "run") return between(...item.range.map(numbered));
+    if (kind === "run") return say(operationsIn(item) > 1 ? "operations {range}" : "operation {range}", { range: between(...item.range.map(numbered)) });
     if (kind === "module") {
       const shown = /^\d+$/.test(item.name) ? numberedModule(item) : item.name;
       return item.call > 1 ? `${shown} (${numbered(item.call)})` : shown;
