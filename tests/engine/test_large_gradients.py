@@ -97,6 +97,30 @@ def test_a_large_gradient_is_that_of_its_parts(op: Op) -> None:
             np.testing.assert_allclose(gradient, joined, rtol=1e-14, atol=1e-300)
 
 
+@pytest.mark.parametrize("retains", [False, True])
+def test_a_sum_is_written_over_no_gradient_that_somebody_else_holds(retains: bool) -> None:
+    w = np.random.default_rng(0).integers(-9, 9, (4, LARGE)).astype(float)
+    start, other = (tg.tensor(np.ones(LARGE), requires_grad=True) for _ in range(2))
+    x = start * 1
+    products = x * w[1], x * w[2]  # which the pass comes to last
+    y = x + other  # whose gradient arrives at both as it is
+    if retains:
+        x.retain_grad()
+        y.retain_grad()
+    gradient = tg.tensor(w[3])
+    result = y + y * w[0] + (products[0] + products[1]) + other
+    for passes in (1, 2):
+        result.backward(gradient, retain_graph=True)
+        of_y = passes * w[3] * (1 + w[0])
+        of_x = of_y + passes * w[3] * (w[1] + w[2])
+        np.testing.assert_array_equal(start.grad, of_x)
+        np.testing.assert_array_equal(other.grad, of_y + passes * w[3])
+        if retains:
+            np.testing.assert_array_equal(x.grad, of_x)
+            np.testing.assert_array_equal(y.grad, of_y)
+        np.testing.assert_array_equal(gradient, w[3])
+
+
 def test_a_derivative_that_somebody_holds_stays_as_it_is() -> None:
     table, drawn = np.arange(LARGE, dtype=float), []
 

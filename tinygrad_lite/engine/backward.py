@@ -16,7 +16,7 @@ import numpy as np
 from tinygrad_lite.engine import grad_mode
 from tinygrad_lite.engine.op import Array, Deferred, Op
 from tinygrad_lite.errors import RESTATED, ShapeError, UsageError, complain
-from tinygrad_lite.foundation.sums import LARGE, total_down_to
+from tinygrad_lite.foundation.sums import LARGE, added, total_down_to
 
 
 class Node:
@@ -99,9 +99,7 @@ def propagate(
     return propagate(path, first, True, only) if watch.noticed and grad_mode.enabled.get() else arrived
 
 
-def contribute(
-    node: Any, g: Array, arrived: dict[Any, Array], create_graph: bool = False, only: Collection[Any] | None = None
-) -> None:
+def contribute(node: Any, g: Array, arrived: dict[Any, Array], create_graph: bool = False, only: Any = None) -> None:
     """For each input x of a node with upstream gradient g, add gᵀ ∂node/∂x to the gradient that has arrived at x."""
     op, params, kind = node.op, node.params, type(node)
     y, arrays = (node, _linked(node)) if create_graph else (node._array, node.arrays + node.shared)
@@ -121,12 +119,14 @@ def contribute(
             contribution = fitted(contribution, array.shape, array.dtype, op, i, y.shape)
             if y.dtype is not array.dtype and np.finfo(y.dtype).bits > np.finfo(array.dtype).bits:
                 widened.set((op, array.dtype, y.dtype))
-        arrived[x] = accumulated(arrived[x], contribution) if x in arrived else contribution
+        arrived[x] = accumulated(arrived, x, contribution) if x in arrived else contribution
 
 
-def accumulated(before: Array, g: Array) -> Array:
-    """The sum of two gradients of the same value; a deferred one takes in the other."""
-    return g + before if isinstance(g, Deferred) else before + g
+def accumulated(arrived: dict[Any, Array], x: Any, g: Array) -> Array:
+    """The sum of the gradient that has arrived at x and another one; a deferred one takes in the other."""
+    if type(g) is np.ndarray and g.size >= LARGE:
+        return added(arrived, x, g)
+    return g + arrived[x] if isinstance(g, Deferred) else arrived[x] + g
 
 
 def whole(g: Array) -> Array:

@@ -136,7 +136,7 @@ def steps(
                 returned = op.vjps[i](seen, operation.value, *operation.arrays, **operation.params)
                 contribution = _contribution(operation, x, i, whole(returned), upstream, symbols)
                 value = fitted(returned, x.shape, x.value.dtype, op, i)
-                arrived[x] = accumulated(arrived[x], value) if x in arrived else value
+                arrived[x] = accumulated(arrived, x, value) if x in arrived else value
             made.append(contribution)
             received.setdefault(x, []).append(contribution)
         before = BackwardStep(1 if before is None else before.number + 1, operation, g, made, before)

@@ -171,6 +171,12 @@ def times_in_total(i: int, derivative: Any) -> Any:
     return rule
 
 
+def added(sums: dict[Any, Any], key: Any, x: Any) -> Any:
+    """The sum of an entry of a dict, which loses it, and an array; in place if nothing but the dict holds the entry."""
+    term = [sums.pop(key)]
+    return np.add(term[0], x, out=term[0]) if is_held_alone(term, 0) else term[0] + x
+
+
 def total_down_to(shape: tuple[int, ...], x: Any) -> Any:
     """The sum over the axes of an array that broadcasting added to this shape, or stretched.
 

@@ -105,7 +105,7 @@ def flow(loss: Tensor) -> Flow:
                 contribute(result, gradients[result], parts)
                 for x, part in parts.items():
                     handed[result, x] = whole(part)
-                    gradients[x] = accumulated(gradients[x], part) if x in gradients else part
+                    gradients[x] = accumulated(gradients, x, part) if x in gradients else part
     return Flow(loss, path, {x: whole(g) for x, g in gradients.items()}, handed, uses)
 
 
