@@ -1,4 +1,4 @@
-"""Distributions made of others, and those without an entropy, each of arrays of parameters: what the tests loop over.
+"""Distributions made of others, and those without an entropy or moments, each of arrays: what the tests loop over.
 
 Each is a function of a module with the names of distributions, ours or PyTorch's, and of the parameters.
 """
@@ -27,6 +27,10 @@ def _mixture(components: Made) -> Made:
 COMPOSED: dict[str, tuple[Made, tuple[Any, ...]]] = {
     "negative binomial": (lambda d, n, p: d.NegativeBinomial(n, probs=p), (3 * SCALES, RATES)),
     "negative binomial of logits": (lambda d, n, x: d.NegativeBinomial(n, logits=x), (SCALES, MEANS)),
+    "relaxed Bernoulli": (lambda d, t, p: d.RelaxedBernoulli(t, probs=p), (SCALES[0, 0], WEIGHTS)),
+    "relaxed Bernoulli of logits": (lambda d, t, x: d.RelaxedBernoulli(t, logits=x), (SCALES[:1, 0], MEANS)),
+    "relaxed classes": (lambda d, t, p: d.RelaxedOneHotCategorical(t, probs=p), (SCALES[0, 0], WEIGHTS)),
+    "relaxed classes of logits": (lambda d, t, x: d.RelaxedOneHotCategorical(t, logits=x), (SCALES[0, 1], MEANS)),
     "mixture of normals": (_mixture(lambda d, *x: d.Normal(*x)), (WEIGHTS, MEANS, SCALES)),
     "mixture of rates": (_mixture(lambda d, x: d.Poisson(x)), (WEIGHTS, SCALES)),
     "mixture of one batch": (_mixture(lambda d, *x: d.Laplace(*x)), (RATES, MEANS, SCALES)),

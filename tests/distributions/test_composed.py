@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lite as tg
-from tests.distributions.composed import COMPOSED, MEANS, RATES, SCALES, Made
+from tests.distributions.composed import COMPOSED, MEANS, RATES, SCALES, WEIGHTS, Made
 from tinygrad_lite import distributions as D
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
 
@@ -25,7 +25,7 @@ def test_samples_have_the_shapes_and_moments(make: Made, parameters: Any) -> Non
         leaves = [tg.tensor(x, requires_grad=True) for x in parameters]
         follows = getattr(make(D, *leaves), draw.__name__)(rng=0)
         assert (isinstance(follows, tg.Tensor) and follows.requires_grad) == (draw.__name__ == "rsample")
-        if isinstance(p, D.TransformedDistribution):
+        if isinstance(p, (D.TransformedDistribution, D.RelaxedBernoulli, D.RelaxedOneHotCategorical)):
             continue
         assert np.all(np.abs(np.mean(x, axis=(0, 1)) - p.mean) <= 5 * p.stddev / np.sqrt(2000))
         np.testing.assert_allclose(np.var(x, axis=(0, 1)), p.variance, rtol=0.3)
@@ -43,7 +43,7 @@ def test_the_density_is_the_slope_of_the_cdf(make: Made, parameters: Any) -> Non
         return
     slope = tg.grad(lambda x: np.sum(p.cdf(x)))(x)
     np.testing.assert_allclose(np.exp(p.log_prob(x)), np.abs(slope), rtol=1e-8)
-    if isinstance(p, D.TransformedDistribution):
+    if isinstance(p, (D.TransformedDistribution, D.RelaxedBernoulli)):
         np.testing.assert_allclose(p.icdf(p.cdf(x)), x, rtol=1e-7)
 
 
@@ -79,6 +79,18 @@ def test_the_negative_binomial_is_that_of_scipy() -> None:
     np.testing.assert_allclose(p.log_prob(k), q.logpmf(k), rtol=1e-12)
     np.testing.assert_allclose([p.mean, p.variance], [q.mean(), q.var()], rtol=1e-12)
     np.testing.assert_array_equal(np.exp(D.NegativeBinomial(0.0, 0.3).log_prob(np.arange(3.0))), [1, 0, 0])
+
+
+def test_relaxed_draws_are_those_of_what_they_relax() -> None:
+    """The largest entry is the class, at every temperature; a temperature of one entry adds no axis."""
+    for temperature in (0.05, 3.0, np.array([0.7])):
+        classes = D.RelaxedOneHotCategorical(temperature, probs=WEIGHTS)
+        events = D.RelaxedBernoulli(temperature, probs=RATES[:2])
+        assert (classes.batch_shape, classes.event_shape, events.batch_shape) == ((2,), (3,), (2,))
+        x = classes.sample(2000, rng=0)
+        largest = np.equal(x, np.max(x, axis=-1, keepdims=True))
+        np.testing.assert_allclose(np.mean(largest, axis=0), WEIGHTS / WEIGHTS.sum(-1, keepdims=True), atol=0.05)
+        np.testing.assert_allclose(np.mean(events.sample(2000, rng=0) > 0.5, axis=0), RATES[:2], atol=0.05)
 
 
 def test_transforms_give_the_distributions_that_they_stand_for() -> None:

@@ -1,4 +1,4 @@
-"""Distributions of counts and of classes."""
+"""Distributions of counts and of classes, and of numbers that stand for classes in a gradient."""
 
 import math
 from typing import Any, ClassVar
@@ -27,6 +27,8 @@ __all__ = [
     "OneHotCategorical",
     "OneHotCategoricalStraightThrough",
     "Poisson",
+    "RelaxedBernoulli",
+    "RelaxedOneHotCategorical",
 ]
 
 
@@ -57,8 +59,10 @@ class _OfProbability(_Discrete):
 
     arg_constraints: ClassVar = {"probs": constraints.unit_interval, "logits": constraints.real}
 
-    def __init__(self, probs: Array = None, logits: Array = None, validate_args: bool | None = None) -> None:
-        self._take(validate_args, **one_of(self, probs=probs, logits=logits))
+    def __init__(
+        self, probs: Array = None, logits: Array = None, validate_args: bool | None = None, **others: Array
+    ) -> None:
+        self._take(validate_args, **others, **one_of(self, probs=probs, logits=logits))
 
     @derived
     def probs(self) -> Array:
@@ -282,8 +286,10 @@ class _OfClasses(_Discrete):
         "logits": Constraint("a real number", constraints.real.holds, 1),
     }
 
-    def __init__(self, probs: Array = None, logits: Array = None, validate_args: bool | None = None) -> None:
-        self._take(validate_args, **one_of(self, probs=probs, logits=logits))
+    def __init__(
+        self, probs: Array = None, logits: Array = None, validate_args: bool | None = None, **others: Array
+    ) -> None:
+        self._take(validate_args, **others, **one_of(self, probs=probs, logits=logits))
         if probs is not None:
             total = np.sum(self.probs, axis=-1, keepdims=True)
             self._require(constraints.positive, "the sum of probs", total)
@@ -452,3 +458,92 @@ class Multinomial(_OfClasses):
     @property
     def variance(self) -> Array:
         return self.total_count * self.probs * (1 - self.probs)
+
+
+class RelaxedBernoulli(_OfProbability):
+    """The distribution of σ((logits + L) / t) with logistic noise L, which approaches Bernoulli as t approaches 0.
+
+    The temperature t is a number for each distribution of the batch, or one for all.
+    Source: Maddison, Mnih and Teh (2017), The concrete distribution, appendix B.
+
+    Example:
+        >>> float(RelaxedBernoulli(0.5, probs=0.5).cdf(0.5))
+        0.5
+    """
+
+    arg_constraints: ClassVar = {"temperature": constraints.positive, **_OfProbability.arg_constraints}
+    support = constraints.unit_interval
+    has_rsample = True
+    temperature: Array
+
+    def __init__(
+        self, temperature: Array, probs: Array = None, logits: Array = None, validate_args: bool | None = None
+    ) -> None:
+        super().__init__(probs, logits, validate_args, temperature=_for_all(temperature))
+
+    def _drawn(self, shape: noise.Shape, rng: np.random.Generator) -> Array:
+        drawn = sigmoid((self.logits + noise.noise("logistic", shape, rng, self.dtype)) / self.temperature)
+        limits = np.finfo(self.dtype)
+        return np.clip(drawn, float(limits.tiny), 1 - float(limits.epsneg))
+
+    def rsample(self, sample_shape: Any = (), rng: noise.Rng = None) -> Array:
+        return self._drawn(self._extended_shape(sample_shape), np.random.default_rng(rng))
+
+    def _noise_of(self, value: Array) -> tuple[Array, Array]:
+        """The noise that makes a value, and the logarithm of |dL/dx| / t."""
+        x = self._checked(value)
+        log_x, log_rest = np.log(x), np.log1p(-x)
+        return self.temperature * (log_x - log_rest) - self.logits, -log_x - log_rest
+
+    def log_prob(self, value: Array) -> Array:
+        z, log_slope = self._noise_of(value)
+        return np.log(self.temperature) - z - 2 * softplus(-z) + log_slope
+
+    def cdf(self, value: Array) -> Array:
+        return sigmoid(self._noise_of(value)[0])
+
+    def icdf(self, value: Array) -> Array:
+        return sigmoid((self.logits + np.log(value) - np.log1p(-value)) / self.temperature)
+
+
+class RelaxedOneHotCategorical(_OfClasses):
+    """The distribution of softmax((logits + G) / t) with Gumbel noise G; as t approaches 0, `OneHotCategorical`.
+
+    The temperature t is a number for each distribution of the batch, or one for all.
+    Source: Maddison, Mnih and Teh (2017), The concrete distribution, equation 10.
+
+    Example:
+        >>> p = RelaxedOneHotCategorical(0.5, probs=np.array([0.25, 0.75]))
+        >>> float(p.rsample(rng=0).sum())
+        1.0
+    """
+
+    arg_constraints: ClassVar = {"temperature": constraints.positive, **_OfClasses.arg_constraints}
+    support = constraints.simplex
+    has_rsample = True
+    temperature: Array
+
+    def __init__(
+        self, temperature: Array, probs: Array = None, logits: Array = None, validate_args: bool | None = None
+    ) -> None:
+        super().__init__(probs, logits, validate_args, temperature=_for_all(temperature))
+        self.event_shape = (self._count,)
+
+    def _drawn(self, shape: noise.Shape, rng: np.random.Generator) -> Array:
+        scores = self.logits + noise.noise("gumbel", shape, rng, self.dtype)
+        drawn = softmax(scores / np.expand_dims(self.temperature, -1), axis=-1)
+        return np.maximum(drawn, float(np.finfo(self.dtype).tiny))
+
+    def rsample(self, sample_shape: Any = (), rng: noise.Rng = None) -> Array:
+        return self._drawn(self._extended_shape(sample_shape), np.random.default_rng(rng))
+
+    def log_prob(self, value: Array) -> Array:
+        log_x, count = np.log(self._checked(value)), self._count
+        scores = log_softmax(self.logits - np.expand_dims(self.temperature, -1) * log_x, axis=-1)
+        scale = math.lgamma(count) + (count - 1) * np.log(self.temperature)
+        return scale + np.sum(scores - log_x, axis=-1)
+
+
+def _for_all(temperature: Array) -> Array:
+    """A temperature; in place of an array of one, as `torch.tensor([2.2])` is, its entry, which adds no axis."""
+    return np.reshape(temperature, ()) if getattr(temperature, "shape", None) == (1,) else temperature

@@ -496,11 +496,6 @@ NAMES: dict[str, dict[str, str]] = {
             "TransformedDistribution(Uniform(0.0, 1.0), "
             "[PowerTransform(1 / b), AffineTransform(1, -1), PowerTransform(1 / a)])"
         ),
-        "RelaxedOneHotCategorical": "nn.functional.gumbel_softmax(logits, tau), which draws a sample",
-        "RelaxedBernoulli": (
-            "TransformedDistribution(Uniform(0.0, 1.0), "
-            "[SigmoidTransform().inv, AffineTransform(logits / t, 1 / t), SigmoidTransform()])"
-        ),
         "LowRankMultivariateNormal": "MultivariateNormal(loc, factor @ factor.T + np.diag(diagonal))",
         "Wishart|VonMises": _SUBCLASS,
         "FisherSnedecor|GeneralizedPareto|LKJCholesky|LogisticNormal": _SUBCLASS,
