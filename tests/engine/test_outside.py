@@ -262,3 +262,25 @@ def test_a_later_change_of_a_view_or_of_what_it_shows_changes_no_gradient(view: 
     loss.backward()
     assert w.grad is not None
     np.testing.assert_array_equal(w.grad.numpy(), before)
+
+
+FORMULAS = [op for op in operations() if op.derivatives and op.is_composite and (op.arity or 0) > 1]
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_formula_takes_pythons_true_as_it_would_beside_an_array(first: bool) -> None:
+    """In both modes, with NumPy's dtype; as 1, it would make a result in float64 of one in float16."""
+    wrong = {}
+    for op in FORMULAS:
+        x = np.array([0.25, 0.5], np.float16)
+        others, (_, params) = [x] * ((op.arity or 0) - 2), op.examples[0] if op.examples else ([], {})
+
+        def f(x: Any) -> Any:
+            return op(*((True, x) if first else (x, True)), *others, **params)  # noqa: B023
+
+        with np.errstate(all="ignore"):
+            expected = f(x)
+            results = [f(tg.tensor(x)).numpy(), tg.vjp(f, x)[0], tg.jvp(f, (x,), (x,))[0]]
+        if not all(y.dtype == expected.dtype and np.array_equal(y, expected, equal_nan=True) for y in results):
+            wrong[op.name] = (expected, results)
+    assert not wrong

@@ -230,6 +230,15 @@ def test_calls(f: Callable[..., Any], arrays: list[Any]) -> None:
     check(f, *arrays)
 
 
+def test_an_exponential_integral_of_negative_order_has_no_value_and_no_gradient() -> None:
+    """Nor does the rule take as many turns as the order says, which would never end."""
+    order, x = np.array([1, -1, -(10**9)]), np.full(3, 0.75)
+    first = tg.grad(lambda x: np.sum(special.expn(order, x)))(x)
+    second = tg.grad(lambda x: np.sum(tg.grad(lambda x: np.sum(special.expn(order, x)))(x)))(x)
+    np.testing.assert_array_equal(np.isnan([special.expn(order, x), first, second]), [[False, True, True]] * 3)
+    np.testing.assert_allclose(first[0], -np.exp(-0.75) / 0.75)
+
+
 def test_an_order_that_changes_later_changes_no_gradient() -> None:
     order = np.array([1.0, 2.0])
     x = tg.tensor([3.0, 3.0], requires_grad=True)

@@ -21,16 +21,24 @@ NUMBERS = frozenset({int, float, complex, type(None), np.float64, np.float32})
 _NUMBER_OF_KIND = {"b": bool, "i": int, "u": int, "f": float, "c": complex}
 
 
+def plain(x: Any, op: Op) -> Array:
+    """An operation's argument that is not traced, as plain numbers.
+
+    A formula takes Python's True as it would beside an array: NumPy's has a dtype, and makes 1 - True an integer of 64
+    bits.
+    """
+    return x if type(x) is bool and op.derivatives and op.is_composite else numbers_of(x, op.name)
+
+
 def received(x: Any, op: Op) -> Array:
     """An operation's argument that is not traced, as an array that nobody can change before a rule reads it.
 
-    Even a read-only array is copied, since it may be a view of a writable one. A formula takes True as 1, as it would
-    beside an array: NumPy's True has a dtype, and makes 1 - True an integer of 64 bits.
+    Even a read-only array is copied, since it may be a view of a writable one.
     """
-    array = int(x) if type(x) is bool and op.derivatives and op.is_composite else numbers_of(x, op.name)
-    if type(array) is np.ndarray:
-        return kept_apart(array) if op.reads_values else array
-    return array if isinstance(array, (int, np.generic)) or not op.reads_values else array.copy()
+    array = plain(x, op)
+    if not op.reads_values or isinstance(array, (int, np.generic)):
+        return array
+    return kept_apart(array) if type(array) is np.ndarray else array.copy()
 
 
 def number(value: Any, op: Op) -> Array:
@@ -130,4 +138,4 @@ def constant(value: Any) -> Any:
     has_history = isinstance(value, Conversions) and value._requires_grad and value.op is not None
     if value.not_data or (has_history and grad_mode.transforming.get()):
         raise UsageError(value.not_data or DATA_WITHOUT_HISTORY)
-    return value._array if isinstance(value, Conversions) else value
+    return constant(value._array) if isinstance(value, Conversions) else value

@@ -324,10 +324,8 @@ def tensor(data: Any, requires_grad: bool = False, *, dtype: Any = None, name: s
         tensor([[1., 2.],
                 [3., 4.]], requires_grad=True)
     """
-    if isinstance(data, Tensor):
-        if data.requires_grad:
-            raise UsageError("tg.tensor() of a tensor that requires a gradient would lose its history: use detach()")
-        data = data.data
+    if isinstance(data, Tensor) and data.requires_grad:
+        raise UsageError("tg.tensor() of a tensor that requires a gradient would lose its history: use detach()")
     array = copied(constant(data), dtype)
     if requires_grad:
         _check_differentiable(array)

@@ -488,9 +488,9 @@ elementwise(special.expi, lambda y, x: np.exp(x) / x, kink=lambda x: x)
 
 
 def _exponential_integral(x: Array, order: Array) -> Array:
-    # below order 0, which SciPy lacks, by DLMF 8.19.12, whose terms are positive there
-    y = special.expn(np.maximum(order, 0).astype(int), x)
-    for k in range(1, 1 - int(np.min(order, initial=0))):
+    # below order 0, which SciPy lacks, by DLMF 8.19.12, whose terms are positive there; NaN where the order is
+    y = special.expn(np.maximum(order, 0.0), x)
+    for k in range(1, 1 - int(np.fmin.reduce(order, None, initial=0))):
         y = np.where(np.less_equal(order, -k), (np.exp(-x) + k * y) / x, y)
     return y.astype(x.dtype)
 
@@ -503,7 +503,8 @@ exponential_integral: Op = elementwise(
 )
 _in_last(
     special.expn,
-    _of_whole_order(lambda y, n, x: -exponential_integral(x, order=n - 1)),
+    # SciPy's value is NaN at a negative order, down to which the recurrence would take as many turns as the order says
+    _of_whole_order(lambda y, n, x: -exponential_integral(x, order=np.where(np.less(n, 0), np.nan, n) - 1)),
     (0.0,),
     (3.0,),
     domain=POSITIVE,

@@ -18,7 +18,7 @@ import numpy as np
 from tinygrad_lite import trees
 from tinygrad_lite.engine import grad_mode
 from tinygrad_lite.engine.backward import fitted, propagate, running_variables, whole
-from tinygrad_lite.engine.conversions import NUMBERS, number
+from tinygrad_lite.engine.conversions import NUMBERS, number, plain
 from tinygrad_lite.engine.op import Array, Op, Traced
 from tinygrad_lite.engine.registry import ANSWERS
 from tinygrad_lite.engine.tensor import Tensor, wrap
@@ -26,7 +26,7 @@ from tinygrad_lite.errors import RESTATED, ConstantRuleError, InputError, ShapeE
 from tinygrad_lite.foundation.advice import WRITTEN, lost_array, taken_by_library
 from tinygrad_lite.foundation.callers import writes_an_entry
 from tinygrad_lite.foundation.elsewhere import Elsewhere
-from tinygrad_lite.foundation.foreign import DATA_WITHOUT_HISTORY, numbers_of, without_history
+from tinygrad_lite.foundation.foreign import DATA_WITHOUT_HISTORY, without_history
 from tinygrad_lite.ops.arithmetic import selection
 from tinygrad_lite.ops.declarations import reads_from_outside
 from tinygrad_lite.ops.shapes.indexing import performed
@@ -66,7 +66,7 @@ class Dual(Leveled, Elsewhere):
         primals, tangents = split(inputs, level)
         for i, x in enumerate(primals):
             if not (type(x) in NUMBERS or isinstance(x, Traced)):
-                primals[i] = numbers_of(x, op.name)
+                primals[i] = plain(x, op)
         try:
             y = performed(op, tuple(primals), params)
         except RESTATED as error:
