@@ -93,6 +93,21 @@ def test_relaxed_draws_are_those_of_what_they_relax() -> None:
         np.testing.assert_allclose(np.mean(events.sample(2000, rng=0) > 0.5, axis=0), RATES[:2], atol=0.05)
 
 
+def test_relaxed_densities_are_finite_where_a_value_was_rounded() -> None:
+    for dtype in (np.float32, np.float64):
+        tiny, eps = np.finfo(dtype).tiny, np.finfo(dtype).eps
+        events, classes = (
+            D.RelaxedBernoulli(dtype(0.5), probs=dtype(0.3)),
+            D.RelaxedOneHotCategorical(dtype(0.5), probs=RATES.astype(dtype)),
+        )
+        found = events.log_prob(np.array([0, 1], dtype))
+        np.testing.assert_array_equal(found, events.log_prob(np.array([tiny, 1 - eps], dtype)))
+        corner = classes.log_prob(np.array([0, 1, 0], dtype))
+        assert np.isfinite(found).all()
+        assert corner == classes.log_prob(np.array([tiny, 1, tiny], dtype))
+        assert np.isfinite(corner)
+
+
 def test_transforms_give_the_distributions_that_they_stand_for() -> None:
     """The advice for names that are PyTorch's alone."""
     a, b, x = 1.5, 0.7, np.array([0.2, 0.6, 0.9])

@@ -482,16 +482,19 @@ class RelaxedBernoulli(_OfProbability):
         super().__init__(probs, logits, validate_args, temperature=_for_all(temperature))
 
     def _drawn(self, shape: noise.Shape, rng: np.random.Generator) -> Array:
-        drawn = sigmoid((self.logits + noise.noise("logistic", shape, rng, self.dtype)) / self.temperature)
+        return self._inside(sigmoid((self.logits + noise.noise("logistic", shape, rng, self.dtype)) / self.temperature))
+
+    def _inside(self, value: Array) -> Array:
+        """A value; for 0 and 1, which only rounding makes, the ones next to them, as in PyTorch."""
         limits = np.finfo(self.dtype)
-        return np.clip(drawn, float(limits.tiny), 1 - float(limits.epsneg))
+        return np.clip(value, float(limits.tiny), 1 - float(limits.eps))
 
     def rsample(self, sample_shape: Any = (), rng: noise.Rng = None) -> Array:
         return self._drawn(self._extended_shape(sample_shape), np.random.default_rng(rng))
 
     def _noise_of(self, value: Array) -> tuple[Array, Array]:
         """The noise that makes a value, and the logarithm of |dL/dx| / t."""
-        x = self._checked(value)
+        x = self._inside(self._checked(value))
         log_x, log_rest = np.log(x), np.log1p(-x)
         return self.temperature * (log_x - log_rest) - self.logits, -log_x - log_rest
 
@@ -531,14 +534,17 @@ class RelaxedOneHotCategorical(_OfClasses):
 
     def _drawn(self, shape: noise.Shape, rng: np.random.Generator) -> Array:
         scores = self.logits + noise.noise("gumbel", shape, rng, self.dtype)
-        drawn = softmax(scores / np.expand_dims(self.temperature, -1), axis=-1)
-        return np.maximum(drawn, float(np.finfo(self.dtype).tiny))
+        return self._inside(softmax(scores / np.expand_dims(self.temperature, -1), axis=-1))
+
+    def _inside(self, value: Array) -> Array:
+        """A value; for 0, which only rounding makes, the smallest number."""
+        return np.maximum(value, float(np.finfo(self.dtype).tiny))
 
     def rsample(self, sample_shape: Any = (), rng: noise.Rng = None) -> Array:
         return self._drawn(self._extended_shape(sample_shape), np.random.default_rng(rng))
 
     def log_prob(self, value: Array) -> Array:
-        log_x, count = np.log(self._checked(value)), self._count
+        log_x, count = np.log(self._inside(self._checked(value))), self._count
         scores = log_softmax(self.logits - np.expand_dims(self.temperature, -1) * log_x, axis=-1)
         scale = math.lgamma(count) + (count - 1) * np.log(self.temperature)
         return scale + np.sum(scores - log_x, axis=-1)
