@@ -13,7 +13,7 @@ from numpy import array
 import tinygrad_lite as tg
 from tinygrad_lite import nn, optim, trees
 from tinygrad_lite.compiler.recording.pythons_names import knowing_recorded_values
-from tinygrad_lite.errors import UsageError
+from tinygrad_lite.errors import UncompiledWarning, UsageError
 
 X = np.array([1.0, -2.0, 3.0])
 KINDS_OF = {float: 1.0, int: 2.0, np.ndarray: 3.0}
@@ -450,3 +450,29 @@ def test_operators_of_whole_numbers(backend: str) -> None:
         for found, expected in zip(trees.leaves(compiled(X, n)), trees.leaves(f(X, n)), strict=True):
             assert type(found) is type(expected)
             np.testing.assert_array_equal(found, expected)
+
+
+LISTS: dict[str, Callable[[Any], Any]] = {
+    "numbers": lambda x: (x.tolist(), sum(v * v for v in x.tolist())),
+    "rows": lambda x: [row[0] * 2 for row in x[None].tolist()],
+    "whole numbers": lambda x: x.astype(int).tolist(),
+    "booleans": lambda x: [v is True for v in (x > 0).tolist()],
+    "branches": lambda x: [math.exp(v) for v in x.tolist() if v > 0],
+    "a number": lambda x: (np.sum(x).tolist(), x[:0].tolist()),
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_list_of_the_entries(name: str, backend: str) -> None:
+    compiled = tg.compile(LISTS[name], backend)
+    for factor in (1.0, 2.0, -1.0, 2.0):
+        for x in (X * factor, tg.tensor(X * factor)):
+            found, expected = trees.leaves(compiled(x)), trees.leaves(LISTS[name](x))
+            assert [*map(type, found)] == [*map(type, expected)]
+            np.testing.assert_allclose(found, expected, rtol=1e-15)
+    assert compiled._latest is not None
+
+
+def test_a_long_list_is_refused(backend: str) -> None:
+    with pytest.warns(UncompiledWarning, match="needs a value while it is recorded"):
+        assert tg.compile(lambda x: sum(x.tolist()), backend)(np.ones(101)) == 101

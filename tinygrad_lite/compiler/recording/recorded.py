@@ -39,6 +39,7 @@ _KNOWING = tuple(str(Path(file).parent) for file in (errors.__file__, np.__file_
 _SHOWING = "__repr__", "__str__", "__format__"
 _MAKING = str(Path(__file__).with_name("making.py"))
 _MOST = 2.0**61
+_MOST_LISTED = 100  # entries of an array that `tolist` makes numbers of, each of which is an operation of its own
 _DIVISIONS = "truediv", "floordiv", "mod", "divmod"
 _CONVERTING = (str(Path(tensor.__file__).parent), _KNOWING[1], _MAKING)
 _COMPARING = (
@@ -587,7 +588,16 @@ class Recorded(Assigning, OfVariable):
     def __reduce_ex__(self, protocol: Any) -> Any:
         self._needed()
 
-    __hash__ = __complex__ = tolist = _needed
+    __hash__ = __complex__ = _needed
+
+    def tolist(self) -> Any:
+        """The entries as Python numbers, in nested lists, which each run reads again."""
+        if self.size > _MOST_LISTED or not is_users(_outside_conversions(sys._getframe(1)).f_code.co_filename):
+            self._needed()  # if a rule asks for it, that is then called as a whole
+        return self._listed()
+
+    def _listed(self) -> Any:
+        return [x._listed() for x in self] if self.shape else shown(self.item())
 
     def numpy(self) -> "Recorded":
         """The array outside the graph, which is recorded, too."""
