@@ -141,3 +141,12 @@ def test_public_functions_are_documented() -> None:
         assert documentation, item
         if inspect.isfunction(item) and not item.__name__.startswith("check_"):
             assert ">>>" in documentation, f"the docstring of {item}, a public function, has an example"
+
+
+@pytest.mark.parametrize("page", ["how_it_works.md", "contributing.md", "adding_an_operation.md"])
+def test_pages_name_files_that_are_there(page: str) -> None:
+    """Also where a name is no link, which the site would check."""
+    names = re.findall(r"`(\w+/[\w/]*(?:\w\.py)?)`", (ROOT / "docs" / page).read_text())
+    package = ROOT / "tinygrad_lite"
+    folders = [ROOT, ROOT / "docs", package, *filter(Path.is_dir, package.rglob("*"))]
+    assert not [name for name in names if not any((folder / name).exists() for folder in folders)]
