@@ -204,12 +204,15 @@ class Op(Arguments):
             refuse_complex(self.name)
 
     def for_rules(self, arrays: Sequence[Array], dtype: Any) -> tuple[Array, ...]:
-        """The arrays in the result's dtype, for the rules: integers would wrap around there, few digits stay few."""
+        """The arrays in the result's dtype, for the rules: integers would wrap around there, few digits stay few.
+
+        Python's True is 1 there, since NumPy's exp(True) has float16's digits.
+        """
         others = [i for i, x in enumerate(arrays) if getattr(x, "dtype", dtype) is not dtype]
         if dtype.kind == "f" and "c" in [arrays[i].dtype.kind for i in others]:
             self.check_complex()
         cast = [i for i in others if self.vjps[i] is not None and is_coarser(arrays[i], dtype)]
-        return tuple([x.astype(dtype) if i in cast else x for i, x in enumerate(arrays)] if cast else arrays)
+        return tuple([x.astype(dtype) if i in cast else int(x) if type(x) is bool else x for i, x in enumerate(arrays)])
 
 
 listeners: list[Callable[[Op], None]] = []

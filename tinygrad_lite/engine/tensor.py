@@ -266,7 +266,7 @@ def recorded(
             return wrap(without_history(value, op.name))
         op.check_complex()
     for x in arrays if op.reads_values else ():
-        if type(x) is not float and getattr(x, "dtype", dtype) is not dtype:
+        if (kind := type(x)) is not float and (getattr(x, "dtype", dtype) is not dtype or kind is bool):
             converted = op.for_rules(arrays, dtype)
             shared = shared if all(map(operator.is_, arrays, converted)) else ()  # it was that of the former arrays
             arrays = converted

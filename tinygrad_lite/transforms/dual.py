@@ -207,7 +207,7 @@ def pushed(op: Op, y: Array, primals: Sequence[Array], tangents: Sequence[Array]
     """The Jacobian-vector product Σᵢ ∂y/∂xᵢ · tᵢ; None if y depends on no tangent."""
     total, rest, dtype = None, [], y.dtype
     for x in primals:
-        if getattr(x, "dtype", dtype) is not dtype:
+        if getattr(x, "dtype", dtype) is not dtype or type(x) is bool:
             primals = op.for_rules(primals, dtype)
             break
     for i, t in enumerate(tangents):
