@@ -154,8 +154,11 @@ VSCODE = (
 )
 """The policy of the page in which VS Code shows a notebook's outputs."""
 
-WEBVIEW = '<iframe sandbox="allow-scripts allow-forms allow-popups allow-downloads" srcdoc="{}"></iframe>'
-"""That page is in a frame, here a stricter one than in VS Code: it has no origin, so no storage either."""
+WEBVIEW = (
+    '<iframe style="width: 100%; height: 880px" sandbox="allow-scripts allow-forms allow-popups allow-downloads" '
+    'srcdoc="{}"></iframe>'
+)
+"""That page is in a frame as wide as the notebook, stricter than in VS Code: it has no origin, so no storage either."""
 
 
 def playback() -> Any:

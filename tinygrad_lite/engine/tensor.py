@@ -326,7 +326,7 @@ def tensor(data: Any, requires_grad: bool = False, *, dtype: Any = None, name: s
     """
     if isinstance(data, Tensor) and data.requires_grad:
         raise UsageError("tg.tensor() of a tensor that requires a gradient would lose its history: use detach()")
-    array = copied(constant(data), dtype)
+    array = copied(constant(data.data if isinstance(data, Tensor) else data), dtype)
     if requires_grad:
         _check_differentiable(array)
     result = wrap(array, bool(requires_grad), name)
