@@ -581,7 +581,7 @@ NEEDING: list[tuple[Callable[[Any, Any], Any], str]] = [
     (lambda a, x: np.take(a, np.argmax(x)), r"use np\.take\(tg\.tensor\(array\), indices\) in place of np\.take"),
     (lambda a, x: complex(x[0]), r"write t\.item\(\) in place of float"),
     (lambda a, x: x * x.item(1), r"write t\.item\(\) in place of float"),
-    (lambda a, x: x.tolist(), r"keep tensors in place of"),
+    (lambda a, x: np.tile(x, 50).tolist(), r"keep tensors in place of"),  # of few entries, each is followed
     (lambda a, x: math.gamma(x[0]), r"NumPy's functions in place of those of math"),
     (lambda a, x: f"{x[0]:.3f}", r"print it after the call"),
     (lambda a, x: a[x.argmax()], r"write tg\.tensor\(a\)\[x\.argmax\(\)\] in place of a\[x\.argmax\(\)\]"),
