@@ -460,7 +460,24 @@ class Multinomial(_OfClasses):
         return self.total_count * self.probs * (1 - self.probs)
 
 
-class RelaxedBernoulli(_OfProbability):
+class _Relaxed(_Discrete):
+    """A smooth form of what the other base class draws, which it approaches as its temperature approaches 0."""
+
+    has_rsample = True
+    temperature: Array
+
+    def __init__(
+        self, temperature: Array, probs: Array = None, logits: Array = None, validate_args: bool | None = None
+    ) -> None:
+        if getattr(temperature, "shape", None) == (1,):  # as torch.tensor([2.2]), which is to add no axis
+            temperature = np.reshape(temperature, ())
+        super().__init__(probs, logits, validate_args, temperature=temperature)  # type: ignore[call-arg]
+
+    def rsample(self, sample_shape: Any = (), rng: noise.Rng = None) -> Array:
+        return self._drawn(self._extended_shape(sample_shape), np.random.default_rng(rng))
+
+
+class RelaxedBernoulli(_Relaxed, _OfProbability):
     """The distribution of σ((logits + L) / t) with logistic noise L, which approaches Bernoulli as t approaches 0.
 
     The temperature t is a number for each distribution of the batch, or one for all.
@@ -473,13 +490,6 @@ class RelaxedBernoulli(_OfProbability):
 
     arg_constraints: ClassVar = {"temperature": constraints.positive, **_OfProbability.arg_constraints}
     support = constraints.unit_interval
-    has_rsample = True
-    temperature: Array
-
-    def __init__(
-        self, temperature: Array, probs: Array = None, logits: Array = None, validate_args: bool | None = None
-    ) -> None:
-        super().__init__(probs, logits, validate_args, temperature=_for_all(temperature))
 
     def _drawn(self, shape: noise.Shape, rng: np.random.Generator) -> Array:
         return self._inside(sigmoid((self.logits + noise.noise("logistic", shape, rng, self.dtype)) / self.temperature))
@@ -488,9 +498,6 @@ class RelaxedBernoulli(_OfProbability):
         """A value; for 0 and 1, which only rounding makes, the ones next to them, as in PyTorch."""
         limits = np.finfo(self.dtype)
         return np.clip(value, float(limits.tiny), 1 - float(limits.eps))
-
-    def rsample(self, sample_shape: Any = (), rng: noise.Rng = None) -> Array:
-        return self._drawn(self._extended_shape(sample_shape), np.random.default_rng(rng))
 
     def _noise_of(self, value: Array) -> tuple[Array, Array]:
         """The noise that makes a value, and the logarithm of |dL/dx| / t."""
@@ -509,7 +516,7 @@ class RelaxedBernoulli(_OfProbability):
         return sigmoid((self.logits + np.log(value) - np.log1p(-value)) / self.temperature)
 
 
-class RelaxedOneHotCategorical(_OfClasses):
+class RelaxedOneHotCategorical(_Relaxed, _OfClasses):
     """The distribution of softmax((logits + G) / t) with Gumbel noise G; as t approaches 0, `OneHotCategorical`.
 
     The temperature t is a number for each distribution of the batch, or one for all.
@@ -523,13 +530,11 @@ class RelaxedOneHotCategorical(_OfClasses):
 
     arg_constraints: ClassVar = {"temperature": constraints.positive, **_OfClasses.arg_constraints}
     support = constraints.simplex
-    has_rsample = True
-    temperature: Array
 
     def __init__(
         self, temperature: Array, probs: Array = None, logits: Array = None, validate_args: bool | None = None
     ) -> None:
-        super().__init__(probs, logits, validate_args, temperature=_for_all(temperature))
+        super().__init__(temperature, probs, logits, validate_args)
         self.event_shape = (self._count,)
 
     def _drawn(self, shape: noise.Shape, rng: np.random.Generator) -> Array:
@@ -540,16 +545,8 @@ class RelaxedOneHotCategorical(_OfClasses):
         """A value; for 0, which only rounding makes, the smallest number."""
         return np.maximum(value, float(np.finfo(self.dtype).tiny))
 
-    def rsample(self, sample_shape: Any = (), rng: noise.Rng = None) -> Array:
-        return self._drawn(self._extended_shape(sample_shape), np.random.default_rng(rng))
-
     def log_prob(self, value: Array) -> Array:
         log_x, count = np.log(self._inside(self._checked(value))), self._count
         scores = log_softmax(self.logits - np.expand_dims(self.temperature, -1) * log_x, axis=-1)
         scale = math.lgamma(count) + (count - 1) * np.log(self.temperature)
         return scale + np.sum(scores - log_x, axis=-1)
-
-
-def _for_all(temperature: Array) -> Array:
-    """A temperature; in place of an array of one, as `torch.tensor([2.2])` is, its entry, which adds no axis."""
-    return np.reshape(temperature, ()) if getattr(temperature, "shape", None) == (1,) else temperature

@@ -1,8 +1,7 @@
 """Selection and questions: where, comparisons, argmax, and other answers, which carry no gradient."""
 
-import math
 from collections.abc import Sequence
-from math import prod
+from math import inf, prod
 from typing import Any
 
 import numpy as np
@@ -42,7 +41,7 @@ def chosen(condition: Array, a: Array, b: Array) -> Array:
 
 def _bits(x: Array, dtype: Any) -> Array:
     """The bits, as integers, of an array of this dtype or of a number in it; None for others."""
-    if type(x) in (int, float) and not 1e30 < abs(x) < math.inf:  # which may be too large for it
+    if type(x) in (int, float) and not 1e30 < abs(x) < inf:  # which may be too large for it
         x = dtype.type(x)
     is_numpys = isinstance(x, (np.ndarray, np.generic)) and x.dtype == dtype
     return x.view(f"i{dtype.itemsize}") if is_numpys else None
