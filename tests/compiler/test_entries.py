@@ -11,6 +11,7 @@ import tinygrad_lite as tg
 from tests.marks import param
 from tinygrad_lite import nn, optim, trees
 from tinygrad_lite.compiler.compiled import Compiled
+from tinygrad_lite.compiler.native.references import References
 from tinygrad_lite.nn import functional as F
 
 OPTIMIZERS: dict[str, Callable[[Any], optim.Optimizer]] = {
@@ -311,3 +312,20 @@ def test_a_compiled_function_says_what_it_is() -> None:
     assert repr(f) == "<compiled square, numpy, 0 programs>"
     f(np.ones(2))
     assert repr(f) == "<compiled square, numpy, 1 program>"
+
+
+def test_references_are_counted_natively() -> None:
+    things = [np.zeros(3), tg.tensor([1.0])]
+    references, held = References(things), []
+    assert references.differ() is False
+    for i in range(2):
+        held.append(things[i])
+        assert references.differ() is True
+        held.clear()
+        assert references.differ() is False
+    others = [np.zeros(3), tg.tensor([1.0])]
+    references.move_to(others)
+    held.append(things[0])  # which is no longer counted
+    assert references.differ() is False
+    held.append(others[1])
+    assert references.differ() is True

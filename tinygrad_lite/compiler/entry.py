@@ -47,8 +47,6 @@ class OtherWayError(InputError):
 
 
 MISS, REFUSED = NoResult(), NoResult()
-_OTHERS = "sum(map(getrefcount, held)) != count"
-"""Whether others hold an array: there cannot be fewer references than before, all else being equal."""
 errors_handling: Callable[[], Any] = getattr(getattr(umath, "_extobj_contextvar", None), "get", np.geterr)
 """NumPy's settings for floating-point errors; their variable is private to NumPy, but ten times faster to read."""
 _GONE = (LookupError, AttributeError, TypeError, ValueError)
@@ -110,6 +108,8 @@ class EntryWriter:
         self._counts: list[int] = []
         self._let_others_keep: Callable[[Sequence[Any], bool], None] | None = None
         self._taking: Callable[[Sequence[Any]], Callable[..., Any]]
+        self._counting: Callable[[Sequence[Any]], Any]
+        self._references: Any
         self._left: dict[str, str] = {}
         self._owners: dict[str, str] = {}
         self._still: dict[tuple[str, str], None] = {}
@@ -285,6 +285,7 @@ class EntryWriter:
         names: Sequence[str],
         let_others_keep: Callable[[Sequence[Any], bool], None],
         taking: Callable[[Sequence[Any]], Callable[..., Any]],
+        counting: Callable[[Sequence[Any]], Any],
     ) -> None:
         """Require that the objects of these names have no more references than now, when nobody else has one.
 
@@ -293,9 +294,11 @@ class EntryWriter:
                 and whether all expressions have the values that the entry knows.
             taking: makes, for some of the arrays, a function of what is in their places and of themselves, in turn,
                 which copies the entries; it returns True if they have other forms.
+            counting: makes `References` to these objects: there cannot be fewer than before, all else being equal, so
+                others hold an object if there are not as many.
         """
         self._held = [*names]
-        self._let_others_keep, self._taking = let_others_keep, taking
+        self._let_others_keep, self._taking, self._counting = let_others_keep, taking, counting
 
     def references_beyond(self) -> dict[str, int]:
         """How many references each of these objects has beyond those that it had."""
@@ -304,6 +307,10 @@ class EntryWriter:
 
     def holds_again(self) -> None:
         """Hold the objects that have the names now."""
+        self._hold()
+        self._references.move_to(self.scope["held"])
+
+    def _hold(self) -> None:
         self.scope["held"] = tuple([self.scope[name] for name in self._held])
 
     def function(self, finish: Callable[..., Any], takes_leaves: bool, whole: str | None) -> Callable[..., Any]:
@@ -339,13 +346,15 @@ class EntryWriter:
         """
         if not self._held:
             return [], []
-        self.holds_again()
+        self._hold()
         self._counts = [*map(getrefcount, self.scope["held"])]
         self.scope["count"] = sum(map(getrefcount, self.scope["held"]))
+        self._references = self._counting(self.scope["held"])
+        others = f"{self.name(self._references.differ)}()"
         movable = [key for key in self._still if key[1] in self._held]
         gradients = {name: expression for expression, name in movable if isinstance(self.scope[name], Tensor)}
         moved = " + ".join(["0", *(f"({expression} is not {name})" for expression, name in movable)])
-        anybody = " or ".join([*(f"{expression} is not {name}" for expression, name in movable), _OTHERS])
+        anybody = " or ".join([*(f"{expression} is not {name}" for expression, name in movable), others])
         forms, pairs, puts, after = [], [], [], []
         for expression, name in movable:
             del self._still[expression, name]

@@ -19,6 +19,7 @@ from tinygrad_lite.compiler.native.machine import HOLD, RUNNER, STATE, callable_
 from tinygrad_lite.compiler.native.memory import Layout, contiguous
 from tinygrad_lite.compiler.native.pairs import with_pairs
 from tinygrad_lite.compiler.native.plan import ALIGNED, Native, Segment, with_former_values
+from tinygrad_lite.compiler.native.references import References
 from tinygrad_lite.compiler.native.sizes import Sizes
 from tinygrad_lite.compiler.native.varying_numbers import with_numbers_as_data
 from tinygrad_lite.compiler.passes.sorting import with_own_sorts
@@ -437,7 +438,7 @@ class NativeExecutor:
             (place, writer.name(view), writer.name(gradients.get(place, view))) for place, view in self._bound.items()
         ]
         held = dict.fromkeys(name for _, *both in names for name in both)
-        writer.held_by_nobody_else([*held], partial(self._let_others_keep, writer, names, views), taking)
+        writer.held_by_nobody_else([*held], partial(self._let_others_keep, writer, names, views), taking, References)
         names_of_arrays = [self._name_of_argument(writer, x) for x in self.plan.arguments]
         arguments = ", ".join([*names_of_arrays, *(f"own_{i}" for i in range(len(self._handed_out)))])
         self._write_go(writer, arguments)
@@ -484,8 +485,7 @@ class NativeExecutor:
             if not isinstance(x, Variable):
                 writer.body.append(place.writing(writer, "None" if x is None else writer.name(x)))
                 continue
-            value = f"{writer.name(self._kept[place])}[()]"
-            value = f"{value}.item()" if x.is_number else value
+            value = writer.name(self._kept[place]) + (".item()" if x.is_number else "[()]")
             is_array = isinstance(place, TensorPlace) and not isinstance(place, Gradient)  # which is another tensor
             writer.body.append(f"{place.reading(writer)} = {value}" if is_array else place.writing(writer, value))
 

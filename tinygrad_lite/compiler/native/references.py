@@ -1,0 +1,80 @@
+"""How many references there are to the arrays of a program, summed natively: an entry asks it in each run."""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lite.compiler.native.machine import HEAD, HOLD, Machine, callable_at
+
+_COUNT = HEAD - 16
+"""Where CPython's object has the number of its references, in whose lower half this number lies in each version."""
+
+COUNTER = f"""
+define ptr @NAME(ptr %self, ptr %given, i64 %count) nounwind {{
+begin:
+  %state.address = getelementptr i8, ptr %self, i64 {HEAD}
+  %state = load ptr, ptr %state.address
+  %before.address = getelementptr i64, ptr %state, i64 1
+  %number.address = getelementptr i64, ptr %state, i64 2
+  %same.address = getelementptr ptr, ptr %state, i64 3
+  %other.address = getelementptr ptr, ptr %state, i64 4
+  %hold.address = getelementptr ptr, ptr %state, i64 5
+  %things = getelementptr ptr, ptr %state, i64 6
+  %before = load i64, ptr %before.address
+  %number = load i64, ptr %number.address
+  %same = load ptr, ptr %same.address
+  %other = load ptr, ptr %other.address
+  %hold = load ptr, ptr %hold.address
+  br label %thing
+thing:
+  %i = phi i64 [ 0, %begin ], [ %i.next, %add ]
+  %sum = phi i64 [ 0, %begin ], [ %sum.next, %add ]
+  %are.all = icmp uge i64 %i, %number
+  br i1 %are.all, label %end, label %add
+add:
+  %thing.address = getelementptr ptr, ptr %things, i64 %i
+  %object = load ptr, ptr %thing.address
+  %references.address = getelementptr i8, ptr %object, i64 {_COUNT}
+  %references = load i32, ptr %references.address
+  %wide = zext i32 %references to i64
+  %sum.next = add i64 %sum, %wide
+  %i.next = add i64 %i, 1
+  br label %thing
+end:
+  store i64 %sum, ptr %state
+  %is.same = icmp eq i64 %sum, %before
+  %answer = select i1 %is.same, ptr %same, ptr %other
+  call void %hold(ptr %answer)
+  ret ptr %answer
+}}
+"""
+"""Sums the numbers of references to objects, and answers whether there were as many before."""
+
+
+class References:
+    """The references to some objects, which somebody else must keep alive.
+
+    Attributes:
+        differ: a built-in function that says whether there are more or fewer than at first.
+    """
+
+    def __init__(self, things: Sequence[Any]) -> None:
+        head = [0, 0, len(things), id(False), id(True), HOLD]
+        self._state = np.array([*head, *map(id, things)], np.int64)
+        self.differ = callable_at(_machine().addresses[COUNTER], self._state)
+        self._state[1] = self._sum()
+
+    def _sum(self) -> int:
+        self.differ()
+        return int(self._state[0])
+
+    def move_to(self, things: Sequence[Any]) -> None:
+        """Count the references to other objects, of which there should be as many."""
+        self._state[6:] = [*map(id, things)]
+
+
+@cache
+def _machine() -> Machine:
+    return Machine([COUNTER])
