@@ -127,6 +127,8 @@ def test_any_order(backend: str, optimizer: str, zeroes: bool) -> None:
             if b is not None:
                 np.testing.assert_allclose(a, b, rtol=1e-7, atol=1e-10, err_msg=action)
         compiled.check_held()
+        tensors = [x for p in compiled.parameters for x in (p, p.grad) if x is not None]
+        assert not any(x.data.flags.writeable for x in tensors), action
 
 
 HELD: dict[str, Callable[[Any], Any]] = {"part": lambda p: p[0].numpy()[1:], "last": lambda p: p[-1].data}

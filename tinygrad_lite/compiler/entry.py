@@ -360,10 +360,11 @@ class EntryWriter:
             del self._still[expression, name]
             if name in gradients:
                 continue
-            owner = self._owners.get(expression) or expression.removesuffix("._array")
-            put = [f"{owner}.replace({name})" if owner != expression else f"{expression} = {name}"]
+            owner = expression.removesuffix("._array")
+            argument = self._owners.get(expression)  # which may be a result, and then takes no new array
+            put = [f"{argument}.replace({name})" if argument else f"{expression} = {name}"]
             if owner in gradients:
-                put = [f"if {expression} is not {name}: {put[0]}", f"{gradients[owner]} = {owner}"]
+                put.append(f"{gradients[owner]} = {owner}")
                 if owner not in self.read_gradients:
                     after += [f"    {line}" for line in put]
                     continue

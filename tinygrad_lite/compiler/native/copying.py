@@ -135,8 +135,10 @@ def _by_numpy(*arrays: Any) -> bool:
         return True
     for x, y in pairs:
         if x is not y:
+            can_be_written = y.flags.writeable
             y.setflags(write=True)
             y[...] = x
+            y.setflags(write=can_be_written)
     return False
 
 

@@ -539,6 +539,8 @@ class NativeExecutor:
                 continue
             moved = self._move(place)
             moved[...] = value
+            if isinstance(place, TensorPlace):
+                moved.setflags(write=False)
             scope[name] = moved
             if isinstance(place, Gradient):
                 scope[owner] = gradient = wrap(moved)
