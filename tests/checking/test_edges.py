@@ -250,6 +250,29 @@ def test_a_loss_that_vanishes_beside_its_logits_is_no_mistake(largest: float, re
     assert report.outcome != "failed", str(report)
 
 
+STEEP: dict[str, tuple[Callable, Callable, list[float]]] = {  # functions of slopes that change fast, far out
+    "bell": (lambda x: np.exp(-np.sum(x**2)), lambda x: -2 * x * np.exp(-np.sum(x**2)), [12.0, -9.0, 3.0]),
+    "beside a large number": (
+        lambda x: np.exp(-((x[0] - 1e6) ** 2) / 1e8 - x[1]),
+        lambda x: np.exp(-((x[0] - 1e6) ** 2) / 1e8 - x[1]) * np.array([-(x[0] - 1e6) / 5e7, -1]),
+        [7.5e5, 2.0],
+    ),
+    "exponents": (lambda x: np.exp(x[0] * x[1]), lambda x: np.exp(x[0] * x[1]) * x[::-1], [-20.0, 12.0]),
+}
+
+
+@pytest.mark.parametrize("part", [-1.0, 0.5, 1 + 1e-6])
+@pytest.mark.parametrize("name", STEEP)
+def test_a_mistake_where_a_slope_changes_fast_is_no_rounding_of_the_numbers_on_the_way(name: str, part: float) -> None:
+    f, right, point = STEEP[name]
+
+    def gradient(x: Any) -> Any:  # not made of operations
+        return np.array([part * float(slope) for slope in right(np.array(x.tolist()))])
+
+    report = tg.gradcheck(f, np.array(point), gradient=gradient, raise_exception=False)
+    assert report.outcome == "failed", report
+
+
 @pytest.mark.long
 @pytest.mark.parametrize(
     "factor", [[1, 2, 3], (1.0, 2.0, 3.0), range(3), np.arange(1.0, 4).flat], ids=lambda x: type(x).__name__

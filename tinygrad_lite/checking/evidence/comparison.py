@@ -129,21 +129,28 @@ class _Steps:
             result.bound[tiny] += error[tiny]
 
     def _persists(self, entries: Matrix) -> Matrix:
-        """Whether the errors of these entries are about the same at nearby points; errors by rounding are not."""
+        """Whether the errors of these entries are about the same at nearby points; errors by rounding are not.
+
+        In a steep tail, where the slopes themselves are others nearby, an error may be the same part of them.
+        """
         look, result = self._look, self._result
         columns = np.flatnonzero(np.any(entries, axis=0)).tolist()
-        here = (look.gradient - result.reference)[:, columns]
-        persists = entries.copy()
+        gradient, reference = look.gradient[:, columns], result.reference[:, columns]
+        same, same_part = np.ones((2, *gradient.shape), bool)
         for _ in range(AROUND):
             x = look.subject.rounded(look.subject.point * (1 + FAR_ENOUGH * look.rng.uniform(-1, 1, len(look.scales))))
             try:
                 slopes = np.stack([look.slope(x, look.unit(j)) for j in columns], axis=1)
-                there = look.subject.rows(x, look.weights)[:, columns] - slopes
+                rows = look.subject.rows(x, look.weights)[:, columns]
             except Exception:  # a function may refuse a point
                 return np.zeros_like(entries)
             with np.errstate(all="ignore"):
-                ratio = there / here
-                persists[:, columns] &= (ratio > 0.5) & (ratio < 2)
+                ratio = (rows - slopes) / (gradient - reference)
+                part = ratio * (reference / slopes)
+                same &= (ratio > 0.5) & (ratio < 2)
+                same_part &= (part > 0.5) & (part < 2) & (rows != 0) & (gradient != 0)
+        persists = entries.copy()
+        persists[:, columns] &= same | same_part
         return persists
 
     def _referred(self, columns: list[int]) -> list[int]:
