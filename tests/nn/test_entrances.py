@@ -174,6 +174,17 @@ def test_what_holds_no_numbers_is_refused(name: str) -> None:
 
 
 @pytest.mark.whole
+@pytest.mark.parametrize("name", CALLABLE)
+def test_arrays_with_rules_of_their_own_are_refused(name: str) -> None:
+    make, arguments = CALLABLE[name]
+    function = make()
+    for changed in (np.ma.masked_array, lambda x: x.view(np.recarray)):
+        for others in calls(arguments, changed):
+            with pytest.raises(errors.UsageError, match="a meaning of its own"):
+                function(*others)
+
+
+@pytest.mark.whole
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", CALLABLE)
 def test_other_arrays_are_taken_or_refused_with_an_error_of_ours(name: str) -> None:

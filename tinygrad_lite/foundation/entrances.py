@@ -40,10 +40,13 @@ def entrances(functions: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def entrance(function: Callable[..., Any], module: str) -> Callable[..., Any]:
-    """A function as users call it under a module's name."""
+    """A function as users call it under a module's name; it refuses arrays with rules of their own, as of a mask."""
 
     @wraps(function)
     def called(*args: Any, **settings: Any) -> Any:
+        for x in (*args, *settings.values()) if settings else args:
+            if isinstance(x, np.ndarray) and type(x) is not np.ndarray:
+                numbers_of(x, function.__name__)
         try:
             return function(*args, **settings)
         except RESTATED as error:

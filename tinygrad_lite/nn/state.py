@@ -190,7 +190,7 @@ class State(Structure):
                 )
             elif holds_another(field, in_sight):
                 warn(
-                    f"{path} of {type(self).__name__} is a {type(field).__name__} that holds a tensor or module, which "
+                    f"{path} of {type(self).__name__}, of type {type(field).__name__}, holds a tensor or module, which "
                     "is therefore no parameter and no state: make it a field of its own, or put it into a list, a "
                     "tuple or a dict"
                 )
