@@ -318,6 +318,13 @@ def test_a_program_that_ends_tells_which_one_to_try_next(
     assert sum(map(len, compiled._runs.values())) == len({(*WAYS[f](x),) for x in arguments})
 
 
+def test_calls_that_another_thread_has_judged_meanwhile_are_judged_again() -> None:
+    judged = ways.Ways()
+    for _ in range(ways.FEW):
+        judged.note(ways.Search(), is_served=True)
+    assert judged.rest > 0
+
+
 def _time_of(calls: list[int], attempt: float, monkeypatch: pytest.MonkeyPatch) -> float:
     """The time for the last half of the calls, each with the way that it goes; the function itself takes 1 for each."""
     now, halfway = 0.0, 0.0

@@ -200,7 +200,7 @@ class Ways:
             self._judge()
 
     def _judge(self) -> None:
-        calls = self.hits[0] + self._others
+        calls = max(self.hits[0] + self._others, 1)  # another thread may have judged meanwhile
         self._was_used |= self.hits[0] > 0
         self._missing = self._others / calls
         spent = self._spent + (self.hits[0] + self._untimed) * self._run.value
