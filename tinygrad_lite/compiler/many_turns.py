@@ -19,6 +19,7 @@ from tinygrad_lite.foundation.settings import whole
 
 FIRST = 100  # turns in the first group, before we know how long a turn takes
 Fitting = Callable[[Any, Any], Run | None]  # see `Compiled.fitting_if_any`
+FEW = 16  # turns that take less time as calls: native turns load and store all arrays once more
 CHUNK = 0.1  # seconds of native turns between two returns to Python
 
 
@@ -38,8 +39,8 @@ class _Turns:
         leaves = trees.leaves((args, kwargs))
         done = 0
         while done < turns:
-            run = self._fitting(*_turn(args, kwargs, stacks, done))
             count = min(self._size, turns - done)
+            run = self._fitting(*_turn(args, kwargs, stacks, done)) if turns > FEW else None
             start = perf_counter()
             parts = {i: stack[done : done + count] for i, stack in stacks.items()}
             results = None if run is None else run.repeat(count, leaves, parts)
@@ -128,7 +129,7 @@ def epochs(
             for start, turns, rows in ((0, full, batch_size), (full * batch_size, 1, rest)):
                 if rows:
                     chosen = order[start : start + turns * rows]
-                    stacks = [x[chosen].reshape(turns, rows, *x.shape[1:]) for x in plain]
+                    stacks = [x.take(chosen, 0).reshape(turns, rows, *x.shape[1:]) for x in plain]
                     example = tuple(wrap(x[0].copy()) if is_tensor else x[0] for x, is_tensor in zip(stacks, kinds))
                     made.do(turns, example, {}, dict(enumerate(stacks)))
     return made.stacked()
