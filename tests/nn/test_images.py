@@ -428,6 +428,8 @@ ERRORS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "fold": (lambda: nn.Fold(4, 2)(np.ones((1, 4, 8))), ShapeError, r"Fold.*9\) or without N, got \(1, 4, 8\)"),
     "window": (lambda: nn.MaxPool2d(6)(IMAGE), ShapeError, r"MaxPool2d\(kernel_size=6.*\(6, 6\).*\(2, 3, 5, 5\)"),
     "much padding": (lambda: nn.AvgPool2d(2, padding=2)(IMAGE), InputError, "more than half"),
+    "norm": (lambda: nn.LPPool2d(0, 2)(IMAGE), InputError, r"LPPool2d.*norm_type must be positive, got 0"),
+    "sides": (lambda: nn.ZeroPad2d((1, 2, 3)), InputError, r"a whole number or 4 of them; got \(1, 2, 3\)"),
     "divisor": (lambda: F.avg_pool2d(IMAGE, 2, divisor_override=0), InputError, "not be 0"),
     "adaptive": (lambda: nn.AdaptiveAvgPool2d((0, 1))(IMAGE), InputError, "output_size.*at least 1"),
     "index": (

@@ -119,6 +119,8 @@ ERRORS: dict[str, tuple[Any, type[Exception], str]] = {
     "groups": (lambda: init.dirac((3, 2, 1), 2), ShapeError, "2 groups"),
     "mode": (lambda: init.kaiming_uniform((2, 2), mode="in"), InputError, "'fan_in' or 'fan_out', got 'in'"),
     "gain": (lambda: init.calculate_gain("swish"), InputError, "one of linear, .*got 'swish'"),
+    "spread": (lambda: init.normal(3, std=-1.0), InputError, "a std of at least 0, got -1.0"),
+    "ends": (lambda: init.uniform(3, 2, 1), InputError, "a ≤ b, got 2 and 1"),
     "bounds": (lambda: init.trunc_normal(3, a=1, b=1), InputError, "a < b"),
 }
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lite as tg
-from tinygrad_lite import nn
+from tinygrad_lite import nn, optim
 from tinygrad_lite.errors import AxisError, InputError, ShapeError, UsageError
 from tinygrad_lite.nn import utils
 from tinygrad_lite.nn.utils import parametrizations, parametrize
@@ -68,6 +68,8 @@ def test_a_norm_that_is_not_finite() -> None:
     assert np.isnan(utils.clip_grad_norm_(model.parameters(), 1.0).item())
     with pytest.raises(UsageError, match="parameters must be tensors"):
         utils.clip_grad_norm_(["w"], 1.0)
+    with pytest.raises(UsageError, match="max_norm must be a number, got '1'"):
+        utils.clip_grad_norm_(model.parameters(), "1")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("bound", [-1, -0.5, np.float32(-2), float("nan"), -np.inf])
@@ -406,6 +408,15 @@ def test_what_takes_parameters_says_what_to_pass(call: Any) -> None:
     for wrong in (nn.Linear(3, 2), np.ones(3), np.float64(1.0), [1.0], None):
         with pytest.raises(UsageError, match=r"such as model.parameters\(\); got "):
             call(wrong)
+
+
+def test_a_parameter_of_another_library_is_named_with_it() -> None:
+    foreign = type("Tensor", (), {"__module__": "torch"})()
+    for call in (optim.SGD, utils.parameters_to_vector):
+        with pytest.raises(UsageError, match=r"must be tensors.* got torch's Tensor"):
+            call([foreign])
+    with pytest.raises(UsageError, match=r"needs an optimiser.* got torch's Tensor"):
+        optim.lr_scheduler.ExponentialLR(foreign, 0.9)
 
 
 @pytest.mark.parametrize(

@@ -207,6 +207,8 @@ ERRORS: dict[str, tuple[Callable[[], Any], str]] = {
     "how long": (lambda: lr_scheduler.OneCycleLR(own, 1.0, epochs=3), "needs total_steps, or epochs and"),
     "strategy": (lambda: lr_scheduler.OneCycleLR(own, 1.0, 9, anneal_strategy="no"), "'cos' or 'linear', got 'no'"),
     "no phase": (lambda: lr_scheduler.OneCycleLR(own, 1.0, 10, pct_start=0.1), "begins and ends at step 0"),
+    "rate that is none": (lambda: lr_scheduler.OneCycleLR(own, np.nan, 9), "max_lr must be a finite number, got nan"),
+    "no metric": (lambda: lr_scheduler.ReduceLROnPlateau(own).step("low"), "metrics must be a number, got 'low'"),
     "factor of 1": (lambda: lr_scheduler.ReduceLROnPlateau(own, factor=1), "factor must be less than 1"),
     "none": (lambda: lr_scheduler.ChainedScheduler([]), "at least one schedule"),
     "milestones": (

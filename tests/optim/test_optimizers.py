@@ -285,7 +285,8 @@ class AskingFor(optim.Optimizer):
 x = tg.tensor(1.0, requires_grad=True)
 ERRORS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "lr negative": (lambda: optim.Adam([x], lr=-1e-3), InputError, "lr must not be negative, got -0.001"),
-    "lr nan": (lambda: optim.Adam([x], lr=float("nan")), InputError, "lr must not be negative"),
+    "lr nan": (lambda: optim.Adam([x], lr=float("nan")), InputError, "lr must be a finite number, got nan"),
+    "lr infinite": (lambda: optim.SGD([x], lr=float("inf")), InputError, "lr must be a finite number, got inf"),
     "lr text": (lambda: optim.SGD([x], lr="fast"), UsageError, "lr must be a number, got 'fast'"),
     "momentum": (lambda: optim.SGD([x], momentum=-1), InputError, "momentum must not be negative"),
     "nesterov": (lambda: optim.SGD([x], nesterov=True), InputError, "nesterov needs momentum"),

@@ -17,6 +17,8 @@ DATA_WITHOUT_HISTORY = (
 NUMERIC = "fiubc"
 """The kinds of dtypes that hold numbers."""
 
+_OURS = ("builtins", "numpy", "tinygrad_lite", "__main__")
+
 _LABELS = {"iloc": "labels", "dims": "names of axes", "units": "units", "unit": "units", "mask": "mask"}
 """What containers hold besides numbers, by the attribute that shows it."""
 
@@ -54,6 +56,13 @@ def _lost_from(kind: Any) -> str | None:
 
 
 lost_from: Callable[[Any], str | None] = lru_cache(1000)(_lost_from)
+
+
+def kind_of(x: Any) -> str:
+    """The name of the kind of an object, for messages: with its library, such as PyTorch, which has the same names."""
+    kind = type(x)
+    library = kind.__module__.partition(".")[0]
+    return kind.__name__ if library in _OURS else f"{library}'s {kind.__name__}"
 
 
 def columns_of(x: Any) -> list[tuple[Any, Any]]:

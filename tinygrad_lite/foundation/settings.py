@@ -16,14 +16,14 @@ _PLAIN = {bool, int, float, str, NoneType}
 
 def positive(name: str, value: Any) -> float:
     """The value, if it is a positive number."""
-    if not 0 < number(name, value) < np.inf:
+    if not finite(name, value) > 0:
         raise InputError(f"{name} must be positive, got {value!r}")
     return float(value)
 
 
 def not_negative(name: str, value: Any) -> float:
     """The value, if it is zero or a positive number."""
-    if not 0 <= number(name, value) < np.inf:
+    if not finite(name, value) >= 0:
         raise InputError(f"{name} must not be negative, got {value!r}")
     return float(value)
 

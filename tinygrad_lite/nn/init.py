@@ -144,10 +144,15 @@ def dirac(shape: Sequence[int], groups: int = 1, *, dtype: Any = np.float64, rng
 def normal(shape: Shape, mean: float = 0.0, std: float = 1.0, *, dtype: Any = np.float64, rng: Rng = None) -> Any:
     """Normally distributed numbers, N(mean, std²).
 
+    Raises:
+        InputError: if std is negative.
+
     Example:
         >>> normal((2, 3), std=0.1, rng=0).shape
         (2, 3)
     """
+    if not std >= 0:
+        raise InputError(f"normal needs a std of at least 0, got {std}")
     return generator(rng).normal(mean, std, shape).astype(dtype)
 
 
@@ -155,10 +160,15 @@ def normal(shape: Shape, mean: float = 0.0, std: float = 1.0, *, dtype: Any = np
 def uniform(shape: Shape, a: float = 0.0, b: float = 1.0, *, dtype: Any = np.float64, rng: Rng = None) -> Any:
     """Uniformly distributed numbers, U(a, b).
 
+    Raises:
+        InputError: if a is greater than b.
+
     Example:
         >>> bool(uniform(100, -1, 1, rng=0).min() < 0)
         True
     """
+    if not a <= b:
+        raise InputError(f"uniform needs a ≤ b, got {a} and {b}")
     return generator(rng).uniform(a, b, shape).astype(dtype)
 
 

@@ -15,7 +15,7 @@ from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import InputError, ShapeError, UsageError, warn
 from tinygrad_lite.foundation.elsewhere import SettingsElsewhere
-from tinygrad_lite.foundation.foreign import as_numpy
+from tinygrad_lite.foundation.foreign import as_numpy, kind_of
 from tinygrad_lite.foundation.settings import check_entries, check_form, check_list, not_negative
 from tinygrad_lite.foundation.signatures import signature
 
@@ -364,7 +364,7 @@ def _listed(params: Any) -> Group:
     tensors = [x for _, x in named] if named else entries
     for parameter in tensors:
         if not isinstance(parameter, Tensor):
-            raise UsageError(f"parameters must be tensors, such as model.parameters(); got {type(parameter).__name__}")
+            raise UsageError(f"parameters must be tensors, such as model.parameters(); got {kind_of(parameter)}")
         if not parameter.is_leaf or parameter._requires_grad is False:
             raise UsageError(f"parameters must be leaves with requires_grad=True; got {parameter!r}")
     if len(set(tensors)) < len(tensors):

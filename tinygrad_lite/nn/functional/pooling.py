@@ -10,7 +10,7 @@ import numpy as np
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import InputError, ShapeError
 from tinygrad_lite.foundation.foreign import as_array
-from tinygrad_lite.foundation.settings import remembered
+from tinygrad_lite.foundation.settings import positive, remembered
 from tinygrad_lite.foundation.sums import through_single
 from tinygrad_lite.nn.functional.checks import in_real_numbers, shape_of
 from tinygrad_lite.nn.functional.sizes import Shape, Sizes, check_axes, fixed, in_dimensions, per_axis
@@ -143,7 +143,7 @@ def avg_pool(
 def lp_pool(
     axes: int, input: Array, norm_type: float, kernel_size: Sizes, stride: Sizes | None = None, ceil_mode: bool = False
 ) -> Array:
-    """(Σ xᵖ)^(1/p) of each window, with p = norm_type; negative sums count as 0.
+    """(Σ xᵖ)^(1/p) of each window, with p = norm_type; NaN where a sum is negative and has no such root.
 
     Example:
         >>> lp_pool1d(np.array([[3.0, 4.0]]), 2, 2)
@@ -151,7 +151,7 @@ def lp_pool(
     """
     mean = avg_pool[axes - 1](in_real_numbers(input) ** norm_type, kernel_size, stride, 0, ceil_mode)
     total = np.sign(mean) * np.maximum(np.abs(mean), 0) * prod(per_axis("kernel_size", kernel_size, axes, 1))
-    return total ** (1.0 / norm_type)
+    return total ** (1.0 / positive("norm_type", norm_type))
 
 
 @in_dimensions

@@ -35,8 +35,8 @@ def _per_axis(name: str, value: Any, axes: int, least: int) -> tuple[int, ...]:
     numbers = value if isinstance(value, tuple) else (value,)
     numbers = numbers * axes if len(numbers) == 1 else numbers
     if len(numbers) != axes or not all(_is_whole(n) and n >= least for n in numbers):
-        several = f" or {axes} of them" if axes > 1 else ""
-        raise InputError(f"{name} must be a whole number{several}, at least {least}; got {value!r}")
+        limits = f" or {axes} of them" * (axes > 1) + f", at least {least}" * (least >= 0)
+        raise InputError(f"{name} must be a whole number{limits}; got {value!r}")
     return tuple(int(n) for n in numbers)
 
 

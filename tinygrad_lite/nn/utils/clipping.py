@@ -9,6 +9,7 @@ from tinygrad_lite.engine.conversions import constant
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor, wrap
 from tinygrad_lite.errors import InputError
+from tinygrad_lite.foundation.settings import number
 from tinygrad_lite.foundation.sums import in_single
 from tinygrad_lite.nn.utils.vectors import listed
 
@@ -100,7 +101,7 @@ def get_total_norm(
 
 def _check(name: str, bound: Any) -> None:
     """Raise `InputError` unless a bound is at least 0, if it is a plain number."""
-    if isinstance(bound, (int, float, np.number)) and not bound >= 0:
+    if isinstance(bound, (int, float, np.number, str)) and not number(name, bound) >= 0:
         raise InputError(f"{name} must be at least 0, got {bound!r}")
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import ShapeError, UsageError
+from tinygrad_lite.foundation.foreign import kind_of
 
 __all__ = ["parameters_to_vector", "vector_to_parameters"]
 
@@ -20,7 +21,7 @@ def listed(parameters: Any) -> list[Tensor]:
     found = [parameters] if is_one else list(parameters)
     for parameter in found:
         if not isinstance(parameter, Tensor):
-            raise UsageError(f"parameters must be tensors, such as model.parameters(); got {type(parameter).__name__}")
+            raise UsageError(f"parameters must be tensors, such as model.parameters(); got {kind_of(parameter)}")
     return found
 
 

@@ -63,7 +63,7 @@ class ReduceLROnPlateau(LRScheduler):
 
     def step(self, metrics: Any) -> None:  # type: ignore[override]
         """Count a step after which the metric, such as the validation loss, has this value."""
-        current = float(metrics)
+        current = number("metrics", metrics)
         self.last_epoch += 1
         if self._is_better(current):
             self.best = current

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from tinygrad_lite.errors import InputError, UsageError
 from tinygrad_lite.foundation.elsewhere import SettingsElsewhere
+from tinygrad_lite.foundation.foreign import kind_of
 from tinygrad_lite.foundation.settings import check_form, whole
 from tinygrad_lite.optim.optimizer import Optimizer, number_of
 
@@ -127,7 +128,7 @@ def checked_optimizer(optimizer: Any) -> Optimizer:
         inside = isinstance(getattr(optimizer, "optimizer", None), Optimizer)
         advice = ": pass the optimiser inside it, which is its attribute `optimizer`" if inside else ""
         raise UsageError(
-            f"a schedule needs an optimiser, whose learning rate it sets; got {type(optimizer).__name__}{advice}"
+            f"a schedule needs an optimiser, whose learning rate it sets; got {kind_of(optimizer)}{advice}"
         )
     return optimizer
 
