@@ -535,7 +535,7 @@ BAD: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "a norm in words": ({"clip_norm": "1"}, InputError, "clip_norm must be a number above 0"),
     "a function for a model": ({"model": np.tanh}, UsageError, "model must be a tg.nn.Module, got ufunc"),
     "a class for a model": ({"model": nn.Linear}, UsageError, "Module, got the class Linear: call it to make one"),
-    "no loss": ({"loss": None}, UsageError, "loss must be a function of"),
+    "no loss": ({"loss": None}, UsageError, "loss must be a module, or a function of"),
     "a class for a loss": ({"loss": nn.MSELoss}, UsageError, "loss must be .* got the class MSELoss: call it"),
     "the name of an optimiser": ({"optimizer": "Adam"}, UsageError, "optimizer must be .*; got str: 'Adam'"),
     "a class for an optimiser": ({"optimizer": optim.SGD}, UsageError, "got the class SGD: call it to make one"),

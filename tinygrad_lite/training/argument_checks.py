@@ -32,7 +32,10 @@ def check_model(model: Any, loss: Any) -> None:
 def check_loss(loss: Any) -> None:
     """Raise `UsageError` if this is not a loss."""
     if isclass(loss) or not callable(loss):
-        raise UsageError(f"the loss must be a function of (outputs, targets), or a module; got {_in_words(loss)}")
+        raise UsageError(
+            "the loss must be a module, or a function of (outputs, targets) such as tg.nn.functional.mse_loss; got "
+            f"{_in_words(loss)}"
+        )
 
 
 def check_batch(batch: Any) -> None:
