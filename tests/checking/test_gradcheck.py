@@ -784,6 +784,24 @@ def test_few_wrong_entries_among_many_cost_a_few_checks(wrong: list[int]) -> Non
     assert calls < 350 * len(wrong)
 
 
+def test_many_entries_of_small_effects_are_looked_at_together() -> None:
+    """Rounding is the same for all of about the same size: polynomials tell of them as much as of each alone."""
+    calls = 0
+
+    def f(x: Any) -> float:
+        nonlocal calls
+        calls += 1
+        return float(np.log(np.sum(np.exp(x))))
+
+    point = np.random.default_rng(0).normal(size=44) * 5
+    right = np.exp(point) / np.sum(np.exp(point))
+    assert check(f, point, gradient=right).ok
+    assert calls < 800
+    wrong = np.where(np.arange(44) == np.argsort(right)[14], 1 + 3e-6, 1.0)
+    report = check(f, point, gradient=wrong * right)
+    assert np.all((report["x"].verdicts == Verdict.WRONG) == (wrong > 1))
+
+
 @pytest.mark.parametrize("kind", [float, lambda y: y], ids=["by differences", "by complex steps"])
 def test_a_zero_is_no_rounding_of_a_gradient_in_another_scale(kind: Any) -> None:
     """An entry with a gradient of 1e10 may change the value less than one with a gradient of 1e-6."""

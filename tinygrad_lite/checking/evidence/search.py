@@ -19,6 +19,8 @@ DENSE = 3  # after this many short blocks in a row with a wrong entry, larger bl
 DIRECTIONS = 4  # along as many at most, while each settles half of what the others left open, and along two at least
 FEWER = 5  # small entries are looked at in blocks if there are this many times fewer blocks than columns
 MISSES = 3  # after this many blocks in a row in which no entry alone explains the error, none is looked for
+ALIKE = 16  # entries whose effects differ by less are known as well together as alone
+SEVERAL = 4  # so many are looked at together by polynomials, which takes as many calls as two entries alone
 ALONE = 100  # if the bound of a block is this many times its noise, an entry may be better known alone
 
 _Block: TypeAlias = tuple[Vector, Vector | None]
@@ -232,7 +234,10 @@ class Search:
             own: how large the gradient's own error may be.
             rough: how well the slope must be known at least.
         """
-        known, difference = self._known, self._known.briefly(direction, rows)
+        known = self._known
+        tells_more = partial(self._tells_more, terms, own)
+        first = known.briefly(direction, rows, unknown=lambda brief: np.sum(tells_more(brief), axis=1) >= SEVERAL)
+        difference = first.with_polynomials()
         hidden, better = self._hidden(difference, steps, terms, own, rough)
         lost = hidden & ~better
         if not known.are_many and known.helpless < HELPLESS and np.any(lost):
@@ -243,8 +248,18 @@ class Search:
         bound, noise = difference.bound, difference.noise
         coarse = (bound > np.maximum(NOISY * noise, rough))[:, None]
         vague = (hidden & better) | (coarse & (bound[:, None] > 10 * self._look.floor * np.abs(terms)))
-        vague |= better & known.values_tell_more(terms, own + bound, noise)
+        told = tells_more(first) & (first.fitted_bound < first.bound)[:, None]
+        vague |= better & known.values_tell_more(terms, own + bound, noise) & ~told
         return difference, hidden, vague | (difference.stairs[:, None] & known.sees_stairs)
+
+    def _tells_more(self, terms: Matrix, own: Vector, difference: Difference) -> Matrix:
+        """The entries of which the values tell more than these differences do, and as much together as alone.
+
+        They are among the largest that move: rounding is the same for all, and a polynomial follows their curves alone.
+        """
+        size = np.abs(terms)
+        alike = size * ALIKE >= np.max(size, axis=1, keepdims=True, initial=0)
+        return np.asarray(alike & self._known.values_tell_more(terms, own + difference.bound, difference.noise))
 
     def _hidden(
         self, difference: Difference, steps: Vector, terms: Matrix, own: Vector, rough: Vector
