@@ -140,6 +140,7 @@ class _Check:
         self.rng = np.random.default_rng(len(program.steps) + 7 * len(program.leaves))
         self.count = len(program.steps)
         self.differs = False
+        self.layouts: list[Any] = []  # our values, which may lie in another order in memory than NumPy's
 
     def run(self) -> None:
         program, examination = self.program, self.examination
@@ -196,6 +197,7 @@ class _Check:
             if isinstance(result, (tuple, list)) != step.is_sequence or len(made) != len(expected):
                 examination.fault("returns other containers than NumPy", step.path)
                 return None
+            self.layouts += [x.detach().numpy() for x in made if isinstance(x, tg.Tensor)]
             for x, y in zip(made, expected):
                 self._compare(step.path, x, y)
             if examination.faults:
@@ -285,7 +287,7 @@ class _Check:
 
     def _unusual(self) -> bool:
         """Whether an array of the program lies in memory in another order than C's, or with gaps."""
-        arrays = [v for v in self.program.values if isinstance(v, np.ndarray)]
+        arrays = [v for v in (*self.program.values, *self.layouts) if isinstance(v, np.ndarray)]
         return any(not v.flags.c_contiguous or min(v.strides, default=0) < 0 for v in arrays)
 
     def _within_roundings(self, x: Any, y: Any) -> bool:
@@ -517,7 +519,7 @@ class _Check:
         if kinked:
             self.examination.remarks.append(f"kink or edge of a domain: {kinked}")
             return "at a kink or the edge of a domain"
-        if reason := self._unknown(sharp, known, bound, slope, direction):
+        if reason := self._unknown(sharp, bool(differences.stairs[0]), known, bound, slope, direction):
             return f"not known: {reason}"
         self.examination.fault(
             "a wrong gradient" if self.epsilon <= EPSILON else "a wrong gradient in few digits",
@@ -525,10 +527,14 @@ class _Check:
         )
         return "wrong"
 
-    def _unknown(self, sharp: bool, known: float, bound: float, slope: float, direction: list[Any]) -> str:
+    def _unknown(
+        self, sharp: bool, stairs: bool, known: float, bound: float, slope: float, direction: list[Any]
+    ) -> str:
         """Why a difference between a slope and differences is not known to be a mistake; empty if it is one."""
         if not sharp:
             return "differences do not tell"
+        if stairs:
+            return "a staircase, whose slope differences see from afar"
         if not self._moderate_on_the_way():
             return "numbers too large or too small on the way for the reference"
         if any("unique" in step.path for step in self.program.steps):

@@ -239,6 +239,28 @@ def test_an_exponential_integral_of_negative_order_has_no_value_and_no_gradient(
     np.testing.assert_allclose(first[0], -np.exp(-0.75) / 0.75)
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_rule_ends_for_every_order() -> None:
+    """If it took as many turns as an order says, this would never end."""
+    x, tried = np.array([0.3, 0.7, 2.0]), 0
+    orders = [(op, example[-1].get("order")) for op in OPERATIONS for example in op.examples or ()]
+    for (op, order), huge in product(orders, (1e12, -1e12, np.inf)):
+        floats = [i for i, n in enumerate(order) if not isinstance(n, np.integer)] if isinstance(order, tuple) else []
+        for i in floats:
+            of_huge = (*order[:i], np.float64(huge), *order[i + 1 :])
+            (g,) = tg.vjp(partial(op, order=of_huge), x)[1](np.ones(3))
+            assert g.shape == x.shape
+            tried += 1
+    assert tried > 100
+
+
+@pytest.mark.parametrize("name", ["eval_legendre", "eval_chebyt", "eval_chebyu"])
+def test_the_derivative_of_a_polynomial_knows_integer_degrees_of_any_size(name: str) -> None:
+    polynomial, degree, step = getattr(special, name), 12_345, 1e-9
+    slope = (polynomial(degree, 0.3 + step) - polynomial(degree, 0.3 - step)) / (2 * step)
+    np.testing.assert_allclose(tg.grad(lambda x: polynomial(degree, x))(0.3), slope, 1e-4)
+
+
 def test_an_order_that_changes_later_changes_no_gradient() -> None:
     order = np.array([1.0, 2.0])
     x = tg.tensor([3.0, 3.0], requires_grad=True)

@@ -25,6 +25,7 @@ from tinygrad_lite.ops.arithmetic.elementwise import (
 
 UNIT = (0.0, 1.0)
 DEGREE = pi / 180
+LARGE_DEGREE = 1000  # of a polynomial
 
 
 def _in_last(
@@ -33,8 +34,13 @@ def _in_last(
     *examples: Any,
     domain: tuple[float, float] = REAL,
     compute: Rule | None = None,
+    keeps_integers: bool = False,
 ) -> Op:
-    """Declare `ufunc(*order, x)`, or the better `compute`, as an operation on x alone; derivative(y, *order, x)."""
+    """Declare `ufunc(*order, x)`, or the better `compute`, as an operation on x alone; derivative(y, *order, x).
+
+    Args:
+        keeps_integers: whether the derivative takes integer orders as they are, instead of as floats.
+    """
     name = ufunc.__name__.lstrip("_")
 
     def forward(x: Array, order: tuple[Array, ...]) -> Array:
@@ -42,7 +48,8 @@ def _in_last(
 
     def by_x(y: Array, x: Array, order: tuple[Array, ...]) -> Array:
         # in the result's precision, since a quotient of narrow numbers would be narrow, too
-        return derivative(y, *(np.asarray(value, y.dtype)[()] for value in order), x)
+        kinds = (None if keeps_integers and _is_integer(value) else y.dtype for value in order)
+        return derivative(y, *(np.asarray(value, kind)[()] for value, kind in zip(order, kinds)), x)
 
     op = elementwise(
         forward,
@@ -58,6 +65,10 @@ def _in_last(
         return op(x, order=tuple(_constant(value, name, i) for i, value in enumerate(order)), **params)
 
     return op
+
+
+def _is_integer(value: Array) -> bool:
+    return bool(np.asarray(value).dtype.kind in "iu")
 
 
 def _narrow(value: Array) -> Array:
@@ -554,43 +565,46 @@ _in_last(
 # Orthogonal polynomials: DLMF 18.9
 
 
-def _of_degree(derivative: Rule, middle: float = -np.inf) -> Rule:
-    """The derivative of a polynomial: 0 for degree 0, otherwise by the degree below, an integer if it is whole.
+def _polynomial(ufunc: np.ufunc, derivative: Rule, *examples: Any, middle: float = -np.inf) -> Op:
+    """Declare a polynomial of a degree; the derivative is 0 for degree 0, otherwise derivative(degree, below, …).
+
+    Below is the degree below. It is an integer if the degree is, or a float that is whole and not large, since SciPy's
+    values have more digits then; SciPy takes as many turns as an integer degree says.
 
     Args:
         middle: the degree around which the polynomials are the same, but for a sign, on both sides.
     """
 
     def by_x(y: Array, n: Array, *others: Array) -> Array:
-        degree = n if np.isinf(middle) else np.absolute(n - middle) + middle
+        degree = n if np.isinf(middle) else np.where(np.less(n, middle), 2 * middle - n, n).astype(np.asarray(n).dtype)
         is_constant = np.equal(degree, 0)
         below = np.where(is_constant, 0, degree - 1)
-        is_whole = np.all(np.equal(n, np.rint(n)))
-        slope = derivative(n, below.astype(int) if is_whole else below, *others)
+        if not _is_integer(n) and np.all(np.equal(below, np.rint(below)) & (np.absolute(below) < LARGE_DEGREE)):
+            below = below.astype(int)
+        slope = derivative(n, below, *others)
         return np.where(is_constant, 0, slope).astype(y.dtype)
 
-    return by_x
+    return _in_last(ufunc, by_x, *examples, keeps_integers=True)
 
 
-_in_last(
+_polynomial(
     special.eval_legendre,
-    _of_degree(lambda n, below, x: special.eval_gegenbauer(below, 1.5, x), middle=-0.5),
+    lambda n, below, x: special.eval_gegenbauer(below, 1.5, x),
     *[(3,), (0,), (-3,)],
+    middle=-0.5,
 )
-_in_last(
+_polynomial(
     special.eval_gegenbauer,
-    _of_degree(lambda n, below, a, x: 2 * a * special.eval_gegenbauer(below, a + 1, x)),
+    lambda n, below, a, x: 2 * a * special.eval_gegenbauer(below, a + 1, x),
     (3, 0.5),
 )
-_in_last(special.eval_chebyt, _of_degree(lambda n, below, x: n * special.eval_chebyu(below, x)), (3,), (0,), (-3,))
-_in_last(
+_polynomial(special.eval_chebyt, lambda n, below, x: n * special.eval_chebyu(below, x), *[(3,), (0,), (-3,)])
+_polynomial(
     special.eval_chebyu,
-    _of_degree(lambda n, below, x: 2 * np.sign(n + 1.0) * special.eval_gegenbauer(below, 2.0, x), middle=-1.0),
+    lambda n, below, x: 2 * np.sign(n + 1.0) * special.eval_gegenbauer(below, 2.0, x),
     *[(3,), (0,), (-4,)],
+    middle=-1.0,
 )
-_in_last(  # of integers alone
-    special.eval_hermite, _of_degree(lambda n, below, x: 2 * n * special.eval_hermite(below, x)), (np.int64(3),)
-)
-_in_last(
-    special.eval_hermitenorm, _of_degree(lambda n, below, x: n * special.eval_hermitenorm(below, x)), (np.int64(3),)
-)
+# of integers alone
+_polynomial(special.eval_hermite, lambda n, below, x: 2 * n * special.eval_hermite(below, x), (np.int64(3),))
+_polynomial(special.eval_hermitenorm, lambda n, below, x: n * special.eval_hermitenorm(below, x), (np.int64(3),))
