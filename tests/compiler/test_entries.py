@@ -1,6 +1,7 @@
 """Quick ways to run again, in any order with everything else that may happen in between, beside eager mode."""
 
 import timeit
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -174,6 +175,39 @@ def test_a_value_that_others_hold_moves_alone_and_its_entry_goes_on(held: Callab
     assert executor.moves == moves
 
 
+PARTS: dict[str, Callable[[Any], Any]] = {
+    "array": lambda p: p.numpy(),
+    "part": lambda p: p.numpy()[:1],
+    "part of a part": lambda p: p.numpy()[1:].T[:, :1],
+    "buffer": lambda p: memoryview(p.numpy()),
+    "tensor": lambda p: p.detach(),
+    "gradient": lambda p: p.grad,
+    "part of a gradient": lambda p: p.grad.numpy()[1:],
+}
+
+
+@pytest.mark.parametrize("held", PARTS)
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_what_others_hold_for_some_steps_keeps_its_entries(held: str, steps: int) -> None:
+    """A value moves back to the memory that it had before once nobody holds the array there, and not sooner."""
+    world = World("native", "adam", True)
+    rng = np.random.default_rng(0)
+    x, target = rng.normal(size=(5, 3)), rng.normal(size=(5, 1))
+    kept: deque[tuple[Any, Any]] = deque(maxlen=steps)
+    addresses = set()
+    for turn in range(20):
+        world.step(x, target)
+        if turn > 3:
+            mine = PARTS[held](world.parameters[0])
+            kept.append((mine, np.array(mine.obj if held == "buffer" else tg.tensor(mine).numpy())))
+            addresses.add(world.parameters[0].numpy().ctypes.data)
+            del mine
+        for array, before in kept:
+            np.testing.assert_array_equal(np.asarray(array) if held == "buffer" else tg.tensor(array).numpy(), before)
+    if "gradient" not in held:
+        assert (len(addresses) > 3) == (steps > 1)
+
+
 def test_programs_that_take_turns_take_back_their_arrays() -> None:
     """Without being entered anew, which would take as long as many steps."""
     world = World("native", "sgd", True)
@@ -325,9 +359,9 @@ def test_references_are_counted_natively() -> None:
         assert references.differ() is True
         held.clear()
         assert references.differ() is False
-    others = [np.zeros(3), tg.tensor([1.0])]
-    references.move_to(others)
+    other = np.zeros(3)
+    references.replace(0, other)
     held.append(things[0])  # which is no longer counted
     assert references.differ() is False
-    held.append(others[1])
+    held.append(other)
     assert references.differ() is True

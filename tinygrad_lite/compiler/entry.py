@@ -8,7 +8,8 @@ if the program goes another way at a branch, which of its branches that is, or i
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from functools import lru_cache
-from itertools import combinations
+from itertools import combinations, compress
+from operator import sub
 from sys import getrefcount
 from types import CodeType
 from typing import Any
@@ -105,6 +106,7 @@ class EntryWriter:
         self._numbers = numbers
         self._tested: set[str] = set()
         self._held: list[str] = []
+        self._positions: dict[str, int] = {}
         self._counts: list[int] = []
         self._let_others_keep: Callable[[Sequence[Any], bool], None] | None = None
         self._taking: Callable[[Sequence[Any]], Callable[..., Any]]
@@ -298,20 +300,19 @@ class EntryWriter:
                 others hold an object if there are not as many.
         """
         self._held = [*names]
+        self._positions = {name: i for i, name in enumerate(names)}
         self._let_others_keep, self._taking, self._counting = let_others_keep, taking, counting
 
     def references_beyond(self) -> dict[str, int]:
-        """How many references each of these objects has beyond those that it had."""
-        counts = zip(self._held, map(getrefcount, self.scope["held"]), self._counts)
-        return {name: now - before for name, now, before in counts}
+        """How many references each of these objects has beyond those that it had, where that has changed."""
+        more = [*map(sub, map(getrefcount, self.scope["held"]), self._counts)]
+        return dict(compress(zip(self._held, more), more))
 
-    def holds_again(self) -> None:
-        """Hold the objects that have the names now."""
-        self._hold()
-        self._references.move_to(self.scope["held"])
-
-    def _hold(self) -> None:
-        self.scope["held"] = tuple([self.scope[name] for name in self._held])
+    def renames(self, name: str, thing: Any) -> None:
+        """Give the name of one of these objects to another one, and hold that instead."""
+        i = self._positions[name]
+        self.scope[name] = self.scope["held"][i] = thing
+        self._references.replace(i, thing)
 
     def function(self, finish: Callable[..., Any], takes_leaves: bool, whole: str | None) -> Callable[..., Any]:
         """The function.
@@ -346,7 +347,7 @@ class EntryWriter:
         """
         if not self._held:
             return [], []
-        self._hold()
+        self.scope["held"] = [self.scope[name] for name in self._held]
         self._counts = [*map(getrefcount, self.scope["held"])]
         self.scope["count"] = sum(map(getrefcount, self.scope["held"]))
         self._references = self._counting(self.scope["held"])
@@ -372,7 +373,7 @@ class EntryWriter:
                 expression = f"{gradients[owner]}._array"
             pairs += [expression, name]
             puts += [f"    {line}" for line in put]
-        let_others_keep = f"{self.name(self._let_others_keep)}(({self._leaves}), ({moved}) == 0)"
+        let_others_keep = f"{self.name(self._let_others_keep)}(({self._leaves}), not others)"
         if pairs:
             take = self.name(self._taking([self.scope[name] for name in pairs[1::2]]))
             puts = [f"    if {take}({', '.join(pairs)}): return MISS", *puts]
@@ -380,9 +381,11 @@ class EntryWriter:
             f"if is_moved := ({anybody}):",
             f"    if {self.is_over}: return MISS",
             *forms,
-            f"    if sum(map(getrefcount, held)) != count - ({moved}): {let_others_keep}",
-            *puts,
+            f"    others = {moved}",
+            f"    if not others or sum(map(getrefcount, held)) != count - others: {let_others_keep}",
         ]
+        if puts:
+            before += ["    if others:", *(f"    {line}" for line in puts)]
         return before, ["if is_moved:", *after] if after else []
 
     @property

@@ -30,6 +30,9 @@ from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import wrap
 from tinygrad_lite.errors import RESTATED, InputError, complain
 
+LARGEST_KEPT = 2**16
+"""The bytes of an array up to which its memory is kept for the next move: copying a larger one takes longer anyway."""
+
 
 class NativeExecutor:
     """A program as native code, which works in an arena of its own.
@@ -65,7 +68,8 @@ class NativeExecutor:
         memory = np.zeros(plan.size + ALIGNED, np.uint8)
         start = -memory.ctypes.data % ALIGNED
         self._arena = memory[start : start + plan.size]
-        self._moved: dict[Variable, Array] = {}
+        self._moved: dict[Variable, Any] = {}
+        self._former: dict[Variable, tuple[Any, Array]] = {}
         self.moves = 0
         self._views: list[dict[Variable, Array]] = []
         self._kept = {place: self._kept_view(x) for place, x in plan.kept.items()}
@@ -107,16 +111,30 @@ class NativeExecutor:
         """Give the value in a place memory of its own; return the new array, which is not filled yet."""
         former = self._kept[place]
         root = self.plan.layouts[self.plan.kept[place]].root
-        self._moved[root] = memory = (ctypes.c_char * max(former.nbytes, 1))()
+        memory, view = self._other_memory(root, former)
         self.moves += 1
         start, addresses = ctypes.addressof(memory), self._addresses
         for i, ahead in self._used_at[root]:
             addresses[i] = start + ahead
         for views in self._views:
             views.update((y, self._view(y)) for y in views if self.plan.layouts[y].root is root)
-        view = np.ndarray(former.shape, former.dtype, memory, 0, former.strides)
         self._kept[place] = self._bound[place] = view
         return view
+
+    def _other_memory(self, root: Variable, former: Array) -> tuple[Any, Array]:
+        """Other memory for a value that moves, and the array there: what it had before the last move, if that is free.
+
+        Who looks at the weights after each step lets go of an array when taking the next one.
+        """
+        kept = self._former.pop(root, None)
+        if root in self._moved and former.nbytes <= LARGEST_KEPT:
+            self._former[root] = self._moved[root], former
+        if kept is None or getrefcount(kept[1]) > 2:  # the pair has one, and the call of `getrefcount` another
+            memory = (ctypes.c_char * max(former.nbytes, 1))()
+            kept = memory, np.ndarray(former.shape, former.dtype, memory, 0, former.strides)
+        self._moved[root], view = kept
+        view.setflags(write=True)
+        return kept
 
     def _results_to_hand_out(self) -> list[Variable]:
         """The results that only segments compute, each alone in its block."""
@@ -437,8 +455,8 @@ class NativeExecutor:
         names = [
             (place, writer.name(view), writer.name(gradients.get(place, view))) for place, view in self._bound.items()
         ]
-        held = dict.fromkeys(name for _, *both in names for name in both)
-        writer.held_by_nobody_else([*held], partial(self._let_others_keep, writer, names, views), taking, References)
+        held = {name: names_there for names_there in names for name in names_there[1:]}
+        writer.held_by_nobody_else([*held], partial(self._let_others_keep, writer, held, views), taking, References)
         names_of_arrays = [self._name_of_argument(writer, x) for x in self.plan.arguments]
         arguments = ", ".join([*names_of_arrays, *(f"own_{i}" for i in range(len(self._handed_out)))])
         self._write_go(writer, arguments)
@@ -515,7 +533,7 @@ class NativeExecutor:
     def _let_others_keep(
         self,
         writer: EntryWriter,
-        names: Sequence[tuple[Place, str, str]],
+        names: Mapping[str, tuple[Place, str, str]],
         views: Sequence[tuple[str, Variable]],
         leaves: Leaves,
         are_there: bool,
@@ -523,34 +541,33 @@ class NativeExecutor:
         """Move the values whose arrays others hold, and tell an entry the new arrays by name.
 
         Args:
-            names: of each place the names of its array and of what it refers to, the array or a gradient's tensor.
+            names: by each name, its place, and the names of the array there and of what the place refers to, the array
+                or a gradient's tensor.
             views: the names of the program's results.
             are_there: whether all places have the arrays that the entry knows.
         """
         scope = writer.scope
         more = writer.references_beyond()
-        for place, name, owner in names:
-            if are_there and more[name] < 1 and more[owner] < 1:
-                continue
+        for place, name, owner in {names[x][-1]: names[x] for x in (more if are_there else names)}.values():
             now = place.tensor(leaves) if isinstance(place, Gradient) else place.read(leaves)
             is_there = now is scope[owner]
             value = scope[name] if owner == name else scope[owner]._array
-            if more[owner] < is_there and (owner == name or more[name] < (value is scope[name])):
+            if more.get(owner, 0) < is_there and (owner == name or more.get(name, 0) < (value is scope[name])):
                 continue
             moved = self._move(place)
             moved[...] = value
             if isinstance(place, TensorPlace):
                 moved.setflags(write=False)
-            scope[name] = moved
+            writer.renames(name, moved)
             if isinstance(place, Gradient):
-                scope[owner] = gradient = wrap(moved)
+                gradient = wrap(moved)
+                writer.renames(owner, gradient)
                 if is_there:
                     place.of.tensor(leaves)._grad = gradient
             elif is_there:
                 place.write(moved, leaves)
         scope.update((name, self._view(x)) for name, x in views if self.plan.layouts[x].root in self._moved)
         scope["moves"] = self.moves
-        writer.holds_again()
 
     def _name_of_argument(self, writer: EntryWriter, x: Variable) -> str:
         """The expression for an argument of the native functions, which do not check its form themselves."""

@@ -65,14 +65,15 @@ class References:
         self._state = np.array([*head, *map(id, things)], np.int64)
         self.differ = callable_at(_machine().addresses[COUNTER], self._state)
         self._state[1] = self._sum()
+        self._addresses = self._state.data[6:]  # for one number, much quicker than an array
 
     def _sum(self) -> int:
         self.differ()
         return int(self._state[0])
 
-    def move_to(self, things: Sequence[Any]) -> None:
-        """Count the references to other objects, of which there should be as many."""
-        self._state[6:] = [*map(id, things)]
+    def replace(self, i: int, thing: Any) -> None:
+        """Count the references to another object in place of one of these; there should be as many."""
+        self._addresses[i] = id(thing)
 
 
 @cache
