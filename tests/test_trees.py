@@ -1,5 +1,7 @@
 """Containers however deep: walked, or refused with an error of ours."""
 
+import itertools
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -207,3 +209,22 @@ def test_a_tuple_that_holds_one_type_alone_becomes_a_plain_one() -> None:
     assert trees.leaves(sizes) == [2, 3]
     assert trees.map_leaves(str, sizes) == ("2", "3")
     assert type(trees.map_leaves(lambda size: size + 1, sizes)) is Sizes
+
+
+ODD: dict[str, tuple[Any, Any]] = {
+    "[1]": ((1, [2]), (1, [2, 3])),
+    "['a'][0]": ({"a": [(1,)]}, {"a": [2]}),
+    "[0][1]": ([(1, 2)], [(1, {"b": 2})]),
+}
+
+
+@pytest.mark.parametrize("place", ODD)
+def test_the_place_is_named_where_containers_differ(place: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(f"do not match at {place}")):
+        trees.map_leaves(lambda x, y: x, *ODD[place])
+
+
+def test_tuples_and_lists_may_stand_beside_each_other() -> None:
+    for tree, other in itertools.product([(1, [2], None), [1, (2,), None]], repeat=2):
+        sums = trees.map_leaves(lambda x, y: x + y, tree, other)
+        assert sums == trees.map_leaves(lambda x: 2 * x, tree)

@@ -104,6 +104,8 @@ def _mapped(function: Callable[[Any], Any], tree: Any, depth: int) -> Any:
             return kind([_mapped(function, child, depth + 1) for child in tree])
         if kind is dict:
             return {key: _mapped(function, child, depth + 1) for key, child in tree.items()}
+        if tree is None:
+            return None
     children = _children(tree, depth) or {}
     return _rebuilt(tree, {key: _mapped(function, child, depth + 1) for key, child in children.items()})
 
@@ -111,6 +113,11 @@ def _mapped(function: Callable[[Any], Any], tree: Any, depth: int) -> Any:
 def _mapped_together(function: Callable[..., Any], tree: Any, others: tuple[Any, ...], path: str, depth: int) -> Any:
     if not any(map(_is_container, map(type, (tree, *others)))):
         return function(tree, *others)
+    kind = type(tree)
+    is_row = depth < DEEPEST and kind in (tuple, list) and {kind} == {type(x) for x in others}
+    if is_row and {len(tree)} == {len(x) for x in others}:
+        rows = enumerate(zip(tree, *others))
+        return kind([_mapped_together(function, x, tuple(y), f"{path}[{k}]", depth + 1) for k, (x, *y) in rows])
     children = _children(tree, depth)
     counterparts = [_children(other, depth) for other in others]
     for other, same in zip(others, counterparts):

@@ -185,8 +185,11 @@ def as_dual(primal: Array, tangent: Array, level: int) -> Array:
 
 def highest_dual(values: Iterable[Any]) -> int:
     """The highest level of the duals among these values or within stacks among them; 0 if there are none."""
-    unstacked = [highest_dual([x.stack]) if type(x) is Batched else x.level for x in values if isinstance(x, Leveled)]
-    return max(unstacked, default=0)
+    highest = 0
+    for x in values:
+        if isinstance(x, Leveled):
+            highest = max(highest, highest_dual([x.stack]) if type(x) is Batched else x.level)
+    return highest
 
 
 def has_history(x: Any) -> bool:
@@ -324,11 +327,17 @@ class Pullback:
         self._variables = variables
         self._lock = RLock()  # one pass at a time, since it revives the variables
         self._level = highest_level(values)
-        self._stack: tuple[int, int] | None = next((stack for stack in stacks if stack[0] == self._level), None)
+        self._stack: tuple[int, int] | None = None
         self.depends_on_others: bool
         self.reads_others: bool
         self.follow: list[bool]
         self._path: list[Any] = []
+        if not self._level:
+            self._path, self._between, others = between(values, frozenset(variables))
+            self.depends_on_others, self.reads_others = bool(others), not others.issubset(variables)
+            self.follow = [value in self._between if type(value) is Tensor else False for value in values]
+            return
+        self._stack = next((stack for stack in stacks if stack[0] == self._level), None)
         if self._stack:
             around = tuple([stack for stack in stacks if stack[0] < self._level])
             inside = self._of_primals = Pullback([stack_of(y, *self._stack) for y in values], variables, around)
@@ -336,18 +345,13 @@ class Pullback:
             self.follow = inside.follow
         elif any(type(y) is Batched and y.level == self._level for y in values):
             raise UsageError("a result differs from example to example, and the variables do not")
-        elif self._level:
+        else:
             primals, tangents = split(values, self._level)
             self._of_primals = Pullback(primals, variables, stacks)
             self._of_tangents = Pullback(tangents, variables, stacks)
             self.depends_on_others = self._of_primals.depends_on_others or self._of_tangents.depends_on_others
             self.reads_others = self._of_primals.reads_others or self._of_tangents.reads_others
             self.follow = [a or b for a, b in zip(self._of_primals.follow, self._of_tangents.follow)]
-        else:
-            roots = [value for value in values if isinstance(value, Tensor)]
-            self._path, self._between, others = between(roots, frozenset(variables))
-            self.depends_on_others, self.reads_others = bool(others), not others.issubset(variables)
-            self.follow = [isinstance(value, Tensor) and value in self._between for value in values]
 
     @property
     def operations(self) -> Iterator[Op]:
@@ -397,7 +401,7 @@ class Pullback:
         return [as_dual(primal, sum(rest, first), level) for primal, first, *rest in zip(pulled, *parts)]
 
     def _pull(self, gradients: Sequence[Array]) -> list[Array]:
-        linked = self.depends_on_others or any(type(g) is Tensor and g.requires_grad for g in gradients)
+        linked = self.depends_on_others or any(type(g) is Tensor and g._requires_grad for g in gradients)
         create_graph = bool(grad_mode.enabled.get()) if linked else None
         for node in self._path:
             if node.inputs is None:  # it was freed, which is an error
@@ -419,12 +423,12 @@ class Pullback:
         return [arrived[x] if x in arrived else np.zeros_like(x._array) for x in self._variables]
 
 
-def between(roots: Sequence[Tensor], ends: frozenset[Tensor]) -> tuple[list[Tensor], set[Tensor], set[Tensor]]:
+def between(roots: Sequence[Array], ends: frozenset[Tensor]) -> tuple[list[Tensor], set[Tensor], set[Tensor]]:
     """The nodes between roots and ends, as a history and as a set, and the other tensors that a gradient flows to.
 
     These others are the leaves, the variables of running transforms, and each end whose original requires a gradient.
     """
-    oldest = min([end.index for end in ends], default=0)
+    oldest = min([end.index for end in ends]) if ends else 0
     inner: set[Tensor] = set()
     others: set[Tensor] = set()
     has_constants = False

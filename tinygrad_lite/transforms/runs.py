@@ -156,11 +156,13 @@ class Run:
             )
         finally:
             settle(self.variables)
+        linked = [x._requires_grad for x in self.variables]  # whether their originals require a gradient
+        self._are_linked = all(linked)
         self.values = trees.leaves(self.result)
         for y in self.values:
             check_number(y, call.name)
         self.pull = Pullback(self.values, self.variables, running_stacks.get())
-        if self.pull.reads_others and any(x._requires_grad for x in self.variables):  # so the originals do
+        if self.pull.reads_others and any(linked):
             call.warn_of_bystanders(self.values, self.variables)
         if self.pull.depends_on_others and not any(self.pull.follow):
             warn_of_owners(call.name, call.chosen, self.values)
@@ -188,7 +190,7 @@ class Run:
         return trees.map_leaves(lambda x: self.call.finished(x, self._depends_on_others), tree)
 
     def _depends_on_others(self, x: Tensor) -> bool:
-        if all(variable._requires_grad for variable in self.variables):
+        if self._are_linked:
             return True  # each variable's original requires a gradient, so a dependence on either counts
         is_value = any(x is y for y in self.values)
         return self.pull.depends_on_others if is_value else bool(between([x], frozenset(self.variables))[2])
