@@ -31,6 +31,7 @@ THEIRS: dict[str, Any] = {
     "Gamma": lambda d: stats.gamma(d.concentration, scale=1 / d.rate),
     "Chi2": lambda d: stats.chi2(d.df),
     "Beta": lambda d: stats.beta(d.concentration1, d.concentration0),
+    "VonMises": lambda d: stats.vonmises(d.concentration, d.loc),
     "StudentT": lambda d: stats.t(d.df, d.loc, d.scale),
     "Bernoulli": lambda d: stats.bernoulli(d.probs),
     "Geometric": lambda d: stats.geom(d.probs, -1),
@@ -84,7 +85,7 @@ def test_values_are_those_of_scipy(name: str, parameters: Parameters, value: Any
     theirs = THEIRS[name](ours)
     close(ours.log_prob(value), theirs.logpmf(value) if hasattr(theirs.dist, "logpmf") else theirs.logpdf(value))
     close(ours.entropy(), theirs.entropy(), 1e-10)
-    if name != "Cauchy":
+    if name not in ("Cauchy", "VonMises"):  # SciPy's moments of angles are those of numbers
         close(ours.mean, theirs.mean())
         close(ours.variance, theirs.var())
     ranks = np.linspace(0.1, 0.9, 3)[:, None, None]
@@ -108,7 +109,7 @@ def test_samples_have_the_shapes_and_moments(name: str, parameters: Parameters, 
         p.log_prob(x)  # which refuses what the distribution does not have
         np.testing.assert_array_equal(x, draw((2, 500), rng=0))
         np.testing.assert_array_equal(draw(3, rng=0), draw(np.int64(3), rng=0))
-        if name not in ("Cauchy", "Categorical"):
+        if name not in ("Cauchy", "Categorical", "VonMises"):
             assert np.all(np.abs(np.mean(x, axis=(0, 1)) - p.mean) <= 5 * p.stddev / np.sqrt(1000))
         # the mean of -log p(x) is the entropy
         information = -p.log_prob(x)
@@ -308,6 +309,26 @@ def test_parts_of_one_value_are_not_enumerated_together() -> None:
         D.Independent(D.Normal(np.zeros(2), 1.0), 1).enumerate_support()
 
 
+def test_angles_have_the_moments_of_directions() -> None:
+    p = D.VonMises(np.array([0.5, 3.0, -20.0]), np.array([0.01, 3.0, 900.0]))
+    k = p.concentration
+    close(p.variance, 1 - special.i1e(k) / special.i0e(k))
+    x = p.sample(10_000, rng=0)
+    assert np.all(np.abs(x) <= np.pi)
+    for i in range(3):
+        turned = (x[:, i] - p.loc[i] + np.pi) % (2 * np.pi) - np.pi
+        assert stats.kstest(turned, stats.vonmises(k[i]).cdf).pvalue > 1e-3
+
+
+def test_the_density_of_angles_where_the_formula_changes() -> None:
+    """At a large κ, that of a normal distribution with the variance 1/κ, with all digits of what the two differ by."""
+    for k in np.array([499.0, 500.0, 501.0, 1e4, 1e12]):
+        exact = np.log(special.i0e(k))
+        close(D.VonMises(0.0, k).log_prob(0.0), -np.log(2 * np.pi) - exact, 1e-14)
+        close(D.VonMises(0.0, k).variance * 2 * k, 1 + 1 / (4 * k) + 1 / (4 * k**2) + 25 / (64 * k**3), 1e-10)
+        tg.gradcheck(lambda k: np.sum(D.VonMises(0.0, k).log_prob(0.01)), k, order=2)
+
+
 BAD = [
     (lambda: D.Normal(0.0, np.array([1.0, -2.0])), InputError, r"Normal: scale must be positive, got -2.0"),
     (lambda: D.Normal(np.nan, 1.0), InputError, r"Normal: loc must be a real number, got nan"),
@@ -391,6 +412,7 @@ INTEGRATED: list[tuple[D.Distribution, D.Distribution]] = [
     (D.Uniform(0.1, 0.7), D.Beta(1.5, 2.0)),
     (D.Uniform(0.1, 0.7), D.Gumbel(0.1, 1.3)),
     (D.HalfNormal(0.8), D.HalfNormal(1.1)),
+    (D.VonMises(0.3, 0.8), D.VonMises(-2.0, 2.5)),
     (D.HalfCauchy(0.8), D.HalfCauchy(1.1)),
     (D.LogNormal(0.3, 0.8), D.LogNormal(-0.2, 1.1)),
 ]
@@ -407,7 +429,8 @@ def test_divergences_are_integrals(p: D.Distribution, q: D.Distribution) -> None
 
     low, high = THEIRS[type(p).__name__](p).support()
     if not isinstance(p, (D.Cauchy, D.HalfCauchy, D.LogNormal)):  # whose tails count far out
-        low, high = max(low, -40), min(high, 40)
+        bound = np.pi if isinstance(p, D.VonMises) else 40
+        low, high = max(low, -bound), min(high, bound)
     kinks = sorted({low, *(float(d.loc) for d in (p, q) if isinstance(d, D.Laplace)), high})
     integral = sum(integrate.quad(integrand, a, b, limit=200, epsabs=1e-11)[0] for a, b in pairwise(kinks))
     close(D.kl_divergence(p, q), integral, 1e-9)

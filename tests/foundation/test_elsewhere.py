@@ -203,7 +203,7 @@ def test_a_module_may_have_such_a_name() -> None:
         (nn.utils, "clip_grad_norm", "nn.utils.clip_grad_norm_"),
         (tg.data, "Dataset", "a list or an array"),
         (tg.data, "TensorDataset", "the tuple of the arrays"),
-        (tg.distributions, "VonMises", "a subclass of distributions.Distribution"),
+        (tg.distributions, "Wishart", "a subclass of distributions.Distribution"),
         (nn.functional, "upsample", "nn.functional.interpolate"),
         (nn.functional, "max_pool2d_with_indices", "return_indices=True"),
         (tg.linalg, "matrix_exp", "tg.linalg.expm(A)"),

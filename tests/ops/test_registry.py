@@ -231,6 +231,7 @@ def test_questions_carry_no_gradient(op: Op, data: st.DataObject) -> None:
 MOVING = {  # answers in numbers that change with the arguments
     "bases": "rules compute in them what is the same in each basis",
     "drawn_log_gamma": "the gradient of a draw goes through gamma_flow",
+    "drawn_von_mises": "only `sample` draws angles, through which no gradient flows",
     "refuse_where": "it refuses values, and hands on an argument whose gradient goes around it",
     "stop_gradient": "that is what it is for",
     "unique": "the values are read from the argument at the places that it answers with",

@@ -13,6 +13,7 @@ from tinygrad_lite.distributions.gammas import *
 from tinygrad_lite.distributions.mixture import *
 from tinygrad_lite.distributions.multivariate import *
 from tinygrad_lite.distributions.transforms import *
+from tinygrad_lite.distributions.von_mises import *
 from tinygrad_lite.foundation.elsewhere import unknown_names as _unknown_names
 
 if not TYPE_CHECKING:  # a type checker would read it as a promise that any name exists

@@ -30,6 +30,7 @@ from tinygrad_lite.distributions.discrete import (
 from tinygrad_lite.distributions.distribution import Distribution, sum_last
 from tinygrad_lite.distributions.gammas import Beta, Dirichlet, Gamma, digamma, x_log_y
 from tinygrad_lite.distributions.multivariate import Independent, MultivariateNormal
+from tinygrad_lite.distributions.von_mises import VonMises, circular_variance, log_scaled_i0
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import ShapeError, UsageError
 from tinygrad_lite.ops.gamma_functions import lgamma
@@ -167,6 +168,14 @@ def _gamma(p: Gamma, q: Gamma) -> Array:
 def _exponential(p: Exponential, q: Exponential) -> Array:
     ratio = q.rate / p.rate
     return ratio - 1 - np.log(ratio)
+
+
+@register_kl(VonMises, VonMises)
+def _von_mises(p: VonMises, q: VonMises) -> Array:
+    k, other = p.concentration, q.concentration
+    down = -2 * np.square(np.sin(0.5 * (p.loc - q.loc)))
+    by_angle = (other - k) * circular_variance(k) - other * down * (1 - circular_variance(k))
+    return log_scaled_i0(other) - log_scaled_i0(k) + by_angle
 
 
 @register_kl(Normal, Normal)

@@ -40,6 +40,13 @@ _poisson = _seeded(lambda rng, rate: rng.poisson(rate), 1, "drawn_poisson", [(_r
 _binomial = _seeded(lambda rng, n, p: rng.binomial(n.astype(int), p), 2, "drawn_binomial", [(_counts, _rates)])
 
 
+def _drawn_von_mises(rng: np.random.Generator, loc: Array, k: Array) -> Array:
+    return np.remainder(rng.vonmises(0, k) + loc + np.pi, 2 * np.pi) - np.pi
+
+
+_von_mises = _seeded(_drawn_von_mises, 2, "drawn_von_mises", [(_rates, _counts)])
+
+
 def _drawn_log_gamma(rng: np.random.Generator, a: Array) -> Array:
     # of a + 1, times a power of a uniform number, since a small one would round to 0
     with np.errstate(divide="ignore"):
@@ -61,6 +68,11 @@ def poisson(rate: Array, shape: Shape, rng: np.random.Generator) -> Array:
 def binomial(total_count: Array, probs: Array, shape: Shape, rng: np.random.Generator) -> Array:
     """Numbers of successes."""
     return _with_seeds(_binomial, rng, np.broadcast_to(total_count, shape), np.broadcast_to(probs, shape))
+
+
+def von_mises(loc: Array, concentration: Array, shape: Shape, rng: np.random.Generator) -> Array:
+    """Angles from -π to π."""
+    return _with_seeds(_von_mises, rng, np.broadcast_to(loc, shape), np.broadcast_to(concentration, shape))
 
 
 def log_gamma(concentration: Array, shape: Shape, rng: np.random.Generator) -> Array:

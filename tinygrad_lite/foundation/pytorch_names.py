@@ -497,7 +497,7 @@ NAMES: dict[str, dict[str, str]] = {
             "[PowerTransform(1 / b), AffineTransform(1, -1), PowerTransform(1 / a)])"
         ),
         "LowRankMultivariateNormal": "MultivariateNormal(loc, factor @ factor.T + np.diag(diagonal))",
-        "Wishart|VonMises": _SUBCLASS,
+        "Wishart": _SUBCLASS,
         "FisherSnedecor|GeneralizedPareto|LKJCholesky|LogisticNormal": _SUBCLASS,
         "ContinuousBernoulli|ExponentialFamily": _SUBCLASS,
         "(Abs|Cat|CorrCholesky|CumulativeDistribution|Independent|LowerCholesky)Transform": _OWN_TRANSFORM,
