@@ -163,7 +163,8 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
 
     The backward pass runs f once more and differentiates that run. So only the values that pass between the
     checkpointed parts of a long computation stay in memory. Tensors that f reads without taking them as arguments, such
-    as a module's parameters, get their gradients, too. In forward mode, and in a compiled function, f simply runs.
+    as a module's parameters, get their gradients, too. In forward mode, and in a compiled function, f simply runs. A
+    `backward()` in f adds to the `.grad` of such tensors; what it adds to that of an argument stays inside.
 
     Raises:
         GraphError: in the backward pass, if f returns a different value than before (because it draws random numbers,
