@@ -79,6 +79,21 @@ def test_antialiased_interpolation(mode: str, size: Any, aligned: bool) -> None:
     compared(F.interpolate, torch.nn.functional.interpolate, x, **settings)
 
 
+@pytest.mark.parametrize("mode", ["linear", "bilinear", "trilinear", "bicubic", "nearest", "nearest-exact"])
+@pytest.mark.parametrize("antialias", [False, True])
+def test_factors_that_leave_an_axis_as_long_as_it_is(mode: str, antialias: bool) -> None:
+    if antialias and mode not in ("bilinear", "bicubic"):
+        return
+    axes = {"linear": 1, "trilinear": 3}.get(mode, 2)
+    for n, factor in product(range(2, 6), (1.15, 1.19, 1.3, 1.45)):
+        x = np.random.default_rng(0).normal(size=(1, 2, n, 2, 6)[: 2 + axes])
+        settings = {"scale_factor": factor, "mode": mode, "antialias": antialias}
+        expected = torch.nn.functional.interpolate(torch.tensor(x), **settings).numpy()
+        np.testing.assert_allclose(F.interpolate(x, **settings), expected, rtol=1e-12, atol=1e-13)
+        if mode.endswith("linear") and not antialias:  # PyTorch's other gradients are not those of these values
+            compared(F.interpolate, torch.nn.functional.interpolate, x, **settings)
+
+
 def test_transposed_convolution_of_a_size() -> None:
     theirs = torch.nn.ConvTranspose2d(2, 3, 3, stride=2, padding=1).double()
     ours = nn.ConvTranspose2d(2, 3, 3, stride=2, padding=1)

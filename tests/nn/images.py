@@ -106,6 +106,7 @@ LAYERS: list[Setting] = [
     ("Upsample", (), {"size": (5, 2), "mode": "nearest-exact"}, (1, 2, 3, 3)),
     ("Upsample", (), {"size": 3, "mode": "area"}, (1, 1, 4, 5)),
     ("Upsample", (), {"scale_factor": 1.7, "mode": "linear"}, (1, 2, 4)),
+    ("Upsample", (), {"scale_factor": (1.3, 1.3), "mode": "bilinear"}, (1, 2, 3, 4)),
     ("Upsample", (), {"size": (2, 5), "mode": "bilinear", "align_corners": True}, (1, 2, 3, 3)),
     ("Upsample", (), {"scale_factor": (1.5, 0.6), "mode": "bicubic"}, (1, 1, 4, 4)),
     ("Upsample", (), {"size": 7, "mode": "bicubic", "align_corners": True}, (1, 1, 3, 4)),

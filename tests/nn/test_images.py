@@ -145,7 +145,8 @@ def resized(layer: Any, x: Any) -> Any:
         factor = each(layer.scale_factor, x.ndim - 1)[axis] if layer.size is None else None
         m = each(layer.size, x.ndim - 1)[axis] if factor is None else floor(n * factor)
         stays_or_doubles = layer.mode == "nearest" and x.ndim == 3 and m in (n, 2 * n)
-        step = n / m if factor is None or layer.recompute_scale_factor or stays_or_doubles else 1 / factor
+        stays = stays_or_doubles or (layer.mode.endswith("linear") and m == n)
+        step = n / m if factor is None or layer.recompute_scale_factor or stays else 1 / factor
         weights = np.zeros((m, n))
         for j in range(m):
             place = j * (n - 1) / max(m - 1, 1) if layer.align_corners else (j + 0.5) * step - 0.5

@@ -129,8 +129,8 @@ METHODS = {
     "type": _CAST,
     "type_as": "x.astype(y.dtype)",
     "float": _CAST,
-    "double": _CAST,
-    "half": _CAST,
+    "double": "x.astype(np.float64)",
+    "half": "x.astype(np.float16)",
     "bfloat16": "x.astype(np.float32), since NumPy has no bfloat16",
     "int": "x.astype(int)",
     "long": "x.astype(int)",
@@ -497,6 +497,7 @@ NAMES: dict[str, dict[str, str]] = {
             "[PowerTransform(1 / b), AffineTransform(1, -1), PowerTransform(1 / a)])"
         ),
         "LowRankMultivariateNormal": "MultivariateNormal(loc, factor @ factor.T + np.diag(diagonal))",
+        "kl": "tg.distributions.kl_divergence and register_kl",
         "Wishart": _SUBCLASS,
         "FisherSnedecor|GeneralizedPareto|LKJCholesky|LogisticNormal": _SUBCLASS,
         "ContinuousBernoulli|ExponentialFamily": _SUBCLASS,

@@ -37,7 +37,8 @@ def interpolate(
     Entry j lies at (j + ½) n / m - ½ among the n entries of x, or, with `align_corners`, at j (n - 1) / (m - 1). The
     modes: "nearest" and "nearest-exact" take one neighbour, "linear", "bilinear" and "trilinear" two along each of one,
     two and three axes, "bicubic" four; "area" is the mean of what a pixel covers. With `antialias`, "bilinear" and
-    "bicubic" weigh everything that a pixel covers where the image gets smaller.
+    "bicubic" weigh everything that a pixel covers where the image gets smaller. In the linear and antialiased modes, an
+    axis as long as before stays as it is, whatever its factor.
 
     Raises:
         ShapeError: if the input does not have the axes of the mode.
@@ -60,7 +61,7 @@ def _steps(
     shape: Shape, size: Any, factor: Any, mode: str, align_corners: bool | None, recompute: bool, antialias: bool
 ) -> Sequence[Callable[[Array], Array]]:
     """The steps that make the image, one axis after another, checked once for each form of a call."""
-    axes = len(shape) - 2
+    axes, before = len(shape) - 2, shape[2:]
     if mode not in MODES:
         raise InputError(f"interpolate knows the modes {', '.join(MODES)}; got {mode!r}")
     if axes not in (known := _AXES.get(mode, (1, 2, 3))):
@@ -72,14 +73,14 @@ def _steps(
         raise InputError(f"interpolate: align_corners is for {', '.join(_AXES)}, not for {mode!r}")
     if antialias and mode not in ("bilinear", "bicubic"):
         raise InputError(f"interpolate: antialias is for bilinear and bicubic, not for {mode!r}")
-    before = shape[2:]
     if 0 in before:
         raise ShapeError(f"interpolate: an input of shape {shape} has no pixels")
     wanted, scales = _sizes(before, size, factor, recompute)
     if mode == "area":
         return [partial(pooling.adaptive_avg_pool[axes - 1], output_size=wanted)]
-    if mode == "nearest" and axes == 2:  # as in PyTorch, rows that stay or double are as without a factor
-        scales = [None if m in (n, 2 * n) else scale for n, m, scale in zip(before, wanted, scales)]
+    if antialias or mode.endswith("linear") or (mode, axes) == ("nearest", 2):  # as in PyTorch
+        few = {1, 2} if mode == "nearest" else {1}  # an axis that stays, or doubles, is as without a factor
+        scales = [None if m / n in few else scale for n, m, scale in zip(before, wanted, scales)]
     steps: list[Callable[[Array], Array]] = []
     for axis, n, m, scale in reversed([*zip(range(2, 2 + axes), before, wanted, scales)]):  # rows of memory first
         if mode.startswith("nearest"):
