@@ -377,6 +377,36 @@ BAD = [
         (lambda name=name: D.MultivariateNormal(np.zeros(3), **{name: np.ones((3, 4))}), InputError, f"{name} must be")
         for name in ("covariance_matrix", "precision_matrix", "scale_tril")
     ),
+    *(
+        (
+            lambda shape=shape: D.Normal(0.0, 1.0).sample(shape),
+            InputError,
+            f"Normal: a length in sample_shape .* got {x}",
+        )
+        for shape, x in ((2.5, "2.5"), (-1, "-1"), ((2, -3), "-3"), ("a", "'a'"), (np.array(1.5), "array"))
+    ),
+    (
+        lambda: D.Normal(np.zeros(3), 1.0).expand((2,)),
+        ShapeError,
+        r"batch of shape \(3,\) does not broadcast to \(2,\)",
+    ),
+    (lambda: D.Normal(np.zeros((2, 1)), 1.0).expand(1), ShapeError, r"shape \(2, 1\) does not broadcast to \(1,\)"),
+    (lambda: D.Normal(0.0), TypeError, r"Normal\(\) missing a required argument: 'scale'; it takes loc, scale"),
+    (
+        lambda: D.Normal(0.0, 1.0, std=1.0),
+        TypeError,
+        r"Normal\(\) got an unexpected keyword argument 'std'; it takes loc",
+    ),
+    (
+        lambda: D.Multinomial(np.array([1, 2]), np.ones(2)),
+        InputError,
+        "Multinomial: total_count must be a whole number",
+    ),
+    (
+        lambda: D.kl_divergence(D.Normal(np.zeros(2), 1.0), D.Normal(np.zeros(3), 1.0)),
+        ShapeError,
+        r"kl_divergence: batches of shapes \(2,\) and \(3,\) do not broadcast",
+    ),
     (lambda: D.Binomial(np.array([1, 2]), 0.5).entropy(), UsageError, r"equal total_count only"),
     (lambda: D.kl_divergence(D.Normal(0.0, 1.0), D.Poisson(1.0)), UsageError, r"no formula is known .* Normal from P"),
 ]

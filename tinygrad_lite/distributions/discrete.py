@@ -13,6 +13,7 @@ from tinygrad_lite.distributions.poisson_mean import mean_log_factorial
 from tinygrad_lite.engine.grad_mode import no_grad
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import UsageError
+from tinygrad_lite.foundation.settings import whole
 from tinygrad_lite.ops.gamma_functions import lgamma
 from tinygrad_lite.ops.networks.activations import log_softmax, sigmoid, softmax, softplus
 from tinygrad_lite.transforms.custom import stop_gradient
@@ -424,7 +425,7 @@ class Multinomial(_OfClasses):
         self, total_count: int = 1, probs: Array = None, logits: Array = None, validate_args: bool | None = None
     ) -> None:
         super().__init__(probs, logits, validate_args)
-        self.total_count = total_count
+        self.total_count = whole("Multinomial: total_count", total_count, least=0)
         self.event_shape = (self._count,)
 
     def _settings(self) -> dict[str, Any]:

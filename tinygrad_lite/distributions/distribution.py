@@ -1,6 +1,6 @@
 """What all distributions have in common: their parameters, the shapes of their batches, and checks of both."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from functools import wraps
 from typing import Any, ClassVar, Self
@@ -13,12 +13,14 @@ from tinygrad_lite.engine.grad_mode import no_grad
 from tinygrad_lite.engine.op import Array, Traced
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
+from tinygrad_lite.foundation.elsewhere import SettingsElsewhere
 from tinygrad_lite.foundation.foreign import numbers_of
+from tinygrad_lite.foundation.settings import whole
 from tinygrad_lite.ops.requirements import refuse_where
 from tinygrad_lite.transforms.custom import stop_gradient
 
 
-class Distribution:
+class Distribution(SettingsElsewhere):
     """A batch of distributions of one kind.
 
     The parameters are numbers, arrays or tensors; they broadcast to the shape of the batch. A value has the shape
@@ -113,8 +115,14 @@ class Distribution:
         return value
 
     def _extended_shape(self, sample_shape: Any) -> Shape:
-        sample_shape = (sample_shape,) if isinstance(sample_shape, (int, np.integer)) else tuple(sample_shape)
-        return (*sample_shape, *self.batch_shape, *self.event_shape)
+        return (*self._shape("sample_shape", sample_shape), *self.batch_shape, *self.event_shape)
+
+    def _shape(self, name: str, shape: Any) -> Shape:
+        if type(shape) is tuple and not shape:
+            return ()
+        is_number = not isinstance(shape, Iterable) or getattr(shape, "shape", None) == ()
+        lengths = (shape,) if is_number else shape
+        return tuple([whole(f"{type(self).__name__}: a length in {name}", n, least=0) for n in lengths])
 
     def sample(self, sample_shape: Any = (), rng: Rng = None) -> Array:
         """Random values, through which no gradient flows."""
@@ -169,7 +177,15 @@ class Distribution:
 
     def expand(self, batch_shape: Any) -> Self:
         """The same distribution with its parameters broadcast to a larger batch."""
-        batch_shape = tuple(batch_shape)
+        batch_shape = self._shape("batch_shape", batch_shape)
+        try:
+            fits = np.broadcast_shapes(self.batch_shape, batch_shape) == batch_shape
+        except ValueError:
+            fits = False
+        if not fits:
+            raise ShapeError(
+                f"{type(self).__name__}: a batch of shape {self.batch_shape} does not broadcast to {batch_shape}"
+            )
         parameters = {}
         for name in self._names:
             x = getattr(self, name)

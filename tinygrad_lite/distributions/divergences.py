@@ -50,12 +50,19 @@ def kl_divergence(p: Distribution, q: Distribution) -> Array:
 
     Raises:
         UsageError: if no formula is known for these two kinds; `register_kl` enters one.
+        ShapeError: if the batches do not broadcast.
 
     Example:
         >>> from tinygrad_lite.distributions import Normal, kl_divergence
         >>> float(kl_divergence(Normal(1.0, 1.0), Normal(0.0, 1.0)))
         0.5
     """
+    try:
+        np.broadcast_shapes(getattr(p, "batch_shape", ()), getattr(q, "batch_shape", ()))
+    except ValueError:
+        raise ShapeError(
+            f"kl_divergence: batches of shapes {p.batch_shape} and {q.batch_shape} do not broadcast"
+        ) from None
     for kind_p in type(p).__mro__:
         for kind_q in type(q).__mro__:
             if (kind_p, kind_q) in _FORMULAS:
