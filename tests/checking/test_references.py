@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 
 from tests.marks import param
-from tinygrad_lite.checking.evidence.references import OTHER_STEPS, RATIO, difference, jump, noise, remainder_slope
+from tinygrad_lite.checking.evidence.references import (
+    FIRST_STEP,
+    OTHER_STEPS,
+    RATIO,
+    difference,
+    jump,
+    noise,
+    remainder_slope,
+)
+from tinygrad_lite.checking.subjects.subject import EPSILON
 
 Function = Callable[[Any], Any]
 
@@ -175,6 +184,20 @@ def test_a_jump_is_told_from_what_is_only_steep(size: float) -> None:
     assert jump(lambda t: float(np.exp(t) + size / (t - 0.1234)), 1e-15) == 0
     assert jump(lambda t: float(np.exp(t) + size * abs(t - 0.1234)), 1e-15) == 0
     assert jump(lambda t: float(np.exp(t) + size * bell((t - 0.1) / 1e-3)), 1e-15) == 0
+
+
+def test_far_larger_values_further_away_are_rounded_by_more() -> None:
+    """A parabola is followed as far as the steps go, where its values have more rounding than the one at the point."""
+    rng, steps = np.random.default_rng(0), FIRST_STEP * RATIO ** np.arange(5.0, -2.0, -1.0)
+    for a, b, c in rng.normal(size=(100, 3)):
+        x = rng.uniform(0.5, 2)
+
+        def f(t: float, a: float = a, b: float = b, c: float = c, x: float = x) -> Any:
+            return np.array([a + b * (x + t) + c * (x + t) ** 2])
+
+        found = difference(f, f(0.0), steps, noise=2 * EPSILON * np.array([abs(a) + abs(b * x) + abs(c) * x**2]))
+        assert abs(found.slope[0] - (b + 2 * c * x)) <= found.bound[0]
+        assert abs(found.right[0] - found.left[0]) <= 2 * found.side_bound[0]
 
 
 @pytest.mark.parametrize(("error", "power"), [(0.0, 2), (1e-2, 1)])

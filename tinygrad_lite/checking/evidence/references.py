@@ -362,11 +362,15 @@ class _Line:
             (np.abs(values - self._at_0) > VISIBLE * noise) | usual for values in (self._above, self._below)
         )
         bent = np.abs((self._above + self._below) / 2 - self._at_0)
+        is_far = (self._steps > FIRST_STEP)[:, None]
+        rounded = 2 * EPSILON * (is_far & (noise > 0))  # without noise, all numbers are exact
+        sides = rounded * np.abs(self._above), rounded * np.abs(self._below)
         of_all = _best(  # all three at once, since NumPy's calls take longer than its work on a few numbers
             np.concatenate(self._quotients(), axis=1),
             self._steps,
             np.repeat([2, 1, 1], len(noise)),
             np.concatenate([noise, 2 * noise, 2 * noise]),
+            np.concatenate([np.fmax(*sides), *sides], axis=1),
             np.concatenate([above | below, above, below], axis=1),
             np.concatenate([bent, 0 * bent, 0 * bent], axis=1),
         )
@@ -457,16 +461,19 @@ def _change(a: float, b: float, at_a: float, at_b: float, slope: float) -> float
     return abs(at_b - at_a - slope * (b - a))
 
 
-def _best(quotients: Matrix, steps: Vector, powers: Vector, noise: Vector, usable: Matrix, bent: Matrix) -> _Best:
+def _best(
+    quotients: Matrix, steps: Vector, powers: Vector, noise: Vector, rounded: Matrix, usable: Matrix, bent: Matrix
+) -> _Best:
     """The slope with the smallest bound among the extrapolated ones that no smaller step contradicts.
 
     Args:
         powers: for each result, the error of its quotients is a series in the step to this power.
         noise: of the values; a quotient has a noise of `noise / step`.
+        rounded: how far values are rounded at the least that are further away than usual, and may be far larger.
         usable: which quotients may be used, for each result.
         bent: how far the mean of the values on both sides is from the value in the middle.
     """
-    table, amplified = quotients, 1 / steps[:, None]
+    table, amplified = quotients, np.fmax(noise, rounded) / steps[:, None]
     slopes, bounds, roundings, levels, firsts = [], [], [], [], []
     for order in range(1, min(ORDERS, len(steps) - 1) + 1):
         weight = 1 / (RATIO ** (powers * order) - 1)
@@ -474,7 +481,7 @@ def _best(quotients: Matrix, steps: Vector, powers: Vector, noise: Vector, usabl
         distance = np.maximum(np.abs(finer - table[1:]), np.abs(finer - table[:-1]))
         amplified = (1 + weight) * amplified[1:] + weight * amplified[:-1]
         table = finer
-        rounding = SAFETY * noise * amplified
+        rounding = SAFETY * amplified
         slope_of, used = table, max(order, 2)  # two steps may agree by chance, but not three
         if order == 1:  # on a straight line, two larger steps know best, and a smaller one vouches for them
             apart = np.abs(np.diff(table, axis=0))
