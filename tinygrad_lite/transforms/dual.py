@@ -446,9 +446,17 @@ def between(roots: Sequence[Array], ends: frozenset[Tensor]) -> tuple[list[Tenso
                 ahead.append(x.op.inputs_of(x) if x.inputs is None else x.inputs)
     path, on_path = sorted(inner, key=attrgetter("index")), {*inner, *ends}
     if has_constants or not others <= ends:  # otherwise every node leads to the ends alone
-        on_path = {*ends}
-        for node in path:
-            if any(type(x) is Tensor and x in on_path for x in node.inputs):
-                on_path.add(node)
-        path = [node for node in path if node in on_path]
+        path, on_path = _leading_to(ends, path)
     return path, on_path, others | (inner & running_variables)
+
+
+def _leading_to(ends: frozenset[Tensor], nodes: Sequence[Tensor]) -> tuple[list[Tensor], set[Tensor]]:
+    """Those of the nodes, oldest first, that lead to the ends; and the set of them and the ends."""
+    path, on_path = [], {*ends}
+    for node in nodes:
+        for x in node.inputs:
+            if type(x) is Tensor and x in on_path:
+                on_path.add(node)
+                path.append(node)
+                break
+    return path, on_path
