@@ -329,6 +329,17 @@ def test_the_density_of_angles_where_the_formula_changes() -> None:
         tg.gradcheck(lambda k: np.sum(D.VonMises(0.0, k).log_prob(0.01)), k, order=2)
 
 
+def test_logits_may_be_so_large_that_the_other_probability_rounds_to_zero() -> None:
+    p, log_count = (
+        D.NegativeBinomial(2.5, logits=50.0),
+        special.gammaln(5.5) - special.gammaln(2.5) - special.gammaln(4),
+    )
+    close(p.log_prob(3.0), log_count - 2.5 * 50)
+    close(tg.grad(lambda z: D.NegativeBinomial(2.5, logits=z).log_prob(3.0))(50.0), -2.5)
+    with pytest.raises(InputError, match="1 - probs must be positive"):
+        D.NegativeBinomial(2.5, probs=1.0)
+
+
 BAD = [
     (lambda: D.Normal(0.0, np.array([1.0, -2.0])), InputError, r"Normal: scale must be positive, got -2.0"),
     (lambda: D.Normal(np.nan, 1.0), InputError, r"Normal: loc must be a real number, got nan"),

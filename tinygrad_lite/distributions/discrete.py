@@ -217,7 +217,8 @@ class NegativeBinomial(_OfProbability):
         self, total_count: Array, probs: Array = None, logits: Array = None, validate_args: bool | None = None
     ) -> None:
         self._take(validate_args, total_count=total_count, **one_of(self, probs=probs, logits=logits))
-        self._require(constraints.positive, "1 - probs", 1 - self.probs)
+        if probs is not None:  # that of large logits is positive, although it rounds to 0
+            self._require(constraints.positive, "1 - probs", 1 - self.probs)
 
     def _drawn(self, shape: noise.Shape, rng: np.random.Generator) -> Array:
         rate = np.exp(noise.log_gamma(self.total_count, shape, rng) + self.logits)
