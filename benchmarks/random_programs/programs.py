@@ -32,7 +32,7 @@ METHODS = (
 INTERNAL = {
     *("used", "marks", "vanishing", "equal_pairs", "cuts_off", "bases", "refuse_where", "stop_gradient", "positive"),
     *("linspace_step", "composed", "negative_log_likelihood", "cross_entropy", "ctc"),
-    *("kernel_correlation", "transposed_convolution"),
+    *("convolution", "kernel_correlation", "transposed_convolution"),
 }
 """Operations that others are made of, or that functions hand on to which check what they are given."""
 

@@ -1,4 +1,4 @@
-"""Values from outside: right or refused, in both modes; and values that would silently leave the graph."""
+"""Values from outside: right or refused, in both modes and under vmap; and values that would leave the graph."""
 
 import math
 from collections.abc import Callable
@@ -75,6 +75,8 @@ MODES: dict[str, Callable[[Any], Any]] = {
     "forward over reverse": lambda f: tg.hvp(lambda x: np.sum(f(x)), (X,), (X,)),
     "a graph": lambda f: f(tg.tensor(X, requires_grad=True)),
     "no graph": lambda f: f(tg.tensor(X)),
+    "examples": lambda f: tg.vmap(f)(np.stack([X, X])),
+    "gradients of examples": lambda f: tg.vmap(tg.grad(lambda x: np.sum(f(x))))(np.stack([X, X])),
 }
 BINARY = [np.multiply, np.add, np.maximum, np.hypot, np.inner, lambda a, b: np.where(a > 0, a, b)]
 

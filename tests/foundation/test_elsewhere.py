@@ -78,6 +78,15 @@ def test_other_names_and_protocols() -> None:
     np.testing.assert_array_equal(copy.deepcopy(x), x)
 
 
+@pytest.mark.parametrize("name", ["data", "grad"])
+@pytest.mark.parametrize("transformed", [lambda f: tg.jvp(f, (1.0,), (1.0,)), lambda f: tg.vmap(f)(np.ones(2))])
+def test_what_only_tensors_have_is_explained_under_forward_mode_and_vmap(transformed: Any, name: str) -> None:
+    with pytest.raises(AttributeError, match=f"has no attribute {name!r}: write .*tg.jvp and tg.vmap"):
+        transformed(lambda x: getattr(np.sin(x), name) * x)
+    transformed(lambda x: x * hasattr(x, "nonsense"))
+    transformed(lambda x: x * np.size(getattr(x, name, 1.0)))
+
+
 @pytest.mark.parametrize("name", pytorch_names.MODULE_METHODS)
 def test_a_method_of_pytorchs_modules_names_what_to_write(name: str) -> None:
     layer = nn.Linear(2, 1, rng=0)

@@ -46,6 +46,22 @@ class Elsewhere:
         return [name for name in super().__dir__() if name not in METHODS]
 
 
+_OF_TENSORS = {
+    "data": "x.detach() for the value as a constant, since no array belongs to x under tg.jvp and tg.vmap; or x itself",
+    "grad": "tg.grad(f), which returns a gradient and nests with tg.jvp and tg.vmap",
+}
+"""What to write in place of an attribute that tensors have, and values of forward mode and of stacks have not."""
+
+
+class AttributesElsewhere(Elsewhere):
+    """Says what to write in place of methods that PyTorch's tensors have, and of attributes that only tensors have."""
+
+    __slots__ = ()
+
+    def __dir__(self) -> list[str]:
+        return [name for name in super().__dir__() if name not in _OF_TENSORS]
+
+
 class EntriesElsewhere:
     """Says what to write in place of a method that JAX's `x.at[index]` has."""
 
@@ -94,6 +110,7 @@ class ModulesElsewhere(SettingsElsewhere):
 
 for _owner, _table in (
     (Elsewhere, METHODS),
+    (AttributesElsewhere, _OF_TENSORS),
     (EntriesElsewhere, ENTRIES_METHODS),
     (ModulesElsewhere, MODULE_METHODS),
 ):

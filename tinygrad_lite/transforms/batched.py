@@ -15,12 +15,13 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.engine.conversions import NUMBERS, plain
 from tinygrad_lite.engine.op import Array, Op, Traced
 from tinygrad_lite.engine.registry import ANSWERS
 from tinygrad_lite.errors import RESTATED, ShapeError, TinygradError, UsageError
 from tinygrad_lite.foundation.advice import INSTEAD_OF_WRITING, in_place_of_conversion
 from tinygrad_lite.foundation.callers import writes_an_entry
-from tinygrad_lite.foundation.elsewhere import Elsewhere
+from tinygrad_lite.foundation.elsewhere import AttributesElsewhere
 from tinygrad_lite.ops.arithmetic import selection
 from tinygrad_lite.ops.batching import Argument, ByPartsError, OneByOneError, at_once
 from tinygrad_lite.ops.shapes.filling import ones_like, zeros_like
@@ -32,7 +33,7 @@ _OF_SHAPE_ALONE = {zeros_like, ones_like}
 _REFUSALS: tuple[type[Exception], ...] = (TinygradError, *RESTATED)
 
 
-class Batched(Leveled, Elsewhere):
+class Batched(Leveled, AttributesElsewhere):
     """A value that differs from example to example.
 
     Attributes:
@@ -60,6 +61,7 @@ class Batched(Leveled, Elsewhere):
             )
         if op in _OF_SHAPE_ALONE:
             return op(np.broadcast_to(np.zeros((), first.dtype), first.shape), **params)
+        inputs = tuple([x if type(x) in NUMBERS or isinstance(x, Traced) else plain(x, op) for x in inputs])
         arguments = [Argument(x.stack, True) if _is_stack(level, x) else Argument(x, False) for x in inputs]
         own = {"index": map_leaves(partial(_argument, level), params["index"])} if "index" in params else params
         with below(level):

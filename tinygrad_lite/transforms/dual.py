@@ -25,7 +25,7 @@ from tinygrad_lite.engine.tensor import Tensor, wrap
 from tinygrad_lite.errors import RESTATED, ConstantRuleError, InputError, ShapeError, UsageError, complain
 from tinygrad_lite.foundation.advice import WRITTEN, lost_array, taken_by_library
 from tinygrad_lite.foundation.callers import writes_an_entry
-from tinygrad_lite.foundation.elsewhere import Elsewhere
+from tinygrad_lite.foundation.elsewhere import AttributesElsewhere
 from tinygrad_lite.foundation.foreign import DATA_WITHOUT_HISTORY, without_history
 from tinygrad_lite.ops.arithmetic import selection
 from tinygrad_lite.ops.declarations import reads_from_outside
@@ -34,7 +34,7 @@ from tinygrad_lite.transforms.batched import Batched, as_stack, stack_of
 from tinygrad_lite.transforms.levels import Leveled, Stacks, below, highest_level, is_running, running_stacks
 
 
-class Dual(Leveled, Elsewhere):
+class Dual(Leveled, AttributesElsewhere):
     """A value in forward mode, with its tangent.
 
     Attributes:
