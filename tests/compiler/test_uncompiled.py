@@ -18,6 +18,7 @@ import tinygrad_lite as tg
 from tests.compiler.outside import Turns
 from tests.compiler.training import Training
 from tinygrad_lite import trees
+from tinygrad_lite.compiler.compiled import Compiled
 from tinygrad_lite.errors import ShapeError, UncompiledWarning, UsageError
 
 X = np.array([0.5, -1.0, 2.0])
@@ -290,6 +291,32 @@ def test_recordings_that_fail_become_rare() -> None:
     for _ in range(299):
         compiled(X)
     assert turns() < 300 + 7 * 6
+
+
+def test_calls_after_many_failures_are_hardly_looked_at(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To find out the form of a call takes longer than a small function; another form is found nevertheless."""
+    looks = Turns()
+    look = Compiled.fitting_unless_watched
+
+    def counted(*args: Any) -> Any:
+        looks()
+        return look(*args)
+
+    monkeypatch.setattr(Compiled, "fitting_unless_watched", counted)
+    compiled = tg.compile(lambda x, is_counted: x[x > 0].sum() if is_counted else x.sum(), backend)
+    with pytest.warns(UncompiledWarning):
+        compiled(X, True)
+    for turn in range(2000):
+        assert compiled(X + turn, True) == (X + turn)[X + turn > 0].sum()
+    assert looks() < 150
+    for turn in range(70):
+        assert compiled(X + turn, False) == pytest.approx((X + turn).sum(), rel=1e-15)
+    assert repr(compiled).endswith("1 program>")
+    for _ in range(10):  # while the other form is left to the function itself, this one still has its program
+        compiled(X, True)
+        before = looks()
+        compiled(X, False)
+        assert looks() == before + 1
 
 
 GROWING: dict[type, Callable[[Any], Any]] = {

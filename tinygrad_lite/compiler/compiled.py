@@ -143,6 +143,9 @@ class Compiled:
         """
         if self._ways.rest and result is MISS:
             return self._ways.run(self._f, args, kwargs)
+        if self._refusals.rest > 0 and not self._entries:
+            self._refusals.rest -= 1
+            return self._f(*args, **kwargs)
         began, run = perf_counter(), tried
         entries = self._entries.get((len(args), *kwargs), _NO_ENTRIES)
         passed = (*args, kwargs) if kwargs else args

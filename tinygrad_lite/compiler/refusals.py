@@ -17,6 +17,9 @@ MOST = 1000
 MANY = 10
 """The forms of calls that fail before any others count as one."""
 
+LONGEST_REST = 64
+"""The most calls in a row that run the function itself without being looked at."""
+
 _HERE = str(Path(__file__).parent)
 
 
@@ -46,12 +49,15 @@ class Refusals:
 
     Attributes:
         latest: the reason that was told, or would have been, the last time.
+        rest: how many of the next calls the function itself serves, whatever their form, unless there are programs: to
+            find out the form takes longer than a small function.
     """
 
     def __init__(self) -> None:
         self._failures: dict[Hashable, tuple[int, float]] = {}  # how many, and the calls that are still left out
         self._told: set[str] = set()
         self.latest = ""
+        self.rest = 0
 
     def tell(self, name: str, reason: str) -> None:
         """Warn that a function runs uncompiled, once for each reason."""
@@ -74,7 +80,8 @@ class Refusals:
         form = self._known(key.for_any(numbers_among(leaves)))
         times, calls = self._failures.get(form, (0, 0))
         if calls:
-            self._failures[form] = times, calls - 1
+            self.rest = int(min(calls - 1, 4 * LONGEST_REST)) // 4
+            self._failures[form] = times, calls - 1 - self.rest
         return calls > 0
 
     def _known(self, form: Hashable) -> Hashable:
