@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from tinygrad_lite.errors import InputError, UsageError
+from tinygrad_lite.errors import InputError, TinygradError, UsageError
 
 T = TypeVar("T")
 _PLAIN = {bool, int, float, str, NoneType}
@@ -74,6 +74,8 @@ def number(name: str, value: Any) -> float:
     try:
         if not isinstance(value, str) and not getattr(value, "ndim", 0):
             return float(value)
+    except TinygradError:  # of a tensor that has no value while a function is recorded: it says what to do
+        raise
     except (TypeError, ValueError):
         pass
     raise UsageError(f"{name} must be a number, got {value!r}")
