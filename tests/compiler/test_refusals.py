@@ -1,6 +1,8 @@
 """Operations that refuse values: a compiled function handles the error as the function itself does."""
 
 import contextlib
+import io
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -239,3 +241,59 @@ def test_former_gradients_are_there_after_a_step_that_ends_before_it_clears_them
     for found, right in zip(gradients(lambda f: tg.compile(f, backend)), gradients(lambda f: f), strict=True):
         assert (found is None) == (right is None)
         np.testing.assert_allclose(found if found is not None else 0, right if right is not None else 0)
+
+
+OF_THE_COMPILER: dict[str, Callable[[Any], Any]] = {
+    "no derivative": lambda x: np.linalg.eig(np.outer(x, x))[0],
+    "two results": lambda x: np.histogram(x)[0],
+    "a number of entries": lambda x: np.unique(x)[:1],
+    "a mask": lambda x: x[x > 1.5],
+    "an attribute": lambda x: len(x.tobytes()),
+    "an attribute of a number": lambda x: len(x[0].item().hex()),
+    "memory": lambda x: x.view(np.int64)[0],
+    "a function of numbers": lambda x: np.vectorize(math.lgamma)(x),
+    "a text": lambda x: len(str(x)),
+    "a key": lambda x: {1.0: 3.0}[float(x[0])],
+    "a file": lambda x: np.save(io.BytesIO(), x) or 1.0,
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*without being compiled")
+@pytest.mark.parametrize("name", OF_THE_COMPILER)
+def test_what_the_compiler_alone_refuses_is_no_error_that_a_function_catches(name: str, backend: str) -> None:
+    """Else it would go on as if the error were its own, which it has not outside a recording."""
+
+    def f(x: Any) -> Any:
+        try:
+            found = OF_THE_COMPILER[name](x)
+        except Exception:
+            return -x
+        return 2 * x + np.sum(found)
+
+    compiled = tg.compile(f, backend)
+    for x in (np.array([1.0, 2.0]), np.array([1.0, 4.0]), np.array([3.0, 0.5])):
+        np.testing.assert_array_equal(compiled(x), f(x))
+
+
+class NotPositiveError(Exception):
+    pass
+
+
+def _positive(x: Any) -> Any:
+    if np.any(x <= 0):
+        raise NotPositiveError
+    return x
+
+
+positive = tg.primitive(_positive, lambda g, y, x: g)
+
+
+def test_an_error_of_a_users_operation_is_caught(backend: str) -> None:
+    @tg.compile(backend=backend)
+    def f(x: Any) -> Any:
+        try:
+            return positive(x) * 2
+        except NotPositiveError:
+            return -x
+
+    assert [float(f(np.float64(x))) for x in (1, 2, -1, 3, -2)] == [2, 4, 1, 6, 2]

@@ -30,7 +30,7 @@ from tinygrad_lite.compiler.source.jax_export import jax_module
 from tinygrad_lite.compiler.source.numpy_source import NumpySource
 from tinygrad_lite.compiler.variations import Recordings, Variations
 from tinygrad_lite.compiler.waiting import patiently, without_collections
-from tinygrad_lite.compiler.ways import REFUSALS, Entries, Search, Ways, ended_by
+from tinygrad_lite.compiler.ways import Entries, Search, Ways, ended_by
 from tinygrad_lite.engine.op import Traced
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import InputError, UsageError
@@ -128,7 +128,7 @@ class Compiled:
             return self._by_entries(args, kwargs)
         try:
             result = entry(*args)
-        except REFUSALS as error:
+        except Exception as error:
             result = ended_by(error)
         return self._by_entries(args, kwargs, run, result) if type(result) is NoResult else result
 

@@ -14,6 +14,7 @@ from tinygrad_lite.ops.requirements import refuse_where
 from tinygrad_lite.readers.recording import Source
 
 FORWARD, BACKWARD, UPDATE = "forward", "backward", "update"
+_OURS = f"{__name__.partition('.')[0]}."
 OTHER_WAY = "another way"
 """How the message of a branch begins: a requirement that Python goes the way that it went in the recording."""
 
@@ -107,8 +108,13 @@ class Instruction:
 
     @property
     def refuses(self) -> bool:
-        """Whether it raises an error for some values."""
+        """Whether it is there to raise an error for some values."""
         return self.op is refuse_where
+
+    @property
+    def may_fail(self) -> bool:
+        """Whether it may raise an error for some values, as those of indices; of a user's operation nobody knows."""
+        return self.op.refuses or not self.op.module.startswith(_OURS) or self.has_computed_params
 
     @property
     def is_branch(self) -> bool:

@@ -49,9 +49,9 @@ def split(program: Program, count: int) -> tuple[Program, Program]:
 
 
 def _without_requirements_after(upstreams: frozenset[Variable], calls: Sequence[Instruction]) -> list[Instruction]:
-    """The calls without the requirements of the reverse pass, which begins at the first upstream gradient."""
+    """The calls without what may fail in the reverse pass, which begins at the first upstream gradient."""
     begin = next((i for i, call in enumerate(calls) if not upstreams.isdisjoint(call.reads)), len(calls))
-    return [call for i, call in enumerate(calls) if i < begin or not call.refuses]
+    return [call for i, call in enumerate(calls) if i < begin or not (call.refuses or call.may_fail)]
 
 
 class Pullback:

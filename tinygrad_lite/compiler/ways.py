@@ -9,14 +9,8 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
-import numpy as np
-
 from tinygrad_lite.compiler.entry import MISS, REFUSED, NoResult, OtherWayError
 from tinygrad_lite.compiler.run import Run
-from tinygrad_lite.errors import InputError
-
-REFUSALS = InputError, IndexError, np.linalg.LinAlgError
-"""The errors of operations about values, which the function itself may catch."""
 
 FREE = 5
 """How many ways are recorded at once; each further one once that pays."""
@@ -44,7 +38,7 @@ Way = tuple[bool, ...]
 
 
 def ended_by(error: Exception) -> NoResult:
-    """Why a program that has ended with one of these errors has no result."""
+    """Why a program that has ended with an error has no result: the function itself may catch the error, or has it."""
     return NoResult(error.branches) if isinstance(error, OtherWayError) else REFUSED
 
 
@@ -73,7 +67,7 @@ class Entries(dict[Run, Callable[..., Any]]):
                 continue
             try:
                 result = entry(*args)
-            except REFUSALS as error:
+            except Exception as error:
                 result = ended_by(error)
             if result is not MISS:
                 return run, result
@@ -123,7 +117,7 @@ class Search:
         self.attempted = perf_counter()
         try:
             result = call(*args)
-        except REFUSALS as error:
+        except Exception as error:
             if not may_be_refused:
                 raise
             result = ended_by(error)

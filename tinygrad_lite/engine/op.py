@@ -90,6 +90,8 @@ class Facts(TypedDict, total=False):
         takes_complex: whether its rules hold for complex numbers, too. There, g says that the final result moves by
             Re(g · dy) where y moves by dy. An operation that only moves entries takes them as it is.
         chooses: why an entry gets no gradient where another is chosen, in words: "another entry is the largest".
+        refuses: whether the forward raises an error for some entries of arrays whose shapes fit, as `inv` does for a
+            singular matrix. A program then calls it even if nobody reads the result.
     """
 
     domain: Sequence[tuple[float, float]] | None
@@ -103,6 +105,7 @@ class Facts(TypedDict, total=False):
     kind: Literal["moving", "multiplying", "rectifying", "saturating"] | None
     takes_complex: bool
     chooses: str
+    refuses: bool
 
 
 class Op(Arguments):
@@ -127,7 +130,7 @@ class Op(Arguments):
     kink: Rule | None = None
     on_complex: Rule | None = None
     examples: Sequence[Example] | None = None
-    linear, deferred, takes_complex, chooses = False, False, False, ""
+    linear, deferred, takes_complex, refuses, chooses = False, False, False, False, ""
     kind: str | None = None
     module = __name__
 
@@ -193,9 +196,7 @@ class Op(Arguments):
     def inputs_of(self, node: Any) -> Any:
         """The inputs of a result that had none when it was looked at, if the operation can find them."""
         if node.inputs is None:
-            raise GraphError(
-                f"the graph of this result of {self} was freed by an earlier backward pass: give it retain_graph=True"
-            )
+            raise GraphError(f"this result of {self} was freed by an earlier backward pass: give it retain_graph=True")
         return node.inputs
 
     def check_complex(self) -> None:

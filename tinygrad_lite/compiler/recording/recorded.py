@@ -7,7 +7,7 @@ its value, as a boolean or a number, that is an error, since the value would dif
 import operator
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache, partial
+from functools import lru_cache, partial, wraps
 from inspect import getattr_static
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
@@ -75,11 +75,28 @@ def _as_numpys(result: Any, function: Any, args: Any, params: Any) -> Any:
     return trees.map_leaves(lambda x: x if next(views, True) or type(x) is not Recorded else np.copy(x), result)
 
 
+def _heard(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A method whose refusal ends the recording, even if the function catches it: the array itself refuses nothing."""
+
+    @wraps(method)
+    def heard(self: Any, *args: Any, **params: Any) -> Any:
+        try:
+            return method(self, *args, **params)
+        except (UsageError, NoDerivativeError) as error:
+            self.recorder.unheard = str(error)
+            raise
+
+    return heard
+
+
+_HEARD = _heard(np.add).__code__
+
+
 def _is_in_a_rule() -> bool:
     """Whether the code that calls a method of a recorded value is not the user's."""
     frame = sys._getframe(2)
-    while frame.f_code.co_filename == _MAKING and frame.f_back is not None:  # this file stands in for NumPy's functions
-        frame = frame.f_back
+    while frame.f_code.co_filename == _MAKING or frame.f_code is _HEARD:  # these stand in for NumPy's functions
+        frame = frame.f_back  # type: ignore[assignment]
     return frame.f_code.co_filename.startswith(_KNOWING)
 
 
@@ -110,12 +127,14 @@ class Writer(Protocol):
 
     Attributes:
         refusal: what it said the last time that Python needed a value.
-        unheard: the same, if that was for code that is neither NumPy's nor ours, and may have caught the error.
+        unheard: what it refused last, with an error that other code may have caught.
+        unconverted: the same, if it refused an array, until somebody asks for a number in its place.
         shows_booleans: whether Python's booleans are such in the recording, too.
     """
 
     refusal: str | None
     unheard: str | None
+    unconverted: str | None
     shows_booleans: bool
 
     def call(self, op: Op, inputs: Sequence[Array], params: Mapping[str, Any]) -> Any:
@@ -389,6 +408,7 @@ class Recorded(Assigning, OfVariable):
             values = values.astype(self.dtype)
         self.recorder.write(self, self.at[index].set(values), "an assignment")
 
+    @_heard
     def __trace__(self, op: Op, inputs: tuple[Array, ...], params: Mapping[str, Any]) -> Any:
         for x in inputs:
             if type(x) is Tensor or isinstance(x, Leveled):
@@ -410,6 +430,7 @@ class Recorded(Assigning, OfVariable):
             self._needed()  # else it would be an Iterable, as arrays are
         return type(self.value)
 
+    @_heard
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Array, **params: Any) -> Any:
         if not _is_in_a_rule():
             if method == "at":
@@ -426,6 +447,7 @@ class Recorded(Assigning, OfVariable):
                 raise
             return self._undeclared(ufunc, inputs, params)
 
+    @_heard
     def __array_function__(self, function: Any, types: Any, args: Any, params: Any) -> Any:
         if not _is_in_a_rule():
             if function in WRITERS:
@@ -511,7 +533,11 @@ class Recorded(Assigning, OfVariable):
             method, frame = frame.f_code.co_name, frame.f_back
         frame = _outside_conversions(frame)
         is_a_rules = frame.f_code.co_filename.startswith(_KNOWING)
-        if method != "__array__" and not is_a_rules:  # NumPy asks for a number next, and a rule is called as a whole
+        if is_a_rules:  # it is called as a whole
+            pass
+        elif method == "__array__":  # NumPy may ask for a number next
+            self.recorder.unconverted = self.recorder.refusal
+        else:
             self.recorder.unheard = self.recorder.refusal
         raise UsageError(self.recorder.refusal)
 
@@ -526,9 +552,21 @@ class Recorded(Assigning, OfVariable):
         frame = _outside_conversions(sys._getframe(2))
         if not is_users(frame.f_code.co_filename):  # a rule asks for it, which is then called as a whole
             return False
-        if (written := array_written_at(frame)) is not None:
-            return self.recorder.notes_write(written)
-        return self.recorder.notes_use(arrays_at(frame))
+        written = array_written_at(frame)
+        recorder = self.recorder
+        is_noted = recorder.notes_use(arrays_at(frame)) if written is None else recorder.notes_write(written)
+        if is_noted:
+            recorder.unconverted = None
+        return is_noted
+
+    def __getattr__(self, name: str) -> Any:
+        """Refuse what the value itself would have, such as its bytes."""
+        kind = type(self.value).__name__
+        if name not in _OF_VALUES or not hasattr(self.value, name):
+            raise AttributeError(f"{kind!r} object has no attribute {name!r}")
+        if not _is_in_a_rule():
+            self.recorder.unheard = f"a compiled function asks for .{name} of what it computes{at_line()}"
+        raise AttributeError(f"a compiled function has no .{name} of what it computes: call what needs it outside")
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         return np.array(self.value, dtype) if self._is_noted() else self._needed()
@@ -646,3 +684,5 @@ def _hide_attributes_of_arrays() -> None:
 
 
 _hide_attributes_of_arrays()
+_OF_VALUES = {*dir(np.ndarray), *dir(np.float64), *dir(complex), *dir(int)} - {*dir(Recorded), *dir(object)}
+"""What the values have that are recorded, and what stands for them has not."""

@@ -133,8 +133,8 @@ class Recorder(Leavings):
         would_print, logging.raiseExceptions = logging.raiseExceptions, False  # of what cannot be logged meanwhile
         try:
             returned = f(*args, **kwargs)
-            if self.unheard is not None:
-                raise UsageError(self.unheard)
+            if (unheard := self.unheard or self.unconverted) is not None:
+                raise UsageError(unheard)
             return returned
         except (TypeError, ValueError) as error:
             names_it = any(kind.__name__ in str(error) for kind in (Recorded, Tensor))

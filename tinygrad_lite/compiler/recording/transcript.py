@@ -56,7 +56,8 @@ class Transcript(SharedMemory):
         namer: what a person would call its values.
         is_over: whether the run is over, after which nothing can be recorded.
         refusal: what it said the last time that Python needed a value.
-        unheard: the same, if that was for code that is neither NumPy's nor ours, and may have caught the error.
+        unheard: what it refused last, with an error that other code may have caught.
+        unconverted: the same, if it refused an array, until somebody asks for a number in its place.
         written: the arrays that the function wrote into after it had computed with them.
         origins: where its calls belong.
         may_branch: whether Python may go a way that hangs on a value; the program refuses values with another way.
@@ -77,6 +78,7 @@ class Transcript(SharedMemory):
         self.is_over = False
         self.refusal: str | None = None
         self.unheard: str | None = None
+        self.unconverted: str | None = None
         self.written: list[Array] = []
         self.refused = ""  # the latest operation that raised an error; if the function goes on, it has caught it
         self._expected = expected

@@ -226,7 +226,7 @@ class NumpySource:
         while True:
             name = self.expressions.names[x]
             entries = self._entries(x)
-            is_read = not entries or self._uses.count(x) > len(entries)
+            is_read = self._uses.count(x) > len(entries)
             line = " = ".join([*([name] if is_read else []), *entries, text.text])
             if target is not None:
                 line = self._updated(call, name, target)

@@ -11,6 +11,7 @@ from tinygrad_lite.compiler.draws import Draw
 from tinygrad_lite.compiler.native.pairs import with_pairs
 from tinygrad_lite.compiler.native.scalars import of_parts
 from tinygrad_lite.compiler.passes import simplified
+from tinygrad_lite.compiler.passes.dead_code import without_unread_results
 from tinygrad_lite.compiler.places import Argument, Data, Entry, Gradient, Outside, Place
 from tinygrad_lite.compiler.program import Program, Variable
 from tinygrad_lite.compiler.recording.call_to_record import CallToRecord, named_parameters
@@ -166,6 +167,7 @@ def _recorded(f: Callable[..., Any], args: tuple[Any, ...], passes: Pass) -> tup
     program = recorder.program
     arguments = {x: place for x, place in program.inputs.items() if isinstance(place, Argument)}
     program = with_pairs(_with_complex_constants(passes(program)), LARGEST_TRANSFORM)
+    program = without_unread_results(program)  # a graph raises no errors
     program.inputs = {**arguments, **program.inputs}  # also those that it does not use
     return program, recorder.returned
 

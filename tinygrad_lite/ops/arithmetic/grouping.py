@@ -58,7 +58,7 @@ def _histogram(a: Array, bins: Any = 10, range: Any = None, weights: Any = None)
     return np.histogram(a, bins, range, weights=weights)
 
 
-counted = primitive(_histogram, arity=1)
+counted = primitive(_histogram, arity=1, refuses=True)
 
 
 def _edges(a: Array, edges: Array, bins: Any, range: Any) -> Array:

@@ -44,7 +44,7 @@ argsort = primitive(np.argsort, kink=closest)
 argsort.compute = _argsort
 argpartition = primitive(np.argpartition, kink=closest, examples=[([(2, 3)], {"kth": 1})])
 searchsorted = primitive(np.searchsorted, arity=2, examples=[([np.arange(3.0), (2, 3)], {})])
-digitize = primitive(np.digitize, arity=2, examples=[([(4,), np.arange(3.0)], {})])
+digitize = primitive(np.digitize, arity=2, refuses=True, examples=[([(4,), np.arange(3.0)], {})])
 
 
 def _order_of_columns(keys: Array, axis: int = -1) -> Array:

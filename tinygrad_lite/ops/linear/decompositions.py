@@ -70,6 +70,7 @@ def _cholesky_vjp(g: Array, y: Array, x: Array, upper: bool = False) -> Array:
 cholesky = primitive(
     np.linalg.cholesky,
     _cholesky_vjp,
+    refuses=True,
     domain=(POSITIVE,),
     kink=lambda x, upper=False: np.maximum(np.linalg.eigvalsh(x, "U" if upper else "L"), 0) / 8,
     examples=[([shape], {"upper": upper}) for shape in ((1, 1), (2, 2)) for upper in (False, True)],
@@ -146,6 +147,7 @@ def as_read(x: Array, upper: bool = False) -> Array:
 packed_eigh = primitive(
     _eigh,
     _eigh_vjp,
+    refuses=True,
     deferred=True,
     kink=_steady(_eigh, _eigenvalue_gaps),
     examples=[*SQUARE, ([(3, 3)], {"UPLO": "U"})],
@@ -168,7 +170,9 @@ def _eigvalsh_vjp(g: Array, y: Array, x: Array, UPLO: Any = "L") -> Array:
     return in_triangle(composed(g, v, v, y), UPLO.upper() == "U")
 
 
-eigvalsh = primitive(np.linalg.eigvalsh, _eigvalsh_vjp, kink=_eigenvalue_gaps, examples=packed_eigh.examples)
+eigvalsh = primitive(
+    np.linalg.eigvalsh, _eigvalsh_vjp, refuses=True, kink=_eigenvalue_gaps, examples=packed_eigh.examples
+)
 
 
 def _svd(
@@ -290,6 +294,7 @@ def _leaving(g: Array, q: Array, s_or_0: Array, gs: Array, arriving: Array) -> A
 packed_svd = primitive(
     _svd,
     _svd_vjp,
+    refuses=True,
     deferred=True,
     kink=_steady(_svd, _singular_gaps),
     examples=[(shapes, {"full_matrices": False}) for shapes, _ in ANY]
@@ -321,7 +326,9 @@ def svdvals_vjp(g: Array, y: Array, x: Array, hermitian: bool = False) -> Array:
     return through_values(g, x, hermitian)
 
 
-svdvals = primitive(_svdvals, svdvals_vjp, kink=_singular_gaps, examples=[*ANY, ([(3, 3)], {"hermitian": True})])
+svdvals = primitive(
+    _svdvals, svdvals_vjp, refuses=True, kink=_singular_gaps, examples=[*ANY, ([(3, 3)], {"hermitian": True})]
+)
 implements(np.linalg.svdvals)(svdvals)
 
 

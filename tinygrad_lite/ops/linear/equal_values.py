@@ -147,6 +147,7 @@ quotient = primitive(
     _quotient_vjp_part,
     _quotient_vjp_gap,
     None,
+    refuses=True,
     kink=lambda part, gap, reference, **_: gap,
     examples=[([(2, 3, 3), (2, 3, 3), (2, 3, 3)], {}), ([(3, 2), (2,), (3, 2)], {})],
 )

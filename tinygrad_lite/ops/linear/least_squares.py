@@ -25,7 +25,7 @@ def _cuts_off(x: Array, y: Array) -> Array:
     return np.any(largest_neglected > np.sqrt(np.finfo(s.dtype).eps) * smallest_kept)
 
 
-cuts_off = primitive(_cuts_off, arity=2, examples=[([(3, 2), (2, 3)], {})])
+cuts_off = primitive(_cuts_off, arity=2, refuses=True, examples=[([(3, 2), (2, 3)], {})])
 
 
 def _pinv_vjp(
@@ -57,6 +57,7 @@ def _pinv(a: Array, rcond: Any = None, hermitian: bool = False, *, rtol: Any = n
 pinv = primitive(
     _pinv,
     _pinv_vjp,
+    refuses=True,
     kink=singularity,
     examples=[*ANY, ([(2, 2)], {"hermitian": True}), ([(3, 2)], {"rcond": 1e-9}), ([(3, 2)], {"rtol": 1e-9})],
 )
@@ -107,6 +108,7 @@ packed_lstsq = primitive(
     _lstsq_vjp_a,
     _lstsq_vjp_b,
     adjoint=_lstsq_terms,
+    refuses=True,
     kink=singularity,
     examples=[(shapes, {}) for shapes in ([(3, 2), (3,)], [(3, 2), (3, 2)], [(2, 3), (2,)], [(2, 2), (2, 1)])]
     + [([(3, 2), (3,)], {"rcond": 1e-9})],

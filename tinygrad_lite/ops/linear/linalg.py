@@ -39,7 +39,9 @@ def finite(x: Array, hermitian: bool = False, message: str = "SVD did not conver
     return x
 
 
-inv = primitive(np.linalg.inv, lambda g, y, x: -y.mT @ g @ y.mT, kink=singularity, takes_complex=True, examples=SQUARE)
+inv = primitive(
+    np.linalg.inv, lambda g, y, x: -y.mT @ g @ y.mT, refuses=True, kink=singularity, takes_complex=True, examples=SQUARE
+)
 
 
 def as_columns(b: Array, *vectors: Array) -> list[Array]:
@@ -64,6 +66,7 @@ solve = primitive(
     lambda g, y, a, b, back: -back @ as_columns(b, y)[0].mT,
     lambda g, y, a, b, back: as_of_columns(b, back),
     adjoint=lambda g, y, a, b: np.linalg.solve(a.mT, *as_columns(b, g)),
+    refuses=True,
     kink=singularity,
     takes_complex=True,
     examples=[(shapes, {}) for shapes in _SYSTEMS],
@@ -209,6 +212,7 @@ def _matrix_power_vjp(g: Array, y: Array, x: Array, n: int) -> Array:
 matrix_power = primitive(
     np.linalg.matrix_power,
     _matrix_power_vjp,
+    refuses=True,
     kink=singularity,
     takes_complex=True,
     examples=[([(2, 2)], {"n": n}) for n in (0, 1, 2, 3, 5, -1, -3)] + [([(2, 2, 2)], {"n": 4})],
@@ -255,7 +259,7 @@ def _matrix_rank(A: Array, tol: Any = None, hermitian: bool = False, *, rtol: An
     return np.linalg.matrix_rank(finite(A, hermitian), tol, hermitian, rtol=rtol)
 
 
-matrix_rank = primitive(_matrix_rank)
+matrix_rank = primitive(_matrix_rank, refuses=True)
 implements(np.linalg.matrix_rank)(matrix_rank)
 
 implements(np.linalg.matmul)(products.matmul)

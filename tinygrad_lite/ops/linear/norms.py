@@ -155,6 +155,7 @@ vector_norm = primitive(
 matrix_norm = primitive(
     _matrix_norm,
     _matrix_norm_vjp,
+    refuses=True,
     kink=_ties,
     takes_complex=True,
     examples=[([(2, 3)], {"ord": ord}) for ord in _MATRIX_ORDERS] + [([(2, 2, 2)], {"ord": 2, "keepdims": True})],
@@ -163,6 +164,7 @@ implements(np.linalg.matrix_norm)(matrix_norm)
 norm = primitive(
     _norm,
     _norm_vjp,
+    refuses=True,
     kink=_ties,
     takes_complex=True,
     examples=[([(2, 3)], {"ord": ord, "axes": (1, 0)}) for ord in _MATRIX_ORDERS]
@@ -216,6 +218,7 @@ def _defined_cond_vjp(g: Array, y: Array, x: Array, p: Any) -> Array:
 cond = primitive(
     _cond,
     _cond_vjp,
+    refuses=True,
     kink=lambda x, p=None: np.concatenate(
         [_ties(x), np.ravel(singularity(x)), *([] if p in (None, 2, -2) else [_ties(np.linalg.inv(x))])]
     ),

@@ -96,6 +96,7 @@ triangular = primitive(
     lambda g, y, a, b, back, **_: as_of_columns(b, back),
     adjoint=_adjoint,
     name="solve_triangular",
+    refuses=True,
     kink=_singularity,
     examples=[
         (shapes, {"transposed": transposed, "lower": lower, "unit_diagonal": unit_diagonal})

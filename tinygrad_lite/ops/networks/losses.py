@@ -81,6 +81,7 @@ negative_log_likelihood = primitive(
     _negative_log_likelihood,
     lambda g, y, x, labels: np.where(_one_hot(labels, x), -np.expand_dims(g, 1), 0),
     None,
+    refuses=True,
     examples=_LABELLED,
 )
 
@@ -156,6 +157,7 @@ cross_entropy = primitive(
     _cross_entropy,
     _cross_entropy_vjp,
     None,
+    refuses=True,
     shared=_odds,
     examples=[
         (x, {"reduction": reduction, **ignored})

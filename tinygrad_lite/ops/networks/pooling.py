@@ -116,6 +116,7 @@ unpool = primitive(
     _unpool,
     lambda g, y, x, indices, size: np.take_along_axis(g, indices, -1),
     None,
+    refuses=True,
     linear=True,
     kind="moving",
     examples=[([(2, 3), np.array([[0, 4, 2], [1, 3, 4]])], {"size": 5})],

@@ -128,6 +128,7 @@ geomspace = primitive(
         _total(g * y, 1 - shares(num, endpoint), axis) / start
     ),
     lambda g, y, start, stop, num, endpoint=True, dtype=None, axis=0: _total(g * y, shares(num, endpoint), axis) / stop,
+    refuses=True,
     domain=(POSITIVE, POSITIVE),
     examples=[([(), ()], {"num": 4}), ([(2, 1), (3,)], {"num": 3, "endpoint": False, "axis": -1})],
 )
