@@ -48,5 +48,5 @@ REASONS: dict[Any, str] = {
     **dict.fromkeys(("expn", "exponential_integral", "poch", "stdtr"), _SERIES),
     **dict.fromkeys(("log_gamma_quantile", "logit_beta_quantile", "beta_flow"), _STEPS),
     "mean_log_factorial": "the number of its terms grows with its rate",
-    **dict.fromkeys(("drawn_poisson", "drawn_binomial", "drawn_log_gamma"), _DRAWN),
+    **dict.fromkeys(("drawn_poisson", "drawn_binomial", "drawn_log_gamma", "drawn_von_mises"), _DRAWN),
 }
