@@ -18,7 +18,7 @@ import numpy as np
 from tinygrad_lite.engine.conversions import NUMBERS, plain
 from tinygrad_lite.engine.op import Array, Op, Traced
 from tinygrad_lite.engine.registry import ANSWERS
-from tinygrad_lite.errors import RESTATED, ShapeError, TinygradError, UsageError
+from tinygrad_lite.errors import RESTATED, ShapeError, TinygradError, UsageError, complain
 from tinygrad_lite.foundation.advice import INSTEAD_OF_WRITING, in_place_of_conversion
 from tinygrad_lite.foundation.callers import writes_an_entry
 from tinygrad_lite.foundation.elsewhere import AttributesElsewhere
@@ -70,7 +70,10 @@ class Batched(Leveled, AttributesElsewhere):
             except ByPartsError:
                 pass
             except OneByOneError:
-                return one_by_one(op, level, inputs, params)
+                try:
+                    return one_by_one(op, level, inputs, params)
+                except RESTATED as error:
+                    complain(error, op.name, inputs, params)
         return op.forward(*inputs, **params)
 
     @property
