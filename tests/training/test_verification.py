@@ -660,7 +660,7 @@ def test_losses_that_cannot_be_descended(loss: Any, message: str) -> None:
         (np.tanh, F.mse_loss, (X, REAL), "model must be a tg.nn.Module, got ufunc"),
         (nn.Linear, F.mse_loss, (X, REAL), "got the class Linear: call it to make one"),
         (linear(13, 1), nn.MSELoss, (X, REAL), "got the class MSELoss: call it"),
-        (linear(13, 1), None, (X, REAL), "loss must be a function"),
+        (linear(13, 1), None, (X, REAL), "loss must be a module, or a function"),
         (linear(13, 1), F.mse_loss, X, r"the batch must be a pair \(inputs, targets\), got ndarray"),
         (linear(13, 1), F.mse_loss, (X, REAL, REAL), "got tuple of 3 parts"),
     ],
