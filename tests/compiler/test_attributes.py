@@ -15,6 +15,7 @@ import pytest
 import tinygrad_lite as tg
 from tests.compiler.outside import Turns
 from tinygrad_lite import nn, optim, trees
+from tinygrad_lite.compiler.recording.recorded import OfVariable, Recorded
 from tinygrad_lite.errors import GraphError, UsageError
 
 RNG = np.random.default_rng(0)
@@ -471,3 +472,19 @@ def test_attributes_that_an_object_keeps_by_itself(backend: str) -> None:
 
     for x, y in zip(outcomes(lambda f: tg.compile(f, backend)), outcomes(lambda f: f), strict=True):
         np.testing.assert_allclose(x, y, rtol=1e-12)
+
+
+def test_a_value_has_no_attributes_beyond_those_of_its_kind(backend: str) -> None:
+    own = {*Recorded.__slots__, *OfVariable.__slots__, "not_data"}
+    refused = {"mT", "real", "imag"}  # of numbers
+    names = [
+        *sorted(name for name in {*dir(Recorded)} - own - refused if not name.startswith("_")),
+        "__len__",
+        "__iter__",
+    ]
+
+    def f(x: Any) -> list[Any]:
+        return [x * hasattr(value, name) for value in (x, x[0, 0], x[0, 0].item()) for name in names]
+
+    compiled, x = tg.compile(f, backend), np.ones((2, 2))
+    np.testing.assert_array_equal(compiled(x), f(x))

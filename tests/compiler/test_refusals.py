@@ -255,6 +255,10 @@ OF_THE_COMPILER: dict[str, Callable[[Any], Any]] = {
     "a text": lambda x: len(str(x)),
     "a key": lambda x: {1.0: 3.0}[float(x[0])],
     "a file": lambda x: np.save(io.BytesIO(), x) or 1.0,
+    "a list of unlike things": lambda x: np.array([x, None], dtype=object).size,
+    "memory for others": lambda x: np.from_dlpack(x)[0],
+    "another size": lambda x: x.copy().resize(3) or 1.0,
+    "a remainder of a power": lambda x: pow(int(x[0]), 2, 3),
 }
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from tinygrad_lite import trees
 from tinygrad_lite.compiler.recording.plain_numbers import is_recorded
-from tinygrad_lite.compiler.recording.recorded import Recorded
+from tinygrad_lite.compiler.recording.recorded import Recorded, note_refusal
 from tinygrad_lite.compiler.syntax_trees import ONE_AT_A_TIME
 from tinygrad_lite.engine.op import Traced
 from tinygrad_lite.engine.tensor import Tensor
@@ -100,7 +100,11 @@ def _of_recorded(
         values = trees.leaves(args[position]) if len(args) > position else []
         if not any(map(is_recorded, values)) or any(isinstance(x, Tensor) and x.requires_grad for x in values):
             return _made(of_numpy(*args, **params), args, params, function, caller)
-        return make(*args, **params) if params.keys() <= {*takes} else of_numpy(*args, **params)
+        try:
+            return make(*args, **params) if params.keys() <= {*takes} else of_numpy(*args, **params)
+        except Exception as error:  # which NumPy's own function may not raise
+            note_refusal(values, error)
+            raise
 
     return function
 
@@ -117,7 +121,8 @@ def _as_array(a: Any, dtype: Any = None, copy: bool | None = None) -> Any:
                 if type(x) is Recorded and x.variable.is_number:
                     x._needed()
         return made.astype(dtype)
-    return made.copy() if copy and made is a else made
+    is_copied = copy is np._CopyMode.ALWAYS if isinstance(copy, np._CopyMode) else copy
+    return made.copy() if is_copied and made is a else made
 
 
 def _array(object: Any, dtype: Any = None, copy: bool | None = True) -> Any:

@@ -20,6 +20,7 @@ from tinygrad_lite.array_api.assigning import WRITERS, Assigning, change_at, ent
 from tinygrad_lite.compiler.program import Variable, is_python_number
 from tinygrad_lite.compiler.recording.computed_slices import is_computed
 from tinygrad_lite.compiler.recording.instead import instead
+from tinygrad_lite.compiler.recording.watching import plain
 from tinygrad_lite.engine import tensor
 from tinygrad_lite.engine.op import Array, Op, Traced
 from tinygrad_lite.engine.operators import Operators
@@ -90,6 +91,14 @@ def _heard(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 _HEARD = _heard(np.add).__code__
+
+
+def note_refusal(values: Sequence[Any], error: Exception) -> None:
+    """Let an error end the recording of these values, even if the function catches it."""
+    for x in values:
+        array = plain(x, "_array") if isinstance(x, Tensor) else x
+        if type(array) is Recorded:
+            array.recorder.unheard = str(error)
 
 
 def _is_in_a_rule() -> bool:
@@ -290,8 +299,10 @@ def _comparing(name: str) -> Any:
     return lambda self, other: _shown_to_users(method(self, other))
 
 
-def _power(self: "Recorded", exponent: Any) -> Any:
+def _power(self: "Recorded", exponent: Any, *modulus: Any) -> Any:
     """A power; of a negative number to a real one, Python makes a complex number, and a recording refuses that."""
+    if modulus:
+        self._needed()
     may_be_complex = _is_number(self) and (type(exponent) is float or _is_number(exponent))
     if may_be_complex and is_users(sys._getframe(1).f_code.co_filename):
         is_positive = operator.gt(self, 0)
@@ -397,6 +408,9 @@ class Recorded(Assigning, OfVariable):
             super().__setitem__(index, values)
         self.assign(index, values)
 
+    resize = __delitem__ = _heard(Assigning._in_place)
+
+    @_heard
     def assign(self, index: Any, values: Any) -> None:
         """Write values into the entries at an index; refuse it for what a tensor holds."""
         if self.is_fixed or not isinstance(self.value, np.ndarray):
@@ -626,7 +640,7 @@ class Recorded(Assigning, OfVariable):
     def __reduce_ex__(self, protocol: Any) -> Any:
         self._needed()
 
-    __hash__ = __complex__ = _needed
+    __hash__ = __complex__ = __dlpack__ = __dlpack_device__ = _needed
 
     def tolist(self) -> Any:
         """The entries as Python numbers, in nested lists, which each run reads again."""
@@ -657,16 +671,18 @@ class Recorded(Assigning, OfVariable):
         return f"Recorded({self.variable.dtype}{list(self.variable.shape)})"
 
 
-class _OfArrays:
-    """An attribute that arrays have, and numbers do not; a user's code may ask for it by `hasattr`."""
+class _OfSome:
+    """An attribute that not all values have, as `len` of numbers; a user's code may ask for it by `hasattr`."""
 
     def __init__(self, name: str, attribute: Any) -> None:
         self._name = name
         self._attribute = attribute
 
     def __get__(self, x: Recorded | None, kind: type) -> Any:
-        if x is not None and x.variable.is_number and is_users(sys._getframe(1).f_code.co_filename):
-            raise _NoAttributeError(f"{type(x.value).__name__!r} object has no attribute {self._name!r}")
+        if x is not None:
+            has_it = hasattr(type(x.value), self._name)
+            if not has_it and is_users(sys._getframe(1).f_code.co_filename):
+                raise _NoAttributeError(f"{type(x.value).__name__!r} object has no attribute {self._name!r}")
         return self._attribute.__get__(x, kind)
 
 
@@ -674,15 +690,15 @@ class _NoAttributeError(AttributeError, TypeError):
     """Python's own error for a number in place of an array: of either kind, since `len(x)` raises the second one."""
 
 
-def _hide_attributes_of_arrays() -> None:
-    known = {*dir(float), *dir(int), *Recorded.__slots__, *OfVariable.__slots__}
+def _hide_attributes_of_others() -> None:
+    known = {*Recorded.__slots__, *OfVariable.__slots__}
     for name in {*dir(Recorded)} - known:
         attribute = getattr_static(Recorded, name)
         is_asked_for = not name.startswith("_") or name in ("__len__", "__iter__", "__getitem__")
         if is_asked_for and hasattr(attribute, "__get__"):
-            setattr(Recorded, name, _OfArrays(name, attribute))
+            setattr(Recorded, name, _OfSome(name, attribute))
 
 
-_hide_attributes_of_arrays()
+_hide_attributes_of_others()
 _OF_VALUES = {*dir(np.ndarray), *dir(np.float64), *dir(complex), *dir(int)} - {*dir(Recorded), *dir(object)}
 """What the values have that are recorded, and what stands for them has not."""

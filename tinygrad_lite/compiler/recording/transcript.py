@@ -247,7 +247,7 @@ class Transcript(SharedMemory):
                     _refuse_numbers(value)
         if op not in self._opened and op.is_composite and not self._was_whole(op.name):
             done, matched = len(self.program.calls), self._matched
-            refused, unheard = self.refused, self.unheard
+            refused, unheard, unconverted = self.refused, self.unheard, self.unconverted
             self._opened.append(op)
             try:
                 shared = (op.shared(*inputs, **params),) if op.shared else ()
@@ -260,7 +260,7 @@ class Transcript(SharedMemory):
                         self._in_common[made.variable] = [*map(_identity, inputs)], shared
                     return made
             except Exception:  # noqa: BLE001, RUF100  # it reads the values, so it is called as a whole
-                self.refused, self.unheard = refused, unheard
+                self.refused, self.unheard, self.unconverted = refused, unheard, unconverted
             finally:
                 self._opened.pop()
             del self.program.calls[done:]
@@ -401,7 +401,7 @@ class Transcript(SharedMemory):
         name = f"{op.name}_gradient_{i + 1}"
 
         def rule(g: Array, *others: Array, **params: Any) -> Array:
-            done, matched, unheard = len(self.program.calls), self._matched, self.unheard
+            done, matched, unheard = len(self.program.calls), self._matched, (self.unheard, self.unconverted)
             self._rules += 1
             try:
                 if not self._was_whole(name):
@@ -410,7 +410,7 @@ class Transcript(SharedMemory):
                 if any(isinstance(x, Tensor) for x in (g, *others)):
                     raise
                 del self.program.calls[done:]
-                self._matched, self.unheard = matched, unheard
+                self._matched, (self.unheard, self.unconverted) = matched, unheard
             finally:
                 self._rules -= 1
             whole = Op(vjp, [None], name=name, arity=1 + len(others))
