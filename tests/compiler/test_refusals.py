@@ -1,6 +1,7 @@
 """Operations that refuse values: a compiled function handles the error as the function itself does."""
 
 import contextlib
+import copy
 import io
 import math
 from collections.abc import Callable
@@ -301,3 +302,22 @@ def test_an_error_of_a_users_operation_is_caught(backend: str) -> None:
             return -x
 
     assert [float(f(np.float64(x))) for x in (1, 2, -1, 3, -2)] == [2, 4, 1, 6, 2]
+
+
+def test_numbers_are_drawn_once_before_an_error(backend: str) -> None:
+    def numbers(compiled: Callable[[Any], Any]) -> list[float]:
+        rng = np.random.default_rng(0)
+
+        @compiled
+        def f(x: Any) -> Any:
+            noise = rng.normal(size=x.shape)
+            return np.linalg.inv(x) + noise
+
+        following = []
+        for x in (GOOD, GOOD, GOOD, BAD, GOOD, BAD):
+            with contextlib.suppress(np.linalg.LinAlgError):
+                f(x)
+            following.append(copy.deepcopy(rng).normal())
+        return following
+
+    assert numbers(lambda f: tg.compile(f, backend)) == numbers(lambda f: f)

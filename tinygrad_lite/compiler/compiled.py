@@ -129,7 +129,7 @@ class Compiled:
         try:
             result = entry(*args)
         except Exception as error:
-            result = ended_by(error)
+            result = ended_by(error, run)  # type: ignore[arg-type]  # without a run, there is no error
         return self._by_entries(args, kwargs, run, result) if type(result) is NoResult else result
 
     def _by_entries(

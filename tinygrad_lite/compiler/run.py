@@ -165,7 +165,12 @@ class Run:
     @property
     def may_be_refused(self) -> bool:
         """Whether an operation may refuse its values, since nothing has changed by then, not even a generator."""
-        return not self.is_passing and (bool(self.branches) or not self._draws)
+        return not self.is_passing and not self.may_have_drawn
+
+    @property
+    def may_have_drawn(self) -> bool:
+        """Whether numbers may have been drawn when an operation refuses its values."""
+        return bool(self._draws) and not self.branches
 
     @cached_property
     def _draws(self) -> list[Any]:

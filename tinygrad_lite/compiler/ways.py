@@ -37,9 +37,17 @@ Way = tuple[bool, ...]
 """Whether the value was true, branch by branch."""
 
 
-def ended_by(error: Exception) -> NoResult:
-    """Why a program that has ended with an error has no result: the function itself may catch the error, or has it."""
-    return NoResult(error.branches) if isinstance(error, OtherWayError) else REFUSED
+def ended_by(error: Exception, run: Run) -> NoResult:
+    """Why a program that has ended with an error has no result: the function itself may catch the error, or has it.
+
+    Raises:
+        Exception: this error, if the program may have drawn numbers, which must not be drawn twice.
+    """
+    if isinstance(error, OtherWayError):
+        return NoResult(error.branches)
+    if run.may_have_drawn:
+        raise error
+    return REFUSED
 
 
 class Entries(dict[Run, Callable[..., Any]]):
@@ -68,7 +76,7 @@ class Entries(dict[Run, Callable[..., Any]]):
             try:
                 result = entry(*args)
             except Exception as error:
-                result = ended_by(error)
+                result = ended_by(error, run)
             if result is not MISS:
                 return run, result
         return None, MISS
@@ -120,7 +128,7 @@ class Search:
         except Exception as error:
             if not may_be_refused:
                 raise
-            result = ended_by(error)
+            result = ended_by(error, run)
         if type(result) is NoResult:
             self.note(run, result)
         return result
