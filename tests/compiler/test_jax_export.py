@@ -81,6 +81,17 @@ def test_what_jax_cannot_do_is_refused(f: Any, said: str, tmp_path: Path) -> Non
     assert not (tmp_path / "f.py").exists()
 
 
+def test_what_only_raises_errors_is_left_out(tmp_path: Path) -> None:
+    def f(x: Any) -> Any:
+        np.linalg.eigh(x)  # which may raise an error in NumPy, and none in JAX
+        return 2 * x
+
+    compiled = tg.compile(f, "numpy")
+    compiled(np.eye(2))
+    compiled.export(tmp_path / "f.py", library="jax")
+    assert "eig" not in (tmp_path / "f.py").read_text()
+
+
 @pytest.mark.compare
 @pytest.mark.filterwarnings("ignore:.*no gradient for parameter:UserWarning")
 def test_results_are_nan_and_the_state_stays_where_numpy_raises(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.compiler.identifiers import identifier
+from tinygrad_lite.compiler.passes.dead_code import without_unread_results
 from tinygrad_lite.compiler.passes.sorting import with_own_sorts
 from tinygrad_lite.compiler.places import Argument, Gradient, Place
 from tinygrad_lite.compiler.program import FORWARD, Instruction, Program, Variable
@@ -102,8 +103,9 @@ class NumpySource:
         return NumpySource(self._performed, self.name, self.parameters, self._taken[1:], MEDIUM, self._items)
 
     def as_pure(self) -> "NumpySource":
-        """The same function in a form that JAX can compile."""
-        return NumpySource(self.program, self.name, self.parameters, self._taken[1:], sys.maxsize, is_pure=True)
+        """The same function in a form that JAX can compile, where no operation raises an error."""
+        program = without_unread_results(self.program)
+        return NumpySource(program, self.name, self.parameters, self._taken[1:], sys.maxsize, is_pure=True)
 
     def _share_names(self, items: Sequence[Item], scope: set[str] | None = None) -> None:
         """Let values that take each other's place have one name, and loops use names again."""
