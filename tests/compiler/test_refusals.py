@@ -12,7 +12,7 @@ import pytest
 
 import tinygrad_lite as tg
 from tests.compiler.outside import Turns
-from tinygrad_lite import nn, trees
+from tinygrad_lite import nn, optim, trees
 from tinygrad_lite.compiler.compiled import Compiled
 from tinygrad_lite.errors import InputError, UsageError
 
@@ -321,3 +321,30 @@ def test_numbers_are_drawn_once_before_an_error(backend: str) -> None:
         return following
 
     assert numbers(lambda f: tg.compile(f, backend)) == numbers(lambda f: f)
+
+
+@pytest.mark.parametrize("catches", [False, True])
+def test_an_error_among_many_turns(catches: bool, backend: str) -> None:
+    def outcome(repeat: Callable[..., Any]) -> tuple[list[float], float]:
+        w = tg.tensor(np.array([[25.5]]), requires_grad=True)
+        optimizer, results = optim.SGD([w], lr=1.0), []
+
+        def step(x: Any) -> Any:
+            optimizer.zero_grad()
+            np.sum(w * x).backward()
+            optimizer.step()
+            try:
+                return np.sum(np.linalg.cholesky(w.detach()))
+            except np.linalg.LinAlgError:
+                if not catches:
+                    raise
+                return -np.sum(w.detach())
+
+        with contextlib.suppress(np.linalg.LinAlgError):
+            results = [float(x) for x in repeat(step, np.ones((1, 1)))]
+        return results, w.item()
+
+    def compiled(step: Any, x: Any) -> Any:
+        return tg.compile(step, backend).repeat(40, x)
+
+    np.testing.assert_allclose(*map(np.hstack, (outcome(compiled), outcome(lambda f, x: [f(x) for _ in range(40)]))))

@@ -43,10 +43,11 @@ class _Turns:
             run = self._fitting(*_turn(args, kwargs, stacks, done)) if turns > FEW else None
             start = perf_counter()
             parts = {i: stack[done : done + count] for i, stack in stacks.items()}
-            results = None if run is None else run.repeat(count, leaves, parts)
-            if run is None or results is None:
+            made = None if run is None else run.repeat(count, leaves, parts)
+            if run is None or made is None:
                 count, results = 1, self._single(*_turn(args, kwargs, stacks, done))
             else:
+                count, results = made
                 self._template = run.returned
                 if count == self._size:
                     self._size = max(1, int(count * CHUNK / (perf_counter() - start)))

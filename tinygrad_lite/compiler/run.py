@@ -257,12 +257,12 @@ class Run:
     def _linked(self, values: list[Any], leaves: Leaves) -> Any:
         return self._returned(values, leaves, {i: place.tensor(leaves) for i, place in self._passed.items()})
 
-    def repeat(self, turns: int, leaves: list[Any], stacks: Mapping[int, Array]) -> list[Any] | None:
-        """The results of many calls, stacked leaf by leaf; None if they must run one by one."""
+    def repeat(self, turns: int, leaves: list[Any], stacks: Mapping[int, Array]) -> tuple[int, list[Any]] | None:
+        """How many calls are made, up to an error, with their results, stacked leaf by leaf; None if it makes none."""
         if self.is_passing or self._leaves_something or self.branches:
             return None
-        results = self.executor.repeat(turns, leaves, stacks)
-        return None if results is None else results[: len(self._wrapped)]
+        made = self.executor.repeat(turns, leaves, stacks)
+        return None if made is None else (made[0], made[1][: len(self._wrapped)])
 
     def report(self) -> CompileReport:
         """How it runs."""

@@ -359,8 +359,8 @@ class NativeExecutor:
             return self._within(x, arrays)
         return self._view(x, self.plan.constants.get(root))
 
-    def repeat(self, turns: int, leaves: Leaves, stacks: Mapping[int, Array]) -> list[Any] | None:
-        """The results of many runs, stacked.
+    def repeat(self, turns: int, leaves: Leaves, stacks: Mapping[int, Array]) -> tuple[int, list[Any]] | None:
+        """How many runs have ended without an error, and their results, stacked; None if there are none.
 
         Args:
             stacks: the stacked arrays that take the place of a leaf in turn, by the index of the leaf.
@@ -391,19 +391,27 @@ class NativeExecutor:
             views = [own.get(x, self._view(x)) for x in results]
             collected = [np.empty((turns, *x.shape), x.dtype) for x in results]
             view = None
-            for turn in range(turns):
-                for i, stack in turning:
-                    arrays[i] = stack[turn]
-                for number, stack in numbers:
-                    number[...] = stack[turn]
-                self._go(arrays, leaves)
-                for stack, view in zip(collected, views):
-                    stack[turn] = view
-            del view, views  # they hold the arena as well
-            self._store(leaves)
+            done = 0
+            try:
+                for turn in range(turns):
+                    for i, stack in turning:
+                        arrays[i] = stack[turn]
+                    for number, stack in numbers:
+                        number[...] = stack[turn]
+                    self._go(arrays, leaves)
+                    for stack, view in zip(collected, views):
+                        stack[turn] = view
+                    done += 1
+            except Exception:  # the function itself makes this turn, and may catch the error
+                if any(call.draws for call in self.program.calls):
+                    raise
+            finally:
+                del view, views  # they hold the arena as well
+                self._store(leaves)
             self._count_references(leaves)
         stacked = iter(collected)
-        return [next(stacked) if isinstance(x, Variable) else x for x in self.program.results]
+        made = [next(stacked)[:done] if isinstance(x, Variable) else x for x in self.program.results]
+        return (done, made) if done else None
 
     def _argument(self, x: Variable, value: Any) -> Array:
         """An argument as the machine code reads it: without gaps, and outside the arena."""
