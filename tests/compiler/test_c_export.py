@@ -305,6 +305,17 @@ def test_what_c_cannot_do_is_refused(f: Any, said: str, tmp_path: Path) -> None:
     assert not (tmp_path / "f.c").exists()
 
 
+def test_what_only_raises_errors_is_left_out(tmp_path: Path) -> None:
+    def f(x: Any) -> Any:
+        np.linalg.eigh(x)  # which may raise an error in NumPy, and has no form in C
+        return 2 * x
+
+    compiled = tg.compile(f, "numpy")
+    compiled(np.eye(2))
+    compiled.export(tmp_path / "f.c", library="c")
+    assert "eig" not in (tmp_path / "f.c").read_text()
+
+
 @pytest.mark.parametrize("compiler", COMPILERS)
 def test_a_step_that_refuses_its_values_changes_no_state(compiler: str, tmp_path: Path) -> None:
     model = nn.Sequential(nn.Embedding(7, 4, rng=0), nn.Flatten(), nn.Linear(12, 3, rng=1))

@@ -23,6 +23,7 @@ from tinygrad_lite.compiler.native.pairs import with_pairs
 from tinygrad_lite.compiler.native.plan import Plan, Segment, Written, packed, with_former_values
 from tinygrad_lite.compiler.native.scalars import Form, of_parts
 from tinygrad_lite.compiler.native.varying_numbers import with_numbers_as_data
+from tinygrad_lite.compiler.passes.dead_code import without_unread_results
 from tinygrad_lite.compiler.places import Argument
 from tinygrad_lite.compiler.program import Instruction, Program, Variable
 from tinygrad_lite.compiler.source.export import form_of, shown
@@ -105,9 +106,8 @@ class _Function:
         self.name = taken.new(f"{self._prefix}_run")  # no library function has such a name
         self.source = source
         target = _C()
-        program = with_numbers_as_data(
-            expanded(with_pairs(_in_c_order(source.program), LARGEST_TRANSFORM), few=inf), target
-        )
+        program = without_unread_results(source.program)  # C raises no errors
+        program = with_numbers_as_data(expanded(with_pairs(_in_c_order(program), LARGEST_TRANSFORM), few=inf), target)
         for call in program.calls:
             if call.op is not of_parts:  # which puts complex numbers together for another operation
                 self._refuse_unless(all(x.dtype in TYPES for x in (*call.reads, call.result)), call)
