@@ -88,7 +88,6 @@ class EntryWriter:
             "Tensor": Tensor,
             "wrap": wrap,
             "enabled": grad_mode.enabled,
-            "getrefcount": getrefcount,
             "ndarray": np.ndarray,
             "asarray": np.asarray,
             "ascontiguousarray": np.ascontiguousarray,
@@ -349,13 +348,13 @@ class EntryWriter:
             return [], []
         self.scope["held"] = [self.scope[name] for name in self._held]
         self._counts = [*map(getrefcount, self.scope["held"])]
-        self.scope["count"] = sum(map(getrefcount, self.scope["held"]))
         self._references = self._counting(self.scope["held"])
-        others = f"{self.name(self._references.differ)}()"
+        self.scope["sums"] = self._references.sums
+        counted = f"{self.name(self._references.differ)}()"
         movable = [key for key in self._still if key[1] in self._held]
         gradients = {name: expression for expression, name in movable if isinstance(self.scope[name], Tensor)}
         moved = " + ".join(["0", *(f"({expression} is not {name})" for expression, name in movable)])
-        anybody = " or ".join([*(f"{expression} is not {name}" for expression, name in movable), others])
+        anybody = " or ".join([*(f"{expression} is not {name}" for expression, name in movable), counted])
         forms, pairs, puts, after = [], [], [], []
         for expression, name in movable:
             del self._still[expression, name]
@@ -382,7 +381,8 @@ class EntryWriter:
             f"    if {self.is_over}: return MISS",
             *forms,
             f"    others = {moved}",
-            f"    if not others or sum(map(getrefcount, held)) != count - others: {let_others_keep}",
+            # it is never None, but then the sums are of now
+            f"    if not others or {counted} is None or sums[0] != sums[1] - others: {let_others_keep}",
         ]
         if puts:
             before += ["    if others:", *(f"    {line}" for line in puts)]

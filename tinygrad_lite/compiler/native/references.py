@@ -57,7 +57,8 @@ class References:
     """The references to some objects, which somebody else must keep alive.
 
     Attributes:
-        differ: a built-in function that says whether there are more or fewer than at first.
+        differ: a built-in function that counts them, and says whether there are more or fewer than at first.
+        sums: how many there were at the last count, and at first.
     """
 
     def __init__(self, things: Sequence[Any]) -> None:
@@ -65,7 +66,7 @@ class References:
         self._state = np.array([*head, *map(id, things)], np.int64)
         self.differ = callable_at(_machine().addresses[COUNTER], self._state)
         self._state[1] = self._sum()
-        self._addresses = self._state.data[6:]  # for one number, much quicker than an array
+        self.sums, self._addresses = self._state.data[:2], self._state.data[6:]  # for one number, quicker than an array
 
     def _sum(self) -> int:
         self.differ()
