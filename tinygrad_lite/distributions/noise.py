@@ -56,28 +56,28 @@ def _drawn_log_gamma(rng: np.random.Generator, a: Array) -> Array:
 _log_gamma = _seeded(_drawn_log_gamma, 1, "drawn_log_gamma", [(_rates,)])
 
 
-def _with_seeds(op: Op, rng: np.random.Generator, *parameters: Array) -> Array:
-    return op(rng.integers(2**63, size=2), *parameters)
+def _with_seeds(op: Op, shape: Shape, rng: np.random.Generator, *parameters: Array) -> Array:
+    return op(rng.integers(2**63, size=2), *[np.broadcast_to(x, shape) for x in parameters])
 
 
 def poisson(rate: Array, shape: Shape, rng: np.random.Generator) -> Array:
     """Numbers of events of this rate."""
-    return _with_seeds(_poisson, rng, np.broadcast_to(rate, shape))
+    return _with_seeds(_poisson, shape, rng, rate)
 
 
 def binomial(total_count: Array, probs: Array, shape: Shape, rng: np.random.Generator) -> Array:
     """Numbers of successes."""
-    return _with_seeds(_binomial, rng, np.broadcast_to(total_count, shape), np.broadcast_to(probs, shape))
+    return _with_seeds(_binomial, shape, rng, total_count, probs)
 
 
 def von_mises(loc: Array, concentration: Array, shape: Shape, rng: np.random.Generator) -> Array:
     """Angles from -π to π."""
-    return _with_seeds(_von_mises, rng, np.broadcast_to(loc, shape), np.broadcast_to(concentration, shape))
+    return _with_seeds(_von_mises, shape, rng, loc, concentration)
 
 
 def log_gamma(concentration: Array, shape: Shape, rng: np.random.Generator) -> Array:
     """The logarithm of numbers of the gamma distribution, without a gradient, in a hundredth of the time."""
-    return _with_seeds(_log_gamma, rng, np.broadcast_to(concentration, shape))
+    return _with_seeds(_log_gamma, shape, rng, concentration)
 
 
 def smooth_log_gamma(concentration: Array, shape: Shape, rng: np.random.Generator) -> Array:

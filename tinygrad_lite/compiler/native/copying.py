@@ -10,25 +10,20 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.compiler.native.machine import HEAD, HOLD, Machine, callable_at
+from tinygrad_lite.compiler.native.machine import HEAD, HOLD, Machine, callable_at, reading
 from tinygrad_lite.engine.op import Array
 
 _AXES, _LENGTHS, _STRIDES, _DTYPE = (HEAD + ahead for ahead in (8, 16, 24, 40))
 """Where NumPy's array object has the number of its axes, their lengths and strides, and its dtype."""
 
+_STATE = {"array.type": "ptr", "fine": "ptr", "misfit": "ptr", "hold": "ptr"}
+"""What `self` holds, before the sizes of the targets in bytes: NumPy's class, False and True, and Py_IncRef."""
+
 COPIER = f"""
 define ptr @NAME(ptr %self, ptr %given, i64 %count) nounwind {{
 begin:
-  %state.address = getelementptr i8, ptr %self, i64 {HEAD}
-  %state = load ptr, ptr %state.address
-  %fine.address = getelementptr ptr, ptr %state, i64 1
-  %misfit.address = getelementptr ptr, ptr %state, i64 2
-  %hold.address = getelementptr ptr, ptr %state, i64 3
-  %sizes = getelementptr i64, ptr %state, i64 4
-  %array.type = load ptr, ptr %state
-  %fine = load ptr, ptr %fine.address
-  %misfit = load ptr, ptr %misfit.address
-  %hold = load ptr, ptr %hold.address
+{reading(_STATE)}
+  %sizes = getelementptr i64, ptr %state, i64 {len(_STATE)}
   br label %pair
 pair:
   %i = phi i64 [ 0, %begin ], [ %i.next, %fitting ]

@@ -34,17 +34,20 @@ its length; the arguments' table; None, what else is returned, and Py_IncRef; th
 arena, in which no argument may lie. Behind these are two numbers that it writes when a function returns one other than
 0: the position in the table, and what was returned."""
 
-_READ_STATE = "\n".join(
-    f"  %{name}.address = getelementptr i64, ptr %state, i64 {i}\n  %{name} = load {kind}, ptr %{name}.address"
-    for i, (name, kind) in enumerate(STATE.items())
-)
+
+def reading(state: Mapping[str, str]) -> str:
+    """The lines that load what the array of integers holds that is `self`: names and kinds, in order from its start."""
+    lines = [f"%state.address = getelementptr i8, ptr %self, i64 {HEAD}", "%state = load ptr, ptr %state.address"]
+    for i, (name, kind) in enumerate(state.items()):
+        lines += [f"%{name}.address = getelementptr i64, ptr %state, i64 {i}"]
+        lines += [f"%{name} = load {kind}, ptr %{name}.address"]
+    return "\n".join(f"  {line}" for line in lines)
+
 
 RUNNER = f"""
 define ptr @NAME(ptr %self, ptr %given, i64 %count) nounwind {{
 begin:
-  %state.address = getelementptr i8, ptr %self, i64 {HEAD}
-  %state = load ptr, ptr %state.address
-{_READ_STATE}
+{reading(STATE)}
   br label %argument
 argument:
   %i = phi i64 [ 0, %begin ], [ %i.next, %bound ]

@@ -6,27 +6,20 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.compiler.native.machine import HEAD, HOLD, Machine, callable_at
+from tinygrad_lite.compiler.native.machine import HEAD, HOLD, Machine, callable_at, reading
 
 _COUNT = HEAD - 16
 """Where CPython's object has the number of its references, in whose lower half this number lies in each version."""
 
+_STATE = {"latest": "i64", "before": "i64", "number": "i64", "same": "ptr", "other": "ptr", "hold": "ptr"}
+"""What `self` holds, before the things: how many references there were at the last count and at first; how many things
+there are; False and True; and Py_IncRef."""
+
 COUNTER = f"""
 define ptr @NAME(ptr %self, ptr %given, i64 %count) nounwind {{
 begin:
-  %state.address = getelementptr i8, ptr %self, i64 {HEAD}
-  %state = load ptr, ptr %state.address
-  %before.address = getelementptr i64, ptr %state, i64 1
-  %number.address = getelementptr i64, ptr %state, i64 2
-  %same.address = getelementptr ptr, ptr %state, i64 3
-  %other.address = getelementptr ptr, ptr %state, i64 4
-  %hold.address = getelementptr ptr, ptr %state, i64 5
-  %things = getelementptr ptr, ptr %state, i64 6
-  %before = load i64, ptr %before.address
-  %number = load i64, ptr %number.address
-  %same = load ptr, ptr %same.address
-  %other = load ptr, ptr %other.address
-  %hold = load ptr, ptr %hold.address
+{reading(_STATE)}
+  %things = getelementptr ptr, ptr %state, i64 {len(_STATE)}
   br label %thing
 thing:
   %i = phi i64 [ 0, %begin ], [ %i.next, %add ]
@@ -66,7 +59,8 @@ class References:
         self._state = np.array([*head, *map(id, things)], np.int64)
         self.differ = callable_at(_machine().addresses[COUNTER], self._state)
         self._state[1] = self._sum()
-        self.sums, self._addresses = self._state.data[:2], self._state.data[6:]  # for one number, quicker than an array
+        memory = self._state.data  # for one number, quicker than an array
+        self.sums, self._addresses = memory[:2], memory[len(_STATE) :]
 
     def _sum(self) -> int:
         self.differ()
