@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinygrad_lite.ops.networks.normal import FEW, normal_cdf
+from tinygrad_lite.ops.networks.normal import BLOCK, FEW, normal_at, normal_cdf
 
 mpmath = pytest.importorskip("mpmath")
 
@@ -27,6 +27,18 @@ def test_many_entries_are_as_few(dtype: Any) -> None:
     assert y.dtype == few.dtype == np.result_type(dtype, 1.0)
     assert y.shape == x.shape
     np.testing.assert_allclose(y[:, :10], few, rtol=64 * max(np.finfo(y.dtype).eps, np.finfo(float).eps))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_blocks_join_without_a_seam_in_any_layout(dtype: Any) -> None:
+    x = np.linspace(-5, 5, 3 * BLOCK + 3).astype(dtype).reshape(3, -1)
+    pieces = [normal_at(row[i : i + 1000]) for row in x for i in range(0, len(row), 1000)]  # too few for blocks
+    right = [np.concatenate(part).reshape(x.shape) for part in zip(*pieces)]
+    layouts = (x, np.asfortranarray(x), np.repeat(x, 2, axis=1)[:, ::2], x[:, ::-1].copy()[:, ::-1])
+    for laid in layouts:
+        for y, expected in zip((*normal_at(laid), normal_cdf(laid)), (*right, right[0])):
+            assert y.dtype == dtype
+            np.testing.assert_allclose(y, expected, rtol=4 * np.finfo(dtype).eps)
 
 
 def test_ends() -> None:
