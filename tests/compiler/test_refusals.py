@@ -1,10 +1,19 @@
 """Operations that refuse values: a compiled function handles the error as the function itself does."""
 
+import array
 import contextlib
 import copy
+import ctypes
 import io
+import json
 import math
+import statistics
+import struct
+import sys
 from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -263,20 +272,96 @@ OF_THE_COMPILER: dict[str, Callable[[Any], Any]] = {
 }
 
 
+def suppressed(x: Any) -> float:
+    with contextlib.suppress(TypeError):
+        return float(len(json.dumps(x.tolist())))
+    return -1.0
+
+
+def first_of_those_taken(takers: tuple[Callable[[Any], Any], ...], x: Any) -> Any:
+    """As a library tries one way after the other."""
+    for take in takers:
+        try:
+            return take(x)
+        except (TypeError, ValueError):
+            pass
+    return -1.0
+
+
+OF_OTHERS: dict[str, Callable[[Any], Any]] = {
+    "json": lambda x: len(json.dumps(x.tolist())),
+    "json, suppressed": suppressed,
+    "memory": lambda x: memoryview(x).nbytes,
+    "the memory of a number's bytes": lambda x: struct.unpack("d", struct.pack("d", x[0]))[0],
+    "an exact number": lambda x: float(Decimal(x[0].item())),
+    "a ratio": lambda x: float(Fraction(x[0].item())),
+    "a mean": lambda x: statistics.mean(x.tolist()),
+    "an array of Python's": lambda x: array.array("d", x.tolist())[0],
+    "a number of C": lambda x: ctypes.c_double(x[0].item()).value,
+    "one of several": lambda x: first_of_those_taken((len, lambda x: memoryview(x).nbytes), x[0] * np.ones(())),
+    "in a dict": lambda x: len(json.dumps({"x": {"y": x.tolist()}})),
+}
+
+
 @pytest.mark.filterwarnings("ignore:.*without being compiled")
-@pytest.mark.parametrize("name", OF_THE_COMPILER)
+@pytest.mark.parametrize("name", [*OF_THE_COMPILER, *OF_OTHERS])
+@pytest.mark.skipif(
+    sys.version_info < (3, 12) and sys.gettrace() is not None, reason="a trace function takes the place of ours"
+)
 def test_what_the_compiler_alone_refuses_is_no_error_that_a_function_catches(name: str, backend: str) -> None:
     """Else it would go on as if the error were its own, which it has not outside a recording."""
 
     def f(x: Any) -> Any:
         try:
-            found = OF_THE_COMPILER[name](x)
+            found = {**OF_THE_COMPILER, **OF_OTHERS}[name](x)
         except Exception:
             return -x
         return 2 * x + np.sum(found)
 
     compiled = tg.compile(f, backend)
     for x in (np.array([1.0, 2.0]), np.array([1.0, 4.0]), np.array([3.0, 0.5])):
+        np.testing.assert_array_equal(compiled(x), f(x))
+
+
+NUMBERS = {"two": 2.0}
+
+
+def number_or(key: str, x: Any) -> Any:
+    try:
+        return NUMBERS[key] * x
+    except KeyError:
+        return x
+
+
+def checked(x: Any) -> Any:
+    if np.shape(x) != (3,):
+        raise ValueError("three, please")
+    return x
+
+
+def checked_or(x: Any) -> Any:
+    try:
+        return checked(x)
+    except ValueError:
+        return -x
+
+
+def read_or(text: str, x: Any) -> Any:
+    try:
+        return json.loads(text)[0] * x
+    except json.JSONDecodeError:
+        return 3 * x
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "f",
+    [partial(number_or, "one"), partial(number_or, "two"), checked_or, partial(read_or, "no"), lambda x: x / len(x)],
+)
+def test_other_errors_that_a_function_catches_are_its_own(f: Any, backend: str) -> None:
+    """They are the same in each call, so the function is compiled."""
+    compiled = tg.compile(f, backend)
+    for x in (np.array([1.0, 2.0]), np.array([4.0, 2.0])):
         np.testing.assert_array_equal(compiled(x), f(x))
 
 

@@ -60,6 +60,15 @@ def compares_identities(code: CodeType) -> bool:
     return any(compares_identities(x) for x in code.co_consts if isinstance(x, CodeType))
 
 
+@lru_cache(10_000)
+def catches_errors(code: CodeType) -> bool:
+    """Whether a function's code may go on after an error, by `except` or `contextlib.suppress`."""
+    for x, after in pairwise(dis.get_instructions(code)):
+        if x.opname == "PUSH_EXC_INFO" and after.opname != "WITH_EXCEPT_START":
+            return True
+    return "suppress" in code.co_names or any(catches_errors(x) for x in code.co_consts if isinstance(x, CodeType))
+
+
 def _read(all_of_them: list[dis.Instruction], i: int, code: CodeType) -> Read | None:
     name, kind = all_of_them[i].argval, all_of_them[i].opname
     is_free = kind in ("LOAD_DEREF", "LOAD_CLASSDEREF") and name in code.co_freevars

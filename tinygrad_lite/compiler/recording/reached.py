@@ -22,7 +22,14 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.compiler.recording.bytecode import Read, compares_identities, imports_of, names_in, reads_of
+from tinygrad_lite.compiler.recording.bytecode import (
+    Read,
+    catches_errors,
+    compares_identities,
+    imports_of,
+    names_in,
+    reads_of,
+)
 from tinygrad_lite.compiler.recording.guards import (
     Bytes,
     Field,
@@ -65,6 +72,7 @@ class Reached:
         held: the arrays in objects, in the same way.
         names: all names in the functions' code, some of which they may read from a module.
         compares_identities: whether the functions' code asks whether something `is` anything but None.
+        catches_errors: whether the functions' code may go on after an error.
         spaces: the global names of the functions, by id.
         iterators: what `next` would take something from, by id.
         others: all that may have something to see besides what the guards know, each with a label, by id.
@@ -91,6 +99,7 @@ class Reached:
         self._seen: dict[int, Any] = {}
         self.names = set(names)
         self.compares_identities = False
+        self.catches_errors = False
         self._modules: list[tuple[Any, str]] = []
         self._kinds: list[type] = []
         self._special: dict[type, list[tuple[str, FunctionType]]] = {}
@@ -202,6 +211,7 @@ class Reached:
             return
         self.names |= names_in(function.__code__)
         self.compares_identities |= compares_identities(function.__code__)
+        self.catches_errors |= catches_errors(function.__code__)
         self.spaces[id(function.__globals__)] = function.__globals__
         for read in reads_of(function.__code__):
             if not read.is_free and read.name in function.__globals__:

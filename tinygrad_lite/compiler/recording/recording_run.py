@@ -16,6 +16,7 @@ from tinygrad_lite.compiler.passes.dead_code import without_dead_code
 from tinygrad_lite.compiler.places import Data, TensorPlace, Upstream
 from tinygrad_lite.compiler.program import Program, Variable
 from tinygrad_lite.compiler.recording.carrying import CarriedError
+from tinygrad_lite.compiler.recording.caught import hearing_errors
 from tinygrad_lite.compiler.recording.guards import Guard, Key
 from tinygrad_lite.compiler.recording.leavings import Leavings
 from tinygrad_lite.compiler.recording.making import makings
@@ -56,6 +57,7 @@ class Recorder(Leavings):
         is_passing: whether this is the only recording, of a program that hardly runs again.
         arrays: the arrays that the function reaches outside, each with its label, by id.
         numbers: the leaves of the arguments that are Python numbers, and inputs of the program.
+        catches_errors: whether the user's code may go on after an error.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class Recorder(Leavings):
         self.is_passing = False
         self.arrays: dict[int, tuple[Array, str]] = {}
         self.numbers: frozenset[int] = frozenset()
+        self.catches_errors = False
 
     def run(self, f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         """Record what the function does, and restore everything afterwards."""
@@ -132,7 +135,8 @@ class Recorder(Leavings):
         """
         would_print, logging.raiseExceptions = logging.raiseExceptions, False  # of what cannot be logged meanwhile
         try:
-            returned = f(*args, **kwargs)
+            with hearing_errors(self._hear, self.catches_errors):
+                returned = f(*args, **kwargs)
             if (unheard := self.unheard or self.unconverted) is not None:
                 raise UsageError(unheard)
             return returned
@@ -144,6 +148,9 @@ class Recorder(Leavings):
             raise
         finally:
             logging.raiseExceptions = would_print
+
+    def _hear(self, refused: str) -> None:
+        self.unheard = refused
 
     def let_go(self) -> None:
         """Forget all values of a recording that is over, when nobody else has any.

@@ -420,6 +420,7 @@ def _recorded_once(
     recorder.numbers = numbers
     recorder.may_branch = call.may_branch
     recorder.shows_booleans = reached.compares_identities
+    recorder.catches_errors = reached.catches_errors
     places = iter([Argument(i, name) for i, name in enumerate(call.parameters)])
 
     def passed_in(x: Any) -> Any:

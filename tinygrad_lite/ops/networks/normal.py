@@ -54,26 +54,19 @@ def by_polynomial(x: Array, density: Array) -> Array:
     return np.absolute(tail)  # the tail, or 1 - tail
 
 
-class Normal(NamedTuple):
-    """The normal distribution at x: Φ(x) and φ(x)."""
-
-    cdf: Array
-    density: Array
-
-
 def _is_worth_blocks(x: Array) -> bool:
     return type(x) is np.ndarray and x.size > 2 * BLOCK and x.dtype.char in "fd" and x.flags.forc
 
 
-def _in_blocks(x: Array) -> Normal:
+def _in_blocks(x: Array) -> tuple[Array, Array]:
     """Φ and φ of an array without gaps; the polynomial's many passes go through blocks that stay in the cache."""
-    normal = Normal(np.empty_like(x), np.empty_like(x))
-    entries, cdf, density = [part.ravel(order="K") for part in (x, *normal)]  # views
+    made = np.empty_like(x), np.empty_like(x)
+    entries, cdf, density = [part.ravel(order="K") for part in (x, *made)]  # views
     for start in range(0, x.size, BLOCK):
         block = slice(start, start + BLOCK)
         density[block] = normal_density(entries[block])
         cdf[block] = by_polynomial(entries[block], density[block])
-    return normal
+    return made
 
 
 def _normal_cdf(x: Array) -> Array:
@@ -87,7 +80,7 @@ def _with_density(x: Array, density: Array) -> Array:
     if x.size > FEW:
         z = x.astype(np.float32 if dtype.itemsize < 8 else np.float64, copy=False)
         if _is_worth_blocks(z):
-            y = _in_blocks(z).cdf
+            y, _ = _in_blocks(z)
         else:
             y = by_polynomial(z, normal_density(z) if density is None or density.dtype != z.dtype else density)
     else:
@@ -98,9 +91,16 @@ def _with_density(x: Array, density: Array) -> Array:
 normal_cdf = elementwise(_normal_cdf, lambda y, x: normal_density(x), kind="saturating")
 
 
+class Normal(NamedTuple):
+    """The normal distribution at x: Φ(x) and φ(x)."""
+
+    cdf: Array
+    density: Array
+
+
 def normal_at(x: Array) -> Normal:
     """Φ(x) and φ(x) together, which takes less time than one after the other."""
     if _is_worth_blocks(x):
-        return _in_blocks(x)
+        return Normal(*_in_blocks(x))
     density = normal_density(x)
     return Normal(normal_cdf(x) if isinstance(x, Traced) else _with_density(x, density), density)
