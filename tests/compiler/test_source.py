@@ -17,6 +17,7 @@ import tinygrad_lite as tg
 from tests.compiler.test_training import MODELS, OPTIMIZERS, Pair, X
 from tinygrad_lite.compiler.source.export import _Quoted
 from tinygrad_lite.compiler.source.expressions import broken_call
+from tinygrad_lite.engine.registry import operations
 from tinygrad_lite.errors import MatrixError, UsageError
 from tinygrad_lite.nn import functional as F
 
@@ -27,6 +28,24 @@ def is_clean(path: Path) -> None:
         ruff = [sys.executable, "-m", "ruff", *command, "--isolated", str(path)]
         found = subprocess.run(ruff, capture_output=True, text=True, check=False)
         assert found.returncode == 0, found.stdout
+
+
+def test_it_shows_numpys_functions_and_runs_ours_that_take_less_time() -> None:
+    x = np.array([[0.5, -1.0], [2.0, 0.25]])
+    arguments: dict[str, tuple[Any, ...]] = {"where": (x > 0, x, -x), "expand_dims": (x, 0)}
+    met = set()
+    for op in operations():
+        function = op.forward
+        if op.compute is function or isinstance(function, np.ufunc) or function is not getattr(np, op.name, None):
+            continue
+        met.add(op.name)
+        given = arguments.get(op.name, (x,))
+        compiled = tg.compile(lambda *x, function=function: 2 * function(*x), "numpy")
+        np.testing.assert_array_equal(compiled(*given), 2 * function(*given))
+        source = compiled._recorded().source
+        assert f"np.{op.name}(" in source.text
+        assert op.compute in source.at_speed().expressions.helpers.values()
+    assert {"where", "expand_dims", "cumsum", "argsort"} <= met
 
 
 @pytest.mark.slow

@@ -257,7 +257,7 @@ class Expressions:
             if not known.startswith("np."):
                 self.libraries.add(known.split(".")[0])
             return known
-        self.helpers[self.names[op]] = op.forward
+        self.helpers[self.names[op]] = op.compute if self._is_at_speed and _is_sped_up(op) else op.forward
         return self.names[op]
 
     def _parameter(self, value: Any) -> str:
@@ -493,11 +493,20 @@ def broken_call(line: str, width: int) -> list[str]:
     return [line[: last + 1], *(f"    {part}," for part in parts), ")"]
 
 
+def _is_sped_up(op: Op) -> bool:
+    """Whether eager code calls a function of ours in place of NumPy's; a ufunc keeps its `out`, which gains more."""
+    return _is_numpys(op.forward) and not _is_numpys(op.compute) and not isinstance(op.forward, np.ufunc)
+
+
+def _is_numpys(function: Callable[..., Any]) -> bool:
+    return getattr(function, "__module__", "numpy").startswith("numpy")
+
+
 @functools.cache
 def _name_of_function(op: Op, params: tuple[str, ...], is_at_speed: bool) -> str | None:
     """The text of the library function that performs an operation; None if there is none."""
     own, *twins = functions_of(op)
-    if is_at_speed and not getattr(own, "__module__", "numpy").startswith("numpy"):
+    if is_at_speed and (_is_sped_up(op) or not _is_numpys(own)):
         return None
     paths = [path_of(function) for function in (own, *(twin for twin in twins if _takes(twin, params)))]
     return next((path for path in paths if path.startswith(("np.", *TABLES))), None)

@@ -74,7 +74,8 @@ class NumpySource:
         self._quoted: set[Source] = set()
         self._quiet: str | None = None
         self._refused = self._before = ""
-        self._branches = None if items is None else Variable((), None, name="branches")
+        is_at_speed = items is not None
+        self._branches = Variable((), None, name="branches") if is_at_speed else None
         self._keys: dict[Variable, list[str]] = {}
         self._scopes: dict[Loop, set[str]] = {}
         self._elements: dict[Variable, tuple[str, int, int]] = {}
@@ -82,7 +83,7 @@ class NumpySource:
         self._inline: dict[Variable, Instruction] = {}
         self._former: dict[Variable, list[Variable]] = {}  # the values that a loop hands on and an expression reads
         self._kept_in: dict[Variable, list[Place]] = {}
-        self._performed = program if is_pure or items is not None else with_long_loops(with_own_sorts(program))
+        self._performed = program if is_pure or is_at_speed else with_long_loops(with_own_sorts(program))
         self._items = items = outline(self._performed) if items is None else items
         self._uses = Uses(items, self._performed, large)
         for place, x in program.updates.items():
@@ -91,7 +92,7 @@ class NumpySource:
                 has_name = isinstance(x, Variable) and x.is_number and x.is_named
                 if isinstance(x, Variable) and not isinstance(place, Gradient) and not has_name:
                     x.name = f"new_{identifier(place.name)}"
-        self.expressions = Expressions(self.parameters, self._taken, is_pure, items is not None)
+        self.expressions = Expressions(self.parameters, self._taken, is_pure, is_at_speed)
         self.expressions.sequence = self._neighbours
         for call in self._performed.calls:
             self.expressions.reserve(call)
