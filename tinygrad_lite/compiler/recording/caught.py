@@ -102,7 +102,7 @@ def _refused(error: BaseException, traceback: TracebackType) -> str:
         return ""
     line = f"{Path(frames[0].f_code.co_filename).name}:{frames[0].f_lineno}"
     return (
-        f"the function catches an error at {line} that it meets only while it is recorded\n"
+        f"the function catches an error at {line} that it may meet only while it is recorded\n"
         f"({type(error).__name__}: {error}): call what raises it outside the compiled function"
     )
 
