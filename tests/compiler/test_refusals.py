@@ -365,6 +365,26 @@ def test_other_errors_that_a_function_catches_are_its_own(f: Any, backend: str) 
         np.testing.assert_array_equal(compiled(x), f(x))
 
 
+@pytest.mark.skipif(sys.gettrace() is not None, reason="it sets a trace function of its own")
+def test_a_function_may_begin_to_debug_itself(backend: str) -> None:
+    def trace(*_: Any) -> None: ...
+
+    def f(x: Any) -> Any:
+        sys.settrace(trace)
+        try:
+            return NUMBERS["one"] * x
+        except KeyError:
+            return 2 * x
+
+    try:
+        tg.compile(f, backend)(np.ones(2))
+        assert sys.gettrace() is trace
+    finally:
+        sys.settrace(None)
+    tg.compile(partial(number_or, "one"), backend)(np.ones(2))
+    assert sys.gettrace() is None
+
+
 class NotPositiveError(Exception):
     pass
 

@@ -81,7 +81,8 @@ def _by_tracing(note: Callable[[BaseException, TracebackType | None], None]) -> 
     try:
         yield
     finally:
-        sys.settrace(None)
+        if sys.gettrace() is trace:  # else the function has begun to debug itself
+            sys.settrace(None)
 
 
 def _refused(error: BaseException, traceback: TracebackType) -> str:
