@@ -177,6 +177,13 @@ def test_gumbel_softmax_samples_the_classes() -> None:
     assert not np.allclose(*gradients)
     hard.backward(np.square(soft.numpy()))
     np.testing.assert_allclose(z.grad, gradients[0], atol=1e-12)
+    across = F.gumbel_softmax(np.zeros((3, 5, 2)), hard=True, axis=1, rng=0)
+    np.testing.assert_allclose(np.sum(across, axis=1), 1)
+    for temperature in (0, -1.0):
+        with pytest.raises(InputError, match="tau must be positive"):
+            F.gumbel_softmax(z, temperature, rng=0)
+    rate = tg.compile(tg.grad(lambda tau: np.sum(F.gumbel_softmax(z.numpy()[:2], tau, rng=0)[:, 0])))
+    assert rate(np.array(0.5)) != 0
 
 
 SHAPES: dict[str, tuple[Any, tuple[int, ...], tuple[int, ...]]] = {

@@ -37,6 +37,9 @@ RATES: dict[str, tuple[str, dict[str, Any], Rate]] = {
         {"start_factor": 0.25, "end_factor": 0.5, "total_iters": 8},
         lambda t: 0.1 * (0.25 + 0.25 * min(t, 8) / 8),
     ),
+    "constant for no steps": ("ConstantLR", {"factor": 0.5, "total_iters": 0}, lambda t: 0.05),
+    "linear in no steps": ("LinearLR", {"start_factor": 0.25, "total_iters": 0}, lambda t: 0.025),
+    "polynomial in no steps": ("PolynomialLR", {"total_iters": 0}, lambda t: 0.1),
     "exponential": ("ExponentialLR", {"gamma": 0.9}, lambda t: 0.1 * 0.9**t),
     "polynomial": ("PolynomialLR", {"total_iters": 7, "power": 2}, lambda t: 0.1 * (1 - min(t, 7) / 7) ** 2),
     "cosine": (
@@ -120,7 +123,7 @@ def test_a_group_that_comes_later_follows_or_is_refused(name: str) -> None:
     for _ in range(8):
         schedule.step(), other.step()
         assert schedule.get_last_lr()[:2] == other.get_last_lr()
-    is_over = name in ("ConstantLR", "LinearLR to 0")  # after four steps
+    is_over = name in ("ConstantLR", "LinearLR to 0") or "no steps" in name  # after four steps
     assert (own.param_groups[2]["lr"] == 0.03) == is_over
 
 

@@ -100,6 +100,7 @@ class ModulesElsewhere(SettingsElsewhere):
             made = super().__new__(cls, *args, **settings)
             parameters = getattr(getattr(cls.__init__, "__code__", None), "co_varnames", ())[1:]
             is_ours = "inplace" in parameters and cls.__module__.startswith("tinygrad_lite.")
+            is_ours &= "Alpha" not in cls.__name__  # PyTorch's dropouts of this name leave inplace out of account
             if is_ours and {**dict(zip(parameters, args)), **settings}.get("inplace"):
                 made._writes = True
             return made
@@ -166,8 +167,8 @@ def _warn_of_first_values(kind: type) -> None:
 
 
 def warn_of_writing(first: Any) -> None:
-    """Warn if a block that begins with this layer would write into its input in PyTorch."""
-    if getattr(first, "_writes", False):
+    """Warn if a block that begins with this layer writes into its input in PyTorch, as dropout of nothing does not."""
+    if getattr(first, "_writes", False) and getattr(first, "p", None) != 0:
         warn(
             f"a Sequential that begins with {first.summary()} in place writes into its input in PyTorch, where "
             "x + block(x) is therefore another number: here x stays as it is. If x is used again, apply the function "

@@ -6,7 +6,7 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import InputError, ShapeError
-from tinygrad_lite.nn.functional.checks import in_real_numbers, shape_of
+from tinygrad_lite.nn.functional.checks import check_positive, in_real_numbers, shape_of
 from tinygrad_lite.nn.init import Rng
 from tinygrad_lite.ops.arithmetic import extrema
 from tinygrad_lite.ops.networks import activations
@@ -384,17 +384,21 @@ def gumbel_softmax(
 
     Source: Jang et al. (2016), Categorical reparameterization with Gumbel-softmax, eq. 2.
 
+    Raises:
+        InputError: if tau is not positive.
+
     Example:
         >>> gumbel_softmax(np.array([1.0, 2.0, 3.0]), hard=True, rng=0)
         array([0., 0., 1.])
     """
+    if isinstance(tau, (int, float)):  # not a temperature that is learned, whose value a recording does not know
+        check_positive("gumbel_softmax: tau", tau)
     noise = -np.log(np.random.default_rng(rng).exponential(size=shape_of(logits)))
     soft = activations.softmax((logits + noise.astype(np.result_type(logits, 1.0))) / tau, axis=axis)
     if not hard:
         return soft
-    first = np.expand_dims(np.argmax(soft, axis=axis), axis)  # the only one, unless entries are equal
-    places = np.reshape(np.arange(shape_of(soft)[axis]), [-1 if i == axis % soft.ndim else 1 for i in range(soft.ndim)])
-    return np.equal(places, first) - stop_gradient(soft) + soft
+    first = np.expand_dims(np.argmax(soft, axis=axis), -1)  # the only one, unless entries are equal
+    return np.moveaxis(np.equal(first, np.arange(shape_of(soft)[axis])), -1, axis) - stop_gradient(soft) + soft
 
 
 def logsumexp(input: Array, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Array:

@@ -127,9 +127,7 @@ def _self_normalizing(x: Array, p: float, training: bool, rng: Rng, shape: tuple
     share("p", p)
     if not training or p == 0:
         return x
-    if p == 1:
-        return x * np.zeros(shape, np.result_type(getattr(x, "dtype", float), 1.0))
     floor = -SELU_SCALE * SELU_ALPHA
-    a = 1 / sqrt((1 - p) * (1 + p * floor**2))
+    a = 1 / sqrt((1 - p) * (1 + p * floor**2)) if p < 1 else 0.0
     kept = _kept(p, rng, shape).astype(np.result_type(getattr(x, "dtype", float), 1.0))
     return a * (x * kept + floor * (1 - kept)) - a * p * floor

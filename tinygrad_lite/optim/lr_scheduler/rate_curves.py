@@ -123,8 +123,10 @@ class MultiStepLR(LRScheduler):
 class ConstantLR(LRScheduler):
     """A fraction of the rate for the first T steps: η(t) = s · η₀ for t < T, and η₀ from then on.
 
+    For T = 0, the rate remains s · η₀, as in PyTorch: for no such steps, leave out the schedule.
+
     Raises:
-        InputError: if total_iters is not a whole number of at least 1, or factor does not lie between 0 and 1.
+        InputError: if total_iters is not a whole number, or factor does not lie between 0 and 1.
 
     Example:
         >>> import tinygrad_lite as tg
@@ -136,7 +138,7 @@ class ConstantLR(LRScheduler):
 
     def __init__(self, optimizer: Optimizer, factor: float = 1 / 3, total_iters: int = 5, last_epoch: int = -1) -> None:
         self.factor = share("factor", factor)
-        self.total_iters = whole("total_iters", total_iters)
+        self.total_iters = whole("total_iters", total_iters, least=0)
         super().__init__(optimizer, last_epoch)
 
     def rate(self, t: int, lr: Any, base_lr: Any) -> Any:
@@ -147,8 +149,10 @@ class ConstantLR(LRScheduler):
 class LinearLR(LRScheduler):
     """A warm-up or a decay along a line: η(t) = η₀ (s + (e - s) min(t, T) / T), from the factor s to the factor e.
 
+    For T = 0, the rate remains s · η₀, as in PyTorch: for no warm-up, leave out the schedule.
+
     Raises:
-        InputError: if total_iters is not a whole number of at least 1, or a factor is out of its range.
+        InputError: if total_iters is not a whole number, or a factor is out of its range.
 
     Example:
         >>> import tinygrad_lite as tg
@@ -169,13 +173,14 @@ class LinearLR(LRScheduler):
     ) -> None:
         self.start_factor = share("start_factor", positive("start_factor", start_factor))
         self.end_factor = share("end_factor", end_factor)
-        self.total_iters = whole("total_iters", total_iters)
+        self.total_iters = whole("total_iters", total_iters, least=0)
         super().__init__(optimizer, last_epoch)
 
     def rate(self, t: int, lr: Any, base_lr: Any) -> Any:
         rise = self.end_factor - self.start_factor
-        passed = np.minimum(np.maximum(t, 1), self.total_iters) - 1
-        next_lr = lr if self._is_initial else lr * (1 + rise / (self.total_iters * self.start_factor + passed * rise))
+        steps = max(self.total_iters, 1)  # where there are none, the last line takes no next rate
+        passed = np.minimum(np.maximum(t, 1), steps) - 1
+        next_lr = lr if self._is_initial else lr * (1 + rise / (steps * self.start_factor + passed * rise))
         return np.where(t == 0, lr * self.start_factor, np.where(t > self.total_iters, lr, next_lr))
 
 
@@ -203,10 +208,10 @@ class ExponentialLR(LRScheduler):
 
 
 class PolynomialLR(LRScheduler):
-    """Decay to 0 in T steps along a power: η(t) = η₀ (1 - min(t, T) / T)^power.
+    """Decay to 0 in T steps along a power: η(t) = η₀ (1 - min(t, T) / T)^power; for T = 0, it remains η₀.
 
     Raises:
-        InputError: if total_iters is not a whole number of at least 1, or power is negative.
+        InputError: if total_iters is not a whole number, or power is negative.
 
     Example:
         >>> import tinygrad_lite as tg
@@ -218,15 +223,16 @@ class PolynomialLR(LRScheduler):
     """
 
     def __init__(self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1) -> None:
-        self.total_iters = whole("total_iters", total_iters)
+        self.total_iters = whole("total_iters", total_iters, least=0)
         self.power = not_negative("power", power)
         super().__init__(optimizer, last_epoch)
 
     def rate(self, t: int, lr: Any, base_lr: Any) -> Any:
         if self._is_initial:
             return lr
-        passed = np.minimum(t, self.total_iters)
-        decay = ((1 - passed / self.total_iters) / (1 - (passed - 1) / self.total_iters)) ** self.power
+        steps = max(self.total_iters, 1)  # where there are none, the last line takes no decay
+        passed = np.minimum(t, steps)
+        decay = ((1 - passed / steps) / (1 - (passed - 1) / steps)) ** self.power
         return np.where(t > self.total_iters, lr, lr * decay)
 
 
