@@ -25,7 +25,7 @@ import sklearn.linear_model
 import sklearn.preprocessing
 
 import tinygrad_lite as tg
-from tinygrad_lite.errors import UsageError
+from tinygrad_lite.errors import TinygradError, UsageError
 from tinygrad_lite.foundation import advice
 
 ONES = np.ones(3)
@@ -359,3 +359,64 @@ def test_what_the_messages_of_places_name_does_it() -> None:
     np.testing.assert_array_equal(tg.tensor(zeros).at[[0, 0, 0, 1]].add(x).detach(), sums.detach())
     with pytest.raises(UsageError, match=r"x\.at\[index\]\.add\(values\)"):
         np.add.at(zeros, [0, 1, 1, 0], x)
+
+
+def _filled(x: Any) -> Any:
+    array = np.zeros(2)
+    array.fill(x[0])
+    return array
+
+
+HIDDEN: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "fromiter": (lambda x: np.fromiter(x, float), "np.stack of a list"),
+    "fromiter of a generator": (lambda x: np.fromiter((v * v for v in x), float), "np.stack of a list"),
+    "fill": (_filled, "np.broadcast_to"),
+    "a structured array": (lambda x: np.array([(x[0], 1)], [("a", float), ("b", int)]), "np.stack of a list"),
+    "an entry": (lambda x: np.zeros(2).__setitem__(0, x[0]), "np.stack of a list"),
+    "nditer": (lambda x: np.stack([*np.nditer(x)]), r"np\.ravel\(x\)"),
+    "nditer of several": (lambda x: [a * b for a, b in np.nditer([x, x])], r"np\.ravel\(x\)"),
+}
+MODES: dict[str, Callable[[Any], Any]] = {
+    "grad": lambda f: tg.grad(f)(ONES),
+    "jvp": lambda f: tg.jvp(f, (ONES,), (ONES,)),
+    "vmap": lambda f: tg.vmap(f)(np.ones((2, 3))),
+    "grad of vmap": lambda f: tg.grad(lambda x: tg.vmap(f)(x).sum())(np.ones((2, 3))),
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_an_error_of_numpys_does_not_hide_the_advice(mode: str) -> None:
+    """NumPy replaces our error by its own where it takes numbers one by one, or asks whether it may write."""
+    for f, instead in HIDDEN.values():
+        with pytest.raises(TinygradError, match=instead):
+            MODES[mode](f)
+
+
+@pytest.mark.parametrize("conditions", [lambda x: [x < 0, x > 1], lambda x: x < 0])
+def test_pieces_under_vmap_name_a_choice(conditions: Callable[[Any], Any]) -> None:
+    def f(x: Any) -> Any:
+        return np.piecewise(x, conditions(x), [lambda v: v * v, lambda v: 2 * v])
+
+    with pytest.raises(UsageError, match=r"np\.select\(conditions.* in place of np\.piecewise"):
+        tg.vmap(f)(np.ones((2, 3)))
+
+
+def test_an_error_of_the_users_stays_although_ours_is_behind_it() -> None:
+    def f(x: Any) -> Any:
+        try:
+            return np.asarray(x)
+        except UsageError as error:
+            raise ValueError("theirs") from error
+
+    with pytest.raises(ValueError, match="theirs"):
+        tg.grad(f)(ONES)
+
+
+def test_a_tensor_takes_no_fields() -> None:
+    """NumPy would write each number into all fields of an entry of its own."""
+    fields = np.dtype([("a", float), ("b", int)])
+    for f in (lambda x: tg.array([(x[0], x[1])], fields), lambda x: x.astype(fields)):
+        for attempt in (lambda: f(tg.tensor(ONES)), lambda: tg.vmap(f)(np.ones((2, 3)))):  # noqa: B023
+            with pytest.raises(UsageError, match="has fields"):
+                attempt()
+    assert tg.array([(1.0, 2)], fields).shape == (1,)

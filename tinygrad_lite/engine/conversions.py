@@ -11,7 +11,7 @@ from tinygrad_lite.engine.op import Array, Op, Traced
 from tinygrad_lite.engine.operators import Operators
 from tinygrad_lite.engine.registry import ANSWERS
 from tinygrad_lite.errors import RESTATED, InputError, UsageError, complain
-from tinygrad_lite.foundation.advice import lost_array, silent_exit
+from tinygrad_lite.foundation.advice import lost_array, refusal, silent_exit
 from tinygrad_lite.foundation.elsewhere import Elsewhere
 from tinygrad_lite.foundation.foreign import DATA_WITHOUT_HISTORY, kept_apart, numbers_of
 
@@ -91,7 +91,7 @@ class Conversions(Operators, Node, Elsewhere):
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         if self._requires_grad:
-            raise UsageError(lost_array(sys._getframe(1), ANSWERS))
+            raise refusal(sys._getframe(1), lost_array(sys._getframe(1), ANSWERS))
         return np.array(self._array, dtype, copy=copy)
 
     def __float__(self) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.errors import UsageError
+from tinygrad_lite.errors import GraphError, TinygradError, UsageError
 from tinygrad_lite.foundation.callers import (
     PACKAGE,
     call_at,
@@ -40,6 +40,7 @@ _INSTEAD = {
     **{f"np.{name}": "np.broadcast_to" for name in ("full", "full_like")},
     **{f"scipy.special.{name}": f"tg.nn.functional.{name}" for name in ("softmax", "log_softmax", "logsumexp")},
     "np.r_ or np.c_": "np.hstack([...]) or np.column_stack([...])",
+    "np.piecewise": "np.select(conditions, [f(x), g(x)]), with functions that are finite for all of x",
     "np.take": "np.take(tg.tensor(array), indices)",
     "np.fill_diagonal": "x.at[i, i].set(values) of a tensor x, with i = np.arange(n)",
     **{
@@ -134,16 +135,35 @@ def silent_exit(frame: FrameType, transforming: bool) -> str | None:
 
 def taken_by_library(frame: FrameType) -> str:
     """Why a number that a frame asks for would leave the graph, if a library asks for it; empty if it is the user."""
-    library = library_at(frame)
-    if not library:
-        return ""
-    function = function_around(frame, ()) or library
-    instead = _instead_of(function)
-    advice = f"use {instead}" if instead else "np.stack a list of tensors"
-    return (
+    function = _asking_for_a_number(frame)
+    return function and (
         f"{function} was about to turn a tensor that requires a gradient into a plain number, and its history would be "
-        f"lost: {advice}, or pass tensor.item() to leave the graph on purpose"
+        f"lost: use {_instead_of_taking(function)}, or pass tensor.item() to leave the graph on purpose"
     )
+
+
+def in_place_of_number(frame: FrameType) -> str:
+    """What to write in place of the library function that asks for a number; empty if it is no library that asks."""
+    function = _asking_for_a_number(frame)
+    return function and f"{_instead_of_taking(function)} in place of {function}"
+
+
+def _asking_for_a_number(frame: FrameType) -> str:
+    """The library function that asks for a number in a frame; empty if there is none."""
+    library = library_at(frame)
+    return (function_around(frame, ()) or library) if library else ""
+
+
+def _instead_of_taking(function: str) -> str:
+    """What to use in place of a library function that takes a number, as `array.fill` does."""
+    return _instead_of(function) or ("np.broadcast_to" if function.endswith(".fill") else "np.stack of a list")
+
+
+def refusal(frame: FrameType, message: str) -> TinygradError:
+    """The error for a frame that asks for a plain array: np.nditer would replace a TypeError by one of its own."""
+    call = call_at(frame)
+    is_hidden = call is not None and value_of(call.func, frame) is np.nditer
+    return GraphError(message) if is_hidden else UsageError(message)
 
 
 def lost_array(frame: FrameType, differentiable: Container[Any], functionalized: bool = False) -> str:
@@ -230,6 +250,8 @@ def _instead_of_conversion(frame: FrameType) -> str:
     may_draw = function is None and hasattr(np.random.Generator, name) and not hasattr(np.ndarray, name)
     if may_draw or isinstance(getattr(function, "__self__", None), (np.random.Generator, np.random.RandomState)):
         return _chosen(call) if name in _CHOOSE else _DRAWS
+    if function is np.nditer:
+        return "np.ravel(x) for each array x in place of np.nditer"
     if call is None or not call.args or isinstance(call.args[0], (ast.List, ast.Tuple)):
         return _IN_PLACE_OF_LISTS
     argument, text = ast.unparse(call.args[0]), ast.unparse(call)

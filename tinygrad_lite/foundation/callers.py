@@ -48,8 +48,8 @@ def function_around(frame: FrameType, differentiable: Container[Any]) -> str | N
     """
     inside: FrameType | None = None
     outside: FrameType | None = frame
-    while outside is not None and is_library(outside.f_globals.get("__name__", "")):
-        inside, outside = outside, outside.f_back
+    while outside is not None and (_is_librarys(outside) or _is_of_ours(outside)):  # np.piecewise is ours inside
+        inside, outside = outside if _is_librarys(outside) else inside, outside.f_back
     call = None if outside is None else call_at(outside)
     function: Any = None if outside is None or call is None else value_of(call.func, outside)
     if isinstance(function, np.vectorize):  # it has the name of the function that it calls
@@ -98,6 +98,14 @@ def is_library(module: str) -> bool:
     return module.partition(".")[0] in LIBRARIES
 
 
+def _is_librarys(frame: FrameType) -> bool:
+    return is_library(frame.f_globals.get("__name__", ""))
+
+
+def _is_of_ours(frame: FrameType) -> bool:
+    return frame.f_code.co_filename.startswith(PACKAGE)
+
+
 def _public(module: str) -> str:
     """The public part of a module's name, with np for numpy."""
     first, *others = takewhile(lambda part: not part.startswith("_"), module.split("."))
@@ -124,10 +132,15 @@ def steps_of(traceback: TracebackType | None) -> list[TracebackType]:
 
 
 def hidden_behind(error: Exception) -> Exception | None:
-    """Our refusal to be an entry of an array, if NumPy has hidden it behind its own error about a sequence."""
+    """Our refusal to be a number of an array, if NumPy has hidden it behind its own error about a sequence."""
     ours, steps = error.__cause__, steps_of(error.__traceback__)
-    writes = bool(steps) and _stores(steps[-1].tb_frame, steps[-1].tb_lasti)
-    return ours.with_traceback(error.__traceback__) if writes and isinstance(ours, TinygradError) else None
+    # a user's own `raise ... from error` ends at neither: NumPy's code in C has no step
+    is_numpys = bool(steps) and (_stores(*_instruction(steps[-1])) or _calls(*_instruction(steps[-1])))
+    return ours.with_traceback(error.__traceback__) if is_numpys and isinstance(ours, TinygradError) else None
+
+
+def _instruction(step: TracebackType) -> tuple[FrameType, int]:
+    return step.tb_frame, step.tb_lasti
 
 
 def expression_at(frame: FrameType) -> Any:
@@ -266,7 +279,12 @@ def is_starred_call() -> bool:
 
 def is_calling(frame: FrameType) -> bool:
     """Whether the instruction that a frame is executing is a call."""
-    return frame.f_code.co_code[frame.f_lasti] in _CALLS
+    return _calls(frame, frame.f_lasti)
+
+
+def _calls(frame: FrameType, place: int) -> bool:
+    """Whether the instruction at a place of a frame's code is a call."""
+    return frame.f_code.co_code[place] in _CALLS
 
 
 def sign_of_assignment(frame: FrameType) -> str:

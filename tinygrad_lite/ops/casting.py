@@ -12,6 +12,8 @@ from tinygrad_lite.foundation.signatures import path_of
 
 
 def _cast(x: Array, dtype: Any) -> Array:
+    if np.dtype(dtype).kind == "V":  # NumPy would write each number into all fields
+        raise UsageError(f"a tensor holds numbers, and an entry of {dtype} has fields: use an array for each field")
     return x.astype(dtype)
 
 

@@ -19,7 +19,7 @@ from tinygrad_lite.engine.conversions import NUMBERS, plain
 from tinygrad_lite.engine.op import Array, Op, Traced
 from tinygrad_lite.engine.registry import ANSWERS
 from tinygrad_lite.errors import RESTATED, ShapeError, TinygradError, UsageError, complain
-from tinygrad_lite.foundation.advice import INSTEAD_OF_WRITING, in_place_of_conversion
+from tinygrad_lite.foundation.advice import INSTEAD_OF_WRITING, in_place_of_conversion, in_place_of_number, refusal
 from tinygrad_lite.foundation.callers import writes_an_entry
 from tinygrad_lite.foundation.elsewhere import AttributesElsewhere
 from tinygrad_lite.ops.arithmetic import selection
@@ -103,12 +103,13 @@ class Batched(Leveled, AttributesElsewhere):
             "tg.array([a, b]) for np.array([a, b]), tg.tensor(array)[i] for array[i], and NumPy's functions for those "
             "of other libraries; or declare a function with tg.primitive, which runs it on each example"
         )
-        raise UsageError(f"{_STANDS_FOR_ALL} one array: write {instead}")
+        raise refusal(sys._getframe(1), f"{_STANDS_FOR_ALL} one array: write {instead}")
 
     def __float__(self) -> float:
         if writes_an_entry(sys._getframe(1)):
             raise UsageError(f"{_STANDS_FOR_ALL} an entry of one array: {INSTEAD_OF_WRITING}")
-        raise UsageError(f"{_STANDS_FOR_ALL} one number: write np.sin(x) for math.sin(x), and so on")
+        instead = in_place_of_number(sys._getframe(1)) or "np.sin(x) for math.sin(x), and so on"
+        raise UsageError(f"{_STANDS_FOR_ALL} one number: write {instead}")
 
     def __index__(self) -> int:
         raise UsageError(

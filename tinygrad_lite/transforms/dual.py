@@ -23,7 +23,7 @@ from tinygrad_lite.engine.op import Array, Op, Traced
 from tinygrad_lite.engine.registry import ANSWERS
 from tinygrad_lite.engine.tensor import Tensor, wrap
 from tinygrad_lite.errors import RESTATED, ConstantRuleError, InputError, ShapeError, UsageError, complain
-from tinygrad_lite.foundation.advice import WRITTEN, lost_array, taken_by_library
+from tinygrad_lite.foundation.advice import WRITTEN, lost_array, refusal, taken_by_library
 from tinygrad_lite.foundation.callers import writes_an_entry
 from tinygrad_lite.foundation.elsewhere import AttributesElsewhere
 from tinygrad_lite.foundation.foreign import DATA_WITHOUT_HISTORY, without_history
@@ -136,7 +136,7 @@ class Dual(Leveled, AttributesElsewhere):
         return int(self.item())
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        raise UsageError(lost_array(sys._getframe(1), ANSWERS))
+        raise refusal(sys._getframe(1), lost_array(sys._getframe(1), ANSWERS))
 
     def __float__(self) -> float:
         if writes_an_entry(sys._getframe(1)):

@@ -91,7 +91,7 @@ def array(data: Any, dtype: Any = None) -> Array:
     """
     joined = _joined(data)
     if not isinstance(joined, Traced):
-        return np.array(joined, dtype)
+        return np.array(data, dtype)
     if dtype is None and joined is not data:
         return joined
     return cast(joined, dtype=np.dtype(joined.dtype if dtype is None else dtype))
