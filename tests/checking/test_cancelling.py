@@ -282,3 +282,43 @@ def test_results_in_float32_hide_what_they_round_alike_at_each_step(divisor: flo
     assert report.outcome != "failed", str(report)
     wrong = tg.gradcheck(in_float32, x, gradient=WEIGHTS / divisor * (1 + 1e-3), raise_exception=False)
     assert wrong.outcome != "passed"
+
+
+VANISHING: dict[str, tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]] = {
+    "sigmoid - 1": (
+        lambda x: np.sum(np.log1p(np.exp(-x))),
+        lambda x: 1 / (1 + np.exp(-x)) - 1,
+        lambda x: -1 / (1 + np.exp(x)),
+    ),
+    "1 - tanh": (
+        lambda x: np.sum(np.log1p(np.exp(-x))),
+        lambda x: (np.tanh(x / 2) - 1) / 2,
+        lambda x: -1 / (1 + np.exp(x)),
+    ),
+    "by the weights of a sum": (
+        lambda w: np.log1p(np.exp(-SLOPES[::2] @ w)),
+        lambda w: SLOPES[::2] * (1 / (1 + np.exp(-SLOPES[::2] @ w)) - 1),
+        lambda w: -SLOPES[::2] / (1 + np.exp(SLOPES[::2] @ w)),
+    ),
+}
+"""Functions whose values have digits where their gradients have none left, and gradients that keep theirs."""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", VANISHING)
+@pytest.mark.parametrize("is_opaque", [False, True])
+def test_a_gradient_that_is_0_by_rounding_is_told_from_one_that_is_left_out(name: str, is_opaque: bool) -> None:
+    f, rounded, exact = VANISHING[name]
+    x = np.array([60.0, 150.0, 40.0])
+
+    def outcome(gradient: Callable[..., Any]) -> str:
+        by_numbers = (lambda x: np.array([float(v) for v in gradient(x)])) if is_opaque else gradient
+        checked = (lambda x: float(f(np.asarray(x)))) if is_opaque else f
+        return tg.gradcheck(checked, x, gradient=by_numbers, raise_exception=False).outcome
+
+    assert outcome(rounded) != "failed"
+    assert outcome(exact) == "passed"
+    for at in (10, 50):
+        assert outcome(lambda x: np.where(np.max(x) > at, 0, exact(x))) == "failed"  # noqa: B023
+    assert outcome(lambda x: np.where(np.max(x) > 100, 0, 2 * exact(x))) == "failed"
+    assert outcome(np.zeros_like) == "failed"

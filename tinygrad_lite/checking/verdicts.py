@@ -9,6 +9,7 @@ import numpy as np
 from tinygrad_lite.checking.diagnosing import influence
 from tinygrad_lite.checking.diagnosing.diagnosis import Diagnosis
 from tinygrad_lite.checking.evidence.examination import Comparison, Examination
+from tinygrad_lite.checking.evidence.lost_digits import leave_zeros_open
 from tinygrad_lite.checking.evidence.roundings import ALLOWED
 from tinygrad_lite.checking.evidence.search import NAMED
 from tinygrad_lite.checking.evidence.singular import Kinks, outside_domain
@@ -62,6 +63,8 @@ class Judgement:
         else:
             verdicts[~finite | undefined] = Verdict.NOT_FINITE
         self._judge_idle(verdicts, bad)
+        leave_zeros_open(self._look, comparison, verdicts == Verdict.WRONG)
+        verdicts[(verdicts == Verdict.WRONG) & comparison.hidden & ~comparison.suspicious] = Verdict.NOISY
         verdicts[kinks.contrary & ~meeting] = Verdict.WRONG
         verdicts[:, comparison.unchecked] = Verdict.NOT_CHECKED
         verdicts[unsteady | (np.any(unsteady) & (verdicts != Verdict.RIGHT))] = Verdict.NOT_DETERMINISTIC

@@ -2,7 +2,8 @@
 
 Near the edge of a domain, 1 - x² has fewer digits than x. If a gradient is right when it is computed in extended
 precision, it has only lost digits. Where there is no such precision, it may be off by as much as the last digit of the
-entry changes it; so may differences, in any case.
+entry changes it; so may differences, in any case. A zero has lost all its digits if others nearby have lost most of
+theirs: 1 / (1 + exp(-x)) - 1 is off by half of itself before it becomes 0.
 """
 
 from contextlib import suppress
@@ -10,7 +11,7 @@ from contextlib import suppress
 import numpy as np
 
 from tinygrad_lite.checking.evidence.examination import Comparison, Examination, silence
-from tinygrad_lite.checking.subjects.subject import EPSILON, Matrix
+from tinygrad_lite.checking.subjects.subject import EPSILON, Matrix, Vector
 
 DIGITS = 5e-7  # a reference whose relative error is larger verifies nothing
 LAST_DIGITS = 2  # how many of an entry's last digits a gradient may have lost
@@ -20,6 +21,11 @@ HIDES_OTHERS = 1e-8  # the same elsewhere: a gradient that only extended precisi
 SEEN = 5e-11  # the smallest visible error, beside the largest effect and the numbers on the way to the value
 UNSEEN = 4  # this many roundings of these are no error if longer numbers are right: 1 - p has them where p is nearly 1
 LONGER = 50  # extended precision rounds at least this many times less
+HELPLESS = 3  # after this many zeros in a row that have lost no digits, no others are looked at
+PARTS = 2.0 ** np.array([*range(-1, -11, -1), *range(1, 11)])  # of an entry, to find where a gradient is not yet 0
+HALVINGS = 24  # of the interval between two such points
+BEFORE = 2.0 ** -np.arange(5.0, 11.0)  # how far before it becomes 0 a gradient is compared with its slope
+COARSE = 1e-3  # it is off by more than this part there, if it becomes 0 by rounding
 
 
 def forgive(
@@ -73,3 +79,53 @@ def _in_longer_numbers(look: Examination) -> Matrix:
         with suppress(Exception), silence():  # the function may refuse such numbers
             return subject.rows(subject.point.astype(np.longdouble), look.weights)
     return look.gradient
+
+
+def leave_zeros_open(look: Examination, comparison: Comparison, wrong: Matrix) -> None:
+    """Note which of the wrong gradients of 0 have lost all their digits, if they are not made of operations."""
+    if not look.subject.plain or look.subject.is_known_at_one_point:
+        return
+    helpless = 0
+    with np.errstate(invalid="ignore"):
+        zeros = wrong & (look.gradient == 0) & (np.abs(comparison.reference) > 0)
+    for row, j in np.argwhere(zeros).tolist():
+        alone = look.subject.point * look.unit(j)
+        least = 0.0
+        with suppress(Exception), silence():  # a function may refuse a point
+            least = _least_before_zero(look, row, j, alone) or _least_before_zero(look, row, j, look.subject.point)
+        if least > abs(comparison.reference[row, j]):
+            comparison.suspicious[row, j], comparison.hidden[row, j] = False, True
+            comparison.bound[row, j] = least
+        helpless = 0 if least else helpless + 1
+        if helpless == HELPLESS:
+            break
+
+
+def _least_before_zero(look: Examination, row: int, j: int, moving: Vector) -> float:
+    """The smallest gradient on a line on which it becomes 0 by rounding; 0 if it does not, or not by rounding.
+
+    By rounding, it is right far away, and coarse just before it is 0. By a condition, it would be right there, too.
+
+    Args:
+        moving: the part of the point that grows or shrinks.
+    """
+
+    def at(part: float) -> Vector:
+        return look.subject.rounded(look.subject.point + (part - 1) * moving)
+
+    def gradient(part: float) -> float:
+        return float(look.subject.rows(at(part), look.weights[[row]])[0, j])
+
+    def error(part: float) -> float:
+        slope = look.slopes_beside(at(part) - look.subject.point, look.scales[j] * look.unit(j))[row] / look.scales[j]
+        return float(abs(gradient(part) / slope - 1))
+
+    far = next((float(part) for part in PARTS if gradient(part)), 1.0)
+    if far == 1 or not any(error(far**power) < COARSE for power in (1, 2, 3)):
+        return 0.0
+    before, zero = far, 1.0
+    for _ in range(HALVINGS):
+        middle = (before + zero) / 2
+        before, zero = (middle, zero) if gradient(middle) else (before, middle)
+    coarse = [error(before * (1 + part * np.sign(far - 1))) for part in BEFORE]
+    return abs(gradient(before)) if np.median(coarse) > COARSE else 0.0
