@@ -51,6 +51,29 @@ def _of_one(name: str, parameter: str, draw: Any, value: Any) -> list[tuple[str,
     return [(name, {parameter: x}, value(*y)) for x, y in ((0.7, (4,)), (draw(3), (3,)), (draw(2, 1), (5, 2, 3)))]
 
 
+def above(bound: float) -> Any:
+    """Draws numbers above this one."""
+    return lambda *shape: positive(*shape) + bound
+
+
+def _of_two(name: str, parameters: Parameters, value: Any) -> list[tuple[str, Parameters, Any]]:
+    (one, draw_one), (two, draw_two) = parameters.items()
+    return [
+        (name, {one: float(draw_one()), two: float(draw_two())}, value(4)),
+        (name, {one: draw_one(3), two: draw_two(3)}, value(2, 3)),
+        (name, {one: draw_one(2, 1), two: draw_two(3)}, value(5, 2, 3)),
+    ]
+
+
+def _in_tails() -> list[tuple[str, Parameters, Any]]:
+    name, concentration = "GeneralizedPareto", np.array([-0.6, -0.01, 0.2])
+    return [
+        (name, {"loc": 0.5, "scale": 2.0, "concentration": 0.1}, above(0.5)(4)),
+        (name, {"loc": unit(3), "scale": above(9)(3), "concentration": concentration}, unit(2, 3) + 3),
+        (name, {"loc": unit(2, 1), "scale": above(9)(3), "concentration": concentration}, unit(5, 2, 3) + 3),
+    ]
+
+
 # name, parameters, values
 SAMPLES: list[tuple[str, Parameters, Any]] = [
     *(x for name in ("Normal", "Laplace", "Cauchy", "Gumbel") for x in _location_scale(name)),
@@ -81,6 +104,13 @@ SAMPLES: list[tuple[str, Parameters, Any]] = [
     ("StudentT", {"df": 3.0}, real(4)),
     ("StudentT", {"df": positive(3) + 2, "loc": real(3), "scale": positive(3)}, real(2, 3)),
     ("StudentT", {"df": positive(2, 1) + 2, "loc": 1.0, "scale": positive(3)}, real(2, 3)),
+    *_of_two("InverseGamma", {"concentration": above(3), "rate": positive}, positive),
+    *_of_two("FisherSnedecor", {"df1": above(2), "df2": above(9)}, positive),
+    *_of_two("Pareto", {"scale": unit, "alpha": above(4)}, above(1)),
+    *_of_two("Weibull", {"scale": positive, "concentration": above(1)}, positive),
+    *_of_two("Kumaraswamy", {"concentration1": above(1), "concentration0": above(1)}, unit),
+    *(x for name in ("probs", "logits") for x in _of_one("ContinuousBernoulli", name, unit, unit)),
+    *_in_tails(),
     ("Dirichlet", {"concentration": positive(3)}, simplex(3)),
     ("Dirichlet", {"concentration": positive(2, 3)}, simplex(2, 3)),
     ("Dirichlet", {"concentration": positive(2, 1, 4)}, simplex(5, 2, 3, 4)),

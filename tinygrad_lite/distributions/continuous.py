@@ -65,7 +65,7 @@ half_normal_quantile = elementwise(
 )
 
 
-class _OfNoise(Distribution):
+class OfNoise(Distribution):
     """A distribution whose samples are a formula of numbers of a standard distribution."""
 
     has_rsample = True
@@ -76,7 +76,7 @@ class _OfNoise(Distribution):
         return noise(self._noise, shape, np.random.default_rng(rng), self.dtype)
 
 
-class _LocationScale(_OfNoise):
+class _LocationScale(OfNoise):
     """A standard distribution, times the scale σ, plus the location μ. In the formulas, z = (x - μ) / σ."""
 
     arg_constraints: ClassVar = {"loc": constraints.real, "scale": constraints.positive}
@@ -257,7 +257,7 @@ class LogNormal(_LocationScale):
         return np.square(self.mean) * np.expm1(np.square(self.scale))
 
 
-class _OfMagnitude(_OfNoise):
+class _OfMagnitude(OfNoise):
     """A distribution of |x|, where x is noise of this scale around 0."""
 
     arg_constraints: ClassVar = {"scale": constraints.positive}
@@ -330,7 +330,7 @@ class HalfCauchy(_OfMagnitude):
         return np.full_like(self.scale, np.inf)
 
 
-class Exponential(_OfNoise):
+class Exponential(OfNoise):
     """p(x) = λ exp(-λx), with the rate λ."""
 
     arg_constraints: ClassVar = {"rate": constraints.positive}
@@ -369,7 +369,7 @@ class Exponential(_OfNoise):
         return 1 / np.square(self.rate)
 
 
-class Uniform(_OfNoise):
+class Uniform(OfNoise):
     """p(x) = 1 / (high - low) for low ≤ x < high."""
 
     arg_constraints: ClassVar = {"low": constraints.real, "high": constraints.real}

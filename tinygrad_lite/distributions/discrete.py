@@ -55,7 +55,7 @@ def _clamped(probs: Array) -> Array:
     return np.clip(probs, eps, 1 - eps)
 
 
-class _OfProbability(_Discrete):
+class OfProbability(_Discrete):
     """A distribution of the probability p of an event, which is `probs`, or of `logits`, log p / (1 - p)."""
 
     arg_constraints: ClassVar = {"probs": constraints.unit_interval, "logits": constraints.real}
@@ -81,7 +81,7 @@ class _OfProbability(_Discrete):
         return -successes * softplus(-self.logits) - failures * softplus(self.logits)
 
 
-class Bernoulli(_OfProbability):
+class Bernoulli(OfProbability):
     """p(1) = p and p(0) = 1 - p; a probability of 0 or 1 counts as one next to it, as in PyTorch.
 
     Example:
@@ -119,7 +119,7 @@ class Bernoulli(_OfProbability):
         return self.probs * (1 - self.probs)
 
 
-class Geometric(_OfProbability):
+class Geometric(OfProbability):
     """p(k) = p (1 - p)ᵏ: the number of failures before the first success."""
 
     support = constraints.natural
@@ -152,10 +152,10 @@ class Geometric(_OfProbability):
         return (1 / self.probs - 1) / self.probs
 
 
-class Binomial(_OfProbability):
+class Binomial(OfProbability):
     """p(k) = C(n, k) pᵏ (1 - p)ⁿ⁻ᵏ: the number of successes among n = `total_count`."""
 
-    arg_constraints: ClassVar = {"total_count": constraints.natural, **_OfProbability.arg_constraints}
+    arg_constraints: ClassVar = {"total_count": constraints.natural, **OfProbability.arg_constraints}
     has_enumerate_support = True
     total_count: Array
 
@@ -199,7 +199,7 @@ class Binomial(_OfProbability):
         return self.total_count * self.probs * (1 - self.probs)
 
 
-class NegativeBinomial(_OfProbability):
+class NegativeBinomial(OfProbability):
     """p(k) = Γ(n + k) pᵏ (1 - p)ⁿ / (Γ(n) k!): the number of successes before n = `total_count` failures.
 
     n need not be a whole number. With the mean μ and the dispersion α, n = 1 / α and p = μ / (n + μ).
@@ -209,7 +209,7 @@ class NegativeBinomial(_OfProbability):
         3.0
     """
 
-    arg_constraints: ClassVar = {"total_count": constraints.nonnegative, **_OfProbability.arg_constraints}
+    arg_constraints: ClassVar = {"total_count": constraints.nonnegative, **OfProbability.arg_constraints}
     support = constraints.natural
     total_count: Array
 
@@ -479,7 +479,7 @@ class _Relaxed(_Discrete):
         return self._drawn(self._extended_shape(sample_shape), np.random.default_rng(rng))
 
 
-class RelaxedBernoulli(_Relaxed, _OfProbability):
+class RelaxedBernoulli(_Relaxed, OfProbability):
     """The distribution of σ((logits + L) / t) with logistic noise L, which approaches Bernoulli as t approaches 0.
 
     The temperature t is a number for each distribution of the batch, or one for all.
@@ -490,7 +490,7 @@ class RelaxedBernoulli(_Relaxed, _OfProbability):
         0.5
     """
 
-    arg_constraints: ClassVar = {"temperature": constraints.positive, **_OfProbability.arg_constraints}
+    arg_constraints: ClassVar = {"temperature": constraints.positive, **OfProbability.arg_constraints}
     support = constraints.unit_interval
 
     def _drawn(self, shape: noise.Shape, rng: np.random.Generator) -> Array:

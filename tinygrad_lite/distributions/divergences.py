@@ -19,6 +19,7 @@ from tinygrad_lite.distributions.continuous import (
     Normal,
     Uniform,
 )
+from tinygrad_lite.distributions.continuous_bernoulli import ContinuousBernoulli
 from tinygrad_lite.distributions.discrete import (
     Bernoulli,
     Binomial,
@@ -28,8 +29,10 @@ from tinygrad_lite.distributions.discrete import (
     Poisson,
 )
 from tinygrad_lite.distributions.distribution import Distribution, sum_last
-from tinygrad_lite.distributions.gammas import Beta, Dirichlet, Gamma, digamma, x_log_y
+from tinygrad_lite.distributions.gammas import Beta, Dirichlet, Gamma, InverseGamma, digamma, x_log_y
 from tinygrad_lite.distributions.multivariate import Independent, MultivariateNormal
+from tinygrad_lite.distributions.near_zero import log_relative_sinh
+from tinygrad_lite.distributions.powers import Pareto
 from tinygrad_lite.distributions.von_mises import VonMises, circular_variance, log_scaled_i0
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import ShapeError, UsageError
@@ -102,12 +105,20 @@ def _infinite(p: Any, q: Any) -> Array:
     return np.full(np.broadcast_shapes(p.batch_shape, q.batch_shape), np.inf, np.result_type(p.dtype, q.dtype))
 
 
+def _only_inside(inside: Array, divergence: Array) -> Array:
+    """The divergence where q can have all values of p; else infinity."""
+    return np.where(inside, divergence, np.inf)
+
+
 for kind, others in {
-    Exponential: (Beta, Uniform),
-    Gamma: (Beta, Uniform),
-    Gumbel: (Beta, Exponential, Gamma, Uniform),
-    Laplace: (Beta, Exponential, Gamma, Uniform),
-    Normal: (Beta, Exponential, Gamma, Uniform),
+    Beta: (Pareto,),
+    ContinuousBernoulli: (Pareto,),
+    Exponential: (Beta, ContinuousBernoulli, Pareto, Uniform),
+    Gamma: (Beta, ContinuousBernoulli, Pareto, Uniform),
+    Gumbel: (Beta, ContinuousBernoulli, Exponential, Gamma, Pareto, Uniform),
+    Laplace: (Beta, ContinuousBernoulli, Exponential, Gamma, Pareto, Uniform),
+    Normal: (Beta, ContinuousBernoulli, Exponential, Gamma, Pareto, Uniform),
+    Pareto: (Beta, ContinuousBernoulli, Uniform),
     Poisson: (Bernoulli, Binomial),
 }.items():
     for other in others:
@@ -169,6 +180,9 @@ def _gamma(p: Gamma, q: Gamma) -> Array:
     a, b = p.concentration, q.concentration
     by_rate = b * np.log(p.rate / q.rate) + (q.rate - p.rate) * a / p.rate
     return by_rate + lgamma(b) - lgamma(a) + (a - b) * digamma(a)
+
+
+register_kl(InverseGamma, InverseGamma)(_gamma)
 
 
 @register_kl(Exponential, Exponential)
@@ -236,10 +250,22 @@ def _half_cauchy(p: HalfCauchy, q: HalfCauchy) -> Array:
     return 2 * np.log(p.scale + q.scale) - np.log(4 * p.scale * q.scale)
 
 
+@register_kl(Pareto, Pareto)
+def _pareto(p: Pareto, q: Pareto) -> Array:
+    ratio = q.alpha / p.alpha
+    inside = np.greater_equal(p.scale, q.scale)
+    return _only_inside(inside, q.alpha * np.log(p.scale / q.scale) - np.log(ratio) + ratio - 1)
+
+
+@register_kl(ContinuousBernoulli, ContinuousBernoulli)
+def _continuous_bernoulli(p: ContinuousBernoulli, q: ContinuousBernoulli) -> Array:
+    return _continuous_bernoulli_at(p.mean, q) - p.entropy()
+
+
 @register_kl(Uniform, Uniform)
 def _uniform(p: Uniform, q: Uniform) -> Array:
     inside = np.less_equal(q.low, p.low) & np.greater_equal(q.high, p.high)
-    return np.where(inside, np.log((q.high - q.low) / (p.high - p.low)), np.inf)
+    return _only_inside(inside, np.log((q.high - q.low) / (p.high - p.low)))
 
 
 @register_kl(Independent, Independent)
@@ -279,9 +305,15 @@ def _gumbel_at(mean: Array, mean_of_exponential: Array, q: Gumbel) -> Array:
     return (mean - q.loc) / q.scale + np.exp(q.loc / q.scale) * mean_of_exponential + np.log(q.scale)
 
 
-for kind in (Beta, Gamma):
+def _continuous_bernoulli_at(mean: Array, q: ContinuousBernoulli) -> Array:
+    half = 0.5 * q.logits
+    return log_relative_sinh(half) - (2 * mean - 1) * half
+
+
+register_kl(Beta, ContinuousBernoulli)(_entropy_and(lambda p, q: _continuous_bernoulli_at(p.mean, q)))
+for kind in (Beta, ContinuousBernoulli, Gamma):
     register_kl(kind, Exponential)(_entropy_and(lambda p, q: _exponential_at(p.mean, q)))
-for kind in (Beta, Exponential, Gamma, Gumbel, Laplace, Uniform):
+for kind in (Beta, ContinuousBernoulli, Exponential, Gamma, Gumbel, Laplace, Uniform):
     register_kl(kind, Normal)(_entropy_and(lambda p, q: _normal_at(p.mean, p.variance, q)))
 
 
@@ -323,12 +355,9 @@ def _normal_laplace(p: Normal, q: Laplace) -> Array:
     return mean_distance / q.scale + np.log(q.scale) + log(2)
 
 
-def _only_inside(inside: Array, divergence: Array) -> Array:
-    return np.where(inside, divergence, np.inf)
-
-
 @register_kl(Beta, Uniform)
-def _beta_uniform(p: Beta, q: Uniform) -> Array:
+@register_kl(ContinuousBernoulli, Uniform)
+def _unit_interval_uniform(p: Beta | ContinuousBernoulli, q: Uniform) -> Array:
     inside = np.less_equal(q.low, 0) & np.greater_equal(q.high, 1)
     return _only_inside(inside, np.log(q.high - q.low) - p.entropy())
 
@@ -345,6 +374,46 @@ def _uniform_beta(p: Uniform, q: Beta) -> Array:
     low, high = np.where(inside, p.low, 0), np.where(inside, p.high, 1)
     log_q = (a - 1) * _mean_log(low, high) + (b - 1) * _mean_log(1 - high, 1 - low)
     return _only_inside(inside, lgamma(a) + lgamma(b) - lgamma(a + b) - log_q - p.entropy())
+
+
+@register_kl(Uniform, ContinuousBernoulli)
+def _uniform_continuous_bernoulli(p: Uniform, q: ContinuousBernoulli) -> Array:
+    inside = np.greater_equal(p.low, 0) & np.less_equal(p.high, 1)
+    return _only_inside(inside, _continuous_bernoulli_at(p.mean, q) - p.entropy())
+
+
+@register_kl(Uniform, Pareto)
+def _uniform_pareto(p: Uniform, q: Pareto) -> Array:
+    inside = np.greater_equal(p.low, q.scale)
+    low, high = np.where(inside, p.low, 1), np.where(inside, p.high, 2)
+    log_q = np.log(q.alpha) + q.alpha * np.log(q.scale) - (q.alpha + 1) * _mean_log(low, high)
+    return _only_inside(inside, -log_q - p.entropy())
+
+
+def _pareto_mean(p: Pareto, power: int) -> tuple[Array, Array]:
+    """Where the mean of a power of x is finite, and what it is there."""
+    finite = np.greater(p.alpha, power)
+    alpha = np.where(finite, p.alpha, power + 1)
+    return finite, p.scale**power * (alpha / (alpha - power))
+
+
+@register_kl(Pareto, Exponential)
+def _pareto_exponential(p: Pareto, q: Exponential) -> Array:
+    finite, mean = _pareto_mean(p, 1)
+    return _only_inside(finite, _exponential_at(mean, q) - p.entropy())
+
+
+@register_kl(Pareto, Gamma)
+def _pareto_gamma(p: Pareto, q: Gamma) -> Array:
+    finite, mean = _pareto_mean(p, 1)
+    return _only_inside(finite, _gamma_at(mean, np.log(p.scale) + 1 / p.alpha, q) - p.entropy())
+
+
+@register_kl(Pareto, Normal)
+def _pareto_normal(p: Pareto, q: Normal) -> Array:
+    finite, square = _pareto_mean(p, 2)
+    _, mean = _pareto_mean(p, 1)
+    return _only_inside(finite, _normal_at(mean, square - np.square(mean), q) - p.entropy())
 
 
 @register_kl(Uniform, Exponential)

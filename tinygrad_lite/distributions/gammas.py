@@ -16,7 +16,7 @@ from tinygrad_lite.ops.gamma_functions import lgamma, polygamma
 from tinygrad_lite.ops.networks.activations import sigmoid, softmax
 from tinygrad_lite.transforms.custom import stop_gradient
 
-__all__ = ["Beta", "Chi2", "Dirichlet", "Gamma", "StudentT"]
+__all__ = ["Beta", "Chi2", "Dirichlet", "FisherSnedecor", "Gamma", "InverseGamma", "StudentT"]
 
 Draw = Callable[[Array, Shape, np.random.Generator], Array]
 
@@ -125,6 +125,103 @@ class Chi2(Gamma):
 
     arg_constraints: ClassVar = {"df": constraints.positive}
     df: Array
+
+
+class InverseGamma(_OfGammas):
+    """The distribution of 1 / y for y of a `Gamma`: p(x) = βᵃ x⁻ᵃ⁻¹ exp(-β / x) / Γ(a)."""
+
+    arg_constraints: ClassVar = {"concentration": constraints.positive, "rate": constraints.positive}
+    support = constraints.positive
+    concentration: Array
+    rate: Array
+
+    def __init__(self, concentration: Array, rate: Array, validate_args: bool | None = None) -> None:
+        self._take(validate_args, concentration=concentration, rate=rate)
+
+    def _made(self, draw: Draw, shape: Shape, rng: np.random.Generator) -> Array:
+        return self.rate / np.maximum(np.exp(draw(self.concentration, shape, rng)), self._smallest())
+
+    def log_prob(self, value: Array) -> Array:
+        x, a = self._checked(value), self.concentration
+        return a * np.log(self.rate) - (a + 1) * np.log(x) - self.rate / x - lgamma(self._narrow("concentration"))
+
+    def cdf(self, value: Array) -> Array:
+        return 1 - log_gamma_cdf(self.concentration, np.log(self.rate / self._checked(value)))
+
+    def entropy(self) -> Array:
+        a = self.concentration
+        return a + np.log(self.rate) + lgamma(a) - (1 + a) * digamma(a)
+
+    def _above(self, bound: float) -> Array:
+        """The concentration; where it is not above the bound, some number that is."""
+        return np.where(np.greater(self.concentration, bound), self.concentration, bound + 1)
+
+    @property
+    def mean(self) -> Array:
+        return np.where(np.greater(self.concentration, 1), self.rate / (self._above(1) - 1), np.inf)
+
+    @property
+    def mode(self) -> Array:
+        return self.rate / (self.concentration + 1)
+
+    @property
+    def variance(self) -> Array:
+        above = self._above(2)
+        finite = np.square(self.rate / (above - 1)) / (above - 2)
+        return np.where(np.greater(self.concentration, 2), finite, np.inf)
+
+
+class FisherSnedecor(_OfGammas):
+    """The distribution of (y₁ / n) / (y₂ / m) for y of a `Chi2` with n = df1 and m = df2 degrees of freedom.
+
+    p(x) = (n / m)^(n/2) x^(n/2 - 1) (1 + n x / m)^(-(n + m) / 2) Γ((n + m) / 2) / (Γ(n / 2) Γ(m / 2)).
+    """
+
+    arg_constraints: ClassVar = {"df1": constraints.positive, "df2": constraints.positive}
+    support = constraints.positive
+    df1: Array
+    df2: Array
+
+    def __init__(self, df1: Array, df2: Array, validate_args: bool | None = None) -> None:
+        self._take(validate_args, df1=df1, df2=df2)
+
+    def _made(self, draw: Draw, shape: Shape, rng: np.random.Generator) -> Array:
+        log_ratio = draw(0.5 * self.df1, shape, rng) - draw(0.5 * self.df2, shape, rng)
+        return np.maximum(np.exp(log_ratio) * (self.df2 / self.df1), self._smallest())
+
+    def _log_beta(self) -> Array:
+        n, m = 0.5 * self._narrow("df1"), 0.5 * self._narrow("df2")
+        return lgamma(n) + lgamma(m) - lgamma(n + m)
+
+    def log_prob(self, value: Array) -> Array:
+        x, n, m = self._checked(value), 0.5 * self.df1, 0.5 * self.df2
+        return n * np.log(n / m) + x_log_y(n - 1, x) - (n + m) * np.log1p(n / m * x) - self._log_beta()
+
+    def entropy(self) -> Array:
+        n, m = 0.5 * self.df1, 0.5 * self.df2
+        by_shape = (1 - n) * digamma(n) - (1 + m) * digamma(m) + (n + m) * digamma(n + m)
+        return np.log(m / n) + self._log_beta() + by_shape
+
+    def _above(self, bound: float) -> Array:
+        """The denominator's degrees of freedom; where they are not above the bound, some number that is."""
+        return np.where(np.greater(self.df2, bound), self.df2, bound + 1)
+
+    @property
+    def mean(self) -> Array:
+        above = self._above(2)
+        return np.where(np.greater(self.df2, 2), above / (above - 2), np.nan)
+
+    @property
+    def mode(self) -> Array:
+        """The most probable value; NaN where df1 is at most 2, as in PyTorch."""
+        mode = (self.df1 - 2) / self.df1 * (self.df2 / (self.df2 + 2))
+        return np.where(np.greater(self.df1, 2), mode, np.nan)
+
+    @property
+    def variance(self) -> Array:
+        m = self._above(4)
+        finite = 2 * np.square(m / (m - 2)) * (self.df1 + m - 2) / (self.df1 * (m - 4))
+        return np.where(np.greater(self.df2, 4), finite, np.nan)
 
 
 class Beta(_OfGammas):
