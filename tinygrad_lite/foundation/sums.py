@@ -29,6 +29,11 @@ def in_single(x: Any) -> Any:
     return x.astype(np.float32) if x.dtype.char == "e" else x
 
 
+def in_dtype_of(y: Any, x: Any) -> Any:
+    """A result that was computed in single precision as numbers of x's dtype."""
+    return y if y.dtype == x.dtype else y.astype(x.dtype)
+
+
 def through_single(function: Callable[..., Any]) -> Callable[..., Any]:
     """Let a function of arrays with half precision compute in single precision, and return the former again."""
 

@@ -47,6 +47,24 @@ def test_interp_of_nan_counts_for_no_point() -> None:
         np.testing.assert_array_equal(both, tg.grad(f, i)(x, xp, fp))
 
 
+def test_interp_at_nan_has_no_derivative() -> None:
+    f = lambda x: np.interp(x, [0.0, 1.0, 2.0], [0.0, 10.0, 5.0])  # noqa: E731
+    x = np.array([0.5, np.nan, 3.0])
+    for slope in (tg.grad(lambda x: np.sum(f(x)))(x), tg.jvp(f, (x,), (np.ones(3),))[1]):
+        np.testing.assert_array_equal(slope, [10.0, np.nan, 0.0])
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.longdouble, np.complex64, np.complex128])
+def test_a_power_of_a_half_is_that_of_numpy(dtype: Any) -> None:
+    """Its operator takes a root, which rounds once, and has other values at -0.0 and -∞."""
+    x = np.random.default_rng(0).uniform(0, 9, 200).astype(dtype)
+    x[:2] = -0.0, -np.inf
+    with np.errstate(invalid="ignore"):
+        expected, found = x**0.5, (tg.tensor(x) ** 0.5).data
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(np.signbit(found.real), np.signbit(expected.real))
+
+
 @pytest.mark.parametrize("mean", [0, 2**10, 2**20, 2**30, 2**34])
 @pytest.mark.parametrize("f", [np.std, np.nanstd, lambda x: np.std(x, where=x > 0)], ids=["std", "nanstd", "where"])
 def test_std_far_from_0_has_all_its_digits(f: Callable[[Any], Any], mean: int) -> None:

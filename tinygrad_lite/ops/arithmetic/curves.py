@@ -187,7 +187,7 @@ def _to_points(points: Array, begin: Array, to_begin: Array, end: Array, to_end:
 
 
 def _interp_vjp_x(g: Array, y: Array, x: Array, xp: Array, fp: Array, left: Any = None, right: Any = None) -> Array:
-    return g * segments(x, xp, fp)[2]
+    return g * np.where(np.isnan(x), x, segments(x, xp, fp)[2])
 
 
 def _interp_vjp_xp(g: Array, y: Array, x: Array, xp: Array, fp: Array, left: Any = None, right: Any = None) -> Array:

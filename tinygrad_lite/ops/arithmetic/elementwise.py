@@ -108,8 +108,12 @@ power = analytic(np.power, _power_by_base, _power_by_exponent, domain=(POSITIVE,
 
 
 def _power(a: Array, b: Array) -> Array:
-    is_small = type(b) in (int, float) and b in range(3, 9) and type(a) is np.ndarray and a.dtype.kind == "f"
-    return _product(a, int(b)) if is_small else np.power(a, b)
+    if type(b) in (int, float) and type(a) is np.ndarray:
+        if b in range(3, 9) and a.dtype.kind == "f":
+            return _product(a, int(b))
+        if b == 0.5 and a.dtype.char in "egFDG":  # where NumPy's ** takes a root, and np.power fewer digits
+            return np.sqrt(a)
+    return np.power(a, b)
 
 
 power.compute = _power  # NumPy takes a hundred times as long for the third power of a negative number

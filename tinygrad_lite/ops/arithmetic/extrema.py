@@ -9,7 +9,7 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Array, Example, Rule, Traced, primitive
 from tinygrad_lite.engine.registry import implements
-from tinygrad_lite.foundation.sums import is_before_short_rows, reduced_by_rows, total_along
+from tinygrad_lite.foundation.sums import in_dtype_of, in_single, is_before_short_rows, reduced_by_rows, total_along
 from tinygrad_lite.ops.arithmetic.reductions import (
     EXAMPLES,
     MASKED,
@@ -47,7 +47,7 @@ def _extremum_vjp(
             index = Distinct(winners.nonzero())
             return Scattered(np.broadcast_to(restored(g, x, axis, keepdims), x.shape)[index], x.shape, index)
         return chosen(winners, restored(g, x, axis, keepdims), 0.0)  # of an infinite gradient, a product would be NaN
-    return winners * (restored(g, x, axis, keepdims) / ties(winners, kept, axis=axis, initial=initial))
+    return in_dtype_of(winners * (restored(g, x, axis, keepdims) / ties(winners, kept, axis=axis, initial=initial)), g)
 
 
 def _nothing_ties(winners: Array, extremum: Array) -> bool:
@@ -55,7 +55,11 @@ def _nothing_ties(winners: Array, extremum: Array) -> bool:
 
 
 def _ties(winners: Array, extremum: Array, axis: Axis = None, initial: Any = None) -> Array:
-    """How many entries share each extremum, counting the initial value; NaN where the extremum is NaN."""
+    """How many entries share each extremum, counting the initial value; NaN where the extremum is NaN.
+
+    Those of float16 are in float32, which holds more.
+    """
+    extremum = in_single(extremum)
     if type(winners) is np.ndarray and initial is None and _nothing_ties(winners, extremum):
         return extremum.dtype.type(1)
     unknown = np.isnan(extremum)
@@ -174,7 +178,10 @@ min = primitive(
 
 
 class _Exponentials(NamedTuple):
-    """What was subtracted from the entries, the exponentials of the differences, and their sums along an axis."""
+    """What was subtracted from the entries, the exponentials of the differences, and their sums along an axis.
+
+    Those of float16 are in float32, since the sum of many may be larger than float16 holds.
+    """
 
     shift: Array
     weights: Array
@@ -182,6 +189,7 @@ class _Exponentials(NamedTuple):
 
 
 def _exponentials(x: Array, axis: Axis = None, keepdims: bool = False) -> _Exponentials:
+    x = in_single(x)
     largest = max(x, axis=axis, keepdims=True)
     is_finite = np.isfinite(largest)
     is_known = type(is_finite) is np.ndarray  # and not traced
@@ -195,6 +203,7 @@ def _exponentials(x: Array, axis: Axis = None, keepdims: bool = False) -> _Expon
 def _logsumexp(x: Array, parts: _Exponentials, axis: Axis = None, keepdims: bool = False) -> Array:
     with np.errstate(divide="ignore"):  # the logarithm of an empty sum is -∞, as it should be
         y = np.log(parts.total) + parts.shift
+    y = in_dtype_of(y, x) if x.dtype.char == "e" else y
     return y if keepdims else np.squeeze(y, axis=axis)[()]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from tinygrad_lite.engine.op import Array, Example, Op, Rule, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.foundation.broadcasting import along_short_rows
-from tinygrad_lite.foundation.sums import total
+from tinygrad_lite.foundation.sums import through_single, total
 from tinygrad_lite.ops.shapes.shaping import stretched
 
 Axis = int | tuple[int, ...] | None
@@ -243,6 +243,7 @@ def without_nan(x: Array, stand_in: float) -> Array:
 def among_numbers(rule: Rule, stand_in: float = 0) -> Rule:
     """The rule for the variant of a reduction that leaves out NaN."""
 
+    @through_single  # which holds a sum of many entries, and a count, as float16 does not
     @wraps(rule)
     def vjp(g: Array, y: Array, x: Array, *, where: Array = True, **params: Any) -> Array:
         return rule(g, y, without_nan(x, stand_in), where=~np.isnan(x) & where, **params)

@@ -12,6 +12,7 @@ from tinygrad_lite.errors import InputError, ShapeError, UsageError
 from tinygrad_lite.foundation.advice import refuse_out
 from tinygrad_lite.foundation.foreign import as_array
 from tinygrad_lite.foundation.signatures import newer
+from tinygrad_lite.foundation.sums import in_single
 from tinygrad_lite.ops.arithmetic.elementwise import logaddexp, logaddexp2
 from tinygrad_lite.ops.arithmetic.reductions import without_nan
 from tinygrad_lite.ops.shapes.indexing import along
@@ -69,7 +70,7 @@ _cumsum = _in_slices(np.cumsum, np.add)
 def _cumsum_vjp(g: Array, y: Array, x: Array, axis: int | None = None, dtype: Any = None) -> Array:
     is_flat = axis is None or not np.ndim(x)
     along = -1 if is_flat else axis
-    total = np.flip(_cumsum(np.flip(g, along), along), along)
+    total = np.flip(_cumsum(np.flip(in_single(g), along), along), along)
     return np.reshape(total, np.shape(x)) if is_flat else total
 
 

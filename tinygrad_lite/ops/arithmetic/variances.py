@@ -28,7 +28,9 @@ def _deviation(x: Array, axis: Axis = None, where: Array = True, **_: Any) -> Ar
         return x - mean_along(x, axis, keepdims=True)
     count = np.maximum(count_of(x, axis, where), 1)  # the mean of nothing is 0, without a warning
     with np.errstate(all="ignore"):  # the forward has NumPy's own deviations, and their warnings
-        return x - np.sum(divided(x, count), axis=axis, keepdims=True, **mask_keyword(where))
+        # by zeros, since NumPy adds up what a mask chooses one by one, and the rest in pairs, with fewer roundings
+        mean = np.sum(np.where(where, divided(in_single(x), count), 0), axis=axis, keepdims=True)
+        return x - (mean if mean.dtype == x.dtype else mean.astype(x.dtype))
 
 
 def _of_deviation(

@@ -5,7 +5,7 @@ from math import pi, sqrt
 import numpy as np
 
 from tinygrad_lite.engine.op import Array, Example, Rule, Traced, elementwise, primitive
-from tinygrad_lite.foundation.sums import total_along
+from tinygrad_lite.foundation.sums import in_dtype_of, in_single, total_along
 from tinygrad_lite.ops.arithmetic.elementwise import decay, larger, sigmoid_by, smaller
 from tinygrad_lite.ops.arithmetic.elementwise import sigmoid as sigmoid
 from tinygrad_lite.ops.arithmetic.extrema import max as largest
@@ -183,13 +183,15 @@ def are_moderate(x: Array) -> bool:
 
 
 def _softmax(x: Array, axis: int | tuple[int, ...] | None = -1) -> Array:
-    weights = np.exp(x if are_moderate(x) else shifted_by_largest(x, axis))
+    wide = in_single(x)
+    weights = np.exp(wide if are_moderate(wide) else shifted_by_largest(wide, axis))
     weights /= total_along(weights, axis)  # in place, as below: a new array would take as long as the division
-    return weights
+    return weights if wide is x else in_dtype_of(weights, x)
 
 
 def softmax_vjp(g: Array, y: Array, x: Array, axis: int | tuple[int, ...] | None = -1) -> Array:
     """y · (g - Σ g y)."""
+    g = in_single(g)
     slope = g - total_along(g * y, axis)
     slope *= y
     return slope
@@ -204,12 +206,14 @@ softmax = primitive(
 
 
 def _log_softmax(x: Array, axis: int | tuple[int, ...] | None = -1) -> Array:
-    shifted = shifted_by_largest(x, axis)
-    return shifted - np.log(total_along(np.exp(shifted), axis))
+    wide = in_single(x)
+    shifted = shifted_by_largest(wide, axis)
+    y = shifted - np.log(total_along(np.exp(shifted), axis))
+    return y if wide is x else in_dtype_of(y, x)
 
 
 log_softmax = primitive(
     _log_softmax,
-    lambda g, y, x, axis=-1: g - np.exp(y) * total_along(g, axis),
+    lambda g, y, x, axis=-1: g - np.exp(in_single(y)) * total_along(in_single(g), axis),
     examples=AXES,
 )

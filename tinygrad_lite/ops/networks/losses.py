@@ -6,10 +6,9 @@ import numpy as np
 
 from tinygrad_lite.engine.op import REAL, Array, Example, elementwise, primitive
 from tinygrad_lite.errors import ShapeError
-from tinygrad_lite.foundation.sums import total, total_along
+from tinygrad_lite.foundation.sums import in_dtype_of, in_single, total, total_along
 from tinygrad_lite.ops.arithmetic.elementwise import decay, larger, sigmoid_less
 from tinygrad_lite.ops.arithmetic.extrema import max as largest
-from tinygrad_lite.ops.arithmetic.reductions import divided
 from tinygrad_lite.ops.shapes.indexing import performed
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -25,8 +24,8 @@ def _reduced(entries: Array, reduction: str) -> Array:
 
 
 def _per_entry(g: Array, entries: Array, reduction: str) -> Array:
-    """The upstream gradient of each entry of a reduced loss."""
-    return divided(g, entries.size) if reduction == "mean" else g
+    """The upstream gradient of each entry of a reduced loss; of a mean in float16, in float32."""
+    return in_single(g) / entries.size if reduction == "mean" else g
 
 
 def _log(p: Array) -> Array:
@@ -106,6 +105,7 @@ def _at(labels: Array) -> tuple[Array, Array]:
 def _odds(logits: Array, labels: Array, reduction: str, ignore_index: int | None = None) -> _Odds:
     if ignore_index is not None:
         labels = labels * np.not_equal(labels, ignore_index)
+    logits = in_single(logits)
     at = _at(labels)
     if type(logits) is np.ndarray and logits.shape[1]:  # NumPy finds the place of the largest sooner than its value
         top = logits[at[0], logits.argmax(axis=1)].reshape(-1, 1)
@@ -126,11 +126,14 @@ def _cross_entropy_of_rows(odds: _Odds) -> Array:
 
 
 def _cross_entropy(logits: Array, labels: Array, odds: _Odds, reduction: str, ignore_index: int | None = None) -> Array:
+    entries = _cross_entropy_of_rows(odds)
     if ignore_index is None:
-        return _reduced(_cross_entropy_of_rows(odds), reduction)
+        return in_dtype_of(_reduced(entries, reduction), logits)
     kept = np.not_equal(labels, ignore_index)
-    entries = np.where(kept, _cross_entropy_of_rows(odds), 0)
-    return total(entries) / total(kept.astype(entries.dtype)) if reduction == "mean" else _reduced(entries, reduction)
+    entries = np.where(kept, entries, 0)
+    is_mean = reduction == "mean"
+    y = total(entries) / total(kept.astype(entries.dtype)) if is_mean else _reduced(entries, reduction)
+    return in_dtype_of(y, logits)
 
 
 def _cross_entropy_vjp(
