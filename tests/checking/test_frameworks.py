@@ -530,6 +530,22 @@ def test_a_loss_that_is_lost_beside_1_has_no_wrong_gradient(dtype: Any, distance
         assert check(loss, z, gradient=lambda z, loss=loss: by_torch(loss, z) + 1e-3).outcome == "failed", name
 
 
+FAR_APART = 20.0 * torch.abs(torch.arange(4.0)[:, None] - torch.arange(4.0))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_gradient_that_is_rounding_in_its_own_precision_is_not_wrong(dtype: Any) -> None:
+    """Each term is 1 but for 1e-9, and its gradient in float32 is 0 or the last digit of 1."""
+
+    def marginals(u: Any) -> Any:
+        return torch.sum(torch.exp(u - torch.logsumexp(u[:, None] - FAR_APART, 0)))
+
+    for _ in range(3):
+        u = drawn(4, dtype=dtype)
+        assert check(marginals, u).outcome != "failed"
+        assert check(marginals, u, gradient=lambda u: by_torch(marginals, u) + 1e-3).outcome == "failed"
+
+
 def by_torch(loss: Any, z: Any) -> Any:
     """The gradient by PyTorch."""
     z = z.detach().requires_grad_()

@@ -16,6 +16,7 @@ _SAMPLES = 4  # the number of nearby points at which a difference that is not du
 _ALIKE = 10.0  # the largest ratio of numbers of about the same size
 _SHOWS = 1e-6  # the relative error of one of them that should show in a sum of all
 _FINE = 1e-10  # how far what is computed in float64 throughout may differ, relative to its size
+_DIGITS = 64  # how many roundings of the value a gradient may lose, if it is the difference of numbers of that size
 _OTHER = -3.0  # a factor for tangents and upstream gradients, of another sign and size than those of single entries
 _UPSTREAM = (
     "it is not linear in the upstream gradient g: with -3 in place of 1, it is not -3 times as large. Multiply by g, "
@@ -170,6 +171,8 @@ def _of_own_precision(look: Examination, library: Library) -> Iterator[Finding]:
             return np.asarray(own(x, weights) - subject.rows(x, weights))[0, part]
 
         far = np.linalg.norm(gap[part]) > 1e-2 * np.linalg.norm((mix @ look.gradient)[0, part])
+        shortest = np.min(look.scales[part], where=subject.varies[part], initial=np.inf)
+        far &= np.linalg.norm(gap[part]) > _DIGITS * library.own_epsilon * np.max(look.size) / shortest
         if far and _is_the_same_nearby(look, difference, gap[part], library.own_epsilon):
             columns = np.arange(len(subject.point))[part]
             yield _finding(look, k, columns, own(subject.point, look.weights)[:, columns], _OWN)
