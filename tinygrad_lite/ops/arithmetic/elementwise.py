@@ -14,7 +14,7 @@ from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import UsageError
 from tinygrad_lite.foundation import broadcasting
 from tinygrad_lite.foundation.advice import refuse_out
-from tinygrad_lite.foundation.sums import total_of_products_down_to
+from tinygrad_lite.foundation.sums import in_single, total_of_products_down_to
 from tinygrad_lite.ops.kept import kept
 
 LOG_2 = float(np.log(2))
@@ -254,8 +254,9 @@ log2 = analytic(np.log2, lambda y, x: 1 / (x * LOG_2), domain=(POSITIVE,))
 log10 = analytic(np.log10, lambda y, x: LOG10_OF_E / x, domain=(POSITIVE,))
 # as quotients: for the smallest x, 1 / x is infinite where g / x is not, as in the gradient of p log p
 log.vjps = [lambda g, y, x: g / x]
-log2.vjps = [lambda g, y, x: g / x / LOG_2]
-log10.vjps = [lambda g, y, x: g / x * LOG10_OF_E]
+# in single precision: where g / x has too many digits for float16, or is too large, the gradient may not be
+log2.vjps = [lambda g, y, x: in_single(g) / x / LOG_2]
+log10.vjps = [lambda g, y, x: in_single(g) / x * LOG10_OF_E]
 log1p = analytic(np.log1p, lambda y, x: 1 / (1 + x), domain=((-1.0, np.inf),))
 
 
