@@ -4,7 +4,7 @@ import cmath
 import gc
 import math
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -14,7 +14,7 @@ import pytest
 
 import tinygrad_lite as tg
 from tinygrad_lite import trees
-from tinygrad_lite.errors import InputError, ShapeError, UsageError
+from tinygrad_lite.errors import InputError, ShapeError, TinygradWarning, UsageError
 
 
 def test_arrays_in_arrays_out() -> None:
@@ -723,3 +723,76 @@ def test_a_jacobian_of_no_entries_has_the_dtype_of_others(mode: Any) -> None:
         )
         for some, none in zip(of_some, of_none, strict=True):
             assert [block.dtype for block in none] == [block.dtype for block in some]
+
+
+def _updated(x: Any) -> Any:
+    w = tg.tensor(np.ones(3), requires_grad=True)
+    with tg.no_grad():
+        w -= 0.1 * x
+    return np.sum(w * w)
+
+
+def _learned(x: Any) -> Any:
+    """The loop that everybody knows, in a function of its rate."""
+    w = tg.tensor(np.ones(3), requires_grad=True)
+    for _ in range(2):
+        np.sum(w * w).backward()
+        with tg.no_grad():
+            w -= x * w.grad
+        w.grad = None
+    return np.sum(w.detach() ** 2)
+
+
+CUT: dict[str, Callable[[Any], Any]] = {
+    "a leaf": _updated,
+    "a rate": _learned,
+    "a decorator": tg.no_grad()(lambda x: np.sum(x * x)),
+    "a generator": lambda x: sum(_turns_without_a_graph(x)),
+    "inside another transform": lambda x: np.sum(tg.grad(lambda z: np.sum(z * z) + _updated(x))(np.ones(3))),
+}
+
+
+def _turns_without_a_graph(x: Any) -> Iterator[Any]:
+    with tg.no_grad():
+        for k in range(2):
+            yield np.sum(k * x)
+
+
+@pytest.mark.parametrize("cut", CUT)
+@pytest.mark.parametrize(
+    "differentiate",
+    [
+        lambda f, x: tg.grad(f)(x),
+        lambda f, x: tg.vjp(f, x)[1](1.0)[0],
+        lambda f, x: tg.jvp(f, (x,), (x,))[1],
+        lambda f, x: tg.jacobian(f)(x),
+        lambda f, x: tg.compile(tg.grad(f))(x),
+    ],
+)
+def test_a_gradient_that_no_grad_made_0_warns(cut: str, differentiate: Callable[[Any, Any], Any]) -> None:
+    """In the block, the new value of a leaf has no history; outside, `-=` refuses it."""
+    with pytest.warns(TinygradWarning, match=r"computes under tg\.no_grad\(\), where values lose their histories"):
+        assert not np.any(differentiate(CUT[cut], np.full(3, 0.5)))
+
+
+def test_a_constant_under_no_grad_beside_a_gradient_is_no_reason_to_warn() -> None:
+    def f(x: Any) -> Any:
+        with tg.no_grad():
+            scale = np.max(np.abs(x))
+        return np.sum(x / scale)
+
+    np.testing.assert_array_equal(tg.grad(f)(np.array([1.0, -2.0])), [0.5, 0.5])
+    np.testing.assert_array_equal(tg.grad(lambda x: 3.0)(np.ones(2)), np.zeros(2))
+
+
+def test_a_compiled_function_under_no_grad_in_a_transform_is_recorded_once() -> None:
+    compiled = tg.compile(lambda w: np.sum(w * w))
+
+    def f(x: Any) -> Any:
+        with tg.no_grad():
+            constants = [compiled(np.arange(3.0)) for _ in range(3)]
+        return np.sum(x * sum(constants))
+
+    for _ in range(3):
+        np.testing.assert_array_equal(tg.grad(f)(np.ones(2)), [15.0, 15.0])
+    assert "1 program" in repr(compiled)

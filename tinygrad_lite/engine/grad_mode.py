@@ -17,9 +17,12 @@ enabled: "ContextVar[bool | Watch | _InGenerator]" = ContextVar("enabled", defau
 transforming: ContextVar[bool] = ContextVar("transforming", default=False)
 """Whether a transform is running a user's function."""
 
+unrecorded: "ContextVar[bool | Watch]" = ContextVar("unrecorded", default=False)
+"""The mode of `no_grad`: False, or in a function under a transform, what notices that values lose their histories."""
+
 
 class Watch:
-    """The mode of a pass without a graph; it notices whether a rule reads a value with a history."""
+    """The mode of a pass or a block without a graph; it notices whether an operation takes a value with a history."""
 
     noticed = False
 
@@ -31,7 +34,7 @@ class Watch:
 class _InGenerator:
     """The mode of a block in a generator; while the generator is suspended, its consumer keeps its own mode."""
 
-    def __init__(self, frame: FrameType, setting: bool, before: "bool | Watch | _InGenerator") -> None:
+    def __init__(self, frame: FrameType, setting: "bool | Watch", before: "bool | Watch | _InGenerator") -> None:
         self.frame: FrameType | None = frame
         self.setting, self.before = setting, before
 
@@ -39,7 +42,7 @@ class _InGenerator:
         frame: FrameType | None = sys._getframe(1)
         while frame is not None and frame is not self.frame:
             frame = frame.f_back
-        return bool(self.before) if frame is None else self.setting
+        return bool(self.before if frame is None else self.setting)
 
 
 class _Switch:
@@ -48,7 +51,7 @@ class _Switch:
         self._entered: list[bool | Watch | _InGenerator] = []
 
     def __enter__(self) -> Self:
-        frame, before, mode = sys._getframe(1), enabled.get(), self._setting
+        frame, before, mode = sys._getframe(1), enabled.get(), self._setting or unrecorded.get()
         if frame.f_code.co_flags & (CO_GENERATOR | CO_ASYNC_GENERATOR) and not _is_manager(frame):
             before = mode = _InGenerator(frame, mode, before)
         self._entered.append(before)

@@ -17,7 +17,7 @@ from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import ShapeError, UsageError
 from tinygrad_lite.transforms import pending
-from tinygrad_lite.transforms.dual import Dual, innermost, settle, variable
+from tinygrad_lite.transforms.dual import Dual, highest_dual, innermost, settle, variable
 from tinygrad_lite.transforms.levels import pushing
 from tinygrad_lite.transforms.runs import (
     VALUES,
@@ -164,6 +164,8 @@ def jvp(
             settle(variables)
     if variables:
         call.warn_of_bystanders(trees.leaves(result), variables)
+    if highest_dual(trees.leaves(result)) < level:
+        call.warn_if_cut()
     changes = trees.map_leaves(lambda y: tangent_of(y, level, name), result)
     value, aux = (trees.map_leaves(lambda y: primal_of(y, level), part) for part in (result, aux))
     finished = trees.map_leaves(call.finished, (value, changes, aux))

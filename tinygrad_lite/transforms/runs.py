@@ -3,7 +3,7 @@
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from tinygrad_lite import trees
 from tinygrad_lite.engine import grad_mode
 from tinygrad_lite.engine.op import Array, Traced
 from tinygrad_lite.engine.tensor import Tensor, tensor, wrap
-from tinygrad_lite.errors import InputError, ShapeError, UsageError
+from tinygrad_lite.errors import InputError, ShapeError, UsageError, warn
 from tinygrad_lite.foundation.callers import hidden_behind
 from tinygrad_lite.foundation.foreign import copied, numbers_of
 from tinygrad_lite.foundation.ownership import is_held_alone
@@ -29,14 +29,29 @@ _PLAIN = {Tensor, Dual, *_ARRAYS}
 
 
 class Differentiating:
-    """A block in which a transform runs a user's function."""
+    """A block in which a transform runs a user's function.
 
-    def __enter__(self) -> None:
+    Attributes:
+        has_cut: whether a value may have lost its history under `no_grad`.
+    """
+
+    def __enter__(self) -> Self:
+        self._watch = grad_mode.Watch()
         self._before = grad_mode.enabled.set(True), grad_mode.transforming.set(True)
+        self._around = grad_mode.unrecorded.set(self._watch)
+        return self
 
     def __exit__(self, *exception: Any) -> None:
         grad_mode.enabled.reset(self._before[0])
         grad_mode.transforming.reset(self._before[1])
+        grad_mode.unrecorded.reset(self._around)
+        around = grad_mode.unrecorded.get()
+        if self.has_cut and isinstance(around, grad_mode.Watch):
+            around.noticed = True
+
+    @property
+    def has_cut(self) -> bool:
+        return self._watch.noticed
 
 
 class FunctionCall:
@@ -61,6 +76,7 @@ class FunctionCall:
         self._is_flat = trees.is_flat(self.chosen)
         self.leaves = self.chosen if self._is_flat else trees.leaves(self.chosen)
         self._modules: Mapping[int, trees.Opened] = {}
+        self._has_cut = False
         self.holder: trees.Holder | None = None
         self.takes_tensors = False
         if not _ARRAYS.issuperset(map(type, self.leaves)):  # as they are in most calls
@@ -88,8 +104,9 @@ class FunctionCall:
         args = list(self._args)
         for position, x in zip(self._positions, chosen, strict=True):
             args[position] = x
-        with Differentiating():
+        with Differentiating() as block:
             result = run(self._f, args, self._kwargs)
+        self._has_cut = block.has_cut
         return result if type(result) in _PLAIN else self._without_holders(result)
 
     def _without_holders(self, tree: Any) -> Any:
@@ -105,6 +122,17 @@ class FunctionCall:
         opened = [module for key, module in self._modules.items() if key not in passed]
         within = {x for module in opened for x in module.variables.values()}
         warn_of_bystanders(self.name, self.chosen, values, variables, passed=passed, within=within)
+
+    def warn_if_cut(self) -> None:
+        """Warn, where no result depends on the chosen arguments, if they may have lost their histories on the way."""
+        if self._has_cut:
+            warn(
+                f"{self.name} returns nothing that depends on what it is differentiated with respect to, so that its "
+                "derivatives are 0, and it computes under tg.no_grad(), where values lose their histories, as "
+                "sample() of a distribution does: compute outside, and draw by rsample(); to differentiate through an "
+                "update, write w = w - rate * g for w -= rate * g, and tg.nn.functional_call(module, state, *inputs) "
+                "to run a module on the new values"
+            )
 
     def _in_containers(self, parts: Sequence[Any]) -> Sequence[Any]:
         """One part for each leaf, in the containers of the chosen arguments."""
@@ -166,6 +194,8 @@ class Run:
             call.warn_of_bystanders(self.values, self.variables)
         if self.pull.depends_on_others and not any(self.pull.follow):
             warn_of_owners(call.name, call.chosen, self.values)
+        if not any(self.pull.follow):
+            call.warn_if_cut()
 
     def gradient(self, gradients: Sequence[Array]) -> Any:
         """Σ gᵀ ∂value/∂x over the values, in the containers of the chosen arguments."""
