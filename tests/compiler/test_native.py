@@ -4,6 +4,7 @@ import gc
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import combinations
@@ -199,6 +200,18 @@ def test_statistics_of_chosen_entries(statistic: Any) -> None:
     x, chosen = np.arange(6.0).reshape(2, 3), np.array([[True, False, True], [False, True, True]])
     compiled = tg.compile(lambda x: statistic(x, axis=1, where=chosen), "native")
     np.testing.assert_allclose(compiled(x), statistic(x, axis=1, where=chosen), rtol=1e-15)
+
+
+@pytest.mark.parametrize("statistic", [np.sum, np.prod, np.var, np.mean])
+@pytest.mark.parametrize("mask", [[True, False, True], (True, False, True), False], ids=str)
+def test_a_mask_may_be_a_list(statistic: Any, mask: Any) -> None:
+    """It was left out."""
+    x = np.array([0.5, 1.5, 2.5])
+    with np.errstate(invalid="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of the mean of nothing
+        expected = statistic(x, where=mask)
+        found = tg.compile(lambda x: statistic(x, where=mask), "native")(x)
+    np.testing.assert_allclose(found, expected, rtol=1e-15)
 
 
 def test_what_runs_entry_by_entry_and_the_sum_behind_it_are_one_loop_without_an_array_between() -> None:

@@ -450,6 +450,7 @@ def _where(mask: Any, x: Any, otherwise: float) -> Any:
     """The array with a number where a mask, which is broadcast to it, is not true."""
     if mask is True:
         return x
+    mask = np.asarray(mask) if isinstance(mask, (list, tuple)) else mask
     mask = x.constant(mask) if isinstance(mask, np.ndarray) else mask
     return np.where(mask, x, x.constant(np.array(otherwise, x.dtype)))
 
