@@ -96,7 +96,7 @@ class Scattered(Deferred):
 
     def reaches(self, index: Index) -> bool:
         """Whether one of the gradients, even if it is 0, is that of the entries at this basic index."""
-        return any(_is_basic(own) and own == index for own in self.indices)
+        return any(_is_basic(own) and _in_one_example(own) == index for own in self.indices)
 
     def whole(self) -> Array:
         if self.indices[0] is ... and self._takes_in_others():
@@ -114,6 +114,13 @@ class Scattered(Deferred):
         shape, dtype = self.parts[0].shape, self.parts[0].dtype
         are_numpys = all(isinstance(x, (np.ndarray, np.generic)) and x.dtype == dtype for x in self.parts)
         return are_numpys and shape == self._shape and not any(map(_is_traced, self.indices))
+
+
+def _in_one_example(index: Index) -> Index:
+    """A basic index without whole axes in front of an ellipsis, which counts them itself: those of stacks, say."""
+    while isinstance(index, tuple) and Ellipsis in index[1:] and index[0] == slice(None):
+        index = index[1:]
+    return index
 
 
 def _add_at(total: Array, index: Index, addend: Array) -> None:
