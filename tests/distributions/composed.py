@@ -38,6 +38,7 @@ COMPOSED: dict[str, tuple[Made, tuple[Any, ...]]] = {
         _mixture(lambda d, *x: d.Independent(d.Normal(*x), 1)),
         (WEIGHTS[0], MEANS.T.copy(), SCALES.T.copy()),
     ),
+    "factors of correlations": (lambda d, x: d.LKJCholesky(4, x), (SCALES,)),
     "affine": (_transformed(lambda d: d.AffineTransform(0.5, -2.0)), (MEANS, SCALES)),
     "exp": (_transformed(lambda d: d.ExpTransform()), (MEANS, SCALES)),
     "sigmoid, affine": (

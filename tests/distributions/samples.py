@@ -131,6 +131,21 @@ SAMPLES: list[tuple[str, Parameters, Any]] = [
     ("MultivariateNormal", {"loc": real(3), "covariance_matrix": covariance(3)}, real(3)),
     ("MultivariateNormal", {"loc": real(4, 2), "precision_matrix": covariance(2)}, real(5, 4, 2)),
     ("MultivariateNormal", {"loc": real(2), "scale_tril": np.linalg.cholesky(covariance(3, 2))}, real(4, 3, 2)),
+    *(
+        ("LowRankMultivariateNormal", {"loc": real(4), "cov_factor": factor, "cov_diag": diagonal}, real(*shape))
+        for factor, diagonal, shape in (
+            (real(4, 2), positive(4), (4,)),
+            (real(3, 4, 1), positive(4), (3, 4)),
+            (real(4, 5), positive(2, 4), (5, 2, 4)),
+        )
+    ),
+    ("Wishart", {"df": 8.5, "covariance_matrix": covariance(3)}, covariance(3)),
+    ("Wishart", {"df": above(6)(2), "precision_matrix": covariance(2)}, covariance(3, 2, 2)),
+    (
+        "Wishart",
+        {"df": above(6)(2, 1), "scale_tril": np.linalg.cholesky(covariance(3, 2)) / 5},
+        covariance(2, 3, 2) / 9,
+    ),
 ]
 IDS = [f"{name} {i}" for i, (name, *_) in enumerate(SAMPLES)]
 MOMENTS = ("mean", "variance", "stddev", "mode")

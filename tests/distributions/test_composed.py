@@ -25,7 +25,7 @@ def test_samples_have_the_shapes_and_moments(make: Made, parameters: Any) -> Non
         leaves = [tg.tensor(x, requires_grad=True) for x in parameters]
         follows = getattr(make(D, *leaves), draw.__name__)(rng=0)
         assert (isinstance(follows, tg.Tensor) and follows.requires_grad) == (draw.__name__ == "rsample")
-        if isinstance(p, (D.TransformedDistribution, D.RelaxedBernoulli, D.RelaxedOneHotCategorical)):
+        if isinstance(p, (D.LKJCholesky, D.TransformedDistribution, D.RelaxedBernoulli, D.RelaxedOneHotCategorical)):
             continue
         assert np.all(np.abs(np.mean(x, axis=(0, 1)) - p.mean) <= 5 * p.stddev / np.sqrt(2000))
         np.testing.assert_allclose(np.var(x, axis=(0, 1)), p.variance, rtol=0.3)

@@ -52,7 +52,11 @@ OF_VECTORS: dict[str, Any] = {
         stats.multivariate_normal(mean, covariance)
         for mean, covariance in zip(d.loc.reshape(-1, n), d.covariance_matrix.reshape(-1, n, n))
     ],
+    "Wishart": lambda d, n: [
+        stats.wishart(df, covariance) for df, covariance in zip(d.df.ravel(), d.covariance_matrix.reshape(-1, n, n))
+    ],
 }
+OF_VECTORS["LowRankMultivariateNormal"] = OF_VECTORS["MultivariateNormal"]
 
 
 NOT_IN_SCIPY = ("ContinuousBernoulli", "Kumaraswamy")
@@ -81,11 +85,12 @@ def test_values_are_those_of_scipy(name: str, parameters: Parameters, value: Any
         close(ours.log_prob(value), np.log(np.take_along_axis(p, value[..., None], -1)[..., 0]))
         return
     if name in OF_VECTORS:
-        size = ours.event_shape[0]
-        ours = ours.expand(np.broadcast_shapes(ours.batch_shape, value.shape[-1 - len(ours.batch_shape) : -1]))
-        theirs = OF_VECTORS[name](ours, size)
-        values = np.broadcast_to(value, np.broadcast_shapes(value.shape, (*ours.batch_shape, size)))
-        rows = values.reshape(-1, len(theirs), size)
+        event = ours.event_shape
+        sizes = value.shape[: -len(event)]
+        ours = ours.expand(np.broadcast_shapes(ours.batch_shape, sizes[len(sizes) - len(ours.batch_shape) :]))
+        theirs = OF_VECTORS[name](ours, event[0])
+        values = np.broadcast_to(value, np.broadcast_shapes(value.shape, ours.batch_shape + event))
+        rows = values.reshape(-1, len(theirs), *event)
         expected = [[(q.logpmf if hasattr(q, "logpmf") else q.logpdf)(x) for q, x in zip(theirs, row)] for row in rows]
         close(ours.log_prob(value).ravel(), np.ravel(expected))
         close(ours.entropy().ravel(), [q.entropy() for q in theirs], 1e-10)
@@ -168,6 +173,37 @@ def test_samples_have_the_shapes_and_moments(name: str, parameters: Parameters, 
         information = -p.log_prob(x)
         deviation = np.std(information, axis=(0, 1)) / np.sqrt(1000)
         assert np.all(np.abs(np.mean(information, axis=(0, 1)) - p.entropy()) <= 5 * deviation + 1e-12)
+
+
+def test_a_wishart_distribution_of_numbers_is_a_gamma_distribution() -> None:
+    def divergence(df: Any, scale: Any) -> Any:
+        p, q = (D.Wishart(df[i], scale_tril=scale[i, None, None]) for i in (0, 1))
+        return D.kl_divergence(p, q)
+
+    def of_gammas(df: Any, scale: Any) -> Any:
+        p, q = (D.Gamma(df[i] / 2, 0.5 / scale[i] ** 2) for i in (0, 1))
+        return D.kl_divergence(p, q)
+
+    df, scale = np.array([2.5, 4.0]), np.array([0.7, 1.2])
+    close(divergence(df, scale), of_gammas(df, scale))
+    for found, expected in zip(*(tg.grad(f, (0, 1))(df, scale) for f in (divergence, of_gammas))):
+        close(found, expected)
+
+
+def test_correlations_have_the_beta_distribution_of_their_matrices() -> None:
+    """From -1 to 1, with both concentrations η + n / 2 - 1; and the density of L integrates to 1."""
+    n, concentration = 3, np.array([0.7, 4.0])
+    p = D.LKJCholesky(n, concentration)
+    factors = p.sample(2000, rng=0)
+    close(np.sum(np.square(factors), axis=-1), 1)
+    correlations = np.einsum("...ik,...jk->...ij", factors, factors)
+    for i, j in ((0, 1), (0, 2), (1, 2)):
+        for k, eta in enumerate(concentration):
+            beta = stats.beta(eta + n / 2 - 1, eta + n / 2 - 1, -1, 2)
+            assert stats.kstest(correlations[:, k, i, j], beta.cdf).pvalue > 1e-3
+    r = (np.arange(4000) + 0.5) / 2000 - 1
+    factors = np.array([[1 + 0 * r, 0 * r], [r, np.sqrt(1 - r * r)]]).transpose(2, 0, 1)
+    close(np.mean(2 * np.exp(D.LKJCholesky(2, 3.0).log_prob(factors))), 1, 1e-6)
 
 
 @settings(every=3)
@@ -404,6 +440,24 @@ BAD = [
     (lambda: D.Bernoulli(), InputError, r"Bernoulli takes one of probs, logits, got 0 of them"),
     (lambda: D.Bernoulli(0.5, 0.0), InputError, r"Bernoulli takes one of probs, logits, got 2 of them"),
     (lambda: D.Bernoulli(0.5).log_prob(0.5), InputError, r"Bernoulli: a value must be 0 or 1, got 0.5"),
+    (lambda: D.Wishart(1.0, np.eye(2)), InputError, "Wishart: df must be greater than 1, got 1.0"),
+    (lambda: D.Wishart(3.0, np.tri(2)), InputError, "Wishart: covariance_matrix must be a symmetric matrix"),
+    (lambda: D.Wishart(3.0, -np.eye(2)), MatrixError, "Wishart: covariance_matrix must be positive definite"),
+    (lambda: D.Wishart(3.0), InputError, "Wishart takes one of covariance_matrix, precision_matrix, scale_tril"),
+    (lambda: D.Wishart(3.0, np.eye(2)).log_prob(-np.eye(2)), InputError, "a value must be a positive definite matrix"),
+    (lambda: D.Wishart(3.0, np.eye(2)).log_prob(np.eye(3)), ShapeError, r"ends with \(2, 2\), got \(3, 3\)"),
+    (lambda: D.LKJCholesky(1), InputError, "LKJCholesky: dim must be a whole number of at least 2, got 1"),
+    (lambda: D.LKJCholesky(2).log_prob(np.eye(2) * 2), InputError, "LKJCholesky: a value must be .* rows of length 1"),
+    (
+        lambda: D.LowRankMultivariateNormal(np.zeros(3), np.ones((2, 1)), np.ones(3)),
+        ShapeError,
+        r"cov_factor must have shape \(…, 3, columns\), and cov_diag \(…, 3\), got \(2, 1\) and \(3,\)",
+    ),
+    (
+        lambda: D.LowRankMultivariateNormal(np.zeros(2), np.ones(2), np.ones(2)),
+        ShapeError,
+        "cov_factor needs at least 2",
+    ),
     (lambda: D.Pareto(2.0, 1.0).log_prob(1.0), InputError, "Pareto: a value must be at least the scale, got 1.0"),
     (lambda: D.GeneralizedPareto(0.0, 1.0, -0.5).log_prob(3.0), InputError, "loc - scale / concentration below 0, got"),
     (lambda: D.FisherSnedecor(0.0, 1.0), InputError, "FisherSnedecor: df1 must be positive, got 0.0"),

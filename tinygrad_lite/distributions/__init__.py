@@ -11,6 +11,7 @@ from tinygrad_lite.distributions.discrete import *
 from tinygrad_lite.distributions.distribution import Distribution as Distribution
 from tinygrad_lite.distributions.divergences import *
 from tinygrad_lite.distributions.gammas import *
+from tinygrad_lite.distributions.matrices import *
 from tinygrad_lite.distributions.mixture import *
 from tinygrad_lite.distributions.multivariate import *
 from tinygrad_lite.distributions.powers import *

@@ -55,6 +55,21 @@ def _is_symmetric(x: Array) -> Array:
     return np.less_equal(np.absolute(x - np.swapaxes(x, -1, -2)), 1e-6 * (1 + np.absolute(x)))
 
 
+def _is_positive_definite(x: Array) -> Array:
+    """Up to rounding, with which a matrix that is nearly singular may have an eigenvalue just below 0."""
+    is_symmetric = np.all(_is_symmetric(x), axis=(-2, -1), keepdims=True)
+    if x.shape[-1] != x.shape[-2]:
+        return is_symmetric
+    values = np.linalg.eigvalsh(np.where(is_symmetric, x, np.eye(x.shape[-1], dtype=x.dtype)))
+    rounding = x.shape[-1] * float(np.finfo(x.dtype).eps)
+    return is_symmetric & np.greater(values[..., :1, None], -rounding * values[..., -1:, None])
+
+
+def _is_factor_of_correlations(x: Array) -> Array:
+    is_unit = np.less(np.absolute(np.sum(np.square(x), axis=-1, keepdims=True) - 1), 1e-5)
+    return _is_lower(x) & is_unit
+
+
 # what is compared with itself is real unless it is NaN
 real = Constraint("a real number", lambda x: np.equal(x, x))
 real_vector = Constraint("a vector of real numbers", lambda x: np.equal(x, x), 1)
@@ -68,6 +83,10 @@ simplex = Constraint("probabilities that add up to 1 along the last axis", _is_s
 one_hot = Constraint("a vector of zeros with a single 1", _is_one_hot, 1)
 lower_cholesky = Constraint("a lower triangle with a positive diagonal", _is_lower, 2)
 symmetric = Constraint("a symmetric matrix", _is_symmetric, 2)
+positive_definite = Constraint("a positive definite matrix", _is_positive_definite, 2)
+corr_cholesky = Constraint(
+    "a lower triangle with a positive diagonal and rows of length 1", _is_factor_of_correlations, 2
+)
 
 
 def multinomial(total_count: int) -> Constraint:

@@ -30,7 +30,8 @@ from tinygrad_lite.distributions.discrete import (
 )
 from tinygrad_lite.distributions.distribution import Distribution, sum_last
 from tinygrad_lite.distributions.gammas import Beta, Dirichlet, Gamma, InverseGamma, digamma, x_log_y
-from tinygrad_lite.distributions.multivariate import Independent, MultivariateNormal
+from tinygrad_lite.distributions.matrices import Wishart
+from tinygrad_lite.distributions.multivariate import Independent, NormalOfVectors
 from tinygrad_lite.distributions.near_zero import log_relative_sinh
 from tinygrad_lite.distributions.powers import Pareto
 from tinygrad_lite.distributions.von_mises import VonMises, circular_variance, log_scaled_i0
@@ -214,15 +215,26 @@ def _half_normal(p: HalfNormal, q: HalfNormal) -> Array:
     return 0.5 * (ratio - 1 - np.log(ratio))
 
 
-@register_kl(MultivariateNormal, MultivariateNormal)
-def _multivariate_normal(p: MultivariateNormal, q: MultivariateNormal) -> Array:
+def _normal_of_vectors(p: NormalOfVectors, q: NormalOfVectors) -> Array:
     if p.event_shape != q.event_shape:
         raise ShapeError(f"the vectors must have the same length, got {p.event_shape} and {q.event_shape}")
-    z = triangular(q.scale_tril, (p.loc - q.loc)[..., None], lower=True)
-    both = np.broadcast_shapes(p.batch_shape, q.batch_shape) + 2 * p.event_shape
-    factor = triangular(q.scale_tril, np.broadcast_to(p.scale_tril, both), lower=True)
-    distance = np.sum(np.square(z), axis=(-2, -1)) + np.sum(np.square(factor), axis=(-2, -1)) - p.event_shape[0]
-    return 0.5 * distance + q._half_log_determinant() - p._half_log_determinant()
+    spread, shift = q.distances(p.factor()), q.distances((p.loc - q.loc)[..., None])
+    distance = np.sum(spread, axis=-1) + np.sum(shift, axis=-1) - p.event_shape[0]
+    return 0.5 * distance + q.half_log_determinant() - p.half_log_determinant()
+
+
+register_kl(NormalOfVectors, NormalOfVectors)(_normal_of_vectors)
+
+
+@register_kl(Wishart, Wishart)
+def _wishart(p: Wishart, q: Wishart) -> Array:
+    if p.event_shape != q.event_shape:
+        raise ShapeError(f"the matrices must have the same shape, got {p.event_shape} and {q.event_shape}")
+    size = p.event_shape[0]
+    by_freedom = 0.5 * (p.df - q.df) * p.mean_log_ratio() + q.log_gamma() - p.log_gamma()
+    trace = np.sum(np.square(triangular(q.scale_tril, p.scale_tril, lower=True)), axis=(-2, -1))
+    scale = q.half_log_determinant() - p.half_log_determinant()
+    return by_freedom + q.df * scale + 0.5 * p.df * (trace - size)
 
 
 @register_kl(Laplace, Laplace)

@@ -47,7 +47,7 @@ def log_half_step(a: Array) -> Array:
 _LARGE = 40.0  # from here on, the next term of the series is less than the last digit
 
 
-class _OfGammas(Distribution):
+class OfGammas(Distribution):
     """A distribution whose samples are made of the logarithms of samples of gamma distributions.
 
     The gradient through a sample is that of a quantile: Figurnov, Mohamed and Mnih (2018), Implicit reparameterization
@@ -72,7 +72,7 @@ class _OfGammas(Distribution):
         return float(np.finfo(self.dtype).tiny)
 
 
-class Gamma(_OfGammas):
+class Gamma(OfGammas):
     """p(x) = βᵃ xᵃ⁻¹ exp(-βx) / Γ(a), with the concentration a and the rate β.
 
     Example:
@@ -127,7 +127,7 @@ class Chi2(Gamma):
     df: Array
 
 
-class InverseGamma(_OfGammas):
+class InverseGamma(OfGammas):
     """The distribution of 1 / y for y of a `Gamma`: p(x) = βᵃ x⁻ᵃ⁻¹ exp(-β / x) / Γ(a)."""
 
     arg_constraints: ClassVar = {"concentration": constraints.positive, "rate": constraints.positive}
@@ -171,7 +171,7 @@ class InverseGamma(_OfGammas):
         return np.where(np.greater(self.concentration, 2), finite, np.inf)
 
 
-class FisherSnedecor(_OfGammas):
+class FisherSnedecor(OfGammas):
     """The distribution of (y₁ / n) / (y₂ / m) for y of a `Chi2` with n = df1 and m = df2 degrees of freedom.
 
     p(x) = (n / m)^(n/2) x^(n/2 - 1) (1 + n x / m)^(-(n + m) / 2) Γ((n + m) / 2) / (Γ(n / 2) Γ(m / 2)).
@@ -224,7 +224,7 @@ class FisherSnedecor(_OfGammas):
         return np.where(np.greater(self.df2, 4), finite, np.nan)
 
 
-class Beta(_OfGammas):
+class Beta(OfGammas):
     """p(x) = xᵃ⁻¹ (1 - x)ᵇ⁻¹ Γ(a + b) / (Γ(a) Γ(b)), with a = concentration1 and b = concentration0."""
 
     arg_constraints: ClassVar = {"concentration1": constraints.positive, "concentration0": constraints.positive}
@@ -278,7 +278,7 @@ def _mode(concentration: Array) -> Array:
     return np.where(in_a_corner, first, np.where(none, np.nan, a / np.where(none, 1, total)))
 
 
-class Dirichlet(_OfGammas):
+class Dirichlet(OfGammas):
     """p(x) = Γ(Σ aᵢ) Π xᵢ^(aᵢ - 1) / Γ(aᵢ) of probabilities x that add up to 1; a is the concentration."""
 
     arg_constraints: ClassVar = {"concentration": constraints.positive_vector}
@@ -316,7 +316,7 @@ class Dirichlet(_OfGammas):
         return mean * (1 - mean) / (total + 1)
 
 
-class StudentT(_OfGammas):
+class StudentT(OfGammas):
     """p(x) = (1 + z² / ν)^(-(ν + 1) / 2) Γ((ν + 1) / 2) / (Γ(ν / 2) √(πν) σ), with z = (x - μ) / σ and ν = df."""
 
     arg_constraints: ClassVar = {"df": constraints.positive, "loc": constraints.real, "scale": constraints.positive}

@@ -1,4 +1,4 @@
-"""The normal distribution of vectors, and batches taken as one value."""
+"""The normal distributions of vectors, and batches taken as one value."""
 
 from typing import Any, ClassVar, Self
 
@@ -14,52 +14,35 @@ from tinygrad_lite.errors import MatrixError, ShapeError, UsageError
 from tinygrad_lite.foundation.settings import whole
 from tinygrad_lite.ops.linear.triangular import triangular
 
-__all__ = ["Independent", "MultivariateNormal"]
+__all__ = ["Independent", "LowRankMultivariateNormal", "MultivariateNormal"]
 
 
-class MultivariateNormal(Distribution):
-    """p(x) = exp(-(x - μ)ᵀ Σ⁻¹ (x - μ) / 2) / √|2πΣ|.
-
-    One of the matrices is passed: the covariance Σ, the precision Σ⁻¹, or the triangle L with Σ = L Lᵀ.
-    """
+class OfCovariance(Distribution):
+    """A distribution with a positive definite matrix: the covariance Σ, the precision Σ⁻¹, or L with Σ = L Lᵀ."""
 
     arg_constraints: ClassVar = {
-        "loc": constraints.real_vector,
         "covariance_matrix": constraints.symmetric,
         "precision_matrix": constraints.symmetric,
         "scale_tril": constraints.lower_cholesky,
     }
-    support = constraints.real_vector
-    has_rsample = True
-    loc: Array
 
-    def __init__(
-        self,
-        loc: Array,
-        covariance_matrix: Array = None,
-        precision_matrix: Array = None,
-        scale_tril: Array = None,
-        validate_args: bool | None = None,
-    ) -> None:
-        matrices = {
-            "covariance_matrix": covariance_matrix,
-            "precision_matrix": precision_matrix,
-            "scale_tril": scale_tril,
-        }
-        self._take(validate_args, loc=loc, **one_of(self, **matrices))
-        self.event_shape = self.loc.shape[-1:]
-        (name,) = self._names[1:]
+    def _take_with_matrix(self, validate_args: bool | None, **parameters: Any) -> None:
+        """Take the parameters and the one of the three matrices that was passed, and make L of it."""
+        matrices = {name: parameters.pop(name) for name in OfCovariance.arg_constraints}
+        ((name, passed),) = one_of(self, **matrices).items()
+        self._take(validate_args, **parameters, **{name: passed})
         matrix = getattr(self, name)
-        size = self.event_shape[0]
+        size = getattr(self, "loc", matrix[..., 0]).shape[-1]
         if matrix.shape[-2:] != (size, size):
-            raise ShapeError(f"MultivariateNormal: {name} must have shape (…, {size}, {size}), got {matrix.shape}")
+            kind = type(self).__name__
+            raise ShapeError(f"{kind}: {name} must have shape (…, {size}, {size}), got {matrix.shape}")
         if name != "scale_tril":
             factor = _factor_of_inverse if name == "precision_matrix" else np.linalg.cholesky
             # the gradient reaches both triangles, although the factorisation reads only one
             try:
                 self.scale_tril = factor(0.5 * (matrix + np.swapaxes(matrix, -1, -2)))
             except np.linalg.LinAlgError as error:
-                raise MatrixError(f"MultivariateNormal: {name} must be positive definite") from error
+                raise MatrixError(f"{type(self).__name__}: {name} must be positive definite") from error
 
     @derived
     def covariance_matrix(self) -> Array:
@@ -72,19 +55,35 @@ class MultivariateNormal(Distribution):
         inverse = triangular(self.scale_tril, np.eye(self.event_shape[0], dtype=self.dtype), lower=True)
         return np.swapaxes(inverse, -1, -2) @ inverse
 
-    def rsample(self, sample_shape: Any = (), rng: Rng = None) -> Array:
-        z = noise("standard_normal", self._extended_shape(sample_shape), np.random.default_rng(rng), self.dtype)
-        return self.loc + (self.scale_tril @ z[..., None])[..., 0]
-
-    def _half_log_determinant(self) -> Array:
+    def half_log_determinant(self) -> Array:
         return np.sum(np.log(np.diagonal(self.scale_tril, axis1=-2, axis2=-1)), axis=-1)
 
+
+class NormalOfVectors(Distribution):
+    """A normal distribution of vectors, with whatever describes its covariance."""
+
+    support = constraints.real_vector
+    has_rsample = True
+    loc: Array
+
+    def distances(self, x: Array) -> Array:
+        """yᵀ Σ⁻¹ y for each column y of x."""
+        raise NotImplementedError
+
+    def half_log_determinant(self) -> Array:
+        """½ log |Σ|."""
+        raise NotImplementedError
+
+    def factor(self) -> Array:
+        """A matrix F with Σ = F Fᵀ."""
+        raise NotImplementedError
+
     def log_prob(self, value: Array) -> Array:
-        z = triangular(self.scale_tril, (self._checked(value) - self.loc)[..., None], lower=True)[..., 0]
-        return -0.5 * np.sum(z * z + LOG_2_PI, axis=-1) - self._half_log_determinant()
+        distance = self.distances((self._checked(value) - self.loc)[..., None])[..., 0]
+        return -0.5 * (distance + self.event_shape[0] * LOG_2_PI) - self.half_log_determinant()
 
     def entropy(self) -> Array:
-        return 0.5 * self.event_shape[0] * (1 + LOG_2_PI) + self._half_log_determinant()
+        return 0.5 * self.event_shape[0] * (1 + LOG_2_PI) + self.half_log_determinant()
 
     @property
     def mean(self) -> Array:
@@ -93,6 +92,42 @@ class MultivariateNormal(Distribution):
     @property
     def mode(self) -> Array:
         return self.loc
+
+
+class MultivariateNormal(OfCovariance, NormalOfVectors):
+    """p(x) = exp(-(x - μ)ᵀ Σ⁻¹ (x - μ) / 2) / √|2πΣ|.
+
+    One of the matrices is passed: the covariance Σ, the precision Σ⁻¹, or the triangle L with Σ = L Lᵀ.
+    """
+
+    arg_constraints: ClassVar = {"loc": constraints.real_vector, **OfCovariance.arg_constraints}
+
+    def __init__(
+        self,
+        loc: Array,
+        covariance_matrix: Array = None,
+        precision_matrix: Array = None,
+        scale_tril: Array = None,
+        validate_args: bool | None = None,
+    ) -> None:
+        self._take_with_matrix(
+            validate_args,
+            loc=loc,
+            covariance_matrix=covariance_matrix,
+            precision_matrix=precision_matrix,
+            scale_tril=scale_tril,
+        )
+        self.event_shape = self.loc.shape[-1:]
+
+    def rsample(self, sample_shape: Any = (), rng: Rng = None) -> Array:
+        z = noise("standard_normal", self._extended_shape(sample_shape), np.random.default_rng(rng), self.dtype)
+        return self.loc + (self.scale_tril @ z[..., None])[..., 0]
+
+    def distances(self, x: Array) -> Array:
+        return np.sum(np.square(triangular(self.scale_tril, x, lower=True)), axis=-2)
+
+    def factor(self) -> Array:
+        return self.scale_tril
 
     @property
     def variance(self) -> Array:
@@ -104,6 +139,87 @@ def _factor_of_inverse(precision: Array) -> Array:
     reverse = np.linalg.cholesky(precision[..., ::-1, ::-1])[..., ::-1, ::-1]
     inverse = np.swapaxes(reverse, -1, -2)
     return triangular(inverse, np.eye(precision.shape[-1], dtype=precision.dtype), lower=True)
+
+
+class LowRankMultivariateNormal(NormalOfVectors):
+    """The normal distribution of vectors with the covariance Σ = W Wᵀ + diag(d), for W of few columns.
+
+    W is `cov_factor`, and d is `cov_diag`. Only matrices of W's columns are factorised, I + Wᵀ diag(d)⁻¹ W.
+
+    Example:
+        >>> p = LowRankMultivariateNormal(np.zeros(3), np.ones((3, 1)), np.ones(3))
+        >>> p.covariance_matrix.tolist()
+        [[2.0, 1.0, 1.0], [1.0, 2.0, 1.0], [1.0, 1.0, 2.0]]
+    """
+
+    arg_constraints: ClassVar = {
+        "loc": constraints.real_vector,
+        "cov_factor": constraints.real._replace(words="a matrix of real numbers", event_dim=2),
+        "cov_diag": constraints.positive_vector,
+    }
+    cov_factor: Array
+    cov_diag: Array
+
+    def __init__(self, loc: Array, cov_factor: Array, cov_diag: Array, validate_args: bool | None = None) -> None:
+        self._take(validate_args, loc=loc, cov_factor=cov_factor, cov_diag=cov_diag)
+        self.event_shape = self.loc.shape[-1:]
+        (size,) = self.event_shape
+        if self.cov_factor.shape[-2] != size or self.cov_diag.shape[-1] != size:
+            raise ShapeError(
+                f"LowRankMultivariateNormal: cov_factor must have shape (…, {size}, columns), and cov_diag "
+                f"(…, {size}), got {self.cov_factor.shape} and {self.cov_diag.shape}"
+            )
+        # by the roots of d: the columns of V, and the triangle of I + Vᵀ V
+        self._columns = self._narrow("cov_factor") / np.sqrt(self._narrow("cov_diag"))[..., None]
+        square = np.swapaxes(self._columns, -1, -2) @ self._columns
+        self._triangle = np.linalg.cholesky(square + np.eye(square.shape[-1], dtype=self.dtype))
+
+    @property
+    def covariance_matrix(self) -> Array:
+        """Σ = W Wᵀ + diag(d)."""
+        return self.cov_factor @ np.swapaxes(self.cov_factor, -1, -2) + self._diagonal(self.cov_diag)
+
+    @property
+    def precision_matrix(self) -> Array:
+        """Σ⁻¹."""
+        inverse = triangular(self._triangle, np.swapaxes(self._columns, -1, -2), lower=True)
+        rest = np.eye(self.event_shape[0], dtype=self.dtype) - np.swapaxes(inverse, -1, -2) @ inverse
+        scale = np.sqrt(self.cov_diag)
+        return rest / (scale[..., None] * scale[..., None, :])
+
+    @property
+    def scale_tril(self) -> Array:
+        """L with Σ = L Lᵀ."""
+        square = self._columns @ np.swapaxes(self._columns, -1, -2)
+        factor = np.linalg.cholesky(square + np.eye(self.event_shape[0], dtype=self.dtype))
+        return np.sqrt(self.cov_diag)[..., None] * factor
+
+    def _diagonal(self, x: Array) -> Array:
+        return x[..., None] * np.eye(self.event_shape[0], dtype=self.dtype)
+
+    def rsample(self, sample_shape: Any = (), rng: Rng = None) -> Array:
+        shape, rng = self._extended_shape(sample_shape), np.random.default_rng(rng)
+        common = noise("standard_normal", (*shape[:-1], self.cov_factor.shape[-1]), rng, self.dtype)
+        own = noise("standard_normal", shape, rng, self.dtype)
+        return self.loc + (self.cov_factor @ common[..., None])[..., 0] + np.sqrt(self.cov_diag) * own
+
+    def half_log_determinant(self) -> Array:
+        inner = np.sum(np.log(np.diagonal(self._triangle, axis1=-2, axis2=-1)), axis=-1)
+        return inner + 0.5 * np.sum(np.log(self.cov_diag), axis=-1)
+
+    def distances(self, x: Array) -> Array:
+        """yᵀ Σ⁻¹ y for each column y of x, as the least |y - V z|² + |z|²: a difference of squares has fewer digits."""
+        y = x / np.sqrt(self.cov_diag)[..., None]
+        inner = np.swapaxes(self._columns, -1, -2) @ y
+        z = triangular(self._triangle, triangular(self._triangle, inner, lower=True), lower=True, transposed=True)
+        return np.sum(np.square(y - self._columns @ z), axis=-2) + np.sum(np.square(z), axis=-2)
+
+    def factor(self) -> Array:
+        return np.concatenate([self.cov_factor, self._diagonal(np.sqrt(self.cov_diag))], axis=-1)
+
+    @property
+    def variance(self) -> Array:
+        return np.sum(np.square(self.cov_factor), axis=-1) + self.cov_diag
 
 
 class Independent(Distribution):

@@ -489,10 +489,8 @@ NAMES: dict[str, dict[str, str]] = {
         "dependent|dependent_property|is_dependent|independent|cat|stack|\\w+Constraint": "a Constraint of your own",
     },
     "tinygrad_lite.distributions": {
-        "LowRankMultivariateNormal": "MultivariateNormal(loc, factor @ factor.T + np.diag(diagonal))",
         "kl": "tg.distributions.kl_divergence and register_kl",
-        "Wishart": _SUBCLASS,
-        "LKJCholesky|LogisticNormal|ExponentialFamily": _SUBCLASS,
+        "LogisticNormal|ExponentialFamily": _SUBCLASS,
         "(Abs|Cat|CorrCholesky|CumulativeDistribution|Independent|LowerCholesky)Transform": _OWN_TRANSFORM,
         "(PositiveDefinite|Reshape|Softmax|Stack|StickBreaking)Transform": _OWN_TRANSFORM,
         "biject_to|transform_to|identity_transform": "np.exp of a parameter that must be positive, and the like",
