@@ -716,16 +716,15 @@ def test_an_argument_that_may_change_unseen_is_refused(value: Any) -> None:
 
 
 _python, _legacy, _hidden = random.Random(0), np.random.RandomState(0), (np.random.default_rng(0),)
+_methods = np.random.random, _legacy.normal
 
 DRAWS: dict[str, Callable[[], float]] = {
     "random.random": lambda: random.random(),
     "random.gauss": lambda: random.gauss(0, 1),
     "random.choice": lambda: random.choice([1, 1]),
-    "np.random.random": lambda: np.random.random(),
-    "np.random.normal": lambda: np.random.normal(),
-    "np.random.permutation": lambda: np.random.permutation(3)[0],
     "random.Random": lambda: _python.random(),
-    "RandomState": lambda: _legacy.normal(),
+    "a method of NumPy's in a tuple": lambda: _methods[0](),
+    "a method of a RandomState in a tuple": lambda: _methods[1](),
     "a generator in a tuple": lambda: _hidden[0].normal(),
 }
 

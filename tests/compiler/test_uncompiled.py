@@ -38,10 +38,9 @@ class Trainer(Training):
         self.recent: deque[Any] = deque([1.0], maxlen=3)
         self.state: dict[str, Any] = {"t": 0}
         self.outer = np.sin(self.w)
-        self.rng = np.random.RandomState(0)
 
     def surroundings(self) -> list[Any]:
-        generators = [next(self.batches), next(self.numbers), next(self.made), self.rng.random()]
+        generators = [next(self.batches), next(self.numbers), next(self.made)]
         kept = [self.losses, self.lines, self.best, [*self.recent], self.state]
         return [self.w.detach(), [*self.optimizer.state.values()], *kept, *generators]
 
@@ -131,10 +130,6 @@ def _of_pythons_random(self: Trainer, x: Any) -> Any:
     return self.trained(self.loss(x * random.random()))
 
 
-def _of_an_old_generator(self: Trainer, x: Any) -> Any:
-    return self.trained(self.loss(x + self.rng.normal(size=3)))
-
-
 def _clock(self: Trainer, x: Any) -> Any:
     start = time.perf_counter_ns()
     loss = self.trained(self.loss(x))
@@ -190,7 +185,7 @@ STEPS: list[Callable[[Trainer, Any], Any]] = [
         _rounds,
         _next_of_an_iterator,
     ),
-    *(_next_of_a_generator, _of_pythons_random, _of_an_old_generator, _clock, _error, _older_history),
+    *(_next_of_a_generator, _of_pythons_random, _clock, _error, _older_history),
     *(_writes_a_dict, _dict_of_texts, _unnoticed),
 ]
 

@@ -1,9 +1,38 @@
-"""A draw of random numbers, as an operation of a program."""
+"""A draw of random numbers, as an operation of a program, and the generators that a program draws from."""
 
 from collections.abc import Sequence
+from types import BuiltinMethodType, MethodType
 from typing import Any
 
 import numpy as np
+
+GENERATORS = np.random.Generator, np.random.RandomState
+"""The kinds of generators that a program draws from."""
+
+Generator = np.random.Generator | np.random.RandomState
+
+OF_NUMPY: np.random.RandomState = np.random.mtrand._rand
+"""The global generator, whose methods are the functions of `np.random`."""
+
+
+def is_drawing(x: Any) -> bool:
+    """Whether a value is such a generator, or a method of one, as `np.random.normal` is."""
+    return isinstance(x.__self__ if type(x) in (MethodType, BuiltinMethodType) else x, GENERATORS)
+
+
+def state_of(generator: Generator) -> Any:
+    """What the next draws of a generator follow from."""
+    if isinstance(generator, np.random.Generator):
+        return generator.bit_generator.state
+    return generator.get_state(legacy=False)
+
+
+def set_state(generator: Generator, state: Any) -> None:
+    """Give a generator a former state."""
+    if isinstance(generator, np.random.Generator):
+        generator.bit_generator.state = state
+    else:
+        generator.set_state(state)
 
 
 class Draw:
@@ -17,7 +46,7 @@ class Draw:
 
     def __init__(
         self,
-        generator: np.random.Generator,
+        generator: Generator,
         argument: int | None,
         name: str,
         args: tuple[Any, ...],
@@ -35,7 +64,7 @@ class Draw:
         """The numbers, in a call with these leaves of the arguments."""
         return getattr(self.source(leaves), self.name)(*self.args, **self.kwargs)
 
-    def source(self, leaves: Sequence[Any] | None) -> np.random.Generator:
+    def source(self, leaves: Sequence[Any] | None) -> Generator:
         """The generator, in a call with these leaves of the arguments."""
         return self.generator if leaves is None or self.argument is None else leaves[self.argument]
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy._core import umath
 
 from tinygrad_lite import trees
+from tinygrad_lite.compiler.draws import GENERATORS
 from tinygrad_lite.compiler.signature import LARGEST, SCALARS, aliases, attributes, has_slots, same
 from tinygrad_lite.engine import grad_mode
 from tinygrad_lite.engine.tensor import Tensor, wrap
@@ -188,7 +189,7 @@ class EntryWriter:
     def _argument(self, i: int, x: Any) -> None:
         if not isinstance(x, Tensor):
             self._first.append(f"a{i} = x{i}")
-        if isinstance(x, np.random.Generator):
+        if isinstance(x, GENERATORS):
             self.tests.append(f"type(x{i}) is not {self.name(type(x))}")
             return
         if i in self._numbers:
@@ -211,7 +212,7 @@ class EntryWriter:
 
     def _are_as_different(self, leaves: Sequence[Any]) -> None:
         """Require that two arguments are the same tensor or generator only if they were so before."""
-        those = [(name, x) for name, x in zip(self.parameters, leaves) if isinstance(x, (Tensor, np.random.Generator))]
+        those = [(name, x) for name, x in zip(self.parameters, leaves) if isinstance(x, (Tensor, *GENERATORS))]
         firsts = range(len(those)) if (same_as := aliases(leaves)) is None else same_as
         self.tests += [f"{name} is not {those[j][0]}" for i, ((name, _), j) in enumerate(zip(those, firsts)) if i != j]
         distinct = [those[i][0] for i in sorted(set(firsts))]

@@ -10,6 +10,7 @@ import numpy as np
 
 from tinygrad_lite import trees
 from tinygrad_lite.compiler.compile_report import CompileReport
+from tinygrad_lite.compiler.draws import set_state, state_of
 from tinygrad_lite.compiler.entry import MISS, REFUSED, EntryWriter
 from tinygrad_lite.compiler.identifiers import unique
 from tinygrad_lite.compiler.passes import simplified
@@ -229,12 +230,12 @@ class Run:
         if not self.branches:
             return self.executor.run(leaves)  # type: ignore[no-any-return]
         generators = {id(x): x for x in (draw.source(leaves) for draw in self._draws)}.values()
-        states = [x.bit_generator.state for x in generators]
+        states = [state_of(x) for x in generators]
         try:
             return self.executor.run(leaves)  # type: ignore[no-any-return]
         except Exception:
             for generator, state in zip(generators, states):
-                generator.bit_generator.state = state
+                set_state(generator, state)
             raise
 
     def _returned(self, values: list[Any], leaves: Leaves, passed: Mapping[int, Tensor], written: Leaves = ()) -> Any:

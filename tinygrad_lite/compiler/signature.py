@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinygrad_lite import trees
+from tinygrad_lite.compiler.draws import GENERATORS
 from tinygrad_lite.engine import grad_mode
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import UsageError
@@ -122,7 +123,7 @@ def _form_of_attribute(key: Any, x: Any) -> Hashable:
 
 def aliases(leaves: Sequence[Any]) -> tuple[int, ...] | None:
     """For each leaf that is a tensor or a generator, the first leaf that is the same; None if all differ."""
-    those = [id(x) for x in leaves if isinstance(x, (Tensor, np.random.Generator))]
+    those = [id(x) for x in leaves if isinstance(x, (Tensor, *GENERATORS))]
     return tuple(map(those.index, those)) if len(set(those)) < len(those) else None
 
 
@@ -132,8 +133,8 @@ def form(x: Any) -> Hashable:
         return Tensor, x.shape, x.dtype, x.requires_grad
     if isinstance(x, _ARRAYS):  # of a scalar, np.real makes a scalar, and of an array without dimensions an array
         return np.generic if isinstance(x, np.generic) else np.ndarray, x.shape, x.dtype
-    if isinstance(x, np.random.Generator):
-        return np.random.Generator
+    if isinstance(x, GENERATORS):
+        return (type(x),)
     if isinstance(x, (float, complex)):
         return type(x), repr(x), attributes(x)  # which tells 0.0 from -0.0, and one NaN not from another
     if isinstance(x, (set, frozenset)):

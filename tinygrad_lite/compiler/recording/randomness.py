@@ -7,12 +7,13 @@ import pickle
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from threading import active_count
+from copy import deepcopy
+from threading import active_count, get_ident
 from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.compiler.draws import Draw
+from tinygrad_lite.compiler.draws import OF_NUMPY, Draw, Generator, set_state, state_of
 from tinygrad_lite.compiler.program import is_python_number
 from tinygrad_lite.compiler.recording.guards import Guard
 from tinygrad_lite.errors import UsageError
@@ -21,28 +22,33 @@ AHEAD = 1, 400
 """By how many draws generators are ahead during a first recording and a second one, whose states share no word."""
 
 _IN_PLACE = ("shuffle", "spawn")
-_STATE = {"bit_generator", "__reduce__", "__reduce_ex__", "__getstate__", "__setstate__"}
+_STATE = {
+    *("bit_generator", "__reduce__", "__reduce_ex__", "__getstate__", "__setstate__"),
+    *("_bit_generator", "get_state", "set_state", "seed"),
+}
 """What gives or takes the state of a generator, also to the functions that copy one."""
 
 
-class RecordedGenerator(np.random.Generator):
-    """Stands in for the user's generator: it draws from it, and restores its state in the end.
+class StandInGenerator:
+    """Stands in for the user's generator: its draws become calls of the program, and leave no trace.
 
     Args:
-        argument: its index among the leaves of the arguments, if it is one of them.
+        argument: the generator's index among the leaves of the arguments, if it is one of them.
         write: records a call, see `Transcript.add`.
+        source: what it draws from meanwhile.
     """
 
-    def __init__(self, generator: np.random.Generator, argument: int | None, write: Callable[..., Any]) -> None:
-        super().__init__(generator.bit_generator)
+    def _stand_for(self, generator: Any, argument: int | None, write: Callable[..., Any], source: Any) -> None:
         self._original = generator
         self._argument = argument
         self._write = write
-        self._state = generator.bit_generator.state
+        self._source = source
+        self._state = state_of(source)
+        self._thread = get_ident()
 
     def restore(self) -> None:
         """Restore the generator's state, as if nothing had been drawn."""
-        self._original.bit_generator.state = self._state
+        set_state(self._source, self._state)
 
     def __getattribute__(self, name: str) -> Any:
         if name in _STATE:
@@ -55,21 +61,44 @@ class RecordedGenerator(np.random.Generator):
             return plain
         if name in _IN_PLACE:
             raise UsageError(f"rng.{name}() in a compiled function: write rng.permutation, which returns what it draws")
-        write = object.__getattribute__(self, "_write")
-        whence = (object.__getattribute__(self, "_original"), object.__getattribute__(self, "_argument"))
 
         def draw(*args: Any, **kwargs: Any) -> Any:
-            drawn = Draw(*whence, name, args, kwargs)
-            value = drawn.forward()
+            if get_ident() != self._thread:  # which has read the same name
+                return getattr(self._original, name)(*args, **kwargs)
+            value = getattr(self._source, name)(*args, **kwargs)
             is_usual = hasattr(value, "dtype") or is_python_number(value)
-            return write(drawn, (), {}, value if is_usual else np.asarray(value)[()])
+            drawn = Draw(self._original, self._argument, name, args, kwargs)
+            return self._write(drawn, (), {}, value if is_usual else np.asarray(value)[()])
 
         return draw
 
 
+class _NewGenerator(StandInGenerator, np.random.Generator):
+    """Draws from the user's generator."""
+
+    def __init__(self, generator: np.random.Generator, argument: int | None, write: Callable[..., Any]) -> None:
+        np.random.Generator.__init__(self, generator.bit_generator)
+        self._stand_for(generator, argument, write, generator)
+
+
+class _OldGenerator(StandInGenerator, np.random.RandomState):
+    """Draws from a copy of the user's generator: others may draw from the global one meanwhile."""
+
+    def __init__(self, generator: np.random.RandomState, argument: int | None, write: Callable[..., Any]) -> None:
+        copied = deepcopy(generator)
+        np.random.RandomState.__init__(self, copied._bit_generator)
+        self._stand_for(generator, argument, write, copied)
+
+
+def in_place_of(generator: Generator, argument: int | None, write: Callable[..., Any]) -> StandInGenerator:
+    """What stands in for a generator, see `StandInGenerator`."""
+    kind = _NewGenerator if isinstance(generator, np.random.Generator) else _OldGenerator
+    return kind(generator, argument, write)  # type: ignore[arg-type]
+
+
 @contextmanager
-def replaced(names: Sequence[Guard], stand_in: Callable[[np.random.Generator], Any]) -> Iterator[None]:
-    """For the block, let names mean stand-ins for the generators that they mean otherwise."""
+def replaced(names: Sequence[Guard], stand_in: Callable[[Any], Any]) -> Iterator[None]:
+    """For the block, let names mean stand-ins for the generators, or for their methods, that they mean otherwise."""
     try:
         for guard in names:
             guard.put(stand_in(guard.value))
@@ -110,7 +139,7 @@ def undrawn(hidden: Sequence[Any], draws: int) -> Iterator[None]:
     Raises:
         DrawError: if it did, or if another thread did.
     """
-    generators = (_OF_PYTHON, _OF_NUMPY, *hidden)
+    generators = (_OF_PYTHON, OF_NUMPY, *hidden)
     before = [_state(generator) for generator in generators]
     for generator in generators:
         for _ in range(draws):
@@ -134,7 +163,6 @@ def undrawn(hidden: Sequence[Any], draws: int) -> Iterator[None]:
 
 
 _OF_PYTHON: random.Random = random._inst
-_OF_NUMPY: np.random.RandomState = np.random.mtrand._rand
 
 
 def _in_words(generator: Any) -> str:
@@ -142,7 +170,7 @@ def _in_words(generator: Any) -> str:
         return "Python's module random"
     return (
         "NumPy's global np.random"
-        if generator is _OF_NUMPY
+        if generator is OF_NUMPY
         else f"a {type(generator).__name__} in a container or an object"
     )
 
@@ -153,17 +181,11 @@ def _is_equal(state: Any, other: Any) -> bool:
 
 
 def _state(generator: Any) -> Any:
-    if isinstance(generator, random.Random):
-        return generator.getstate()
-    if isinstance(generator, np.random.Generator):
-        return generator.bit_generator.state
-    return generator.get_state(legacy=False)
+    return generator.getstate() if isinstance(generator, random.Random) else state_of(generator)
 
 
 def _set_state(generator: Any, state: Any) -> None:
     if isinstance(generator, random.Random):
         generator.setstate(state)
-    elif isinstance(generator, np.random.Generator):
-        generator.bit_generator.state = state
     else:
-        generator.set_state(state)
+        set_state(generator, state)

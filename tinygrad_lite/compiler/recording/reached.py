@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.compiler.draws import GENERATORS, is_drawing
 from tinygrad_lite.compiler.recording.bytecode import (
     Read,
     catches_errors,
@@ -56,7 +57,7 @@ _OF_AN_OBJECT = {"type", "__class__", "replace"}
 """Names by which a function may get the class of an existing object, or make another object of the class."""
 _GENERATED = "<string>"
 """The file of the methods of a dataclass, which nobody edits."""
-HIDDEN = (np.random.Generator, np.random.RandomState, random.Random)
+HIDDEN = (*GENERATORS, random.Random)
 
 
 class Reached:
@@ -254,7 +255,7 @@ class Reached:
                 break
             guard = inner
             self.guards[guard.key] = guard
-        if isinstance(guard.value, np.random.Generator) and not isinstance(guard.owner, tuple):
+        if is_drawing(guard.value) and not isinstance(guard.owner, tuple):
             self.generators.append(guard)
         else:
             self._ahead.append((guard.value, guard.label))
@@ -266,6 +267,8 @@ class Reached:
             return Item(vars(owner), name, vars(owner)[name], label) if name in vars(owner) else None
         if isinstance(owner, ModuleType) and is_followed(getattr(owner, "__file__", None) or ""):
             return Item(vars(owner), name, vars(owner)[name], label) if name in vars(owner) else None
+        if (owner is np and name == "random") or (owner is np.random and is_drawing(vars(np.random).get(name))):
+            return Item(vars(owner), name, vars(owner)[name], label)
         if owner is os and name in ("environ", "getenv"):
             self._ahead.append((os.environ, "os.environ"))
         if isinstance(owner, type) and is_users_class(owner):
@@ -360,7 +363,7 @@ class Reached:
 
 def generators_in(guards: Iterable[Guard]) -> list[Guard]:
     """The guards of entries that are NumPy's generators."""
-    return [guard for guard in guards if type(guard) is Item and isinstance(guard.value, np.random.Generator)]
+    return [guard for guard in guards if type(guard) is Item and is_drawing(guard.value)]
 
 
 def _generators_inside(thing: Any) -> list[Any]:

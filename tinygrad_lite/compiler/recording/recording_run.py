@@ -91,7 +91,7 @@ class Recorder(Leavings):
         with (
             _as_a_program(self._may_run_again),
             watching(self, self._reached.classes),
-            replaced(self._reached.generators, self._generator),
+            replaced(self._reached.generators, self._drawing),
             self.carried.standing_in(self.read),
             knowing_recorded_values(self._reached.spaces.values(), self._reached.iterators),
         ):

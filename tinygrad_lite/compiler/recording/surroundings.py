@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from tinygrad_lite import trees
+from tinygrad_lite.compiler.draws import GENERATORS, Generator, is_drawing
 from tinygrad_lite.compiler.places import Argument, Attribute, Carried, Data, Gradient, Place, TensorPlace
 from tinygrad_lite.compiler.program import Program, Variable
 from tinygrad_lite.compiler.recording.carrying import Names, StandIn
@@ -16,7 +17,7 @@ from tinygrad_lite.compiler.recording.decisions import Decision, decision_by
 from tinygrad_lite.compiler.recording.guards import Field, Guard, Item, Key, Length, Missing, contents, of_class
 from tinygrad_lite.compiler.recording.making import makings
 from tinygrad_lite.compiler.recording.optimizers import Optimizers
-from tinygrad_lite.compiler.recording.randomness import RecordedGenerator
+from tinygrad_lite.compiler.recording.randomness import StandInGenerator, in_place_of
 from tinygrad_lite.compiler.recording.reached import Reached, generators_in, is_users_class
 from tinygrad_lite.compiler.recording.recorded import Recorded, at_line
 from tinygrad_lite.compiler.recording.same import memory_of
@@ -64,7 +65,7 @@ class Surroundings(Transcript):
         self.guards: dict[Key, Guard] = {}
         self.called: list[Any] = []
         self.same_as: dict[int, TensorPlace] = {}
-        self.shared: dict[int, np.random.Generator] = {}
+        self.shared: dict[int, Generator] = {}
         self.gradients: dict[Gradient, bool] = {}
         self.optimizers = Optimizers(self)
         self.carried = Names(carried)
@@ -85,7 +86,7 @@ class Surroundings(Transcript):
         self._before: dict[tuple[Tensor, str], Any] = {}
         self._written_late: set[Tensor] = set()
         self._attributes: dict[tuple[int, str], tuple[Any, str, Any]] = {}
-        self._proxies: dict[int, RecordedGenerator] = {}
+        self._proxies: dict[int, StandInGenerator] = {}
         self._replaced: list[Guard] = []
 
     def passed_in(self, place: Argument, x: Any, is_input: bool = False) -> Any:
@@ -97,7 +98,7 @@ class Surroundings(Transcript):
         if isinstance(x, Tensor):
             self._owners[id(x)] = place
             return x
-        if isinstance(x, np.random.Generator):
+        if isinstance(x, GENERATORS):
             return self._generator(x, place.index)
         self._passed_in.append((place, x))
         if not is_input and not isinstance(x, (np.ndarray, np.generic)):
@@ -208,9 +209,9 @@ class Surroundings(Transcript):
         if (real := original(owner)) is not owner:  # a stand-in is new in each run, its original is not
             if (held := attribute_of(real, name)) is not UNSET:
                 self.read_attribute(real, name, held)
-            return self._generator(value) if isinstance(value, np.random.Generator) else value
+            return self._drawing(value) if is_drawing(value) else value
         if self._is_new(owner):
-            if id(owner) in self._copies and isinstance(value, np.random.Generator):
+            if id(owner) in self._copies and is_drawing(value):
                 raise UsageError(
                     f"the function copies {type(owner).__name__} with the generator {name}, of which its program would "
                     "not make another copy in the next runs: copy it outside"
@@ -223,9 +224,9 @@ class Surroundings(Transcript):
         if name in varying_names(owner):
             is_known = type(value) is Recorded or (id(owner), name) in self._attributes
             return value if is_known else self.read(Attribute(owner, name), value)
-        if (id(owner), name) not in self._attributes and not isinstance(value, RecordedGenerator):
+        if (id(owner), name) not in self._attributes and not isinstance(value, StandInGenerator):
             self._read_anew(owner, name, value)
-        return self._generator(value) if isinstance(value, np.random.Generator) else value
+        return self._drawing(value) if is_drawing(value) else value
 
     def read_fields(self, owner: Any, fields: dict[str, Any]) -> None:
         """Guard all attributes of an object, since `vars` may read any of them."""
@@ -277,8 +278,8 @@ class Surroundings(Transcript):
         inside: dict[Key, Guard] = {}
         contents(container, label, inside)
         for entry in generators_in(inside.values()):
-            if not isinstance(entry.value, RecordedGenerator):
-                entry.put(self._generator(entry.value))
+            if not isinstance(entry.value, StandInGenerator):
+                entry.put(self._drawing(entry.value))
                 self._replaced.append(entry)
 
     def _read_of_class(self, owner: Any, name: str, value: Any) -> None:
@@ -418,12 +419,16 @@ class Surroundings(Transcript):
         self.guard(decision)
         return self.guards[decision.key].value
 
-    def _generator(self, generator: np.random.Generator, argument: int | None = None) -> RecordedGenerator:
+    def _drawing(self, x: Any) -> Any:
+        """The stand-in of a generator, or the method of one that stands in for its generator."""
+        return self._generator(x) if isinstance(x, GENERATORS) else getattr(self._generator(x.__self__), x.__name__)
+
+    def _generator(self, generator: Generator, argument: int | None = None) -> StandInGenerator:
         """A stand-in whose draws become calls of the program."""
-        if isinstance(generator, RecordedGenerator):
+        if isinstance(generator, StandInGenerator):
             return generator
         if id(generator) not in self._proxies:
-            self._proxies[id(generator)] = RecordedGenerator(generator, argument, self.add)
+            self._proxies[id(generator)] = in_place_of(generator, argument, self.add)
         else:  # it occurs twice; in the next call, there may be two generators
             self.shared.update(
                 {i: generator for i in (argument, self._proxies[id(generator)]._argument) if i is not None}

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from tinygrad_lite.compiler.draws import GENERATORS
 from tinygrad_lite.engine import backward
 from tinygrad_lite.engine.backward import Node
 from tinygrad_lite.engine.tensor import Tensor
@@ -166,7 +167,7 @@ def _reduced(self: Any, protocol: Any) -> Any:
 
 
 def _to_copy(value: Any, field: Any) -> Any:
-    return field if isinstance(field, np.random.Generator) else value
+    return field if isinstance(field, GENERATORS) else value
 
 
 def _copy_by(make: Any, *args: Any) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lite.compiler.draws import GENERATORS
 from tinygrad_lite.compiler.source.expressions import literal
 from tinygrad_lite.compiler.source.numpy_source import WIDTH, NumpySource
 from tinygrad_lite.engine.op import Op
@@ -22,8 +23,9 @@ def module(sources: Sequence[NumpySource]) -> str:
     """The text of the module: imports, constants, the functions that NumPy lacks, and the programs."""
     quoted = _Quoted()
     for name, helper in [item for source in sources for item in source.expressions.helpers.items()]:
-        if isinstance(helper, np.random.Generator):
-            quoted.values[name] = "np.random.default_rng()"
+        if isinstance(helper, GENERATORS):
+            is_new = isinstance(helper, np.random.Generator)
+            quoted.values[name] = "np.random.default_rng()" if is_new else "np.random.RandomState()"
         else:
             quoted.function(name, helper)
     values = constants_text(sources) + [f"{name} = {text}" for name, text in quoted.values.items()]

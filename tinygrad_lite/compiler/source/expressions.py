@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.compiler.draws import Draw
+from tinygrad_lite.compiler.draws import OF_NUMPY, Draw
 from tinygrad_lite.compiler.identifiers import Identifiers
 from tinygrad_lite.compiler.program import Instruction, Variable, is_python_number, item
 from tinygrad_lite.compiler.source.progressions import sequence_text
@@ -248,6 +248,8 @@ class Expressions:
         op = call.op
         if isinstance(op, Draw) and op.argument is not None:
             return f"{self._parameters[op.argument]}.{op.name}"
+        if isinstance(op, Draw) and op.generator is OF_NUMPY:
+            return f"np.random.{op.name}"
         if isinstance(op, Draw):
             name = self.names[_Named(op.generator, "rng")]
             self.helpers[name] = op.generator
