@@ -140,6 +140,21 @@ def in_front(op: Op, *arguments: Argument, **params: Any) -> Array:
     return op(*[x.repeated(count) for x in arguments], **params)
 
 
+@rule_of("matrix_rank")
+def _matrix_rank(op: Op, x: Argument, **params: Any) -> Array:
+    return op(x.array, **params) if x.ndim >= 2 and not any(map(np.ndim, params.values())) else one_by_one()
+
+
+@rule_of("vander")
+def _vander(op: Op, x: Argument, N: int | None = None, increasing: bool = False) -> Array:
+    if x.ndim != 1 or N == 0:
+        raise OneByOneError
+    entries = np.expand_dims(x.array, -1).astype(np.promote_types(x.array.dtype, int))
+    factors = np.repeat(entries, x.shape[0] if N is None else N, axis=-1)
+    powers = np.cumprod(np.concatenate([np.ones_like(entries), factors[..., 1:]], axis=-1), axis=-1)
+    return powers if increasing else np.flip(powers, -1)
+
+
 @rule_of("quotient")
 def _quotient_of_parts(op: Op, *arguments: Argument, **params: Any) -> Array:
     ndim, count = max([x.ndim for x in arguments]), number_of_examples(arguments)

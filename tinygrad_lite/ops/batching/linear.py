@@ -1,5 +1,6 @@
 """Products, contractions and linear systems on a stack of examples."""
 
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,23 @@ def _matmul(op: Op, a: Argument, b: Argument) -> Array:
     ndim = max(a.ndim, b.ndim)
     y = op(a.with_axes(ndim), b.with_axes(ndim))
     return np.squeeze(y, added) if added else y
+
+
+@rule_of("multi_dot")
+def _multi_dot(op: Op, *factors: Argument) -> Array:
+    """Products one after the other, from the end that makes the smaller ones."""
+    if any(np.result_type(x.array).kind in "biu" for x in factors):
+        raise OneByOneError
+    rows = factors[0].shape[0] if factors[0].ndim == 2 else 1
+    columns = factors[-1].shape[1] if factors[-1].ndim == 2 else 1
+    if rows <= columns:
+        return reduce(_product, factors).array
+    return reduce(lambda right, left: _product(left, right), factors[::-1]).array
+
+
+def _product(a: Argument, b: Argument) -> Argument:
+    is_stack = a.is_stack or b.is_stack
+    return Argument(_matmul(operation("matmul"), a, b) if is_stack else a.array @ b.array, is_stack)
 
 
 @rule_of("inner")
