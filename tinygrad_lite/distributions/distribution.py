@@ -60,7 +60,7 @@ class Distribution(SettingsElsewhere):
         arrays = {name: self._checked_argument(name, x) for name, x in parameters.items()}
         batches = [x.shape[: x.ndim - events[name]] for name, x in arrays.items()]
         try:
-            self.batch_shape = np.broadcast_shapes(*batches)
+            self.batch_shape = batches[0] if len(set(batches)) == 1 else np.broadcast_shapes(*batches)
         except ValueError:
             shapes = ", ".join(f"{name} of shape {x.shape}" for name, x in arrays.items())
             raise ShapeError(f"{type(self).__name__}: the parameters must broadcast, got {shapes}") from None
@@ -93,7 +93,10 @@ class Distribution(SettingsElsewhere):
     def _require(self, constraint: Constraint, role: str, x: Array) -> None:
         if self.validate_args:
             values = _value(x)
-            fails = np.logical_not(constraint.holds(values))
+            holds = constraint.holds(values)
+            if type(holds) in (np.ndarray, np.bool_) and holds.all():  # a recording has neither
+                return
+            fails = np.logical_not(holds)
             message = f"{type(self).__name__}: {role} must be {constraint.words}, got {{}}"
             refuse_where(np.broadcast_to(fails, np.broadcast_shapes(fails.shape, x.shape)), values, message=message)
 
@@ -101,18 +104,22 @@ class Distribution(SettingsElsewhere):
         """A value as an array of the distribution's dtype or a finer one, after checking its shape and its range."""
         value = _as_array(f"{type(self).__name__}: a value", value, self.dtype)
         expected = self.batch_shape + self.event_shape
+        if value.shape[value.ndim - len(expected) :] != expected:
+            self._check_shape(value.shape, expected)
+        self._require(self.support, "a value", value)
+        return value
+
+    def _check_shape(self, shape: Shape, expected: Shape) -> None:
         count = len(self.event_shape)
         try:
-            if value.shape[value.ndim - count :] != self.event_shape:
+            if shape[len(shape) - count :] != self.event_shape:
                 raise ValueError
-            np.broadcast_shapes(value.shape, expected)
+            np.broadcast_shapes(shape, expected)
         except ValueError:
             raise ShapeError(
                 f"{type(self).__name__}: a value must have a shape that broadcasts with {expected}"
-                f"{f' and ends with {self.event_shape}' if count else ''}, got {value.shape}"
+                f"{f' and ends with {self.event_shape}' if count else ''}, got {shape}"
             ) from None
-        self._require(self.support, "a value", value)
-        return value
 
     def _extended_shape(self, sample_shape: Any) -> Shape:
         return (*self._shape("sample_shape", sample_shape), *self.batch_shape, *self.event_shape)

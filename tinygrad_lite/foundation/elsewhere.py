@@ -124,11 +124,19 @@ _settings_of = cache(signature)  # which takes longer than to make a layer
 
 def _refuse_arguments(kind: type, args: tuple[Any, ...], settings: Mapping[str, Any]) -> None:
     """Raise if a class is made with arguments that it does not take: Python's own error would name its base class."""
-    known = _settings_of(kind.__init__)  # type: ignore[misc]
+    made: Any = kind.__init__  # type: ignore[misc]
+    if misfit := _misfit(made, len(args), tuple(settings)):
+        raise TypeError(f"{kind.__name__}() {misfit}; it takes {', '.join([*_settings_of(made).parameters][1:])}")
+
+
+@cache
+def _misfit(function: Callable[..., Any], count: int, names: tuple[str, ...]) -> str:
+    """Why a function does not take this many arguments and these keywords; empty if it does."""
     try:
-        known.bind(kind, *args, **settings)
+        _settings_of(function).bind(None, *[None] * count, **dict.fromkeys(names))
     except TypeError as misfit:
-        raise TypeError(f"{kind.__name__}() {misfit}; it takes {', '.join([*known.parameters][1:])}") from None
+        return str(misfit)
+    return ""
 
 
 def _refuse_inputs(kind: type, args: tuple[Any, ...]) -> None:
