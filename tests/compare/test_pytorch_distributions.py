@@ -145,6 +145,28 @@ def test_what_is_made_of_others(make: Made, parameters: Any) -> None:
     assert compared >= 1
 
 
+@pytest.mark.parametrize("name", ["LowerCholeskyTransform", "PositiveDefiniteTransform"])
+def test_maps_of_matrices(name: str) -> None:
+    x = np.random.default_rng(0).normal(size=(2, 3, 3))
+    ours, others = tg.tensor(x, requires_grad=True), theirs(x)
+    transform, other = getattr(D, name)(), getattr(torch.distributions, name)()
+    for found, expected in (
+        (transform(ours), other(others)),
+        (transform.inv(transform(ours)), other.inv(other(others))),
+    ):
+        compare(found, expected, {"x": ours}, {"x": others}, 1e-8)
+
+
+def test_divergences_of_what_is_transformed() -> None:
+    rng = np.random.default_rng(0)
+    arrays = [rng.normal(size=(2, 3)), rng.uniform(0.5, 2, (2, 3)), rng.normal(size=3), rng.uniform(0.5, 2, 3)]
+    ours, others = [tg.tensor(x, requires_grad=True) for x in arrays], [theirs(x) for x in arrays]
+    found = D.kl_divergence(D.LogisticNormal(*ours[:2]), D.LogisticNormal(*ours[2:]))
+    p, q = (torch.distributions.LogisticNormal(*x) for x in (others[:2], others[2:]))
+    names = "loc", "scale", "other loc", "other scale"
+    compare(found, torch.distributions.kl_divergence(p, q), dict(zip(names, ours)), dict(zip(names, others)), 1e-8)
+
+
 KINDS = sorted({name for name, *_ in SAMPLES} - {"Chi2", "Multinomial", "VonMises"})
 
 

@@ -51,6 +51,29 @@ COMPOSED: dict[str, tuple[Made, tuple[Any, ...]]] = {
         (MEANS, RATES),
     ),
     "inverse": (_transformed(lambda d: d.ComposeTransform([d.SoftplusTransform().inv.inv])), (MEANS, RATES)),
+    "probabilities": (lambda d, *x: d.LogisticNormal(*x), (MEANS, SCALES)),
+    "broken sticks": (
+        lambda d, *x: d.TransformedDistribution(
+            d.Normal(*x), [d.AffineTransform(0.5, 2.0), d.StickBreakingTransform(), d.AffineTransform(0.0, 3.0)]
+        ),
+        (MEANS, SCALES),
+    ),
+    "correlations": (_transformed(lambda d: d.CorrCholeskyTransform()), (MEANS / 2, RATES)),
+    "from correlations": (
+        lambda d, *x: d.TransformedDistribution(
+            d.Normal(*x), [d.CorrCholeskyTransform(), d.CorrCholeskyTransform().inv, d.TanhTransform()]
+        ),
+        (MEANS, RATES),
+    ),
+    "in another shape": (
+        lambda d, *x: d.TransformedDistribution(d.Normal(*x), [d.ReshapeTransform((3,), (1, 3)), d.ExpTransform()]),
+        (MEANS, SCALES),
+    ),
+    "independent parts": (_transformed(lambda d: d.IndependentTransform(d.ExpTransform(), 1)), (MEANS, SCALES)),
+    "ranks": (
+        lambda d, a, b, *x: d.TransformedDistribution(d.Normal(*x), d.CumulativeDistributionTransform(d.Normal(a, b))),
+        (MEANS[0], SCALES[0], MEANS, SCALES),
+    ),
     "affine by parameters": (
         lambda d, loc, scale, a, b: d.TransformedDistribution(d.Laplace(loc, scale), d.AffineTransform(a, b)),
         (MEANS[0, 0], SCALES[0, 0], MEANS, SCALES),

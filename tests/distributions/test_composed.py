@@ -124,6 +124,19 @@ def test_transforms_give_the_distributions_that_they_stand_for() -> None:
             np.testing.assert_allclose(found, expected, rtol=1e-12, err_msg=str(p))
 
 
+def test_maps_to_matrices_are_one_to_one() -> None:
+    x = np.random.default_rng(0).normal(size=(4, 6))
+    factor = D.CorrCholeskyTransform()(x)
+    assert np.all(D.constraints.corr_cholesky.holds(factor))
+    np.testing.assert_allclose(D.CorrCholeskyTransform().inv(factor), x, rtol=1e-10)
+    matrix = np.tril(np.random.default_rng(1).normal(size=(4, 3, 3)))
+    for transform in (D.LowerCholeskyTransform(), D.PositiveDefiniteTransform()):
+        y = transform(matrix)
+        assert np.all(transform.codomain.holds(y))
+        np.testing.assert_allclose(transform.inv(y), matrix, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(D.StickBreakingTransform()(np.zeros((2, 3))), 0.25, rtol=1e-14)
+
+
 class Turned(D.Transform):
     """A map of vectors: their entries times those of a triangle."""
 
@@ -187,6 +200,20 @@ BAD: list[tuple[Any, type, str]] = [
     ),
     (lambda: D.TransformedDistribution(D.Normal(0.0, 1.0), D.Transform()).sample(), UsageError, "defines no _call"),
     (lambda: D.TransformedDistribution(D.Normal(0.0, 1.0), D.ExpTransform()).mean, UsageError, "has no mean"),
+    (
+        lambda: D.TransformedDistribution(D.Normal(0.0, 1.0), D.StickBreakingTransform()),
+        ShapeError,
+        r"need values of 1 axes, got a batch of shape \(\) of values of shape \(\)",
+    ),
+    (
+        lambda: D.CorrCholeskyTransform()(np.zeros(2)),
+        ShapeError,
+        r"vectors of n \(n - 1\) / 2 numbers, got shape \(2,\)",
+    ),
+    (lambda: D.ReshapeTransform((2, 3), (5,)), InputError, r"\(2, 3\) and \(5,\) have different numbers of entries"),
+    (lambda: D.ReshapeTransform((2, 3), (6,))(np.zeros((3, 2))), ShapeError, r"values of shape \(2, 3\), got \(3, 2\)"),
+    (lambda: D.IndependentTransform(np.exp, 1), UsageError, "made of a transform, got <ufunc 'exp'>"),
+    (lambda: D.CumulativeDistributionTransform(np.exp), UsageError, "made of a distribution"),
     (lambda: D.NegativeBinomial(-1.0, 0.5), InputError, "total_count must be at least 0"),
     (lambda: D.NegativeBinomial(1.0, 1.0), InputError, "1 - probs must be positive"),
 ]

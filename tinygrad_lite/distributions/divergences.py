@@ -34,6 +34,7 @@ from tinygrad_lite.distributions.matrices import Wishart
 from tinygrad_lite.distributions.multivariate import Independent, NormalOfVectors
 from tinygrad_lite.distributions.near_zero import log_relative_sinh
 from tinygrad_lite.distributions.powers import Pareto
+from tinygrad_lite.distributions.transforms_of_vectors import LogisticNormal
 from tinygrad_lite.distributions.von_mises import VonMises, circular_variance, log_scaled_i0
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import ShapeError, UsageError
@@ -288,6 +289,12 @@ def _independent(p: Independent, q: Independent) -> Array:
             f"{p.reinterpreted_batch_ndims} and {q.reinterpreted_batch_ndims}"
         )
     return sum_last(kl_divergence(p.base_dist, q.base_dist), p.reinterpreted_batch_ndims)
+
+
+@register_kl(LogisticNormal, LogisticNormal)
+def _logistic_normal(p: LogisticNormal, q: LogisticNormal) -> Array:
+    """That of the normal numbers: a one-to-one map changes no divergence."""
+    return kl_divergence(p.base_dist, q.base_dist)
 
 
 # Of different kinds: the mean of -log q over p, which is made of moments of p

@@ -14,7 +14,7 @@ from tinygrad_lite.distributions.multivariate import Independent
 from tinygrad_lite.distributions.noise import Rng, Shape
 from tinygrad_lite.engine.grad_mode import no_grad
 from tinygrad_lite.engine.op import Array
-from tinygrad_lite.errors import UsageError
+from tinygrad_lite.errors import ShapeError, UsageError
 from tinygrad_lite.foundation.elsewhere import SettingsElsewhere
 from tinygrad_lite.ops.networks.activations import sigmoid, softplus
 from tinygrad_lite.transforms.custom import stop_gradient
@@ -35,8 +35,8 @@ __all__ = [
 class Transform(SettingsElsewhere):
     """A one-to-one map y = f(x). A subclass defines `_call(x)`, `_inverse(y)` and `log_abs_det_jacobian(x, y)`.
 
-    The last is log |dy/dx|, entry by entry. A map of vectors has a domain with an `event_dim` of 1, and there
-    returns one number for each vector.
+    The last is log |dy/dx|, entry by entry. A map of vectors has a domain and a codomain with an `event_dim` of 1, and
+    there returns one number for each vector. One that changes their length defines `forward_shape` and `inverse_shape`.
 
     Attributes:
         domain, codomain: where x and y lie.
@@ -75,6 +75,19 @@ class Transform(SettingsElsewhere):
         """The logarithm of |dy/dx|."""
         raise UsageError(f"{type(self).__name__} defines no log_abs_det_jacobian(self, x, y)")
 
+    def forward_shape(self, shape: Shape) -> Shape:
+        """The shape of y, from that of x."""
+        return np.broadcast_shapes(shape, self.shape)
+
+    def inverse_shape(self, shape: Shape) -> Shape:
+        """The shape of x, from that of y."""
+        return np.broadcast_shapes(shape, self.shape)
+
+    @property
+    def _added_axes(self) -> int:
+        """How many more axes a value y has than x; a codomain that says nothing has as many as the domain."""
+        return 0 if self.codomain is constraints.real else self.codomain.event_dim - self.domain.event_dim
+
     @property
     def inv(self) -> "Transform":
         """The map from y to x."""
@@ -89,14 +102,21 @@ class _Inverse(Transform):
 
     def __init__(self, transform: Transform) -> None:
         self._transform = transform
-        self.domain, self.codomain = transform.codomain, transform.domain
-        self.sign, self.shape = transform.sign, transform.shape
+        axes = transform.domain.event_dim + transform._added_axes
+        self.domain = transform.codomain._replace(event_dim=axes)
+        self.codomain, self.sign = transform.domain, transform.sign
 
     def _call(self, x: Array) -> Array:
         return self._transform._inverse(x)
 
     def _inverse(self, y: Array) -> Array:
         return self._transform(y)
+
+    def forward_shape(self, shape: Shape) -> Shape:
+        return self._transform.inverse_shape(shape)
+
+    def inverse_shape(self, shape: Shape) -> Shape:
+        return self._transform.forward_shape(shape)
 
     def log_abs_det_jacobian(self, x: Array, y: Array) -> Array:
         return -self._transform.log_abs_det_jacobian(y, x)
@@ -224,12 +244,21 @@ class ComposeTransform(Transform):
 
     def __init__(self, parts: Sequence[Transform]) -> None:
         self.parts = _checked(parts)
-        self._event_dim = max([part.domain.event_dim for part in self.parts], default=0)
+        before = after = 0  # axes of a value, of which each part needs some
+        for part in reversed(self.parts):
+            before = max(before - part._added_axes, part.domain.event_dim)
+        for part in self.parts:
+            after = max(after, part.domain.event_dim) + part._added_axes
         if self.parts:
-            self.domain = self.parts[0].domain._replace(event_dim=self._event_dim)
-            self.codomain = self.parts[-1].codomain
+            self.domain = self.parts[0].domain._replace(event_dim=before)
+            self.codomain = self.parts[-1].codomain._replace(event_dim=after)
         self.sign = reduce(lambda sign, part: sign * part.sign, self.parts, 1)
-        self.shape = np.broadcast_shapes(*(part.shape for part in self.parts))
+
+    def forward_shape(self, shape: Shape) -> Shape:
+        return reduce(lambda shape, part: part.forward_shape(shape), self.parts, shape)
+
+    def inverse_shape(self, shape: Shape) -> Shape:
+        return reduce(lambda shape, part: part.inverse_shape(shape), reversed(self.parts), shape)
 
     def _call(self, x: Array) -> Array:
         return reduce(lambda x, part: part(x), self.parts, x)
@@ -238,11 +267,12 @@ class ComposeTransform(Transform):
         return reduce(lambda y, part: part._inverse(y), reversed(self.parts), y)
 
     def log_abs_det_jacobian(self, x: Array, y: Array) -> Array:
-        total: Array = np.zeros_like(sum_last(x, self._event_dim))
+        total: Array = np.zeros_like(sum_last(x, self.domain.event_dim))
+        axes = self.domain.event_dim
         for part in self.parts:
             y = part(x)
-            total = total + sum_last(part.log_abs_det_jacobian(x, y), self._event_dim - part.domain.event_dim)
-            x = y
+            total = total + sum_last(part.log_abs_det_jacobian(x, y), axes - part.domain.event_dim)
+            x, axes = y, axes + part._added_axes
         return total
 
     def __repr__(self) -> str:
@@ -277,12 +307,19 @@ class TransformedDistribution(Distribution):
         self.transforms = _checked([transforms] if isinstance(transforms, Transform) else transforms)
         self._map = ComposeTransform(self.transforms)
         base = checked_distribution(self, base_distribution)
-        full = np.broadcast_shapes(base.batch_shape + base.event_shape, self._map.shape)
-        batch = full[: len(full) - len(base.event_shape)]
-        base = base if batch == base.batch_shape else base.expand(batch)
+        shape = base.batch_shape + base.event_shape
+        if len(shape) < self._map.domain.event_dim:
+            raise ShapeError(
+                f"TransformedDistribution: the transforms need values of {self._map.domain.event_dim} axes, got a "
+                f"batch of shape {base.batch_shape} of values of shape {base.event_shape}"
+            )
+        full = self._map.forward_shape(shape)
+        before = self._map.inverse_shape(full)
+        base = base if before == shape else base.expand(before[: len(before) - len(base.event_shape)])
         parts = self._map.domain.event_dim - len(base.event_shape)
         self.base_dist = base if parts <= 0 else Independent(base, parts)
-        self.batch_shape, self.event_shape = self.base_dist.batch_shape, self.base_dist.event_shape
+        cut = len(full) - len(self.base_dist.event_shape) - self._map._added_axes
+        self.batch_shape, self.event_shape = full[:cut], full[cut:]
         self.dtype = base.dtype
         self.validate_args = validate_args is not False
 
@@ -307,11 +344,11 @@ class TransformedDistribution(Distribution):
 
     def log_prob(self, value: Array) -> Array:
         y = self._checked(value)
-        slopes = []
+        slopes, axes = [], len(self.event_shape)
         for transform in reversed(self.transforms):
             x = transform._inverse(y)
-            count = len(self.event_shape) - transform.domain.event_dim
-            slopes.append(sum_last(transform.log_abs_det_jacobian(x, y), count))
+            axes -= transform._added_axes
+            slopes.append(sum_last(transform.log_abs_det_jacobian(x, y), axes - transform.domain.event_dim))
             y = x
         return reduce(np.subtract, slopes, self.base_dist.log_prob(y))
 

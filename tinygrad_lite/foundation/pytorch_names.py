@@ -490,9 +490,8 @@ NAMES: dict[str, dict[str, str]] = {
     },
     "tinygrad_lite.distributions": {
         "kl": "tg.distributions.kl_divergence and register_kl",
-        "LogisticNormal|ExponentialFamily": _SUBCLASS,
-        "(Abs|Cat|CorrCholesky|CumulativeDistribution|Independent|LowerCholesky)Transform": _OWN_TRANSFORM,
-        "(PositiveDefinite|Reshape|Softmax|Stack|StickBreaking)Transform": _OWN_TRANSFORM,
+        "ExponentialFamily": _SUBCLASS,
+        "(Abs|Cat|Softmax|Stack)Transform": _OWN_TRANSFORM,
         "biject_to|transform_to|identity_transform": "np.exp of a parameter that must be positive, and the like",
     },
 }
