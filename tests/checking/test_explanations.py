@@ -165,6 +165,15 @@ def test_products_of_a_column_and_a_row_are_off_by_a_factor_of_each_row() -> Non
     assert said.startswith("each slice along axis 0 is multiplied by a number of its own, from 0.482 to 0.971")
 
 
+def test_what_is_left_out_is_0_and_not_only_small() -> None:
+    right, x = np.array([1.0, 3e8, 2e6]), np.array([1.0, 2.0, 3.0])
+    assert "the last slice along axis 0 is left out" in pattern(right * [1, 1, 0], right, x, [])
+    assert not pattern(right * [1, 1, 1e-8], right, x, [])
+    square = np.arange(9.0).reshape(3, 3) + 1
+    assert "triangle" in pattern(np.tril(square), square, square, [])
+    assert "triangle" not in pattern(np.tril(square) + 1e-8 * np.triu(square, 1), square, square, [])
+
+
 def test_what_leaves_no_trace_is_not_taken_for_nothing() -> None:
     def f(x: np.ndarray) -> Any:
         return sum(0.5 * float(np.exp(2 * t)) for t in x) - np.sum(x)

@@ -75,6 +75,16 @@ _FUNCTIONS: list[tuple[str, Callable[[Array], Array], Rule, dict[str, Rule]]] = 
         },
     ),
     (
+        "softplus",
+        lambda x: np.logaddexp(0, x),
+        lambda g, x, y: g * sigmoid(x),
+        {
+            "the derivative of softplus is left out": lambda g, x, y: g,
+            "the sign is wrong in 1 / (1 + exp(-x)), the derivative of softplus": lambda g, x, y: g * sigmoid(-x),
+            "exp(x), the derivative of exp, is taken for that of softplus": lambda g, x, y: g * np.exp(x),
+        },
+    ),
+    (
         "relu",
         lambda x: np.maximum(x, 0),
         lambda g, x, y: g * (x > 0),

@@ -22,6 +22,7 @@ from tinygrad_lite.engine.op import Array
 
 TOLERANCE = 1e-6
 SMALL = 1e-4  # a difference, relative to the largest entry, that may be the error of a method instead of a mistake
+_LEFT_OVER = 1e-12  # what is left out may still be this large, relative to the largest entry, where 0 is rounded
 PENALTY = (
     "{:.6g} times the array itself is added: a penalty on its square that the function does not have, or has less of"
 )
@@ -159,6 +160,10 @@ def constant_ratio(gradient: Array, reference: Array) -> float | None:
 
 
 def _fits(gradient: Array, candidate: Array, reference: Array) -> bool:
+    """Whether a gradient is that of a mistake; what the mistake leaves out is 0, and not only small beside the rest."""
+    left_out = (candidate == 0) & (reference != 0)
+    if np.any(np.abs(gradient[left_out]) > _LEFT_OVER * np.max(np.abs(reference))):
+        return False
     return same(gradient, candidate, TOLERANCE) and not same(reference, candidate, TOLERANCE)
 
 
