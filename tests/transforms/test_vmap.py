@@ -184,6 +184,29 @@ def test_a_pullback_runs_on_many_upstream_gradients_within_other_transforms(tran
             np.testing.assert_allclose(x, y, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("result", [lambda x: 2.0, lambda x: np.sum(W), lambda x: np.sum(np.isnan(x))])
+@pytest.mark.parametrize(
+    "transform",
+    [
+        tg.grad,
+        tg.jacobian,
+        lambda f: tg.jacobian(f, mode="forward"),
+        tg.hessian,
+        lambda f: lambda x: tg.vjp(f, x)[1](1.0)[0],
+        lambda f: lambda x: tg.jvp(f, (x,), (x,))[1],
+        lambda f: lambda x: tg.hvp(f, (x,), (x,)),
+        lambda f: lambda x: tg.grad(lambda x: np.sum(tg.grad(f)(x) * x))(x),
+        lambda f: lambda x: tg.grad(lambda x, z: f(x) + np.sum(z), (0, 1))(x, x)[0],
+        lambda f: lambda x: tg.vmap(tg.grad(f))(np.stack([x, x])),
+    ],
+)
+def test_the_derivatives_of_a_constant_have_the_shape_of_one_example(transform: Any, result: Any) -> None:
+    """They had the shape of all examples for each of them."""
+    f = transform(lambda x: result(x) * 1.0)
+    found, expected = tg.vmap(f)(X), np.stack([f(x) for x in X])
+    assert (found.shape, found.any()) == (expected.shape, False)
+
+
 def test_tensors_in_tensors_out_and_backward_through_them() -> None:
     w = tg.tensor(W, requires_grad=True)
     by_argument = tg.vmap(loss, (None, 0, 0))(w, X, T)

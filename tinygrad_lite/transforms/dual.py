@@ -326,7 +326,7 @@ class Pullback:
         self._values = values
         self._variables = variables
         self._lock = RLock()  # one pass at a time, since it revives the variables
-        self._level = highest_level(values)
+        self._level = max(highest_level(values), stacks[-1][0] if stacks else 0)  # each variable has all examples
         self._stack: tuple[int, int] | None = None
         self.depends_on_others: bool
         self.reads_others: bool

@@ -147,10 +147,11 @@ def _matrix_rank(op: Op, x: Argument, **params: Any) -> Array:
 
 @rule_of("vander")
 def _vander(op: Op, x: Argument, N: int | None = None, increasing: bool = False) -> Array:
-    if x.ndim != 1 or N == 0:
+    columns = x.shape[0] if N is None and x.ndim else N
+    if x.ndim != 1 or not columns:
         raise OneByOneError
     entries = np.expand_dims(x.array, -1).astype(np.promote_types(x.array.dtype, int))
-    factors = np.repeat(entries, x.shape[0] if N is None else N, axis=-1)
+    factors = np.repeat(entries, columns, axis=-1)
     powers = np.cumprod(np.concatenate([np.ones_like(entries), factors[..., 1:]], axis=-1), axis=-1)
     return powers if increasing else np.flip(powers, -1)
 
