@@ -237,6 +237,9 @@ def test_the_error_for_an_array_that_a_module_keeps_says_how_to_leave_it_out() -
     apart = Masked(persistent=False)
     apart(np.ones((2, 2)))
     apart.load_state_dict(fresh.state_dict())
+    apart.register_buffer("tables", None, persistent=False)
+    apart.tables = np.triu_indices(3)
+    assert list(apart.state_dict()) == ["inner.0.weight", "inner.0.bias"]
     for layer, name in ((nn.BatchNorm1d(2), "running_mean"), (nn.Linear(2, 2, bias=False, rng=0), "bias")):
         state = layer.state_dict()
         misfit = {k: v for k, v in state.items() if k != name} if name in state else state | {name: np.ones(2)}

@@ -283,13 +283,14 @@ METHODS |= {
     "flat": "x.reshape(-1)",
 }
 
+_TWICE = ", if no entry occurs twice; else np.{0}.at(x, index, values) in a function that tg.functionalize takes"
 ENTRIES_METHODS = {
-    **dict.fromkeys(("multiply", "mul"), "x.at[index].set(x[index] * values)"),
-    **dict.fromkeys(("divide", "div"), "x.at[index].set(x[index] / values)"),
-    **dict.fromkeys(("power", "pow"), "x.at[index].set(x[index] ** values)"),
+    **dict.fromkeys(("multiply", "mul"), "x.at[index].set(x[index] * values)" + _TWICE.format("multiply")),
+    **dict.fromkeys(("divide", "div"), "x.at[index].set(x[index] / values)" + _TWICE.format("divide")),
+    **dict.fromkeys(("power", "pow"), "x.at[index].set(x[index] ** values)" + _TWICE.format("power")),
     **dict.fromkeys(("subtract", "sub"), "x.at[index].add(-values)"),
-    "min": "x.at[index].set(np.minimum(x[index], values))",
-    "max": "x.at[index].set(np.maximum(x[index], values))",
+    "min": "x.at[index].set(np.minimum(x[index], values))" + _TWICE.format("minimum"),
+    "max": "x.at[index].set(np.maximum(x[index], values))" + _TWICE.format("maximum"),
     "apply": "x.at[index].set(f(x[index]))",
     "get": "x[index]",
 }

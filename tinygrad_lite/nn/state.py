@@ -174,7 +174,12 @@ class State(Structure):
         fields = self._looked_through()
         modules = [(path, field) for path, field, _ in fields if isinstance(field, State) and field._transient]
         transient = {f"{path}.{name}" if path else name for path, module in modules for name in module._transient}
-        return {path: field for path, field, _ in self._state(fields) if path not in transient}
+        inside = tuple(f"{path}." for path in transient)  # arrays of a tuple in such a field
+        return {
+            path: field
+            for path, field, is_parameter in self._state(fields)
+            if path not in transient and (is_parameter or not path.startswith(inside))
+        }
 
     def _looked_through(self, recurse: bool = True) -> list[Field]:
         """The fields; warns about tensors and modules that some of them hide, and about those of other libraries."""

@@ -496,7 +496,7 @@ def _refuse_scattered(ufunc: np.ufunc) -> None:
     name = f"np.{ufunc.__name__}"
     values = {"np.add": "add(values)", "np.subtract": "add(-values)"}.get(name)
     instead = values or f"set({name}(x[index]{', values' if ufunc.nin == 2 else ''}))"
-    once = "" if values else ", if no entry occurs twice"
+    once = "" if values else ", if no entry occurs twice; else this line in a function that tg.functionalize takes"
 
     @implements(ufunc.at)
     def at(*args: Any, **params: Any) -> Array:
