@@ -78,11 +78,7 @@ _FUNCTIONS: list[tuple[str, Callable[[Array], Array], Rule, dict[str, Rule]]] = 
         "softplus",
         lambda x: np.logaddexp(0, x),
         lambda g, x, y: g * sigmoid(x),
-        {
-            "the derivative of softplus is left out": lambda g, x, y: g,
-            "the sign is wrong in 1 / (1 + exp(-x)), the derivative of softplus": lambda g, x, y: g * sigmoid(-x),
-            "exp(x), the derivative of exp, is taken for that of softplus": lambda g, x, y: g * np.exp(x),
-        },
+        {"the derivative of softplus is left out": lambda g, x, y: g},  # others are mistakes in log or exp
     ),
     (
         "relu",
@@ -117,7 +113,7 @@ def composites(done: Pass) -> Iterator[Suspect]:
                 for sentence, rule in wrong.items():
                     key = name, sentence, late - early
                     yield Suspect(key, sentence, 3.0, place, partial(_changed, place, right, rule))
-                if name != "softmax":
+                if name not in ("softmax", "softplus"):  # an extra probability is no derivative by mistake
                     sentence = f"the derivative of {name} is multiplied in twice"
                     yield Suspect((name, late - early), sentence, 3.0, AtNode(early), partial(_twice, place, right))
 
