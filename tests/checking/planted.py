@@ -182,7 +182,6 @@ PLANTED = [
         "the upstream gradient is handed on as it is: the local derivative is left out",
     ),
     Planted("margin_logistic", "-SIGNS / (1 + np.exp(m))", "-1 / (1 + np.exp(m))", "left out|sign"),
-    Planted("margin_logistic", "-SIGNS / (1 + np.exp(m))", "-SIGNS", "the derivative of softplus is left out"),
     Planted("margin_logistic", "X.T @ s + w", "X.T @ s + 0.5 * w", "nothing arrives from here"),
     Planted(
         "mixture", "/ variance[:, None]", "/ np.sqrt(variance)[:, None]", "a factor of variance^½ should not be there"
@@ -334,4 +333,5 @@ PLANTED = [
     ),
     Planted("euler", "g * c * ys[k]", "g * c * ys[k + 1]", "step"),
     Planted("euler", "g = g + g * c * theta", "g = g * c * theta", "nothing arrives"),
+    Planted("margin_logistic", "-SIGNS / (1 + np.exp(m))", "-SIGNS", "the derivative of softplus is left out"),
 ]
