@@ -150,6 +150,13 @@ def test_formulas_keep_their_digits_where_numerator_and_denominator_are_zero() -
     tg.gradcheck(f, logits[1:6], np.array([-0.2, -0.09, 0.0, 0.2]), order=2)
 
 
+def test_values_may_be_lists() -> None:
+    for p in (D.Weibull(2.0, 1.5), D.Pareto(0.1, 1.5), D.InverseGamma(2.0, 1.5), D.Kumaraswamy(2.0, 1.5)):
+        for method in (p.log_prob, p.cdf):
+            close(method([0.25, 0.5]), method(np.array([0.25, 0.5])))  # type: ignore[arg-type]
+    assert repr(D.LogisticNormal(np.zeros(2), 1.0)) == "LogisticNormal(loc: (2,), scale: (2,))"
+
+
 def test_moments_that_are_infinite() -> None:
     for p in (D.Pareto(1.0, 1.0), D.InverseGamma(1.0, 1.0), D.GeneralizedPareto(0.0, 1.0, 1.0)):
         for moment in (p.mean, p.variance):

@@ -87,7 +87,7 @@ class Weibull(OfNoise):
         self._take(validate_args, scale=scale, concentration=concentration)
 
     def _power(self, value: Array) -> Array:
-        return np.exp(self.concentration * np.log(self._checked(value) / self.scale))
+        return np.exp(self.concentration * np.log(value / self.scale))
 
     def _at(self, exponential: Array) -> Array:
         return self.scale * np.exp(np.log(exponential) / self.concentration)
@@ -97,11 +97,12 @@ class Weibull(OfNoise):
         return np.maximum(self._at(np.maximum(self._standard(sample_shape, rng), smallest)), smallest)
 
     def log_prob(self, value: Array) -> Array:
+        value = self._checked(value)
         power = self._power(value)
         return np.log(self.concentration / value) + np.log(power) - power
 
     def cdf(self, value: Array) -> Array:
-        return -np.expm1(-self._power(value))
+        return -np.expm1(-self._power(self._checked(value)))
 
     def icdf(self, value: Array) -> Array:
         return self._at(-np.log1p(-value))

@@ -296,7 +296,7 @@ class TransformedDistribution(Distribution):
     """
 
     arg_constraints: ClassVar = {}
-    _names = ()
+    _names: tuple[str, ...] = ()
 
     def __init__(
         self,

@@ -232,6 +232,8 @@ class LogisticNormal(TransformedDistribution):
     """
 
     arg_constraints: ClassVar = {"loc": constraints.real_vector, "scale": constraints.positive_vector}
+    _names = ("loc", "scale")
+    __repr__ = Distribution.__repr__
 
     def __init__(self, loc: Array, scale: Array, validate_args: bool | None = None) -> None:
         base = Normal(loc, scale, validate_args)
