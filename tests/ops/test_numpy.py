@@ -162,6 +162,11 @@ CONVENTIONS: dict[str, tuple[Callable[..., Any], list[Any], list[Any]]] = {
     "partitioned equal entries": (lambda x: np.partition(x, 1) @ [1.0, 2.0, 3.0], [[5.0, 1.0, 1.0]], [[3, 1, 2]]),
     "median of equal entries": (np.median, [[1.0, 1.0, 1.0]], [[0, 1, 0]]),
     "quantile between two": (lambda x: np.quantile(x, 0.25), [[4.0, 0.0, 2.0]], [[0, 0.5, 0.5]]),
+    "select among lists": (
+        lambda x: (np.select([x > 2, x > 1], [[10.0, 20.0, 30.0], x], 7) * x).sum(),
+        [[1.0, 2.0, 9.0]],
+        [[7, 4, 30]],
+    ),
     "interp at a point": (lambda x: np.interp(x, [0, 1, 2], [0, 1, 5]).sum(), [[1.0, 2.0, 9.0]], [[4, 0, 0]]),
     "initial value of a maximum": (lambda x: np.max(x, initial=1.0), [[1.0, 1.0]], [[1 / 3, 1 / 3]]),
     "a branch that is not taken": (lambda x: np.where(x > 0, x, 0 * x).sum(), [[-1.0, 1.0]], [[0, 1]]),

@@ -313,6 +313,22 @@ def test_checkpoint_has_the_same_gradient_in_every_mode_and_order() -> None:
             np.testing.assert_allclose(found, expected, rtol=1e-14)
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+@pytest.mark.parametrize(
+    "f", [lambda x: np.exp(x) * X, lambda x: np.sin(x.astype(float)), lambda x: np.tanh(x) * 2.5 * X[::-1]]
+)
+def test_checkpoint_runs_again_in_the_dtypes_of_its_arguments(f: Callable[[Any], Any], dtype: Any) -> None:
+    """Where its result has more digits, it ran again on arguments with as many, and returned another value."""
+    x = X.astype(dtype)
+    found, expected = (tg.grad(lambda x: np.sum(g(x)))(x) for g in (tg.checkpoint(f), f))  # noqa: B023
+    np.testing.assert_array_equal(found, expected)
+    assert found.dtype == dtype
+    w = tg.tensor(x, requires_grad=True)
+    tg.checkpoint(lambda: np.sum(f(w)))().backward()
+    assert w.grad is not None
+    np.testing.assert_array_equal(w.grad.numpy(), expected)
+
+
 def test_checkpoint_gives_parameters_that_it_reads_their_gradients() -> None:
     model = nn.Sequential(nn.Linear(3, 4, rng=0), nn.Tanh(), nn.Linear(4, 2, rng=1))
     gradients = []

@@ -36,7 +36,15 @@ class AllAtOnce:
 
 def operation(name: str, forward: Callable[..., Array], rule: Callable[..., Array]) -> Op:
     """An operation on any number of arrays; its rule takes the index of an array, g, y and the arrays."""
-    return Op(forward, ForEach(rule), name="function" if name == "<lambda>" else name, arity=None, takes_complex=True)
+    name = "function" if name == "<lambda>" else name
+    return _Whole(forward, ForEach(rule), name=name, arity=None, takes_complex=True)
+
+
+class _Whole(Op):
+    """An operation whose rule runs a function on the arrays, and so takes them in their own dtypes."""
+
+    def for_rules(self, arrays: Sequence[Array], dtype: Any) -> tuple[Array, ...]:
+        return tuple(arrays)
 
 
 class Packing:

@@ -87,6 +87,7 @@ def where(condition: Array, *branches: Array) -> Array:
 def select(condlist: Sequence[Array], choicelist: Sequence[Array], default: Array = 0) -> Array:
     if len(condlist) != len(choicelist) or not len(condlist):
         raise InputError(f"select needs as many choices as conditions, got {len(choicelist)} and {len(condlist)}")
+    choicelist = [as_array(x) if isinstance(x, (list, tuple)) else x for x in choicelist]
     chosen = default
     for condition, choice in zip(map(as_array, reversed(condlist)), reversed(choicelist)):
         if condition.dtype != bool:
