@@ -135,6 +135,7 @@ def test_maps_to_matrices_are_one_to_one() -> None:
         assert np.all(transform.codomain.holds(y))
         np.testing.assert_allclose(transform.inv(y), matrix, rtol=1e-10, atol=1e-12)
     np.testing.assert_allclose(D.StickBreakingTransform()(np.zeros((2, 3))), 0.25, rtol=1e-14)
+    np.testing.assert_allclose(D.StickBreakingTransform()([0, 0, 0]), 0.25, rtol=1e-14)
 
 
 class Turned(D.Transform):
@@ -212,6 +213,16 @@ BAD: list[tuple[Any, type, str]] = [
     ),
     (lambda: D.ReshapeTransform((2, 3), (5,)), InputError, r"\(2, 3\) and \(5,\) have different numbers of entries"),
     (lambda: D.ReshapeTransform((2, 3), (6,))(np.zeros((3, 2))), ShapeError, r"values of shape \(2, 3\), got \(3, 2\)"),
+    (lambda: D.StickBreakingTransform()(1.0), ShapeError, r"needs x of at least 1 axes, got shape \(\)"),
+    (lambda: D.LowerCholeskyTransform()(np.zeros((2, 3))), ShapeError, r"square matrices, got shape \(2, 3\)"),
+    *(
+        (make, UsageError, "has no setting cache_size=1: write nothing")
+        for make in (lambda: D.TanhTransform(cache_size=1), lambda: D.AffineTransform(0.0, 1.0, cache_size=1))
+    ),
+    *(
+        (lambda make=make: make(probs=0.5, other=1), TypeError, "unexpected keyword argument 'other'; it takes")
+        for make in (D.Bernoulli, D.Categorical, D.ContinuousBernoulli)
+    ),
     (lambda: D.IndependentTransform(np.exp, 1), UsageError, "made of a transform, got <ufunc 'exp'>"),
     (lambda: D.CumulativeDistributionTransform(np.exp), UsageError, "made of a distribution"),
     (lambda: D.NegativeBinomial(-1.0, 0.5), InputError, "total_count must be at least 0"),

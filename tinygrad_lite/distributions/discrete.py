@@ -60,9 +60,10 @@ class OfProbability(_Discrete):
 
     arg_constraints: ClassVar = {"probs": constraints.unit_interval, "logits": constraints.real}
 
-    def __init__(
-        self, probs: Array = None, logits: Array = None, validate_args: bool | None = None, **others: Array
-    ) -> None:
+    def __init__(self, probs: Array = None, logits: Array = None, validate_args: bool | None = None) -> None:
+        self._take_chances(validate_args, probs, logits)
+
+    def _take_chances(self, validate_args: bool | None, probs: Array, logits: Array, **others: Array) -> None:
         self._take(validate_args, **others, **one_of(self, probs=probs, logits=logits))
 
     @derived
@@ -288,9 +289,10 @@ class _OfClasses(_Discrete):
         "logits": Constraint("a real number", constraints.real.holds, 1),
     }
 
-    def __init__(
-        self, probs: Array = None, logits: Array = None, validate_args: bool | None = None, **others: Array
-    ) -> None:
+    def __init__(self, probs: Array = None, logits: Array = None, validate_args: bool | None = None) -> None:
+        self._take_chances(validate_args, probs, logits)
+
+    def _take_chances(self, validate_args: bool | None, probs: Array, logits: Array, **others: Array) -> None:
         self._take(validate_args, **others, **one_of(self, probs=probs, logits=logits))
         if probs is not None:
             total = np.sum(self.probs, axis=-1, keepdims=True)
@@ -467,13 +469,14 @@ class _Relaxed(_Discrete):
 
     has_rsample = True
     temperature: Array
+    _take_chances: Any
 
     def __init__(
         self, temperature: Array, probs: Array = None, logits: Array = None, validate_args: bool | None = None
     ) -> None:
         if getattr(temperature, "shape", None) == (1,):  # as torch.tensor([2.2]), which is to add no axis
             temperature = np.reshape(temperature, ())
-        super().__init__(probs, logits, validate_args, temperature=temperature)  # type: ignore[call-arg]
+        self._take_chances(validate_args, probs, logits, temperature=temperature)
 
     def rsample(self, sample_shape: Any = (), rng: noise.Rng = None) -> Array:
         return self._drawn(self._extended_shape(sample_shape), np.random.default_rng(rng))

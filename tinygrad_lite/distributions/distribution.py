@@ -81,7 +81,7 @@ class Distribution(SettingsElsewhere):
 
     def _checked_argument(self, name: str, x: Array) -> Array:
         constraint = self.arg_constraints[name]
-        x = _as_array(f"{type(self).__name__}: {name}", x, self.dtype)
+        x = as_array(f"{type(self).__name__}: {name}", x, self.dtype)
         x = x if x.dtype == self.dtype else x.astype(self.dtype)
         if x.ndim < constraint.event_dim:
             raise ShapeError(
@@ -102,7 +102,7 @@ class Distribution(SettingsElsewhere):
 
     def _checked(self, value: Array) -> Array:
         """A value as an array of the distribution's dtype or a finer one, after checking its shape and its range."""
-        value = _as_array(f"{type(self).__name__}: a value", value, self.dtype)
+        value = as_array(f"{type(self).__name__}: a value", value, self.dtype)
         expected = self.batch_shape + self.event_shape
         if value.shape[value.ndim - len(expected) :] != expected:
             self._check_shape(value.shape, expected)
@@ -268,7 +268,7 @@ def _value(x: Any) -> Any:
     return x.data if isinstance(x, Tensor) else x
 
 
-def _as_array(name: str, x: Any, dtype: Any) -> Array:
+def as_array(name: str, x: Any, dtype: Any) -> Array:
     """An array or tensor of floating-point numbers, of this dtype if it has none of its own."""
     if not isinstance(x, Traced):
         x = np.asarray(numbers_of(x, name), dtype if isinstance(x, (int, float, list, tuple)) else None)

@@ -9,7 +9,7 @@ import numpy as np
 
 from tinygrad_lite.distributions import constraints
 from tinygrad_lite.distributions.constraints import Constraint
-from tinygrad_lite.distributions.distribution import Distribution, checked_distribution, sum_last
+from tinygrad_lite.distributions.distribution import Distribution, as_array, checked_distribution, sum_last
 from tinygrad_lite.distributions.multivariate import Independent
 from tinygrad_lite.distributions.noise import Rng, Shape
 from tinygrad_lite.engine.grad_mode import no_grad
@@ -62,7 +62,14 @@ class Transform(SettingsElsewhere):
     shape: Shape = ()
 
     def __call__(self, x: Array) -> Array:
-        """The value y."""
+        """The value y.
+
+        Raises:
+            ShapeError: if x has fewer axes than a value of the domain.
+        """
+        x = as_array(f"{type(self).__name__}: x", x, float)
+        if x.ndim < self.domain.event_dim:
+            raise ShapeError(f"{self} needs x of at least {self.domain.event_dim} axes, got shape {x.shape}")
         return self._call(x)
 
     def _call(self, x: Array) -> Array:

@@ -109,6 +109,8 @@ class LowerCholeskyTransform(Transform):
 
     def _with_diagonal(self, x: Array, function: Any) -> Array:
         size = x.shape[-1]
+        if x.shape[-2] != size:
+            raise ShapeError(f"{self} needs square matrices, got shape {x.shape}")
         diagonal = function(np.diagonal(x, axis1=-2, axis2=-1))
         return np.where(np.tri(size, k=-1, dtype=bool), x, 0) + diagonal[..., None] * np.eye(size, dtype=x.dtype)
 
@@ -140,7 +142,9 @@ class ReshapeTransform(Transform):
     """
 
     def __init__(self, in_shape: Sequence[int], out_shape: Sequence[int]) -> None:
-        self.in_shape, self.out_shape = tuple(in_shape), tuple(out_shape)
+        self.in_shape, self.out_shape = (
+            tuple([whole("ReshapeTransform: a length", n, least=0) for n in shape]) for shape in (in_shape, out_shape)
+        )
         if prod(self.in_shape) != prod(self.out_shape):
             raise InputError(
                 f"ReshapeTransform: {self.in_shape} and {self.out_shape} have different numbers of entries"

@@ -73,6 +73,8 @@ class SettingsElsewhere:
 
         def __new__(cls, /, *args: Any, **settings: Any) -> Self:
             if cls.__init__ is object.__init__ and (args or settings):
+                if cls.__module__.startswith("tinygrad_lite."):
+                    refuse_settings(cls.__name__, lambda: None, settings)
                 raise TypeError(f"{cls.__name__}() takes no arguments")
             is_ours = (getattr(cls.__init__, "__module__", None) or "").startswith("tinygrad_lite.")
             if is_ours and (args or settings):  # a user's own class has no counterpart, and its code may have no module

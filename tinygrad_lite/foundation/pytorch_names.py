@@ -26,6 +26,7 @@ SETTINGS = {
     **dict.fromkeys(("size_average", "reduce"), "reduction='mean', 'sum' or 'none'"),
     **dict.fromkeys(("foreach", "fused", "capturable", "differentiable"), _ONE_IMPLEMENTATION),
     "verbose": "nothing, and print scheduler.get_last_lr()",
+    "cache_size": "nothing, and keep x where its inverse is needed",
     **dict.fromkeys(
         ("num_workers", "pin_memory", "persistent_workers", "prefetch_factor", "worker_init_fn", "timeout"),
         "nothing, since a batch is made when it is asked for",
