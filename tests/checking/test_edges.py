@@ -406,3 +406,19 @@ def test_a_chaotic_function_has_no_slope_that_its_values_could_tell(rate: float)
 
     report = tg.gradcheck(turns, rate, gradient=gradient, raise_exception=False)
     assert report.outcome == "inconclusive", report
+
+
+def test_a_negative_zero_keeps_its_sign_while_others_move() -> None:
+    """Beside a branch cut, or with the sign of another, 0.0 in its place is another value, and no line meets it."""
+    y, x, factor = -0.0, -1.0, 0.5
+    angle = tg.gradcheck(
+        lambda p: math.atan2(p[0], p[1]) * p[2],
+        np.array([y, x, factor]),
+        gradient=np.array([x * factor, 0, -np.pi]),
+        raise_exception=False,
+    )
+    assert angle["p"].verdicts[0].tolist() == ["at a jump", "right", "right"]
+    signed = tg.gradcheck(
+        lambda p: float(np.copysign(p[0], p[1])), np.array([0.0, -0.0]), gradient=np.zeros(2), raise_exception=False
+    )
+    assert signed["p"].verdicts[0, 0] == "at a kink"

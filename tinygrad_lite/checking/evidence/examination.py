@@ -61,6 +61,7 @@ class Examination:
         self.epsilon = epsilon
         self.rng = rng
         self.refusal = ""
+        self._has_negative_zeros = bool(np.any(np.signbit(subject.point) & (subject.point == 0)))
         self.scales = _scales(subject)
         sizes = np.abs(subject.point)
         self.own_scales = np.where(sizes > 0, np.fmin(sizes, self.scales), self.scales)
@@ -85,6 +86,8 @@ class Examination:
 
     def at(self, x: Vector, rounding: Rounding | None = None) -> Vector:
         """The weighted sums of the results; NaN outside the bounds, and where the function raises an exception."""
+        if self._has_negative_zeros:  # and -0.0 + 0.0 is 0.0: what does not move keeps its sign
+            x = np.where(x == self.subject.point, self.subject.point, x)
         try:
             with silence():
                 values = self.subject.values(x, rounding)
