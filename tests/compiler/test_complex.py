@@ -121,6 +121,19 @@ def test_transforms_of_any_length_along_any_axis(transform: Any, norm: Any, axis
             np.testing.assert_allclose(found, expected, rtol=0, atol=64 * np.finfo(dtype).eps)
 
 
+@pytest.mark.parametrize("norm", [None, "ortho"])
+def test_transforms_of_long_doubles_stay_in_their_memory(norm: Any) -> None:
+    """The factor of a transform took 16 bytes where 4 were set aside, over the addresses of the next call."""
+
+    def f(x: Any) -> Any:
+        return np.abs(np.fft.rfft2(x, norm=norm)) + np.real(np.fft.fft2(np.fft.fft2(x, norm=norm), norm=norm))[:, :3]
+
+    x = np.random.default_rng(0).normal(size=(4, 4)).astype(np.longdouble)
+    compiled = tg.compile(f, "native")
+    for _ in range(2):
+        np.testing.assert_allclose(compiled(x), f(x), rtol=1e-15, atol=1e-15)
+
+
 def test_native_code_needs_no_call_of_numpys() -> None:
     def f(a: Any, b: Any) -> Any:
         z = np.exp(1j * a) * b

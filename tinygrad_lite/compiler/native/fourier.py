@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lite.compiler.native import ufuncs
-from tinygrad_lite.compiler.native.emission import Emitter, loops
+from tinygrad_lite.compiler.native.emission import STORED, Emitter, loops
 from tinygrad_lite.compiler.native.memory import Layout
 from tinygrad_lite.compiler.program import Instruction, Variable
 from tinygrad_lite.engine.op import Op
@@ -75,7 +75,7 @@ def _write(emitter: Emitter, writer: Any, *, call: Instruction, layouts: Mapping
     part = np.empty(0, y.dtype).real.dtype
     routine = _routine(call)
     assert routine is not None  # or it would not be known
-    factor = emitter.first(f"alloca {'double' if part == np.float64 else 'float'}")
+    factor = emitter.first(f"alloca {STORED[part]}, align 16")
     emitter.store(emitter.number(part, scale), factor)
     around = [i for i in range(len(y.shape)) if i != axis]
     arrays = [(layouts[z], z.dtype.itemsize) for z in (x, y)]
