@@ -157,6 +157,29 @@ def test_maps_of_matrices(name: str) -> None:
         compare(found, expected, {"x": ours}, {"x": others}, 1e-8)
 
 
+@pytest.mark.parametrize(("name", "parameters", "value"), SAMPLES, ids=IDS)
+def test_maps_to_a_support(name: str, parameters: Parameters, value: Any) -> None:
+    """Those of PyTorch; and where it refuses, as for whole numbers, it is refused here."""
+    p, others = made(name, parameters), tensors(parameters)[1]
+    q = getattr(torch.distributions, name)(**others)
+    try:
+        other = torch.distributions.biject_to(q.support)
+    except NotImplementedError:
+        with pytest.raises(UsageError, match="biject_to knows no map"):
+            D.biject_to(p.support)
+        return
+    if name == "GeneralizedPareto":  # whose upper bound may be infinite: PyTorch multiplies by it
+        return
+    transform = D.biject_to(p.support)
+    x = np.random.default_rng(0).normal(size=transform.inverse_shape(p.batch_shape + p.event_shape))
+    tensor = torch.tensor(x)
+    y, expected = transform(x), other(tensor)
+    close(y, expected)
+    assert np.all(p.support.holds(y))
+    close(transform.log_abs_det_jacobian(x, y), other.log_abs_det_jacobian(tensor, expected))
+    close(transform.inv(y), x, 1e-7)
+
+
 def test_divergences_of_what_is_transformed() -> None:
     rng = np.random.default_rng(0)
     arrays = [rng.normal(size=(2, 3)), rng.uniform(0.5, 2, (2, 3)), rng.normal(size=3), rng.uniform(0.5, 2, 3)]

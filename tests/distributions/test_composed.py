@@ -124,6 +124,25 @@ def test_transforms_give_the_distributions_that_they_stand_for() -> None:
             np.testing.assert_allclose(found, expected, rtol=1e-12, err_msg=str(p))
 
 
+def test_a_map_to_a_support_makes_values_of_it() -> None:
+    x = np.random.default_rng(0).normal(size=(5, 3))
+    laplace = D.Laplace(np.zeros((5, 3)), 1.0)
+    for p in (
+        D.Independent(D.Uniform(np.array([-1.0, 0.0, 2.0]), 3.0), 1),
+        D.Pareto(np.array([1.0, 2.0, 3.0]), 1.0),
+        D.GeneralizedPareto(1.0, 2.0, np.array([0.0, 0.5, 1.0])),
+        D.GeneralizedPareto(1.0, 2.0, np.array([-0.1, -0.5, -1.0])),
+        D.LKJCholesky(3),
+        D.Dirichlet(np.ones(4)),
+        D.MultivariateNormal(np.zeros(3), np.eye(3)),
+        D.TransformedDistribution(laplace, D.TanhTransform()),
+    ):
+        transform = D.biject_to(p.support)
+        y = transform(x)
+        assert np.all(np.isfinite(p.log_prob(y)))
+        np.testing.assert_allclose(transform.inv(y), x, rtol=1e-8)
+
+
 def test_maps_to_matrices_are_one_to_one() -> None:
     x = np.random.default_rng(0).normal(size=(4, 6))
     factor = D.CorrCholeskyTransform()(x)
@@ -222,6 +241,14 @@ BAD: list[tuple[Any, type, str]] = [
     *(
         (lambda make=make: make(probs=0.5, other=1), TypeError, "unexpected keyword argument 'other'; it takes")
         for make in (D.Bernoulli, D.Categorical, D.ContinuousBernoulli)
+    ),
+    *(
+        (lambda p=p: D.biject_to(p.support), UsageError, f"biject_to knows no map to what must be {words}")
+        for p, words in (
+            (D.Poisson(1.0), "a whole number of at least 0"),
+            (D.Wishart(3.0, np.eye(2)), "a positive definite matrix"),
+            (D.GeneralizedPareto(0.0, 1.0, np.array([-0.5, 0.5])), "at least loc"),
+        )
     ),
     (lambda: D.IndependentTransform(np.exp, 1), UsageError, "made of a transform, got <ufunc 'exp'>"),
     (lambda: D.CumulativeDistributionTransform(np.exp), UsageError, "made of a distribution"),

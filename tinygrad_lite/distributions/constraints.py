@@ -16,16 +16,19 @@ class Constraint(NamedTuple):
         words: what an array must be, for messages.
         holds: where an array meets it: booleans of its shape, or of a shape that broadcasts to it.
         event_dim: the number of the last axes that belong to one value, such as 1 for vectors.
+        low, high: the bounds of an interval; None for what is none.
     """
 
     words: str
     holds: Callable[[Array], Array]
     event_dim: int = 0
+    low: Array | None = None
+    high: Array | None = None
 
 
 def interval(low: Array, high: Array, words: str) -> Constraint:
     """The numbers from low to high."""
-    return Constraint(words, lambda x: np.greater_equal(x, low) & np.less_equal(x, high))
+    return Constraint(words, lambda x: np.greater_equal(x, low) & np.less_equal(x, high), low=low, high=high)
 
 
 def integers(low: Array, high: Array, words: str) -> Constraint:
@@ -73,8 +76,8 @@ def _is_factor_of_correlations(x: Array) -> Array:
 # what is compared with itself is real unless it is NaN
 real = Constraint("a real number", lambda x: np.equal(x, x))
 real_vector = Constraint("a vector of real numbers", lambda x: np.equal(x, x), 1)
-positive = Constraint("positive", lambda x: np.greater(x, 0))
-positive_vector = Constraint("positive", lambda x: np.greater(x, 0), 1)
+positive = Constraint("positive", lambda x: np.greater(x, 0), low=0, high=np.inf)
+positive_vector = positive._replace(event_dim=1)
 nonnegative = interval(0, np.inf, "at least 0")
 unit_interval = interval(0, 1, "in [0, 1]")
 boolean = integers(0, 1, "0 or 1")

@@ -71,7 +71,7 @@ class MixtureSameFamily(Distribution):
 
     @property
     def support(self) -> Constraint:  # type: ignore[override]
-        words, holds, event_dim = self.component_distribution.support
+        words, holds, event_dim, *_ = self.component_distribution.support
 
         def of_all(x: Array) -> Array:
             return np.all(holds(np.expand_dims(x, self._axis)), axis=self._axis)

@@ -261,8 +261,8 @@ class Independent(Distribution):
 
     @property
     def support(self) -> Constraint:  # type: ignore[override]
-        words, holds, event_dim = self.base_dist.support
-        return Constraint(words, holds, event_dim + self.reinterpreted_batch_ndims)
+        support = self.base_dist.support
+        return support._replace(event_dim=support.event_dim + self.reinterpreted_batch_ndims)
 
     def expand(self, batch_shape: Any) -> Self:
         inner = self.event_shape[: self.reinterpreted_batch_ndims]

@@ -7,10 +7,18 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from tinygrad_lite.distributions import constraints
+from tinygrad_lite.distributions.constraints import Constraint
 from tinygrad_lite.distributions.continuous import Normal
 from tinygrad_lite.distributions.distribution import Distribution, checked_distribution, sum_last
 from tinygrad_lite.distributions.noise import Shape
-from tinygrad_lite.distributions.transforms import Transform, TransformedDistribution
+from tinygrad_lite.distributions.transforms import (
+    AffineTransform,
+    ComposeTransform,
+    ExpTransform,
+    SigmoidTransform,
+    Transform,
+    TransformedDistribution,
+)
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
 from tinygrad_lite.foundation.settings import whole
@@ -25,6 +33,7 @@ __all__ = [
     "PositiveDefiniteTransform",
     "ReshapeTransform",
     "StickBreakingTransform",
+    "biject_to",
 ]
 
 _MATRIX = constraints.real._replace(event_dim=2)
@@ -225,6 +234,50 @@ class CumulativeDistributionTransform(Transform):
 
     def log_abs_det_jacobian(self, x: Array, y: Array) -> Array:
         return self.distribution.log_prob(x)
+
+
+_OF_KINDS = {
+    constraints.real.holds: ComposeTransform([]),
+    constraints.real_vector.holds: ComposeTransform([]),
+    constraints.simplex.holds: StickBreakingTransform(),
+    constraints.corr_cholesky.holds: CorrCholeskyTransform(),
+}
+
+
+def biject_to(constraint: Constraint) -> Transform:
+    """A one-to-one map from all real numbers, or vectors of them, to the values that meet a constraint.
+
+    An optimiser or a sampler moves freely before the map. PyTorch's choices: eˣ above a bound, the sigmoid function
+    between two, broken sticks for probabilities.
+
+    Raises:
+        UsageError: if none is known, as for whole numbers and for matrices.
+
+    Example:
+        >>> from tinygrad_lite.distributions import Gamma, biject_to
+        >>> biject_to(Gamma(2.0, 1.0).support)
+        ExpTransform()
+    """
+    transform = _OF_KINDS.get(constraint.holds)
+    if transform is None and constraint.low is not None:
+        transform = _to_interval(constraint.low, constraint.high)
+    if transform is None:
+        raise UsageError(f"biject_to knows no map to what must be {constraint.words}")
+    parts = constraint.event_dim - transform.codomain.event_dim
+    return IndependentTransform(transform, parts) if parts > 0 else transform
+
+
+def _to_interval(low: Array, high: Array) -> Transform | None:
+    """The map to the numbers between bounds, of which the upper one may be infinite."""
+    if np.all(np.isinf(high)):
+        first: Transform = ExpTransform()
+        scale: Array = 1
+    elif np.any(np.isinf(high)):
+        return None
+    else:
+        first, scale = SigmoidTransform(), high - low
+    is_standard = isinstance(low, int) and isinstance(scale, int) and (low, scale) == (0, 1)
+    return first if is_standard else ComposeTransform([first, AffineTransform(low, scale)])
 
 
 class LogisticNormal(TransformedDistribution):

@@ -494,7 +494,8 @@ NAMES: dict[str, dict[str, str]] = {
         "kl": "tg.distributions.kl_divergence and register_kl",
         "ExponentialFamily": _SUBCLASS,
         "(Abs|Cat|Softmax|Stack)Transform": _OWN_TRANSFORM,
-        "biject_to|transform_to|identity_transform": "np.exp of a parameter that must be positive, and the like",
+        "transform_to": "biject_to; PositiveDefiniteTransform() or LowerCholeskyTransform() for matrices",
+        "identity_transform": "ComposeTransform([])",
     },
 }
 
