@@ -34,6 +34,8 @@ class Along(NamedTuple):
         block: the columns that move, by these `steps`.
         error: the difference in each row, and the `bound` of what is allowed.
         kinked: whether the slopes to the right and to the left differ.
+        differs: whether the gradient of any entry is wrong.
+        stands: whether the direction did not move any result off its stair.
     """
 
     block: Vector
@@ -41,6 +43,8 @@ class Along(NamedTuple):
     error: Vector
     bound: Vector
     kinked: bool
+    differs: bool
+    stands: bool
 
 
 class Search:
@@ -54,8 +58,6 @@ class Search:
         self._known, self._look, self._result = known, known.look, known.result
         self._roundings = roundings
         self._blocks = Blocks(known)
-        self._stands = False  # whether the last direction did not move any result off its stair
-        self._last = Along(*(np.zeros(0),) * 4, kinked=False)
         self._misses = 0
         self.differing: list[Along] = []
 
@@ -79,13 +81,14 @@ class Search:
             if len(block) == 1 and not known.are_many:
                 alone += block.tolist()
                 continue
-            differs, open_ = self._looked_at(block, rows)
-            if self._stands and not known.are_many:
+            seen, open_ = self._looked_at(block, rows)
+            if seen.stands and not known.are_many:
                 alone += block.tolist()  # a few of them will tell
                 continue
+            differs = seen.differs
             result.together[block] |= differs
             if differs:
-                self.differing.append(self._last)
+                self.differing.append(seen)
             known.agrees_with_others[block] = not differs
             if len(block) <= SHORT:
                 dense[variable] = dense[variable] + 1 if differs else 0
@@ -95,7 +98,7 @@ class Search:
             elif differs and not known.are_many and dense[variable] >= DENSE and len(block) <= BLOCK:
                 alone += block.tolist()  # most of them are wrong, like those before
             elif differs or np.any(open_):
-                ahead += self._divided(block, rows, differs, open_)
+                ahead += self._divided(seen, rows, open_)
         if known.is_late and not alone:  # there is time for one, or nothing would be known
             differing = [block for block, _ in ahead if np.all(result.together[block])]
             alone = min(differing, key=len)[-1:].tolist() if differing else []
@@ -105,10 +108,11 @@ class Search:
         result.unchecked[alone] = result.late[alone] = False
         return sorted(alone)
 
-    def _divided(self, block: Vector, rows: Vector | None, differs: bool, open_: Matrix) -> list[_Block]:
+    def _divided(self, seen: Along, rows: Vector | None, open_: Matrix) -> list[_Block]:
         """The blocks to look at next: parts of one in which an entry is wrong, or the entries that it left open."""
-        if differs:
-            return [(part, None) for part in self._suspects_and_others(block) or self._blocks.parts(block, 2)]
+        block = seen.block
+        if seen.differs:
+            return [(part, None) for part in self._suspects_and_others(seen) or self._blocks.parts(block, 2)]
         ahead: list[_Block] = []
         if not self._known.are_many and rows is None:
             small = open_ & self._blocks.are_small(block)
@@ -121,19 +125,19 @@ class Search:
             ahead += [(part, None) for part in parts]
         return ahead
 
-    def _suspects_and_others(self, block: Vector) -> list[Vector]:
+    def _suspects_and_others(self, first: Along) -> list[Vector]:
         """The entries that would explain the errors along two directions, each by itself, and all others.
 
         The errors of a single wrong entry are in the ratio of its steps. If that singles out no entry, there is none.
         """
+        block = first.block
         if len(block) <= SHORT or self._misses >= MISSES:
             return []
-        first = self._last
-        self._along(block, slice(None), self._look.direction(block))
+        second, _ = self._along(block, slice(None), self._look.direction(block))
         with np.errstate(invalid="ignore", divide="ignore"):
             row = int(np.argmax(np.nan_to_num(np.abs(first.error) / first.bound)))
-            ratio = first.error[row] * self._last.steps - self._last.error[row] * first.steps
-            unsure = first.bound[row] * np.abs(self._last.steps) + self._last.bound[row] * np.abs(first.steps)
+            ratio = first.error[row] * second.steps - second.error[row] * first.steps
+            unsure = first.bound[row] * np.abs(second.steps) + second.bound[row] * np.abs(first.steps)
             fits = np.abs(ratio) <= unsure
         if not 0 < np.sum(fits) <= len(block) / 2:
             self._misses += 1
@@ -141,8 +145,8 @@ class Search:
         self._misses = 0
         return [block[~fits], block[fits]]
 
-    def _looked_at(self, block: Vector, rows: Vector | None) -> tuple[bool, Matrix]:
-        """Whether the gradient of any entry of a block is wrong, and if not, for which entries that is not known.
+    def _looked_at(self, block: Vector, rows: Vector | None) -> tuple[Along, Matrix]:
+        """What is seen of a block, and if nothing in it is wrong, for which entries that is not known.
 
         Slopes along random directions in the block tell. If all is right, the bounds of the errors are noted.
 
@@ -158,12 +162,12 @@ class Search:
             direction = self._look.direction(block)
             direction[block] *= self._evening(block) if k % 2 else 1.0
             before = np.sum(open_)
-            differs, vague = self._along(block, chosen, direction)
+            seen, vague = self._along(block, chosen, direction)
             open_ &= vague
-            settled = not np.any(open_) or np.sum(open_) > before / 2 or self._stands
-            if differs or (k > 0 and settled):  # of few digits, errors may cancel along one
+            settled = not np.any(open_) or np.sum(open_) > before / 2 or seen.stands
+            if seen.differs or (k > 0 and settled):  # of few digits, errors may cancel along one
                 break
-        return differs, open_
+        return seen, open_
 
     def _asked(self, rows: Any, block: Vector) -> Any:
         return np.ix_(np.arange(len(self._look.weights))[rows], block)
@@ -184,8 +188,8 @@ class Search:
             part = np.clip(most / effects, min(least, 1.0), 1.0)
             return np.asarray(np.exp2(np.floor(np.log2(np.where(np.isfinite(part), part, 1.0)))))
 
-    def _along(self, block: Vector, rows: Any, direction: Vector) -> tuple[bool, Matrix]:
-        """Whether the gradient differs from the slope along a direction, and for which entries that is not known."""
+    def _along(self, block: Vector, rows: Any, direction: Vector) -> tuple[Along, Matrix]:
+        """How far the gradient differs from the slope along a direction, and for which entries that is not known."""
         look, known, result, steps = self._look, self._known, self._result, direction[block]
         asked = self._asked(rows, block)
         terms = look.gradient[:, block] * steps
@@ -197,21 +201,22 @@ class Search:
         usual = size / np.sqrt(len(block))
         rough = known.are_many * ROUGH * usual
         kinked: Any = False
+        stands = False
         if known.by_differences:
             difference, hidden, vague = self._differences(direction, steps, terms, own, rough, rows)
             slope, bound = difference.slope, own + difference.bound
             sides = np.abs(difference.right) + np.abs(difference.left)
             kinked = np.abs(difference.right - difference.left) > 4 * difference.side_bound + 1e-9 * sides
             result.hidden[asked] &= hidden[rows]
-            self._stands = bool(np.all(difference.stairs) and known.sees_stairs)
+            stands = bool(np.all(difference.stairs) and known.sees_stairs)
         else:
             # of many entries, which never all round alike, one is held to as much as alone
             bound = own * (max(0.1, len(block) ** -0.5) if known.is_fine else 1.0)
             slope = look.slope(look.subject.point, direction)
             vague = (bound[:, None] > np.maximum(16 * look.floor * np.abs(terms), rough[:, None])) & (terms != 0)
         with np.errstate(invalid="ignore", divide="ignore"):
-            self._last = Along(block, steps, slope - np.sum(terms, axis=1), bound + tolerance, bool(np.any(kinked)))
-            error = np.abs(self._last.error)
+            off = slope - np.sum(terms, axis=1)
+            error = np.abs(off)
             differs = ~(error <= bound + tolerance)
             if not known.by_differences and np.any(differs):
                 moved = self._roundings.behind(np.where(differs, error, np.inf), direction, FEW_SAMPLES)
@@ -222,7 +227,8 @@ class Search:
                 result.resolution = max(result.resolution, float(np.max(bound / usual, initial=0, where=usual > 0)))
         is_open = np.zeros_like(vague)
         is_open[rows] = vague[rows]
-        return bool(np.any(differs | kinked)), is_open
+        any_differs = bool(np.any(differs | kinked))
+        return Along(block, steps, off, bound + tolerance, bool(np.any(kinked)), any_differs, stands), is_open
 
     def _differences(
         self, direction: Vector, steps: Vector, terms: Matrix, own: Vector, rough: Vector, rows: Any
