@@ -45,8 +45,7 @@ class Differentiating:
         grad_mode.enabled.reset(self._before[0])
         grad_mode.transforming.reset(self._before[1])
         grad_mode.unrecorded.reset(self._around)
-        around = grad_mode.unrecorded.get()
-        if self.has_cut and isinstance(around, grad_mode.Watch):
+        if self.has_cut and isinstance(around := grad_mode.unrecorded.get(), grad_mode.Watch):
             around.noticed = True
 
     @property
