@@ -124,6 +124,14 @@ def test_transforms_give_the_distributions_that_they_stand_for() -> None:
             np.testing.assert_allclose(found, expected, rtol=1e-12, err_msg=str(p))
 
 
+def test_transforms_are_where_pytorch_has_them() -> None:
+    from tinygrad_lite.distributions import transforms
+
+    assert all(getattr(D, name) is getattr(transforms, name) for name in transforms.__all__)
+    with pytest.raises(AttributeError, match=r"'AbsTransform': write a subclass of distributions\.Transform"):
+        transforms.AbsTransform
+
+
 def test_a_map_to_a_support_makes_values_of_it() -> None:
     x = np.random.default_rng(0).normal(size=(5, 3))
     laplace = D.Laplace(np.zeros((5, 3)), 1.0)

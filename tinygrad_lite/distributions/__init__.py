@@ -16,7 +16,6 @@ from tinygrad_lite.distributions.mixture import *
 from tinygrad_lite.distributions.multivariate import *
 from tinygrad_lite.distributions.powers import *
 from tinygrad_lite.distributions.transforms import *
-from tinygrad_lite.distributions.transforms_of_vectors import *
 from tinygrad_lite.distributions.von_mises import *
 from tinygrad_lite.foundation.elsewhere import unknown_names as _unknown_names
 

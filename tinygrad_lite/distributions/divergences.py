@@ -34,7 +34,7 @@ from tinygrad_lite.distributions.matrices import Wishart
 from tinygrad_lite.distributions.multivariate import Independent, NormalOfVectors
 from tinygrad_lite.distributions.near_zero import log_relative_sinh
 from tinygrad_lite.distributions.powers import Pareto
-from tinygrad_lite.distributions.transforms_of_vectors import LogisticNormal
+from tinygrad_lite.distributions.transforms import LogisticNormal
 from tinygrad_lite.distributions.von_mises import VonMises, circular_variance, log_scaled_i0
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.errors import ShapeError, UsageError

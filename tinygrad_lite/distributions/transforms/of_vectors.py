@@ -11,7 +11,7 @@ from tinygrad_lite.distributions.constraints import Constraint
 from tinygrad_lite.distributions.continuous import Normal
 from tinygrad_lite.distributions.distribution import Distribution, checked_distribution, sum_last
 from tinygrad_lite.distributions.noise import Shape
-from tinygrad_lite.distributions.transforms import (
+from tinygrad_lite.distributions.transforms.of_numbers import (
     AffineTransform,
     ComposeTransform,
     ExpTransform,
