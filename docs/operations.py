@@ -58,6 +58,8 @@ ORDER = [
     "norms",
     "fourier",
     "special",
+    "gamma_tail",
+    "beta_tail",
     "gamma_functions",
     "normal",
     "activations",

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from tinygrad_lite.distributions.beta_quantile import beta_flow, logit_beta_quantile
-from tinygrad_lite.distributions.gamma_quantile import gamma_flow, log_gamma_quantile
+from tinygrad_lite.distributions.beta_quantile import logit_beta_quantile
+from tinygrad_lite.distributions.gamma_quantile import log_gamma_quantile
+from tinygrad_lite.ops.beta_tail import beta_flow
+from tinygrad_lite.ops.gamma_tail import gamma_flow
 
 special = pytest.importorskip("scipy.special", reason="SciPy comes with the extra `examples`")
 mpmath = pytest.importorskip("mpmath")

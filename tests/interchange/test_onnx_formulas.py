@@ -17,18 +17,21 @@ from tinygrad_lite.interchange.onnx_out.formulas_of_normal import NORMAL
 
 _BESSEL = [-2.3, -1, -0.5, 0, 1 / 3, 2.5, 7, 20]
 _WHOLE = [0, 1, 2, 7, 20]
-_SHAPES = [0.01, 0.5, 1, 2.5, 10, 300]
 _PAIRS = [(0.05, 0.5), (1, 3), (2.5, 1.5), (10, 2), (300, 50)]
 ORDERS: dict[str, Any] = {
     **dict.fromkeys(("jv", "yv", "kv", "kve", "iv", "ive"), _BESSEL),
     **dict.fromkeys(("yn", "kn"), _WHOLE),
-    **dict.fromkeys(("gammainc", "gammaincc", "chdtr", "chdtrc"), _SHAPES),
-    **dict.fromkeys(("betainc", "betaincc", "fdtr", "fdtrc"), _PAIRS),
+    **dict.fromkeys(("fdtr", "fdtrc"), _PAIRS),
     "zeta": [1.1, 1.5, 2, 7.5, 40],
     "hyp0f1": [0.5, 1.5, 3, 10],
     "hyp1f1": [(0.5, 1.5), (1, 0.5), (2, 2.5), (3, 3), (0.1, 0.3), (2, 8)],
     "hyp2f1": [(0.5, 1.5, 2), (1.5, 1.5, 2), (2, 2, 3), (1, 1, 2), (1, 2, 1.5), (-1.5, 2, 3), (3.5, 4.5, 5)],
 }
+CONCENTRATIONS: dict[str, Any] = {
+    **dict.fromkeys(("gammainc", "gammaincc", "chdtr", "chdtrc"), ((0.01, 0.5, 1, 2.5, 10, 300),)),
+    **dict.fromkeys(("betainc", "betaincc"), ((0.05, 1, 2.5, 10, 300), (0.5, 1.5, 3, 50))),
+}
+"""Values of the first arguments of some functions."""
 LARGEST = {
     "hyp1f1": 250.0,
     "hyp2f1": 1e4,
@@ -46,9 +49,10 @@ CASES = [
 
 
 def points(name: str) -> Iterator[Any]:
-    """Arrays all over the domain of each argument, and just inside its ends."""
-    op = OPS[name]
-    for first, last in op.domain or [(-np.inf, np.inf)] * (op.arity or 1):
+    """Arrays all over the domain of each argument, and just inside its ends, but for concentrations."""
+    op, chosen = OPS[name], CONCENTRATIONS.get(name, ())
+    yield from map(np.array, chosen)
+    for first, last in (op.domain or [(-np.inf, np.inf)] * (op.arity or 1))[len(chosen) :]:
         x = np.concatenate([-SIZES, SIZES, [0.0]])
         x = np.concatenate([x, *(end + side * SIZES for end, side in ((first, 1), (last, -1)) if np.isfinite(end))])
         yield np.unique(x[(x > first) & (x < last) & (np.abs(x) < LARGEST.get(name, np.inf))])

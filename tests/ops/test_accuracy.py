@@ -73,6 +73,7 @@ REACHED_BY_OTHERS = {
     "erfcx_derivative",
     "polygamma",
     "exponential_integral",
+    *("gamma_flow", "beta_flow"),
 }
 TWINS = {f"special.{name}" for name in ("cbrt", "exp2", "expm1", "log1p")}
 OURS = [op for op in operations() if op.module.startswith("tinygrad_lite.ops.")]

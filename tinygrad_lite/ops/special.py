@@ -13,6 +13,7 @@ from scipy.special import _ufuncs as special  # which are ufuncs also where SCIP
 from tinygrad_lite.engine.op import POSITIVE, REAL, Array, Op, Rule, Traced, elementwise
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import UsageError
+from tinygrad_lite.ops import beta_tail, gamma_tail
 from tinygrad_lite.ops.arithmetic.elementwise import (
     cbrt,
     cosine_of_angle,
@@ -22,6 +23,8 @@ from tinygrad_lite.ops.arithmetic.elementwise import (
     log1p,
     nodes_and_weights,
 )
+from tinygrad_lite.ops.beta_tail import beta_flow
+from tinygrad_lite.ops.gamma_tail import gamma_flow
 
 UNIT = (0.0, 1.0)
 DEGREE = pi / 180
@@ -377,6 +380,22 @@ def _gamma_density(a: Array, x: Array) -> Array:
     return np.exp(special.xlogy(a - 1, x) - x - special.gammaln(a))
 
 
+def _log_inside(x: Array) -> Array:
+    """log x of positive numbers, and 0 elsewhere."""
+    return np.log(np.where(np.greater(x, 0) & np.isfinite(x), x, 1))
+
+
+def _gamma_by_concentration(a: Array, x: Array) -> Array:
+    """∂P(a, x)/∂a."""
+    y = _log_inside(x)
+    slope = -gamma_flow(a, y, order=1) * np.exp(gamma_tail.log_density(a, y))
+    return np.where(np.greater(x, 0) & np.isfinite(x), slope, 0)
+
+
+def _gamma_quantile_by_concentration(x: Array, a: Array) -> Array:
+    return np.where(np.greater(x, 0) & np.isfinite(x), x * gamma_flow(a, _log_inside(x), order=1), 0)
+
+
 def _beta_density(a: Array, b: Array, x: Array) -> Array:
     return np.exp(special.xlogy(a - 1, x) + special.xlog1py(b - 1, -x) - special.betaln(a, b))
 
@@ -386,25 +405,69 @@ def _beta_density_of_both(a: Array, b: Array, x: Array, rest: Array) -> Array:
     return np.exp(special.xlogy(a - 1, x) + special.xlogy(b - 1, rest) - special.betaln(a, b))
 
 
-_in_last(special.gammainc, lambda y, a, x: _gamma_density(a, x), (2.5,), (1.0,), domain=POSITIVE)
-_in_last(special.gammaincc, lambda y, a, x: -_gamma_density(a, x), (2.5,), (1.0,), domain=POSITIVE)
-_in_last(special.gammaincinv, lambda y, a, x: 1 / _gamma_density(a, y), (2.5,), (1.0,), domain=UNIT)
-_in_last(special.gammainccinv, lambda y, a, x: -1 / _gamma_density(a, y), (2.5,), (1.0,), domain=UNIT)
-_in_last(special.betainc, lambda y, a, b, x: _beta_density(a, b, x), (2.5, 1.5), (1, 2), domain=UNIT)
-_in_last(special.betaincc, lambda y, a, b, x: -_beta_density(a, b, x), (2.5, 1.5), (1, 2), domain=UNIT)
-_in_last(
-    special.betaincinv,
-    lambda y, a, b, x: 1 / _beta_density_of_both(a, b, y, special.betainccinv(b, a, x)),
-    (2.5, 1.5),
-    (1, 2),
-    domain=UNIT,
+def _beta_by_concentration(a: Array, b: Array, x: Array, orders: tuple[int, int]) -> Array:
+    """∂I(a, b, x)/∂a, or ∂b."""
+    y = _log_inside(x) - _log_inside(1 - x)
+    slope = -beta_flow(a, b, y, orders=orders) * np.exp(beta_tail.log_density(a, b, y))
+    return np.where(np.greater(x, 0) & np.less(x, 1), slope, 0)
+
+
+def _beta_quantile_by_concentration(a: Array, b: Array, x: Array, rest: Array, orders: tuple[int, int]) -> Array:
+    y = _log_inside(x) - _log_inside(rest)
+    return np.where(np.greater(x, 0) & np.greater(rest, 0), x * rest * beta_flow(a, b, y, orders=orders), 0)
+
+
+elementwise(
+    special.gammainc,
+    lambda y, a, x: _gamma_by_concentration(a, x),
+    lambda y, a, x: _gamma_density(a, x),
+    domain=(POSITIVE, POSITIVE),
 )
-_in_last(
+elementwise(
+    special.gammaincc,
+    lambda y, a, x: -_gamma_by_concentration(a, x),
+    lambda y, a, x: -_gamma_density(a, x),
+    domain=(POSITIVE, POSITIVE),
+)
+elementwise(
+    special.gammaincinv,
+    lambda y, a, p: _gamma_quantile_by_concentration(y, a),
+    lambda y, a, p: 1 / _gamma_density(a, y),
+    domain=(POSITIVE, UNIT),
+)
+elementwise(
+    special.gammainccinv,
+    lambda y, a, p: _gamma_quantile_by_concentration(y, a),
+    lambda y, a, p: -1 / _gamma_density(a, y),
+    domain=(POSITIVE, UNIT),
+)
+elementwise(
+    special.betainc,
+    lambda y, a, b, x: _beta_by_concentration(a, b, x, (1, 0)),
+    lambda y, a, b, x: _beta_by_concentration(a, b, x, (0, 1)),
+    lambda y, a, b, x: _beta_density(a, b, x),
+    domain=(POSITIVE, POSITIVE, UNIT),
+)
+elementwise(
+    special.betaincc,
+    lambda y, a, b, x: -_beta_by_concentration(a, b, x, (1, 0)),
+    lambda y, a, b, x: -_beta_by_concentration(a, b, x, (0, 1)),
+    lambda y, a, b, x: -_beta_density(a, b, x),
+    domain=(POSITIVE, POSITIVE, UNIT),
+)
+elementwise(
+    special.betaincinv,
+    lambda y, a, b, p: _beta_quantile_by_concentration(a, b, y, special.betainccinv(b, a, p), (1, 0)),
+    lambda y, a, b, p: _beta_quantile_by_concentration(a, b, y, special.betainccinv(b, a, p), (0, 1)),
+    lambda y, a, b, p: 1 / _beta_density_of_both(a, b, y, special.betainccinv(b, a, p)),
+    domain=(POSITIVE, POSITIVE, UNIT),
+)
+elementwise(
     special.betainccinv,
-    lambda y, a, b, x: -1 / _beta_density_of_both(a, b, y, special.betaincinv(b, a, x)),
-    (2.5, 1.5),
-    (1, 2),
-    domain=UNIT,
+    lambda y, a, b, p: _beta_quantile_by_concentration(a, b, y, special.betaincinv(b, a, p), (1, 0)),
+    lambda y, a, b, p: _beta_quantile_by_concentration(a, b, y, special.betaincinv(b, a, p), (0, 1)),
+    lambda y, a, b, p: -1 / _beta_density_of_both(a, b, y, special.betaincinv(b, a, p)),
+    domain=(POSITIVE, POSITIVE, UNIT),
 )
 
 # The distributions of χ², F and t
@@ -415,8 +478,18 @@ def _f_density(m: Array, n: Array, x: Array) -> Array:
     return _beta_density_of_both(m / 2, n / 2, m * x / scale, n / scale) * (m * n) / np.square(scale)
 
 
-_in_last(special.chdtr, lambda y, v, x: _gamma_density(v / 2, x / 2) / 2, (2.5,), (3.0,), domain=POSITIVE)
-_in_last(special.chdtrc, lambda y, v, x: -_gamma_density(v / 2, x / 2) / 2, (2.5,), (3.0,), domain=POSITIVE)
+elementwise(
+    special.chdtr,
+    lambda y, v, x: _gamma_by_concentration(v / 2, x / 2) / 2,
+    lambda y, v, x: _gamma_density(v / 2, x / 2) / 2,
+    domain=(POSITIVE, POSITIVE),
+)
+elementwise(
+    special.chdtrc,
+    lambda y, v, x: -_gamma_by_concentration(v / 2, x / 2) / 2,
+    lambda y, v, x: -_gamma_density(v / 2, x / 2) / 2,
+    domain=(POSITIVE, POSITIVE),
+)
 _in_last(special.fdtr, lambda y, m, n, x: _f_density(m, n, x), (2.5, 1.5), (3, 2), domain=POSITIVE)
 _in_last(special.fdtrc, lambda y, m, n, x: -_f_density(m, n, x), (2.5, 1.5), (3, 2), domain=POSITIVE)
 

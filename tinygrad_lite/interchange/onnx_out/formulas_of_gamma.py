@@ -1,6 +1,6 @@
 """Formulas in NumPy for the beta function, binomials, Hurwitz's zeta function, and incomplete gamma and beta functions.
 
-The latter are quadratures of `tinygrad_lite.distributions`.
+The latter are quadratures of `gamma_tail` and `beta_tail`.
 """
 
 from collections.abc import Callable
@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.distributions import beta_quantile, gamma_quantile
-from tinygrad_lite.engine.op import Array
+from tinygrad_lite.engine.op import Array, Traced
 from tinygrad_lite.interchange.onnx_out.formulas_of_normal import erfinv, normal_quantile
+from tinygrad_lite.ops import beta_tail, gamma_tail
 from tinygrad_lite.ops.gamma_functions import BERNOULLI
 
 _SHIFT = 8
@@ -89,56 +89,66 @@ def _sides(area: Array, x: Array, last: float) -> tuple[Array, Array]:
     )
 
 
-def _incomplete_gamma(x: Array, order: tuple[Any, ...]) -> tuple[Array, Array]:
+def _incomplete_gamma(a: Array, x: Array) -> tuple[Array, Array]:
     inside = np.greater(x, 0) & np.isfinite(x)
     y = np.log(np.where(inside, x, 1))
-    return _sides(_in_one_piece(gamma_quantile.area, np.asarray(order[0], float), y), x, np.inf)
+    return _sides(_in_one_piece(gamma_tail.area, a, y), x, np.inf)
 
 
-def _chi_squared(x: Array, order: tuple[Any, ...]) -> tuple[Array, Array]:
-    return _incomplete_gamma(x / 2, (np.asarray(order[0], float) / 2,))
+def _chi_squared(v: Array, x: Array) -> tuple[Array, Array]:
+    return _incomplete_gamma(v / 2, x / 2)
 
 
-def _incomplete_beta(x: Array, order: tuple[Any, ...]) -> tuple[Array, Array]:
+def _incomplete_beta(a: Array, b: Array, x: Array) -> tuple[Array, Array]:
     inside = np.greater(x, 0) & np.less(x, 1)
     x_inside = np.where(inside, x, 0.5)
     y = np.log(x_inside) - np.log1p(-x_inside)
-    a, b = (np.asarray(number, float) for number in order)
-    return _sides(_in_one_piece(beta_quantile.area, a, b, y), x, 1.0)
+    return _sides(_in_one_piece(beta_tail.area, a, b, y), x, 1.0)
 
 
-def _f_distribution(x: Array, order: tuple[Any, ...]) -> tuple[Array, Array]:
-    m, n = (np.asarray(number, float) for number in order)
+def _f_distribution(m: Array, n: Array, x: Array) -> tuple[Array, Array]:
     y = np.log(m / n * np.where(np.greater(x, 0) & np.isfinite(x), x, 1))
-    return _sides(_in_one_piece(beta_quantile.area, m / 2, n / 2, y), x, np.inf)
+    return _sides(_in_one_piece(beta_tail.area, m / 2, n / 2, y), x, np.inf)
 
 
 def _of_sides(sides: Callable[..., tuple[Array, Array]], i: int) -> Callable[..., Any]:
-    def formula(x: Array, order: tuple[Any, ...]) -> Array:
-        return sides(x, order)[i] if all(np.all(np.greater(number, 0)) for number in order) else None
+    def formula(*arguments: Any) -> Array:
+        *order, x = arguments
+        known = [None if isinstance(number, Traced) else np.asarray(number, float) for number in order]
+        if not all(number is None or np.all(number > 0) for number in known):
+            return None
+        y: Any = sides(*(number if array is None else array for number, array in zip(order, known)), x)[i]
+        for number, array in zip(order, known):
+            y = np.where(np.greater(number, 0), y, np.nan) if array is None else y
+        return y
 
     return formula
+
+
+def _with_order(formula: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda x, order: formula(*order, x)
 
 
 GAMMA: dict[str, Callable[..., Any]] = {
     "beta": lambda a, b: np.exp(_log_beta(a, b)),
     "betaln": _log_beta,
     "binom": _binom,
-}
-GAMMA_OF_ORDER: dict[str, Callable[..., Any]] = {
-    "zeta": _zeta,
     "gammainc": _of_sides(_incomplete_gamma, 0),
     "gammaincc": _of_sides(_incomplete_gamma, 1),
     "betainc": _of_sides(_incomplete_beta, 0),
     "betaincc": _of_sides(_incomplete_beta, 1),
     "chdtr": _of_sides(_chi_squared, 0),
     "chdtrc": _of_sides(_chi_squared, 1),
-    "fdtr": _of_sides(_f_distribution, 0),
-    "fdtrc": _of_sides(_f_distribution, 1),
+}
+GAMMA_OF_ORDER: dict[str, Callable[..., Any]] = {
+    "zeta": _zeta,
+    "fdtr": _with_order(_of_sides(_f_distribution, 0)),
+    "fdtrc": _with_order(_of_sides(_f_distribution, 1)),
 }
 OF_DISTRIBUTIONS: dict[str, Callable[..., Any]] = {
     "normal_quantile": normal_quantile,
     "half_normal_quantile": lambda p: sqrt(2) * erfinv(p),
-    "log_gamma_cdf": lambda a, y: _sides(_in_one_piece(gamma_quantile.area, a, y), np.exp(y), np.inf)[0],
-    "gamma_flow": lambda a, y, order: _in_one_piece(lambda a, y: gamma_quantile.tail(a, y, order), a, y),
+    "log_gamma_cdf": lambda a, y: _sides(_in_one_piece(gamma_tail.area, a, y), np.exp(y), np.inf)[0],
+    "gamma_flow": lambda a, y, order: _in_one_piece(lambda a, y: gamma_tail.tail(a, y, order), a, y),
+    "beta_flow": lambda a, b, y, orders: _in_one_piece(lambda a, b, y: beta_tail.tail(a, b, y, *orders), a, b, y),
 }

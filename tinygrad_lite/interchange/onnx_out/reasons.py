@@ -46,7 +46,7 @@ REASONS: dict[Any, str] = {
     **dict.fromkeys(("gammaincinv", "gammainccinv", "betaincinv", "betainccinv"), _STEPS),
     **dict.fromkeys(("sine_integral", "cosine_integral", "fresnel_sine", "fresnel_cosine"), _SERIES),
     **dict.fromkeys(("expn", "exponential_integral", "poch", "stdtr"), _SERIES),
-    **dict.fromkeys(("log_gamma_quantile", "logit_beta_quantile", "beta_flow"), _STEPS),
+    **dict.fromkeys(("log_gamma_quantile", "logit_beta_quantile"), _STEPS),
     "mean_log_factorial": "the number of its terms grows with its rate",
     **dict.fromkeys(("drawn_poisson", "drawn_binomial", "drawn_log_gamma", "drawn_von_mises"), _DRAWN),
 }
