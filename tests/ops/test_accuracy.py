@@ -37,13 +37,18 @@ LIMITS = {  # where more is lost, and why
     "erfcinv": 256,
     "ndtri": 256,
     "ndtri_exp": 256,
-    "gammaincinv": 128,
-    "gammainccinv": 64,
     # next to a zero of the derivative
     "j0": 64,
     "jv": 256,
     "rgamma": 2048,
     "poch": 4096,
+    # of a quadrature, and next to a zero of the second derivative
+    "gammainc": 512,
+    "gammaincc": 512,
+    "betainc": 512,
+    "betaincc": 512,
+    **dict.fromkeys(("gammaincinv", "gammainccinv", "betaincinv", "betainccinv"), 4e4),
+    **dict.fromkeys(("chdtr", "chdtrc"), 2e5),
     # terms that come close to each other; in JAX, too
     "i0e": 1024,
     "i1e": 1024,

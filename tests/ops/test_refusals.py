@@ -203,7 +203,8 @@ def test_an_axis_that_is_not_there_is_an_error(op: Op) -> None:
     """With few entries and with many, for which several operations have a faster way."""
     for inputs, params in WITH_AXIS[op]:
         for repeats in (1, 1000):
-            arrays = [np.repeat(np.ones(x), repeats, 0) if isinstance(x, tuple) and x else x for x in inputs]
+            whole = [np.ones(x) if isinstance(x, tuple) else x for x in inputs]
+            arrays = [np.repeat(x, repeats, 0) if isinstance(x, np.ndarray) and x.ndim else x for x in whole]
             for axis in (9, -9, (0, 9)):
                 with pytest.raises(KINDS):
                     op(*arrays, **{**params, "axis": axis})
