@@ -32,6 +32,9 @@ EAGER |= {
     "logit_beta_quantile",
     "half_normal_quantile",
 }
+# whose derivatives in their concentrations are quadratures
+EAGER |= {"gammainc", "gammaincc", "gammaincinv", "gammainccinv", "chdtr", "chdtrc"}
+EAGER |= {"betainc", "betaincc", "betaincinv", "betainccinv"}
 # of SciPy's functions with two results, which Dask refuses
 EAGER |= {"sine_integral", "cosine_integral", "fresnel_sine", "fresnel_cosine"}
 DIFFERENTIABLE = [op for op in operations() if op.vjps]
