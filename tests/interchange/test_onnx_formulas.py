@@ -1,5 +1,6 @@
 """The formulas by which files of ONNX hold functions of SciPy, as NumPy runs them, beside these functions."""
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from scipy import special
 
 import tinygrad_lite.ops.special  # noqa: F401  which fills the registry
+from benchmarks.onnx_coverage import run
 from tests.marks import param
 from tinygrad_lite.engine.registry import operations
 from tinygrad_lite.interchange.onnx_out.formulas_of_bessel import BESSEL, BESSEL_OF_ORDER
@@ -93,3 +95,13 @@ def test_orders_that_a_formula_does_not_reach_are_refused(name: str) -> None:
     order = (-1e6,) * count
     formula = {**BESSEL_OF_ORDER, **GAMMA_OF_ORDER, **HYPERGEOMETRIC}[name]
     assert formula(np.array([0.5]), order) is None
+
+
+@pytest.mark.parametrize("name", ["gammainc", "gammaincc", "chdtr", "chdtrc", "betainc", "betaincc"])
+def test_a_file_has_the_limits_of_concentrations(name: str) -> None:
+    concentrations, x = (0.0, 2.0, 0.3, -1.0, np.inf, np.nan), (0.0, 0.5, 1.0, np.inf, np.nan, -1.0)
+    count = (OPS[name].arity or 1) - 1
+    points = np.array([*itertools.product(*[concentrations] * count, x[: 6 - 3 * (count - 1)])])
+    arrays = [np.array(column) for column in points.T]
+    (found,) = run(lambda *x: OPS[name](*x), arrays)
+    np.testing.assert_allclose(found, getattr(special, name)(*arrays), rtol=1e-12)

@@ -111,18 +111,32 @@ def _f_distribution(m: Array, n: Array, x: Array) -> tuple[Array, Array]:
     return _sides(_in_one_piece(beta_tail.area, m / 2, n / 2, y), x, np.inf)
 
 
-def _of_sides(sides: Callable[..., tuple[Array, Array]], i: int) -> Callable[..., Any]:
+def _of_sides(sides: Callable[..., tuple[Array, Array]], i: int, last: float = np.inf) -> Callable[..., Any]:
+    """F(x) or 1 - F(x), for x from 0 to last; None if a concentration that never changes is not positive."""
+
     def formula(*arguments: Any) -> Array:
         *order, x = arguments
         known = [None if isinstance(number, Traced) else np.asarray(number, float) for number in order]
         if not all(number is None or np.all(number > 0) for number in known):
             return None
-        y: Any = sides(*(number if array is None else array for number, array in zip(order, known)), x)[i]
-        for number, array in zip(order, known):
-            y = np.where(np.greater(number, 0), y, np.nan) if array is None else y
-        return y
+        y: Any = sides(*(_ordinary(a) if array is None else array for a, array in zip(order, known)), x)[i]
+        inside, (first, second) = np.greater(x, 0) & np.less(x, last), (*order, x)[:2]
+        undefined = (np.equal(first, 0) & np.equal(second, 0)) | (np.isposinf(first) & np.isposinf(second))
+        for a, limit in [(a, limit) for a, array, limit in zip(order, known, (1 - i, i)) if array is None]:
+            edge = np.where(np.isposinf(a), 1.0 - limit, float(limit))  # all lies at 0, or at the last x
+            y = np.where(inside & ~_is_ordinary(a), edge, y)
+            undefined = undefined | ~np.greater_equal(a, 0)
+        return np.where(undefined, np.nan, y) if any(array is None for array in known) else y
 
     return formula
+
+
+def _is_ordinary(a: Array) -> Array:
+    return np.greater(a, 0) & np.isfinite(a)
+
+
+def _ordinary(a: Array) -> Array:
+    return np.where(_is_ordinary(a), a, 1.0)
 
 
 def _with_order(formula: Callable[..., Any]) -> Callable[..., Any]:
@@ -135,8 +149,8 @@ GAMMA: dict[str, Callable[..., Any]] = {
     "binom": _binom,
     "gammainc": _of_sides(_incomplete_gamma, 0),
     "gammaincc": _of_sides(_incomplete_gamma, 1),
-    "betainc": _of_sides(_incomplete_beta, 0),
-    "betaincc": _of_sides(_incomplete_beta, 1),
+    "betainc": _of_sides(_incomplete_beta, 0, 1.0),
+    "betaincc": _of_sides(_incomplete_beta, 1, 1.0),
     "chdtr": _of_sides(_chi_squared, 0),
     "chdtrc": _of_sides(_chi_squared, 1),
 }
