@@ -32,7 +32,7 @@ COMPLEX_RECORDED_ONLY = frozenset(
     """.split()  # noqa: SIM905
 )
 """Operations on complex numbers whose value a page shows as it was recorded."""
-NUMERICAL = "ops.special", "ops.gamma_functions"
+NUMERICAL = "ops.special", "ops.gamma_functions", "ops.gamma_tail", "ops.beta_tail"
 """The rooms of functions that are computed by series and iterations."""
 TRIED = [op for op in DIFFERENTIABLE if "distributions." not in op.module]
 """Quantiles and distribution functions are iterations, too, and take long."""
