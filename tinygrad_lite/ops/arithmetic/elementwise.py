@@ -111,7 +111,7 @@ def _power(a: Array, b: Array) -> Array:
     if type(b) in (int, float) and type(a) is np.ndarray:
         if b in range(3, 9) and a.dtype.kind == "f":
             return _product(a, int(b))
-        if b == 0.5 and a.dtype.kind in "fc":  # where NumPy's ** takes a root, and np.power, by version, fewer digits
+        if b == 0.5 and a.dtype.char in "egFDG":  # where NumPy's ** takes a root, and np.power fewer digits
             return np.sqrt(a)
     return np.power(a, b)
 
