@@ -597,6 +597,15 @@ NEEDING: list[tuple[Callable[[Any, Any], Any], str]] = [
     ),
     (lambda a, x: np.piecewise(x, [x < 0, x > 1], [np.exp, np.sin, 2.0]), r"write np\.select.* in place of np\.piece"),
     (lambda a, x: np.compress(x > 0, x), r"in place of one over np\.extract or np\.compress"),
+    (
+        lambda a, x: nn.utils.rnn.pack_padded_sequence(np.ones((3, 3)), np.argsort(x) + 1, True, False).data,
+        r"pass the lengths as a list",
+    ),
+    (lambda a, x: nn.utils.rnn.unpad_sequence(np.ones((3, 3)), np.argsort(x), True), r"pass the lengths as a list"),
+    (
+        lambda a, x: nn.functional.ctc_loss(np.zeros((4, 3, 2)), np.ones(3, int), [4, 4, 4], np.argsort(x)),
+        r"targets as rows of one length, \(N, S\)",
+    ),
     (lambda a, x: np.zeros(x.argmax()), r"an argument that is a plain number"),
     (lambda a, x: bytes(x.argmax()), r"an argument that is a plain number"),
     (lambda a, x: x * len(str(x)), ""),

@@ -7,6 +7,8 @@ from types import FrameType
 from tinygrad_lite.compiler.syntax_trees import ONE_AT_A_TIME
 from tinygrad_lite.foundation.advice import in_place_of_library
 from tinygrad_lite.foundation.callers import expression_at, writes_an_entry
+from tinygrad_lite.nn.functional import sequence_losses
+from tinygrad_lite.nn.utils import rnn
 from tinygrad_lite.ops.shapes import indexing
 from tinygrad_lite.optim import lr_scheduler
 from tinygrad_lite.readers.recording import calling_frame
@@ -25,7 +27,19 @@ _OF_PIECES = (
     "write np.select(conditions, [f(x), g(x)]) in place of np.piecewise(x, conditions, [f, g]), with functions that "
     "are finite for all of x"
 )
-_CHOOSING = indexing.compress.__code__, indexing.extract.__code__
+_OF_LENGTHS = (
+    "pass the lengths as a list, lengths.tolist(): each list has a program of its own, which pays if the same few come "
+    "again and again"
+)
+_BY_FUNCTION = {
+    indexing.compress.__code__: _OF_ENTRIES,
+    indexing.extract.__code__: _OF_ENTRIES,
+    indexing.piecewise.__code__: _OF_PIECES,
+    sequence_losses.ctc_loss.__code__: "pass ctc_loss its targets as rows of one length, (N, S), in place of all of "
+    "them one after the other; the rows may end in any labels",
+    rnn.pack_padded_sequence.__code__: _OF_LENGTHS,
+    rnn.unpad_sequence.__code__: _OF_LENGTHS,
+}
 _OF_A_NUMBER = (
     "write t.item() in place of float(t) and int(t), NumPy's functions in place of those of math, np.stack([...]) in "
     f"place of np.array([...]), {_ARGUMENT}"
@@ -50,10 +64,8 @@ def instead() -> str:
         return _OF_A_SCHEDULE
     if user is not None and writes_an_entry(user):
         return _OF_AN_ENTRY
-    if any(frame.f_code in _CHOOSING for frame in inside):
-        return _OF_ENTRIES
-    if any(frame.f_code is indexing.piecewise.__code__ for frame in inside):
-        return _OF_PIECES
+    if advice := next((_BY_FUNCTION[frame.f_code] for frame in inside if frame.f_code in _BY_FUNCTION), ""):
+        return advice
     if advice := next(filter(None, map(in_place_of_library, inside)), ""):
         return advice
     with ONE_AT_A_TIME:
