@@ -12,6 +12,7 @@ from scipy.special import erf
 
 import tinygrad_lite as tg
 from tests.marks import param
+from tinygrad_lite.checking import Report
 
 EDGES: dict[str, tuple[Callable, Callable, float, int]] = {  # a function, its derivative, an edge, where it is defined
     "arccos": (np.arccos, lambda x: -1 / np.sqrt(1 - x**2), 1, -1),
@@ -422,3 +423,19 @@ def test_a_negative_zero_keeps_its_sign_while_others_move() -> None:
         lambda p: float(np.copysign(p[0], p[1])), np.array([0.0, -0.0]), gradient=np.zeros(2), raise_exception=False
     )
     assert signed["p"].verdicts[0, 0] == "at a kink"
+
+
+@pytest.mark.parametrize("distance", [0.005, 0.3])
+@pytest.mark.parametrize("power", [0.2, 0.275, 1 / 3, 0.5])
+def test_a_root_that_ends_in_a_plain_is_no_jump_that_excuses_a_mistake(power: float, distance: float) -> None:
+    edge = 500 * (1 + distance)
+
+    def f(x: Any) -> float:  # as the heat of vaporization is 0 above the critical temperature
+        return 3 + max(edge - float(x), 0.0) ** power
+
+    def report(part: float) -> Report:
+        slope = -power * (edge - 500) ** (power - 1)
+        return tg.gradcheck(f, 500.0, gradient=part * slope, raise_exception=False)
+
+    assert report(1).outcome == "passed", report(1)
+    assert report(1 + 1e-6).outcome == "failed", report(1 + 1e-6)

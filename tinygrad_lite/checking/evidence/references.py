@@ -568,19 +568,22 @@ def jump(f: Callable[[float], float], noise: float) -> float:
     """The size of the largest jump of f between -1 and 1, or 0 if there is none that is larger than the noise.
 
     Differences of order 6 show it: between points that are twice as close, those of a smooth function are 64 times
-    smaller, and those across a jump stay as they are.
+    smaller, and those across a jump stay as they are. Those across a root's steep start shrink slowly, until points are
+    one rounding apart.
     """
     points = np.linspace(-1, 1, POINTS)
     values = np.array([f(float(t)) for t in points])
     noise = max(noise, 20 * EPSILON * float(np.fmax.reduce(np.abs(values))))
-    size, stays = np.inf, 0
+    size, first, stays = np.inf, np.inf, 0
     while stays < STAYS:
+        if points[-1] - points[0] < FINEST:
+            return 0.0
         bent = np.abs(np.diff(values, n=6)) / 20  # the largest factor in the sum
         k = int(np.argmax(np.nan_to_num(bent, posinf=0)))
         if not 10 * noise < bent[k] < 1.5 * size:  # it vanishes, or it is a pole, whose sides move apart
             return 0.0
-        stays = stays + 1 if bent[k] > 0.75 * size else 0
         size = float(bent[k])
+        first, stays = (first, stays + 1) if size > 0.75 * first else (size, 0)
         points, values = points[k : k + 7], values[k : k + 7]
         between = (points[1:] + points[:-1]) / 2
         values = np.insert(values, range(1, 7), [f(float(t)) for t in between])
