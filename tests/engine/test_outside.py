@@ -102,6 +102,21 @@ def test_what_is_no_number_does_not_hold_objects(other: str) -> None:
         np.multiply(tg.tensor(X), value)
 
 
+@pytest.mark.parametrize("mode", [*MODES, "compiled"])
+def test_none_beside_a_tensor_makes_no_objects(mode: str) -> None:
+    run = MODES.get(mode, lambda f: tg.compile(f)(tg.tensor(X)))
+    for f in (
+        lambda x: np.where(x > 0, x, None),
+        lambda x: np.where(x > 0, None, x),
+        lambda x: np.select([x > 0], [x], None),
+        lambda x: np.choose([0, 1, 0], [x, None]),
+        lambda x: tg.array([x[0], None]),
+        lambda x: tg.array([[x[0], 1.0], [None, x[1]]]),
+    ):
+        with pytest.raises(UsageError, match=r"None is none: write np\.nan"):
+            run(f)
+
+
 @pytest.mark.parametrize(
     "other",
     [[1.0, 2.0, 3.0], (1, 2, 3), 2, np.float16(2), X, X[::-1], X.astype(np.float32), np.broadcast_to(2.0, 3), True],

@@ -377,7 +377,9 @@ elementwise(
 
 
 def _gamma_density(a: Array, x: Array) -> Array:
-    return np.exp(special.xlogy(a - 1, x) - x - special.gammaln(a))
+    is_infinite = np.equal(x, np.inf)
+    x = np.where(is_infinite, 1, x)
+    return np.where(is_infinite, 0, np.exp(special.xlogy(a - 1, x) - x - special.gammaln(a)))
 
 
 def _log_inside(x: Array) -> Array:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lite as tg
+from tests.compiler.conftest import BACKENDS
 from tinygrad_lite.foundation.signatures import newer
 from tinygrad_lite.ops.arithmetic import selection
 
@@ -238,24 +239,52 @@ def test_numbers_are_chosen_as_numpy_chooses_them() -> None:
             assert found is not b
 
 
-@pytest.mark.parametrize("shape", [(100, 50), (3, 4)], ids=str)
+@pytest.mark.parametrize("g", [-np.inf, np.nan])
+@pytest.mark.parametrize("shape", [(100, 50), (3, 4), (40, 8, 4, 2)], ids=str)
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_an_infinite_gradient_reaches_only_what_was_chosen(shape: tuple[int, int], dtype: Any) -> None:
-    x = np.random.default_rng(0).normal(size=shape).astype(dtype)
-    choices: dict[Any, Any] = {
-        lambda x: np.where(x > 0, x, 2.0): x > 0,
-        lambda x: np.where(x > 0, 2.0, x): ~(x > 0),
-        lambda x: np.max(x, axis=1, keepdims=True): x == np.max(x, axis=1, keepdims=True),
-        np.min: x == np.min(x),
-    }
-    for choice, chosen in choices.items():
-        leaf = tg.tensor(x, requires_grad=True)
-        y = choice(leaf)
-        g = np.full(y.shape, -np.inf, dtype)
-        y.backward(g)
+def test_an_infinite_or_undefined_gradient_reaches_only_what_was_chosen(shape: Any, dtype: Any, g: float) -> None:
+    untied = np.random.default_rng(0).normal(size=shape).astype(dtype)
+    axes: Any = (-2, -1) if len(shape) > 2 else 1
+    choices: list[Any] = [
+        (lambda x: np.where(x > 0, x, 2.0), lambda x: x > 0),
+        (lambda x: np.where(x > 0, 2.0, x), lambda x: ~(x > 0)),
+        (lambda x: np.max(x, axis=axes, keepdims=True), lambda x: x == np.max(x, axis=axes, keepdims=True)),
+        (np.min, lambda x: x == np.min(x)),
+        (lambda x: np.max(x, initial=0.0), lambda x: x == np.max(x)),
+    ]
+    for x in (untied, np.rint(untied)):
+        for choice, chosen in choices:
+            leaf = tg.tensor(x, requires_grad=True)
+            y = choice(leaf)
+            y.backward(np.full(y.shape, g, dtype))
+            assert leaf.grad is not None
+            assert leaf.grad.dtype == dtype
+            np.testing.assert_array_equal(leaf.grad.numpy(), np.where(chosen(x), dtype(g), 0))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_compiled_an_undefined_gradient_reaches_only_what_was_chosen(backend: str) -> None:
+    x = np.array([[1.0, 3.0, 3.0], [5.0, 4.0, 2.0], [7.0, 6.0, 8.0]])
+    g = np.array([1.0, np.nan, -np.inf])
+    for choice in (lambda x: np.max(x, axis=1), lambda x: np.min(x, axis=1)):
+        both = tg.grad(lambda x, choice=choice: np.sum(choice(x) * g))
+        expected = both(x)
+        assert np.count_nonzero(np.isfinite(expected)) == 7
+        np.testing.assert_array_equal(tg.compile(both, backend)(x), expected)
+
+
+@pytest.mark.parametrize("f", [np.var, np.std, np.nanvar, np.nanstd], ids=lambda f: f.__name__)
+def test_the_gradient_of_a_spread_does_not_repeat_numpys_warnings(f: Callable[..., Any]) -> None:
+    mask = np.array([[True, False], [True, False], [True, True]])
+    for rows in (mask, mask & [True, False]):
+        leaf = tg.tensor([[1.0, 2.0], [2.0, 4.0], [6.0, 5.0]], requires_grad=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            y = f(leaf, axis=0, where=rows, ddof=0)
+        y.backward(np.ones(2))
         assert leaf.grad is not None
-        assert leaf.grad.dtype == dtype
-        np.testing.assert_array_equal(leaf.grad.numpy(), np.where(chosen, -np.inf, 0))
+        assert not np.any(leaf.grad.numpy()[~rows])
+        np.testing.assert_allclose(leaf.grad.numpy()[:, 0], tg.grad(f)(np.array([1.0, 2.0, 6.0])), rtol=1e-14)
 
 
 @pytest.mark.long

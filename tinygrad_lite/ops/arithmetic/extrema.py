@@ -47,7 +47,8 @@ def _extremum_vjp(
             index = Distinct(winners.nonzero())
             return Scattered(np.broadcast_to(restored(g, x, axis, keepdims), x.shape)[index], x.shape, index)
         return chosen(winners, restored(g, x, axis, keepdims), 0.0)  # of an infinite gradient, a product would be NaN
-    return in_dtype_of(winners * (restored(g, x, axis, keepdims) / ties(winners, kept, axis=axis, initial=initial)), g)
+    share = restored(g, x, axis, keepdims) / ties(winners, kept, axis=axis, initial=initial)
+    return in_dtype_of(chosen(winners | np.isnan(kept), share, 0), g)
 
 
 def _nothing_ties(winners: Array, extremum: Array) -> bool:
@@ -149,8 +150,12 @@ def _winners_place_by_place(g: Array, y: Array, x: Array, axis: Axis) -> Array:
         ties += wins
     share = share if (ties == 1).all() else divided(share, np.maximum(ties, 1))
     slope = np.empty_like(x, share.dtype)  # laid out in memory as x is
-    for place, wins in zip(places, winners):
-        np.multiply(wins, share, out=slope[place])
+    if np.isfinite(share).all():
+        for place, wins in zip(places, winners):
+            np.multiply(wins, share, out=slope[place])
+    else:  # the product of zero and an infinite gradient is not zero
+        for place, wins in zip(places, winners):
+            slope[place] = np.where(wins | np.isnan(y), share, 0)
     return slope
 
 

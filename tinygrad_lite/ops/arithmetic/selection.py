@@ -11,7 +11,7 @@ from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import InputError, UsageError
 from tinygrad_lite.foundation.advice import refuse_out
 from tinygrad_lite.foundation.foreign import as_array
-from tinygrad_lite.ops.requirements import refuse_where
+from tinygrad_lite.ops.requirements import refuse_none, refuse_where
 from tinygrad_lite.ops.shapes.indexing import in_range
 
 MANY = 4096
@@ -80,6 +80,7 @@ def where(condition: Array, *branches: Array) -> Array:
         raise UsageError(
             f"where takes a condition and two branches, or a condition alone; got {len(branches)} branch(es)"
         )
+    refuse_none("where", branches)
     return where_else(condition, *branches) if branches else nonzero(condition)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from tinygrad_lite.engine.op import POSITIVE, Array, Example, Op, Rule, elementwise, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.foundation.advice import refuse_out
-from tinygrad_lite.foundation.sums import in_single, total
+from tinygrad_lite.foundation.sums import in_dtype_of, in_single, total
 from tinygrad_lite.ops.arithmetic.reductions import (
     EXAMPLES,
     MASKED,
@@ -30,7 +30,7 @@ def _deviation(x: Array, axis: Axis = None, where: Array = True, **_: Any) -> Ar
     with np.errstate(all="ignore"):  # the forward has NumPy's own deviations, and their warnings
         # by zeros, since NumPy adds up what a mask chooses one by one, and the rest in pairs, with fewer roundings
         mean = np.sum(np.where(where, divided(in_single(x), count), 0), axis=axis, keepdims=True)
-        return x - (mean if mean.dtype == x.dtype else mean.astype(x.dtype))
+        return x - in_dtype_of(mean, x)
 
 
 def _of_deviation(
@@ -42,9 +42,11 @@ def _of_deviation(
         freedom: Any = count - ddof if count > ddof else 0  # by NumPy it would take a third of the time of the slope
     else:  # float16 cannot hold a count
         freedom = np.maximum(count - ddof, 0).astype(np.result_type(deviation, np.float32))
-    slope = restored(2 * g, deviation, axis, keepdims) / freedom * deviation
-    slope = slope if slope.dtype == deviation.dtype else slope.astype(deviation.dtype)
-    return slope if where is True else np.where(where, slope, 0)
+    if where is True:
+        return in_dtype_of(restored(2 * g, deviation, axis, keepdims) / freedom * deviation, deviation)
+    with np.errstate(divide="ignore", invalid="ignore"):  # where a mask leaves out all entries; the forward has warned
+        slope = restored(2 * g, deviation, axis, keepdims) / freedom * deviation
+    return np.where(where, in_dtype_of(slope, deviation), 0)
 
 
 def _var(
@@ -118,18 +120,18 @@ def _std_vjp(
             return _of_deviation(g * (0.5 / y), x, deviation - rounding, axis, ddof, keepdims)
     # if all entries are equal, the standard deviation has a kink, and its gradient is 0 by convention
     if where is True and x.size:
-        flat = np.equal(np.max(x, axis=axis, keepdims=keepdims), np.min(x, axis=axis, keepdims=keepdims))
+        flat = np.equal(np.max(x, axis=axis, keepdims=True), np.min(x, axis=axis, keepdims=True))
     else:
-        highest = np.max(x, axis=axis, keepdims=keepdims, initial=-np.inf, where=where)
-        flat = np.equal(highest, np.min(x, axis=axis, keepdims=keepdims, initial=np.inf, where=where))
-    x = in_single(x)
+        highest = np.max(x, axis=axis, keepdims=True, initial=-np.inf, where=where)
+        flat = np.equal(highest, np.min(x, axis=axis, keepdims=True, initial=np.inf, where=where))
     # twice, since the mean is rounded, and that error would dominate if the entries are equal up to rounding
-    deviation = x - np.mean(x, axis=axis, keepdims=True, **mask_keyword(where))
-    deviation = deviation - np.mean(deviation, axis=axis, keepdims=True, **mask_keyword(where))
-    y = np.std(deviation, axis=axis, ddof=ddof, keepdims=keepdims, **mask_keyword(where))
-    flat = flat | np.equal(y, 0)
-    slope = np.where(flat, 0, 0.5 / np.where(flat, 1, y))
-    return _of_deviation(g * slope, x, deviation, axis, ddof, keepdims, where)
+    deviation = _deviation(_deviation(in_single(x), axis, where), axis, where)
+    freedom = np.maximum(count_of(x, axis, where) - ddof, 0)
+    with np.errstate(divide="ignore", invalid="ignore"):  # the forward has warned of too few entries
+        variance = divided(np.sum(np.where(where, deviation * deviation, 0), axis=axis, keepdims=True), freedom)
+    flat = flat | np.equal(variance, 0)
+    slope = np.where(flat, 0, 0.5 / np.sqrt(np.where(flat, 1, variance)))
+    return _of_deviation(restored(g, x, axis, keepdims) * slope, x, deviation, axis, ddof, True, where)
 
 
 def _spreads(x: Array, axis: Axis = None, where: Array = True, **_: Any) -> Array:

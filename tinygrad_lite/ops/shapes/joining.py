@@ -11,6 +11,7 @@ from tinygrad_lite.errors import ShapeError, in_words
 from tinygrad_lite.foundation.advice import refuse_out
 from tinygrad_lite.foundation.foreign import as_array
 from tinygrad_lite.ops.casting import cast
+from tinygrad_lite.ops.requirements import refuse_none
 from tinygrad_lite.ops.shapes.indexing import along, performed, places
 from tinygrad_lite.ops.shapes.shaping import asked, ravel, reshape, taken
 
@@ -108,6 +109,8 @@ def _joined(data: Any, place: str = "") -> Array:
                 f"array: data{place}[{i}] has shape {shape}, but data{place}[0] has {shapes[0]}: the parts of a list "
                 "must have the same shape"
             )
+    if any(isinstance(part, Traced) for part in parts):
+        refuse_none("array", parts)
     return stack(*parts) if parts else np.empty(0)
 
 
