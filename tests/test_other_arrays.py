@@ -30,6 +30,7 @@ EAGER |= {
     "log_gamma_cdf",
     "beta_flow",
     "logit_beta_quantile",
+    "logit_beta_cdf",
     "half_normal_quantile",
 }
 # whose derivatives in their concentrations are quadratures

@@ -684,6 +684,36 @@ def test_the_slope_of_a_cdf_is_the_density_from_the_centre_to_the_tails(name: st
             np.testing.assert_allclose(tg.grad(d.cdf)(x), density, rtol=1e-12, atol=1e-290, err_msg=str(x))
 
 
+@pytest.mark.parametrize("a", [1e3, 1e6, 1e12])
+def test_a_cdf_keeps_its_digits_at_large_concentrations(a: float) -> None:
+    """Where the logarithms of the gamma function differ by less than their last digits."""
+    pairs = [(D.Gamma(a, 1.0), stats.gamma(a)), (D.StudentT(a, 0.0, 1.0), stats.t(a))]
+    if a < 1e12:  # SciPy's own have four digits there
+        pairs += [(D.Beta(a, a), stats.beta(a, a)), (D.FisherSnedecor(3.0, a), stats.f(3.0, a))]
+    for ours, theirs in pairs:
+        x = theirs.mean() + np.array([-1.0, 0.0, 0.5]) * theirs.std()
+        np.testing.assert_allclose(ours.cdf(x), theirs.cdf(x), rtol=1e-14 * a**0.5)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("make", [D.Beta, D.FisherSnedecor, lambda a, b: D.StudentT(a, b, 1.0)])
+def test_cdfs_of_quadratures_have_all_derivatives(make: Any) -> None:
+    a, b, x = np.array([0.7, 3.0, 2.0]), np.array([2.0, 0.4, 2.0]), np.array([0.2, 0.8, 0.5])
+    assert tg.gradcheck(lambda a, b, x: np.sum(make(a, b).cdf(x)), a, b, x, order=2)
+
+
+def test_the_ends_of_beta() -> None:
+    p = D.Beta(np.array([2.0, 2.0]), 3.0)
+    np.testing.assert_array_equal(p.cdf(np.array([0.0, 1.0])), [0.0, 1.0])
+    np.testing.assert_array_equal(tg.grad(lambda x: np.sum(p.cdf(x)))(np.array([0.0, 1.0])), 0.0)
+
+
+def test_a_logistic_normal_has_a_slope_where_no_rest_is_left() -> None:
+    slope = tg.grad(lambda x: D.LogisticNormal(np.zeros(2), 1.0).log_prob(x))(np.array([0.5, 0.5, 0.0]))
+    assert np.all(np.isfinite(slope))
+    assert slope[1] != 0
+
+
 @pytest.mark.parametrize("name", [name for name in WITH_CDF if name != "Gamma"])
 def test_a_quantile_keeps_its_digits_in_the_tails(name: str) -> None:
     d = WITH_CDF[name]()

@@ -43,6 +43,7 @@ NOT_CONTINUED = {
         "log_gamma_cdf",
         "gamma_flow",
         "logit_beta_quantile",
+        "logit_beta_cdf",
         "beta_flow",
         "mean_log_factorial",
         "normal_quantile",

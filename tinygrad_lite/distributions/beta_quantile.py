@@ -1,4 +1,4 @@
-"""The quantiles of the beta distribution as a smooth function of its concentrations: draws with a gradient."""
+"""The quantiles and the distribution function of the beta distribution as smooth functions of its concentrations."""
 
 from math import log, pi
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from tinygrad_lite.distributions.quantiles import quantile
 from tinygrad_lite.engine.op import POSITIVE, REAL, Array, elementwise
-from tinygrad_lite.ops.beta_tail import beta_flow, log_density, tail
+from tinygrad_lite.ops.beta_tail import area, beta_flow, log_density, tail
 from tinygrad_lite.ops.continuations.forms import not_continued
 from tinygrad_lite.ops.gamma_functions import lgamma, polygamma
 from tinygrad_lite.ops.networks.activations import sigmoid, softplus
@@ -42,6 +42,26 @@ logit_beta_quantile = elementwise(
     lambda y, a, b, z: beta_flow(a, b, y, orders=(1, 0)),
     lambda y, a, b, z: beta_flow(a, b, y, orders=(0, 1)),
     lambda y, a, b, z: np.exp(-0.5 * (z * z + log(2 * pi)) - log_density(a, b, y)),
+    domain=(POSITIVE, POSITIVE, REAL),
+    on_complex=not_continued,
+)
+
+
+def _cdf(a: Array, b: Array, y: Array) -> Array:
+    p = area(a, b, y)  # where it is 0, its sign still tells the side
+    return np.where(np.isposinf(y), 1, np.where(np.isneginf(y), 0, np.where(np.signbit(p), -p, 1 - p)))
+
+
+def _logit_beta_cdf(a: Array, b: Array, y: Array) -> Array:
+    return in_pieces(_cdf, a, b, y)
+
+
+# F(x) at y = log x / (1 - x)
+logit_beta_cdf = elementwise(
+    _logit_beta_cdf,
+    lambda c, a, b, y: -beta_flow(a, b, y, orders=(1, 0)) * np.exp(log_density(a, b, y)),
+    lambda c, a, b, y: -beta_flow(a, b, y, orders=(0, 1)) * np.exp(log_density(a, b, y)),
+    lambda c, a, b, y: np.exp(log_density(a, b, y)),
     domain=(POSITIVE, POSITIVE, REAL),
     on_complex=not_continued,
 )

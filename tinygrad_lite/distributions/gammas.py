@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tinygrad_lite.distributions import constraints
+from tinygrad_lite.distributions.beta_quantile import logit_beta_cdf
 from tinygrad_lite.distributions.distribution import Distribution
 from tinygrad_lite.distributions.gamma_quantile import log_gamma_cdf
 from tinygrad_lite.distributions.noise import Rng, Shape, log_gamma, noise, smooth_log_gamma, smooth_logit_beta
@@ -197,6 +198,9 @@ class FisherSnedecor(OfGammas):
         x, n, m = self._checked(value), 0.5 * self.df1, 0.5 * self.df2
         return n * np.log(n / m) + x_log_y(n - 1, x) - (n + m) * np.log1p(n / m * x) - self._log_beta()
 
+    def cdf(self, value: Array) -> Array:
+        return logit_beta_cdf(0.5 * self.df1, 0.5 * self.df2, np.log(self._checked(value) * (self.df1 / self.df2)))
+
     def entropy(self) -> Array:
         n, m = 0.5 * self.df1, 0.5 * self.df2
         by_shape = (1 - n) * digamma(n) - (1 + m) * digamma(m) + (n + m) * digamma(n + m)
@@ -248,6 +252,13 @@ class Beta(OfGammas):
     def log_prob(self, value: Array) -> Array:
         x, a, b = self._checked(value), self._narrow("concentration1"), self._narrow("concentration0")
         return x_log_y(a - 1, x) + x_log_y(b - 1, 1 - x) + lgamma(a + b) - lgamma(a) - lgamma(b)
+
+    def cdf(self, value: Array) -> Array:
+        x = self._checked(value)
+        is_within = np.greater(x, 0) & np.less(x, 1)
+        inner = np.where(is_within, x, 0.5)
+        p = logit_beta_cdf(self.concentration1, self.concentration0, np.log(inner) - np.log1p(-inner))
+        return np.where(is_within, p, np.greater(x, 0))
 
     def entropy(self) -> Array:
         a, b = self.concentration1, self.concentration0
@@ -340,6 +351,10 @@ class StudentT(OfGammas):
     def log_prob(self, value: Array) -> Array:
         z = (self._checked(value) - self.loc) / self.scale
         return -0.5 * (self.df + 1) * np.log1p(z * z / self.df) - self._log_normaliser() - np.log(self.scale)
+
+    def cdf(self, value: Array) -> Array:
+        z, half = (self._checked(value) - self.loc) / self.scale, 0.5 * self.df
+        return logit_beta_cdf(half, half, 2 * np.arcsinh(z / np.sqrt(self.df)))  # of (1 + z / √(ν + z²)) / 2
 
     def entropy(self) -> Array:
         half = 0.5 * (self.df + 1)

@@ -7,14 +7,15 @@ log σ(y), log σ(-y) and the derivatives of log B.
 Source: Figurnov, Mohamed and Mnih (2018), Implicit reparameterization gradients.
 """
 
-from math import comb
+from math import comb, log, pi
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lite.engine.op import POSITIVE, REAL, Array, Op, elementwise
 from tinygrad_lite.ops.continuations.forms import not_continued
-from tinygrad_lite.ops.gamma_functions import lgamma, polygamma
+from tinygrad_lite.ops.gamma_functions import polygamma
+from tinygrad_lite.ops.gamma_tail import stirling_error
 from tinygrad_lite.ops.kept import kept
 from tinygrad_lite.ops.networks.activations import sigmoid, softplus
 from tinygrad_lite.ops.pieces import everywhere, in_pieces
@@ -48,7 +49,19 @@ def _bell(arguments: dict[tuple[int, int], Array], m: int, n: int) -> Array:
 
 
 def log_density(a: Array, b: Array, y: Array) -> Array:
-    return lgamma(a + b) - lgamma(a) - lgamma(b) - a * softplus(-y) - b * softplus(y)
+    """log p(y), by its distance from its largest value: of large concentrations, the parts of the formula are so, too.
+
+    Source: Loader (2000), Fast and accurate computation of binomial probabilities.
+    """
+    is_second = np.less(b, a)
+    total, least = a + b, np.where(is_second, b, a)  # np.minimum would share the gradient where both are equal
+    t = np.where(is_second, -1, 1) * (y - np.log(a / b))
+    share, is_near = least / total, np.less(np.abs(t), 1)
+    near = np.log1p(share * np.expm1(np.where(is_near, t, 0)))
+    far = np.logaddexp(np.log1p(-share), np.where(is_near, 0, t) + np.log(share))
+    normaliser = stirling_error(total) - stirling_error(a) - stirling_error(b)
+    peak = 0.5 * (np.log(a) + np.log(b) - np.log(total) - log(2 * pi)) + normaliser
+    return peak + least * t - total * np.where(is_near, near, far)
 
 
 def tail(a: Array, b: Array, y: Array, m: int, n: int) -> Array:

@@ -63,8 +63,10 @@ class StickBreakingTransform(Transform):
 
     def _inverse(self, y: Array) -> Array:
         first = y[..., :-1]
-        rest = np.maximum(1 - np.cumsum(first, axis=-1), float(np.finfo(y.dtype).tiny))
-        return np.log(first) - np.log(rest) + np.log(np.arange(first.shape[-1], 0, -1, dtype=y.dtype))
+        rest, least = 1 - np.cumsum(first, axis=-1), float(np.finfo(y.dtype).tiny)
+        is_left = rest > least  # where nothing is left, its slope would be infinite
+        log_rest = np.where(is_left, np.log(np.where(is_left, rest, 1.0)), log(least))
+        return np.log(first) - log_rest + np.log(np.arange(first.shape[-1], 0, -1, dtype=y.dtype))
 
     def log_abs_det_jacobian(self, x: Array, y: Array) -> Array:
         return np.sum(np.log(y[..., :-1]) - softplus(self._logits(x)), axis=-1)
