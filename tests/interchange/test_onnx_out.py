@@ -13,6 +13,8 @@ from benchmarks.programs import table  # noqa: F401  it fills the registry
 from benchmarks.programs.contest import PROGRAMS, Contest, HessianProduct, made
 from tests.marks import param
 from tinygrad_lite import nn, trees
+from tinygrad_lite.distributions.beta_quantile import logit_beta_cdf
+from tinygrad_lite.distributions.gamma_quantile import log_gamma_cdf
 from tinygrad_lite.engine.op import Op
 from tinygrad_lite.engine.registry import operations
 from tinygrad_lite.errors import FileError, InputError, UsageError
@@ -673,3 +675,14 @@ def test_a_users_operation_is_made_of_what_its_forward_computes(tmp_path: Path) 
 
     x = np.array([0.5, -1.0, 2.0])
     assert_equal(exported(tmp_path / "f.onnx", f, x), f, x)
+
+
+@pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
+@pytest.mark.parametrize("a", [1e-3, 2.5])
+def test_distribution_functions_go_as_far_out_as_here(a: float) -> None:
+    """Also where e to the power of y is 0, or too large for a number."""
+    y = np.array([-np.inf, -800.0, -750.0, -3.0, 0.0, 5.0, 720.0, np.inf])
+    for f in (lambda y: log_gamma_cdf(a, y), lambda y: logit_beta_cdf(a, 2 * a, y)):
+        expected = f(y)
+        assert not np.any(np.isnan(expected))
+        np.testing.assert_allclose(run(f, [y])[0], expected, rtol=1e-12)

@@ -6,7 +6,7 @@ import numpy as np
 
 from tinygrad_lite.distributions.quantiles import quantile
 from tinygrad_lite.engine.op import POSITIVE, REAL, Array, elementwise
-from tinygrad_lite.ops.beta_tail import area, beta_flow, log_density, tail
+from tinygrad_lite.ops.beta_tail import beta_flow, cdf, log_density, tail
 from tinygrad_lite.ops.continuations.forms import not_continued
 from tinygrad_lite.ops.gamma_functions import lgamma, polygamma
 from tinygrad_lite.ops.networks.activations import sigmoid, softplus
@@ -47,13 +47,8 @@ logit_beta_quantile = elementwise(
 )
 
 
-def _cdf(a: Array, b: Array, y: Array) -> Array:
-    p = area(a, b, y)  # where it is 0, its sign still tells the side
-    return np.where(np.isposinf(y), 1, np.where(np.isneginf(y), 0, np.where(np.signbit(p), -p, 1 - p)))
-
-
 def _logit_beta_cdf(a: Array, b: Array, y: Array) -> Array:
-    return in_pieces(_cdf, a, b, y)
+    return in_pieces(cdf, a, b, y)
 
 
 # F(x) at y = log x / (1 - x)

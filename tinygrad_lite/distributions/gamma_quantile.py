@@ -8,7 +8,7 @@ from tinygrad_lite.distributions.quantiles import quantile
 from tinygrad_lite.engine.op import POSITIVE, REAL, Array, elementwise
 from tinygrad_lite.ops.continuations.forms import not_continued
 from tinygrad_lite.ops.gamma_functions import lgamma
-from tinygrad_lite.ops.gamma_tail import area, gamma_flow, log_density, tail
+from tinygrad_lite.ops.gamma_tail import cdf, gamma_flow, log_density, tail
 from tinygrad_lite.ops.networks.normal import normal_cdf
 from tinygrad_lite.ops.pieces import in_pieces
 
@@ -43,13 +43,8 @@ log_gamma_quantile = elementwise(
 )
 
 
-def _cdf(a: Array, y: Array) -> Array:
-    p = area(a, y)  # where it is 0, its sign still tells the side
-    return np.where(np.isposinf(y), 1, np.where(np.isneginf(y), 0, np.where(np.signbit(p), -p, 1 - p)))
-
-
 def _log_gamma_cdf(a: Array, y: Array) -> Array:
-    return in_pieces(_cdf, a, y)
+    return in_pieces(cdf, a, y)
 
 
 # F(x) at y = log x

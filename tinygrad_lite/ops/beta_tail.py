@@ -15,7 +15,7 @@ import numpy as np
 from tinygrad_lite.engine.op import POSITIVE, REAL, Array, Op, elementwise
 from tinygrad_lite.ops.continuations.forms import not_continued
 from tinygrad_lite.ops.gamma_functions import polygamma
-from tinygrad_lite.ops.gamma_tail import stirling_error
+from tinygrad_lite.ops.gamma_tail import below, stirling_error
 from tinygrad_lite.ops.kept import kept
 from tinygrad_lite.ops.networks.activations import sigmoid, softplus
 from tinygrad_lite.ops.pieces import everywhere, in_pieces
@@ -102,6 +102,11 @@ def tail(a: Array, b: Array, y: Array, m: int, n: int) -> Array:
 def area(a: Array, b: Array, y: Array) -> Array:
     """The probability above y, or minus the probability below."""
     return np.exp(log_density(a, b, y)) * tail(a, b, y, 0, 0)
+
+
+def cdf(a: Array, b: Array, y: Array) -> Array:
+    """The distribution function at y."""
+    return below(area(a, b, y), y)
 
 
 def _beta_flow(a: Array, b: Array, y: Array, orders: tuple[int, int]) -> Array:

@@ -84,6 +84,17 @@ def area(a: Array, y: Array) -> Array:
     return np.exp(log_density(a, y)) * tail(a, y, 0)
 
 
+def below(area: Array, y: Array) -> Array:
+    """The probability below y, from that above it, or minus that below it: of 0, the sign tells the side."""
+    inside = np.where(np.signbit(area), -area, 1 - area)
+    return np.where(np.isposinf(y), 1, np.where(np.isneginf(y), 0, inside))
+
+
+def cdf(a: Array, y: Array) -> Array:
+    """The distribution function at y; 1 where x = eʸ is too large for a number."""
+    return below(area(a, y), np.where(np.isposinf(np.exp(y)), np.inf, y))
+
+
 def _gamma_flow(a: Array, y: Array, order: int) -> Array:
     return in_pieces(lambda a, y: tail(a, y, order), a, y)
 

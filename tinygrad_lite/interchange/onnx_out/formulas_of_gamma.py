@@ -111,13 +111,6 @@ def _f_distribution(m: Array, n: Array, x: Array) -> tuple[Array, Array]:
     return _sides(_in_one_piece(beta_tail.area, m / 2, n / 2, y), x, np.inf)
 
 
-def _logit_beta_cdf(a: Array, b: Array, y: Array) -> Array:
-    inside = np.isfinite(y)
-    area = _in_one_piece(beta_tail.area, a, b, np.where(inside, y, 0))
-    lower = np.where(np.signbit(area), -area, 1 - area)
-    return np.where(inside, lower, np.where(np.isnan(y), np.nan, np.where(np.greater(y, 0), 1.0, 0.0)))
-
-
 def _of_sides(sides: Callable[..., tuple[Array, Array]], i: int, last: float = np.inf) -> Callable[..., Any]:
     """F(x) or 1 - F(x), for x from 0 to last; None if a concentration that never changes is not positive."""
 
@@ -169,8 +162,8 @@ GAMMA_OF_ORDER: dict[str, Callable[..., Any]] = {
 OF_DISTRIBUTIONS: dict[str, Callable[..., Any]] = {
     "normal_quantile": normal_quantile,
     "half_normal_quantile": lambda p: sqrt(2) * erfinv(p),
-    "log_gamma_cdf": lambda a, y: _sides(_in_one_piece(gamma_tail.area, a, y), np.exp(y), np.inf)[0],
-    "logit_beta_cdf": _logit_beta_cdf,
+    "log_gamma_cdf": lambda a, y: _in_one_piece(gamma_tail.cdf, a, y),
+    "logit_beta_cdf": lambda a, b, y: _in_one_piece(beta_tail.cdf, a, b, y),
     "gamma_flow": lambda a, y, order: _in_one_piece(lambda a, y: gamma_tail.tail(a, y, order), a, y),
     "beta_flow": lambda a, b, y, orders: _in_one_piece(lambda a, b, y: beta_tail.tail(a, b, y, *orders), a, b, y),
 }

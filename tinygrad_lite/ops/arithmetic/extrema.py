@@ -154,8 +154,9 @@ def _winners_place_by_place(g: Array, y: Array, x: Array, axis: Axis) -> Array:
         for place, wins in zip(places, winners):
             np.multiply(wins, share, out=slope[place])
     else:  # the product of zero and an infinite gradient is not zero
+        undefined = np.isnan(y)
         for place, wins in zip(places, winners):
-            slope[place] = np.where(wins | np.isnan(y), share, 0)
+            slope[place] = np.where(wins | undefined, share, 0)
     return slope
 
 
