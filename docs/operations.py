@@ -53,6 +53,7 @@ ORDER = [
     "triangular",
     "exponential",
     "decompositions",
+    "eigenvalues",
     "least_squares",
     "equal_values",
     "norms",

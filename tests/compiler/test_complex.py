@@ -1,5 +1,6 @@
 """Compiled programs that go through complex numbers, beside eager ones."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 import tinygrad_lite as tg
 from tests.compiler.c_code import COMPILERS, CFunction
 from tests.marks import param, spread
+from tests.ops.linear.test_complex_matrices import CASES, of_parts
 from tests.ops.test_complex import TAKING, functions
 from tinygrad_lite.compiler.native import pairs
 from tinygrad_lite.engine.op import Op
@@ -23,6 +25,16 @@ from tinygrad_lite.errors import UsageError
 @given(data=st.data())
 def test_every_operation_that_takes_complex_numbers(backend: str, op: Op, data: st.DataObject) -> None:
     f, variables = data.draw(functions(op))
+    assert_as_eager(f, variables, backend)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", CASES)
+def test_complex_matrices(backend: str, name: str) -> None:
+    assert_as_eager(*of_parts(CASES[name]), backend)
+
+
+def assert_as_eager(f: Callable[..., Any], variables: Sequence[Any], backend: str) -> None:
     derivative = tg.value_and_grad(f, tuple(range(len(variables))))
     compiled = tg.compile(derivative, backend)
     for arrays in (variables, [x + 0.01 for x in variables]):

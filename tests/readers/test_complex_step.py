@@ -49,7 +49,7 @@ NOT_CONTINUED = {
         "normal_quantile",
     ),
     # transforms to or from complex numbers, beside which there is no room for a step
-    *("fft", "ifft", "rfft", "irfft"),
+    *("fft", "ifft", "rfft", "irfft", "eig", "eigvals", "roots"),
 }
 
 LOOSER = {

@@ -293,7 +293,7 @@ def _instead_of(function: str) -> str:
         return "tg.custom_gradient with the derivative of its solution, or a loop of its steps written with NumPy"
     if room := next((room for room in _ROOMS if function.startswith(f"{room}.")), None):
         return _ROOMS[room]
-    has_twin = library == "scipy.linalg" and hasattr(np.linalg, name) and name not in ("eig", "eigvals")
+    has_twin = library == "scipy.linalg" and hasattr(np.linalg, name)
     has_twin = has_twin or (library == "scipy.fft" and hasattr(np.fft, name))
     formula = _INSTEAD.get(function) or _FORMULAS.get(function)
     return formula or (f"np.{library.removeprefix('scipy.')}.{name}" if has_twin else "")

@@ -21,6 +21,7 @@ from tinygrad_lite.ops.arithmetic import (
 from tinygrad_lite.ops.linear import (
     contraction,
     decompositions,
+    eigenvalues,
     exponential,
     fourier,
     least_squares,
@@ -55,6 +56,7 @@ __all__ = [
     "curves",
     "declarations",
     "decompositions",
+    "eigenvalues",
     "elementwise",
     "exponential",
     "extrema",

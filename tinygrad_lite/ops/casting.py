@@ -9,6 +9,7 @@ from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import RESTATED, UsageError, complain
 from tinygrad_lite.foundation.foreign import as_array
 from tinygrad_lite.foundation.signatures import path_of
+from tinygrad_lite.ops.requirements import refuse_where
 
 
 def _cast(x: Array, dtype: Any) -> Array:
@@ -70,7 +71,34 @@ def conjugated(x: Array) -> Array:
     return np.conjugate(x) if x.dtype.kind == "c" else x
 
 
-real_if_close = primitive(np.real_if_close, lambda g, y, a, tol=100: g, linear=True, kind="moving")
+def _real_if_close(a: Array, tol: float = 100) -> Array:
+    return np.real_if_close(a, tol)
+
+
+real_if_close = primitive(_real_if_close, lambda g, y, a, tol=100: g, linear=True, kind="moving")
+
+
+@implements(np.real_if_close)
+def real_if_close_as_numpy(a: Array, tol: float = 100) -> Array:
+    if a.dtype.kind != "c":
+        return real_if_close(a, tol=tol)
+    if real_if_close(a, tol=tol).dtype.kind == "c":
+        return a
+    limit = tol * np.finfo(a.dtype).eps if tol > 1 else tol
+    refuse_where(  # never in eager code: a recording has the dtype of its first numbers
+        np.greater_equal(np.absolute(np.imag(a)), limit),
+        a,
+        message="real_if_close: {:.6g} is complex, and the recorded numbers were close to real. Write np.real(x), "
+        "or begin with complex numbers, x + 0j",
+    )
+    return np.real(a)
+
+
+def real_if_all_are(y: Array, x: Array) -> Array:
+    """NumPy's rule for eigenvalues and roots: what it finds for real numbers x is real if all of it is."""
+    return y if x.dtype.kind == "c" else np.real_if_close(y, tol=5e-324)  # below which only 0 is
+
+
 isreal = elementwise(np.isreal)
 iscomplex = elementwise(np.iscomplex)
 

@@ -342,6 +342,7 @@ _FORMS: dict[Any, Form] = {
     joining.concatenate: Expressions._joined,
     joining.stack: Expressions._joined,
     linalg.sign_of_det: Expressions._slogdet,
+    linalg.phase_of_det: Expressions._slogdet,
     linalg.log_abs_det: Expressions._slogdet,
     linalg.multi_dot: Expressions._multi_dot,
     reductions.sum: Expressions._reduction,

@@ -35,6 +35,7 @@ REASONS: dict[Any, str] = {
     np.triu_indices_from: _PYTHON,
     "bases": _PYTHON,
     "nextafter": "ONNX has no operator for the last bit of a number",
+    **dict.fromkeys(("eig", "eigvals", "roots"), COMPLEX),
     **dict.fromkeys(("fft", "ifft", "rfft"), f"{COMPLEX}; with a real result in the end, it is exported"),
     "expm": _SQUARED,
     "eigh": _SIGNS,

@@ -9,7 +9,8 @@ from tinygrad_lite.engine.op import Array, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import InputError, ShapeError, UsageError
 from tinygrad_lite.foundation.foreign import as_array
-from tinygrad_lite.ops.casting import conjugated
+from tinygrad_lite.ops.casting import conjugated, real_if_all_are
+from tinygrad_lite.ops.requirements import refuse_where
 from tinygrad_lite.ops.shapes.indexing import fixed, index_add, picked
 
 
@@ -70,6 +71,42 @@ def polyval(p: Array, x: Array) -> Array:
     for coefficient in as_array(p):
         y = y * x + coefficient
     return y
+
+
+def _roots_vjp(g: Array, y: Array, p: Array) -> Array:
+    # where p(z) = 0 stays true, p'(z) dz = -Σ zⁿ⁻ᵏ dpₖ
+    slope = np.polyval(np.polyder(p), y)
+    refuse_where(np.equal(slope, 0), y, message="roots: the root {:.6g} is a multiple one, and has no derivative")
+    return -np.vander(y, len(p)).T @ (g / slope)
+
+
+def _roots(p: Array) -> Array:
+    y = np.roots(p)
+    return y.astype(np.result_type(y, np.complex64), copy=False)
+
+
+roots = primitive(
+    _roots,
+    _roots_vjp,
+    refuses=True,
+    takes_complex=True,
+    kink=lambda p: np.absolute(np.polyval(np.polyder(p), _roots(p))) / 8,
+    examples=[([(4,)], {}), ([(2,)], {})],
+)
+
+
+@implements(np.roots)
+def _roots_as_numpy(p: Array) -> Array:
+    p = np.atleast_1d(as_array(p))
+    y = roots(p)
+    if y.size:
+        before = len(p) - 1 - y.size
+        refuse_where(  # never in eager code: a recording has as many roots as its first polynomial
+            np.not_equal(p[: before + 1], 0) != (np.arange(before + 1) == before),
+            p[: before + 1],
+            message="roots: with a first coefficient of {}, the polynomial has another degree than the recorded one",
+        )
+    return real_if_all_are(y, p)
 
 
 def _in_step(a1: Array, a2: Array) -> list[Array]:
@@ -210,6 +247,7 @@ interp = primitive(
     _interp_vjp_x,
     _interp_vjp_xp,
     _interp_vjp_fp,
+    takes_complex=True,
     kink=lambda x, xp, fp, **_: np.expand_dims(x, -1) - xp,
     examples=[
         ([(2, 3), _POINTS, (4,)], {}),

@@ -376,7 +376,14 @@ def _tanh_vjp(g: Array, y: Array, x: Array) -> Array:
 
 
 tanh.vjps = [_tanh_vjp]
-arcsinh = elementwise(np.arcsinh, lambda y, x: 1 / np.hypot(x, 1))
+
+
+def _arcsinh_slope(y: Array, x: Array) -> Array:
+    # 1 / √(1 + x²), where no square overflows, and with the branch cuts of complex numbers beyond ±i
+    return 1 / (np.sqrt(1 - 1j * x) * np.sqrt(1 + 1j * x) if x.dtype.kind == "c" else np.hypot(x, 1))
+
+
+arcsinh = analytic(np.arcsinh, _arcsinh_slope)
 arccosh = analytic(np.arccosh, lambda y, x: 1 / (np.sqrt(x - 1) * np.sqrt(x + 1)), domain=((1.0, np.inf),))
 arctanh = analytic(np.arctanh, lambda y, x: 1 / ((1 - x) * (1 + x)), domain=((-1.0, 1.0),))
 

@@ -255,6 +255,6 @@ WITH_NAN: list[Example] = [
     ([np.array([[0.5, np.nan, -2.0], [np.nan, 1.5, 3.0]])], params)
     for params in ({}, {"axis": 1}, {"axis": 1, "keepdims": True}, {"axis": 0, "where": _MASK})
 ]
-nansum = primitive(np.nansum, among_numbers(_sum_vjp), examples=WITH_NAN)
-nanprod = primitive(np.nanprod, among_numbers(_prod_vjp, 1), examples=WITH_NAN)
-nanmean = primitive(np.nanmean, among_numbers(_mean_vjp), examples=WITH_NAN)
+nansum = primitive(np.nansum, among_numbers(_sum_vjp), takes_complex=True, examples=WITH_NAN)
+nanprod = primitive(np.nanprod, among_numbers(_prod_vjp, 1), takes_complex=True, examples=WITH_NAN)
+nanmean = primitive(np.nanmean, among_numbers(_mean_vjp), takes_complex=True, examples=WITH_NAN)

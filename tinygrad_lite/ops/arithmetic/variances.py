@@ -21,6 +21,7 @@ from tinygrad_lite.ops.arithmetic.reductions import (
     mean_along,
     restored,
 )
+from tinygrad_lite.ops.casting import conjugated
 
 
 def _deviation(x: Array, axis: Axis = None, where: Array = True, **_: Any) -> Array:
@@ -37,6 +38,7 @@ def _of_deviation(
     g: Array, x: Array, deviation: Array, axis: Axis, ddof: float, keepdims: bool = False, where: Array = True
 ) -> Array:
     """The gradient of a variance of these deviations, which outnumber the entries of x if the mean broadcasts them."""
+    deviation = conjugated(deviation)  # the square of a complex one is that times it
     count = count_of(x, axis, where)
     if type(count) is int and deviation.dtype != np.float16:
         freedom: Any = count - ddof if count > ddof else 0  # by NumPy it would take a third of the time of the slope
@@ -97,6 +99,16 @@ def _std(
     return np.sqrt(_var(a, _deviation(a, axis), axis, None, None, ddof, keepdims))
 
 
+def _are_equal(x: Array, axis: Axis, where: Array) -> Array:
+    """Where all entries are equal."""
+    if x.dtype.kind == "c":
+        return _are_equal(np.real(x), axis, where) & _are_equal(np.imag(x), axis, where)
+    if where is True and x.size:
+        return np.equal(np.max(x, axis=axis, keepdims=True), np.min(x, axis=axis, keepdims=True))
+    highest = np.max(x, axis=axis, keepdims=True, initial=-np.inf, where=where)
+    return np.equal(highest, np.min(x, axis=axis, keepdims=True, initial=np.inf, where=where))
+
+
 _ROOT_OF_EPSILON = {np.dtype(kind).char: np.sqrt(np.finfo(kind).eps) for kind in (np.float32, np.float64)}
 
 
@@ -118,17 +130,13 @@ def _std_vjp(
         small = _ROOT_OF_EPSILON[x.dtype.char] * restored(y, x, axis, keepdims)
         if (np.absolute(rounding) < small).all():  # so that the entries are not equal, and y has all its digits
             return _of_deviation(g * (0.5 / y), x, deviation - rounding, axis, ddof, keepdims)
-    # if all entries are equal, the standard deviation has a kink, and its gradient is 0 by convention
-    if where is True and x.size:
-        flat = np.equal(np.max(x, axis=axis, keepdims=True), np.min(x, axis=axis, keepdims=True))
-    else:
-        highest = np.max(x, axis=axis, keepdims=True, initial=-np.inf, where=where)
-        flat = np.equal(highest, np.min(x, axis=axis, keepdims=True, initial=np.inf, where=where))
+    flat = _are_equal(x, axis, where)  # there the standard deviation has a kink, and its gradient is 0 by convention
     # twice, since the mean is rounded, and that error would dominate if the entries are equal up to rounding
     deviation = _deviation(_deviation(in_single(x), axis, where), axis, where)
     freedom = np.maximum(count_of(x, axis, where) - ddof, 0)
     with np.errstate(divide="ignore", invalid="ignore"):  # the forward has warned of too few entries
-        variance = divided(np.sum(np.where(where, deviation * deviation, 0), axis=axis, keepdims=True), freedom)
+        squares = np.real(deviation * conjugated(deviation))
+        variance = divided(np.sum(np.where(where, squares, 0), axis=axis, keepdims=True), freedom)
     flat = flat | np.equal(variance, 0)
     slope = np.where(flat, 0, 0.5 / np.sqrt(np.where(flat, 1, variance)))
     return _of_deviation(restored(g, x, axis, keepdims) * slope, x, deviation, axis, ddof, True, where)
@@ -141,8 +149,8 @@ def _spreads(x: Array, axis: Axis = None, where: Array = True, **_: Any) -> Arra
 _VAR_EXAMPLES: list[Example] = [*EXAMPLES, *MASKED, ([(2, 3)], {"axis": 1, "ddof": 1}), ([(4,)], {"correction": 0.5})]
 
 
-var = primitive(_var, _var_vjp, shared=_deviation, examples=_VAR_EXAMPLES)
-std = primitive(np.std, _std_vjp, kink=_spreads, examples=_VAR_EXAMPLES)
+var = primitive(_var, _var_vjp, shared=_deviation, takes_complex=True, examples=_VAR_EXAMPLES)
+std = primitive(np.std, _std_vjp, kink=_spreads, takes_complex=True, examples=_VAR_EXAMPLES)
 std.compute = _std  # in two thirds of the time
 
 
@@ -168,6 +176,7 @@ var_around = primitive(
     _var_around,
     _var_around_vjp,
     lambda g, y, x, mean, **params: -_var_around_vjp(g, y, x, mean, **params),
+    takes_complex=True,
     examples=[
         *[([(2, 3), (2, 1)], params | {"axis": 1}) for params in ({}, {"keepdims": True, "ddof": 1})],
         ([(3, 1), (1, 2)], {"axis": 0}),
@@ -229,5 +238,5 @@ def _nanvar_vjp(
     return _var_vjp(g, y, x, _deviation(x, axis, where), axis, dtype, ddof, keepdims, where, correction)
 
 
-nanvar = primitive(np.nanvar, among_numbers(_nanvar_vjp), examples=WITH_NAN[:3])
-nanstd = primitive(np.nanstd, among_numbers(_std_vjp), examples=WITH_NAN[:3])
+nanvar = primitive(np.nanvar, among_numbers(_nanvar_vjp), takes_complex=True, examples=WITH_NAN[:3])
+nanstd = primitive(np.nanstd, among_numbers(_std_vjp), takes_complex=True, examples=WITH_NAN[:3])

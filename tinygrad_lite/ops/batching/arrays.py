@@ -127,12 +127,13 @@ def _two_axes(op: Op, x: Argument, axis1: int = 0, axis2: int = 1, **params: Any
     return op(x.array, axis1=_axis(axis1, x.ndim), axis2=_axis(axis2, x.ndim), **params)
 
 
-@rule_of("tril", "triu", "inv", "det", "log_abs_det", "sign_of_det", "cholesky", "eigvalsh", "matrix_power")
+@rule_of("tril", "triu", "inv", "det", "log_abs_det", "sign_of_det", "phase_of_det", "cholesky")
+@rule_of("eigvalsh", "eigvals", "matrix_power", "is_defective")
 def _of_matrices(op: Op, x: Argument, **params: Any) -> Array:
     return op(x.array, **params) if x.ndim >= 2 else one_by_one()
 
 
-@rule_of("eigh", "svd", "svdvals", "qr", "pinv", "cond", "expm", "matrix_norm")
+@rule_of("eigh", "eig", "svd", "svdvals", "qr", "pinv", "cond", "expm", "matrix_norm")
 @rule_of("composed", "vanishing", "equal_pairs", "uneven", "aligned", "untold", "lopsided")
 def in_front(op: Op, *arguments: Argument, **params: Any) -> Array:
     """A call that takes arrays of any number of axes in front of its own, as long as they are the same in all."""

@@ -27,6 +27,7 @@ from tinygrad_lite.ops.continuations.forms import (
     constant,
     continuation,
     exact,
+    not_continued,
     of_dtype,
     root_of,
     signed,
@@ -289,6 +290,7 @@ for op in (ordering.percentile, ordering.nanpercentile):
 
 continuation(running.unwrap, exact(np.unwrap, lambda p, **_: p))
 continuation(curves.convolve, curves.convolve.forward)
+continuation(curves.roots, not_continued)  # they are complex themselves
 
 
 def _interp(x: Array, xp: Array, fp: Array, left: Any = None, right: Any = None) -> Array:

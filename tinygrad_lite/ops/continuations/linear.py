@@ -18,8 +18,16 @@ from tinygrad_lite.ops.continuations.forms import (
     square_of,
     with_value,
 )
-from tinygrad_lite.ops.linear import contraction, decompositions, fourier, least_squares, linalg, norms, products
-from tinygrad_lite.ops.linear.decompositions import as_read
+from tinygrad_lite.ops.linear import (
+    contraction,
+    decompositions,
+    eigenvalues,
+    fourier,
+    least_squares,
+    linalg,
+    norms,
+    products,
+)
 from tinygrad_lite.ops.linear.equal_values import equal_pairs, vanishing
 from tinygrad_lite.ops.linear.norms import FROBENIUS, all_or
 from tinygrad_lite.ops.linear.packing import pack
@@ -31,8 +39,8 @@ for op in (products.matmul, products.linear, products.dot, products.inner):
 for op in (contraction.einsum, contraction.tensordot, linalg.multi_dot):
     continuation(op, op.forward)
 continuation(products.vdot, lambda a, b: np.dot(np.ravel(a), np.ravel(b)))
-for op in (fourier.fft, fourier.ifft, fourier.rfft, fourier.irfft):  # of complex numbers themselves
-    continuation(op, not_continued)
+for op in (fourier.fft, fourier.ifft, fourier.rfft, fourier.irfft, eigenvalues.packed_eig, eigenvalues.eigvals):
+    continuation(op, not_continued)  # their results are complex themselves
 continuation(linalg.inv, exact(np.linalg.inv))
 continuation(linalg.det, exact(np.linalg.det))
 
@@ -44,6 +52,7 @@ def _log_abs_det(x: Array) -> Array:
 
 
 continuation(linalg.log_abs_det, _log_abs_det)
+continuation(linalg.phase_of_det, lambda x: as_complex(np.linalg.slogdet(np.real(x))[0]))
 
 # Decompositions
 
@@ -66,10 +75,16 @@ def _refuse_equal(values: Array) -> None:
         raise NotContinuedError("the vectors of equal values are not determined")
 
 
+def _as_read(x: Array, upper: bool = False) -> Array:
+    """The symmetric matrix of which one triangle is read."""
+    lower = np.tri(x.shape[-1], dtype=bool)
+    return np.where(lower.T if upper else lower, x, x.mT)
+
+
 def _eigh(x: Array, UPLO: Any = "L", **_: Any) -> Array:
     # Ogita and Aishima, Iterative refinement for symmetric eigenvalue decomposition (2018): one round from the
     # decomposition of the real part. The error at the start is the step; the error of the result is its square
-    x = as_read(x, UPLO.upper() == "U")
+    x = _as_read(x, UPLO.upper() == "U")
     w, v = np.linalg.eigh(np.real(x), UPLO)
     _refuse_equal(w)
     inner, itself = v.mT @ x @ v, np.eye(x.shape[-1], dtype=bool)
@@ -82,7 +97,7 @@ continuation(decompositions.packed_eigh, _eigh)
 
 def _eigvalsh(x: Array, UPLO: Any = "L") -> Array:
     # Rayleigh quotients, whose error is the square of the error of the vectors
-    x = as_read(x, UPLO.upper() == "U")
+    x = _as_read(x, UPLO.upper() == "U")
     _, v = np.linalg.eigh(np.real(x), UPLO)
     return np.diagonal(v.mT @ x @ v, axis1=-2, axis2=-1)
 
@@ -92,7 +107,7 @@ continuation(decompositions.eigvalsh, _eigvalsh)
 
 def _svdvals(x: Array, hermitian: bool = False) -> Array:
     """The continuation of singular values, with slope 0 where they are 0."""
-    x = as_read(x) if hermitian else x
+    x = _as_read(x) if hermitian else x
     u, s, vt = np.linalg.svd(np.real(x), full_matrices=False, hermitian=hermitian)
     return np.where(vanishing(s), s, np.diagonal(u.mT @ x @ vt.mT, axis1=-2, axis2=-1))
 
@@ -104,7 +119,7 @@ def _svd(x: Array, full_matrices: bool = True, hermitian: bool = False, **_: Any
     # one round of refinement, as for eigh: u and v are eigenvectors of [[0, x], [xᵀ, 0]], one above the other
     if full_matrices and x.shape[-2] != x.shape[-1]:
         raise NotContinuedError("the further columns of a full svd are not determined")
-    x = as_read(x) if hermitian else x
+    x = _as_read(x) if hermitian else x
     u, s, vt = np.linalg.svd(np.real(x), full_matrices=False, hermitian=hermitian)
     _refuse_equal(np.append(s, np.zeros_like(s[..., :1]), axis=-1))
     v, inner, itself = vt.mT, u.mT @ x @ vt.mT, np.eye(s.shape[-1], dtype=bool)
@@ -137,7 +152,7 @@ continuation(decompositions.packed_qr, _qr)
 def _pinv(x: Array, hermitian: bool = False, **cutoff: Any) -> Array:
     # (xᵀx)⁻¹ xᵀ for x r⁻¹, with the r of the real part, so that its square is well-conditioned
     y = np.linalg.pinv(np.real(x), hermitian=hermitian, **cutoff)
-    x = as_read(x) if hermitian else x
+    x = _as_read(x) if hermitian else x
     if np.any(np.sum(np.real(x) * y.mT, axis=(-2, -1)) < min(x.shape[-2:]) - 0.5):
         raise NotContinuedError("a step would raise the rank, which is not full")
     tall = x if x.shape[-2] >= x.shape[-1] else x.mT

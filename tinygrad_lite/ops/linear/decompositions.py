@@ -9,6 +9,7 @@ from tinygrad_lite.engine.op import POSITIVE, Array, Rule, Traced, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import UsageError
 from tinygrad_lite.ops.kept import kept
+from tinygrad_lite.ops.linear.conjugates import adjoint, conj, real, refuse_phases
 from tinygrad_lite.ops.linear.equal_values import (
     are_apart,
     are_distinct,
@@ -43,9 +44,9 @@ def _halved(size: int, dtype: Any) -> Array:
 
 
 def in_triangle(g: Array, upper: bool = False) -> Array:
-    """The gradient of a symmetric matrix, moved to the triangle that was read; the other triangle has no influence."""
+    """The gradient of a Hermitian matrix, moved to the triangle that was read; the other triangle has no influence."""
     weights = _halved(g.shape[-1], g.dtype)
-    return (g + g.mT) * (weights.T if upper else weights)
+    return (g + adjoint(g)) * (weights.T if upper else weights)
 
 
 def _inverse_of_lower(x: Array) -> Array:
@@ -62,15 +63,16 @@ def _inverse_of_lower(x: Array) -> Array:
 def _cholesky_vjp(g: Array, y: Array, x: Array, upper: bool = False) -> Array:
     # Murray, Differentiation of the Cholesky decomposition (2016)
     if upper:
-        g, y = g.mT, y.mT
+        g, y = adjoint(g), adjoint(y)
     inverse = _inverse_of_lower(y)
-    return in_triangle(inverse.mT @ (y.mT @ g * _halved(y.shape[-1], y.dtype)) @ inverse, upper)
+    return in_triangle(inverse.mT @ (y.mT @ g * _halved(y.shape[-1], y.dtype)) @ conj(inverse), upper)
 
 
 cholesky = primitive(
     np.linalg.cholesky,
     _cholesky_vjp,
     refuses=True,
+    takes_complex=True,
     domain=(POSITIVE,),
     kink=lambda x, upper=False: np.maximum(np.linalg.eigvalsh(x, "U" if upper else "L"), 0) / 8,
     examples=[([shape], {"upper": upper}) for shape in ((1, 1), (2, 2)) for upper in (False, True)],
@@ -107,8 +109,9 @@ def _symmetric_vjp(
     if not alike:
         doubtful, arriving = doubtful | (untold(inner, v) & v_used), column_sizes(gv)
         arriving = arriving + by_chance(v_used, arriving)
+    refuse_phases(inner, [gv], "eigenvectors")
     turning = by_rotation(inner, differences(w), gw, doubtful, arriving, "eigenvectors of equal eigenvalues")
-    return in_triangle(through + v @ turning @ v.mT, upper)
+    return in_triangle(through + conj(v) @ turning @ v.mT, upper)
 
 
 def _eigh(x: Array, UPLO: Any = "L", values_used: bool = False, alike: bool = False) -> Array:
@@ -127,10 +130,13 @@ def _eigh_shapes(x: Array) -> list[Shape]:
 def _eigh_vjp(g: Array, y: Array, x: Array, UPLO: Any = "L", values_used: bool = False, alike: bool = False) -> Array:
     shapes = _eigh_shapes(x)
     ((gw, w_used), (gv, v_used)), (w, v) = arrived(g, shapes), unpack(y, shapes)
+    gw, w = real(gw), real(w)
     if type(gv) is np.ndarray and are_apart(w):
-        inner = by_rotation_of_distinct(v.mT @ gv, w) if v_used else np.zeros_like(v)
+        inner = v.mT @ gv if v_used else np.zeros_like(v)
+        refuse_phases(inner, [gv], "eigenvectors")
+        inner = by_rotation_of_distinct(inner, w)
         np.einsum("...ii->...i", inner)[...] = gw
-        return in_triangle(v @ inner @ v.mT, UPLO.upper() == "U")
+        return in_triangle(conj(v) @ inner @ v.mT, UPLO.upper() == "U")
     refuse_uneven(gw, w, "eigenvalues", but=v_used)  # `by_rotation` requires more of these
     through = composed(gw, v, v, w)
     if are_idle(v_used, gv):
@@ -139,15 +145,17 @@ def _eigh_vjp(g: Array, y: Array, x: Array, UPLO: Any = "L", values_used: bool =
 
 
 def as_read(x: Array, upper: bool = False) -> Array:
-    """The symmetric matrix that LAPACK sees when it reads one triangle."""
+    """The Hermitian matrix that LAPACK sees when it reads one triangle."""
     lower = np.tri(x.shape[-1], dtype=bool)
-    return np.where(lower.T if upper else lower, x, x.mT)
+    y = np.where(lower.T if upper else lower, x, adjoint(x))
+    return np.where(np.eye(x.shape[-1], dtype=bool), np.real(x), y) if x.dtype.kind == "c" else y
 
 
 packed_eigh = primitive(
     _eigh,
     _eigh_vjp,
     refuses=True,
+    takes_complex=True,
     deferred=True,
     kink=_steady(_eigh, _eigenvalue_gaps),
     examples=[*SQUARE, ([(3, 3)], {"UPLO": "U"})],
@@ -156,13 +164,14 @@ packed_eigh = primitive(
 
 @implements(np.linalg.eigh)
 def eigh(a: Array, UPLO: Any = "L") -> Any:
-    return EighResult(*unpack(packed_eigh(a, UPLO=UPLO), _eigh_shapes(a)))
+    w, v = unpack(packed_eigh(a, UPLO=UPLO), _eigh_shapes(a))
+    return EighResult(real(w), v)
 
 
 def _eigvalsh_vjp(g: Array, y: Array, x: Array, UPLO: Any = "L") -> Array:
     if type(g) is np.ndarray and are_apart(y):
         _, v = np.linalg.eigh(x, UPLO)
-        return in_triangle((v * g[..., None, :]) @ v.mT, UPLO.upper() == "U")
+        return in_triangle((conj(v) * g[..., None, :]) @ v.mT, UPLO.upper() == "U")
     refuse_uneven(g, y, "eigenvalues")
     # a traced gradient may depend on the values, see `by_rotation`
     packed = packed_eigh(x, UPLO=UPLO, values_used=isinstance(g, Traced), alike=True)
@@ -171,7 +180,12 @@ def _eigvalsh_vjp(g: Array, y: Array, x: Array, UPLO: Any = "L") -> Array:
 
 
 eigvalsh = primitive(
-    np.linalg.eigvalsh, _eigvalsh_vjp, refuses=True, kink=_eigenvalue_gaps, examples=packed_eigh.examples
+    np.linalg.eigvalsh,
+    _eigvalsh_vjp,
+    refuses=True,
+    takes_complex=True,
+    kink=_eigenvalue_gaps,
+    examples=packed_eigh.examples,
 )
 
 
@@ -193,12 +207,12 @@ def _svd_shapes(x: Array, full_matrices: bool) -> list[Shape]:
 
 
 def _leading(g: Array, q: Array, count: int, vectors: str) -> Array:
-    """The gradient of the first columns of an orthogonal matrix; the others only fill up the space and have none."""
+    """The gradient of the first columns of a unitary matrix; the others only fill up the space and have none."""
     if g.shape[-1] == count:
         return g
     first, rest = q[..., :count], q[..., count:]
     turned = quotient(g[..., count:], 0.0, g[..., count:], vectors=vectors)  # 0, or an error
-    return g[..., :count] - rest @ turned.mT @ first
+    return g[..., :count] - conj(rest @ turned.mT @ first)
 
 
 def _svd_vjp(
@@ -215,24 +229,29 @@ def _svd_vjp(
     shapes = _svd_shapes(x, full_matrices)
     (gu, u_used), (gs, s_used), (gvt, vt_used) = arrived(g, shapes)
     u, s, vt = unpack(y, shapes)
+    gs, s = real(gs), real(s)
     is_reduced = max(u.shape[-1], vt.shape[-2]) == s.shape[-1]
     if type(gu) is np.ndarray and is_reduced and not hermitian and are_distinct(s):
         return _svd_vjp_of_distinct(gu, gs, gvt, u, s, vt)
     used, both_used, count = u_used | vt_used, (values_used | s_used) & (u_used | vt_used), s.shape[-1]
-    first, v = u[..., :count], vt.mT[..., :count]
+    first, v = u[..., :count], adjoint(vt)[..., :count]
     refuse_uneven(gs, s, "singular values", but=used)
     through = composed(gs, first, v, s, descending=True)
     if are_idle(used, gu, gvt):
         return in_triangle(through) if hermitian else through
     further = "further columns of a full svd"
-    gu, gv, u = _leading(gu, u, count, further), _leading(gvt.mT, vt.mT, count, further), first
+    gu, gv, u = _leading(gu, u, count, further), _leading(adjoint(gvt), adjoint(vt), count, further), first
     if hermitian:  # u holds the eigenvectors, and v the same with the signs of the eigenvalues
-        signs = np.sign(np.sum(u * v, axis=-2))
+        signs = np.sign(real(np.sum(conj(u) * v, axis=-2)))
         gv = gu + gv * signs[..., None, :]
         return _symmetric_vjp(through, gs * signs, gv, s * signs, u, values_used | s_used, used, False, alike)
     left, right = u.mT @ gu, v.mT @ gv
     s_or_0 = np.where(vanishing(s), 0, s)
+    refuse_phases(left + right, [gu, gv], "singular vectors")
+    alone = np.where(np.equal(s_or_0, 0)[..., None, :], left, 0)  # of a value of 0, each has a phase of its own
+    refuse_phases(alone, [gu], "singular vectors")
     sums = s_or_0[..., None, :] + s_or_0[..., :, None]
+    sums = np.where(np.eye(count, dtype=bool) & np.equal(sums, 0), 1, sums)
     doubtful, at_u, at_v = both_used, 0 * gs, 0 * gs
     if not alike:
         at_u, at_v = column_sizes(gu), column_sizes(gv)
@@ -245,27 +264,28 @@ def _svd_vjp(
     equal = "singular vectors of equal singular values"
     together = by_rotation(left + right, differences(s), gs, doubtful, at_u + at_v, equal)
     apart = by_rotation(left - right, sums, gs, doubtful, at_u + at_v, _NO_VALUE)
-    gradient = through + u @ (together + apart) @ v.mT
+    gradient = through + conj(u) @ (together + apart) @ v.mT
     if x.shape[-2] > count:
         gradient = gradient + _leaving(gu, u, s_or_0, gs, at_u + np.absolute(gs) * both_used) @ v.mT
     if x.shape[-1] > count:
-        gradient = gradient + u @ _leaving(gv, v, s_or_0, gs, at_v + np.absolute(gs) * both_used).mT
+        gradient = gradient + conj(u @ _leaving(gv, v, s_or_0, gs, at_v + np.absolute(gs) * both_used).mT)
     return gradient
 
 
 def _svd_vjp_of_distinct(gu: Array, gs: Array, gvt: Array, u: Array, s: Array, vt: Array) -> Array:
     """The same for singular values that all differ and are not 0, where nothing is to be refused."""
-    gv, v = gvt.mT, vt.mT
-    left, right = u.mT @ gu, vt @ gv
+    gv, v = adjoint(gvt), adjoint(vt)
+    left, right = u.mT @ gu, v.mT @ gv
+    refuse_phases(left + right, [gu, gv], "singular vectors")
     differing = left - right
     sums = s[..., None, :] + s[..., :, None]
-    inner = by_rotation_of_distinct(left + right, s) + (differing - differing.mT) / (2 * sums)
-    np.einsum("...ii->...i", inner)[...] = gs
-    gradient = u @ inner @ vt
+    inner = by_rotation_of_distinct(left + right, s) + (differing - adjoint(differing)) / (2 * sums)
+    np.einsum("...ii->...i", inner)[...] += gs
+    gradient = conj(u) @ inner @ v.mT
     if u.shape[-2] > s.shape[-1]:
-        gradient = gradient + ((gu - u @ left) / s[..., None, :]) @ vt
+        gradient = gradient + ((gu - conj(u) @ left) / s[..., None, :]) @ v.mT
     if v.shape[-2] > s.shape[-1]:
-        gradient = gradient + u @ ((gv - v @ right) / s[..., None, :]).mT
+        gradient = gradient + conj(u @ ((gv - conj(v) @ right) / s[..., None, :]).mT)
     return gradient
 
 
@@ -285,7 +305,7 @@ def _refuse_signs(at_u: Array, at_v: Array, s: Array, s_or_0: Array) -> None:
 
 def _leaving(g: Array, q: Array, s_or_0: Array, gs: Array, arriving: Array) -> Array:
     """The part that rotates the vectors q out of the space that they span; outside, all values are 0."""
-    outside = g - q @ (q.mT @ g)
+    outside = g - conj(q) @ (q.mT @ g)
     mixed = np.absolute(outside) + arriving[..., None, :]
     part = np.where(np.equal(s_or_0, 0)[..., None, :], mixed, outside)
     return quotient(part, s_or_0[..., None, :], np.absolute(g) + np.absolute(gs)[..., None, :], vectors=_NO_VALUE)
@@ -295,6 +315,7 @@ packed_svd = primitive(
     _svd,
     _svd_vjp,
     refuses=True,
+    takes_complex=True,
     deferred=True,
     kink=_steady(_svd, _singular_gaps),
     examples=[(shapes, {"full_matrices": False}) for shapes, _ in ANY]
@@ -311,10 +332,11 @@ def through_values(g: Array, x: Array, hermitian: bool = False) -> Array:
     if type(x) is np.ndarray and not isinstance(g, Traced) and not hermitian:
         u, s, vt = np.linalg.svd(x, full_matrices=False)
         if are_distinct(s):
-            return (u * g[..., None, :]) @ vt
+            return (conj(u) * g[..., None, :]) @ conj(vt)
     packed = packed_svd(x, full_matrices=False, hermitian=hermitian, values_used=isinstance(g, Traced), alike=True)
     u, s, vt = unpack(packed, _svd_shapes(x, full_matrices=False))
-    gradient = composed(np.where(vanishing(s), 0, g), u, vt.mT, s, descending=True)
+    s = real(s)
+    gradient = composed(np.where(vanishing(s), 0, g), u, adjoint(vt), s, descending=True)
     return in_triangle(gradient) if hermitian else gradient
 
 
@@ -327,7 +349,12 @@ def svdvals_vjp(g: Array, y: Array, x: Array, hermitian: bool = False) -> Array:
 
 
 svdvals = primitive(
-    _svdvals, svdvals_vjp, refuses=True, kink=_singular_gaps, examples=[*ANY, ([(3, 3)], {"hermitian": True})]
+    _svdvals,
+    svdvals_vjp,
+    refuses=True,
+    takes_complex=True,
+    kink=_singular_gaps,
+    examples=[*ANY, ([(3, 3)], {"hermitian": True})],
 )
 implements(np.linalg.svdvals)(svdvals)
 
@@ -337,7 +364,8 @@ def svd(a: Array, full_matrices: bool = True, compute_uv: bool = True, hermitian
     if not compute_uv:
         return svdvals(a, hermitian=hermitian)
     packed = packed_svd(a, full_matrices=full_matrices, hermitian=hermitian)
-    return SVDResult(*unpack(packed, _svd_shapes(a, full_matrices)))
+    u, s, vt = unpack(packed, _svd_shapes(a, full_matrices))
+    return SVDResult(u, real(s), vt)
 
 
 def _qr(x: Array, mode: Any = "reduced") -> Array:
@@ -364,14 +392,14 @@ def _qr_vjp(g: Array, y: Array, x: Array, mode: Any = "reduced") -> Array:
     )
     is_wide = x.shape[-1] > count
     if is_wide:
-        gq = gq + x[..., count:] @ g_rest.mT
+        gq = gq + conj(x[..., count:] @ g_rest.mT)
     inner = square @ gr.mT - gq.mT @ q
     lower = inner * _halved(count, inner.dtype)
-    columns = np.linalg.solve(square, (gq + q @ (lower + lower.mT)).mT).mT
-    return np.concatenate([columns, q @ g_rest], axis=-1) if is_wide else columns
+    columns = np.linalg.solve(square, (gq + conj(q) @ (conj(lower) + lower.mT)).mT).mT
+    return np.concatenate([columns, conj(q) @ g_rest], axis=-1) if is_wide else columns
 
 
-packed_qr = primitive(_qr, _qr_vjp, kink=_steady(_qr, singularity), examples=ANY)
+packed_qr = primitive(_qr, _qr_vjp, takes_complex=True, kink=_steady(_qr, singularity), examples=ANY)
 
 
 @implements(np.linalg.qr)

@@ -12,6 +12,7 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Array, primitive
 from tinygrad_lite.errors import InputError
+from tinygrad_lite.ops.linear.conjugates import adjoint, conj, real
 from tinygrad_lite.ops.requirements import refuse_where
 
 
@@ -87,7 +88,7 @@ def _aligned(inner: Array, values: Array, descending: bool = False) -> Array:
         for group in np.split(np.arange(values.shape[-1]), ends):
             block = inner[place][np.ix_(group, group)]
             if len(group) > 1 and np.all(np.isfinite(block)):
-                _, turn = np.linalg.eigh((block + block.T) / 2)
+                _, turn = np.linalg.eigh((block + adjoint(block)) / 2)
                 turns[place][np.ix_(group, group)] = turn[:, ::-1] if descending else turn
     return turns
 
@@ -97,21 +98,22 @@ aligned = primitive(_aligned, arity=2, examples=[([(2, 3, 3), (2, 3)], {})])
 
 def _values_along(t: Array, u: Array, v: Array, values: Array, descending: bool) -> Array:
     """The change of the values if the matrix changes by t; for equal values, the sorted values of t in their space."""
-    inner = u.mT @ t @ v
+    inner = adjoint(u) @ t @ v
     turns = aligned(inner, values, descending=descending)
-    return np.sum(turns * (inner @ turns), axis=-2)
+    return real(np.sum(conj(turns) * (inner @ turns), axis=-2))
 
 
 composed = primitive(
-    lambda g, u, v, values, descending=False: (u * g[..., None, :]) @ v.mT,
+    lambda g, u, v, values, descending=False: (conj(u) * g[..., None, :]) @ v.mT,
     lambda t, y, g, u, v, values, descending=False: _values_along(t, u, v, values, descending),
-    lambda t, y, g, u, v, values, descending=False: t @ v * g[..., None, :],
-    lambda t, y, g, u, v, values, descending=False: t.mT @ u * g[..., None, :],
+    lambda t, y, g, u, v, values, descending=False: conj(t @ v) * g[..., None, :],
+    lambda t, y, g, u, v, values, descending=False: t.mT @ conj(u) * g[..., None, :],
     None,
     name="composed",
+    takes_complex=True,
     examples=[([(2, 3), (2, 4, 3), (2, 5, 3), np.array([[1.0, 2.0, 4.0], [1.0, 3.0, 5.0]])], {})],
 )
-"""u diag(g) vᵀ, the gradient of a matrix through its values, given their vectors.
+"""conj(u) diag(g) vᵀ, the gradient of a matrix through its values, given their vectors.
 
 Forward mode is derived from its derivative by g, which gives the change of the values; it is not linear where values
 are equal.
@@ -149,6 +151,7 @@ quotient = primitive(
     None,
     refuses=True,
     kink=lambda part, gap, reference, **_: gap,
+    takes_complex=True,
     examples=[([(2, 3, 3), (2, 3, 3), (2, 3, 3)], {}), ([(3, 2), (2,), (3, 2)], {})],
 )
 """part / gap; 0 where the gap is 0, and there the part must vanish, too, up to the rounding of `reference`.
@@ -161,13 +164,13 @@ derived, is NaN wherever the gap is 0: that is the tangent of a vector that is n
 def _untold(inner: Array, vectors: Array) -> Array:
     """Whether a symmetric gradient in the basis of some vectors leaves open if the result depends on their choice.
 
-    A rotation of two vectors changes the result by inner - innerᵀ. This is also 0 where a result that does depend on
+    A rotation of two vectors changes the result by inner - innerᴴ. This is also 0 where a result that does depend on
     the rotation is stationary, as an entry of the identity is. It is conclusive only if both sides are different from
     0, and if the vectors do not lie along the axes, where such stationary points are.
     """
     largest = np.max(np.absolute(inner), axis=(-2, -1), keepdims=True, initial=0)
     epsilon = np.finfo(inner.dtype).eps
-    none = np.absolute(inner + inner.mT) <= epsilon**0.75 * largest
+    none = np.absolute(inner + adjoint(inner)) <= epsilon**0.75 * largest
     along_axes = np.any(np.absolute(vectors) <= np.sqrt(epsilon), axis=-2)
     return none | along_axes[..., None, :] | along_axes[..., :, None]
 
@@ -176,9 +179,9 @@ untold = primitive(_untold, arity=2, examples=[([(2, 3, 3), (2, 3, 3)], {})])
 
 
 def _lopsided(inner: Array) -> Array:
-    """The entries where a matrix is not symmetric, beyond rounding."""
+    """The entries where a matrix is not equal to its adjoint, beyond rounding."""
     largest = np.max(np.absolute(inner), axis=(-2, -1), keepdims=True, initial=0)
-    return np.absolute(inner - inner.mT) > np.finfo(inner.dtype).eps ** 0.75 * largest
+    return np.absolute(inner - adjoint(inner)) > np.finfo(inner.dtype).eps ** 0.75 * largest
 
 
 lopsided = primitive(_lopsided, examples=[([(2, 3, 3)], {})])
@@ -202,20 +205,20 @@ def by_rotation(gradient: Array, gaps: Array, g_values: Array, doubtful: Array, 
     inconclusive, the pair is doubtful: everything that belongs to it must vanish, and the two values must have the same
     gradient.
     """
-    gaps = gaps + np.eye(gaps.shape[-1])  # no vector rotates towards itself
     mixed = np.absolute(gradient) + np.absolute(g_values[..., None, :] - g_values[..., :, None])
     mixed = mixed + arriving[..., None, :] + arriving[..., :, None]
-    part = np.where(np.equal(gaps, 0) & doubtful, mixed, gradient - gradient.mT)
+    part = np.where(np.equal(gaps, 0) & doubtful, mixed, gradient - adjoint(gradient))
     return quotient(part, gaps, np.absolute(gradient) + np.absolute(g_values)[..., None, :], vectors=vectors) / 2
 
 
 def differences(values: Array) -> Array:
-    """valueⱼ - valueᵢ; exactly 0 where the two are equal."""
-    return np.where(equal_pairs(values), 0, values[..., None, :] - values[..., :, None])
+    """valueⱼ - valueᵢ; exactly 0 where the two are equal, and 1 on the diagonal: no vector rotates towards itself."""
+    gaps = np.where(equal_pairs(values), 0, values[..., None, :] - values[..., :, None])
+    return np.where(np.eye(gaps.shape[-1], dtype=bool), 1, gaps)
 
 
 def by_rotation_of_distinct(gradient: Array, values: Array) -> Array:
     """The result of `by_rotation` for values that all differ, where nothing is to be refused."""
     gaps = values[..., None, :] - values[..., :, None]
     np.einsum("...ii->...i", gaps)[...] = 1
-    return (gradient - gradient.mT) / (2 * gaps)
+    return (gradient - adjoint(gradient)) / (2 * gaps)

@@ -7,7 +7,8 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Array, primitive
 from tinygrad_lite.engine.registry import implements
-from tinygrad_lite.ops.linear.decompositions import in_triangle, svdvals_vjp
+from tinygrad_lite.ops.linear.conjugates import adjoint, conj, real
+from tinygrad_lite.ops.linear.decompositions import as_read, in_triangle, svdvals_vjp
 from tinygrad_lite.ops.linear.linalg import ANY, as_columns, finite, singularity
 from tinygrad_lite.ops.linear.packing import pack, unpack
 from tinygrad_lite.ops.requirements import refuse_where
@@ -15,7 +16,7 @@ from tinygrad_lite.ops.requirements import refuse_where
 
 def _cuts_off(x: Array, y: Array) -> Array:
     """Whether y = x⁺ neglects singular values of x that are not small compared with those that it keeps."""
-    rank = np.rint(np.sum(x * y.mT, axis=(-2, -1)))[..., None]  # the trace of a projection
+    rank = np.rint(real(np.sum(x * y.mT, axis=(-2, -1))))[..., None]  # the trace of a projection
     if type(x) is np.ndarray and (rank == min(x.shape[-2:])).all():  # then it neglects none
         return np.False_
     s = np.linalg.svd(x, compute_uv=False)
@@ -35,7 +36,7 @@ def _pinv_vjp(
         return np.zeros_like(x)
     # Golub and Pereyra, The differentiation of pseudo-inverses (1973), equation 4.12, for a constant rank
     if hermitian:
-        x = np.where(np.tri(x.shape[-1], dtype=bool), x, x.mT)
+        x = as_read(x)
     cuts = cuts_off(x, y)
     refuse_where(
         cuts,
@@ -46,7 +47,7 @@ def _pinv_vjp(
     turned = g.mT
     outside = turned - x @ (y @ turned)
     beside = turned - (turned @ y) @ x
-    gradient = outside @ y @ y.mT + y.mT @ y @ beside - y.mT @ g @ y.mT
+    gradient = conj(outside @ y @ adjoint(y) + adjoint(y) @ y @ beside) - y.mT @ g @ y.mT
     return in_triangle(gradient) if hermitian else gradient
 
 
@@ -58,6 +59,7 @@ pinv = primitive(
     _pinv,
     _pinv_vjp,
     refuses=True,
+    takes_complex=True,
     kink=singularity,
     examples=[*ANY, ([(2, 2)], {"hermitian": True}), ([(3, 2)], {"rcond": 1e-9}), ([(3, 2)], {"rtol": 1e-9})],
 )
@@ -75,7 +77,8 @@ def _lstsq(a: Array, b: Array, rcond: float | None = None) -> Array:
 def _lstsq_parts(packed: Array, a: Array, b: Array) -> list[Array]:
     (m, n), columns = np.shape(a), np.shape(b)[1:]
     residuals = packed.size - n * prod(columns) - 1 - min(m, n)  # none unless a has full rank and is tall
-    return unpack(packed, [(n, *columns), (), (min(m, n),), (residuals,)])
+    solution, *others = unpack(packed, [(n, *columns), (), (min(m, n),), (residuals,)])
+    return [solution, *map(real, others)]
 
 
 def _lstsq_terms(g: Array, y: Array, a: Array, b: Array, rcond: float | None = None) -> list[Array]:
@@ -84,7 +87,7 @@ def _lstsq_terms(g: Array, y: Array, a: Array, b: Array, rcond: float | None = N
     solution, g_solution, b = as_columns(b, solution, g_solution, b)
     epsilon = np.finfo(np.float64).eps
     cutoff = max(a.shape) * epsilon if rcond is None else epsilon if rcond < 0 else rcond
-    g_rest = 2 * (b - a @ solution) * (g_residuals if residuals.size else 0)
+    g_rest = 2 * conj(b - a @ solution) * (g_residuals if residuals.size else 0)
     return [np.linalg.pinv(a, cutoff), solution, g_solution, b, g_rest]
 
 
@@ -109,6 +112,7 @@ packed_lstsq = primitive(
     _lstsq_vjp_b,
     adjoint=_lstsq_terms,
     refuses=True,
+    takes_complex=True,
     kink=singularity,
     examples=[(shapes, {}) for shapes in ([(3, 2), (3,)], [(3, 2), (3, 2)], [(2, 3), (2,)], [(2, 2), (2, 1)])]
     + [([(3, 2), (3,)], {"rcond": 1e-9})],

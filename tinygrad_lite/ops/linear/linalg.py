@@ -12,6 +12,7 @@ from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import ShapeError, UsageError
 from tinygrad_lite.foundation.advice import refuse_out
 from tinygrad_lite.ops.linear import products
+from tinygrad_lite.ops.linear.conjugates import adjoint, conj
 from tinygrad_lite.ops.requirements import refuse_where
 
 Shape = tuple[int, ...]
@@ -90,16 +91,17 @@ def tensorsolve(a: Array, b: Array, axes: Sequence[int] | None = None) -> Array:
 
 
 def _bases(x: Array) -> tuple[Array, ...]:
-    """The strong and weak columns of orthogonal u and v, whose determinants multiply to 1, in which x is diagonal.
+    """The strong and weak columns of unitary u and v, whose determinants multiply to 1, for which uᵀ x v is diagonal.
 
     Weak columns belong to singular values so small that higher derivatives by x⁻¹ would have no digits left.
     """
     finite = np.all(np.isfinite(x), axis=(-2, -1), keepdims=True)
     u, s, vt = np.linalg.svd(np.where(finite, x, np.eye(x.shape[-1], dtype=x.dtype)))
-    u[..., :1] *= np.linalg.det(u @ vt)[..., None, None]
+    u[..., :1] *= conj(np.linalg.det(u @ vt))[..., None, None]
+    u, v = conj(u), adjoint(vt)
     weak = s <= np.finfo(s.dtype).eps ** (1 / 3) * s[..., :1]
     strong = x.shape[-1] - np.max(np.sum(weak, axis=-1), initial=0)
-    return u[..., :strong], u[..., strong:], vt.mT[..., :strong], vt.mT[..., strong:]
+    return u[..., :strong], u[..., strong:], v[..., :strong], v[..., strong:]
 
 
 bases = primitive(_bases, examples=SQUARE)
@@ -192,13 +194,27 @@ def _sign_of_det(x: Array) -> Array:
     return np.linalg.slogdet(x)[0]
 
 
-log_abs_det = primitive(_log_abs_det, _log_abs_det_vjp, kink=singularity, examples=SQUARE)
-sign_of_det = primitive(_sign_of_det, examples=SQUARE)
+def _phase_of_det_vjp(g: Array, y: Array, x: Array) -> Array:
+    refuse_where(
+        np.equal(y, 0),
+        y,
+        message="slogdet: the determinant of a singular complex matrix is 0, which has no phase, and no gradient; "
+        "leave such matrices out, or use np.linalg.det, whose gradient always exists",
+    )
+    return np.imag(g * y)[..., None, None] * 1j * np.linalg.inv(x).mT  # log y is the imaginary part of log det x
+
+
+log_abs_det = primitive(_log_abs_det, _log_abs_det_vjp, takes_complex=True, kink=singularity, examples=SQUARE)
+sign_of_det = primitive(_sign_of_det, examples=SQUARE)  # of a real matrix
+phase_of_det = primitive(
+    _sign_of_det, _phase_of_det_vjp, name="phase_of_det", takes_complex=True, kink=singularity, examples=SQUARE
+)
 
 
 @implements(np.linalg.slogdet)
 def slogdet(a: Array) -> Any:
-    return SlogdetResult(sign_of_det(a), log_abs_det(a))
+    sign = phase_of_det if a.dtype.kind == "c" else sign_of_det
+    return SlogdetResult(sign(a), log_abs_det(a))
 
 
 def _matrix_power_vjp(g: Array, y: Array, x: Array, n: int) -> Array:

@@ -7,7 +7,6 @@ import numpy as np
 
 from tinygrad_lite.engine.op import Array, Rule, Traced, primitive
 from tinygrad_lite.engine.registry import implements
-from tinygrad_lite.errors import refuse_complex
 from tinygrad_lite.ops.arithmetic.elementwise import absolute
 from tinygrad_lite.ops.arithmetic.reductions import Axis
 from tinygrad_lite.ops.arithmetic.reductions import sum as sum_along
@@ -96,8 +95,6 @@ def _matrix_norm_vjp(g: Array, y: Array, x: Array, keepdims: bool = False, ord: 
     g = g if keepdims else g[..., None, None]
     if ord in (1, -1, np.inf, -np.inf):
         return _extreme_sum_vjp(g, y, x, ord)
-    if x.dtype.kind == "c":
-        refuse_complex("a norm of singular values")
     return through_values(g[..., 0] if ord == "nuc" else g[..., 0] * _extreme_values_share(x, ord), x)
 
 
@@ -219,6 +216,7 @@ cond = primitive(
     _cond,
     _cond_vjp,
     refuses=True,
+    takes_complex=True,
     kink=lambda x, p=None: np.concatenate(
         [_ties(x), np.ravel(singularity(x)), *([] if p in (None, 2, -2) else [_ties(np.linalg.inv(x))])]
     ),

@@ -7,7 +7,6 @@ from math import prod
 import numpy as np
 
 from tinygrad_lite.engine.op import Array, Traced
-from tinygrad_lite.errors import UsageError
 from tinygrad_lite.ops.shapes.indexing import Index, Scattered
 
 Shape = tuple[int, ...]
@@ -15,8 +14,6 @@ Shape = tuple[int, ...]
 
 def pack(parts: Sequence[Array], batch: int) -> Array:
     """Several arrays in one, side by side along the last axis; they share the first `batch` axes."""
-    if len({part.dtype for part in parts}) > 1:
-        raise UsageError("complex matrices have no decomposition here: leave the graph first, with x.numpy()")
     return np.concatenate([part.reshape(*part.shape[:batch], prod(part.shape[batch:])) for part in parts], axis=-1)
 
 

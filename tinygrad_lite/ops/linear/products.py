@@ -93,6 +93,7 @@ linear = primitive(
     lambda g, y, x, weight, bias: _times(g, weight),
     lambda g, y, x, weight, bias: np.matmul(_rows(x).T, _rows(g)).T,
     lambda g, y, x, weight, bias: g,
+    takes_complex=True,
     kind="multiplying",
     examples=[([(2, 3), (4, 3), (4,)], {}), ([(3,), (4, 3), (4,)], {}), ([(5, 2, 3), (4, 3), (4,)], {})],
 )

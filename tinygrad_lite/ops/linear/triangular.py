@@ -9,6 +9,7 @@ from tinygrad_lite.engine.op import Array, primitive
 from tinygrad_lite.errors import InputError, ShapeError
 from tinygrad_lite.foundation.foreign import as_array
 from tinygrad_lite.ops.kept import kept
+from tinygrad_lite.ops.linear.conjugates import conj
 from tinygrad_lite.ops.linear.linalg import as_columns, as_of_columns
 from tinygrad_lite.ops.requirements import refuse_where
 
@@ -97,6 +98,7 @@ triangular = primitive(
     adjoint=_adjoint,
     name="solve_triangular",
     refuses=True,
+    takes_complex=True,
     kink=_singularity,
     examples=[
         (shapes, {"transposed": transposed, "lower": lower, "unit_diagonal": unit_diagonal})
@@ -125,14 +127,14 @@ def solve_triangular(
     overwrite_b: bool = False,
     check_finite: bool = True,
 ) -> Array:
-    """Solve a triangular system, a y = b or aᵀ y = b, for y.
+    """Solve a triangular system, a y = b, aᵀ y = b or aᴴ y = b, for y.
 
     This is scipy.linalg.solve_triangular for arrays and tensors, with NumPy's rule for stacks: a has the shape (..., n,
     n), and b has the shape (n,) or (..., n, k). The other triangle is not read and has gradient 0; so has a unit
     diagonal.
 
     Args:
-        trans: 0 or "N" for a, 1 or "T" for aᵀ (also 2 or "C", which means the same for real numbers).
+        trans: 0 or "N" for a, 1 or "T" for aᵀ, 2 or "C" for its conjugate.
         overwrite_b: ignored, since arrays here never change.
         check_finite: refuse NaN and infinity, as SciPy does.
 
@@ -154,16 +156,17 @@ def solve_triangular(
         raise ShapeError(f"solve_triangular needs a square matrix, or a stack of them, got shape {np.shape(a)}")
     if check_finite:
         _check_finite("solve_triangular", a, b)
+    a = conj(a) if trans in (2, "C") else a
     return triangular(a, b, transposed=trans not in (0, "N"), lower=bool(lower), unit_diagonal=bool(unit_diagonal))
 
 
 def cho_factor(
     a: Array, lower: bool = False, overwrite_a: bool = False, check_finite: bool = True
 ) -> tuple[Array, bool]:
-    """The Cholesky factor (c, lower) of a symmetric positive definite matrix, for `cho_solve`.
+    """The Cholesky factor (c, lower) of a Hermitian positive definite matrix, for `cho_solve`.
 
-    a = c cᵀ for a lower triangle c, or cᵀ c for an upper triangle. This is scipy.linalg.cho_factor, except that the
-    other triangle of c is 0.
+    a = c cᴴ for a lower triangle c, or cᴴ c for an upper triangle; for real numbers, ᴴ is ᵀ. This is
+    scipy.linalg.cho_factor, except that the other triangle of c is 0.
 
     Raises:
         InputError: if `check_finite` finds NaN or infinity.
@@ -181,9 +184,9 @@ def cho_factor(
 
 
 def cho_solve(c_and_lower: tuple[Array, bool], b: Array, overwrite_b: bool = False, check_finite: bool = True) -> Array:
-    """Solve a y = b for y, where a is symmetric positive definite, from its Cholesky factor `cho_factor(a)`.
+    """Solve a y = b for y, where a is Hermitian positive definite, from its Cholesky factor `cho_factor(a)`.
 
-    This is scipy.linalg.cho_solve. It solves two triangular systems, c z = b and cᵀ y = z for a lower triangle c.
+    This is scipy.linalg.cho_solve. It solves two triangular systems, c z = b and cᴴ y = z for a lower triangle c.
 
     Raises:
         InputError, ShapeError, numpy.linalg.LinAlgError: as `solve_triangular` does.
@@ -195,8 +198,8 @@ def cho_solve(c_and_lower: tuple[Array, bool], b: Array, overwrite_b: bool = Fal
         array([1., 2.])
     """
     c, lower = c_and_lower
-    z = solve_triangular(c, b, "N" if lower else "T", lower, check_finite=check_finite)
-    return solve_triangular(c, z, "T" if lower else "N", lower, check_finite=False)
+    z = solve_triangular(c, b, "N" if lower else "C", lower, check_finite=check_finite)
+    return solve_triangular(c, z, "C" if lower else "N", lower, check_finite=False)
 
 
 def _check_finite(name: str, *arrays: Array) -> None:

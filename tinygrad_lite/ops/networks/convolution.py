@@ -366,6 +366,7 @@ convolution: Op = primitive(
         x, g, kernel=np.shape(weight)[2:], stride=stride, padding=padding, dilation=dilation, groups=groups
     ),
     linear=True,
+    takes_complex=True,
     kind="multiplying",
     examples=_examples(0, 1),
 )
@@ -378,6 +379,7 @@ transposed_convolution: Op = primitive(
         g, x, kernel=np.shape(weight)[2:], stride=stride, padding=padding, dilation=dilation, groups=groups
     ),
     linear=True,
+    takes_complex=True,
     kind="multiplying",
     examples=_examples(2, 1, size=0),
 )
@@ -390,6 +392,7 @@ kernel_correlation: Op = primitive(
         x, g, stride=stride, padding=padding, dilation=dilation, groups=groups
     ),
     linear=True,
+    takes_complex=True,
     kind="multiplying",
     examples=_examples(0, 2, kernel=1),
 )

@@ -103,6 +103,7 @@ sum_pool = primitive(
     _sum_pool,
     _sum_pool_vjp,
     linear=True,
+    takes_complex=True,
     examples=[([(2, 5)], {"kernel": (2,), "stride": (1,)}), ([(4, 5)], {"kernel": (2, 3), "stride": (3, 2)})],
 )
 

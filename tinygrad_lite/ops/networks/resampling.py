@@ -156,11 +156,13 @@ resample: Op = primitive(
     _resample,
     lambda g, y, x, axis, spacing: performed(resample_back, (g,), {"axis": axis, "spacing": spacing}),
     linear=True,
+    takes_complex=True,
     examples=_EXAMPLES,
 )
 resample_back: Op = primitive(
     _resample_back,
     lambda g, y, x, axis, spacing: performed(resample, (g,), {"axis": axis, "spacing": spacing}),
     linear=True,
+    takes_complex=True,
     examples=[([(2, 5)], _EXAMPLES[0][1])],
 )

@@ -66,6 +66,7 @@ linspace = primitive(
     _linspace,
     lambda g, y, start, stop, num, endpoint=True, dtype=None, axis=0: _total(g, 1 - shares(num, endpoint), axis),
     lambda g, y, start, stop, num, endpoint=True, dtype=None, axis=0: _total(g, shares(num, endpoint), axis),
+    takes_complex=True,
     examples=[([(), ()], {"num": 4}), ([(2, 1), (3,)], {"num": 3, "endpoint": False, "axis": -1})],
 )
 
@@ -78,6 +79,7 @@ linspace_step = elementwise(
     _linspace_step,
     lambda y, start, stop, num, endpoint=True: -1 / intervals(num, endpoint),
     lambda y, start, stop, num, endpoint=True: 1 / intervals(num, endpoint),
+    takes_complex=True,
     examples=[([(), ()], {"num": 4})],
 )
 
@@ -151,5 +153,6 @@ def _vander_vjp(g: Array, y: Array, x: Array, N: int | None = None, increasing: 
 vander = primitive(
     np.vander,
     _vander_vjp,
+    takes_complex=True,
     examples=[([(3,)], {}), ([(3,)], {"N": 4, "increasing": True}), ([(2,)], {"N": 0}), ([(2,)], {"N": 1})],
 )
