@@ -1,5 +1,6 @@
 """Fits of small models by SciPy's optimisers, with exact derivatives and standard errors."""
 
+import warnings
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from tinygrad_lite import trees
 from tinygrad_lite.engine.op import Array
 from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import InputError, MissingExtraError, UsageError, warn
+from tinygrad_lite.training.fit_bounds import Interval, bounds_of, check_start
+from tinygrad_lite.training.robust_losses import weighed_by
 from tinygrad_lite.transforms.gradients import grad, hvp, value_and_grad
 from tinygrad_lite.transforms.jacobians import hessian, jacobian
 from tinygrad_lite.transforms.raveling import ravel
@@ -22,7 +25,9 @@ Local = tuple[Array, Array]
 _BY_PRODUCTS = ("Newton-CG", "trust-ncg", "trust-krylov", "trust-constr")
 _BY_HESSIAN = ("dogleg", "trust-exact")
 _WITHOUT_DERIVATIVES = ("Nelder-Mead", "Powell", "COBYLA", "COBYQA")
-_OTHER_MINIMA = {"bounds", "constraints", "loss"}  # settings that let the fit end where the gradient is not zero
+_CHANGES = 100
+"""How often the parameters that are held at their bounds may change among the last steps."""
+
 _EPSILON = float(np.finfo(float).eps)
 
 
@@ -32,11 +37,12 @@ class ScipyFit:
 
     Attributes:
         parameters: the parameters, in the containers of the start; for a module, the dict of its parameters.
-        standard_errors: theirs, in the same containers: infinite for what the data do not determine, NaN if the fit did
-            not converge, or if there are no more residuals than parameters.
+        standard_errors: theirs, in the same containers: infinite for what the data do not determine; NaN at a bound, if
+            the fit did not converge, or if there are no more residuals than parameters.
         covariance: of the parameters, in the order of `tg.ravel`.
+        is_at_bound: which parameters a bound holds, in the same order.
         residual_std: s, for residuals; None for a loss.
-        loss: the sum of the squared residuals, or the value of f.
+        loss: the sum of the squared residuals, or of what a robust loss makes of them, or the value of f.
         converged: whether one more step of Newton's would move no parameter by more than a thousandth of its standard
             error.
         message: why SciPy's optimiser stopped, and what keeps the fit from a minimum, if that is known.
@@ -46,6 +52,7 @@ class ScipyFit:
     parameters: Any
     standard_errors: Any
     covariance: Array
+    is_at_bound: Array
     residual_std: float | None
     loss: float
     converged: bool
@@ -55,10 +62,12 @@ class ScipyFit:
     def __repr__(self) -> str:
         rows = [("parameter", "value", "standard error")]
         paths, errors = trees.paths(self.parameters), trees.leaves(self.standard_errors)
+        held = iter(self.is_at_bound)
         for path, values, its_errors in zip(paths, trees.leaves(self.parameters), errors, strict=True):
             for index, value in np.ndenumerate(values):
                 name = path + (str(list(index)) if index else "")
-                rows.append((name, f"{value:.6g}", f"{np.asarray(its_errors)[index]:.2g}"))
+                error = "at a bound" if next(held) else f"{np.asarray(its_errors)[index]:.2g}"
+                rows.append((name, f"{value:.6g}", error))
         widths = [max(map(len, column)) for column in zip(*rows)]
         lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
         std = "" if self.residual_std is None else f", residual standard deviation {self.residual_std:.6g}"
@@ -70,23 +79,31 @@ def fit_scipy(f: Callable[..., Any], start: Any, *args: Any, method: str | None 
     """Find the parameters that make f(parameters, *args) smallest by SciPy's optimisers, and their standard errors.
 
     If f returns residuals r, it is `scipy.optimize.least_squares` with their Jacobian J. Then the covariance is
-    s² (JᵀJ)⁻¹, where s² = Σ r² / (number of residuals - number of parameters). If f returns one number, it is
+    s² (JᵀJ)⁻¹, where s² = Σ r² / (number of residuals - number of parameters). With a robust `loss`, whose derivative
+    by the residuals is ψ, it is s² = K² Σ ψ(r)² / (number of residuals - number of parameters) / mean(ψ'(r))², with
+    K = 1 + parameters / residuals · var(ψ'(r)) / mean(ψ'(r))². If f returns one number, it is
     `scipy.optimize.minimize` with the gradient, and with products with the Hessian H, or H itself, for a method that
     takes them. Then the covariance is H⁻¹, which has that meaning if f is a negative log-likelihood. The last steps are
     Newton's, with JᵀJ as the Hessian of residuals. J or H is in memory, so there should be few parameters.
 
     Args:
         start: real numbers, arrays, tensors, modules, and nested containers of these, which f gets with other numbers;
-            they themselves do not change. Minimisation measures each parameter in units of its size in the start.
-        method: by default "trf" for residuals, and "trust-ncg" for a number.
-        settings: further arguments of SciPy's function, for the flat array `tg.ravel(start)[0]`, such as `bounds`. A
-            fit that ends at a bound does not converge in the sense of `ScipyFit`.
+            they themselves do not change. Whole numbers count as real ones. Minimisation measures each parameter in
+            units of its size in the start.
+        method: by default "trf" for residuals, and "trust-ncg" for a number, "L-BFGS-B" with bounds, or "SLSQP" with
+            constraints.
+        settings: further arguments of SciPy's function, for the flat array `tg.ravel(start)[0]`, such as `bounds` and
+            `loss`. If the start is a dict, `bounds` may be one of pairs (lower, upper), with None for no bound. The
+            standard errors of the others are those with the parameters at bounds held fixed.
 
     Raises:
         InputError: if f is not finite at the start, returns fewer residuals than there are parameters, or the search
-            comes to where their derivatives are not finite.
-        UsageError: if f returns something other than real numbers, or the start holds anything else.
+            comes to where their derivatives are not finite; if the start is outside of the bounds.
+        UsageError: if f returns something other than real numbers, or the start holds anything else; if the method
+            knows no bounds.
         MissingExtraError: if SciPy is not installed.
+
+    Source: Huber (1981), Robust Statistics, section 7.6, for robust losses.
 
     Example:
         >>> import numpy as np, tinygrad_lite as tg
@@ -105,6 +122,7 @@ def fit_scipy(f: Callable[..., Any], start: Any, *args: Any, method: str | None 
     except ImportError:
         raise MissingExtraError("fit_scipy", "SciPy", "examples") from None
     name = name_of(f)
+    start = trees.map_leaves(_real, start)
     flat, unravel = ravel(start)
     _, modules = opened(start)
     x = _array(flat).astype(float)
@@ -115,25 +133,29 @@ def fit_scipy(f: Callable[..., Any], start: Any, *args: Any, method: str | None 
 
     with np.errstate(all="ignore"):  # a step that goes too far is undone
         first = _checked(of_flat(x), x.size, name)
-        problem = _Residuals(of_flat, x, first.size, name) if first.ndim else _Loss(of_flat, x)
-        result, x = problem.solved(optimize, method, settings)
-        step, covariance = problem.local(x)
-        if not settings.keys() & _OTHER_MINIMA:
-            x, step, covariance = _polished(problem, x, step, covariance)
-        loss, residual_std = problem.loss(x), problem.residual_std(x)
-        is_there = bool(_moved(problem, x, step, covariance) <= 1)
-    message = str(result.message)
+        interval = bounds_of(settings.pop("bounds", None), unravel, x.size, in_pairs=not first.ndim)
+        check_start(x, interval, trees.paths(unravel(x)), unravel)
+        if first.ndim:
+            problem: _Residuals | _Loss = _Residuals(of_flat, x, first.size, name, settings)
+        else:
+            problem = _Loss(of_flat, x)
+        result, x = problem.solved(optimize, method, interval, settings)
+        end = _End(problem, x, interval)
+        if "constraints" not in settings:
+            end = _polished(end)
+        loss, residual_std = problem.loss(end.x), problem.residual_std(end.x, end.is_free)
+    message, covariance = str(result.message), end.covariance
+    is_there = bool(end.moved <= 1)
     if not is_there:
-        if result.success and settings.keys() & _OTHER_MINIMA:
-            message += (
-                f"; but the loss is not flat there, as where {' or '.join(settings.keys() & _OTHER_MINIMA)} end it"
-            )
+        if result.success and "constraints" in settings:
+            message += "; but the loss is not flat there, as where constraints end it"
         warn(f"fit_scipy: the fit did not converge, and its standard errors are not known: {message}")
         covariance = np.full_like(covariance, np.nan)
     return ScipyFit(
-        unravel(x),
+        unravel(end.x),
         unravel(np.sqrt(np.diagonal(covariance))),
         covariance,
+        ~end.is_free,
         residual_std,
         loss,
         is_there,
@@ -143,10 +165,14 @@ def fit_scipy(f: Callable[..., Any], start: Any, *args: Any, method: str | None 
 
 
 class _Residuals:
-    """A sum of squares."""
+    """A sum of squares, or of what a robust loss makes of them."""
 
-    def __init__(self, f: Callable[[Array], Any], start: Array, count: int, name: str) -> None:
+    def __init__(
+        self, f: Callable[[Array], Any], start: Array, count: int, name: str, settings: dict[str, Any]
+    ) -> None:
         self.f, self.start, self.count, self.name = f, start, count, name
+        self.is_robust = settings.get("loss", "linear") != "linear"
+        self.weighed = weighed_by(settings.get("loss", "linear"), settings.get("f_scale", 1.0))
 
     def residuals(self, x: Array) -> Array:
         return np.ravel(_array(self.f(x)))
@@ -155,15 +181,25 @@ class _Residuals:
         return _array(jacobian(self.f)(x)).reshape(self.count, x.size)
 
     def loss(self, x: Array) -> float:
-        return float(np.sum(self.residuals(x) ** 2))
+        return float(np.sum(self.weighed(self.residuals(x))[0]))
 
-    def residual_std(self, x: Array) -> float:
-        return float(np.sqrt(self.loss(x) / (self.count - x.size))) if self.count > x.size else np.nan
+    def slopes(self, x: Array) -> Array:
+        return 2 * self.weighed(self.residuals(x))[1] @ self.jacobian(x)
 
-    def solved(self, optimize: Any, method: str | None, settings: dict[str, Any]) -> tuple[Any, Array]:
+    def residual_std(self, x: Array, is_free: Array) -> float:
+        _, psi, change = self.weighed(self.residuals(x))
+        parameters = np.count_nonzero(is_free)
+        if self.count <= parameters or np.mean(change) <= 0:
+            return np.nan
+        factor = 1 + parameters / self.count * np.var(change) / np.mean(change) ** 2
+        return float(factor * np.sqrt(np.sum(psi**2) / (self.count - parameters)) / np.mean(change))
+
+    def solved(
+        self, optimize: Any, method: str | None, interval: Interval, settings: dict[str, Any]
+    ) -> tuple[Any, Array]:
         gtol = 1e-15 if method == "lm" else None  # for others it is absolute, and small residuals always meet it
         tolerances = {"ftol": 1e-12, "xtol": 1e-12, "gtol": gtol}
-        own = {"method": method or "trf", "x_scale": "jac", "max_nfev": 10_000, **tolerances}
+        own = {"method": method or "trf", "x_scale": "jac", "max_nfev": 10_000, "bounds": interval, **tolerances}
 
         def slopes(x: Array) -> Array:
             J = self.jacobian(x)
@@ -177,16 +213,41 @@ class _Residuals:
         result = optimize.least_squares(self.residuals, self.start, slopes, **{**own, **settings})
         return result, result.x
 
-    def local(self, x: Array) -> Local:
-        J = self.jacobian(x)
+    def local(self, x: Array, is_free: Array) -> Local:
+        J = self.jacobian(x)[:, is_free]
+        _, psi, change = self.weighed(self.residuals(x))
         lengths = np.linalg.norm(J, axis=0)
         units = 1 / np.where(lengths > 0, lengths, 1)
         if not np.all(np.isfinite(J)):
-            return _nowhere(x)
+            return _nowhere(units)
         U, S, Vt = np.linalg.svd(J * units, full_matrices=False)
-        slopes = S * (self.residuals(x) @ U)
-        step, inverse = _along(Vt.T, S**2, slopes, units, (_EPSILON * self.count * S[0]) ** 2)
-        return step, inverse * np.square(self.residual_std(x))
+        least = _EPSILON * self.count * S[0]
+        if self._is_saddle(x, is_free, units * Vt[np.less_equal(S, least)]):
+            return _nowhere(units)
+        step, inverse = _along(Vt.T, S**2, S * (psi @ U), units, least**2)
+        if self.is_robust:
+            H = (J * units).T @ (change[:, None] * (J * units))
+            curvatures, directions = np.linalg.eigh(H)
+            flat = _EPSILON * self.count * np.max(np.abs(curvatures))
+            if np.min(curvatures) < -flat:
+                return _nowhere(units)
+            step, _ = _along(directions, curvatures, psi @ (J * units) @ directions, units, flat)
+        return step, inverse * np.square(self.residual_std(x, is_free))
+
+    def _is_saddle(self, x: Array, is_free: Array, unknown: Array) -> bool:
+        """Whether the loss falls along directions in which the residuals do not change to first order."""
+        if not len(unknown):
+            return False
+        directions = np.zeros((len(unknown), x.size))
+        directions[:, is_free] = unknown
+
+        def along(steps: Array) -> Any:
+            return np.reshape(self.f(x + steps @ directions), -1)
+
+        bends = _array(jacobian(jacobian(along))(np.zeros(len(unknown))))
+        psi = self.weighed(self.residuals(x))[1]
+        curvatures = np.linalg.eigvalsh(np.tensordot(psi, bends, 1))
+        return bool(curvatures[0] < -1e-6 * np.linalg.norm(psi) * np.linalg.norm(bends))
 
 
 class _Loss:
@@ -198,11 +259,17 @@ class _Loss:
     def loss(self, x: Array) -> float:
         return float(_array(self.f(x)))
 
-    def residual_std(self, x: Array) -> None:
+    def slopes(self, x: Array) -> Array:
+        return _array(grad(self.f)(x))
+
+    def residual_std(self, x: Array, is_free: Array) -> None:
         return None
 
-    def solved(self, optimize: Any, method: str | None, settings: dict[str, Any]) -> tuple[Any, Array]:
-        units = np.ones_like(self.start) if settings.keys() & _OTHER_MINIMA else _sizes(self.start)
+    def solved(
+        self, optimize: Any, method: str | None, interval: Interval, settings: dict[str, Any]
+    ) -> tuple[Any, Array]:
+        units = np.ones_like(self.start) if "constraints" in settings else _sizes(self.start)
+        is_bounded = bool(np.any(np.isfinite(interval)))
 
         def scaled(u: Array) -> Any:
             return self.f(u * units)
@@ -214,31 +281,42 @@ class _Loss:
             return float(_array(value)), _array(gradient)
 
         own: dict[str, Any] = {"method": method, "jac": method not in _WITHOUT_DERIVATIVES}
-        if method is None:
-            steepness = np.linalg.norm(function(self.start / units)[1])
-            own = {"method": "trust-ncg", "jac": True, "options": {"gtol": 1e-14 * steepness, "maxiter": 10_000}}
+        if method is None and "constraints" not in settings:
+            steepness = float(np.linalg.norm(function(self.start / units)[1]))
+            options = {"gtol": 1e-14 * steepness, "maxiter": 10_000}
+            if is_bounded:
+                own |= {"method": "L-BFGS-B", "options": {**options, "ftol": 1e-15}}
+            else:
+                own |= {"method": "trust-ncg", "options": options}
+        if is_bounded:
+            own["bounds"] = optimize.Bounds(*(bound / units for bound in interval))
         if own["method"] in _BY_PRODUCTS:
             own["hessp"] = lambda u, v: _array(hvp(scaled, (u,), (v,)))
         elif method in _BY_HESSIAN:
             own["hess"] = lambda u: _array(hessian(scaled)(u))
-        result = optimize.minimize(function, self.start / units, **{**own, **settings})
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", "Method .* cannot handle")
+            try:
+                result = optimize.minimize(function, self.start / units, **{**own, **settings})
+            except RuntimeWarning as error:  # else SciPy ignores them
+                raise UsageError(f"{error} leave method out, or choose another") from None
         return result, result.x * units
 
-    def local(self, x: Array) -> Local:
-        H = _array(hessian(self.f)(x))
+    def local(self, x: Array, is_free: Array) -> Local:
+        H = _array(hessian(self.f)(x))[np.ix_(is_free, is_free)]
         lengths = np.sqrt(np.abs(np.diagonal(H)))
         units = 1 / np.where(lengths > 0, lengths, 1)
         if not np.all(np.isfinite(H)):
-            return _nowhere(x)
+            return _nowhere(units)
         curvatures, directions = np.linalg.eigh(H * units * units[:, None])
         least = _EPSILON * x.size * np.max(np.abs(curvatures))
         if np.min(curvatures) < -least:  # no minimum
-            return _nowhere(x)
-        slopes = (_array(grad(self.f)(x)) * units) @ directions
+            return _nowhere(units)
+        slopes = (self.slopes(x)[is_free] * units) @ directions
         flat = curvatures <= least
-        falls = np.abs(directions[:, flat] @ slopes[flat]) / units * _sizes(self.start)
+        falls = np.abs(directions[:, flat] @ slopes[flat]) / units * _sizes(self.start)[is_free]
         if np.any(falls > 1e-8 * max(abs(self.loss(x)), abs(self.loss(self.start)))):  # along a line without an end
-            return _nowhere(x)
+            return _nowhere(units)
         return _along(directions, curvatures, slopes, units, least)
 
 
@@ -257,33 +335,69 @@ def _along(directions: Array, curvatures: Array, slopes: Array, units: Array, le
 
 
 def _nowhere(x: Array) -> Local:
+    """Nothing is known about as many parameters."""
     return np.full_like(x, np.nan), np.full((x.size, x.size), np.nan)
 
 
-def _polished(problem: _Residuals | _Loss, x: Array, step: Array, covariance: Array) -> tuple[Array, Array, Array]:
-    """Take Newton's steps for as long as they become shorter."""
-    moved = _moved(problem, x, step, covariance)
-    while moved > 0:
-        after = x + step
-        next_step, next_covariance = problem.local(after)
-        next_moved = _moved(problem, after, next_step, next_covariance)
-        if not next_moved < 0.9 * moved:
-            break
-        x, step, covariance, moved = after, next_step, next_covariance, next_moved
-    return x, step, covariance
+class _End:
+    """Where a search may end.
 
-
-def _moved(problem: _Residuals | _Loss, x: Array, step: Array, covariance: Array) -> float:
-    """The longest move of a parameter, in thousandths of its standard error, or of its rounding if that is larger.
+    Attributes:
+        is_free: which parameters no bound holds, as it does one whose loss falls beyond it.
+        after: where Newton's step of these leads; if it leads across a bound beyond which the loss falls, that bound.
+        covariance: of these; NaN for the others.
+        moved: the longest move of a parameter by that step, in thousandths of its standard error, or of its rounding
+            if that is larger.
 
     Source: Bates and Watts (1981), A relative offset orthogonality convergence criterion for nonlinear least squares.
     """
-    errors = np.nan_to_num(np.sqrt(np.diagonal(covariance)), nan=0.0)
-    return float(np.max(np.abs(step) / (1e-3 * errors + 1e-8 * np.maximum(np.abs(x), _sizes(problem.start)))))
+
+    def __init__(self, problem: _Residuals | _Loss, x: Array, interval: Interval) -> None:
+        self.problem, self.x, self.interval = problem, x, interval
+        lower, upper = interval
+        slopes = problem.slopes(x)
+        self.is_free = free = ~((x <= lower) & (slopes > 0) | (x >= upper) & (slopes < 0))
+        step, covariance = problem.local(x, free) if np.any(free) else _nowhere(np.zeros(0))
+        self.covariance = np.full((x.size, x.size), np.nan)
+        self.covariance[np.ix_(free, free)] = covariance
+        target = np.array(x)
+        target[free] += step
+        bound = np.where(slopes > 0, lower, upper)
+        is_across = free & np.where(slopes > 0, target <= lower, target >= upper)
+        self.after = np.where(is_across, bound, x) if np.any(is_across) else np.clip(target, lower, upper)
+        errors = np.nan_to_num(np.sqrt(np.diagonal(covariance)), nan=0.0)
+        least = 1e-3 * errors + 1e-8 * np.maximum(np.abs(x), _sizes(problem.start))[free]
+        self.moved = float(np.max(np.abs(self.after - x)[free] / least, initial=0.0))
+
+    def next(self) -> "_End":
+        return _End(self.problem, self.after, self.interval)
+
+
+def _polished(end: _End) -> _End:
+    """Take Newton's steps for as long as they become shorter, or lead to a bound or away from one."""
+    changes = 0
+    while end.moved > 0:
+        after = end.next()
+        if not after.moved < 0.9 * end.moved:
+            changes += 1
+            if changes > _CHANGES or np.array_equal(after.is_free, end.is_free):
+                break
+            before = end.problem.loss(end.x)
+            if not end.problem.loss(after.x) <= before + 1e-9 * abs(before):
+                break
+        end = after
+    return end
 
 
 def _sizes(start: Array) -> Array:
     return np.where(start == 0, 1.0, np.abs(start))
+
+
+def _real(x: Any) -> Any:
+    """A whole number as a real one, and all else as it is."""
+    if isinstance(x, int) and not isinstance(x, bool):
+        return float(x)
+    return x.astype(float) if isinstance(x, (np.ndarray, np.integer)) and x.dtype.kind in "iu" else x
 
 
 def _array(y: Any) -> Array:
