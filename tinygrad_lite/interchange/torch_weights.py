@@ -13,8 +13,6 @@ from tinygrad_lite.engine.tensor import Tensor
 from tinygrad_lite.errors import InputError, MissingExtraError, UsageError
 from tinygrad_lite.training import weight_files
 
-_PICKLES = (b"PK", b"\x80")  # the first bytes of what torch.save writes, now and formerly
-
 
 def from_torch(source: Any) -> dict[str, Any]:
     """The arrays of a PyTorch module, of a state dict, or of a file, for `load_state_dict`.
@@ -83,7 +81,7 @@ def _file(path: str | os.PathLike[str]) -> Any:
     """What a file of safetensors or of torch.save contains."""
     if os.path.isfile(path):
         with open(path, "rb") as file:
-            is_pickle = file.read(2).startswith(_PICKLES)
+            is_pickle = weight_files.is_pickle(file.read(9))
         if os.fspath(path).endswith((".npz", ".npy")):
             raise InputError(f"{os.fspath(path)} is a file of NumPy's: model.load_state_dict(np.load(path)) takes it")
         if is_pickle:
@@ -92,7 +90,7 @@ def _file(path: str | os.PathLike[str]) -> Any:
 
 
 def _unpickled(path: str) -> Any:
-    advice = "in PyTorch, write the weights with safetensors.torch.save_file(model.state_dict(), path)"
+    advice = weight_files.PICKLE_ADVICE
     if find_spec("torch") is None:
         raise InputError(f"{path} is a pickle of torch.save, which only PyTorch can read without risk: {advice}")
     import torch

@@ -20,7 +20,10 @@ from tinygrad_lite.training import encoding, weight_files
 from tinygrad_lite.training.snapshot import Saved, restore, state_of
 
 _FORMAT = 2
-"""The version of the metadata's layout; version 1 had no gradients, no frozen layers and no complex128."""
+"""The version of the metadata's layout; version 1 had no gradients, no frozen layers, no complex128, and no checksum at
+first."""
+_CHECKSUM = ', "checksum": "{}"}}'
+"""How the metadata end."""
 _KEY = "tinygrad_lite"
 _NUMBERS = (int, float, np.ndarray, np.generic)
 
@@ -63,8 +66,8 @@ def save(path: str | os.PathLike[str], /, *unnamed: Any, **contents: Any) -> Non
             if isinstance(state, Saved):
                 state.gradients = None
     encoded = {name: _encoded(state, name, arrays) for name, state in states.items()}
-    about = {"format": _FORMAT, "contents": encoded}
-    text = json.dumps({**about, "checksum": weight_files.checksum(arrays, about)}, allow_nan=False)
+    about = json.dumps({"format": _FORMAT, "contents": encoded}, allow_nan=False)
+    text = about[:-1] + _CHECKSUM.format(weight_files.checksum(arrays, about))
     if len(text) > weight_files.LARGEST_HEADER // 2:
         raise UsageError(f"there are {len(text):,} bytes besides the arrays: turn long lists of numbers into arrays")
     replace(path, weight_files.written(arrays, {_KEY: text}))
@@ -213,6 +216,14 @@ def _refuse(constant: str) -> None:
     raise InputError(f"it has the number {constant}, which JSON lacks")
 
 
+def _is_whole(text: str, arrays: Mapping[str, Array], about: Any) -> bool:
+    """Whether the metadata end with the checksum of what is before it; the first format may have none."""
+    if about["format"] < 2 and "checksum" not in about:
+        return True
+    length = len(_CHECKSUM.format("0" * 8))
+    return text[-length:] == _CHECKSUM.format(weight_files.checksum(arrays, text[:-length] + "}"))
+
+
 def _contents(path: str | os.PathLike[str]) -> dict[str, Any]:
     """What a checkpoint holds, by name."""
     place = os.fspath(path)
@@ -228,7 +239,7 @@ def _contents(path: str | os.PathLike[str]) -> dict[str, Any]:
                 f"a later version of tinygrad_lite wrote it, in format {about['format']}, and this one reads up to "
                 f"format {_FORMAT}: install a later one"
             )
-        if "checksum" in about and about.pop("checksum") != weight_files.checksum(arrays, about):
+        if not _is_whole(metadata[_KEY], arrays, about):
             raise InputError(
                 "it is damaged: its contents are not what was saved; if another program changed it on purpose, "
                 "model.load_state_dict(tg.from_torch(path)) takes its arrays"

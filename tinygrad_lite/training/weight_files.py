@@ -21,6 +21,7 @@ _DTYPES = {
     "C64": "complex64",
     **{f"{kind[0].upper()}{bits}": f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)},
 }
+PICKLE_ADVICE = "in PyTorch, write the weights with safetensors.torch.save_file(model.state_dict(), path)"
 LARGEST_HEADER = 100_000_000
 """The most bytes of names and metadata that the library reads."""
 
@@ -33,6 +34,14 @@ def _library() -> Any:
     return safetensors
 
 
+def is_pickle(data: bytes) -> bool:
+    """Whether a file that begins like this may be one of torch.save, a zip file now and a pickle formerly.
+
+    So may a safetensors file begin, with the length of its header; but then the header follows.
+    """
+    return data.startswith((b"PK", b"\x80")) and data[8:9] != b"{"
+
+
 def read(path: Files) -> tuple[dict[str, Array], dict[str, str]]:
     """The arrays in a file, and its metadata; a bfloat16, which NumPy lacks, becomes a float32 of the same value.
 
@@ -43,6 +52,8 @@ def read(path: Files) -> tuple[dict[str, Array], dict[str, str]]:
     check_regular(path)
     library = _library()
     data = Path(path).read_bytes()
+    if is_pickle(data):
+        raise InputError(f"{os.fspath(path)} is a pickle, as of torch.save, and no safetensors file: {PICKLE_ADVICE}")
     try:
         tensors = library.deserialize(data)
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
@@ -66,11 +77,12 @@ def _array(path: Files, name: str, dtype: str, shape: list[int], data: bytes) ->
         raise InputError(f"{os.fspath(path)}: {name} has the shape {shape}: {error}") from None
 
 
-def checksum(arrays: Mapping[str, Array], about: Mapping[str, Any]) -> str:
-    """A number that is another one if a byte of the arrays changes, or something that JSON says about them."""
-    total = zlib.crc32(json.dumps(about).encode())
+def checksum(arrays: Mapping[str, Array], about: str) -> str:
+    """A number that is another one if a bit of the arrays changes, or of what is said about them."""
+    total = zlib.crc32(about.encode())
     for name in sorted(arrays):
-        total = zlib.crc32(np.ascontiguousarray(arrays[name]).tobytes(), total)
+        array = arrays[name]  # of one without entries, all that may change is its shape
+        total = zlib.crc32(array.tobytes() or str(array.shape).encode(), total)
     return f"{total:08x}"
 
 
