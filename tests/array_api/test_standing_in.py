@@ -169,13 +169,35 @@ SCIPYS: dict[str, Callable[[Any], Any]] = {
     },
     **{
         f"scipy.linalg.{name}": lambda x, name=name: getattr(scipy.linalg, name)(definite(x))
-        for name in ("det", "inv", "norm", "pinv", "svdvals", "expm", "cholesky", "eigvalsh")
+        for name in ("det", "inv", "norm", "pinv", "svdvals", "expm", "cholesky", "eigvalsh", "logm", "sqrtm")
     },
+    **{
+        f"scipy.linalg.{name}": lambda x, name=name: getattr(scipy.linalg, name)(x[:3])
+        for name in ("circulant", "hankel")
+    },
+    "scipy.linalg.solve_sylvester": lambda x: scipy.linalg.solve_sylvester(definite(x), np.eye(2), definite(x**2)),
+    **{
+        f"scipy.linalg.solve_{name}_lyapunov": lambda x, name=name: getattr(scipy.linalg, f"solve_{name}_lyapunov")(
+            definite(x) / 9, definite(x**2)
+        )
+        for name in ("continuous", "discrete")
+    },
+    **{
+        f"scipy.linalg.solve_{name}_are": lambda x, name=name: getattr(scipy.linalg, f"solve_{name}_are")(
+            definite(x) / 9, x[4:, None], np.eye(2), np.eye(1)
+        )
+        for name in ("continuous", "discrete")
+    },
+    "scipy.linalg.lu_factor": lambda x: scipy.linalg.lu_factor(definite(x))[0],
+    "scipy.linalg.lu_solve": lambda x: scipy.linalg.lu_solve(scipy.linalg.lu_factor(definite(x)), x[:2], 1),
+    "scipy.linalg.polar": lambda x: of_list(scipy.linalg.polar(definite(x))),
     "scipy.linalg.cho_factor": lambda x: np.triu(scipy.linalg.cho_factor(definite(x))[0]),
     "scipy.linalg.cho_solve": lambda x: scipy.linalg.cho_solve(scipy.linalg.cho_factor(definite(x)), np.ones(2)),
     "scipy.linalg.cholesky, lower": lambda x: scipy.linalg.cholesky(definite(x), lower=True, check_finite=False),
     "scipy.linalg.eigh": lambda x: (
-        scipy.linalg.eigh(definite(x))[0] + scipy.linalg.eigh(definite(x), eigvals_only=True)
+        scipy.linalg.eigh(definite(x))[0]
+        + scipy.linalg.eigh(definite(x), eigvals_only=True)
+        + scipy.linalg.eigh(x[:4].reshape(2, 2), definite(x))[0]
     ),
     "scipy.linalg.qr": lambda x: of_list(map(np.abs, scipy.linalg.qr(x.reshape(3, 2), mode="economic"))),
     "scipy.linalg.qr, r": lambda x: np.abs(scipy.linalg.qr(x.reshape(3, 2), mode="r")[0]),
@@ -414,7 +436,7 @@ def test_what_a_library_computes_in_c_is_refused_with_its_name() -> None:
         lambda x: cmath.exp(x[0] * 1j).real: "history of x",
         lambda x: math.gamma(x[0]): "history of x",
         lambda x: scipy.signal.medfilt(x).sum(): "scipy.signal.medfilt",
-        lambda x: scipy.linalg.logm(np.diag(x)).sum(): "scipy.linalg",
+        lambda x: scipy.linalg.ldl(np.diag(x))[0].sum(): "scipy.linalg",
         lambda x: scipy.interpolate.CubicSpline(GRID, x)(0.3): "scipy",
     }.items():
         with pytest.raises(UsageError, match=words):
@@ -429,8 +451,7 @@ def test_what_a_library_computes_in_c_is_refused_with_its_name() -> None:
             for k in ("sym", "pos", "diagonal", "upper triangular")
         ),
         lambda a: scipy.linalg.solve(a, a[0], False, True),
-        lambda a: scipy.linalg.eigh(a, definite(X), eigvals_only=True),
-        lambda a: scipy.linalg.eigvalsh(a, definite(X)),
+        lambda a: scipy.linalg.eigh(a, definite(X), type=2, eigvals_only=True),
         lambda a: scipy.linalg.eigh(a, lower=False, eigvals_only=True),
         lambda a: scipy.linalg.eigh(a, eigvals_only=True, subset_by_index=[0, 0]),
         lambda a: scipy.linalg.cholesky(a),

@@ -238,9 +238,6 @@ FORMULAS: dict[str, tuple[str, dict[str, Any]]] = {
     "scipy.integrate.simpson": ("scipy.integrate.simpson(y)", {}),
     "scipy.integrate.trapezoid": ("scipy.integrate.trapezoid(y, x)", {}),
     "scipy.interpolate.interp1d": ("scipy.interpolate.interp1d(x, y)(points)", {}),
-    "scipy.linalg.block_diag": ("scipy.linalg.block_diag(a, b)", {"zeros": np.zeros((3, 3)), "b": _M}),
-    "scipy.linalg.sqrtm": ("scipy.linalg.sqrtm(a)", {}),
-    "scipy.linalg.toeplitz": ("scipy.linalg.toeplitz(c, r)", {"r": np.array([0.0, 5.0, 6.0])}),
     "scipy.signal.convolve": ("scipy.signal.convolve(x, kernel)", {}),
     "scipy.signal.correlate": ("scipy.signal.correlate(x, kernel)", {}),
     "scipy.signal.fftconvolve": ("scipy.signal.fftconvolve(x, kernel)", {}),
@@ -257,15 +254,17 @@ FORMULAS: dict[str, tuple[str, dict[str, Any]]] = {
 def test_the_formula_that_a_message_names_is_that_of_the_function() -> None:
     """Those of other functions are words, or need a shape that they name."""
     for name, (call, values) in FORMULAS.items():
-        formula = re.split(r", or | of a symmetric|, with ", advice._FORMULAS[name])[0]
+        formula = re.split(r", or ", advice._FORMULAS[name])[0]
         names = _NAMES | values
-        if name == "scipy.linalg.sqrtm":
-            names["w"], names["v"] = np.linalg.eigh(_M)
         computed, expected = eval(formula, names), eval(call, names)
         if name == "np.ndenumerate":
             assert list(computed) == list(expected)
             continue
         np.testing.assert_allclose(computed, expected, rtol=1e-12, atol=1e-12, err_msg=name)
+
+
+def test_a_function_of_scipy_linalg_that_is_here_for_tensors_is_named() -> None:
+    assert sorted(advice.OF_SCIPY) == sorted(tg.linalg.__all__)
 
 
 def test_a_convolution_of_images_that_a_message_names_is_scipys() -> None:

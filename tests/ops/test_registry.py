@@ -18,7 +18,16 @@ from tinygrad_lite.engine.registry import is_registered, operations
 from tinygrad_lite.errors import TinygradError
 from tinygrad_lite.testing import Call, cotangents, inputs_of
 
-COMPLEX = {"fft", "ifft", "rfft", "eig", "eigvals", "roots"}  # whose results are complex: see test_complex.py
+COMPLEX = {
+    "fft",
+    "ifft",
+    "rfft",
+    "eig",
+    "eigvals",
+    "roots",
+    "sqrtm",
+    "logm",
+}  # whose results are complex: see test_complex.py
 DIFFERENTIABLE = [op for op in operations() if op.vjps and op.name not in COMPLEX]
 LONG = {"beta_flow", "logit_beta_quantile"}  # of which each value is a quadrature, or several
 QUESTIONS = [op for op in operations() if not op.vjps]

@@ -53,13 +53,8 @@ def _cholesky(a: Any, lower: bool = False) -> Any:
     return np.linalg.cholesky(a, upper=not lower)
 
 
-def _eigh(a: Any, *, lower: bool = True, eigvals_only: bool = False) -> Any:
-    uplo: Any = "L" if lower else "U"
-    return np.linalg.eigvalsh(a, uplo) if eigvals_only else tuple(np.linalg.eigh(a, uplo))
-
-
-def _eigvalsh(a: Any, *, lower: bool = True) -> Any:
-    return _eigh(a, lower=lower, eigvals_only=True)
+def _eigvalsh(a: Any, b: Any = None, *, lower: bool = True) -> Any:
+    return of_scipy.eigh(a, b, lower=lower, eigvals_only=True)
 
 
 def _svd(a: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
@@ -115,9 +110,8 @@ def _refusing_tensors(search: Function, path: str) -> Function:
 
 _LINALG: dict[str, Function] = {
     **{name: getattr(np.linalg, name) for name in ("det", "norm")},
-    **{name: getattr(of_scipy, name) for name in ("cho_factor", "cho_solve", "expm", "solve_triangular")},
+    **{name: getattr(of_scipy, name) for name in of_scipy.__all__},
     "cholesky": _cholesky,
-    "eigh": _eigh,
     "eigvalsh": _eigvalsh,
     "inv": lambda a: np.linalg.inv(a),
     "lstsq": _lstsq,

@@ -35,8 +35,14 @@ INSTEAD_OF_WRITING = (
 )
 WRITTEN = f"array[i] = tensor would lose the tensor's history: {INSTEAD_OF_WRITING}"
 """The message for a tensor that would become an entry of a plain array."""
+OF_SCIPY = (
+    *("block_diag", "cho_factor", "cho_solve", "circulant", "eigh", "expm", "hankel", "logm", "lu_factor", "lu_solve"),
+    *("polar", "solve_continuous_are", "solve_continuous_lyapunov", "solve_discrete_are", "solve_discrete_lyapunov"),
+    *("solve_sylvester", "solve_triangular", "sqrtm", "toeplitz"),
+)
+"""The functions of `tg.linalg`, which are those of scipy.linalg for tensors."""
 _INSTEAD = {
-    **{f"scipy.linalg.{name}": f"tg.linalg.{name}" for name in ("solve_triangular", "cho_factor", "cho_solve", "expm")},
+    **{f"scipy.linalg.{name}": f"tg.linalg.{name}" for name in OF_SCIPY},
     **{f"np.{name}": "np.broadcast_to" for name in ("full", "full_like")},
     **{f"scipy.special.{name}": f"tg.nn.functional.{name}" for name in ("softmax", "log_softmax", "logsumexp")},
     "np.r_ or np.c_": "np.hstack([...]) or np.column_stack([...])",
@@ -61,9 +67,6 @@ _FORMULAS = {
     "scipy.integrate.simpson": "dx / 3 * (y[0] + 4 * np.sum(y[1:-1:2]) + 2 * np.sum(y[2:-1:2]) + y[-1])",
     "scipy.integrate.trapezoid": "np.trapezoid(y, x)",
     "scipy.interpolate.interp1d": "np.interp(points, x, y)",
-    "scipy.linalg.block_diag": "np.block([[a, zeros], [zeros.T, b]])",
-    "scipy.linalg.sqrtm": "(v * np.sqrt(w)) @ v.T of a symmetric matrix, with w, v = np.linalg.eigh(a)",
-    "scipy.linalg.toeplitz": "np.concatenate([r[:0:-1], c])[np.subtract.outer(range(n), range(m)) + m - 1]",
     "scipy.ndimage.convolve": "tg.nn.functional.conv2d(x[None], kernel[None, None, ::-1, ::-1])[0] after np.pad",
     "scipy.ndimage.correlate": "tg.nn.functional.conv2d(x[None], kernel[None, None])[0] after np.pad",
     "scipy.signal.convolve": "np.convolve(x, kernel)",

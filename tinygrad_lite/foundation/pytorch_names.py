@@ -393,7 +393,8 @@ NAMES: dict[str, dict[str, str]] = {
         "broadcast_tensors": "np.broadcast_arrays(x, y)",
         "cartesian_prod": "itertools.product, or np.meshgrid",
         "combinations": "itertools.combinations",
-        "block_diag|lu|lu_factor|lu_unpack": "scipy.linalg, and tg.linalg where a gradient is needed",
+        "block_diag": "tg.linalg.block_diag(*tensors)",
+        "lu|lu_unpack": "tg.linalg.lu_factor(x) and tg.linalg.lu_solve(factors, b)",
         "matrix_exp": "tg.linalg.expm(x)",
         "cholesky_solve|solve|lstsq": "np.linalg.solve, or tg.linalg",
         "fft": "np.fft",
@@ -482,7 +483,7 @@ NAMES: dict[str, dict[str, str]] = {
     },
     "tinygrad_lite.ops.linear.of_scipy": {
         "matrix_exp": "tg.linalg.expm(A)",
-        "lu|lu_solve|(lu|ldl)_factor(_ex)?|ldl_solve": "np.linalg.solve, or scipy.linalg, which takes no tensors",
+        "lu|lu_factor_ex|ldl_factor(_ex)?|ldl_solve": "tg.linalg.lu_factor(A) and tg.linalg.lu_solve(factors, b)",
         "(solve|inv|cholesky)_ex": "the function without _ex, which raises an error where there is no result",
     },
     "tinygrad_lite.distributions.constraints": {

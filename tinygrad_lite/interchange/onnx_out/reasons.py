@@ -9,6 +9,7 @@ _CHOSEN = "it groups equal singular values or eigenvalues, and only a run knows 
 _ORDER = "NumPy does not define the order of the entries on either side"
 _STEPS = "it iterates until its steps are small, which would be thousands of operators in a file"
 _SQUARED = "how often it squares depends on the values"
+_DECOMPOSED = "it reads the solution off a Schur decomposition, which iterates"
 _DRAWN = "it draws random numbers"
 _SHAPE = "the shape of its result depends on values"
 COMPLEX = "ONNX's operators take no complex numbers"
@@ -35,7 +36,10 @@ REASONS: dict[Any, str] = {
     np.triu_indices_from: _PYTHON,
     "bases": _PYTHON,
     "nextafter": "ONNX has no operator for the last bit of a number",
-    **dict.fromkeys(("eig", "eigvals", "roots"), COMPLEX),
+    **dict.fromkeys(("eig", "eigvals", "roots", "sqrtm", "logm"), COMPLEX),
+    **dict.fromkeys(("lu_factor", "order_of_rows"), "which rows it exchanges depends on the values"),
+    **dict.fromkeys(("solve_sylvester", "solve_discrete_lyapunov"), _DECOMPOSED),
+    **dict.fromkeys(("solve_continuous_are", "solve_discrete_are"), _DECOMPOSED),
     **dict.fromkeys(("fft", "ifft", "rfft"), f"{COMPLEX}; with a real result in the end, it is exported"),
     "expm": _SQUARED,
     "eigh": _SIGNS,

@@ -128,13 +128,24 @@ def _two_axes(op: Op, x: Argument, axis1: int = 0, axis2: int = 1, **params: Any
 
 
 @rule_of("tril", "triu", "inv", "det", "log_abs_det", "sign_of_det", "phase_of_det", "cholesky")
-@rule_of("eigvalsh", "eigvals", "matrix_power", "is_defective")
+@rule_of("eigvalsh", "eigvals", "matrix_power", "is_singular")
 def _of_matrices(op: Op, x: Argument, **params: Any) -> Array:
     return op(x.array, **params) if x.ndim >= 2 else one_by_one()
 
 
 @rule_of("eigh", "eig", "svd", "svdvals", "qr", "pinv", "cond", "expm", "matrix_norm")
-@rule_of("composed", "vanishing", "equal_pairs", "uneven", "aligned", "untold", "lopsided")
+@rule_of("sqrtm", "logm", "lu_factor", "order_of_rows", "solve_sylvester", "solve_discrete_lyapunov")
+@rule_of(
+    "solve_continuous_are",
+    "solve_discrete_are",
+    "composed",
+    "vanishing",
+    "equal_pairs",
+    "uneven",
+    "aligned",
+    "untold",
+    "lopsided",
+)
 def in_front(op: Op, *arguments: Argument, **params: Any) -> Array:
     """A call that takes arrays of any number of axes in front of its own, as long as they are the same in all."""
     count = number_of_examples(arguments)

@@ -22,9 +22,12 @@ from tinygrad_lite.ops.linear import (
     contraction,
     decompositions,
     eigenvalues,
+    factors,
     fourier,
     least_squares,
     linalg,
+    matrix_equations,
+    matrix_functions,
     norms,
     products,
 )
@@ -41,6 +44,13 @@ for op in (contraction.einsum, contraction.tensordot, linalg.multi_dot):
 continuation(products.vdot, lambda a, b: np.dot(np.ravel(a), np.ravel(b)))
 for op in (fourier.fft, fourier.ifft, fourier.rfft, fourier.irfft, eigenvalues.packed_eig, eigenvalues.eigvals):
     continuation(op, not_continued)  # their results are complex themselves
+continuation(linalg.phase_of_det, not_continued)  # its rule makes complex numbers
+for op in (
+    *(matrix_functions.root_of_matrix, matrix_functions.log_of_matrix, factors.packed_lu),
+    *(matrix_equations.sylvester, matrix_equations.lyapunov),
+    *(matrix_equations.continuous, matrix_equations.discrete),
+):
+    continuation(op, not_continued)  # SciPy's rounding drowns the step
 continuation(linalg.inv, exact(np.linalg.inv))
 continuation(linalg.det, exact(np.linalg.det))
 
@@ -52,7 +62,6 @@ def _log_abs_det(x: Array) -> Array:
 
 
 continuation(linalg.log_abs_det, _log_abs_det)
-continuation(linalg.phase_of_det, lambda x: as_complex(np.linalg.slogdet(np.real(x))[0]))
 
 # Decompositions
 

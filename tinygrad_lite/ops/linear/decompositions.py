@@ -79,7 +79,7 @@ cholesky = primitive(
 )
 
 
-def _steady(decompose: Rule, distance: Rule) -> Rule:
+def steady(decompose: Rule, distance: Rule) -> Rule:
     """A kink: this distance; also 0 where LAPACK changes the sign of a vector in the neighbourhood."""
 
     def kink(x: Array, **params: Any) -> Array:
@@ -157,7 +157,7 @@ packed_eigh = primitive(
     refuses=True,
     takes_complex=True,
     deferred=True,
-    kink=_steady(_eigh, _eigenvalue_gaps),
+    kink=steady(_eigh, _eigenvalue_gaps),
     examples=[*SQUARE, ([(3, 3)], {"UPLO": "U"})],
 )
 
@@ -317,7 +317,7 @@ packed_svd = primitive(
     refuses=True,
     takes_complex=True,
     deferred=True,
-    kink=_steady(_svd, _singular_gaps),
+    kink=steady(_svd, _singular_gaps),
     examples=[(shapes, {"full_matrices": False}) for shapes, _ in ANY]
     + [([(3, 3)], {"full_matrices": False, "hermitian": True})],
 )
@@ -399,7 +399,7 @@ def _qr_vjp(g: Array, y: Array, x: Array, mode: Any = "reduced") -> Array:
     return np.concatenate([columns, conj(q) @ g_rest], axis=-1) if is_wide else columns
 
 
-packed_qr = primitive(_qr, _qr_vjp, takes_complex=True, kink=_steady(_qr, singularity), examples=ANY)
+packed_qr = primitive(_qr, _qr_vjp, takes_complex=True, kink=steady(_qr, singularity), examples=ANY)
 
 
 @implements(np.linalg.qr)

@@ -9,7 +9,7 @@ from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.ops.casting import real_if_all_are
 from tinygrad_lite.ops.linear.conjugates import conj, real, refuse_phases
 from tinygrad_lite.ops.linear.equal_values import by_chance, column_sizes, differences, equal_pairs, quotient, uneven
-from tinygrad_lite.ops.linear.linalg import SQUARE
+from tinygrad_lite.ops.linear.linalg import SQUARE, finite
 from tinygrad_lite.ops.linear.packing import Shape, arrived, pack, unpack
 from tinygrad_lite.ops.requirements import refuse_where
 
@@ -37,13 +37,13 @@ def _gaps(x: Array) -> Array:
     return np.concatenate([apart / 4, np.linalg.svdvals(v)], axis=-1)
 
 
-def _is_defective(v: Array) -> Array:
-    """Whether eigenvectors of length 1 span so little of the space that a basis of them has no digits."""
-    s = np.linalg.svd(v, compute_uv=False)
+def _is_singular(v: Array) -> Array:
+    """Whether the smallest singular value is so small beside the largest that an inverse has no digits."""
+    s = np.linalg.svd(finite(v), compute_uv=False)
     return s[..., -1:] <= np.finfo(v.dtype).eps ** 0.75 * s[..., :1]
 
 
-is_defective = primitive(_is_defective, examples=[([(2, 3, 3)], {})])
+is_singular = primitive(_is_singular, examples=[([(2, 3, 3)], {})])
 
 
 def _through_values(g: Array, w: Array, v: Array, inner: Array) -> Array:
@@ -54,7 +54,7 @@ def _through_values(g: Array, w: Array, v: Array, inner: Array) -> Array:
         message="two eigenvalues are equal, {:.6g}, and only have a derivative together: the result must treat them "
         "alike, as their sum or their mean does. Write such a result, or make the values differ",
     )
-    defective = is_defective(v)
+    defective = is_singular(v)
     refuse_where(
         defective,
         defective,

@@ -1,15 +1,14 @@
 """The exponential of a matrix, with the name and signature of scipy.linalg, which does not take tensors."""
 
+from collections.abc import Callable
 from math import comb, perm
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lite.engine.op import Array, primitive
-from tinygrad_lite.errors import ShapeError
-from tinygrad_lite.foundation.foreign import as_array
 from tinygrad_lite.ops.arithmetic.selection import stop_gradient
-from tinygrad_lite.ops.linear.linalg import SQUARE
+from tinygrad_lite.ops.linear.linalg import SQUARE, square_matrix
 
 DEGREE = 13  # of the numerator and the denominator
 LARGEST = 5.371920351148152  # norm for which they have all digits
@@ -50,20 +49,28 @@ def _weighted(weights: list[float], powers: list[Array]) -> Array:
     return low + powers[3] @ high
 
 
-def _exponential_vjp(g: Array, y: Array, x: Array) -> Array:
-    # The derivative at xᵀ along g is a block of the exponential of [[xᵀ, g], [0, xᵀ]]: Van Loan, Computing integrals
-    # involving the matrix exponential (1978). If the norm of g is at most 1, it takes hardly more squarings than that
-    # of x does: each loses digits.
+def through_block(function: Callable[[Array], Array], g: Array, x: Array) -> Array:
+    """The gradient of a matrix through a function of it: the upper right block of f([[xᵀ, g], [0, xᵀ]]).
+
+    Higham, Functions of Matrices (2008), theorem 3.6. Of the exponential, a block in which the norm of g is at most 1
+    takes hardly more squarings than x does: each loses digits.
+    """
     size = x.shape[-1]
     rows = max(size, 1)
     largest = np.max(np.abs(stop_gradient(g)), axis=(-2, -1), keepdims=True, initial=0)
     scale = np.where(largest > 0, largest, 1)
     above = np.concatenate([x.mT, g / scale / rows], axis=-1)
     below = np.concatenate([np.zeros_like(g), x.mT], axis=-1)
-    return exponential(np.concatenate([above, below], axis=-2))[..., :size, size:] * rows * scale
+    return function(np.concatenate([above, below], axis=-2))[..., :size, size:] * rows * scale
 
 
-exponential: Any = primitive(_exponential, _exponential_vjp, name="expm", takes_complex=True, examples=SQUARE)
+exponential: Any = primitive(
+    _exponential,
+    lambda g, y, x: through_block(exponential, g, x),
+    name="expm",
+    takes_complex=True,
+    examples=SQUARE,
+)
 
 
 def expm(A: Array) -> Array:
@@ -81,7 +88,5 @@ def expm(A: Array) -> Array:
         array([[ 0.,  1.],
                [-1.,  0.]])
     """
-    A = as_array(A)
-    if np.ndim(A) < 2 or A.shape[-1] != A.shape[-2]:
-        raise ShapeError(f"expm needs a square matrix, or a stack of them, got shape {np.shape(A)}")
+    A = square_matrix("expm", A)
     return exponential(A if A.dtype.kind in "fc" else A.astype(float))

@@ -11,6 +11,7 @@ from tinygrad_lite.engine.op import Array, Example, primitive
 from tinygrad_lite.engine.registry import implements
 from tinygrad_lite.errors import ShapeError, UsageError
 from tinygrad_lite.foundation.advice import refuse_out
+from tinygrad_lite.foundation.foreign import as_array
 from tinygrad_lite.ops.linear import products
 from tinygrad_lite.ops.linear.conjugates import adjoint, conj
 from tinygrad_lite.ops.requirements import refuse_where
@@ -38,6 +39,14 @@ def finite(x: Array, hermitian: bool = False, message: str = "SVD did not conver
     if np.ndim(x) > 1 and isinstance(x, np.ndarray) and not hermitian and not np.isfinite(x).all():
         raise np.linalg.LinAlgError(message)
     return x
+
+
+def square_matrix(name: str, a: Any) -> Array:
+    """The argument of a function of square matrices as an array; an error if it is none."""
+    a = as_array(a)
+    if np.ndim(a) < 2 or a.shape[-1] != a.shape[-2]:
+        raise ShapeError(f"{name} needs a square matrix, or a stack of them, got shape {np.shape(a)}")
+    return a
 
 
 inv = primitive(

@@ -6,11 +6,11 @@ from typing import Any, Literal
 import numpy as np
 
 from tinygrad_lite.engine.op import Array, primitive
-from tinygrad_lite.errors import InputError, ShapeError
+from tinygrad_lite.errors import InputError
 from tinygrad_lite.foundation.foreign import as_array
 from tinygrad_lite.ops.kept import kept
 from tinygrad_lite.ops.linear.conjugates import conj
-from tinygrad_lite.ops.linear.linalg import as_columns, as_of_columns
+from tinygrad_lite.ops.linear.linalg import as_columns, as_of_columns, square_matrix
 from tinygrad_lite.ops.requirements import refuse_where
 
 Transposed = Literal[0, 1, 2, "N", "T", "C"]
@@ -151,9 +151,7 @@ def solve_triangular(
     """
     if trans not in (0, 1, 2, "N", "T", "C"):
         raise InputError(f'trans must be 0, 1 or 2, or "N", "T" or "C", got {trans!r}')
-    a, b = as_array(a), as_array(b)
-    if np.ndim(a) < 2 or a.shape[-1] != a.shape[-2]:
-        raise ShapeError(f"solve_triangular needs a square matrix, or a stack of them, got shape {np.shape(a)}")
+    a, b = square_matrix("solve_triangular", a), as_array(b)
     if check_finite:
         _check_finite("solve_triangular", a, b)
     a = conj(a) if trans in (2, "C") else a
