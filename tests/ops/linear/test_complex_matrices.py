@@ -79,7 +79,7 @@ CASES: dict[str, Case] = {
     "its adjoint": (lambda z: weighted(tg.linalg.solve_triangular(z, COLUMNS, "C", lower=True)), numbers(3, 3)),
     "cho_solve": (of_product(lambda a: weighted(tg.linalg.cho_solve(tg.linalg.cho_factor(a), COLUMNS))), numbers(3, 3)),
     "norm": (lambda z: np.linalg.norm(z, 2) + np.linalg.norm(z, -2) + np.linalg.norm(z, "nuc"), numbers(3, 4)),
-    "cond": (lambda z: sum(np.linalg.cond(z, p) for p in (None, -2, 1, -np.inf, "fro", "nuc")), numbers(3, 3)),
+    "cond": (lambda z: sum(np.real(np.linalg.cond(z, p)) for p in (None, -2, 1, -np.inf, "fro", "nuc")), numbers(3, 3)),
     "eigvals": (lambda z: weighted(np.square(np.linalg.eigvals(z))), numbers(3, 3)),
     "eigvals of a real matrix": (lambda z: weighted(np.linalg.eigvals(np.real(z))), numbers(4, 4)),
     "real eigvals": (lambda z: weighted(np.linalg.eigvals(np.real(z) + SPREAD)), numbers(4, 4)),

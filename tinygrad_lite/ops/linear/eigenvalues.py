@@ -14,6 +14,7 @@ from tinygrad_lite.ops.linear.packing import Shape, arrived, pack, unpack
 from tinygrad_lite.ops.requirements import refuse_where
 
 EigResult: Any = type(np.linalg.eig(np.eye(1)))
+_ARE_COMPLEX = np.iscomplexobj(np.linalg.eigvals(np.eye(1)))  # always, as NumPy has it since 2.5
 
 
 def _complex(x: Array) -> Array:
@@ -100,11 +101,15 @@ def _eigvals_vjp(g: Array, y: Array, x: Array) -> Array:
 eigvals = primitive(_eigvals, _eigvals_vjp, refuses=True, takes_complex=True, kink=_gaps, examples=SQUARE)
 
 
+def _as_numpys(y: Array, x: Array) -> Array:
+    return y if _ARE_COMPLEX else real_if_all_are(y, x)
+
+
 @implements(np.linalg.eig)
 def eig(a: Array) -> Any:
-    return EigResult(*unpack(real_if_all_are(packed_eig(a), a), _shapes(a)))
+    return EigResult(*unpack(_as_numpys(packed_eig(a), a), _shapes(a)))
 
 
 @implements(np.linalg.eigvals)
 def eigvals_as_numpy(a: Array) -> Array:
-    return real_if_all_are(eigvals(a), a)
+    return _as_numpys(eigvals(a), a)

@@ -123,7 +123,8 @@ def _matrix_norm(x: Array, keepdims: bool = False, ord: Any = "fro") -> Array:
 def _cond(x: Array, p: Any = None) -> Array:
     # with NaN alone, NumPy answers by itself: before 2.5 with an error, since then with NaN
     is_infinite = isinstance(x, np.ndarray) and np.any(np.isinf(x))
-    return np.linalg.cond(finite(x) if is_infinite and (p is None or p in _SPECTRAL) else x, p)
+    y = np.linalg.cond(finite(x) if is_infinite and (p is None or p in _SPECTRAL) else x, p)
+    return np.real(y)  # NumPy 2.0 gives complex numbers for complex matrices
 
 
 def _ties(x: Array, **_: Any) -> Array:
