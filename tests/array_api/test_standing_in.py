@@ -21,6 +21,7 @@ import scipy.linalg
 import scipy.ndimage
 import scipy.optimize
 import scipy.signal
+import scipy.spatial.distance
 import scipy.special
 import scipy.stats
 from numpy import array as numpys_array
@@ -188,6 +189,17 @@ SCIPYS: dict[str, Callable[[Any], Any]] = {
         )
         for name in ("continuous", "discrete")
     },
+    **{
+        f"scipy.spatial.distance.{name}, {metric}": lambda x, name=name, metric=metric: getattr(
+            scipy.spatial.distance, name
+        )(*[x.reshape(3, 2), x[:4].reshape(2, 2) ** 2][: 2 if name == "cdist" else 1], metric)
+        for name in ("cdist", "pdist")
+        for metric in ("euclidean", "sqeuclidean", "cityblock", "chebyshev", "minkowski")
+    },
+    "scipy.spatial.distance.squareform": scipy.spatial.distance.squareform,
+    "scipy.spatial.distance.squareform, back": lambda x: scipy.spatial.distance.squareform(
+        definite(x) * (1 - np.eye(2))
+    ),
     "scipy.linalg.lu_factor": lambda x: scipy.linalg.lu_factor(definite(x))[0],
     "scipy.linalg.lu_solve": lambda x: scipy.linalg.lu_solve(scipy.linalg.lu_factor(definite(x)), x[:2], 1),
     "scipy.linalg.polar": lambda x: of_list(scipy.linalg.polar(definite(x))),
@@ -455,6 +467,9 @@ def test_what_a_library_computes_in_c_is_refused_with_its_name() -> None:
         lambda a: scipy.linalg.eigh(a, lower=False, eigvals_only=True),
         lambda a: scipy.linalg.eigh(a, eigvals_only=True, subset_by_index=[0, 0]),
         lambda a: scipy.linalg.cholesky(a),
+        lambda a: scipy.spatial.distance.pdist(a, "cosine"),
+        lambda a: scipy.spatial.distance.cdist(a, a**2, "minkowski", p=3),
+        lambda a: scipy.spatial.distance.cdist(a, a**2, "minkowski", p=3, w=a[0]),
         lambda a: scipy.linalg.cholesky(a, True),
         lambda a: scipy.linalg.qr(a, True, mode="r")[0] ** 2,
         lambda a: scipy.linalg.qr(a, mode="r", pivoting=True)[0],

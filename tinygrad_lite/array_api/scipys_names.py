@@ -121,6 +121,42 @@ _LINALG: dict[str, Function] = {
     "svd": _svd,
     "svdvals": lambda a: np.linalg.svdvals(a),
 }
+
+
+def _length(x: Any, metric: str, p: float = 2) -> Any:
+    """The length of differences of points, by the name of a metric."""
+    if metric == "sqeuclidean":
+        return np.sum(np.square(x), axis=-1)
+    orders = {"euclidean": 2, "cityblock": 1, "chebyshev": np.inf, "minkowski": p}
+    if metric not in orders:
+        raise UsageError(
+            f"scipy.spatial.distance: the metric {metric!r} has no derivative here; take 'sqeuclidean', "
+            f"{', '.join(map(repr, orders))}, or its formula in NumPy"
+        )
+    return np.linalg.norm(x, orders[metric], axis=-1)
+
+
+def _cdist(XA: Any, XB: Any, metric: str = "euclidean", *, p: float = 2) -> Any:
+    return _length(XA[:, None] - XB, metric, p)
+
+
+def _pdist(X: Any, metric: str = "euclidean", *, p: float = 2) -> Any:
+    first, second = np.triu_indices(len(X), 1)
+    return _length(X[first] - X[second], metric, p)
+
+
+def _squareform(X: Any, force: str = "no", checks: bool = True) -> Any:
+    if X.ndim == 2:
+        if checks and np.any(np.diagonal(X) != 0):
+            raise UsageError("scipy.spatial.distance.squareform: the diagonal of distances must be 0")
+        return X[np.triu_indices(len(X), 1)]
+    size = round((1 + (1 + 8 * len(X)) ** 0.5) / 2)
+    places = np.zeros((size, size), int)
+    places[np.triu_indices(size, 1)] = np.arange(1, len(X) + 1)
+    return np.concatenate([np.zeros_like(X, shape=1), X])[places + places.T]
+
+
+_DISTANCES: dict[str, Function] = {"cdist": _cdist, "pdist": _pdist, "squareform": _squareform}
 _FOURIER = {
     f"{way}{name}": getattr(np.fft, f"{way}{name}")
     for way in ("", "i")
@@ -132,6 +168,7 @@ _SEARCHES = ("bisect", "brenth", "brentq", "ridder")
 MODULES: dict[str, dict[str, Function]] = {
     "scipy.fft": {name: _taking_tensors(function) for name, function in _FOURIER.items()},
     "scipy.linalg": {name: _taking_tensors(function) for name, function in _LINALG.items()},
+    "scipy.spatial.distance": {name: _taking_tensors(function) for name, function in _DISTANCES.items()},
     "scipy.optimize": dict.fromkeys(_SEARCHES, _refusing_tensors),
 }
 """For a module of SciPy's, what makes out of each of these functions the one that stands in for it."""
