@@ -28,7 +28,6 @@ OTHERWISE = {
     "empty_like",  # it has no values yet
     *("may_share_memory", "shares_memory"),  # a tensor has a copy
     "trim_zeros",  # a zero that moves is trimmed no more
-    "real",  # inf + 1j·nan cannot be made of its parts
     "real_if_close",  # close to real numbers it answers otherwise than next to them
 }
 
@@ -114,7 +113,9 @@ class Comparison:
 
 
 def _is_followed(x: Any) -> bool:
-    return type(x) is np.ndarray and x.dtype.char in "fdFD" and x.dtype.isnative
+    if type(x) is not np.ndarray or x.dtype.char not in "fdFD" or not x.dtype.isnative:
+        return False
+    return x.dtype.kind == "f" or bool(np.isfinite(x).all())  # complex infinities cannot be made of their parts
 
 
 def _parts(x: Any) -> list[Any]:

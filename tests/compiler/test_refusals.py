@@ -254,7 +254,7 @@ def test_former_gradients_are_there_after_a_step_that_ends_before_it_clears_them
 
 
 OF_THE_COMPILER: dict[str, Callable[[Any], Any]] = {
-    "no derivative": lambda x: np.linalg.eig(np.outer(x, x))[0],
+    "no derivative": lambda x: np.polydiv(x, x[:2])[0],
     "two results": lambda x: np.histogram(x)[0],
     "a number of entries": lambda x: np.unique(x)[:1],
     "a mask": lambda x: x[x > 1.5],

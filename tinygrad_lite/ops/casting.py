@@ -96,7 +96,8 @@ def real_if_close_as_numpy(a: Array, tol: float = 100) -> Array:
 
 def real_if_all_are(y: Array, x: Array) -> Array:
     """NumPy's rule for eigenvalues and roots: what it finds for real numbers x is real if all of it is."""
-    return y if x.dtype.kind == "c" else np.real_if_close(y, tol=5e-324)  # below which only 0 is
+    least: Any = np.finfo(y.dtype).smallest_subnormal  # below which only 0 is
+    return y if x.dtype.kind == "c" else np.real_if_close(y, tol=least)
 
 
 isreal = elementwise(np.isreal)

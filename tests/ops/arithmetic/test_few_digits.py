@@ -15,7 +15,7 @@ from tinygrad_lite.engine.registry import operations
 COUNT = 70_000  # more than float16 can hold
 REDUCED = {(2, 3): (2, COUNT // 2), (4,): (COUNT,)}
 # takes quadratic time; add up in few digits from entry to entry, as NumPy does
-LEFT_OUT = {"convolve", "logaddexp_accumulate", "logaddexp2_accumulate"}
+LEFT_OUT = {"convolve", "roots", "logaddexp_accumulate", "logaddexp2_accumulate"}
 
 
 def cases() -> list[tuple[Op, dict[str, Any]]]:

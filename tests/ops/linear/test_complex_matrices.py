@@ -137,8 +137,9 @@ def test_values_are_numpys(name: str) -> None:
 def test_eigenvalues_and_roots_are_real_where_numpy_has_them_real() -> None:
     for turn in (np.eye(2), np.array([[0.0, -1.0], [1.0, 0.0]])):
         for f in (np.linalg.eigvals, lambda x: np.linalg.eig(x)[1], lambda x: np.roots([1.0, -x[0, 0], x[1, 0]])):
-            x = turn @ np.array([[2.0, 1.0], [0.5, -1.0]])
-            np.testing.assert_array_equal(f(tg.tensor(x)), f(x), strict=True)
+            for dtype in (np.float64, np.float32):
+                x = (turn @ np.array([[2.0, 1.0], [0.5, -1.0]])).astype(dtype)
+                np.testing.assert_array_equal(f(tg.tensor(x)), f(x), strict=True)
     np.testing.assert_array_equal(np.roots(tg.tensor([0.0, 2.0, -4.0, 0.0])), [2.0, 0.0], strict=True)
 
 
