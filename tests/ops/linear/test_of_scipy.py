@@ -209,6 +209,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         InputError,
         "an eigenvalue of the matrix is 0",
     ),
+    "no root": (lambda: tg.linalg.sqrtm(np.eye(2, k=1)), np.linalg.LinAlgError, "has no square root"),
     "a logarithm of 0": (lambda: tg.linalg.logm(np.diag([1.0, 0.0])), np.linalg.LinAlgError, "Singular matrix"),
     "singular factors": (lambda: tg.linalg.lu_factor(np.ones((2, 2))), np.linalg.LinAlgError, "Singular matrix"),
     "rows that there are not": (

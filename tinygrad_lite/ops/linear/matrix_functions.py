@@ -1,5 +1,6 @@
 """Functions of a matrix besides the exponential, with the names and signatures of scipy.linalg."""
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ from tinygrad_lite.ops.casting import real_if_all_are
 from tinygrad_lite.ops.linear.eigenvalues import is_singular
 from tinygrad_lite.ops.linear.exponential import through_block
 from tinygrad_lite.ops.linear.linalg import square_matrix
-from tinygrad_lite.ops.linear.scipys import each_matrix, over_matrices
+from tinygrad_lite.ops.linear.scipys import each_matrix, library, over_matrices
 from tinygrad_lite.ops.requirements import refuse_where
 
 
@@ -31,7 +32,7 @@ def _logarithm(x: Array) -> Array:
     if not np.linalg.svdvals(x).min(initial=1):
         raise np.linalg.LinAlgError("Singular matrix")
     while np.linalg.norm(x - identity, 1) > _NEAR:
-        x, doublings = each_matrix("sqrtm", x), doublings + 1
+        x, doublings = _root(x), doublings + 1
     z = x - identity
     terms = [w / 2 * np.linalg.solve(identity + (t + 1) / 2 * z, z) for t, w in zip(_NODES, _WEIGHTS)]
     return 2.0**doublings * np.sum(terms, axis=0)
@@ -55,13 +56,24 @@ def _declared(name: str, compute: Callable[[Array], Array], vjp: Rule) -> Any:
     )
 
 
+def _root(x: Array) -> Array:
+    with warnings.catch_warnings():  # SciPy warns of a singular matrix, which may have a root or not
+        warnings.simplefilter("ignore", library("sqrtm").LinAlgWarning)
+        y = each_matrix("sqrtm", x)
+    with np.errstate(all="ignore"):
+        error = np.linalg.norm(y @ y - x, axis=(-2, -1))
+    if not np.all(error <= np.sqrt(np.finfo(x.dtype).eps) * np.linalg.norm(x, axis=(-2, -1))):
+        raise np.linalg.LinAlgError("the matrix has no square root")
+    return y
+
+
 def _root_vjp(g: Array, y: Array, x: Array) -> Array:
     singular = is_singular(y)
     refuse_where(singular, singular, message="sqrtm: an eigenvalue of the matrix is 0, where a root has no derivative")
     return through_block(root_of_matrix, g, x)
 
 
-root_of_matrix = _declared("sqrtm", lambda x: each_matrix("sqrtm", x), _root_vjp)
+root_of_matrix = _declared("sqrtm", _root, _root_vjp)
 log_of_matrix: Any = _declared(
     "logm",
     lambda x: over_matrices("logm", _logarithm, x),
@@ -78,6 +90,7 @@ def sqrtm(A: Array) -> Array:
 
     Raises:
         ShapeError: if A is not square.
+        numpy.linalg.LinAlgError: if A has no square root.
 
     Example:
         >>> import numpy as np, tinygrad_lite as tg
@@ -97,6 +110,7 @@ def logm(A: Array) -> Array:
 
     Raises:
         ShapeError: if A is not square.
+        numpy.linalg.LinAlgError: if A is singular.
 
     Example:
         >>> import numpy as np, tinygrad_lite as tg
