@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lite.engine.op import Array, Op, primitive
+from tinygrad_lite.engine.op import Array, Op, Rule, primitive
 from tinygrad_lite.errors import ShapeError
 from tinygrad_lite.foundation.foreign import as_array
 from tinygrad_lite.ops.linear.conjugates import adjoint, conj
@@ -38,8 +38,12 @@ def _sums(a: Array, b: Array, q: Array) -> Array:
     return np.absolute(of_a[..., :, None] + of_b[..., None, :]) / 8
 
 
+def _sylvester(a: Array, b: Array, q: Array) -> Array:
+    return _solution("solve_sylvester", a, b, q)
+
+
 sylvester: Op = primitive(
-    lambda a, b, q: _solution("solve_sylvester", a, b, q),
+    _sylvester,
     lambda g, y, a, b, q, z: -z @ y.mT,
     lambda g, y, a, b, q, z: -y.mT @ z,
     lambda g, y, a, b, q, z: z,
@@ -61,8 +65,12 @@ def _lyapunov_vjp(g: Array, y: Array, a: Array, q: Array, z: Array) -> Array:
     return z @ conj(a) @ y.mT + conj(z.mT @ a @ y)
 
 
+def _lyapunov(a: Array, q: Array) -> Array:
+    return _solution("solve_discrete_lyapunov", a, q)
+
+
 lyapunov: Op = primitive(
-    lambda a, q: _solution("solve_discrete_lyapunov", a, q),
+    _lyapunov,
     _lyapunov_vjp,
     lambda g, y, a, q, z: z,
     adjoint=lambda g, y, a, q: lyapunov(a.mT, g),
@@ -78,11 +86,16 @@ def _hermitian(x: Array) -> Array:
     return (x + adjoint(x)) / 2
 
 
-def _riccati(name: str, is_continuous: bool) -> Any:
-    """Declare an algebraic Riccati equation, which reads the Hermitian parts of q and r."""
+def _continuous(a: Array, b: Array, q: Array, r: Array) -> Array:
+    return _solution("solve_continuous_are", a, b, _hermitian(q), _hermitian(r))
 
-    def solved(a: Array, b: Array, q: Array, r: Array) -> Array:
-        return _solution(name, a, b, _hermitian(q), _hermitian(r))
+
+def _discrete(a: Array, b: Array, q: Array, r: Array) -> Array:
+    return _solution("solve_discrete_are", a, b, _hermitian(q), _hermitian(r))
+
+
+def _riccati(name: str, solved: Rule, is_continuous: bool) -> Any:
+    """Declare an algebraic Riccati equation, which reads the Hermitian parts of q and r."""
 
     def terms(g: Array, y: Array, a: Array, b: Array, q: Array, r: Array) -> tuple[Array, Array, Array]:
         # y is what the best feedback k costs. A change of k itself does not change y, since k is the best
@@ -111,8 +124,8 @@ def _riccati(name: str, is_continuous: bool) -> Any:
     )
 
 
-continuous = _riccati("solve_continuous_are", True)
-discrete = _riccati("solve_discrete_are", False)
+continuous = _riccati("solve_continuous_are", _continuous, True)
+discrete = _riccati("solve_discrete_are", _discrete, False)
 
 
 def _square(name: str, *arrays: Any) -> list[Array]:
