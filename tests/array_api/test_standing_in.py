@@ -196,7 +196,7 @@ SCIPYS: dict[str, Callable[[Any], Any]] = {
         for name in ("cdist", "pdist")
         for metric in ("euclidean", "sqeuclidean", "cityblock", "chebyshev", "minkowski")
     },
-    "scipy.spatial.distance.squareform": scipy.spatial.distance.squareform,
+    "scipy.spatial.distance.squareform": lambda x: scipy.spatial.distance.squareform(x),
     "scipy.spatial.distance.squareform, back": lambda x: scipy.spatial.distance.squareform(
         definite(x) * (1 - np.eye(2))
     ),

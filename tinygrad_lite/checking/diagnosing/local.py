@@ -96,9 +96,12 @@ class _Local:
         return change, np.abs(bound)
 
     def _moved(self, by: Array, arrays: Sequence[Array], params: Any) -> Array:
-        """The value after a step of the argument."""
+        """The value after a step of the argument; NaN where the operation refuses what the argument then is."""
         i = self._i
-        return self._step.op.forward(*arrays[:i], arrays[i] + by, *arrays[i + 1 :], **params)
+        try:
+            return self._step.op.forward(*arrays[:i], arrays[i] + by, *arrays[i + 1 :], **params)
+        except ValueError:  # which NumPy's LinAlgError is, too
+            return np.full_like(self._value, np.nan)
 
     def _scale(self, arrays: Sequence[Array]) -> float:
         return float(np.nanmax(np.abs(arrays[self._i]), initial=0)) or 1.0
